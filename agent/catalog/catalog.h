@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a key and a destination look like. Compiled from data/*.yaml at build time; one matcher for agent, tests and `keytrail catalog match`.
+// All look-ups are const, thread-safe, and return pointers or views into static data (or into additions, which live as long as the catalog).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "keytrail/event.h"
+#include "keytrail/key.h"
+
+namespace keytrail::catalog {
+
+/// A kind of key ("aws.access_key").
+struct Kind {
+  std::string_view id, provider, title;  ///< title: "AWS access key", for people
+  KeyClass key_class;
+  Lifetime lifetime;
+  bool authenticates;                    ///< false for encryption keys
+  bool guessable;                        ///< passwords and short values: no fingerprint leaves the examiner
+};
+
+/// A place in the file system.
+struct File {
+  std::string_view id, provider;
+  std::string_view kind;                 ///< kind of key it usually holds
+  std::string_view format;               ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt", "opaque", …; "" = not a key (configuration)
+  std::string_view selector;             ///< id of the selector for files of many keys, or ""
+};
+
+enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination, kSelector };
+
+struct Env {
+  std::string_view name, provider;
+  EnvUse use;
+  std::string_view kind;                 ///< kind of key, for kIdentifier and kSecret
+  std::string_view pair;                 ///< identifier ↔ secret: the other variable ("AWS_SECRET_ACCESS_KEY"), or ""
+  std::string_view file;                 ///< kPointer: id of the File entry that the pointed-to path is
+  std::string_view service;              ///< kDestination: "provider/service" it names, or ""
+  bool show;                             ///< its value may be shown
+};
+
+/// A host the catalog knows.
+struct Endpoint {
+  std::string_view id, provider;
+  std::string service, region;           ///< may come from the name
+  bool takes_keys = false;               ///< false: website, documentation, anonymous only
+};
+
+/// A request to a metadata service (or its relatives) that hands out a key.
+struct Issue {
+  std::string_view id, provider;
+  std::string_view kind;                 ///< kind of the issued key
+  std::string role;                      ///< role or account named in the path, or ""
+  bool key = true;                       ///< false: only a step (IMDSv2 session token, listing of roles)
+};
+
+/// A program the catalog knows by executable (and, for scripts, by the file name passed to execve).
+struct Program {
+  std::string_view id;
+  bool obeys_selectors = false;          ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
+  bool runtime = false;                  ///< a general runtime: python, node, java
+  bool relay = false;                    ///< carries others' requests
+  bool hub = false;                      ///< holds many keys of others
+  bool bulk_reader = false;              ///< backup, indexer: reads without using
+  bool helper = false;                   ///< hands keys to its parent through a pipe
+};
+
+/// How the entry of a file of many keys is chosen.
+struct Selector {
+  std::string_view id;                   ///< "sel.aws.profile"
+  struct Step {
+    enum class By : std::uint8_t { kArgument, kEnvironment, kOverridden, kDefault } by;
+    std::string_view name;               ///< flag, variable, or the default entry's name. kOverridden: a variable that, when set, beats the file
+  };
+  std::vector<Step> steps;               ///< in order of precedence
+};
+
+enum class SocketUse : std::uint8_t { kHarmless, kBroker, kUnclassified };
+struct LocalSocket {
+  SocketUse use = SocketUse::kUnclassified;
+  std::string_view id, kind;             ///< of a broker: entry and kind of key it gives
+};
+
+/// What the kernel side filters by; plain arrays, so that the warden needs no parser.
+struct NamePattern {
+  enum class Match : std::uint8_t { kExact, kPrefix, kSuffix } match;  ///< of the last path component
+  std::string_view text;
+};
+enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName };
+struct EnvName {
+  std::string_view name;
+  EnvAction action;
+  bool prefix = false;                   ///< `name` is a prefix
+};
+struct ArgFlag { std::string_view flag; };            ///< "--profile": value leaves as a hash
+struct ArgFormat { std::string_view prefix; std::string_view format_id; bool is_public; std::uint16_t min_len, max_len; };
+struct KernelTables {
+  std::span<const NamePattern> names;
+  std::span<const EnvName> env;
+  std::span<const ArgFlag> flags;
+  std::span<const ArgFormat> formats;    ///< ev_item.format is an index into it
+};
+/// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
+[[nodiscard]] const KernelTables& kernel_tables();
+
+class Catalog {
+ public:
+  /// The compiled-in catalog; made at first use (RE2 expressions are compiled lazily, each once).
+  [[nodiscard]] static const Catalog& builtin();
+
+  [[nodiscard]] const Kind* kind(std::string_view id) const;
+  /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root, /home/* and /var/lib/*.
+  [[nodiscard]] const File* match_file(std::string_view path) const;
+  [[nodiscard]] const File* file(std::string_view id) const;
+  [[nodiscard]] const Env* match_env(std::string_view name) const;
+  /// `host`: any case, optional trailing dot or port.
+  [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
+  /// The metadata request `method path` to this endpoint, if it is one.
+  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const;
+  /// True for the address of a metadata service, whatever is asked.
+  [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
+  /// Does the endpoint take keys of this kind?
+  [[nodiscard]] bool accepts(const Endpoint& endpoint, std::string_view kind) const;
+  /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer.
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind) const;
+  [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
+  [[nodiscard]] const Selector* selector(std::string_view id) const;
+  [[nodiscard]] LocalSocket match_socket(std::string_view path) const;
+  /// Format of a key text by its shape ("fmt.aws.akia"), or nullptr: for `uses SECRET` refusals and `leak --stdin`.
+  [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
+
+  /// Every entry as (section, id, one line), for `catalog list`.
+  struct Listed { std::string_view section, id; std::string line; };
+  [[nodiscard]] std::vector<Listed> list() const;
+
+  class Impl;
+
+ private:
+  explicit Catalog(const Impl& impl) : impl_(impl) {}
+  const Impl& impl_;
+};
+
+}  // namespace keytrail::catalog

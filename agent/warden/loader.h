@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loads and attaches the kernel programs by a plan, and owns the maps. libbpf lives behind this header and nowhere else.
+// Thread: the warden's only one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "keytrail/event.h"
+#include "keytrail/result.h"
+
+namespace keytrail::warden {
+
+struct LoaderOptions {
+  std::array<std::uint8_t, 16> fingerprint_key{};
+  std::vector<std::string> disabled_features;      ///< --no-feature=NAME
+  std::uint32_t ring_bytes_high = 8U << 20U;       ///< power of two
+  std::uint32_t ring_bytes_low = 8U << 20U;
+  std::uint32_t budget_per_cgroup = 50'000;        ///< events per second and cgroup; 0 = none
+};
+
+/// What was decided for a hook family, best alternative first: for the log, `status` and `doctor`.
+struct HookReport {
+  Family family = Family::kExec;
+  std::string chosen;              ///< "tracepoint sys_exit_openat"; empty = the family is not armed
+  std::string cost;                ///< "every system call +20 ns", …
+  std::string missing;             ///< what this alternative does not see; empty = nothing
+  struct Refused { std::string name, why; };
+  std::vector<Refused> refused;    ///< better alternatives and why they are not used
+};
+
+class Loader {
+ public:
+  /// Loads and attaches all families, each alone: one that is refused is reported and does not stop the others.
+  /// Fails only when nothing can work (no BTF, no CAP_BPF): the message says what to do.
+  static Result<std::unique_ptr<Loader>> load(const LoaderOptions& options, const catalog::KernelTables& tables);
+  virtual ~Loader() = default;
+
+  /// Map descriptors for inheritance by the worker, which maps them itself: ring (BPF_MAP_TYPE_RINGBUF) and counters (mmapable array of u64).
+  [[nodiscard]] virtual int high_ring_fd() const = 0;
+  [[nodiscard]] virtual int low_ring_fd() const = 0;
+  [[nodiscard]] virtual int counters_fd() const = 0;
+  [[nodiscard]] virtual std::uint32_t cpus() const = 0;            ///< counter blocks in the array
+  [[nodiscard]] virtual std::uint64_t armed_ns() const = 0;        ///< ns since boot when the last family was attached
+  [[nodiscard]] virtual const std::vector<HookReport>& report() const = 0;
+
+  /// Own processes (warden, examiner, worker): their hits are counted as filtered.
+  virtual Result<void> set_own_process(std::uint32_t slot, std::uint32_t tgid) = 0;
+  /// Sends every task, open key file and connected socket through the rings, then KT_EV_BASELINE_DONE.
+  virtual Result<void> sweep() = 0;
+  /// Sends a sample of each socket that carried a payload (iter/task_file).
+  virtual Result<void> sample_sockets() = 0;
+  /// Files with this base name become interesting, while running.
+  virtual Result<void> watch_name(const std::string& base_name) = 0;
+  /// Sends something through each armed family; a KT_EV_HEARTBEAT per family must follow.
+  virtual Result<void> heartbeat() = 0;
+};
+
+}  // namespace keytrail::warden

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// What decode makes of kernel bytes: bounds-checked, copied, in kernel time order. Consumed by identify and link on the pipeline's thread.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "keytrail/process.h"
+
+namespace keytrail {
+
+/// Hook families, the unit of arming, loss accounting and doctor. Numbers are those of event_abi.h (KT_FAMILY_…).
+enum class Family : std::uint8_t { kExec, kOpen, kConnect, kName, kLifetime, kRequest };
+inline constexpr std::size_t kFamilies = 6;
+
+[[nodiscard]] constexpr const char* to_string(Family value) {
+  switch (value) {
+    case Family::kExec: return "exec";
+    case Family::kOpen: return "open";
+    case Family::kConnect: return "connect";
+    case Family::kName: return "name";
+    case Family::kLifetime: return "lifetime";
+    case Family::kRequest: return "request";
+  }
+  return "exec";
+}
+
+/// A file as the kernel knows it. On overlayfs `dev` differs from what stat says: compare inode, change time and size there.
+struct FileIdentity {
+  std::uint32_t dev = 0;     ///< super_block.s_dev, kernel encoding (major << 20 | minor)
+  std::uint64_t inode = 0;
+  std::uint64_t fs_magic = 0;
+  std::int64_t ctime_s = 0;
+  std::uint32_t ctime_ns = 0;
+  std::uint64_t size = 0;
+  auto operator<=>(const FileIdentity&) const = default;
+};
+
+/// An IPv4 or IPv6 endpoint. v4-mapped IPv6 is given as IPv4.
+struct Endpoint {
+  bool v6 = false;
+  std::array<std::uint8_t, 16> address{};  ///< network order; IPv4 in the first four bytes
+  std::uint16_t port = 0;                  ///< host order
+  auto operator<=>(const Endpoint&) const = default;
+};
+
+struct ForkEvent { InstanceId child; };
+
+struct ExecEvent {
+  InstanceId parent;
+  std::string exe, filename, comm;
+  std::uint32_t uid = 0, gid = 0, login_uid = UINT32_MAX, session_id = UINT32_MAX;
+  std::uint32_t mnt_ns = 0, pid_ns = 0, net_ns = 0;
+  std::vector<EnvItem> env;
+  std::vector<ArgItem> args;
+  bool env_truncated = false;
+  bool args_truncated = false;
+};
+
+struct ExitEvent {};
+
+struct OpenEvent {
+  FileIdentity file;
+  std::string path;          ///< from the kernel's dentries, in the mount namespace of the process
+  std::uint32_t mnt_ns = 0;
+  bool path_truncated = false;
+};
+
+struct ConnectEvent {
+  std::uint64_t cookie = 0;  ///< socket cookie: the identity of the connection
+  Endpoint remote;
+  std::uint32_t net_ns = 0;
+  bool udp = false;
+};
+
+enum class SocketState : std::uint8_t { kEstablished, kFailed, kClosed, kSample };
+
+/// A change, or a 60 s sample, of a socket. It comes in any task's context: join by cookie.
+struct SocketEvent {
+  std::uint64_t cookie = 0;
+  SocketState state = SocketState::kEstablished;
+  std::int32_t error = 0;          ///< errno of a failed connect
+  std::uint64_t bytes_sent = 0;    ///< payload acknowledged by the peer
+  std::uint64_t bytes_received = 0;
+  std::uint32_t idle_ms = 0;       ///< samples: since the last payload sent
+};
+
+/// The first payload that left a connection. `head.who` is the task that wrote it.
+struct PayloadEvent {
+  enum class Protocol : std::uint8_t { kOther, kTls, kHttp, kHttpConnect, kSsh };
+  std::uint64_t cookie = 0;
+  Protocol protocol = Protocol::kOther;
+  std::string name;          ///< SNI, Host header or CONNECT target, lower case; claimed by the client
+  std::uint16_t port = 0;    ///< port in Host or CONNECT, 0 when absent
+  std::string method, path;  ///< plain HTTP only; the path without its query
+  bool ech = false;          ///< the name is the outer one of an encrypted ClientHello
+  bool truncated = false;    ///< the segment ended before the name was complete
+};
+
+struct DnsAnswer {
+  std::string name;          ///< the name that was asked for, CNAMEs followed
+  Endpoint address;          ///< port 0
+  std::uint32_t ttl_s = 0;
+};
+
+/// An answer to a query that was seen. `head.who` is the task that asked.
+struct DnsEvent {
+  std::uint32_t net_ns = 0;
+  std::vector<DnsAnswer> answers;
+};
+
+struct UnixConnectEvent {
+  std::string path;          ///< abstract names start with '@'; claimed where the fallback hook read it from user memory
+};
+
+/// A cgroup seen for the first time.
+struct CgroupEvent {
+  std::uint64_t cgroup_id = 0;
+  std::string path;
+};
+
+/// A process found by the sweep at start. Environment comes later, from the examiner.
+struct TaskEvent { ExecEvent exec; };
+
+/// All that the sweep at start found has been sent.
+struct BaselineDoneEvent { std::uint64_t armed_ns = 0; };
+
+/// A heartbeat went through the hooks of this family.
+struct HeartbeatEvent { Family family = Family::kExec; };
+
+/// The kernel's counters say that events were lost between two looks at them.
+struct LossEvent {
+  Family family = Family::kExec;
+  std::string cause;             ///< "ring_full", "budget", "read_fault", …
+  std::uint64_t count = 0;
+  std::uint64_t from_ns = 0;     ///< ns since boot; the loss lies in [from_ns, head.time_ns]
+};
+
+struct EventHead {
+  std::uint64_t time_ns = 0;     ///< ns since boot
+  InstanceId who;                ///< the task's process; tgid 0 where it has none
+  Family family = Family::kExec;
+  std::uint64_t cgroup_id = 0;
+  bool baseline = false;         ///< found by the sweep at start, not by a hook
+  bool from_ring = false;        ///< came through a ring: it needs one fate in the accounting
+};
+
+struct Event {
+  EventHead head;
+  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent, UnixConnectEvent,
+               CgroupEvent, TaskEvent, BaselineDoneEvent, HeartbeatEvent, LossEvent>
+      body;
+};
+
+}  // namespace keytrail

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The one layout of everything that crosses from the kernel programs to user space. C, included by both sides.
+ * Fixed-width members only, explicit padding, no packing; sizes and offsets asserted at the end. Unused bytes are zero.
+ * Every event starts with struct ev_head. Times are bpf_ktime_get_boot_ns(). Strings are not NUL-terminated unless said.
+ */
+#ifndef KEYTRAIL_EVENT_ABI_H
+#define KEYTRAIL_EVENT_ABI_H
+
+#ifdef __bpf__
+typedef unsigned char kt_u8;
+typedef unsigned short kt_u16;
+typedef unsigned int kt_u32;
+typedef int kt_s32;
+typedef unsigned long long kt_u64;
+typedef long long kt_s64;
+#define KT_ASSERT(c, m) _Static_assert(c, m)
+#define KT_OFFSET(t, m) __builtin_offsetof(struct t, m)
+#else
+#include <stddef.h>
+#include <stdint.h>
+typedef uint8_t kt_u8;
+typedef uint16_t kt_u16;
+typedef uint32_t kt_u32;
+typedef int32_t kt_s32;
+typedef uint64_t kt_u64;
+typedef int64_t kt_s64;
+#ifdef __cplusplus
+#define KT_ASSERT(c, m) static_assert(c, m)
+#else
+#define KT_ASSERT(c, m) _Static_assert(c, m)
+#endif
+#define KT_OFFSET(t, m) offsetof(struct t, m)
+#endif
+
+#define KT_ABI_VERSION 1
+
+/* Event types (ev_head.type). */
+#define KT_EV_FORK 1
+#define KT_EV_EXEC 2
+#define KT_EV_EXIT 3
+#define KT_EV_OPEN 4
+#define KT_EV_CONNECT 5
+#define KT_EV_SOCKET 6
+#define KT_EV_PAYLOAD 7
+#define KT_EV_DNS 8
+#define KT_EV_UNIX 9
+#define KT_EV_CGROUP 10
+#define KT_EV_TASK 11          /* layout of KT_EV_EXEC, without items; from the sweep at start */
+#define KT_EV_BASELINE_DONE 12 /* head only */
+#define KT_EV_HEARTBEAT 13     /* head only; family says which hook it went through */
+
+/* Families (ev_head.family), the same numbers as keytrail::Family. */
+#define KT_FAMILY_EXEC 0
+#define KT_FAMILY_OPEN 1
+#define KT_FAMILY_CONNECT 2
+#define KT_FAMILY_NAME 3
+#define KT_FAMILY_LIFETIME 4
+#define KT_FAMILY_REQUEST 5
+#define KT_FAMILIES 6
+
+/* ev_head.flags */
+#define KT_F_BASELINE 0x0001   /* found by the sweep at start */
+#define KT_F_TRUNCATED 0x0002  /* a string or list was cut */
+#define KT_F_MISSING 0x0004    /* a part could not be read (fault) */
+#define KT_F_LEAF_FIRST 0x0008 /* paths are components, leaf first, each followed by a NUL; else absolute strings */
+#define KT_F_IO_URING 0x0010
+#define KT_F_COMPAT 0x0020
+
+/* Counters: u64 map[cpu * KT_COUNTERS + family * KT_COUNTERS_PER_FAMILY + n], mmapable. hits = FILTERED + REPEATED + SENT + LOST_*. */
+#define KT_C_HITS 0
+#define KT_C_FILTERED 1
+#define KT_C_REPEATED 2
+#define KT_C_SENT 3
+#define KT_C_LOST_RING 4       /* reserve or output failed: ring full */
+#define KT_C_LOST_BUDGET 5     /* the cgroup's budget was spent */
+#define KT_C_LOST_FAULT 6      /* nothing usable could be read */
+#define KT_C_LOST_SCRATCH 7    /* no scratch memory, or map full */
+#define KT_COUNTERS_PER_FAMILY 8
+#define KT_COUNTERS (KT_FAMILIES * KT_COUNTERS_PER_FAMILY)
+
+#define KT_PATH_MAX 1024       /* bytes of a path that leave the kernel side */
+#define KT_ITEMS_MAX 6144      /* bytes of all items of one exec */
+#define KT_ITEM_NAME_MAX 64
+#define KT_ITEM_VALUE_MAX 256
+#define KT_HASHED_MAX 512      /* bytes of a value that go into its fingerprint */
+#define KT_PAYLOAD_MAX 4096    /* bytes of a ClientHello that leave the kernel side */
+#define KT_DNS_MAX 1024
+#define KT_UNIX_PATH_MAX 108
+
+struct ev_head {
+	kt_u64 time_ns;
+	kt_u64 start_ns;   /* group leader's start_boottime, ns */
+	kt_u64 cgroup_id;  /* v2 id, or on cgroup v1 and hybrid hosts (v2 id of the root) the id in the first v1 hierarchy */
+	kt_u32 tgid;
+	kt_u32 tid;
+	kt_u32 exec;       /* low half of self_exec_id */
+	kt_u16 type;
+	kt_u16 flags;
+	kt_u8 family;
+	kt_u8 pad[7];
+};
+
+struct ev_fork {       /* head: the parent */
+	struct ev_head head;
+	kt_u64 child_start_ns;
+	kt_u32 child_tgid;
+	kt_u32 child_exec;
+};
+
+/* An item of the environment or the arguments; item_len is a multiple of 8 and covers header, name, value and padding. */
+#define KT_ITEM_ENV_SHOW 1     /* name, value */
+#define KT_ITEM_ENV_SECRET 2   /* name, value = 16 bytes of fingerprint (absent when length < 16) */
+#define KT_ITEM_ARG_FLAG 3     /* name = the flag, value = 16 bytes of SipHash of its value, whatever its length */
+#define KT_ITEM_ARG_FORMAT 4   /* format = index of the recognised format; value = 16 bytes of fingerprint, or the value where public */
+#define KT_ITEM_F_TRUNCATED 0x01
+#define KT_ITEM_F_PUBLIC 0x02  /* value is the text itself */
+struct ev_item {
+	kt_u16 item_len;
+	kt_u8 kind;
+	kt_u8 flags;
+	kt_u16 name_len;
+	kt_u16 value_len;
+	kt_u32 full_len;   /* bytes of the whole value */
+	kt_u16 position;   /* index among the arguments or variables */
+	kt_u16 format;     /* index into the catalog's argument formats */
+};
+
+struct ev_exec {       /* head: the new program; followed by exe, filename, padding to 8, items */
+	struct ev_head head;
+	kt_u64 parent_start_ns;
+	kt_u32 parent_tgid;
+	kt_u32 parent_exec;
+	kt_u32 uid;
+	kt_u32 gid;
+	kt_u32 login_uid;
+	kt_u32 session_id;
+	kt_u32 mnt_ns;
+	kt_u32 pid_ns;
+	kt_u32 net_ns;
+	kt_u16 exe_len;
+	kt_u16 filename_len;
+	kt_u32 items_len;
+	kt_u16 argc;       /* arguments and variables walked */
+	kt_u16 envc;
+	kt_u8 env_truncated;
+	kt_u8 args_truncated;
+	kt_u8 pad[6];
+	kt_u8 comm[16];    /* NUL-padded */
+};
+
+struct ev_exit {
+	struct ev_head head;
+	kt_s32 code;
+	kt_u32 pad;
+};
+
+struct ev_open {       /* followed by path_len bytes */
+	struct ev_head head;
+	kt_u64 inode;
+	kt_u64 fs_magic;
+	kt_u64 size;
+	kt_s64 ctime_s;
+	kt_u32 ctime_ns;
+	kt_u32 dev;        /* s_dev */
+	kt_u32 mnt_ns;
+	kt_u32 open_flags;
+	kt_u16 path_len;
+	kt_u16 pad[3];
+};
+
+struct ev_connect {
+	struct ev_head head;
+	kt_u64 cookie;
+	kt_u8 address[16]; /* network order; IPv4 in the first four */
+	kt_u16 port;       /* host order */
+	kt_u8 v6;
+	kt_u8 udp;
+	kt_u32 net_ns;
+};
+
+#define KT_SOCKET_ESTABLISHED 0
+#define KT_SOCKET_FAILED 1
+#define KT_SOCKET_CLOSED 2
+#define KT_SOCKET_SAMPLE 3
+struct ev_socket {     /* head: any task; join by cookie */
+	struct ev_head head;
+	kt_u64 cookie;
+	kt_u64 bytes_sent;
+	kt_u64 bytes_received;
+	kt_u32 idle_ms;
+	kt_s32 error;
+	kt_u32 state;
+	kt_u32 pad;
+};
+
+#define KT_PAYLOAD_OTHER 0
+#define KT_PAYLOAD_TLS 1       /* data = the TLS record(s) from the first byte */
+#define KT_PAYLOAD_HTTP 2      /* data = request line without its query, LF, Host header's value */
+#define KT_PAYLOAD_SSH 3
+struct ev_payload {    /* head: the writer; followed by data_len bytes */
+	struct ev_head head;
+	kt_u64 cookie;
+	kt_u64 seen_len;   /* bytes of the first segment */
+	kt_u16 data_len;
+	kt_u8 protocol;
+	kt_u8 pad[5];
+};
+
+struct ev_dns {        /* head: the task that asked; followed by data_len bytes of the answer */
+	struct ev_head head;
+	kt_u64 cookie;
+	kt_u32 net_ns;
+	kt_u16 data_len;
+	kt_u16 pad;
+};
+
+struct ev_unix {       /* followed by path_len bytes; abstract names with their leading NUL */
+	struct ev_head head;
+	kt_u16 path_len;
+	kt_u16 pad[3];
+};
+
+struct ev_cgroup {     /* head.cgroup_id: its id; followed by path_len bytes, components leaf first, each followed by a NUL */
+	struct ev_head head;
+	kt_u16 path_len;
+	kt_u16 pad[3];
+};
+
+KT_ASSERT(sizeof(struct ev_head) == 48, "ev_head");
+KT_ASSERT(KT_OFFSET(ev_head, family) == 40, "ev_head.family");
+KT_ASSERT(sizeof(struct ev_fork) == 64, "ev_fork");
+KT_ASSERT(sizeof(struct ev_item) == 16, "ev_item");
+KT_ASSERT(sizeof(struct ev_exec) == 128, "ev_exec");
+KT_ASSERT(KT_OFFSET(ev_exec, comm) == 112, "ev_exec.comm");
+KT_ASSERT(sizeof(struct ev_exit) == 56, "ev_exit");
+KT_ASSERT(sizeof(struct ev_open) == 104, "ev_open");
+KT_ASSERT(sizeof(struct ev_connect) == 80, "ev_connect");
+KT_ASSERT(sizeof(struct ev_socket) == 88, "ev_socket");
+KT_ASSERT(sizeof(struct ev_payload) == 72, "ev_payload");
+KT_ASSERT(sizeof(struct ev_dns) == 64, "ev_dns");
+KT_ASSERT(sizeof(struct ev_unix) == 56, "ev_unix");
+KT_ASSERT(sizeof(struct ev_cgroup) == 56, "ev_cgroup");
+
+#endif

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// A process instance and what is known of it. Made by identify, read by every later stage; immutable once published.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "keytrail/fingerprint.h"
+#include "keytrail/workload.h"
+
+namespace keytrail {
+
+/// One life of one program in one process: never a bare PID. With the boot id (constant for the agent's life) it is unique for ever.
+struct InstanceId {
+  std::uint32_t tgid = 0;      ///< thread-group id in the initial PID namespace
+  std::uint64_t start_ns = 0;  ///< start of the thread-group leader, ns since boot (task_struct.start_boottime)
+  std::uint32_t exec = 0;      ///< low 32 bits of task_struct.self_exec_id: grows with each exec, copied by fork
+
+  auto operator<=>(const InstanceId&) const = default;
+  /// True when both are the same process, whatever program it runs.
+  [[nodiscard]] bool same_process(const InstanceId& other) const {
+    return tgid == other.tgid && start_ns == other.start_ns;
+  }
+};
+
+/// A variable of the initial environment that the catalog names. A secret's value is never here.
+struct EnvItem {
+  std::string name;
+  std::string value;         ///< only for names whose value the catalog may show (identifier, pointer, destination), else empty
+  Fingerprint fingerprint;   ///< of the value, for secret names of 16 bytes or more; else empty
+  std::uint32_t length = 0;  ///< bytes of the whole value
+  bool truncated = false;    ///< the value was longer than the kernel side copies (512 bytes)
+};
+
+/// An argument of a flag that the catalog names, or an argument that looks like a key.
+struct ArgItem {
+  std::string flag;          ///< "--profile"; empty for a bare value recognised by its format
+  std::string format;        ///< catalog format id for a recognised value ("fmt.aws.akia"), else empty
+  std::string value;         ///< only for public identifiers (an AKIA… id), else empty
+  Fingerprint fingerprint;   ///< of the value
+  std::uint32_t position = 0;
+};
+
+/// How the agent came to know a process.
+enum class Origin : std::uint8_t {
+  kExecSeen,  ///< its exec was seen by the hook
+  kForkSeen,  ///< forked from a known process, no exec since
+  kBaseline,  ///< it ran before the agent armed: found by the sweep at start
+  kInferred,  ///< an event named it, but neither fork nor exec was seen (a lost event)
+};
+
+struct Process {
+  InstanceId id;
+  InstanceId parent;         ///< tgid 0 when unknown
+  std::string exe;           ///< path of the executable as the kernel resolved it, in the process's own root
+  std::string filename;      ///< what was passed to execve; for a `#!` program the script, which the kernel opened itself
+  std::string comm;          ///< a label that the process can change: never evidence
+  std::uint32_t uid = 0;     ///< effective
+  std::uint32_t gid = 0;
+  std::uint32_t login_uid = UINT32_MAX;    ///< audit loginuid; UINT32_MAX when unset
+  std::uint32_t session_id = UINT32_MAX;   ///< audit session id; UINT32_MAX when unset
+  std::uint32_t mnt_ns = 0;  ///< inode numbers of the namespaces
+  std::uint32_t pid_ns = 0;
+  std::uint32_t net_ns = 0;
+  std::uint64_t cgroup_id = 0;
+  std::uint64_t exec_ns = 0;               ///< when its program began (exec, or fork), ns since boot
+  Origin origin = Origin::kInferred;
+  bool env_truncated = false;              ///< variables were left unread at exec
+  std::vector<EnvItem> env;                ///< of its exec; a forked process shares its parent's
+  std::vector<ArgItem> args;
+  std::shared_ptr<const Workload> workload;  ///< never null once published
+
+  /// The value of a shown variable, or nullptr.
+  [[nodiscard]] const EnvItem* find_env(std::string_view name) const {
+    for (const EnvItem& item : env) {
+      if (item.name == name) return &item;
+    }
+    return nullptr;
+  }
+};
+
+using ProcessRef = std::shared_ptr<const Process>;
+
+}  // namespace keytrail
+
+template <>
+struct std::hash<keytrail::InstanceId> {
+  std::size_t operator()(const keytrail::InstanceId& id) const noexcept {
+    return std::hash<std::uint64_t>{}((std::uint64_t{id.tgid} << 32) ^ id.start_ns ^ (std::uint64_t{id.exec} * 0x9E3779B97F4A7C15U));
+  }
+};

@@ -31,6 +31,7 @@ struct ExamineRequest {
   FileIdentity file;                         ///< what the kernel saw opened
   std::string format;                        ///< parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", …; from the catalog entry
   std::string key_kind;                      ///< catalog kind to give when the format does not tell; may be empty
+  bool look = false;                         ///< look again at a known place: open what is there now; `file` is what was there before
 };
 
 struct ExamineAnswer {
@@ -38,6 +39,8 @@ struct ExamineAnswer {
   std::vector<KeyFact> keys;     ///< may be empty: the file holds no key
   /// Values of shown variables of an initial environment, and names of secret ones with their fingerprints.
   std::vector<EnvItem> env;
+  FileIdentity file;             ///< kFile: what was opened (inode, ctime, size; dev as fstat says)
+  bool unchanged = false;        ///< `look` only: the same inode, change time and size as before; nothing was read
 };
 
 class Examiner {

@@ -7,9 +7,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "keytrail/fingerprint.h"
+#include "keytrail/shared_list.h"
 #include "keytrail/workload.h"
 
 namespace keytrail {
@@ -70,8 +72,8 @@ struct Process {
   std::uint64_t exec_ns = 0;               ///< when its program began (exec, or fork), ns since boot
   Origin origin = Origin::kInferred;
   bool env_truncated = false;              ///< variables were left unread at exec
-  std::vector<EnvItem> env;                ///< of its exec; a forked process shares its parent's
-  std::vector<ArgItem> args;
+  SharedList<EnvItem> env;                 ///< of its exec; a forked process shares its parent's
+  SharedList<ArgItem> args;
   std::shared_ptr<const Workload> workload;  ///< never null once published
 
   /// The value of a shown variable, or nullptr.

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+// The messages between warden, examiner and worker: one fixed struct per SOCK_SEQPACKET datagram, three socket pairs.
+// All three are built together; the version is checked all the same. Unused bytes are zero. Strings are NUL-padded, lengths given
+// and checked by `decode`: whoever reads trusts no length of the other side.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+
+namespace keytrail::role {
+
+inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::size_t kMaxAlternatives = 8;
+inline constexpr std::size_t kMaxRefused = 8;
+inline constexpr std::size_t kMaxKeysPerFile = 256;
+inline constexpr std::size_t kMaxFileBytes = 1U << 20U;
+
+/// Message types (Head.type). The name says who sends it to whom.
+enum class Type : std::uint16_t {
+  // worker → warden
+  kOpen = 1,
+  kSampleSockets,
+  kSweep,
+  kWatchName,
+  kReady,
+  // warden → worker
+  kHello = 32,
+  kHook,
+  kRemark,
+  kHelloEnd,
+  kOpenFailed,
+  kNotice,
+  // warden → examiner, and opener
+  kFingerprintKey = 64,
+  kExamine,
+  // examiner → warden
+  kSandboxRemark = 80,
+  kSandboxReady,
+  // opener → warden
+  kOpened = 90,
+  // examiner → worker
+  kKeyFact = 96,
+  kEnvFact,
+  kDone,
+};
+
+/// Text of at most N bytes. `size` is checked when a message is decoded.
+template <std::size_t N>
+struct Text {
+  std::uint16_t size = 0;
+  std::array<char, N> bytes{};
+
+  [[nodiscard]] std::string_view view() const { return {bytes.data(), std::min<std::size_t>(size, N)}; }
+  /// Copies what fits; false when it was cut.
+  bool assign(std::string_view text) {
+    const std::size_t n = std::min(text.size(), N);
+    bytes.fill(0);
+    std::copy_n(text.data(), n, bytes.data());
+    size = static_cast<std::uint16_t>(n);
+    return n == text.size();
+  }
+  [[nodiscard]] bool valid() const { return size <= N; }
+};
+
+struct Head {
+  std::uint16_t version = kVersion;
+  std::uint16_t type = 0;
+  std::uint32_t size = 0;     ///< of the whole message
+  std::uint64_t request = 0;  ///< 0 where no request is meant
+};
+
+/// FileIdentity of event.h, on the wire.
+struct Identity {
+  std::uint64_t inode = 0;  ///< 0: nothing known
+  std::uint64_t fs_magic = 0;
+  std::int64_t ctime_s = 0;
+  std::uint64_t size = 0;
+  std::uint32_t ctime_ns = 0;
+  std::uint32_t dev = 0;  ///< kernel encoding, major << 20 | minor
+};
+
+/// What was wrong with a request; `text_of` gives the words of ExamineAnswer::unread.
+enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, kTooLarge, kUnknownFormat, kBusy };
+
+[[nodiscard]] constexpr const char* text_of(Unread value) {
+  switch (value) {
+    case Unread::kNone:
+      return "";
+    case Unread::kGone:
+      return "gone";
+    case Unread::kChanged:
+      return "changed";
+    case Unread::kRefused:
+      return "refused";
+    case Unread::kTimeout:
+      return "timeout";
+    case Unread::kTooLarge:
+      return "too large";
+    case Unread::kUnknownFormat:
+      return "unknown format";
+    case Unread::kBusy:
+      return "busy";
+  }
+  return "refused";
+}
+
+// ---- worker → warden ----
+
+inline constexpr std::uint32_t kOpenEnvironment = 1U << 0U;  ///< /proc/PID/environ instead of a file
+inline constexpr std::uint32_t kOpenLook = 1U << 1U;         ///< see ExamineRequest::look
+
+/// What the examiner has to know to read the descriptor; the warden passes it on as it is.
+struct Hints {
+  Text<46> format;               ///< parser's name
+  Text<62> key_kind;             ///< catalog kind to give when the format does not tell
+  std::uint8_t key_class = 0;    ///< of key_kind, as enum KeyClass
+  std::uint8_t lifetime = 0;     ///< of key_kind, as enum Lifetime
+  std::uint8_t guessable = 0;    ///< 1: fingerprints of this kind stay in the examiner
+  std::uint8_t environment = 0;  ///< 1: the descriptor is an initial environment
+  std::uint32_t pad = 0;
+};
+
+struct Open {
+  Head head;
+  std::uint64_t start_ns = 0;  ///< of the process, ns since boot; 0: not checked
+  std::uint32_t tgid = 0;
+  std::uint32_t exec = 0;
+  std::uint32_t mnt_ns = 0;  ///< 0: unknown, then only `tgid` serves
+  std::uint32_t flags = 0;
+  std::uint32_t alternatives_count = 0;
+  std::uint32_t pad = 0;
+  std::array<std::uint32_t, kMaxAlternatives> alternatives{};
+  Identity file;
+  Hints hints;
+  Text<1022> path;
+};
+
+/// kSampleSockets, kSweep, kReady, kHelloEnd, kSandboxReady: a head alone.
+struct Bare {
+  Head head;
+};
+
+struct WatchName {
+  Head head;
+  Text<254> base_name;
+};
+
+// ---- warden → worker ----
+
+struct Hello {
+  Head head;
+  std::uint64_t armed_ns = 0;              ///< ns since boot when the last family was attached
+  std::array<std::uint8_t, 16> session{};  ///< random, drawn when the kernel programs were loaded: the counters begin with it
+  std::uint32_t cpus = 0;                  ///< counter blocks
+  std::uint32_t hooks = 0;                 ///< kHook messages that follow
+  std::uint32_t remarks = 0;               ///< kRemark messages that follow
+  std::uint32_t life = 0;                  ///< 1 for the first worker of this warden
+};
+
+struct HookRefused {
+  Text<62> name;
+  Text<158> why;
+};
+
+struct Hook {
+  Head head;
+  std::uint32_t family = 0;
+  std::uint32_t refused_count = 0;
+  Text<94> chosen;
+  Text<94> cost;
+  Text<254> missing;
+  std::array<HookRefused, kMaxRefused> refused{};
+};
+
+/// What could not be had (a sandbox, the user), for `status`; also kSandboxRemark from the examiner.
+struct Remark {
+  Head head;
+  Text<254> text;
+};
+
+struct OpenFailed {
+  Head head;
+  std::uint16_t unread = 0;     ///< enum Unread
+  std::uint16_t unchanged = 0;  ///< 1: `look` found what was there before
+  std::uint32_t pad = 0;
+  Identity file;  ///< what is there now, where known
+};
+
+/// A period that may lack something: the worker makes a gap row of it.
+struct Notice {
+  Head head;
+  std::uint64_t from_ns = 0;  ///< ns since boot
+  std::uint64_t to_ns = 0;
+  Text<30> cause;  ///< GapRow::cause: "examiner_restart", "worker_restart", "heartbeat"
+  Text<254> text;  ///< one sentence
+};
+
+// ---- warden → examiner ----
+
+struct FingerprintKey {
+  Head head;
+  std::array<std::uint8_t, 16> key{};
+};
+
+/// One descriptor comes with it (SCM_RIGHTS).
+struct Examine {
+  Head head;
+  Identity file;
+  Hints hints;
+};
+
+/// The opener child's answer; a descriptor comes with it when `unread` is 0 and `unchanged` is 0.
+struct Opened {
+  Head head;
+  std::uint16_t unread = 0;
+  std::uint16_t unchanged = 0;
+  std::uint32_t pad = 0;
+  Identity file;
+};
+
+// ---- examiner → worker ----
+
+struct KeyFact {
+  Head head;
+  std::int64_t issued_s = 0;
+  std::int64_t expires_s = 0;
+  std::array<std::uint8_t, 16> fingerprint{};
+  std::array<std::uint8_t, 16> selector_hash{};
+  std::uint8_t key_class = 0;
+  std::uint8_t lifetime = 0;
+  std::uint8_t more = 1;  ///< continuation: 1, another message of this request follows; only kDone has none after it
+  std::uint8_t pad[5]{};
+  Text<254> id;
+  Text<62> kind;
+  Text<254> principal;
+  Text<254> parent;
+  Text<126> selector;
+  Text<62> variable;
+};
+
+/// A variable of an initial environment.
+struct EnvFact {
+  Head head;
+  std::array<std::uint8_t, 16> fingerprint{};
+  std::uint32_t length = 0;  ///< of the whole value
+  std::uint8_t truncated = 0;
+  std::uint8_t more = 1;
+  std::uint8_t pad[2]{};
+  Text<70> name;
+  Text<262> value;
+};
+
+struct Done {
+  Head head;
+  Identity file;
+  std::uint16_t unread = 0;   ///< enum Unread
+  std::uint16_t keys = 0;     ///< kKeyFact messages sent for this request
+  std::uint16_t env = 0;      ///< kEnvFact messages
+  std::uint16_t skipped = 0;  ///< malformed entries left out
+};
+
+template <typename Message>
+concept Wire = std::is_trivially_copyable_v<Message> && std::is_standard_layout_v<Message>;
+
+/// A new message with its head filled in.
+template <Wire Message>
+[[nodiscard]] Message make(Type type, std::uint64_t request = 0) {
+  Message message{};
+  message.head = Head{.type = static_cast<std::uint16_t>(type), .size = sizeof(Message), .request = request};
+  return message;
+}
+
+namespace detail {
+inline bool lengths_ok(const Hints& m) { return m.format.valid() && m.key_kind.valid() && m.key_class <= 5 && m.lifetime <= 2; }
+inline bool lengths_ok(const Open& m) { return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid(); }
+inline bool lengths_ok(const Bare&) { return true; }
+inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
+inline bool lengths_ok(const Hello&) { return true; }
+inline bool lengths_ok(const Hook& m) {
+  bool ok = m.family < 6 && m.refused_count <= kMaxRefused && m.chosen.valid() && m.cost.valid() && m.missing.valid();
+  for (const HookRefused& refused : m.refused)
+    ok = ok && refused.name.valid() && refused.why.valid();
+  return ok;
+}
+inline bool lengths_ok(const Remark& m) { return m.text.valid(); }
+inline bool unread_ok(std::uint16_t value) { return value <= static_cast<std::uint16_t>(Unread::kBusy); }
+inline bool lengths_ok(const OpenFailed& m) { return unread_ok(m.unread); }
+inline bool lengths_ok(const Notice& m) { return m.cause.valid() && m.text.valid() && m.from_ns <= m.to_ns; }
+inline bool lengths_ok(const FingerprintKey&) { return true; }
+inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints); }
+inline bool lengths_ok(const Opened& m) { return unread_ok(m.unread); }
+inline bool lengths_ok(const KeyFact& m) {
+  return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() && m.variable.valid() &&
+         m.key_class <= 5 && m.lifetime <= 2;
+}
+inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid(); }
+inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }
+}  // namespace detail
+
+/// The type of a datagram, or 0 when it is none of ours (too short, another version, a wrong size).
+[[nodiscard]] inline Type type_of(const void* data, std::size_t size) {
+  Head head;
+  if (size < sizeof(head)) return Type{0};
+  std::memcpy(&head, data, sizeof(head));
+  return head.version == kVersion && head.size == size ? static_cast<Type>(head.type) : Type{0};
+}
+
+/// Copies a datagram of `type_of` into its struct; false when its size or a length in it is wrong.
+template <Wire Message>
+[[nodiscard]] bool decode(const void* data, std::size_t size, Message& out) {
+  if (size != sizeof(Message)) return false;
+  std::memcpy(static_cast<void*>(&out), data, sizeof(Message));
+  return detail::lengths_ok(out);
+}
+
+/// The largest message; receive buffers have this size.
+inline constexpr std::size_t kMaxMessage = 2560;
+
+static_assert(sizeof(Head) == 16);
+static_assert(sizeof(Identity) == 40);
+static_assert(sizeof(Hints) == 120);
+static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 120 + 1024);
+static_assert(sizeof(Bare) == 16);
+static_assert(sizeof(WatchName) == 272);
+static_assert(sizeof(Hello) == 56);
+static_assert(sizeof(HookRefused) == 224);
+static_assert(sizeof(Hook) == 16 + 8 + 96 + 96 + 256 + 8 * 224);
+static_assert(sizeof(Remark) == 272);
+static_assert(sizeof(OpenFailed) == 64);
+static_assert(sizeof(Notice) == 16 + 16 + 32 + 256);
+static_assert(sizeof(FingerprintKey) == 32);
+static_assert(sizeof(Examine) == 176);
+static_assert(sizeof(Opened) == 64);
+static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64);
+static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264);
+static_assert(sizeof(Done) == 64);
+static_assert(sizeof(Hook) <= kMaxMessage && sizeof(Open) <= kMaxMessage && sizeof(KeyFact) <= kMaxMessage);
+
+}  // namespace keytrail::role

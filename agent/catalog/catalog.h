@@ -22,6 +22,8 @@ struct Kind {
   Lifetime lifetime;
   bool authenticates;                    ///< false for encryption keys
   bool guessable;                        ///< passwords and short values: no fingerprint leaves the examiner
+  bool wildcard = false;                 ///< "some secret": the real kind follows from place or use; ranks last
+  bool audience_decides = false;         ///< a token that counts only where its audience fits
 };
 
 /// A place in the file system.
@@ -30,6 +32,7 @@ struct File {
   std::string_view kind;                 ///< kind of key it usually holds
   std::string_view format;               ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt", "opaque", …; "" = not a key (configuration)
   std::string_view selector;             ///< id of the selector for files of many keys, or ""
+  std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
 
 enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination, kSelector };
@@ -42,13 +45,20 @@ struct Env {
   std::string_view file;                 ///< kPointer: id of the File entry that the pointed-to path is
   std::string_view service;              ///< kDestination: "provider/service" it names, or ""
   bool show;                             ///< its value may be shown
+  std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
+
+/// Whether calls without any key are normal at an endpoint.
+enum class Anonymous : std::uint8_t { kNever, kPossible, kCommon };
 
 /// A host the catalog knows.
 struct Endpoint {
   std::string_view id, provider;
   std::string service, region;           ///< may come from the name
   bool takes_keys = false;               ///< false: website, documentation, anonymous only
+  bool open = false;                     ///< the owner decides what it takes: no `inferred` by kind alone
+  Anonymous anonymous = Anonymous::kNever;
+  std::uint32_t accept = UINT32_MAX;     ///< internal: the accept entry that match_host found
 };
 
 /// A request to a metadata service (or its relatives) that hands out a key.
@@ -75,7 +85,7 @@ struct Selector {
   std::string_view id;                   ///< "sel.aws.profile"
   struct Step {
     enum class By : std::uint8_t { kArgument, kEnvironment, kOverridden, kDefault } by;
-    std::string_view name;               ///< flag, variable, or the default entry's name. kOverridden: a variable that, when set, beats the file
+    std::string_view name;               ///< flag, variable, or the default entry's name. kOverridden: a variable or a flag ("--token") that, when set, beats the file
   };
   std::vector<Step> steps;               ///< in order of precedence
 };
@@ -91,11 +101,13 @@ struct NamePattern {
   enum class Match : std::uint8_t { kExact, kPrefix, kSuffix } match;  ///< of the last path component
   std::string_view text;
 };
-enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName };
+/// kSecretUnhashed: a password; only its presence and length leave, never a fingerprint.
+enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName, kSecretUnhashed };
 struct EnvName {
   std::string_view name;
   EnvAction action;
   bool prefix = false;                   ///< `name` is a prefix
+  bool suffix = false;                   ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
 };
 struct ArgFlag { std::string_view flag; };            ///< "--profile": value leaves as a hash
 struct ArgFormat { std::string_view prefix; std::string_view format_id; bool is_public; std::uint16_t min_len, max_len; };
@@ -104,6 +116,7 @@ struct KernelTables {
   std::span<const EnvName> env;
   std::span<const ArgFlag> flags;
   std::span<const ArgFormat> formats;    ///< ev_item.format is an index into it
+  std::span<const NamePattern> directories;  ///< names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
@@ -130,9 +143,16 @@ class Catalog {
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
+  /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the variable's binding.
+  [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
+  /// An endpoint known by its port alone, on any host: 22 is ssh.
+  [[nodiscard]] std::optional<Endpoint> match_port(std::uint16_t port) const;
   [[nodiscard]] LocalSocket match_socket(std::string_view path) const;
   /// Format of a key text by its shape ("fmt.aws.akia"), or nullptr: for `uses SECRET` refusals and `leak --stdin`.
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
+  /// Kind of key a format shows ("aws.access_key"), or ""; `public_id` is set when the text itself is no secret (an AKIA… id).
+  struct Format { std::string_view id, provider, kind; bool public_id; };
+  [[nodiscard]] const Format* format(std::string_view id) const;
 
   /// Every entry as (section, id, one line), for `catalog list`.
   struct Listed { std::string_view section, id; std::string line; };

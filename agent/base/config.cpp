@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/base/config.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <set>
+#include <sstream>
+#include <utility>
+
+#include "agent/base/fd.h"
+#include "agent/base/log.h"
+
+namespace keytrail::base {
+namespace {
+
+constexpr std::size_t kMaxBytes = 1U << 20U;
+constexpr std::size_t kMaxNodes = 20'000;
+constexpr std::size_t kMaxDepth = 16;
+
+/// Where we are: "otlp[0].timeout_s". Values are never part of a message where they could be a secret.
+struct Context {
+  const std::string& file;
+  const ConfigOptions& options;
+  Config& config;
+
+  [[nodiscard]] std::unexpected<Error> error(int line, const std::string& path, const std::string& text) const {
+    return fail(Error::Code::kInvalid,
+                fmt::format("{}:{}: {}{}{}", printable(file), line + 1, printable(path), path.empty() ? "" : ": ", text));
+  }
+};
+
+/// Refuses aliases (an alias bomb is small until it is walked), depth and size before any tree is built.
+class Guard final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { node(mark, anchor); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, "aliases (*name) are not allowed here; write the value"); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, const std::string&) override { node(mark, anchor); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    enter(mark, anchor);
+  }
+  void OnSequenceEnd() override { --depth_; }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    enter(mark, anchor);
+  }
+  void OnMapEnd() override { --depth_; }
+
+  struct Refusal {
+    int line = 0;
+    std::string text;
+  };
+
+ private:
+  [[noreturn]] static void refuse(const YAML::Mark& mark, std::string text) { throw Refusal{mark.line, std::move(text)}; }
+  void node(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    if (anchor != 0) refuse(mark, "anchors (&name) are not allowed here; write the value");
+    if (++nodes_ > kMaxNodes) refuse(mark, fmt::format("more than {} values", kMaxNodes));
+  }
+  void enter(const YAML::Mark& mark, YAML::anchor_t anchor) {
+    node(mark, anchor);
+    if (++depth_ > kMaxDepth) refuse(mark, fmt::format("nested deeper than {} levels", kMaxDepth));
+  }
+  std::size_t nodes_ = 0;
+  std::size_t depth_ = 0;
+};
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = row[j];
+      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+using Setter = std::function<Result<void>(const YAML::Node&, const std::string& path)>;
+using Keys = std::vector<std::pair<std::string, Setter>>;
+
+std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
+
+std::string unknown_key(const std::string& path, const std::string& key, const Keys& known) {
+  const auto best = std::ranges::min_element(known, {}, [&](const auto& entry) { return edit_distance(key.substr(0, 64), entry.first); });
+  if (edit_distance(key.substr(0, 64), best->first) <= std::max<std::size_t>(2, best->first.size() / 2)) {
+    return "unknown key; did you mean " + join(path, best->first) + "?";
+  }
+  std::string names;
+  for (const auto& [name, setter] : known)
+    names += (names.empty() ? "" : ", ") + name;
+  return "unknown key; known here: " + names;
+}
+
+Result<void> read_map(const Context& context, const YAML::Node& node, const std::string& path, const Keys& keys) {
+  if (node.IsNull()) return {};
+  if (!node.IsMap()) return context.error(node.Mark().line, path, "must be a mapping (key: value)");
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    const int line = entry.first.Mark().line;
+    if (!entry.first.IsScalar()) return context.error(line, path, "a key must be a plain word");
+    const std::string& key = entry.first.Scalar();
+    if (!seen.insert(key).second) return context.error(line, join(path, key), "is there twice");
+    const auto found = std::ranges::find(keys, key, &Keys::value_type::first);
+    if (found == keys.end()) return context.error(line, join(path, key), unknown_key(path, key, keys));
+    if (entry.second.IsNull()) continue;  // "key:" without a value keeps the default
+    if (Result<void> done = found->second(entry.second, join(path, key)); !done) return done;
+  }
+  return {};
+}
+
+Setter text(const Context& context, std::string& out, std::size_t max = 4096) {
+  return [&context, &out, max](const YAML::Node& node, const std::string& path) -> Result<void> {
+    if (!node.IsScalar()) return context.error(node.Mark().line, path, "must be a text");
+    if (node.Scalar().size() > max) return context.error(node.Mark().line, path, fmt::format("longer than {} bytes", max));
+    if (node.Scalar().find('\0') != std::string::npos) return context.error(node.Mark().line, path, "holds a NUL byte");
+    out = node.Scalar();
+    return {};
+  };
+}
+
+Setter absolute_path(const Context& context, std::string& out, std::size_t max = 4095) {
+  return [&context, &out, max](const YAML::Node& node, const std::string& path) -> Result<void> {
+    if (Result<void> done = text(context, out, max)(node, path); !done) return done;
+    if (out.empty() || out[0] != '/')
+      return context.error(node.Mark().line, path, "must be an absolute path, like /var/lib/keytrail/history.db");
+    return {};
+  };
+}
+
+Setter number(const Context& context, std::uint32_t& out, std::uint32_t least, std::uint32_t most) {
+  return [&context, &out, least, most](const YAML::Node& node, const std::string& path) -> Result<void> {
+    const std::string wanted = fmt::format("must be a whole number from {} to {}", least, most);
+    if (!node.IsScalar()) return context.error(node.Mark().line, path, wanted);
+    const std::string& scalar = node.Scalar();
+    std::uint32_t value = 0;
+    const auto [end, code] = std::from_chars(scalar.data(), scalar.data() + scalar.size(), value);
+    if (code != std::errc{} || end != scalar.data() + scalar.size() || value < least || value > most) {
+      return context.error(node.Mark().line, path, wanted);
+    }
+    out = value;
+    return {};
+  };
+}
+
+Setter boolean(const Context& context, bool& out) {
+  return [&context, &out](const YAML::Node& node, const std::string& path) -> Result<void> {
+    if (!node.IsScalar() || (node.Scalar() != "true" && node.Scalar() != "false")) {
+      return context.error(node.Mark().line, path, "must be true or false");
+    }
+    out = node.Scalar() == "true";
+    return {};
+  };
+}
+
+Setter choice(const Context& context, std::vector<std::string> allowed, std::function<void(const std::string&)> take) {
+  return [&context, allowed = std::move(allowed), take = std::move(take)](const YAML::Node& node, const std::string& path) -> Result<void> {
+    if (!node.IsScalar() || std::ranges::find(allowed, node.Scalar()) == allowed.end()) {
+      return context.error(node.Mark().line, path, fmt::format("must be one of: {}", fmt::join(allowed, ", ")));
+    }
+    take(node.Scalar());
+    return {};
+  };
+}
+
+/// A list, of which each entry goes to `each`; a single value is a list of one.
+Setter list(const Context& context, std::size_t max, Setter each) {
+  return [&context, max, each = std::move(each)](const YAML::Node& node, const std::string& path) -> Result<void> {
+    if (!node.IsSequence()) return context.error(node.Mark().line, path, "must be a list (lines that begin with \"- \", or [a, b])");
+    if (node.size() > max) return context.error(node.Mark().line, path, fmt::format("more than {} entries", max));
+    for (std::size_t i = 0; i < node.size(); ++i) {
+      if (Result<void> done = each(node[i], fmt::format("{}[{}]", path, i)); !done) return done;
+    }
+    return {};
+  };
+}
+
+/// O_NONBLOCK: a FIFO must not hold us. The checks are made on what was opened, not on the name.
+Result<std::string> read_small_file(const std::string& path, std::size_t max, bool trusted) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd) return fail(Error::Code::kRefused, fmt::format("cannot open {}: {}", printable(path), std::strerror(errno)));
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return fail(Error::Code::kRefused, printable(path) + " is not a regular file");
+  if (trusted && (info.st_mode & S_IWOTH) != 0) {
+    return fail(Error::Code::kRefused,
+                fmt::format("{0}: everybody may write to it, so it is not trusted. Try: chmod o-w {0}", printable(path)));
+  }
+  std::string out(max + 1, '\0');
+  std::size_t have = 0;
+  while (have < out.size()) {
+    const ssize_t got = ::read(fd.get(), out.data() + have, out.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(Error::Code::kSystem, fmt::format("cannot read {}: {}", printable(path), std::strerror(errno)));
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  if (have > max) return fail(Error::Code::kTooLarge, fmt::format("{} is larger than {} bytes", printable(path), max));
+  out.resize(have);
+  return out;
+}
+
+bool header_name_ok(const std::string& name) {
+  constexpr std::string_view kToken = "!#$%&'*+-.^_`|~";
+  return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || kToken.contains(c);
+  });
+}
+
+/// Fills `value` and `source`. `${env:NAME}` and `${file:PATH}` may stand anywhere in the text ("Bearer ${env:TOKEN}"), once.
+Result<void> resolve_header(const Context& context, OtlpHeader& header, const std::string& written, int line, const std::string& path) {
+  const auto begin = written.find("${");
+  if (begin == std::string::npos) {
+    header.value = written;
+    header.source = "text";
+    context.config.remarks.push_back(path + " is written in the file; ${env:NAME} or ${file:/path} keeps secrets out of it");
+    return {};
+  }
+  const auto end = written.find('}', begin);
+  const std::string reference = end == std::string::npos ? "" : written.substr(begin + 2, end - begin - 2);
+  const bool env = reference.starts_with("env:") && reference.size() > 4;
+  const bool file = reference.starts_with("file:/");
+  if (!env && !file) return context.error(line, path, "a reference must be ${env:NAME} or ${file:/absolute/path}");
+  header.source = reference;
+  if (!context.options.resolve) return {};
+  std::string secret;
+  if (env) {
+    const std::string name = reference.substr(4);
+    const char* found = context.options.getenv ? nullptr : std::getenv(name.c_str());
+    const std::optional<std::string> value = context.options.getenv ? context.options.getenv(name)
+                                             : found                ? std::optional<std::string>(found)
+                                                                    : std::nullopt;
+    if (!value) return context.error(line, path, fmt::format("the environment variable {} is not set", printable(name)));
+    secret = *value;
+  } else {
+    Result<std::string> value = read_small_file(reference.substr(5), 16U << 10U, false);
+    if (!value) return context.error(line, path, value.error().message);
+    secret = std::move(*value);
+    while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r'))
+      secret.pop_back();
+  }
+  header.value = written.substr(0, begin) + secret + written.substr(end + 1);
+  return {};
+}
+
+Result<void> read_headers(const Context& context, const YAML::Node& node, const std::string& path, std::vector<OtlpHeader>& out) {
+  if (!node.IsMap()) return context.error(node.Mark().line, path, "must be a mapping (name: value)");
+  for (const auto& entry : node) {
+    const int line = entry.first.Mark().line;
+    if (!entry.first.IsScalar() || !header_name_ok(entry.first.Scalar()))
+      return context.error(line, path, "a header name must be an HTTP token");
+    const std::string here = join(path, entry.first.Scalar());
+    if (!entry.second.IsScalar()) return context.error(line, here, "must be a text");
+    OtlpHeader header;
+    header.name = entry.first.Scalar();
+    std::ranges::transform(header.name, header.name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (std::ranges::find(out, header.name, &OtlpHeader::name) != out.end()) return context.error(line, here, "is there twice");
+    if (Result<void> done = resolve_header(context, header, entry.second.Scalar(), line, here); !done) return done;
+    if (std::ranges::any_of(header.value, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; })) {
+      return context.error(line, here, "its value holds control characters");
+    }
+    out.push_back(std::move(header));
+  }
+  return {};
+}
+
+Result<void> check_endpoint(const Context& context, const YAML::Node& node, const std::string& path, std::string& out) {
+  if (Result<void> done = text(context, out, 2048)(node, path); !done) return done;
+  const bool http = out.starts_with("http://") && out.size() > 7;
+  const bool https = out.starts_with("https://") && out.size() > 8;
+  if (!http && !https) return context.error(node.Mark().line, path, "must begin with http:// or https://, like http://127.0.0.1:4318");
+  const auto authority = out.substr(out.find("//") + 2, out.find('/', out.find("//") + 2) - out.find("//") - 2);
+  if (authority.contains('@')) return context.error(node.Mark().line, path, "no user or password here; use headers with ${env:NAME}");
+  if (out.contains(' ')) return context.error(node.Mark().line, path, "holds a space");
+  return {};
+}
+
+Result<void> read_otlp(const Context& context, const YAML::Node& node, const std::string& path) {
+  OtlpConfig otlp;
+  const int line = node.Mark().line;
+  const Keys keys = {
+      {"name",
+       [&](const YAML::Node& value, const std::string& here) -> Result<void> {
+         if (Result<void> done = text(context, otlp.name, 32)(value, here); !done) return done;
+         if (otlp.name.empty() || otlp.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+           return context.error(value.Mark().line, here, "must be 1 to 32 of a-z, 0-9, _ and -");
+         }
+         return {};
+       }},
+      {"endpoint", [&](const YAML::Node& value, const std::string& here) { return check_endpoint(context, value, here, otlp.endpoint); }},
+      {"protocol", choice(context, {"http/protobuf"}, [&](const std::string& value) { otlp.protocol = value; })},
+      {"headers", [&](const YAML::Node& value, const std::string& here) { return read_headers(context, value, here, otlp.headers); }},
+      {"compression", choice(context, {"gzip", "none"}, [&](const std::string& value) { otlp.gzip = value == "gzip"; })},
+      {"timeout_s", number(context, otlp.timeout_s, 1, 300)},
+      {"signals",
+       [&](const YAML::Node& value, const std::string& here) {
+         otlp.traces = otlp.logs = false;
+         return list(context, 2, choice(context, {"traces", "logs"}, [&](const std::string& signal) {
+                       (signal == "traces" ? otlp.traces : otlp.logs) = true;
+                     }))(value, here);
+       }},
+      {"ca_file", absolute_path(context, otlp.ca_file)},
+      {"cert_file", absolute_path(context, otlp.cert_file)},
+      {"key_file", absolute_path(context, otlp.key_file)},
+      {"from_start", boolean(context, otlp.from_start)},
+  };
+  if (Result<void> done = read_map(context, node, path, keys); !done) return done;
+  if (otlp.endpoint.empty()) return context.error(line, path, "endpoint is missing; like endpoint: http://127.0.0.1:4318");
+  if (!otlp.traces && !otlp.logs) return context.error(line, path, "signals: at least one of traces, logs");
+  if (otlp.cert_file.empty() != otlp.key_file.empty()) return context.error(line, path, "cert_file and key_file go together");
+  if (std::ranges::find(context.config.otlp, otlp.name, &OtlpConfig::name) != context.config.otlp.end()) {
+    return context.error(line, path, fmt::format("the name {} is taken; each exporter needs its own", otlp.name));
+  }
+  context.config.otlp.push_back(std::move(otlp));
+  return {};
+}
+
+Setter section(const Context& context, Keys keys) {
+  return
+      [&context, keys = std::move(keys)](const YAML::Node& node, const std::string& path) { return read_map(context, node, path, keys); };
+}
+
+Result<void> read_root(const Context& context, const YAML::Node& root) {
+  Config& c = context.config;
+  const Keys keys = {
+      {"history", section(context, {{"path", absolute_path(context, c.history.path)},
+                                    {"max_mb", number(context, c.history.max_mb, 16, 1U << 20U)},
+                                    {"retention_days", number(context, c.history.retention_days, 1, 3650)},
+                                    {"reserve_mb", number(context, c.history.reserve_mb, 0, 1024)}})},
+      {"api", section(context, {{"socket", absolute_path(context, c.api.socket, 107)}})},
+      {"otlp", list(context, 16, [&](const YAML::Node& node, const std::string& path) { return read_otlp(context, node, path); })},
+      {"log", section(context, {{"level", choice(context, {"trace", "debug", "info", "warn", "error"},
+                                                 [&](const std::string& value) { c.log_level = value; })}})},
+      {"hooks", section(context, {{"disable", list(context, 64,
+                                                   [&](const YAML::Node& node, const std::string& path) {
+                                                     return text(context, c.disabled_hooks.emplace_back(), 64)(node, path);
+                                                   })}})},
+      {"catalog", section(context, {{"directory", absolute_path(context, c.catalog_directory)}})},
+      {"sampling", section(context, {{"sockets_s", number(context, c.sampling.sockets_s, 5, 3600)},
+                                     {"slots_s", number(context, c.sampling.slots_s, 1, 3600)}})},
+      {"queries", section(context, {{"max_rows", number(context, c.queries.max_rows, 1, 10'000)},
+                                    {"timeout_s", number(context, c.queries.timeout_s, 1, 60)}})},
+  };
+  return read_map(context, root, "", keys);
+}
+
+}  // namespace
+
+Result<Config> parse_config(const std::string& text, const std::string& file, const ConfigOptions& options) {
+  if (text.size() > kMaxBytes)
+    return fail(Error::Code::kTooLarge, printable(file) + ": larger than 1 MiB; that is no configuration of Keytrail");
+  Config config;
+  config.file = file;
+  const Context context{file, options, config};
+  try {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    Guard guard;
+    parser.HandleNextDocument(guard);
+    Guard second;
+    if (parser.HandleNextDocument(second)) return fail(Error::Code::kInvalid, printable(file) + ": more than one document (---)");
+    if (Result<void> done = read_root(context, YAML::Load(text)); !done) return std::unexpected(done.error());
+  } catch (const Guard::Refusal& refusal) {
+    return context.error(refusal.line, "", refusal.text);
+  } catch (const YAML::Exception& error) {
+    return context.error(error.mark.line, "", "not valid YAML: " + printable(error.msg));
+  }
+  return config;
+}
+
+Result<Config> load_config(const std::string& path, const ConfigOptions& options) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0 && errno == ENOENT) {
+    if (!options.required) return Config{};
+    return fail(Error::Code::kNotFound, fmt::format("{}: there is no such file", printable(path)));
+  }
+  Result<std::string> text = read_small_file(path, kMaxBytes, true);
+  if (!text) return std::unexpected(text.error());
+  return parse_config(*text, path, options);
+}
+
+std::string render_config(const Config& c) {
+  YAML::Emitter out;
+  out << YAML::BeginMap;
+  out << YAML::Key << "history" << YAML::BeginMap << YAML::Key << "path" << c.history.path << YAML::Key << "max_mb" << c.history.max_mb
+      << YAML::Key << "retention_days" << c.history.retention_days << YAML::Key << "reserve_mb" << c.history.reserve_mb << YAML::EndMap;
+  out << YAML::Key << "api" << YAML::BeginMap << YAML::Key << "socket" << c.api.socket << YAML::EndMap;
+  out << YAML::Key << "otlp" << YAML::BeginSeq;
+  for (const OtlpConfig& otlp : c.otlp) {
+    out << YAML::BeginMap << YAML::Key << "name" << otlp.name << YAML::Key << "endpoint" << otlp.endpoint << YAML::Key << "protocol"
+        << otlp.protocol << YAML::Key << "headers" << YAML::BeginMap;
+    for (const OtlpHeader& header : otlp.headers) {
+      out << YAML::Key << header.name << (header.source == "text" ? std::string("(set in the file)") : "(set: ${" + header.source + "})");
+    }
+    out << YAML::EndMap << YAML::Key << "compression" << (otlp.gzip ? "gzip" : "none") << YAML::Key << "timeout_s" << otlp.timeout_s
+        << YAML::Key << "signals" << YAML::Flow << YAML::BeginSeq;
+    if (otlp.traces) out << "traces";
+    if (otlp.logs) out << "logs";
+    out << YAML::EndSeq;
+    for (const auto& [name, value] : {std::pair{"ca_file", &otlp.ca_file}, {"cert_file", &otlp.cert_file}, {"key_file", &otlp.key_file}}) {
+      if (!value->empty()) out << YAML::Key << name << *value;
+    }
+    out << YAML::Key << "from_start" << otlp.from_start << YAML::EndMap;
+  }
+  out << YAML::EndSeq;
+  out << YAML::Key << "log" << YAML::BeginMap << YAML::Key << "level" << c.log_level << YAML::EndMap;
+  out << YAML::Key << "hooks" << YAML::BeginMap << YAML::Key << "disable" << YAML::Flow << c.disabled_hooks << YAML::EndMap;
+  out << YAML::Key << "catalog" << YAML::BeginMap << YAML::Key << "directory" << c.catalog_directory << YAML::EndMap;
+  out << YAML::Key << "sampling" << YAML::BeginMap << YAML::Key << "sockets_s" << c.sampling.sockets_s << YAML::Key << "slots_s"
+      << c.sampling.slots_s << YAML::EndMap;
+  out << YAML::Key << "queries" << YAML::BeginMap << YAML::Key << "max_rows" << c.queries.max_rows << YAML::Key << "timeout_s"
+      << c.queries.timeout_s << YAML::EndMap;
+  out << YAML::EndMap;
+  return std::string(out.c_str()) + "\n";
+}
+
+}  // namespace keytrail::base

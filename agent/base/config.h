@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration file: /etc/keytrail/keytrail.yaml. Read once at start (and by `keytrail config check`); any thread.
+// In: a YAML file of at most 1 MiB. Out: a Config in which every value is within its range, or an error with file, line and what to write.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "keytrail/result.h"
+
+namespace keytrail::base {
+
+inline constexpr char kDefaultConfigPath[] = "/etc/keytrail/keytrail.yaml";
+inline constexpr char kDefaultApiSocket[] = "/run/keytrail/api.sock";
+
+struct HistoryConfig {
+  std::string path = "/var/lib/keytrail/history.db";
+  std::uint32_t max_mb = 1024;        ///< 16 to 1,048,576: database without its write-ahead log
+  std::uint32_t retention_days = 30;  ///< 1 to 3,650
+  std::uint32_t reserve_mb = 8;       ///< 0 to 1,024: file that is given up to get out of a full disk
+};
+
+struct ApiConfig {
+  std::string socket = kDefaultApiSocket;  ///< absolute, at most 107 bytes
+};
+
+/// A header of each export request. `value` is a secret as a rule: never log or print it; `render_config` does not.
+struct OtlpHeader {
+  std::string name;    ///< lower case
+  std::string value;   ///< resolved: the text of the variable or file it referred to
+  std::string source;  ///< "text", "env:NAME" or "file:/path"
+};
+
+struct OtlpConfig {
+  std::string name = "default";  ///< [a-z0-9_-]{1,32}: the name of its cursor in the history
+  std::string endpoint;          ///< "http://127.0.0.1:4318", base of /v1/traces and /v1/logs
+  std::string protocol = "http/protobuf";
+  std::vector<OtlpHeader> headers;
+  bool gzip = true;                          ///< compression: gzip | none
+  std::uint32_t timeout_s = 10;              ///< 1 to 300
+  bool traces = true, logs = true;           ///< signals
+  std::string ca_file, cert_file, key_file;  ///< absolute paths or empty
+  bool from_start = false;                   ///< a new exporter gets the whole history, not only what comes from now on
+};
+
+struct SamplingConfig {
+  std::uint32_t sockets_s = 60;  ///< 5 to 3,600: how often the sockets of holders are looked at
+  std::uint32_t slots_s = 5;     ///< 1 to 3,600: how often known slots are looked at
+};
+
+struct QueryConfig {
+  std::uint32_t max_rows = 10'000;  ///< 1 to 10,000: rows of one page
+  std::uint32_t timeout_s = 5;      ///< 1 to 60: a client that does not finish its request, or take its answer, is cut off
+};
+
+struct Config {
+  HistoryConfig history;
+  ApiConfig api;
+  std::vector<OtlpConfig> otlp;
+  std::string log_level = "info";           ///< trace, debug, info, warn, error
+  std::vector<std::string> disabled_hooks;  ///< features not to use, as --no-feature=NAME
+  std::string catalog_directory = "/etc/keytrail/catalog.d";
+  SamplingConfig sampling;
+  QueryConfig queries;
+  std::string file;                  ///< where it was read from; empty = defaults
+  std::vector<std::string> remarks;  ///< legal, but worth a warning: "header … is written in the file"
+};
+
+struct ConfigOptions {
+  bool required = false;  ///< a missing file is an error (--config names it); else the defaults apply
+  bool resolve = true;    ///< look up ${env:NAME} and ${file:PATH}; `config check` does not need to
+  /// Environment look-up, replaceable by tests; empty = getenv.
+  std::function<std::optional<std::string>(const std::string&)> getenv;
+};
+
+/// Reads and checks a configuration. Errors: kNotFound (only when required), kRefused (permissions), kTooLarge, kInvalid.
+[[nodiscard]] Result<Config> load_config(const std::string& path, const ConfigOptions& options = {});
+/// The same from text; `file` is only shown.
+[[nodiscard]] Result<Config> parse_config(const std::string& text, const std::string& file, const ConfigOptions& options = {});
+/// The whole configuration as YAML, header values replaced by where they come from.
+[[nodiscard]] std::string render_config(const Config& config);
+
+}  // namespace keytrail::base

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the configuration reader takes, and the sentence a person gets for what it does not.
+#include "agent/base/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace keytrail::base {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Result<Config> parse(const std::string& text) {
+  ConfigOptions options;
+  options.getenv = [](const std::string& name) { return name == "TOKEN" ? std::optional<std::string>("s3cr3t-canary") : std::nullopt; };
+  return parse_config(text, "/etc/k.yaml", options);
+}
+
+std::string error_of(const std::string& text) {
+  const Result<Config> config = parse(text);
+  return config ? "no error" : config.error().message;
+}
+
+TEST(Config, EmptyTextGivesTheDefaults) {
+  const Result<Config> config = parse("");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->history.path, "/var/lib/keytrail/history.db");
+  EXPECT_EQ(config->api.socket, "/run/keytrail/api.sock");
+  EXPECT_TRUE(config->otlp.empty());
+}
+
+TEST(Config, ReadsEveryKey) {
+  const Result<Config> config = parse(R"(
+history: {path: /tmp/h.db, max_mb: 64, retention_days: 3, reserve_mb: 0}
+api: {socket: /tmp/a.sock}
+otlp:
+  - name: siem
+    endpoint: https://collector:4318
+    protocol: http/protobuf
+    headers: {Authorization: "Bearer ${env:TOKEN}"}
+    compression: none
+    timeout_s: 3
+    signals: [logs]
+    ca_file: /etc/ca.pem
+    from_start: true
+log: {level: debug}
+hooks: {disable: [fentry]}
+catalog: {directory: /tmp/c}
+sampling: {sockets_s: 10, slots_s: 2}
+queries: {max_rows: 100, timeout_s: 2}
+)");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->history.max_mb, 64U);
+  ASSERT_EQ(config->otlp.size(), 1U);
+  const OtlpConfig& otlp = config->otlp[0];
+  EXPECT_EQ(otlp.headers.at(0).name, "authorization");
+  EXPECT_EQ(otlp.headers.at(0).value, "Bearer s3cr3t-canary");
+  EXPECT_FALSE(otlp.gzip);
+  EXPECT_FALSE(otlp.traces);
+  EXPECT_TRUE(otlp.logs);
+  EXPECT_TRUE(otlp.from_start);
+  EXPECT_EQ(config->disabled_hooks, std::vector<std::string>{"fentry"});
+  EXPECT_EQ(config->queries.max_rows, 100U);
+  EXPECT_TRUE(config->remarks.empty());
+}
+
+TEST(Config, UnknownKeyNamesTheNearestOneWithFileAndLine) {
+  EXPECT_EQ(error_of("log: {level: info}\nhistory:\n  max_bm: 3\n"),
+            "/etc/k.yaml:3: history.max_bm: unknown key; did you mean history.max_mb?");
+  EXPECT_EQ(error_of("hystory: {}\n"), "/etc/k.yaml:1: hystory: unknown key; did you mean history?");
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a\", tiemout_s: 1}]"),
+              HasSubstr("otlp[0].tiemout_s: unknown key; did you mean otlp[0].timeout_s?"));
+  EXPECT_THAT(error_of("api: {wholly_different_thing: 1}"), HasSubstr("unknown key; known here: socket"));
+}
+
+TEST(Config, WrongTypesAndRangesSayWhatIsWanted) {
+  EXPECT_EQ(error_of("history: {max_mb: lots}"), "/etc/k.yaml:1: history.max_mb: must be a whole number from 16 to 1048576");
+  EXPECT_THAT(error_of("history: {max_mb: 3}"), HasSubstr("from 16 to"));
+  EXPECT_THAT(error_of("history: {max_mb: -1}"), HasSubstr("from 16 to"));
+  EXPECT_THAT(error_of("history: {max_mb: [1]}"), HasSubstr("whole number"));
+  EXPECT_THAT(error_of("history: 7"), HasSubstr("must be a mapping"));
+  EXPECT_THAT(error_of("otlp: {}"), HasSubstr("must be a list"));
+  EXPECT_THAT(error_of("otlp: [{name: a}]"), HasSubstr("endpoint is missing"));
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"ftp://a\"}]"), HasSubstr("must begin with http"));
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"http://u:p@a\"}]"), HasSubstr("no user or password"));
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a\"}, {endpoint: \"http://b\"}]"), HasSubstr("is taken"));
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a\", from_start: maybe}]"), HasSubstr("true or false"));
+  EXPECT_THAT(error_of("log: {level: loud}"), HasSubstr("must be one of: trace, debug"));
+  EXPECT_THAT(error_of("api: {socket: run/x}"), HasSubstr("absolute path"));
+  EXPECT_THAT(error_of("api: {socket: /" + std::string(120, 'x') + "}"), HasSubstr("longer than 107"));
+  EXPECT_THAT(error_of("api: {socket: /a, socket: /b}"), HasSubstr("twice"));
+}
+
+TEST(Config, MalformedYamlIsAnErrorWithItsLine) {
+  EXPECT_THAT(error_of("history:\n  path: [1\n"), HasSubstr("/etc/k.yaml:"));
+  EXPECT_THAT(error_of("history:\n  path: [1\n"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(error_of("---\na: 1\n---\nb: 2\n"), HasSubstr("more than one document"));
+}
+
+TEST(Config, AliasBombsDepthAndSizeAreRefused) {
+  EXPECT_THAT(error_of("a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n"), HasSubstr("not allowed"));
+  EXPECT_THAT(error_of(std::string(100, '[') + std::string(100, ']')), HasSubstr("nested deeper"));
+  EXPECT_THAT(error_of(std::string((1U << 20U) + 1, '#')), HasSubstr("larger than 1 MiB"));
+  std::string many = "hooks: {disable: [";
+  for (int i = 0; i < 30'000; ++i)
+    many += "a,";
+  EXPECT_THAT(error_of(many + "a]}"), HasSubstr("more than 20000 values"));
+}
+
+TEST(Config, SecretsOfHeadersAreNeverShown) {
+  const Result<Config> config = parse("otlp: [{endpoint: \"http://a\", headers: {x-key: \"${env:TOKEN}\", y: plain-canary}}]");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_THAT(render_config(*config), Not(HasSubstr("canary")));
+  EXPECT_THAT(render_config(*config), HasSubstr("(set: ${env:TOKEN})"));
+  ASSERT_EQ(config->remarks.size(), 1U);
+  EXPECT_THAT(config->remarks[0], Not(HasSubstr("canary")));
+  EXPECT_EQ(error_of("otlp: [{endpoint: \"http://a\", headers: {k: \"${env:NOPE}\"}}]"),
+            "/etc/k.yaml:1: otlp[0].headers.k: the environment variable NOPE is not set");
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a\", headers: {k: \"a\\nb-canary\"}}]"), Not(HasSubstr("canary")));
+}
+
+class ConfigFile : public testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/keytrail-config-XXXXXX";
+    directory_ = ::mkdtemp(name);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  std::string write(const std::string& text, mode_t mode = 0600) {
+    const std::string path = directory_ + "/c.yaml";
+    std::ofstream(path) << text;
+    ::chmod(path.c_str(), mode);
+    return path;
+  }
+  std::string directory_;
+};
+
+TEST_F(ConfigFile, MissingDefaultFileMeansDefaultsMissingNamedFileIsAnError) {
+  EXPECT_TRUE(load_config(directory_ + "/none.yaml"));
+  ConfigOptions required;
+  required.required = true;
+  const Result<Config> named = load_config(directory_ + "/none.yaml", required);
+  ASSERT_FALSE(named);
+  EXPECT_EQ(named.error().code, Error::Code::kNotFound);
+}
+
+TEST_F(ConfigFile, WorldWritableFileIsRefused) {
+  const Result<Config> config = load_config(write("log: {level: info}", 0666));
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code, Error::Code::kRefused);
+  EXPECT_THAT(config.error().message, HasSubstr("chmod o-w"));
+}
+
+TEST_F(ConfigFile, FifoDirectoryAndHugeFileAreRefusedAtOnce) {
+  const std::string fifo = directory_ + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  EXPECT_FALSE(load_config(fifo));
+  EXPECT_FALSE(load_config(directory_));
+  EXPECT_EQ(load_config(write(std::string(2U << 20U, '#'))).error().code, Error::Code::kTooLarge);
+}
+
+TEST_F(ConfigFile, HeaderFromFileLosesItsLineEnd) {
+  const std::string secret = directory_ + "/token";
+  std::ofstream(secret) << "abc\n";
+  const Result<Config> config = load_config(write("otlp: [{endpoint: \"http://a\", headers: {k: \"${file:" + secret + "}\"}}]"));
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->otlp[0].headers[0].value, "abc");
+}
+
+TEST(Config, RenderedConfigurationReadsBack) {
+  const Result<Config> config = parse("otlp: [{endpoint: \"http://a\"}]\nhooks: {disable: [a, b]}");
+  ASSERT_TRUE(config);
+  const Result<Config> again = parse(render_config(*config));
+  ASSERT_TRUE(again) << again.error().message << render_config(*config);
+  EXPECT_EQ(render_config(*again), render_config(*config));
+}
+
+}  // namespace
+}  // namespace keytrail::base

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is compared: acquisitions and uses as short tuples, sorted. A row that is not expected, or an expected one that is missing, is a difference. Pure."""
+import re
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+ANY = object()
+
+
+@dataclass
+class Acquisition:
+    """An expected acquisition. `key` is a key id, or a compiled expression where the id is a fingerprint."""
+    source: str
+    place: str
+    key: Any
+    kind: str = "aws.access_key"
+    key_class: str = "access_key"
+    lifetime: str = "long_lived"
+    selector: str = ""
+    unread: str = ""
+    bulk: bool = False
+    baseline: bool = False
+    pid: Optional[int] = None
+    exe: Optional[str] = None
+
+    def matches(self, row):
+        key, slot = row["key"], row["slot"]
+        return (slot["from"] == self.source and slot["place"] == self.place and slot["selector"] == self.selector and same(self.key, key["id"])
+                and (self.unread or (key["kind"] == self.kind and key["class"] == self.key_class and key["lifetime"] == self.lifetime))
+                and row["unread"] == self.unread and row["bulk"] == self.bulk and row["baseline"] == self.baseline
+                and self.pid in (None, row["actor"]["pid"]) and self.exe in (None, row["actor"]["exe"]))
+
+
+@dataclass
+class Use:
+    """An expected use: all connections of one process to one destination. `keys` is ranked, best first."""
+    evidence: str
+    reason: str
+    keys: list = field(default_factory=list)
+    provider: str = "aws"
+    service: str = "s3"
+    region: str = "eu-west-1"
+    host: str = "s3.eu-west-1.amazonaws.com"
+    connections: Optional[int] = 1
+    pid: Optional[int] = None
+    exe: Optional[str] = None
+
+    def matches(self, row):
+        to = row["destination"]
+        ids = [entry["key"]["id"] for entry in row["keys"]]
+        return (row["evidence"] == self.evidence and row["reason"] == self.reason and len(ids) == len(self.keys)
+                and all(same(want, got) for want, got in zip(self.keys, ids))
+                and (to["provider"], to["service"], to["region"], to["host"]) == (self.provider, self.service, self.region, self.host)
+                and self.connections in (None, row["connections"]) and self.pid in (None, row["actor"]["pid"]) and self.exe in (None, row["actor"]["exe"]))
+
+
+def same(want, got):
+    return bool(want.fullmatch(got)) if isinstance(want, re.Pattern) else want is ANY or want == got
+
+
+def merge_uses(rows):
+    """Rows of the same use (they come in windows) become one with the sum of their connections."""
+    merged = {}
+    for row in rows:
+        to = row["destination"]
+        key = (row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], to["provider"], to["service"], to["region"], to["host"], to["port"], row["evidence"],
+               row["reason"], tuple(entry["key"]["id"] for entry in row["keys"]), row["outcome"])
+        if key in merged:
+            merged[key]["connections"] += row["connections"]
+        else:
+            merged[key] = {**row}
+    return list(merged.values())
+
+
+def show(row):
+    """One line for a row, for people."""
+    actor = row["actor"]
+    who = f"{actor['exe']}[{actor['pid']}.{actor['exec']}]"
+    if row["type"] == "acquisition":
+        key, slot = row["key"], row["slot"]
+        flags = "".join(f" {name}" for name in ("bulk", "baseline") if row[name]) + (f" unread={row['unread']}" if row["unread"] else "")
+        return f"acquisition {who} {slot['from']} {slot['place']} [{slot['selector']}] {key['id']} {key['kind']} {key['class']} {key['lifetime']}{flags}"
+    to = row["destination"]
+    keys = ", ".join(f"{entry['key']['id']} ({entry['reason']})" for entry in row["keys"])
+    return (f"use {who} {to['provider']}/{to['service']}/{to['region']} {to['host']}:{to['port']} ({to['name_source']}) ×{row['connections']} {row['evidence']} {row['reason']}"
+            f" \"{row.get('reason_detail', '')}\" {row['outcome']} keys: {keys or '-'}")
+
+
+def compare(expected, actual):
+    """Lines that tell what is missing and what is too much; empty when the sets are equal."""
+    left, missing = list(actual), []
+    for want in expected:
+        found = next((row for row in left if want.matches(row)), None)
+        if found is None:
+            missing.append(want)
+        else:
+            left.remove(found)
+    return [f"missing: {want}" for want in missing] + [f"extra:   {show(row)}" for row in left]

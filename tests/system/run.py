@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--list] [--keep]
+
+Needs root (network and mount namespaces, cgroups, BPF). Prints a line per case, each skip with its reason, and at the end "N passed, N failed, N skipped".
+"""
+import argparse
+import fnmatch
+import os
+import signal
+import sys
+import time
+import traceback
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+from stage import keys  # noqa: E402
+from stage.world import World  # noqa: E402
+
+
+def find_cases():
+    """All tests, in the order of the files and of the lines."""
+    loader = unittest.TestLoader()
+    loader.sortTestMethodsUsing = None
+    flat, todo = [], [loader.discover(HERE + "/cases", pattern="*.py", top_level_dir=HERE)]
+    if loader.errors:
+        raise SystemExit("\n".join(loader.errors))
+    while todo:
+        item = todo.pop(0)
+        if isinstance(item, unittest.TestSuite):
+            todo = list(item) + todo
+        else:
+            flat.append(item)
+    return flat
+
+
+def short(case):
+    return f"{type(case).__module__.split('.')[-1]}.{type(case).__name__}.{case._testMethodName}"
+
+
+def chosen(name, patterns):
+    return not patterns or any(fnmatch.fnmatch(name, pattern) or pattern in name for pattern in patterns)
+
+
+def describe(case, problem):
+    """The failure's own message; the whole trace for what is no assertion."""
+    return problem
+
+
+def run_one(case):
+    """("ok" | "FAIL" | "skip", text)."""
+    result = unittest.TestResult()
+    case.run(result)
+    problems = [text for _, text in result.errors + result.failures]
+    if problems:
+        return "FAIL", "\n".join(problems)
+    if result.skipped:
+        return "skip", result.skipped[0][1]
+    return "ok", ""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=os.path.join(HERE, "../../build"), help="folder with keytrail, keytrail-warden and keytrail-examiner")
+    parser.add_argument("--only", action="append", default=[], help="a part of a case's name, or a shell pattern; may be given more than once")
+    parser.add_argument("--list", action="store_true", help="print the names and end")
+    parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
+    options = parser.parse_args()
+    cases = [case for case in find_cases() if chosen(short(case), options.only)]
+    if options.list:
+        print("\n".join(short(case) for case in cases))
+        return 0
+    if os.geteuid() != 0:
+        print("tests/system needs root: namespaces, cgroups and BPF programs. Try: sudo tests/run.sh")
+        return 2
+    from case import Run
+    from agent import Build
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    counts = {"ok": 0, "FAIL": 0, "skip": 0}
+    try:
+        Run.build = Build(os.path.abspath(options.build))
+        Run.maker = keys.Maker()
+        Run.world = World(Run.maker)
+        os.chmod(Run.world.dir, 0o755)
+        for case in cases:
+            begin = time.monotonic()
+            verdict, text = run_one(case)
+            counts[verdict] += 1
+            print(f"{verdict:4} {time.monotonic() - begin:6.1f} s  {short(case)}" + (f": {text}" if verdict == "skip" else ""), flush=True)
+            if verdict == "FAIL":
+                print("      " + text.replace("\n", "\n      "), flush=True)
+        if options.keep:
+            print("kept: " + Run.world.dir)
+    except KeyboardInterrupt:
+        print("interrupted")
+        counts["FAIL"] += 1
+    finally:
+        Run.close()
+    print(f"{counts['ok']} passed, {counts['FAIL']} failed, {counts['skip']} skipped")
+    return 1 if counts["FAIL"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fake cloud, one process in its own network namespace: TLS on 443 (one leaf per name), HTTP metadata on 169.254.169.254:80, DNS.
+
+Run by world.py as `unshare --net cloud.py FOLDER`; FOLDER/issued.json holds what its token services hand out. Every request is a line of FOLDER/truth.jsonl,
+with the client's address and port. It prints "ready" and ends when its standard input closes, so it cannot outlive the run.
+"""
+import http.client
+import io
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from stage import apis, ca, names  # noqa: E402
+
+METADATA = "169.254.169.254"
+_LIMIT = 1 << 20
+
+
+class Truth:
+    """The log: one JSON object a line, no secret in it."""
+
+    def __init__(self, path):
+        self._file, self._lock = open(path, "a", buffering=1), threading.Lock()
+
+    def __call__(self, entry):
+        entry["time_ns"] = time.time_ns()
+        with self._lock:
+            self._file.write(json.dumps(entry) + "\n")
+
+
+class Connection(threading.Thread):
+    """One accepted connection: requests until the client closes."""
+
+    def __init__(self, cloud, sock, peer, local, tls):
+        super().__init__(daemon=True)
+        self.cloud, self.sock, self.peer, self.local, self.tls, self.sni = cloud, sock, peer, local, tls, ""
+
+    def run(self):
+        try:
+            self.sock.settimeout(600)
+            if self.tls:
+                self._handshake()
+            stream = self.sock.makefile("rwb")
+            while self._request(stream):
+                pass
+        except (OSError, ValueError, ssl.SSLError, http.client.HTTPException) as error:
+            self.cloud.truth({"kind": "broken", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0], "error": type(error).__name__})
+        finally:
+            self.sock.close()
+
+    def _handshake(self):
+        fallback = self.cloud.names.name_of(self.local[0]) or "unknown.test"
+
+        def choose(sock, name, _):
+            self.sni = name or ""
+            sock.context = self.cloud.authority.context(name or fallback)
+
+        outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        outer.set_alpn_protocols(["http/1.1"])
+        outer.sni_callback = choose
+        self.sock = outer.wrap_socket(self.sock, server_side=True)
+
+    def _request(self, stream):
+        line = stream.readline(65536)
+        if not line.strip():
+            return False
+        method, path, _ = line.decode("latin-1").split(" ", 2)
+        headers = {k.lower(): v for k, v in http.client.parse_headers(stream).items()}
+        body = b""
+        if headers.get("expect", "").lower() == "100-continue":
+            stream.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            stream.flush()
+        if "content-length" in headers:
+            body = stream.read(min(int(headers["content-length"]), _LIMIT))
+        elif headers.get("transfer-encoding", "").lower() == "chunked":
+            body = _chunks(stream)
+        host = headers.get("host", "").split(":")[0].lower()
+        action, reply = self.cloud.answer(self.local[0], method, path, host, headers, body)
+        self.cloud.truth({"kind": "request", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0], "sni": self.sni, "host": host, "method": method,
+                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path), "status": reply.status})
+        extra = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), "x-amz-request-id": apis.REQUEST_ID, "Server": "stage", **reply.headers}
+        head = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in extra.items())
+        stream.write(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
+        stream.flush()
+        return headers.get("connection", "").lower() != "close"
+
+
+def _chunks(stream):
+    out = io.BytesIO()
+    while True:
+        size = int(stream.readline(1024).split(b";")[0], 16)
+        if size == 0 or out.tell() + size > _LIMIT:
+            stream.readline(1024)
+            return out.getvalue()
+        out.write(stream.read(size))
+        stream.readline(16)
+
+
+class Cloud:
+    def __init__(self, folder):
+        issued = json.load(open(os.path.join(folder, "issued.json")))
+        self.truth = Truth(os.path.join(folder, "truth.jsonl"))
+        self.authority = ca.Authority(os.path.join(folder, "ca"))
+        self.names = names.Names(self.truth)
+        self.sts = issued["sts"]
+        self.metadata = apis.Metadata(issued["role"], issued["imds"], issued["imds_token"])
+
+    def answer(self, address, method, path, host, headers, body):
+        if address == METADATA:
+            return "", self.metadata.answer(method, path, headers)
+        return apis.answer(method, path, host, headers, body, self.sts)
+
+    def listen(self, address, port, tls):
+        server = socket.socket()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+        server.listen(256)
+
+        def loop():
+            while True:
+                sock, peer = server.accept()
+                Connection(self, sock, peer, sock.getsockname(), tls).start()
+
+        threading.Thread(target=loop, daemon=True).start()
+
+    def start(self):
+        for args in (["link", "set", "lo", "up"], ["addr", "add", "198.18.0.1/16", "dev", "lo"], ["addr", "add", METADATA + "/32", "dev", "lo"]):
+            subprocess.run(["ip", *args], check=True)
+        self.names.serve()
+        self.listen("0.0.0.0", 443, True)
+        self.listen("0.0.0.0", 80, False)
+
+
+def main():
+    cloud = Cloud(sys.argv[1])
+    cloud.start()
+    print("ready", flush=True)
+    for line in sys.stdin:  # commands of the runner: "share NAME OTHER", "address NAME"
+        words = line.split()
+        if words[0] == "share":
+            cloud.names.share(words[1], words[2])
+            print("ok", flush=True)
+        elif words[0] == "address":
+            print(cloud.names.address_of(words[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the fake keys of a case: valid in shape, new in every run, and each secret a canary whose appearance outside the case is a leak."""
+import base64
+import json
+import random
+import string
+import subprocess
+import tempfile
+import time
+
+ALNUM = string.ascii_letters + string.digits
+BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+class AwsKey:
+    def __init__(self, key_id, secret, token=""):
+        self.id, self.secret, self.token = key_id, secret, token
+
+    def profile(self, name="default"):
+        """Its section of a credentials file."""
+        token = f"aws_session_token = {self.token}\n" if self.token else ""
+        return f"[{name}]\naws_access_key_id = {self.id}\naws_secret_access_key = {self.secret}\n{token}"
+
+    def env(self):
+        return {"AWS_ACCESS_KEY_ID": self.id, "AWS_SECRET_ACCESS_KEY": self.secret, **({"AWS_SESSION_TOKEN": self.token} if self.token else {})}
+
+
+class Maker:
+    """`secrets` collects every secret text it made."""
+
+    def __init__(self, seed=None):
+        self._random = random.Random(seed) if seed is not None else random.SystemRandom()
+        self.secrets = []
+
+    def text(self, length, alphabet=ALNUM):
+        value = "".join(self._random.choice(alphabet) for _ in range(length))
+        self.secrets.append(value)
+        return value
+
+    def _public(self, length, alphabet):
+        return "".join(self._random.choice(alphabet) for _ in range(length))
+
+    def aws(self, session=False):
+        key_id = ("ASIA" if session else "AKIA") + self._public(16, BASE32)
+        return AwsKey(key_id, self.text(40, ALNUM + "/+"), "IQoJb3JpZ2luX2Vj" + self.text(280, ALNUM + "/+") if session else "")
+
+    def token(self, length=48):
+        return self.text(length)
+
+    def jwt(self, subject="system:serviceaccount:default:app"):
+        """(token, jti, kid) of a Kubernetes service account token."""
+        encode = lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        now, jti, kid = int(time.time()), self._public(32, "0123456789abcdef"), self._public(43, ALNUM)
+        claims = {"aud": ["https://kubernetes.default.svc"], "exp": now + 3600, "iat": now, "nbf": now, "jti": jti, "iss": "https://kubernetes.default.svc", "sub": subject,
+                  "kubernetes.io": {"namespace": "default", "serviceaccount": {"name": "app", "uid": jti}}}
+        signature = encode(bytes(self._random.getrandbits(8) for _ in range(256)))
+        self.secrets.append(signature)
+        return f"{encode(json.dumps({'alg': 'RS256', 'kid': kid}).encode())}.{encode(json.dumps(claims).encode())}.{signature}", jti, kid
+
+    def ssh(self):
+        """(private key text, SHA256 fingerprint of the public key)."""
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "stage", "-f", folder + "/k"], check=True)
+            with open(folder + "/k") as file:
+                private = file.read()
+            shown = subprocess.run(["ssh-keygen", "-lf", folder + "/k.pub"], capture_output=True, text=True, check=True).stdout.split()[1]
+        self.secrets += private.splitlines()[2:4]
+        return private, shown
+
+    def pem(self):
+        """A private key in PEM (PKCS#8)."""
+        text = subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], capture_output=True, text=True, check=True).stdout
+        self.secrets += text.splitlines()[1:2]
+        return text

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// ~/.aws/credentials and ~/.aws/config: https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html, read as botocore
+// (Python's configparser) reads them: deeper indented lines continue the option above, options are case-insensitive.
+#include <strings.h>
+
+#include <algorithm>
+
+#include "agent/examine/formats.h"
+
+namespace keytrail::examine::format {
+namespace {
+
+struct Profile {
+  std::string_view name, id, secret, session;
+};
+
+bool same_word(std::string_view a, std::string_view b) { return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0; }
+
+/// "[profile dev]" and "[dev]" → "dev"; "[sso-session x]" and "[services x]" hold no keys → "".
+std::string_view section_name(std::string_view inner) {
+  inner = trimmed(inner);
+  for (const std::string_view other : {"sso-session ", "services ", "plugins"}) {
+    if (inner.starts_with(other)) return {};
+  }
+  if (inner.starts_with("profile ") || inner.starts_with("profile\t")) inner = trimmed(inner.substr(8));
+  if (inner.size() >= 2 && (inner.front() == '"' || inner.front() == '\'') && inner.back() == inner.front())
+    inner = inner.substr(1, inner.size() - 2);
+  return inner;
+}
+
+bool is_access_key_id(std::string_view id) {
+  return id.size() >= 16 && id.size() <= 128 &&
+         std::ranges::all_of(id, [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); });
+}
+
+void report(const Profile& profile, Work& work) {
+  if (profile.name.empty() || (profile.id.empty() && profile.secret.empty())) return;  // a role, SSO or process entry: no key
+  if (profile.secret.empty() || !is_name(profile.name, 126) || (!profile.id.empty() && !is_access_key_id(profile.id))) return work.skip();
+  const bool session = profile.id.starts_with("ASIA") || (!profile.session.empty() && !profile.id.starts_with("AKIA"));
+  KeyFact fact = session ? work.fact("aws.session", KeyClass::kSessionToken, Lifetime::kShortLived)
+                         : work.fact("aws.access_key", KeyClass::kAccessKey, Lifetime::kLongLived);
+  fact.key.id = std::string(profile.id);
+  fact.selector = std::string(profile.name);
+  work.add(std::move(fact), profile.secret);
+}
+
+class Reader {
+ public:
+  explicit Reader(Work& work) : work_(work) {}
+
+  void line(std::string_view raw) {
+    const std::string_view text = trimmed(raw);
+    if (text.empty() || text.front() == '#' || text.front() == ';') return;
+    const auto indent = static_cast<std::size_t>(text.data() - raw.data());
+    if (in_option_ && indent > indent_) return;
+    in_option_ = false;
+    if (text.front() == '[') return section(text);
+    if (const std::size_t at = text.find_first_of("=:"); at != std::string_view::npos && in_section_) {
+      in_option_ = true;
+      indent_ = indent;
+      return option(trimmed(text.substr(0, at)), trimmed(text.substr(at + 1)));
+    }
+    work_.skip();
+  }
+  [[nodiscard]] bool finish() {
+    for (const Profile& profile : profiles_)
+      report(profile, work_);
+    return any_section_;
+  }
+
+ private:
+  void section(std::string_view text) {
+    const std::size_t end = text.rfind(']');
+    in_section_ = end != std::string_view::npos;
+    if (!in_section_) return work_.skip();
+    any_section_ = true;
+    const std::string_view name = section_name(text.substr(1, end - 1));
+    const auto known = std::ranges::find(profiles_, name, &Profile::name);
+    current_ = static_cast<std::size_t>(known - profiles_.begin());
+    if (known != profiles_.end()) return;
+    if (profiles_.size() >= 4 * role::kMaxKeysPerFile) {
+      in_section_ = false;
+      return work_.skip();
+    }
+    profiles_.push_back({.name = name});
+  }
+  void option(std::string_view name, std::string_view value) {
+    value = value.substr(0, value.find_first_of(" \t#"));  // no key contains one: what follows is a comment
+    Profile& profile = profiles_[current_];
+    if (same_word(name, "aws_access_key_id")) profile.id = value;
+    if (same_word(name, "aws_secret_access_key")) profile.secret = value;
+    if (same_word(name, "aws_session_token")) profile.session = value;
+  }
+
+  Work& work_;
+  std::vector<Profile> profiles_;
+  std::size_t current_ = 0;
+  std::size_t indent_ = 0;
+  bool in_section_ = false;
+  bool in_option_ = false;
+  bool any_section_ = false;
+};
+
+}  // namespace
+
+role::Unread aws_credentials(std::string_view bytes, Work& work) {
+  if (trimmed(bytes).empty()) return role::Unread::kNone;
+  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
+  Reader reader(work);
+  while (!bytes.empty()) {
+    const std::size_t end = std::min(bytes.find('\n'), bytes.size());
+    reader.line(bytes.substr(0, end));
+    bytes.remove_prefix(std::min(end + 1, bytes.size()));
+  }
+  return reader.finish() ? role::Unread::kNone : role::Unread::kUnknownFormat;
+}
+
+}  // namespace keytrail::examine::format

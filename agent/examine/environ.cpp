@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The initial environment of a process (proc(5), /proc/PID/environ): only variables that the catalog names leave, secret ones as
+// fingerprints. The bounds are those of the kernel side, so that both say the same of a variable.
+#include <algorithm>
+
+#include "agent/examine/formats.h"
+#include "keytrail/event_abi.h"
+
+namespace keytrail::examine {
+namespace {
+
+const catalog::EnvName* find(std::span<const catalog::EnvName> names, std::string_view name) {
+  const auto at =
+      std::ranges::find_if(names, [&](const catalog::EnvName& e) { return e.prefix ? name.starts_with(e.name) : name == e.name; });
+  return at == names.end() ? nullptr : &*at;
+}
+
+/// "http://user:password@host/" → "http://host/": a shown destination must not carry a password.
+std::string without_user_info(std::string_view value) {
+  const std::size_t scheme = value.find("://");
+  if (scheme == std::string_view::npos) return std::string(value);
+  const std::size_t begin = scheme + 3;
+  const std::size_t end = std::min(value.find_first_of("/?#", begin), value.size());
+  const std::size_t at = value.substr(0, end).rfind('@');
+  if (at == std::string_view::npos || at < begin) return std::string(value);
+  return std::string(value.substr(0, begin)).append(value.substr(at + 1));
+}
+
+EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string_view value, const base::SipKey& key) {
+  EnvItem item;
+  item.name = std::string(name);
+  item.length = static_cast<std::uint32_t>(value.size());
+  if (rule.action == catalog::EnvAction::kSecret) {
+    item.truncated = value.size() > KT_HASHED_MAX;
+    if (value.size() >= kMinFingerprintedBytes) item.fingerprint = base::fingerprint_of(key, value);
+    return item;
+  }
+  std::string shown = without_user_info(value);
+  item.truncated = shown.size() > KT_ITEM_VALUE_MAX;
+  if (item.truncated) shown.resize(KT_ITEM_VALUE_MAX);
+  item.value = std::move(shown);
+  return item;
+}
+
+}  // namespace
+
+void parse_environment(std::string_view bytes, const Session& session, Found& found) {
+  while (!bytes.empty()) {
+    const std::size_t end = std::min(bytes.find('\0'), bytes.size());
+    const std::string_view pair = bytes.substr(0, end);
+    bytes.remove_prefix(std::min(end + 1, bytes.size()));
+    const std::size_t equals = pair.find('=');
+    if (equals == std::string_view::npos || equals == 0 || equals > KT_ITEM_NAME_MAX) continue;
+    const std::string_view name = pair.substr(0, equals);
+    const catalog::EnvName* rule = find(session.env, name);
+    if (rule == nullptr) continue;
+    if (found.env.size() >= role::kMaxKeysPerFile || !is_name(name, KT_ITEM_NAME_MAX)) {
+      ++found.skipped;
+      continue;
+    }
+    found.env.push_back(item_of(*rule, name, pair.substr(equals + 1), session.key));
+  }
+}
+
+}  // namespace keytrail::examine

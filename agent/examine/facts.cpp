@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/examine/facts.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+
+namespace keytrail::examine {
+namespace {
+
+constexpr std::size_t kMaxNumbered = 4096;
+
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+}  // namespace
+
+std::string Numbering::id(const std::string& label, const Fingerprint& secret) {
+  std::vector<Fingerprint>& known = known_[label];
+  auto at = std::ranges::find(known, secret);
+  if (at == known.end()) {
+    if (count_ >= kMaxNumbered) return label + " #?";
+    ++count_;
+    known.push_back(secret);
+    at = known.end() - 1;
+  }
+  return label + " #" + std::to_string(at - known.begin() + 1);
+}
+
+KeyFact Work::fact(std::string_view kind, KeyClass key_class, Lifetime lifetime) const {
+  KeyFact out;
+  out.key.kind = std::string(kind);
+  out.key.key_class = kind == hints_.key_kind ? hints_.key_class : key_class;
+  out.key.lifetime = kind == hints_.key_kind ? hints_.lifetime : lifetime;
+  return out;
+}
+
+void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
+  if (full()) return skip();
+  const bool guessable = secret.size() < kMinFingerprintedBytes || (hints_.guessable && fact.key.kind == hints_.key_kind);
+  if (!secret.empty()) {
+    const Fingerprint print = base::fingerprint_of(session_.key, secret);
+    if (!guessable) fact.key.fingerprint = print;
+    if (fact.key.id.empty()) {
+      const std::string place = label.empty() ? fact.key.kind : fact.key.kind + ":" + std::string(label);
+      fact.key.id = guessable ? session_.numbers.id(place, print) : print.text();
+    }
+  }
+  if (fact.key.id.empty()) return skip();
+  if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(session_.key, fact.selector);
+  found_.keys.push_back(std::move(fact));
+}
+
+std::string_view trimmed(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  while (!text.empty() && is_space(text.front()))
+    text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back()))
+    text.remove_suffix(1);
+  return text;
+}
+
+bool is_name(std::string_view text, std::size_t max) {
+  if (text.empty() || text.size() > max) return false;
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x20 || lead == 0x7f) return false;
+    const std::size_t length = lead < 0x80                   ? 1
+                               : lead >= 0xC2 && lead < 0xE0 ? 2
+                               : lead >= 0xE0 && lead < 0xF0 ? 3
+                               : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                             : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    for (std::size_t k = 1; k < length; ++k) {
+      if ((static_cast<unsigned char>(text[i + k]) & 0xC0U) != 0x80U) return false;
+    }
+    if (length == 2 && lead == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return false;  // C1 controls
+    i += length;
+  }
+  return true;
+}
+
+bool decode_base64(std::string_view text, bool url, Arena& scratch, std::string_view& out) {
+  const std::span<char> plain = scratch.take(text.size() + 4);
+  if (plain.empty()) return false;
+  std::size_t n = 0;
+  for (const char c : text) {
+    if (!url && is_space(c)) continue;
+    if (c == '=') break;
+    if (url && (c == '+' || c == '/')) return false;
+    plain[n++] = url && c == '-' ? '+' : url && c == '_' ? '/' : c;
+  }
+  if (n % 4 == 1) return false;
+  std::size_t padding = 0;
+  for (; n % 4 != 0; ++padding)
+    plain[n++] = '=';
+  const std::span<char> decoded = scratch.take(n / 4 * 3 + 1);
+  if (decoded.empty()) return false;
+  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()), reinterpret_cast<const unsigned char*>(plain.data()),
+                                     static_cast<int>(n));
+  if (length < static_cast<int>(padding)) return false;
+  out = {decoded.data(), static_cast<std::size_t>(length) - padding};
+  return true;
+}
+
+}  // namespace keytrail::examine

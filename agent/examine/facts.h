@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a parser is given and what it may give back. No type here holds a secret: secret bytes stay views into the arena.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/siphash.h"
+#include "agent/catalog/catalog.h"
+#include "agent/examine/arena.h"
+#include "keytrail/examiner.h"
+#include "keytrail/role_abi.h"
+
+namespace keytrail::examine {
+
+/// What the catalog knows of the place.
+struct Hints {
+  std::string_view format;
+  std::string_view key_kind;
+  KeyClass key_class = KeyClass::kAccessKey;
+  Lifetime lifetime = Lifetime::kUnknown;
+  bool guessable = false;  ///< fingerprints of this kind stay here; the keys are numbered instead
+};
+
+/// Numbers for keys whose fingerprint must not leave: "kind #1", "kind:login@host #2". They last as long as the examiner.
+class Numbering {
+ public:
+  /// The same label and fingerprint give the same id. When more than 4096 are known, all further ones of a label are "#?".
+  [[nodiscard]] std::string id(const std::string& label, const Fingerprint& secret);
+
+ private:
+  std::map<std::string, std::vector<Fingerprint>> known_;
+  std::size_t count_ = 0;
+};
+
+/// What lives as long as the examiner.
+struct Session {
+  base::SipKey key{};
+  Numbering numbers;
+  std::span<const catalog::EnvName> env;  ///< variables that may leave, and how
+};
+
+struct Found {
+  std::vector<KeyFact> keys;
+  std::vector<EnvItem> env;
+  std::uint32_t skipped = 0;  ///< malformed or superfluous entries
+  role::Unread unread = role::Unread::kNone;
+};
+
+/// One file's work: the parsers' only access to the outside.
+class Work {
+ public:
+  Work(Session& session, Arena& scratch, const Hints& hints, Found& found)
+      : session_(session), scratch_(scratch), hints_(hints), found_(found) {}
+
+  [[nodiscard]] const Hints& hints() const { return hints_; }
+  [[nodiscard]] const Session& session() const { return session_; }
+  [[nodiscard]] Arena& scratch() { return scratch_; }
+  [[nodiscard]] Found& found() { return found_; }
+
+  /// A fact of this kind; class and lifetime as the catalog says when `kind` is the hinted one, else as given.
+  [[nodiscard]] KeyFact fact(std::string_view kind, KeyClass key_class, Lifetime lifetime) const;
+  /// Adds it, with the fingerprint and, when `fact.key.id` is empty, an id made from `secret` (may be empty: then none is made).
+  /// `label`: who the key is for ("login@host"), for keys that are numbered.
+  void add(KeyFact fact, std::string_view secret, std::string_view label = {});
+  void skip() { ++found_.skipped; }
+  [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }
+
+ private:
+  Session& session_;
+  Arena& scratch_;
+  const Hints& hints_;
+  Found& found_;
+};
+
+/// Without white space at both ends, and without a byte-order mark.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
+/// True for printable UTF-8 without control characters, of at most `max` bytes: what may leave as a name.
+[[nodiscard]] bool is_name(std::string_view text, std::size_t max);
+/// Decodes base64 (`url`: base64url; padding optional, line ends skipped) into the scratch memory. False when it is neither.
+[[nodiscard]] bool decode_base64(std::string_view text, bool url, Arena& scratch, std::string_view& out);
+
+}  // namespace keytrail::examine

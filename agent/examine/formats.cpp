@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/examine/formats.h"
+
+#include <array>
+#include <exception>
+
+namespace keytrail::examine {
+namespace {
+
+struct Format {
+  std::string_view name;
+  role::Unread (*parse)(std::string_view bytes, Work& work);
+};
+
+constexpr std::array<Format, 6> kFormats{{
+    {"aws_credentials", format::aws_credentials},
+    {"raw_token", format::raw_token},
+    {"jwt", format::jwt},
+    {"pem", format::pem},
+    {"ssh_private_key", format::ssh_private_key},
+    {"opaque", format::opaque},
+}};
+
+}  // namespace
+
+void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& scratch, Found& found) {
+  found.unread = role::Unread::kUnknownFormat;
+  if (bytes.size() > role::kMaxFileBytes) {
+    found.unread = role::Unread::kTooLarge;
+    return;
+  }
+  for (const Format& format : kFormats) {
+    if (format.name != hints.format) continue;
+    try {
+      Work work(session, scratch, hints, found);
+      found.unread = format.parse(bytes, work);
+    } catch (const std::exception&) {  // out of memory, or a library's own: its text may quote the file, so it goes nowhere
+      found.unread = role::Unread::kUnknownFormat;
+      ++found.skipped;
+    }
+    return;
+  }
+}
+
+}  // namespace keytrail::examine

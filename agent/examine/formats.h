@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of formats: one parser per file of this folder. Pure functions over bytes, for the examiner and for fuzzing.
+#pragma once
+
+#include <string_view>
+
+#include "agent/examine/facts.h"
+
+namespace keytrail::examine {
+
+/// Parses `bytes` (≤ role::kMaxFileBytes) as `hints.format` and puts what it found into `found`. Hostile input gives
+/// `unread` or a count of skipped entries; it never throws. An unknown format name is kUnknownFormat.
+void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& scratch, Found& found);
+
+/// The same for an initial environment (NAME=VALUE, each followed by a NUL).
+void parse_environment(std::string_view bytes, const Session& session, Found& found);
+
+/// The parsers. Each gets the whole file and reports through `work`; kUnknownFormat when the file is not what its place promises.
+namespace format {
+role::Unread aws_credentials(std::string_view bytes, Work& work);
+role::Unread raw_token(std::string_view bytes, Work& work);
+role::Unread jwt(std::string_view bytes, Work& work);
+role::Unread pem(std::string_view bytes, Work& work);
+role::Unread ssh_private_key(std::string_view bytes, Work& work);
+role::Unread opaque(std::string_view bytes, Work& work);
+
+/// Adds the key of a JSON Web Token (RFC 7519); false when `token` is none.
+bool add_jwt(std::string_view token, Work& work);
+/// Adds an OpenSSH private key from the decoded body of its PEM block (openssh/PROTOCOL.key); false when malformed.
+bool add_openssh(std::string_view body, std::string_view block, Work& work);
+/// Adds AWS keys and tokens recognised by their shape anywhere in `text`; false when there is none.
+bool add_by_shape(std::string_view text, Work& work);
+}  // namespace format
+
+}  // namespace keytrail::examine

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON Web Tokens (RFC 7519, compact form RFC 7515 section 7.1) and Kubernetes' service account tokens
+// (https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/). Signatures are not checked.
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "agent/examine/formats.h"
+
+namespace keytrail::examine::format {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kShortSeconds = 7 * 24 * 3600;
+
+/// Decodes and parses one part; all memory is scratch memory.
+bool read_part(std::string_view part, Work& work, json::monotonic_resource& memory, json::object& out) {
+  std::string_view text;
+  if (!decode_base64(part, true, work.scratch(), text)) return false;
+  json::parse_options options;
+  options.max_depth = 16;
+  boost::system::error_code error;
+  json::value value = json::parse(json::string_view(text.data(), text.size()), error, &memory, options);
+  if (error || !value.is_object()) return false;
+  out = std::move(value.get_object());
+  return true;
+}
+
+std::string_view string_of(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  if (value == nullptr || !value->is_string()) return {};
+  const json::string& text = value->get_string();
+  return {text.data(), text.size()};
+}
+
+/// NumericDate: seconds, maybe with a fraction; 0 when absent or absurd.
+std::int64_t seconds_of(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  if (value == nullptr || !value->is_number()) return 0;
+  const auto seconds = value->to_number<double>();
+  return std::isfinite(seconds) && seconds > 0 && seconds < 1e12 ? static_cast<std::int64_t>(seconds) : 0;
+}
+
+KeyFact token_fact(const json::object& claims, Work& work) {
+  const std::int64_t issued = seconds_of(claims, "iat");
+  const std::int64_t expires = seconds_of(claims, "exp");
+  const bool bound = claims.contains("kubernetes.io");
+  const bool classic = string_of(claims, "iss") == "kubernetes/serviceaccount";
+  const Lifetime life = expires == 0                                 ? Lifetime::kLongLived
+                        : bound || expires - issued <= kShortSeconds ? Lifetime::kShortLived
+                                                                     : Lifetime::kLongLived;
+  const std::string_view hinted = work.hints().key_kind;
+  const bool hint_serves = !hinted.empty() && !hinted.starts_with("k8s.") && !hinted.starts_with("aws.");
+  const std::string_view kind = bound && expires != 0 ? "k8s.projected_token"
+                                : bound || classic    ? "k8s.service_account_token"
+                                : hint_serves         ? hinted
+                                                      : "oidc.id_token";
+  KeyFact fact = work.fact(kind, KeyClass::kIdentityToken, life);
+  fact.key.lifetime = life;
+  fact.key.issued_s = issued;
+  fact.key.expires_s = expires;
+  return fact;
+}
+
+}  // namespace
+
+bool add_jwt(std::string_view token, Work& work) {
+  if (!token.starts_with("eyJ") || std::ranges::count(token, '.') != 2) return false;
+  const std::size_t first = token.find('.');
+  const std::size_t second = token.find('.', first + 1);
+  // Claims are public, but they lie beside the signature: their memory is wiped with it. What does not fit is refused by the parser.
+  const std::span<char> memory = work.scratch().take(std::min<std::size_t>(16 * token.size() + 4096, 512U << 10U));
+  if (memory.empty()) return false;
+  json::monotonic_resource resource(reinterpret_cast<unsigned char*>(memory.data()), memory.size(), json::get_null_resource());
+  json::object header(&resource);
+  json::object claims(&resource);
+  if (!read_part(token.substr(0, first), work, resource, header) || !header.contains("alg")) return false;
+  if (!read_part(token.substr(first + 1, second - first - 1), work, resource, claims)) return false;
+  KeyFact fact = token_fact(claims, work);
+  const std::string_view kid = string_of(header, "kid");
+  const std::string_view jti = string_of(claims, "jti");
+  if (is_name(kid, 120) && is_name(jti, 120)) fact.key.id.append(kid).append("/").append(jti);
+  if (const std::string_view subject = string_of(claims, "sub"); is_name(subject, 254)) fact.key.principal = std::string(subject);
+  work.add(std::move(fact), token);
+  return true;
+}
+
+role::Unread jwt(std::string_view bytes, Work& work) {
+  const std::string_view token = trimmed(bytes);
+  if (token.empty()) return role::Unread::kNone;
+  return add_jwt(token, work) ? role::Unread::kNone : role::Unread::kUnknownFormat;
+}
+
+}  // namespace keytrail::examine::format

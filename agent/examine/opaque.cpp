@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// A key file of no known format: its fingerprint is all that can be said, unless its text shows a key by its shape.
+#include "agent/examine/formats.h"
+
+namespace keytrail::examine::format {
+
+role::Unread opaque(std::string_view bytes, Work& work) {
+  const std::string_view content = trimmed(bytes);
+  if (content.empty() || add_by_shape(content, work)) return role::Unread::kNone;
+  const std::string_view kind = work.hints().key_kind.empty() ? std::string_view("unknown") : work.hints().key_kind;
+  work.add(work.fact(kind, KeyClass::kAccessKey, Lifetime::kUnknown), content);
+  return role::Unread::kNone;
+}
+
+}  // namespace keytrail::examine::format

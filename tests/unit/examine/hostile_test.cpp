@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files that an attacker would leave in a key's place: every parser ends soon, bounded, and without a secret in what it says.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+
+#include "tests/unit/examine/fixture.h"
+
+namespace keytrail::examine {
+namespace {
+
+constexpr std::string_view kFormats[] = {"aws_credentials", "raw_token", "jwt", "pem", "ssh_private_key", "opaque"};
+
+std::string repeated(std::string_view unit, std::size_t bytes) {
+  std::string out;
+  while (out.size() + unit.size() <= bytes)
+    out += unit;
+  return out;
+}
+
+TEST(Hostile, EveryParserEndsWithinHalfASecond) {
+  Bench bench;
+  const std::string_view units[] = {"-----BEGIN PRIVATE KEY-----",
+                                    "-----BEGIN A-----\n-----END B-----\n",
+                                    "-----BEGIN ",
+                                    "eyJ.",
+                                    "eyJhIjo.",
+                                    "[a]\n",
+                                    "[",
+                                    "a=b\n",
+                                    "AKIAIOSFODNN7EXAMPLE ",
+                                    std::string_view("\0", 1),
+                                    "\n",
+                                    "-----END ",
+                                    "[x\xff]\naws_access_key_id=AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key=s\n"};
+  for (const std::string_view unit : units) {
+    const std::string bytes = repeated(unit, role::kMaxFileBytes);
+    for (const std::string_view format : kFormats) {
+      const auto begin = std::chrono::steady_clock::now();
+      const Found found = bench.parse(format, bytes);
+      EXPECT_LE(found.keys.size(), role::kMaxKeysPerFile);
+      EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500)) << format << " " << unit;
+    }
+  }
+}
+
+TEST(Hostile, RandomBytesAreNoKeysOfTheStructuredFormats) {
+  Bench bench;
+  std::mt19937 random(42);
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes(random() % 4096, '\0');
+    for (char& c : bytes)
+      c = static_cast<char>(random());
+    for (const std::string_view format : {"aws_credentials", "jwt", "pem", "ssh_private_key"})
+      EXPECT_TRUE(bench.parse(format, bytes).keys.empty());
+  }
+}
+
+TEST(Hostile, MoreThan256KeysAreCounted) {
+  Bench bench;
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    bytes += "[p" + std::to_string(i) + "]\naws_access_key_id=AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key=abcdefghijklmnopqrstuvwxyz\n";
+  }
+  const Found found = bench.parse("aws_credentials", bytes);
+  EXPECT_EQ(found.keys.size(), 256U);
+  EXPECT_EQ(found.skipped, 44U);
+}
+
+TEST(Hostile, TooLargeIsSaid) {
+  Bench bench;
+  EXPECT_EQ(bench.parse("opaque", std::string(role::kMaxFileBytes + 1, 'x')).unread, role::Unread::kTooLarge);
+}
+
+TEST(Hostile, AnUnknownFormatIsSaid) {
+  Bench bench;
+  EXPECT_EQ(bench.parse("no_such_format", "x").unread, role::Unread::kUnknownFormat);
+}
+
+TEST(Hostile, TheScratchMemoryIsWiped) {
+  Bench bench;
+  (void)bench.parse("jwt", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnktY2FuYXJ5In0.sig");
+  EXPECT_TRUE(bench.scratch.clean());
+}
+
+TEST(Hostile, NoSecretIsInWhatIsFound) {
+  Bench bench;
+  const std::string canary = "CanaryCanaryCanaryCanary0123456789";
+  for (const std::string_view format : kFormats) {
+    const Found found =
+        bench.parse(format, "[a]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = " + canary + "\n", "some.kind");
+    for (const KeyFact& fact : found.keys) {
+      for (const std::string& text : {fact.key.id, fact.key.kind, fact.key.principal, fact.key.parent, fact.selector, fact.variable}) {
+        EXPECT_EQ(text.find("Canary"), std::string::npos) << format;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace keytrail::examine

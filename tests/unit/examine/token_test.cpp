@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+
+#include "tests/unit/examine/fixture.h"
+
+namespace keytrail::examine {
+namespace {
+
+std::string base64url(std::string_view text) {
+  std::string out(text.size() * 2 + 8, '\0');
+  const int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
+                                static_cast<int>(text.size()));
+  out.resize(static_cast<std::size_t>(n));
+  while (!out.empty() && out.back() == '=')
+    out.pop_back();
+  for (char& c : out)
+    c = c == '+' ? '-' : c == '/' ? '_' : c;
+  return out;
+}
+
+std::string token(std::string_view header, std::string_view claims) {
+  return base64url(header) + "." + base64url(claims) + ".c2lnbmF0dXJlLXNpZ25hdHVyZQ";
+}
+
+constexpr std::string_view kHeader = R"({"alg":"RS256","kid":"k1"})";
+constexpr std::string_view kProjected =
+    R"({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:payments:api","jti":"j-1","iat":1700000000,"exp":1700003607,"kubernetes.io":{"namespace":"payments"}})";
+
+TEST(Jwt, ReadsTheClaimsOfAProjectedToken) {
+  Bench bench;
+  const std::string text = token(kHeader, kProjected);
+  const Found found = bench.parse("jwt", "\n" + text + "\n", "k8s.service_account_token");
+  ASSERT_EQ(found.keys.size(), 1U);
+  const Key& key = found.keys[0].key;
+  EXPECT_EQ(key.id, "k1/j-1");
+  EXPECT_EQ(key.kind, "k8s.projected_token");
+  EXPECT_EQ(key.principal, "system:serviceaccount:payments:api");
+  EXPECT_EQ(key.issued_s, 1700000000);
+  EXPECT_EQ(key.expires_s, 1700003607);
+  EXPECT_EQ(key.lifetime, Lifetime::kShortLived);
+  EXPECT_EQ(key.key_class, KeyClass::kIdentityToken);
+  EXPECT_EQ(key.fingerprint, bench.print(text));
+}
+
+TEST(Jwt, TakesATokenWithoutEndForLongLived) {
+  Bench bench;
+  const Found found = bench.parse("jwt", token(kHeader, R"({"iss":"kubernetes/serviceaccount","sub":"s"})"), "k8s.service_account_token");
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.kind, "k8s.service_account_token");
+  EXPECT_EQ(found.keys[0].key.lifetime, Lifetime::kLongLived);
+  EXPECT_TRUE(found.keys[0].key.id.starts_with("fp:"));
+}
+
+TEST(Jwt, RefusesWhatIsNone) {
+  Bench bench;
+  for (const std::string& text : {std::string("hello"), std::string("eyJ.eyJ.x"), token("[1]", "{}"), token(kHeader, "{"),
+                                  token("{}", "{}"), token(kHeader, std::string(200, '[')), std::string("eyJh..")}) {
+    EXPECT_EQ(bench.parse("jwt", text).unread, role::Unread::kUnknownFormat) << text;
+  }
+}
+
+TEST(Jwt, DropsAbsurdClaims) {
+  Bench bench;
+  const Found found =
+      bench.parse("jwt", token(R"({"alg":"none","kid":"a\u0000b"})", R"({"sub":"a\u001b[31m","iat":-5,"exp":1e300,"jti":"x"})"));
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_TRUE(found.keys[0].key.principal.empty());
+  EXPECT_TRUE(found.keys[0].key.id.starts_with("fp:"));
+  EXPECT_EQ(found.keys[0].key.expires_s, 0);
+}
+
+TEST(RawToken, GivesTheFingerprintOfTheTrimmedContent) {
+  Bench bench;
+  const Found found = bench.parse("raw_token", "  hvs.CAESIJabcdefgh \n", "vault.token");
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.id, bench.print("hvs.CAESIJabcdefgh").text());
+  EXPECT_EQ(found.keys[0].key.kind, "vault.token");
+}
+
+TEST(RawToken, RecognisesATokenByItsShape) {
+  Bench bench;
+  const Found found = bench.parse("raw_token", token(kHeader, kProjected), "vault.token");
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.id, "k1/j-1");
+}
+
+TEST(Opaque, FindsTheAwsKeyInside) {
+  Bench bench;
+  const Found found =
+      bench.parse("opaque", "s3:\n  key: AKIAIOSFODNN7EXAMPLE\n  secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n", "unknown");
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.id, "AKIAIOSFODNN7EXAMPLE");
+  EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));
+}
+
+TEST(Opaque, NumbersShortValuesAndKeepsTheirFingerprint) {
+  Bench bench;
+  const Found first = bench.parse("opaque", "hunter2\n", "db.password");
+  const Found other = bench.parse("opaque", "hunter3\n", "db.password");
+  const Found again = bench.parse("opaque", "hunter2", "db.password");
+  ASSERT_EQ(first.keys.size(), 1U);
+  EXPECT_EQ(first.keys[0].key.id, "db.password #1");
+  EXPECT_EQ(other.keys.at(0).key.id, "db.password #2");
+  EXPECT_EQ(again.keys.at(0).key.id, "db.password #1");
+  EXPECT_TRUE(first.keys[0].key.fingerprint.empty());
+}
+
+TEST(Opaque, NumbersGuessableKindsOfAnyLength) {
+  Bench bench;
+  const Found found = bench.parse("opaque", "correct horse battery staple", "db.password", true);
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.id, "db.password #1");
+  EXPECT_TRUE(found.keys[0].key.fingerprint.empty());
+}
+
+TEST(Opaque, SaysNothingOfAnEmptyFile) {
+  Bench bench;
+  const Found found = bench.parse("opaque", "\n", "x");
+  EXPECT_TRUE(found.keys.empty());
+  EXPECT_EQ(found.unread, role::Unread::kNone);
+}
+
+}  // namespace
+}  // namespace keytrail::examine

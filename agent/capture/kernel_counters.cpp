@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/capture/kernel_counters.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "keytrail/event_abi.h"
+
+namespace keytrail::capture {
+namespace {
+
+constexpr std::uint32_t kMaxCpus = 8192;
+
+}  // namespace
+
+Result<CounterReader> CounterReader::map(int fd, std::uint32_t cpus) {
+  if (cpus == 0) {
+    const auto entries = map_max_entries(fd);
+    if (!entries) return std::unexpected(entries.error());
+    cpus = *entries / KT_COUNTERS;
+  }
+  if (cpus == 0 || cpus > kMaxCpus)
+    return fail(Error::Code::kInvalid, fmt::format("counters of {} CPUs: not between 1 and {}", cpus, kMaxCpus));
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t bytes = (std::size_t{cpus} * KT_COUNTERS * sizeof(std::uint64_t) + page - 1) / page * page;
+  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  if (address == MAP_FAILED)
+    return fail(Error::Code::kSystem, fmt::format("mmap of the counters ({} bytes): {}", bytes, std::strerror(errno)));
+  return CounterReader(Mapping(address, bytes), cpus);
+}
+
+std::uint64_t CounterReader::sum(std::size_t family, std::size_t counter) const {
+  const auto* words = reinterpret_cast<const std::uint64_t*>(pages_.data());
+  std::uint64_t total = 0;
+  for (std::size_t cpu = 0; cpu < cpus_; ++cpu) {
+    total += __atomic_load_n(words + cpu * KT_COUNTERS + family * KT_COUNTERS_PER_FAMILY + counter, __ATOMIC_ACQUIRE);
+  }
+  return total;
+}
+
+FamilyCounters CounterReader::read() const {
+  FamilyCounters out;
+  for (std::size_t family = 0; family < kFamilies; ++family) {
+    KernelCounters& at = out[family];
+    at.lost = {{kLostRingFull, sum(family, KT_C_LOST_RING)},
+               {kLostBudget, sum(family, KT_C_LOST_BUDGET)},
+               {kLostReadFault, sum(family, KT_C_LOST_FAULT)},
+               {kLostScratch, sum(family, KT_C_LOST_SCRATCH)}};
+    at.sent = sum(family, KT_C_SENT);
+    at.filtered = sum(family, KT_C_FILTERED) + sum(family, KT_C_REPEATED);
+    at.hits = sum(family, KT_C_HITS);  // last: a hook counts its hit before the hit's fate
+  }
+  return out;
+}
+
+}  // namespace keytrail::capture

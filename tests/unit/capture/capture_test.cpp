@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/capture/capture.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/replay/fake_ring.h"
+
+namespace keytrail::capture {
+namespace {
+
+using replay::FakeCounters;
+using replay::FakeRing;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr std::uint32_t kBytes = 1U << 16U;
+constexpr std::uint64_t kMs = 1'000'000;
+
+struct CaptureTest : testing::Test {
+  FakeRing high{kBytes}, low{kBytes};
+  FakeCounters counters{2};
+  Capture capture = open();
+  std::vector<std::uint64_t> seen;  // times, in order of delivery
+
+  Capture open() {
+    return *Capture::open(
+        {.high_ring = high.fd(), .low_ring = low.fd(), .counters = counters.fd(), .high_bytes = kBytes, .low_bytes = kBytes, .cpus = 2});
+  }
+  static void send(FakeRing& ring, std::uint64_t time_ns, std::uint32_t flags = 0) {
+    ev_head head{.time_ns = time_ns};
+    ASSERT_TRUE(ring.write(std::as_bytes(std::span(&head, 1)), flags));
+  }
+  std::size_t drain(std::uint64_t now, std::size_t max = Capture::kMaxPerDrain) {
+    return capture.drain(
+        now,
+        [&](std::span<const std::byte> record) {
+          std::uint64_t time = 0;
+          std::memcpy(&time, record.data(), sizeof time);
+          seen.push_back(time);
+        },
+        max);
+  }
+};
+
+TEST_F(CaptureTest, MergesBothRingsByTime) {
+  for (const auto time : std::initializer_list<std::uint64_t>{1, 4, 5})
+    send(high, time * kMs);
+  for (const auto time : std::initializer_list<std::uint64_t>{2, 3, 6})
+    send(low, time * kMs);
+  EXPECT_EQ(drain(100 * kMs), 6U);
+  EXPECT_THAT(seen, ElementsAre(1 * kMs, 2 * kMs, 3 * kMs, 4 * kMs, 5 * kMs, 6 * kMs));
+  EXPECT_EQ(capture.stats().late, 0U);
+}
+
+TEST_F(CaptureTest, RecordWaitsUntilItIsTenMillisecondsOld) {
+  send(low, 100 * kMs);
+  EXPECT_EQ(drain(109 * kMs), 0U);
+  send(high, 99 * kMs);  // came later, is older: goes first
+  EXPECT_EQ(drain(110 * kMs), 2U);
+  EXPECT_THAT(seen, ElementsAre(99 * kMs, 100 * kMs));
+}
+
+TEST_F(CaptureTest, RecordOlderThanADeliveredOneIsDeliveredAtOnceAndCounted) {
+  send(high, 50 * kMs);
+  drain(100 * kMs);
+  send(low, 40 * kMs);
+  EXPECT_EQ(drain(100 * kMs), 1U);
+  EXPECT_EQ(capture.stats().late, 1U);
+}
+
+TEST_F(CaptureTest, BusyRecordHoldsItsOwnRingOnly) {
+  send(high, 1 * kMs, FakeRing::kBusy);
+  send(low, 2 * kMs);
+  EXPECT_EQ(drain(100 * kMs), 1U);
+  high.set_last_header(sizeof(ev_head));
+  EXPECT_EQ(drain(100 * kMs), 1U);
+  EXPECT_EQ(capture.stats().late, 1U);
+}
+
+TEST_F(CaptureTest, TimeInTheFutureDoesNotBlockTheRing) {
+  send(high, UINT64_MAX - 5);
+  send(high, 1 * kMs);
+  EXPECT_EQ(drain(100 * kMs), 2U);
+  send(low, 2 * kMs);
+  drain(100 * kMs);
+  EXPECT_EQ(capture.stats().late, 0U);
+}
+
+TEST_F(CaptureTest, RecordTooShortForAHeadIsDeliveredForDecodeToRefuse) {
+  const std::byte one{1};
+  high.write(std::span(&one, 1));
+  std::size_t length = 99;
+  EXPECT_EQ(capture.drain(0, [&](std::span<const std::byte> record) { length = record.size(); }), 1U);
+  EXPECT_EQ(length, 1U);
+}
+
+TEST_F(CaptureTest, EverythingIsDueAtTheEnd) {
+  send(high, 1000 * kMs);
+  EXPECT_EQ(drain(UINT64_MAX), 1U);
+}
+
+TEST_F(CaptureTest, KeepsOrderOverManyTurnsOfTheRing) {
+  std::uint64_t time = 0;
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i < 100; ++i)
+      send(i % 3 == 0 ? high : low, ++time * kMs);
+    ASSERT_EQ(drain(UINT64_MAX), 100U);
+  }
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+  EXPECT_EQ(capture.stats().corrupt, 0U);
+}
+
+TEST_F(CaptureTest, StopsAtTheGivenNumberAndGoesOnThere) {
+  for (const auto time : std::initializer_list<std::uint64_t>{1, 2, 3})
+    send(high, time);
+  EXPECT_EQ(drain(100 * kMs, 2), 2U);
+  EXPECT_EQ(capture.backlog(), 1U);
+  EXPECT_EQ(drain(100 * kMs, 2), 1U);
+  EXPECT_EQ(capture.backlog(), 0U);
+  EXPECT_EQ(capture.backlog_bytes(), 0U);
+}
+
+TEST_F(CaptureTest, NewWorkerGoesOnWhereTheLastOneStopped) {
+  for (const auto time : std::initializer_list<std::uint64_t>{1, 2, 3})
+    send(high, time);
+  drain(100 * kMs, 1);
+  capture = open();
+  seen.clear();
+  drain(100 * kMs);
+  EXPECT_THAT(seen, ElementsAre(2, 3));
+  EXPECT_EQ(capture.stats().skipped_after_crash, 0U);
+}
+
+TEST_F(CaptureTest, RecordThatKilledTheWorkerIsPassedOverOnceAndCounted) {
+  for (const auto time : std::initializer_list<std::uint64_t>{1, 2})
+    send(high, time);
+  *high.consumer_word(1) = 1;  // mark of position 0, as a worker leaves it that dies in the callback
+  capture = open();
+  drain(100 * kMs);
+  EXPECT_THAT(seen, ElementsAre(2));
+  EXPECT_EQ(capture.stats().skipped_after_crash, 1U);
+}
+
+TEST_F(CaptureTest, DrainsSlowerWhenNothingComes) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(capture.next_delay(), 2ms);
+  for (int i = 0; i < 20; ++i)
+    drain(0);
+  EXPECT_EQ(capture.next_delay(), 20ms);
+  send(high, 1);
+  drain(100 * kMs);
+  EXPECT_EQ(capture.next_delay(), 2ms);
+}
+
+TEST_F(CaptureTest, CountersAreSummedOverCpus) {
+  counters.add(0, KT_FAMILY_OPEN, KT_C_HITS, 10);
+  counters.add(1, KT_FAMILY_OPEN, KT_C_HITS, 5);
+  counters.add(1, KT_FAMILY_OPEN, KT_C_FILTERED, 3);
+  counters.add(1, KT_FAMILY_OPEN, KT_C_REPEATED, 4);
+  counters.add(0, KT_FAMILY_OPEN, KT_C_SENT, 6);
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_FAULT, 2);
+  const KernelCounters open = capture.kernel_counters()[KT_FAMILY_OPEN];
+  EXPECT_EQ(open.hits, 15U);
+  EXPECT_EQ(open.filtered, 7U);
+  EXPECT_EQ(open.sent, 6U);
+  EXPECT_EQ(open.lost.at(kLostReadFault), 2U);
+}
+
+TEST_F(CaptureTest, LossIsReportedOnceWithItsPeriod) {
+  counters.add(0, KT_FAMILY_EXEC, KT_C_LOST_RING, 3);
+  capture.resume_loss({}, 5 * kMs);
+  auto loss = capture.loss_since_last(50 * kMs);
+  ASSERT_EQ(loss.size(), 1U);
+  EXPECT_EQ(loss[0].head.time_ns, 50 * kMs);
+  const auto& event = std::get<LossEvent>(loss[0].body);
+  EXPECT_EQ(event.cause, "ring_full");
+  EXPECT_EQ(event.count, 3U);
+  EXPECT_EQ(event.from_ns, 5 * kMs);
+  EXPECT_THAT(capture.loss_since_last(60 * kMs), IsEmpty());
+  counters.add(1, KT_FAMILY_EXEC, KT_C_LOST_RING, 1);
+  loss = capture.loss_since_last(70 * kMs);
+  ASSERT_EQ(loss.size(), 1U);
+  EXPECT_EQ(std::get<LossEvent>(loss[0].body).from_ns, 60 * kMs);
+}
+
+TEST_F(CaptureTest, CountersThatFellBelongToNewProgramsAndAreAllNew) {
+  FamilyCounters reported;
+  reported[KT_FAMILY_EXEC].lost[kLostRingFull] = 100;
+  capture.resume_loss(reported, 0);
+  counters.add(0, KT_FAMILY_EXEC, KT_C_LOST_RING, 4);
+  const auto loss = capture.loss_since_last(1);
+  ASSERT_EQ(loss.size(), 1U);
+  EXPECT_EQ(std::get<LossEvent>(loss[0].body).count, 4U);
+}
+
+}  // namespace
+}  // namespace keytrail::capture

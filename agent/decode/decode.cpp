@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/decode/decode.h"
+
+#include <algorithm>
+
+#include "agent/decode/bytes.h"
+#include "agent/decode/client_hello.h"
+#include "agent/decode/dns.h"
+#include "agent/decode/http_head.h"
+#include "agent/decode/record.h"
+
+namespace keytrail::decode {
+
+std::string path_text(std::string_view raw, const ev_head& head) {
+  if ((head.flags & KT_F_LEAF_FIRST) == 0) return std::string(raw.substr(0, raw.find('\0')));
+  std::string out;
+  out.reserve(raw.size() + 1);
+  const bool cut = (head.flags & KT_F_TRUNCATED) != 0;
+  while (!raw.empty() && raw.back() == '\0')
+    raw.remove_suffix(1);
+  while (!raw.empty()) {
+    const std::size_t before = raw.rfind('\0');
+    const std::string_view part = before == std::string_view::npos ? raw : raw.substr(before + 1);
+    raw = before == std::string_view::npos ? std::string_view{} : raw.substr(0, before);
+    if (part.empty()) continue;
+    if (!cut || !out.empty()) out += '/';
+    for (char c : part) {
+      if (c == '/') {
+        out += "\\x2f";
+      } else {
+        out += c;
+      }
+    }
+  }
+  if (out.empty() && !cut) out = "/";
+  return out;
+}
+
+namespace {
+
+using Record = std::span<const std::byte>;
+using Body = decltype(Event::body);
+
+std::unexpected<Error> refuse(const char* reason) { return fail(Error::Code::kInvalid, reason); }
+
+// v4-mapped addresses are the same peers as their IPv4 ones (::ffff:0:0/96, RFC 4291 section 2.5.5.2).
+Endpoint endpoint_of(const ev_connect& raw) {
+  static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  Endpoint out{.v6 = raw.v6 != 0, .port = raw.port};
+  const std::uint8_t* from = raw.address;
+  if (out.v6 && std::equal(kMapped.begin(), kMapped.end(), from)) {
+    out.v6 = false;
+    from += kMapped.size();
+  }
+  std::copy_n(from, out.v6 ? 16 : 4, out.address.begin());
+  return out;
+}
+
+Result<Body> decode_fork(Record record) {
+  ev_fork raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  return ForkEvent{.child = {.tgid = raw.child_tgid, .start_ns = raw.child_start_ns, .exec = raw.child_exec}};
+}
+
+Result<Body> decode_open(Record record, const ev_head& head) {
+  ev_open raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.path_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
+  return OpenEvent{.file = {.dev = raw.dev,
+                            .inode = raw.inode,
+                            .fs_magic = raw.fs_magic,
+                            .ctime_s = raw.ctime_s,
+                            .ctime_ns = raw.ctime_ns,
+                            .size = raw.size},
+                   .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), head),
+                   .mnt_ns = raw.mnt_ns,
+                   .path_truncated = (head.flags & (KT_F_TRUNCATED | KT_F_MISSING)) != 0};
+}
+
+Result<Body> decode_connect(Record record) {
+  ev_connect raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  return ConnectEvent{.cookie = raw.cookie, .remote = endpoint_of(raw), .net_ns = raw.net_ns, .udp = raw.udp != 0};
+}
+
+Result<Body> decode_socket(Record record) {
+  ev_socket raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.state > KT_SOCKET_SAMPLE) return refuse(kUnknownValue);
+  static_assert(static_cast<int>(SocketState::kSample) == KT_SOCKET_SAMPLE);
+  return SocketEvent{.cookie = raw.cookie,
+                     .state = static_cast<SocketState>(raw.state),
+                     .error = raw.error,
+                     .bytes_sent = raw.bytes_sent,
+                     .bytes_received = raw.bytes_received,
+                     .idle_ms = raw.idle_ms};
+}
+
+void read_payload(Record data, std::uint8_t protocol, PayloadEvent& out) {
+  using Protocol = PayloadEvent::Protocol;
+  if (protocol == KT_PAYLOAD_TLS) {
+    ClientHello hello = parse_client_hello(data);
+    if (hello.tls) out.protocol = Protocol::kTls;
+    out.name = std::move(hello.sni);
+    out.ech = hello.ech;
+    out.truncated = hello.truncated;
+  } else if (protocol == KT_PAYLOAD_HTTP) {
+    HttpHead head = parse_http_head(data);
+    if (!head.http) return;
+    out.protocol = head.connect ? Protocol::kHttpConnect : Protocol::kHttp;
+    out.name = std::move(head.host);
+    out.port = head.port;
+    out.method = std::move(head.method);
+    out.path = std::move(head.path);
+    out.truncated = head.truncated;
+  } else if (protocol == KT_PAYLOAD_SSH) {
+    out.protocol = Protocol::kSsh;
+  }
+}
+
+Result<Body> decode_payload(Record record) {
+  ev_payload raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.data_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
+  if (raw.protocol > KT_PAYLOAD_SSH) return refuse(kUnknownValue);
+  PayloadEvent out{.cookie = raw.cookie};
+  read_payload(record.subspan(sizeof raw, raw.data_len), raw.protocol, out);
+  return out;
+}
+
+Result<Body> decode_dns(Record record) {
+  ev_dns raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.data_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
+  DnsMessage message = parse_dns(record.subspan(sizeof raw, raw.data_len));
+  if (message.malformed) return refuse(kBadDns);
+  return DnsEvent{.net_ns = raw.net_ns, .answers = std::move(message.answers)};
+}
+
+Result<Body> decode_unix(Record record) {
+  ev_unix raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.path_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
+  std::string path(text_of(record.subspan(sizeof raw, raw.path_len)));
+  if (path.starts_with('\0')) {
+    // unix(7): an abstract name may hold NULs; /proc/net/unix shows each as '@' too.
+    std::replace(path.begin(), path.end(), '\0', '@');
+  } else {
+    path.resize(std::min(path.size(), path.find('\0')));
+  }
+  return UnixConnectEvent{.path = std::move(path)};
+}
+
+Result<Body> decode_cgroup(Record record, const ev_head& head) {
+  ev_cgroup raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.path_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
+  ev_head leaf_first = head;
+  leaf_first.flags |= KT_F_LEAF_FIRST;  // the ABI: always
+  return CgroupEvent{.cgroup_id = head.cgroup_id, .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), leaf_first)};
+}
+
+Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {
+  switch (head.type) {
+    case KT_EV_FORK:
+      return decode_fork(record);
+    case KT_EV_EXEC:
+      return decode_exec(record, head, formats);
+    case KT_EV_EXIT:
+      return ExitEvent{};
+    case KT_EV_OPEN:
+      return decode_open(record, head);
+    case KT_EV_CONNECT:
+      return decode_connect(record);
+    case KT_EV_SOCKET:
+      return decode_socket(record);
+    case KT_EV_PAYLOAD:
+      return decode_payload(record);
+    case KT_EV_DNS:
+      return decode_dns(record);
+    case KT_EV_UNIX:
+      return decode_unix(record);
+    case KT_EV_CGROUP:
+      return decode_cgroup(record, head);
+    case KT_EV_TASK: {
+      auto exec = decode_exec(record, head, formats);
+      if (!exec) return std::unexpected(std::move(exec.error()));
+      return TaskEvent{.exec = std::move(*exec)};
+    }
+    case KT_EV_BASELINE_DONE:
+      return BaselineDoneEvent{.armed_ns = head.time_ns};
+    case KT_EV_HEARTBEAT:
+      return HeartbeatEvent{.family = static_cast<Family>(head.family)};
+    default:
+      return refuse(kUnknownType);
+  }
+}
+
+}  // namespace
+
+Result<Event> decode(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats) {
+  ev_head head{};
+  if (!read_struct(record, head)) return refuse(kTooShort);
+  if (head.family >= kFamilies) return refuse(kUnknownFamily);
+  if (head.type == KT_EV_EXIT && record.size() < sizeof(ev_exit)) return refuse(kTooShort);
+  auto body = decode_body(record, head, formats);
+  if (!body) return std::unexpected(std::move(body.error()));
+  if (auto* payload = std::get_if<PayloadEvent>(&*body))
+    payload->truncated = payload->truncated || (payload->name.empty() && (head.flags & KT_F_TRUNCATED) != 0);
+  return Event{.head = {.time_ns = head.time_ns,
+                        .who = {.tgid = head.tgid, .start_ns = head.start_ns, .exec = head.exec},
+                        .family = static_cast<Family>(head.family),
+                        .cgroup_id = head.cgroup_id,
+                        .baseline = (head.flags & KT_F_BASELINE) != 0,
+                        .from_ring = true},
+               .body = std::move(*body)};
+}
+
+}  // namespace keytrail::decode

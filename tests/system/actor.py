@@ -5,6 +5,7 @@
   call HOST [SNI]       one HTTPS request, new connection open HOST NAME   opens a connection and keeps it as NAME
   send NAME [SNI]       a request on a kept connection    raw HOST PORT HEX  sends bytes, reads the answer
   unix PATH             connects to a Unix socket         wait PATH       waits until the file exists
+  udp HOST PORT HEX     sends a datagram                 resolve NAME    asks the resolver, whatever it answers
   mark PATH             makes an empty file               thread STEP…;   runs steps up to ";" in a thread
   fork STEP…;           runs steps in a forked child and waits     exec ARGV…   becomes another program
   spawn ARGV…;          starts a program and waits        sleep SECONDS   setenv NAME VALUE
@@ -108,6 +109,19 @@ def step(words):
             except OSError:
                 pass
         tell(did="raw", host=host)
+    elif verb == "udp":
+        host, port, data = take(3)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.connect((host, int(port)))
+        sock.send(bytes.fromhex(data))
+        tell(did="udp", host=host)
+    elif verb == "resolve":
+        name, = take(1)
+        try:
+            socket.getaddrinfo(name, 443, socket.AF_INET)
+        except OSError:
+            pass
+        tell(did="resolve", name=name)
     elif verb == "unix":
         path, = take(1)
         sock = socket.socket(socket.AF_UNIX)

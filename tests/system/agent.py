@@ -49,7 +49,7 @@ class Agent:
         for path in (folder, self.state, self.run):
             os.makedirs(path, mode=0o755, exist_ok=True)
         self.sink = Sink() if sink else None
-        self.process, self._output = None, b""
+        self.process, self._output, self.small_disk_mb = None, b"", 0
         with open(self.config_path, "w") as file:
             file.write(self.config_text() + config)
 
@@ -62,7 +62,11 @@ class Agent:
     # ---- life
 
     def command(self):
-        return [self.build.warden, "--foreground", "--state-dir", self.state, "--run-dir", self.run, "--worker", self.build.keytrail,
+        disk = []
+        if self.small_disk_mb:  # a file system of its own namespace: it goes away with the agent
+            disk = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
+                    f"mount -t tmpfs -o size={self.small_disk_mb}m,mode=755 none '{self.state}' && exec \"$@\"", "sh"]
+        return [*disk, self.build.warden, "--foreground", "--state-dir", self.state, "--run-dir", self.run, "--worker", self.build.keytrail,
                 "--examiner", self.build.examiner, "--config", self.config_path, *self.options]
 
     def start(self, wait=15):
@@ -84,7 +88,7 @@ class Agent:
 
     @staticmethod
     def armed(status):
-        return bool(status.get("armed"))
+        return bool(status["armed_since"])
 
     def stop(self):
         """Ends the warden by its pid; it takes its children with it. Returns its exit status."""
@@ -155,8 +159,9 @@ class Agent:
 
     def try_status(self):
         try:
-            return self.json("/v1/status", 2)
-        except (OSError, RuntimeError, ValueError, http.client.HTTPException):
+            answer = self.json("/v1/status", 2)
+            return answer["rows"][0] if "rows" in answer else answer
+        except (OSError, RuntimeError, ValueError, IndexError, http.client.HTTPException):
             return None
 
     def status(self):
@@ -174,6 +179,16 @@ class Agent:
         out, cursor = [], after
         while True:
             page = self.json(f"/v1/rows?kinds={kinds}&after={cursor}&limit=500")
+            out += page["rows"]
+            if not page.get("cursor"):
+                return out
+            cursor = page["cursor"]
+
+    def edges(self):
+        """Equal uses summed, every page: the totals that include what a window still holds back."""
+        out, cursor = [], 0
+        while True:
+            page = self.json(f"/v1/uses?after={cursor}&limit=500")
             out += page["rows"]
             if not page.get("cursor"):
                 return out

@@ -58,18 +58,26 @@ def same(want, got):
     return bool(want.fullmatch(got)) if isinstance(want, re.Pattern) else want is ANY or want == got
 
 
-def merge_uses(rows):
-    """Rows of the same use (they come in windows) become one with the sum of their connections."""
+def _same_use(row):
+    """What makes two rows the same edge of the history, but for the workload."""
+    to = row["destination"]
+    return (row["actor"]["exe"], to["provider"], to["service"], to["region"], to["host"], to["port"], to["action"], row["evidence"], row["outcome"],
+            tuple(entry["key"]["id"] for entry in row["keys"]))
+
+
+def merge_uses(rows, edges):
+    """Rows of the same use become one. Later connections wait in a window before they become a row, so the count is that of the edge."""
     merged = {}
     for row in rows:
-        to = row["destination"]
-        key = (row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], to["provider"], to["service"], to["region"], to["host"], to["port"], row["evidence"],
-               row["reason"], tuple(entry["key"]["id"] for entry in row["keys"]), row["outcome"])
-        if key in merged:
-            merged[key]["connections"] += row["connections"]
-        else:
-            merged[key] = {**row}
-    return list(merged.values())
+        merged.setdefault((row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], row["reason"], _same_use(row)), {**row, "connections": 0})["connections"] += row["connections"]
+    out, left = list(merged.values()), list(edges)
+    for row in out:
+        found = [edge for edge in left if _same_use(edge) == _same_use(row)]
+        alone = sum(1 for other in out if _same_use(other) == _same_use(row)) == 1
+        if len(found) == 1 and alone:
+            row["connections"] = found[0]["connections"]
+        left = [edge for edge in left if edge not in found]
+    return out + [{**edge, "reason_detail": "an edge without a row"} for edge in left]
 
 
 def show(row):

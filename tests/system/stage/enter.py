@@ -31,13 +31,7 @@ def run(argv):
         raise OSError(f"{argv[0]} failed")
 
 
-def main():
-    with open(sys.argv[1]) as file:
-        plan = json.load(file)
-    ready, go = int(sys.argv[2]), int(sys.argv[3])
-    net = os.open(plan["netns"], os.O_RDONLY)
-    _must(_LIBC.setns(net, _NEWNET), "setns")
-    os.close(net)
+def make_mounts(plan):
     _must(_LIBC.unshare(_NEWNS), "unshare")
     mount(None, "/", None, _REC | _PRIVATE)
     for folder, source in plan["trees"].items():  # a tmpfs on `folder`, filled from `source`
@@ -45,6 +39,20 @@ def main():
         run(["/bin/cp", "-a", source + "/.", folder])
     for target, source in plan["binds"].items():
         mount(source, os.path.realpath(target), None, _BIND)
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        plan = json.load(file)
+    ready, go = int(sys.argv[2]), int(sys.argv[3])
+    net = os.open(plan["netns"], os.O_RDONLY)
+    _must(_LIBC.setns(net, _NEWNET), "setns")
+    os.close(net)
+    if plan["mount_of"]:  # the mounts of another process of the case, as they are
+        other = os.open(f"/proc/{plan['mount_of']}/ns/mnt", os.O_RDONLY)
+        _must(_LIBC.setns(other, _NEWNS), "setns")
+    else:
+        make_mounts(plan)
     for group in plan["cgroups"]:
         with open(group + "/cgroup.procs", "w") as file:
             file.write(str(os.getpid()))

@@ -7,6 +7,15 @@ import threading
 SERVER = "198.18.255.53"
 SUFFIXES = (".amazonaws.com", ".api.aws", ".test", ".googleapis.com", ".github.com")
 _A, _AAAA = 1, 28
+_HEAD = struct.Struct("!HHHHH")
+# Malformed answers, for names that begin with "junk0", "junk1", …: a pointer to itself, a count without records, a length past the end, nothing at all.
+JUNK = (
+    lambda question: _HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xc0" + bytes([12 + len(question)]) + struct.pack("!HHIH", 1, 1, 60, 4) + b"\x01\x02\x03\x04",
+    lambda question: _HEAD.pack(0x8180, 1, 0xFFFF, 0xFFFF, 0xFFFF) + question,
+    lambda question: _HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 0xFFFF) + b"\x01",
+    lambda question: b"",
+    lambda question: _HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xff" * 300,
+)
 
 
 class Names:
@@ -61,6 +70,8 @@ class Names:
         kind, = struct.unpack_from("!H", query, at + 1)
         name, question = ".".join(labels).lower(), query[12:at + 5]
         known = name.endswith(SUFFIXES)
+        if name.startswith("junk"):
+            return query[:2] + JUNK[int(name[4:5] or 0) % len(JUNK)](question)
         self._log({"kind": "dns", "name": name, "type": kind, "port": peer[1]})
         records = b""
         if known and kind == _A:

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Group 1: a credentials file with several profiles, read by a program whose selector is known and by a general runtime."""
+import sys
+
+from case import PYTHON, S3, SystemCase
+from rows import Acquisition, Use
+
+CREDENTIALS = "/root/.aws/credentials"
+BOTO_S3 = "import boto3; boto3.client('s3').list_buckets()"
+
+
+class Profiles(SystemCase):
+    def setUp(self):
+        super().setUp()
+        self.default, self.staging, self.prod = (self.maker.aws() for _ in range(3))
+        self.plant(".aws/credentials", self.default.profile() + self.staging.profile("staging") + self.prod.profile("prod"))
+        self.read = [Acquisition("file", CREDENTIALS, key.id, selector=name)
+                     for key, name in ((self.default, "default"), (self.staging, "staging"), (self.prod, "prod"))]
+
+    def test_aws_with_profile_in_environment_is_inferred_by_its_selector(self):
+        self.start(["/usr/bin/aws", "s3", "ls"], env={"AWS_PROFILE": "prod"}).wait()
+        self.expect(self.read, [Use("inferred", "selector", [self.prod.id])])
+
+    def test_aws_with_profile_argument_is_inferred_by_its_selector(self):
+        self.start(["/usr/bin/aws", "--profile", "staging", "s3", "ls"], env={"AWS_PROFILE": "prod"}).wait()
+        self.expect(self.read, [Use("inferred", "selector", [self.staging.id])])
+
+    def test_aws_without_selector_uses_the_default_profile(self):
+        self.start(["/usr/bin/aws", "s3", "ls"]).wait()
+        self.expect(self.read, [Use("inferred", "selector", [self.default.id])])
+
+    def test_boto3_with_profile_in_environment_is_possible_and_ranked_first(self):
+        self.start([PYTHON, "-c", BOTO_S3], env={"AWS_PROFILE": "prod"}).wait()
+        self.expect(self.read, [Use("possible", "selector_in_runtime", [self.prod.id, self.default.id, self.staging.id])])
+
+
+class OneKey(SystemCase):
+    def test_boto3_with_one_key_in_the_file_is_inferred(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        self.start([PYTHON, "-c", BOTO_S3]).wait()
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")], [Use("inferred", "only_key_held", [key.id])])
+
+    def test_two_services_are_two_uses(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        self.start([PYTHON, "-c", BOTO_S3 + "; boto3.client('dynamodb').list_tables()"]).wait()
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")],
+                    [Use("inferred", "only_key_held", [key.id]),
+                     Use("inferred", "only_key_held", [key.id], service="dynamodb", host="dynamodb.eu-west-1.amazonaws.com")])
+
+    def test_connections_are_counted(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        self.actor("read", CREDENTIALS, "call", S3, "call", S3, "call", S3).wait()
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")], [Use("inferred", "only_key_held", [key.id], connections=3)])

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local API without its transport: a request in, an answer out. Thread: serve's only one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/catalog/catalog.h"
+#include "agent/serve/query.h"
+#include "agent/serve/status_source.h"
+#include "keytrail/history_reader.h"
+
+namespace keytrail::serve {
+
+struct ApiAnswer {
+  unsigned status = 200;
+  std::string body;  ///< JSON, ends with a newline
+  std::string content_type = "application/json";
+  std::string for_log;         ///< the target as the log may show it
+  std::optional<Query> watch;  ///< set: no body, a stream of these rows follows
+};
+
+class Api {
+ public:
+  Api(HistoryReader& history, StatusSource& status, const catalog::Catalog& catalog, std::size_t max_rows = 10'000)
+      : history_(history), status_(status), catalog_(catalog), max_rows_(max_rows) {}
+
+  /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty.
+  [[nodiscard]] ApiAnswer handle(std::string_view method, std::string_view target, std::string_view last_event_id = {});
+  /// {"error":{"status":…,"message":…}}
+  [[nodiscard]] static std::string error_body(unsigned status, std::string_view message);
+
+ private:
+  struct Request;
+  ApiAnswer route(const Request& request);
+  ApiAnswer rows(const Request& request);
+  ApiAnswer uses(const Request& request);
+  ApiAnswer keys(const Request& request);
+  ApiAnswer holders(const Request& request);
+  ApiAnswer workloads(const Request& request);
+  ApiAnswer findings(const Request& request);
+  ApiAnswer explain(const Request& request);
+  ApiAnswer status_answer(const Request& request, bool doctor);
+  ApiAnswer watch(const Request& request, std::string_view last_event_id);
+
+  struct Coverage;
+  Coverage coverage(const HistoryFilter& filter);
+  Result<void> load_gaps();
+
+  HistoryReader& history_;
+  StatusSource& status_;
+  const catalog::Catalog& catalog_;
+  std::size_t max_rows_;
+  std::map<std::uint64_t, GapRow> gaps_;  ///< by sequence: the newest kMaxGaps; each answer reads only what came since
+  bool gaps_forgotten_ = false;
+};
+
+/// The OpenAPI description of this API (agent/serve/openapi.json).
+[[nodiscard]] std::string_view openapi_json();
+
+}  // namespace keytrail::serve

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/serve/query.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/url.hpp>
+#include <charconv>
+
+#include "agent/base/log.h"
+#include "agent/serve/secret_guard.h"
+#include "agent/serve/times.h"
+
+namespace keytrail::serve {
+namespace {
+
+constexpr std::size_t kMaxTarget = 4096;
+constexpr std::size_t kMaxValue = 512;
+
+std::unexpected<Error> invalid(std::string text) { return fail(Error::Code::kInvalid, std::move(text)); }
+
+template <typename T>
+bool to_number(const std::string& text, T& out, T least, T most) {
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return code == std::errc{} && end == text.data() + text.size() && out >= least && out <= most;
+}
+
+Result<void> set_kinds(const std::string& text, RowKinds& kinds) {
+  kinds = {false, false, false, false, false};
+  const std::pair<std::string_view, bool*> known[] = {{"acquisition", &kinds.acquisitions},
+                                                      {"use", &kinds.uses},
+                                                      {"finding", &kinds.findings},
+                                                      {"gap", &kinds.gaps},
+                                                      {"revision", &kinds.revisions}};
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const auto* found =
+        std::ranges::find(known, std::string_view(text).substr(begin, end - begin), &std::pair<std::string_view, bool*>::first);
+    if (found == std::end(known)) return invalid("kinds: a list of acquisition, use, finding, gap, revision");
+    *found->second = true;
+    begin = end + 1;
+  }
+  return {};
+}
+
+Result<void> set_time(const std::string& name, const std::string& text, std::int64_t& out) {
+  const auto time = parse_rfc3339(text);
+  if (!time || *time <= 0) return invalid(name + ": must be a time like 2026-11-21T04:00:00Z");
+  out = *time;
+  return {};
+}
+
+Result<void> set_evidence(const std::string& text, std::optional<Evidence>& out) {
+  for (const Evidence value : {Evidence::kUnattributed, Evidence::kPossible, Evidence::kInferred, Evidence::kConfirmed}) {
+    if (text == to_string(value)) {
+      out = value;
+      return {};
+    }
+  }
+  return invalid("evidence: must be confirmed, inferred, possible or unattributed");
+}
+
+Result<void> set_chain(const std::string& text, bool& out) {
+  if (text != "true" && text != "false") return invalid("chain: must be true or false");
+  out = text == "true";
+  return {};
+}
+
+Result<void> set_text(const std::string& name, const std::string& text, std::string& out) {
+  if (text.empty() || text.size() > kMaxValue) return invalid(fmt::format("{}: must be 1 to {} bytes", name, kMaxValue));
+  out = text;
+  return {};
+}
+
+Result<void> set_parameter(const std::string& name, const std::string& value, Query& query, std::size_t max_rows) {
+  HistoryFilter& f = query.filter;
+  const std::pair<std::string_view, std::string*> plain[] = {
+      {"key", &f.key},   {"workload", &f.workload},        {"kind", &f.kind}, {"provider", &f.provider}, {"service", &f.service},
+      {"host", &f.host}, {"finding_type", &f.finding_type}};
+  const auto* text = std::ranges::find(plain, std::string_view(name), &std::pair<std::string_view, std::string*>::first);
+  if (text != std::end(plain)) return set_text(name, value, *text->second);
+  if (name == "kinds") return set_kinds(value, query.kinds);
+  if (name == "since") return set_time(name, value, f.from_ns);
+  if (name == "until") return set_time(name, value, f.to_ns);
+  if (name == "evidence") return set_evidence(value, f.evidence);
+  if (name == "chain") return set_chain(value, f.chain);
+  if (name == "pid") {
+    if (!to_number<std::uint32_t>(value, f.pid, 1, 4'194'304)) return invalid("pid: must be a whole number from 1 to 4194304");
+    return {};
+  }
+  if (name == "after") {
+    query.after_given = true;
+    if (!to_number<std::uint64_t>(value, f.after_seq, 0, INT64_MAX)) return invalid("after: must be a cursor from an earlier answer");
+    return {};
+  }
+  if (name == "limit") {
+    if (!to_number<std::size_t>(value, f.limit, 1, max_rows))
+      return invalid(fmt::format("limit: must be a whole number from 1 to {}", max_rows));
+    return {};
+  }
+  return invalid(
+      "unknown parameter; known: key, workload, kind, provider, service, host, pid, evidence, finding_type, chain, kinds, since, until, "
+      "after, limit");
+}
+
+bool key_fits(const HistoryFilter& f, const Key& key) {
+  const bool id = f.key.empty() || key.id == f.key || key.fingerprint.text() == f.key || (f.chain && key.parent == f.key);
+  return id && (f.kind.empty() || key.kind == f.kind);
+}
+
+bool actor_fits(const HistoryFilter& f, const Actor& actor) {
+  if (f.pid != 0 && actor.id.tgid != f.pid) return false;
+  if (f.workload.empty()) return true;
+  if (f.workload.ends_with('*')) return actor.workload.name.starts_with(std::string_view(f.workload).substr(0, f.workload.size() - 1));
+  return actor.workload.name == f.workload;
+}
+
+bool about_destination(const HistoryFilter& f) { return !f.provider.empty() || !f.service.empty() || !f.host.empty() || f.evidence; }
+bool about_key_or_actor(const HistoryFilter& f) { return !f.key.empty() || !f.kind.empty() || f.pid != 0 || !f.workload.empty(); }
+
+bool body_fits(const AcquisitionRow& row, const Query& q) {
+  return q.kinds.acquisitions && !about_destination(q.filter) && actor_fits(q.filter, row.actor) && key_fits(q.filter, row.key);
+}
+
+bool body_fits(const UseRow& row, const Query& q) {
+  const HistoryFilter& f = q.filter;
+  const Destination& d = row.destination;
+  const bool key =
+      (f.key.empty() && f.kind.empty()) || std::ranges::any_of(row.keys, [&](const Candidate& c) { return key_fits(f, c.key); });
+  return q.kinds.uses && key && actor_fits(f, row.actor) && (!f.evidence || row.evidence == *f.evidence) &&
+         (f.provider.empty() || d.provider == f.provider) && (f.service.empty() || d.service == f.service) &&
+         (f.host.empty() || d.host == f.host);
+}
+
+bool body_fits(const FindingRow& row, const Query& q) {
+  return q.kinds.findings && !about_destination(q.filter) && actor_fits(q.filter, row.actor) && key_fits(q.filter, row.key) &&
+         (q.filter.finding_type.empty() || row.type == q.filter.finding_type);
+}
+
+bool body_fits(const GapRow&, const Query& q) { return q.kinds.gaps && q.filter.finding_type.empty(); }
+bool body_fits(const RevisionRow&, const Query& q) {
+  return q.kinds.revisions && !about_destination(q.filter) && !about_key_or_actor(q.filter);
+}
+
+}  // namespace
+
+Result<Target> parse_target(std::string_view target, const catalog::Catalog& catalog) {
+  if (target.size() > kMaxTarget) return invalid("the request target is longer than 4 KiB");
+  const auto parsed = boost::urls::parse_origin_form(target);
+  if (!parsed) return invalid("the request target is malformed");
+  Target out;
+  const auto shown = [&](const std::string& text) {
+    return looks_like_secret(catalog, text) ? std::string("(hidden)") : base::printable(text);
+  };
+  for (const auto& segment : parsed->segments()) {
+    out.path.push_back(segment);
+    out.for_log += "/" + shown(segment);
+  }
+  for (const auto& parameter : parsed->params()) {
+    if (!out.parameters.emplace(parameter.key, parameter.value).second) return invalid("a parameter is there twice");
+    out.for_log += (out.parameters.size() == 1 ? "?" : "&") + shown(parameter.key) + "=" + shown(parameter.value);
+  }
+  return out;
+}
+
+Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog, std::size_t max_rows) {
+  Query query;
+  query.filter.limit = std::min<std::size_t>(query.filter.limit, max_rows);
+  for (const auto& [name, value] : target.parameters) {
+    if (name == "key" && looks_like_secret(catalog, value)) {
+      return fail(Error::Code::kRefused,
+                  std::string(kSecretTyped) + ". It was not logged or stored; the program that sent it may keep it in its own history.");
+    }
+    if (Result<void> set = set_parameter(name, value, query, max_rows); !set) return std::unexpected(set.error());
+  }
+  if (query.filter.to_ns != 0 && query.filter.from_ns >= query.filter.to_ns) return invalid("since must be before until");
+  return query;
+}
+
+bool matches(const Row& row, const Query& query) {
+  const HistoryFilter& f = query.filter;
+  if (row.seq <= f.after_seq || row.time_ns < f.from_ns || (f.to_ns != 0 && row.time_ns >= f.to_ns)) return false;
+  return std::visit([&](const auto& body) { return body_fits(body, query); }, row.body);
+}
+
+}  // namespace keytrail::serve

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request's target taken apart and checked: path, parameters, filter. Pure; any thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "keytrail/history_reader.h"
+#include "keytrail/result.h"
+
+namespace keytrail::serve {
+
+struct Target {
+  std::vector<std::string> path;  ///< decoded segments: {"v1", "uses"}
+  std::map<std::string, std::string> parameters;
+  std::string for_log;  ///< the target, safe for the log: values that look like a secret are hidden
+};
+
+struct Query {
+  HistoryFilter filter;
+  RowKinds kinds;
+  bool after_given = false;
+};
+
+/// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter is there twice.
+[[nodiscard]] Result<Target> parse_target(std::string_view target, const catalog::Catalog& catalog);
+/// Checks the parameters. Errors: kInvalid with the parameter's name and what it takes, never its value; kRefused when it is a secret.
+[[nodiscard]] Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog, std::size_t max_rows);
+/// Whether a row is one that the query asks for (as `HistoryReader::rows` decides), for live rows.
+[[nodiscard]] bool matches(const Row& row, const Query& query);
+
+}  // namespace keytrail::serve

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/serve/status_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <numeric>
+
+#include "agent/base/log.h"
+#include "agent/serve/row_json.h"
+
+namespace keytrail::serve {
+
+namespace json = boost::json;
+using base::printable;
+
+namespace {
+
+std::uint64_t sum(const std::map<std::string, std::uint64_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
+                         [](std::uint64_t total, const auto& entry) { return total + entry.second; });
+}
+
+json::object counts_json(const std::map<std::string, std::uint64_t>& counts) {
+  json::object out;
+  for (const auto& [name, count] : counts)
+    out[printable(name)] = count;
+  return out;
+}
+
+/// Left minus right; 0 when the books are right. For display only: every term comes from its own counter.
+std::int64_t difference(std::uint64_t left, std::uint64_t right) { return static_cast<std::int64_t>(left - right); }
+
+json::object family_json(const FamilyStatus& family) {
+  json::array refused;
+  for (const auto& [name, why] : family.refused)
+    refused.push_back(json::object{{"name", printable(name)}, {"why", printable(why)}});
+  const KernelCounters& c = family.counters;
+  return {{"family", to_string(family.family)},
+          {"armed", !family.chosen.empty()},
+          {"silent", family.silent},
+          {"chosen", printable(family.chosen)},
+          {"cost", printable(family.cost)},
+          {"missing", printable(family.missing)},
+          {"refused", std::move(refused)},
+          {"hits", c.hits},
+          {"filtered", c.filtered},
+          {"sent", c.sent},
+          {"lost", counts_json(c.lost)},
+          {"difference", difference(c.hits, c.filtered + c.sent + sum(c.lost))}};
+}
+
+json::object accounting_json(const AgentStatus& agent, const HistoryStatus& history) {
+  KernelCounters total;
+  std::uint64_t lost = 0;
+  for (const FamilyStatus& family : agent.families) {
+    total.hits += family.counters.hits;
+    total.filtered += family.counters.filtered;
+    total.sent += family.counters.sent;
+    lost += sum(family.counters.lost);
+  }
+  const WorkerCounters& w = agent.worker;
+  const std::uint64_t dropped = sum(w.dropped);
+  json::array exporters;
+  for (const auto& [name, c] : history.exporters) {
+    exporters.push_back(json::object{{"name", printable(name)},
+                                     {"rows", c.rows},
+                                     {"acknowledged", c.acknowledged},
+                                     {"rejected", c.rejected},
+                                     {"expired", c.expired},
+                                     {"waiting", c.waiting},
+                                     {"difference", difference(c.rows, c.acknowledged + c.rejected + c.expired + c.waiting)}});
+  }
+  return {{"kernel",
+           {{"hits", total.hits},
+            {"filtered", total.filtered},
+            {"sent", total.sent},
+            {"lost", lost},
+            {"difference", difference(total.hits, total.filtered + total.sent + lost)}}},
+          {"worker",
+           {{"sent", total.sent},
+            {"received", w.received},
+            {"recorded", w.recorded},
+            {"absorbed", w.absorbed},
+            {"dropped", counts_json(w.dropped)},
+            {"in_flight", agent.in_flight},
+            {"difference", difference(total.sent, w.recorded + w.absorbed + dropped + agent.in_flight)}}},
+          {"exporters", std::move(exporters)}};
+}
+
+const char* family_title(Family family) {
+  switch (family) {
+    case Family::kExec:
+      return "Programs, environment, arguments";
+    case Family::kOpen:
+      return "Key files that are opened";
+    case Family::kConnect:
+      return "Calls: connections and bytes";
+    case Family::kName:
+      return "Host names of calls";
+    case Family::kLifetime:
+      return "Ends of processes and connections";
+    case Family::kRequest:
+      return "Action and key ID in the request";
+  }
+  return "";
+}
+
+json::object doctor_row(std::string_view what, std::string_view state, std::string_view how, std::string_view missing) {
+  return {{"what", printable(what)}, {"state", state}, {"how", printable(how)}, {"missing", printable(missing)}};
+}
+
+json::object family_row(const FamilyStatus& family) {
+  std::string missing = family.missing;
+  if (family.silent)
+    missing = "its heartbeat does not come through: nothing may be seen; see the log" + (missing.empty() ? "" : "; " + missing);
+  if (family.chosen.empty() && missing.empty()) missing = family.optional ? "evidence stays \"inferred\"" : "nothing of it is seen";
+  const char* state = family.chosen.empty() || family.silent ? "none" : missing.empty() ? "full" : "partial";
+  json::object out = doctor_row(family_title(family.family), state, family.chosen, missing);
+  out["family"] = to_string(family.family);
+  out["optional"] = family.optional;
+  out["cost"] = printable(family.cost);
+  json::array refused;
+  for (const auto& [name, why] : family.refused)
+    refused.push_back(json::object{{"name", printable(name)}, {"why", printable(why)}});
+  out["refused"] = std::move(refused);
+  return out;
+}
+
+}  // namespace
+
+json::object status_json(const AgentStatus& agent, const HistoryStatus& history) {
+  json::array families, exporters, roles, remarks;
+  for (const FamilyStatus& family : agent.families)
+    families.push_back(family_json(family));
+  for (const ExporterStatus& e : agent.exporters) {
+    exporters.push_back(json::object{{"name", printable(e.name)}, {"endpoint", printable(e.endpoint)}, {"state", printable(e.state)}});
+  }
+  for (const RoleStatus& r : agent.roles) {
+    roles.push_back(json::object{{"name", printable(r.name)}, {"pid", r.pid}, {"restarts", r.restarts}, {"note", printable(r.note)}});
+  }
+  for (const std::string& remark : agent.remarks)
+    remarks.emplace_back(printable(remark));
+  return {{"type", "status"},
+          {"version", printable(agent.version)},
+          {"host", printable(agent.host)},
+          {"kernel", printable(agent.kernel)},
+          {"armed_since", time_or_null(agent.armed_since_ns)},
+          {"armed_in_ms", agent.armed_in_ms},
+          {"families", std::move(families)},
+          {"accounting", accounting_json(agent, history)},
+          {"history", to_json(history)},
+          {"exporters", std::move(exporters)},
+          {"roles", std::move(roles)},
+          {"remarks", std::move(remarks)}};
+}
+
+json::array doctor_json(const AgentStatus& agent, const HistoryStatus& history) {
+  json::array out;
+  for (const FamilyStatus& family : agent.families)
+    out.push_back(family_row(family));
+  out.push_back(doctor_row("History", history.error.empty() ? "full" : "none",
+                           fmt::format("{} of {} MB", history.bytes / 1'000'000, history.max_bytes / 1'000'000), history.error));
+  if (agent.exporters.empty()) {
+    json::object row = doctor_row("Export", "none", "-", "no collector is configured: set otlp in /etc/keytrail/keytrail.yaml");
+    row["optional"] = true;
+    out.push_back(std::move(row));
+  }
+  for (const ExporterStatus& e : agent.exporters) {
+    const bool ok = e.state == "ok" || e.state == "idle";
+    json::object row = doctor_row("Export to " + e.name, ok ? "full" : "partial", e.endpoint, ok ? "" : e.state);
+    row["optional"] = true;
+    out.push_back(std::move(row));
+  }
+  for (const std::string& remark : agent.remarks) {
+    json::object row = doctor_row("Remark", "partial", "-", remark);
+    row["optional"] = true;
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+}  // namespace keytrail::serve

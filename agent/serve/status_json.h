@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's own state as JSON: /v1/status with the loss accounting, /v1/doctor as a list of what can be seen. Pure; any thread.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+
+#include "agent/serve/status_source.h"
+#include "keytrail/history_reader.h"
+
+namespace keytrail::serve {
+
+[[nodiscard]] boost::json::object status_json(const AgentStatus& agent, const HistoryStatus& history);
+/// Rows of {what, state: full | partial | none, how, missing, cost, refused}.
+[[nodiscard]] boost::json::array doctor_json(const AgentStatus& agent, const HistoryStatus& history);
+
+}  // namespace keytrail::serve

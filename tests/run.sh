@@ -1,0 +1,164 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds and runs all tests: sudo tests/run.sh [--quick] [--only PATTERN] [--build DIR] [--no-install]
+#   --quick        those without root, without sanitizer builds and clang-tidy
+#   --only PATTERN of the unit tests and the system cases those whose name holds PATTERN; nothing else
+#   --build DIR    default: build
+#   --no-install   install no packages; one that is missing is named
+# Prints each skip with its reason; the last line is "N passed, N failed, N skipped"; exit 0 only when nothing failed.
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libbpf-dev libclang-rt-19-dev libcli11-dev
+  libelf-dev libfmt-dev libprotobuf-dev libre2-dev libseccomp-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev lld-19 llvm-19
+  ninja-build pkg-config protobuf-compiler python3 zlib1g-dev"
+TEST_PACKAGES="clang-format-19 clang-tidy-19 clang-tools-19 libbenchmark-dev libgmock-dev libgtest-dev python3-yaml"
+SYSTEM_PACKAGES="awscli curl iproute2 openssh-client openssl python3-boto3 python3-cryptography tar util-linux"
+
+quick=no only="" build=build install=yes
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --quick) quick=yes ;;
+    --only) only="${2:?--only wants a pattern}"; shift ;;
+    --build) build="${2:?--build wants a folder}"; shift ;;
+    --no-install) install=no ;;
+    -h | --help) sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "tests/run.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+passed=0 failed=0 skipped=0
+jobs=$(nproc)
+logs=$(mktemp -d /tmp/keytrail-tests-XXXXXXXX)
+trap 'rm -rf "$logs"' EXIT
+trap 'echo "interrupted"; exit 130' INT TERM
+
+say() { printf '%s\n' "$*"; }
+skip() { skipped=$((skipped + 1)); say "skip  $1: $2"; }
+add() { passed=$((passed + $1)); failed=$((failed + $2)); skipped=$((skipped + $3)); }
+
+# step NAME COMMAND…: one test; its output is shown only when it fails.
+step() {
+  local name="$1" begin=$SECONDS; shift
+  if "$@" >"$logs/step" 2>&1; then
+    add 1 0 0; say "ok    $name ($((SECONDS - begin)) s)"
+  else
+    add 0 1 0; say "FAIL  $name ($((SECONDS - begin)) s)"; tail -n 60 "$logs/step" | sed 's/^/      /'; return 1
+  fi
+}
+
+packages() {
+  local wanted="$BUILD_PACKAGES $TEST_PACKAGES" missing="" name
+  [ $quick = no ] && wanted="$wanted $SYSTEM_PACKAGES"
+  for name in $wanted; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
+  done
+  [ -z "$missing" ] && return 0
+  if [ $install = no ] || [ "$(id -u)" != 0 ]; then
+    say "Debian packages are missing. Try: sudo apt-get install -y$missing"; return 1
+  fi
+  say "installing$missing"
+  # shellcheck disable=SC2086
+  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing; } >"$logs/apt" 2>&1 && return 0
+  tail -n 20 "$logs/apt"
+  return 1
+}
+
+configure() { # FOLDER OPTION…
+  local folder="$1"; shift
+  cmake -S . -B "$folder" -G Ninja "$@"
+}
+
+# Names of the unit test programs, as ctest knows them.
+unit_targets() { ctest --test-dir "$1" --show-only=json-v1 2>/dev/null | python3 -c '
+import json, os, sys
+print(" ".join(sorted({os.path.basename(t["command"][0]) for t in json.load(sys.stdin)["tests"] if t.get("command")})))'; }
+
+# run_ctest LABEL FOLDER: every program is one test.
+run_ctest() {
+  local label="$1" folder="$2" filter=() line
+  [ -n "$only" ] && filter=(-R "$only")
+  ctest --test-dir "$folder" -j "$jobs" --timeout 300 --output-on-failure "${filter[@]}" >"$logs/ctest" 2>&1
+  line=$(grep -E 'tests passed, [0-9]+ tests failed out of [0-9]+' "$logs/ctest")
+  if [ -z "$line" ]; then
+    [ -n "$only" ] && return 0
+    add 0 1 0; say "FAIL  $label: ctest ran nothing"; tail -n 20 "$logs/ctest"; return 1
+  fi
+  local bad all
+  bad=$(sed -E 's/.*, ([0-9]+) tests failed out of .*/\1/' <<<"$line"); all=$(sed -E 's/.* out of ([0-9]+).*/\1/' <<<"$line")
+  add $((all - bad)) "$bad" 0
+  if [ "$bad" = 0 ]; then say "ok    $label: $all programs"; else say "FAIL  $label: $bad of $all programs"; sed 's/^/      /' "$logs/ctest" | tail -n 120; fi
+}
+
+sanitized() { # NAME SANITIZERS
+  local folder="$build-$1"
+  step "configure $1" configure "$folder" -DCMAKE_BUILD_TYPE=Debug -DKEYTRAIL_SANITIZE="$2" || return
+  local targets
+  targets=$(unit_targets "$folder")
+  # shellcheck disable=SC2086
+  step "build unit tests with $2" ninja -C "$folder" -j "$jobs" $targets && run_ctest "unit tests with $2" "$folder"
+}
+
+own_sources() { find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h; }
+check_format() { own_sources | xargs clang-format-19 --dry-run --Werror; }
+check_tidy() { run-clang-tidy-19 -quiet -p "$build" -j "$jobs" "^$PWD/(agent|exporters)/.*\.cpp$"; }
+
+root_program() { # TARGET: a test program that needs root
+  if ! ninja -C "$build" -t targets all 2>/dev/null | grep -qE "(^|/)$1: "; then skip "$1" "no such target in this tree"; return; fi
+  step "build $1" ninja -C "$build" -j "$jobs" "$1" || return
+  local program
+  program=$(find "$build" -type f -perm -u+x -name "$1" | head -n 1)
+  step "$1" "$program"
+}
+
+unit_python() {
+  step "tests of the system tests" /usr/bin/python3 tests/system/self_test.py
+  step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
+  step "layers" /usr/bin/python3 tests/layers/check.py
+}
+
+system_cases() {
+  local pattern=()
+  [ -n "$only" ] && pattern=(--only "$only")
+  /usr/bin/python3 tests/system/run.py --build "$build" "${pattern[@]}" | tee "$logs/system"
+  local line numbers
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/system" | tail -n 1)
+  if [ -z "$line" ]; then add 0 1 0; say "FAIL  system cases did not end"; return; fi
+  numbers=$(sed -E 's/([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped/\1 \2 \3/' <<<"$line")
+  # shellcheck disable=SC2086
+  add $numbers
+}
+
+end() { say "$passed passed, $failed failed, $skipped skipped"; [ "$failed" = 0 ]; exit; }
+
+if ! packages; then add 0 1 0; end; fi
+step "configure" configure "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo || end
+step "build" ninja -C "$build" -j "$jobs" || end
+run_ctest "unit tests" "$build"
+if [ -z "$only" ]; then
+  unit_python
+  step "clang-format" check_format
+fi
+
+if [ $quick = yes ]; then
+  skip "sanitizer builds, clang-tidy" "--quick"
+  skip "tests/bpf, tests/roles, tests/system" "--quick (they need root)"
+  end
+fi
+if [ -z "$only" ]; then
+  sanitized asan address,undefined
+  sanitized tsan thread
+fi
+if [ "$(id -u)" = 0 ]; then
+  if [ -z "$only" ]; then
+    root_program bpf_test
+    root_program roles_test
+  fi
+  system_cases
+else
+  skip "tests/bpf, tests/roles, tests/system" "not root. Try: sudo tests/run.sh"
+fi
+[ -z "$only" ] && step "clang-tidy" check_tidy
+end

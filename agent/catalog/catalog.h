@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a key and a destination look like. Compiled from data/*.yaml at build time; one matcher for agent, tests and `keytrail catalog match`.
-// All look-ups are const, thread-safe, and return pointers or views into static data (or into additions, which live as long as the catalog).
+// What a key and a destination look like. Compiled from data/*.yaml at build time; one matcher for agent, tests and `keytrail catalog
+// match`. All look-ups are const, thread-safe, and return pointers or views into static data (or into additions, which live as long as the
+// catalog).
 #pragma once
 
 #include <cstdint>
@@ -20,18 +21,19 @@ struct Kind {
   std::string_view id, provider, title;  ///< title: "AWS access key", for people
   KeyClass key_class;
   Lifetime lifetime;
-  bool authenticates;                    ///< false for encryption keys
-  bool guessable;                        ///< passwords and short values: no fingerprint leaves the examiner
-  bool wildcard = false;                 ///< "some secret": the real kind follows from place or use; ranks last
-  bool audience_decides = false;         ///< a token that counts only where its audience fits
+  bool authenticates;             ///< false for encryption keys
+  bool guessable;                 ///< passwords and short values: no fingerprint leaves the examiner
+  bool wildcard = false;          ///< "some secret": the real kind follows from place or use; ranks last
+  bool audience_decides = false;  ///< a token that counts only where its audience fits
 };
 
 /// A place in the file system.
 struct File {
   std::string_view id, provider;
-  std::string_view kind;                 ///< kind of key it usually holds
-  std::string_view format;               ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt", "opaque", …; "" = not a key (configuration)
-  std::string_view selector;             ///< id of the selector for files of many keys, or ""
+  std::string_view kind;    ///< kind of key it usually holds
+  std::string_view format;  ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt", "opaque", …; "" = not a
+                            ///< key (configuration)
+  std::string_view selector;                ///< id of the selector for files of many keys, or ""
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
 
@@ -40,11 +42,11 @@ enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination,
 struct Env {
   std::string_view name, provider;
   EnvUse use;
-  std::string_view kind;                 ///< kind of key, for kIdentifier and kSecret
-  std::string_view pair;                 ///< identifier ↔ secret: the other variable ("AWS_SECRET_ACCESS_KEY"), or ""
-  std::string_view file;                 ///< kPointer: id of the File entry that the pointed-to path is
-  std::string_view service;              ///< kDestination: "provider/service" it names, or ""
-  bool show;                             ///< its value may be shown
+  std::string_view kind;                    ///< kind of key, for kIdentifier and kSecret
+  std::string_view pair;                    ///< identifier ↔ secret: the other variable ("AWS_SECRET_ACCESS_KEY"), or ""
+  std::string_view file;                    ///< kPointer: id of the File entry that the pointed-to path is
+  std::string_view service;                 ///< kDestination: "provider/service" it names, or ""
+  bool show;                                ///< its value may be shown
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
 
@@ -54,46 +56,48 @@ enum class Anonymous : std::uint8_t { kNever, kPossible, kCommon };
 /// A host the catalog knows.
 struct Endpoint {
   std::string_view id, provider;
-  std::string service, region;           ///< may come from the name
-  bool takes_keys = false;               ///< false: website, documentation, anonymous only
-  bool open = false;                     ///< the owner decides what it takes: no `inferred` by kind alone
+  std::string service, region;  ///< may come from the name
+  bool takes_keys = false;      ///< false: website, documentation, anonymous only
+  bool open = false;            ///< the owner decides what it takes: no `inferred` by kind alone
   Anonymous anonymous = Anonymous::kNever;
-  std::uint32_t accept = UINT32_MAX;     ///< internal: the accept entry that match_host found
+  std::uint32_t accept = UINT32_MAX;  ///< internal: the accept entry that match_host found
 };
 
 /// A request to a metadata service (or its relatives) that hands out a key.
 struct Issue {
   std::string_view id, provider;
-  std::string_view kind;                 ///< kind of the issued key
-  std::string role;                      ///< role or account named in the path, or ""
-  bool key = true;                       ///< false: only a step (IMDSv2 session token, listing of roles)
+  std::string_view kind;  ///< kind of the issued key
+  std::string role;       ///< role or account named in the path, or ""
+  bool key = true;        ///< false: only a step (IMDSv2 session token, listing of roles)
 };
 
 /// A program the catalog knows by executable (and, for scripts, by the file name passed to execve).
 struct Program {
   std::string_view id;
-  bool obeys_selectors = false;          ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
-  bool runtime = false;                  ///< a general runtime: python, node, java
-  bool relay = false;                    ///< carries others' requests
-  bool hub = false;                      ///< holds many keys of others
-  bool bulk_reader = false;              ///< backup, indexer: reads without using
-  bool helper = false;                   ///< hands keys to its parent through a pipe
+  bool obeys_selectors = false;  ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
+  bool runtime = false;          ///< a general runtime: python, node, java
+  bool relay = false;            ///< carries others' requests
+  bool hub = false;              ///< holds many keys of others
+  bool bulk_reader = false;      ///< backup, indexer: reads without using
+  bool helper = false;           ///< hands keys to its parent through a pipe
 };
 
 /// How the entry of a file of many keys is chosen.
 struct Selector {
-  std::string_view id;                   ///< "sel.aws.profile"
+  std::string_view id;  ///< "sel.aws.profile"
   struct Step {
     enum class By : std::uint8_t { kArgument, kEnvironment, kOverridden, kDefault } by;
-    std::string_view name;               ///< flag, variable, or the default entry's name. kOverridden: a variable or a flag ("--token") that, when set, beats the file
+    std::string_view name;  ///< flag, variable, or the default entry's name. kOverridden: a variable or a flag ("--token") that, when set,
+                            ///< beats the file
   };
-  std::vector<Step> steps;               ///< in order of precedence
+  std::vector<Step> steps;  ///< in order of precedence
+  bool host_binds = false;  ///< the host of the call alone names the entry (.netrc, docker, kubeconfig)
 };
 
 enum class SocketUse : std::uint8_t { kHarmless, kBroker, kUnclassified };
 struct LocalSocket {
   SocketUse use = SocketUse::kUnclassified;
-  std::string_view id, kind;             ///< of a broker: entry and kind of key it gives
+  std::string_view id, kind;  ///< of a broker: entry and kind of key it gives
 };
 
 /// What the kernel side filters by; plain arrays, so that the warden needs no parser.
@@ -106,17 +110,26 @@ enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName, kSe
 struct EnvName {
   std::string_view name;
   EnvAction action;
-  bool prefix = false;                   ///< `name` is a prefix
-  bool suffix = false;                   ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
+  bool prefix = false;  ///< `name` is a prefix
+  bool suffix = false;  ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
 };
-struct ArgFlag { std::string_view flag; };            ///< "--profile": value leaves as a hash
-struct ArgFormat { std::string_view prefix; std::string_view format_id; bool is_public; std::uint16_t min_len, max_len; };
+struct ArgFlag {
+  std::string_view flag;  ///< "--profile": value leaves as a hash
+  bool value = true;      ///< false ("--token"): only its presence leaves, its value may be a secret
+};
+struct ArgFormat {
+  std::string_view prefix;
+  std::string_view format_id;
+  bool is_public;
+  std::uint16_t min_len, max_len;
+};
 struct KernelTables {
   std::span<const NamePattern> names;
   std::span<const EnvName> env;
   std::span<const ArgFlag> flags;
-  std::span<const ArgFormat> formats;    ///< ev_item.format is an index into it
-  std::span<const NamePattern> directories;  ///< names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name
+  std::span<const ArgFormat> formats;  ///< ev_item.format is an index into it
+  std::span<const NamePattern>
+      directories;  ///< names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
@@ -127,7 +140,8 @@ class Catalog {
   [[nodiscard]] static const Catalog& builtin();
 
   [[nodiscard]] const Kind* kind(std::string_view id) const;
-  /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root, /home/* and /var/lib/*.
+  /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root, /home/* and
+  /// /var/lib/*.
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const File* file(std::string_view id) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
@@ -143,7 +157,8 @@ class Catalog {
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
-  /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the variable's binding.
+  /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the
+  /// variable's binding.
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
   /// An endpoint known by its port alone, on any host: 22 is ssh.
   [[nodiscard]] std::optional<Endpoint> match_port(std::uint16_t port) const;
@@ -151,11 +166,17 @@ class Catalog {
   /// Format of a key text by its shape ("fmt.aws.akia"), or nullptr: for `uses SECRET` refusals and `leak --stdin`.
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
   /// Kind of key a format shows ("aws.access_key"), or ""; `public_id` is set when the text itself is no secret (an AKIA… id).
-  struct Format { std::string_view id, provider, kind; bool public_id; };
+  struct Format {
+    std::string_view id, provider, kind;
+    bool public_id;
+  };
   [[nodiscard]] const Format* format(std::string_view id) const;
 
   /// Every entry as (section, id, one line), for `catalog list`.
-  struct Listed { std::string_view section, id; std::string line; };
+  struct Listed {
+    std::string_view section, id;
+    std::string line;
+  };
   [[nodiscard]] std::vector<Listed> list() const;
 
   class Impl;

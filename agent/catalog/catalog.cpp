@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// The public face of the catalog over the compiled tables: kinds, variables, programs, selectors, sockets, formats. Any thread.
+#include "agent/catalog/catalog.h"
+
+#include <algorithm>
+#include <string>
+
+#include "agent/catalog/impl.h"
+
+namespace keytrail::catalog {
+namespace {
+
+/// The entry with this id in a span sorted by `field`, or nullptr.
+template <typename T>
+const T* find_sorted(std::span<const T> entries, std::string_view id, std::string_view T::* field) {
+  const auto found = std::ranges::lower_bound(entries, id, {}, field);
+  return found != entries.end() && (*found).*field == id ? &*found : nullptr;
+}
+
+std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+std::string_view without_deleted(std::string_view path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  return path.ends_with(kDeleted) ? path.substr(0, path.size() - kDeleted.size()) : path;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ' || text.back() == '\t'))
+    text.remove_suffix(1);
+  while (!text.empty() && (text.front() == '\n' || text.front() == '\r' || text.front() == ' ' || text.front() == '\t'))
+    text.remove_prefix(1);
+  return text;
+}
+
+}  // namespace
+
+Catalog::Impl::Impl(const tables::Tables& tables)
+    : t_(tables), host_regex_(tables.hosts.size()), service_regex_(tables.services.size()), format_regex_(tables.formats.size()) {
+  for (const tables::SelectorData& data : t_.selectors) {
+    selectors_.push_back({.id = data.id, .steps = {data.steps.begin(), data.steps.end()}, .host_binds = data.host_binds});
+  }
+  for (std::size_t i = 0; i < t_.program_names.size(); ++i) {
+    const auto index = static_cast<std::uint16_t>(i);
+    if (t_.program_names[i].name.ends_with('*')) {
+      program_prefixes_.push_back(index);
+    } else {
+      program_names_[t_.program_names[i].name].push_back(index);
+    }
+  }
+}
+
+const Env* Catalog::Impl::match_env(std::string_view name) const {
+  if (const Env* exact = find_sorted(t_.env.first(t_.exact_env), name, &Env::name)) return exact;
+  for (const tables::EnvPattern& pattern : t_.env_patterns) {
+    if (glob(pattern.pattern, name)) return &t_.env[pattern.env];
+  }
+  return nullptr;
+}
+
+bool Catalog::Impl::installed(std::string_view path) const {
+  const std::string_view directory = path.substr(0, path.rfind('/'));
+  return std::ranges::any_of(t_.installed, [&](std::string_view known) {
+    if (!known.ends_with("/**")) return directory == known;
+    known.remove_suffix(3);
+    return directory.starts_with(known) && (directory.size() == known.size() || directory[known.size()] == '/') && !path.contains("/../");
+  });
+}
+
+const Program* Catalog::Impl::program_named(std::string_view path, bool script, bool trusted) const {
+  const std::string_view name = base_name(path);
+  std::uint16_t best = tables::kNone;
+  const auto consider = [&](std::uint16_t index) {
+    const tables::ProgramName& entry = t_.program_names[index];
+    const Program& program = t_.programs[entry.program];
+    if (script && !entry.script) return;
+    // What raises evidence must come from where packages install it: a copy named `aws` in /tmp proves nothing.
+    if ((program.obeys_selectors || program.helper) && !(trusted && installed(path))) return;
+    best = std::min(best, entry.program);
+  };
+  if (const auto found = program_names_.find(name); found != program_names_.end()) std::ranges::for_each(found->second, consider);
+  for (const std::uint16_t index : program_prefixes_) {
+    const std::string_view pattern = t_.program_names[index].name;
+    if (name.starts_with(pattern.substr(0, pattern.size() - 1))) consider(index);
+  }
+  return best == tables::kNone ? nullptr : &t_.programs[best];
+}
+
+const Program* Catalog::Impl::match_program(std::string_view exe, std::string_view filename) const {
+  exe = without_deleted(exe);
+  const Program* binary = program_named(exe, false, true);
+  if (binary == nullptr || !binary->runtime || filename.empty() || base_name(filename) == base_name(exe)) return binary;
+  // A script: the runtime is the executable, the script is what was passed to execve.
+  const Program* script = program_named(filename, true, installed(exe));
+  return script != nullptr ? script : binary;
+}
+
+std::optional<std::string_view> Catalog::Impl::match_format(std::string_view given) const {
+  const std::string_view text = trimmed(given);
+  const re2::StringPiece piece(text.data(), text.size());
+  std::optional<std::string_view> part;
+  for (std::size_t i = 0; i < t_.formats.size(); ++i) {
+    const RE2& regex = format_regex_[i].get(t_.formats[i].regex);
+    if (regex.Match(piece, 0, piece.size(), RE2::ANCHOR_BOTH, nullptr, 0)) return t_.formats[i].format.id;
+    if (!part && RE2::PartialMatch(piece, regex)) part = t_.formats[i].format.id;
+  }
+  return part;
+}
+
+const Selector* Catalog::Impl::selector(std::string_view id) const {
+  return find_sorted(std::span<const Selector>(selectors_), id, &Selector::id);
+}
+
+const Catalog& Catalog::builtin() {
+  static const Impl impl(tables::kTables);
+  static const Catalog catalog(impl);
+  return catalog;
+}
+
+const Kind* Catalog::kind(std::string_view id) const { return find_sorted(impl_.tables().kinds, id, &Kind::id); }
+const File* Catalog::file(std::string_view id) const { return find_sorted(impl_.tables().files, id, &File::id); }
+const File* Catalog::match_file(std::string_view path) const { return impl_.match_file(path); }
+const Env* Catalog::match_env(std::string_view name) const { return impl_.match_env(name); }
+std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl_.match_host(host); }
+bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl_.is_metadata_address(remote); }
+const Selector* Catalog::selector(std::string_view id) const { return impl_.selector(id); }
+std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const { return impl_.bound_endpoint(env_name); }
+std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl_.match_format(text); }
+
+std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
+  return impl_.match_metadata(remote, host, path);
+}
+
+const Program* Catalog::match_program(std::string_view exe, std::string_view filename) const { return impl_.match_program(exe, filename); }
+
+bool Catalog::accepts(const Endpoint& endpoint, std::string_view kind) const {
+  const tables::Accept* accept = impl_.accept_of(endpoint);
+  return accept != nullptr && std::ranges::find(accept->kinds, kind) != accept->kinds.end();
+}
+
+std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::string_view kind) const {
+  std::vector<std::string_view> out;
+  const tables::Accept* accept = impl_.accept_of(endpoint);
+  if (accept == nullptr) return out;
+  // An issuer takes here what both its call and the destination name.
+  if (!kind.empty() && std::ranges::find(accept->kinds, kind) == accept->kinds.end()) return out;
+  for (const std::uint16_t issuer : accept->issuers) {
+    for (const tables::Action& action : impl_.tables().issuers[issuer].actions) {
+      if (kind.empty() ? !action.takes.empty() : std::ranges::find(action.takes, kind) == action.takes.end()) continue;
+      for (const std::string_view given : action.gives) {
+        if (std::ranges::find(out, given) == out.end()) out.push_back(given);
+      }
+    }
+  }
+  return out;
+}
+
+std::optional<Endpoint> Catalog::match_port(std::uint16_t port) const {
+  for (const tables::Port& entry : impl_.tables().ports) {
+    if (entry.port != port) continue;
+    return Endpoint{.provider = entry.provider, .service = std::string(entry.service), .takes_keys = true, .accept = entry.accept};
+  }
+  return std::nullopt;
+}
+
+LocalSocket Catalog::match_socket(std::string_view path) const {
+  const std::vector<std::string_view> cut = cut_path(path);
+  for (const tables::Socket& entry : impl_.tables().sockets) {
+    if (path.starts_with('@') || entry.path.starts_with('@')) {
+      if (glob(entry.path, path)) return entry.is;
+      continue;
+    }
+    if (!path.starts_with('/')) continue;
+    const bool home = entry.path.starts_with("~/");
+    const std::vector<std::string_view> segments = cut_path(home ? entry.path.substr(2) : entry.path);
+    const tables::FilePattern pattern{.file = 0, .literals = 0, .exclusion = false, .home = home, .anywhere = home, .segments = segments};
+    if (fits(pattern, cut)) return entry.is;
+  }
+  return {};
+}
+
+const Catalog::Format* Catalog::format(std::string_view id) const {
+  for (const tables::FormatData& entry : impl_.tables().formats) {
+    if (entry.format.id == id) return &entry.format;
+  }
+  return nullptr;
+}
+
+std::vector<Catalog::Listed> Catalog::list() const {
+  std::vector<Listed> out;
+  for (const tables::Line& line : impl_.tables().lines)
+    out.push_back({line.section, line.id, std::string(line.text)});
+  return out;
+}
+
+}  // namespace keytrail::catalog

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold between the entries of the catalog: ids are unique, every reference points at something, expressions compile. Any thread.
+#include <re2/re2.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string_view>
+
+#include "agent/catalog/source.h"
+
+namespace keytrail::catalog::source {
+namespace {
+
+/// One name space: where each id was first written.
+class Ids {
+ public:
+  Ids(std::string what, Problems& problems) : what_(std::move(what)), problems_(problems) {}
+
+  void base(const std::string& id) { known_.insert(id); }
+
+  void add(const std::string& id, const Where& where) {
+    if (known_.contains(id) && !places_.contains(id)) {
+      problems_.push_back(at(where) + what_ + " `" + id + "` is already part of the built-in catalog; choose another id");
+      return;
+    }
+    const auto [place, fresh] = places_.emplace(id, where);
+    known_.insert(id);
+    if (!fresh) {
+      problems_.push_back(at(where) + what_ + " `" + id + "` was already defined at " + place->second.file + ":" +
+                          std::to_string(place->second.line));
+    }
+  }
+
+  void need(const std::string& id, const Where& where, const std::string& by) const {
+    if (id.empty() || known_.contains(id)) return;
+    problems_.push_back(at(where) + by + " names the " + what_ + " `" + id + "`, which does not exist" + hint(id));
+  }
+
+  static std::string at(const Where& where) { return where.file + ":" + std::to_string(where.line) + ": "; }
+
+ private:
+  /// The known id with the longest common start, as a hint for a typing error.
+  [[nodiscard]] std::string hint(const std::string& id) const {
+    std::string best;
+    std::size_t length = 2;
+    for (const std::string& known : known_) {
+      const auto common = static_cast<std::size_t>(std::ranges::mismatch(id, known).in1 - id.begin());
+      if (common > length) {
+        length = common;
+        best = known;
+      }
+    }
+    return best.empty() ? "" : " (did you mean `" + best + "`?)";
+  }
+
+  std::string what_;
+  Problems& problems_;
+  std::set<std::string> known_;
+  std::map<std::string, Where> places_;
+};
+
+struct Spaces {
+  explicit Spaces(Problems& p)
+      : kinds("kind", p),
+        files("file entry", p),
+        env("variable", p),
+        endpoints("endpoint", p),
+        issuers("issuer", p),
+        bindings("binding", p),
+        selectors("selector", p),
+        metadata("metadata entry", p),
+        sockets("socket entry", p),
+        programs("program", p),
+        formats("format", p) {}
+  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, sockets, programs, formats;
+};
+
+void collect(const Model& m, Spaces& s, bool base) {
+  const auto add = [base](Ids& ids, const std::string& id, const Where& where) {
+    if (base) {
+      ids.base(id);
+    } else {
+      ids.add(id, where);
+    }
+  };
+  for (const auto& e : m.kinds)
+    add(s.kinds, e.id, e.where);
+  for (const auto& e : m.files)
+    add(s.files, e.id, e.where);
+  for (const auto& e : m.env)
+    add(s.env, e.name, e.where);
+  for (const auto& e : m.endpoints)
+    add(s.endpoints, e.id, e.where);
+  for (const auto& e : m.issuers)
+    add(s.issuers, e.id, e.where);
+  for (const auto& e : m.bindings)
+    add(s.bindings, e.id, e.where);
+  for (const auto& e : m.selectors)
+    add(s.selectors, e.id, e.where);
+  for (const auto& e : m.metadata)
+    add(s.metadata, e.id, e.where);
+  for (const auto& e : m.sockets)
+    add(s.sockets, e.id, e.where);
+  for (const auto& e : m.programs)
+    add(s.programs, e.id, e.where);
+  for (const auto& e : m.formats)
+    add(s.formats, e.id, e.where);
+}
+
+class Checker {
+ public:
+  Checker(const Spaces& s, Problems& problems) : s_(s), problems_(problems) {}
+
+  void kinds(const std::vector<std::string>& ids, const Where& where, const std::string& by) const {
+    for (const std::string& id : ids)
+      s_.kinds.need(id, where, by);
+  }
+
+  void accept(const AcceptEntry& a, const Where& where, const std::string& by) const {
+    kinds(a.kinds, where, by);
+    for (const std::string& id : a.issuers)
+      s_.issuers.need(id, where, by);
+  }
+
+  void regex(const std::string& text, const Where& where, const std::string& by) const {
+    RE2::Options options;
+    options.set_log_errors(false);
+    const RE2 compiled(text, options);
+    if (!compiled.ok()) problem(where, by + ": the expression does not compile: " + compiled.error());
+  }
+
+  void paths(const std::vector<std::string>& patterns, const Where& where, const std::string& by) const {
+    for (const std::string& pattern : patterns) {
+      if (!cut_pattern(pattern)) problem(where, by + ": `" + pattern + "` must start with /, ~/ or **/ and name something below it");
+    }
+  }
+
+  void problem(const Where& where, const std::string& what) const { problems_.push_back(Ids::at(where) + what); }
+
+ private:
+  const Spaces& s_;
+  Problems& problems_;
+};
+
+bool is_host_text(const std::string& text) {
+  return !text.empty() && text.front() != '.' && text.back() != '.' && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+  });
+}
+
+void check_endpoint(const EndpointEntry& e, const Checker& c) {
+  const int forms = (e.exact.empty() ? 0 : 1) + (e.suffix.empty() ? 0 : 1) + (e.regex.empty() ? 0 : 1);
+  if (forms != 1) c.problem(e.where, "`" + e.id + "` needs exactly one of: exact, suffix, regex");
+  for (const auto* list : {&e.exact, &e.suffix, &e.domains}) {
+    for (const std::string& host : *list) {
+      if (!is_host_text(host)) c.problem(e.where, "`" + e.id + "`: `" + host + "` is no lower-case host name");
+    }
+  }
+  if (e.regex.empty()) {
+    if (e.service.empty()) c.problem(e.where, "`" + e.id + "` needs a service");
+    return;
+  }
+  if (e.domains.empty()) c.problem(e.where, "`" + e.id + "`: an expression needs `domains`, the host endings below which it is tried");
+  c.regex(e.regex, e.where, "`" + e.id + "`");
+  if (e.service.empty() && !e.regex.contains("(?P<service>")) {
+    c.problem(e.where, "`" + e.id + "` has neither a service nor a group (?P<service>…)");
+  }
+}
+
+void check_programs(const Model& m, const Checker& c) {
+  for (const ProgramEntry& e : m.programs) {
+    for (const std::string& name : e.names) {
+      const std::size_t star = name.find('*');
+      if (name.empty() || name.contains('/') || (star != std::string::npos && star + 1 != name.size()) || name == "*") {
+        c.problem(e.where, "`" + e.id + "`: `" + name + "` must be the name of an executable, with '*' at its end at most");
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void check(const Model& m, const Model* base, Problems& problems) {
+  Spaces s(problems);
+  if (base != nullptr) collect(*base, s, true);
+  collect(m, s, false);
+  const Checker c(s, problems);
+  for (const FileEntry& e : m.files) {
+    c.kinds(e.kinds, e.where, "`" + e.id + "`");
+    s.selectors.need(e.selector, e.where, "`" + e.id + "`");
+    c.paths(e.paths, e.where, "`" + e.id + "`");
+    c.paths(e.exclusions, e.where, "`" + e.id + "`");
+  }
+  for (const EnvEntry& e : m.env) {
+    c.kinds(e.kinds, e.where, "`" + e.name + "`");
+    s.env.need(e.pair, e.where, "`" + e.name + "`");
+    s.files.need(e.file, e.where, "`" + e.name + "`");
+    s.bindings.need(e.binding, e.where, "`" + e.name + "`");
+  }
+  for (const EndpointEntry& e : m.endpoints)
+    check_endpoint(e, c);
+  for (const IssuerEntry& e : m.issuers) {
+    for (const ActionEntry& a : e.actions) {
+      c.kinds(a.takes, e.where, "`" + e.id + "`");
+      c.kinds(a.gives, e.where, "`" + e.id + "`");
+    }
+  }
+  std::map<std::string, Where> ruled;
+  for (const RuleEntry& e : m.rules) {
+    for (const std::string& id : e.endpoints) {
+      s.endpoints.need(id, e.where, "rule");
+      const auto [place, fresh] = ruled.emplace(id, e.where);
+      if (!fresh)
+        c.problem(e.where, "endpoint `" + id + "` already has a rule at " + place->second.file + ":" + std::to_string(place->second.line));
+    }
+    c.accept(e.accept, e.where, "rule");
+  }
+  for (const ServiceEntry& e : m.services) {
+    if (!e.host_regex.empty()) c.regex(e.host_regex, e.where, "`" + e.provider + "/" + e.service + "`");
+    c.accept(e.accept, e.where, "`" + e.provider + "/" + e.service + "`");
+  }
+  for (const BindingEntry& e : m.bindings)
+    c.accept(e.accept, e.where, "`" + e.id + "`");
+  for (const PortEntry& e : m.ports)
+    c.accept(e.accept, e.where, "port " + std::to_string(e.port));
+  for (const SelectorEntry& e : m.selectors) {
+    for (const StepEntry& step : e.steps) {
+      const bool variable =
+          step.by == Selector::Step::By::kEnvironment || (step.by == Selector::Step::By::kOverridden && !step.name.starts_with('-'));
+      if (variable) s.env.need(step.name, e.where, "`" + e.id + "`");
+    }
+  }
+  for (const MetadataEntry& e : m.metadata)
+    c.kinds(e.kinds, e.where, "`" + e.id + "`");
+  for (const SocketEntry& e : m.sockets)
+    c.kinds(e.kinds, e.where, "`" + e.id + "`");
+  check_programs(m, c);
+  for (const FormatEntry& e : m.formats) {
+    c.kinds(e.kinds, e.where, "`" + e.id + "`");
+    c.regex(e.regex, e.where, "`" + e.id + "`");
+  }
+}
+
+std::optional<CutPattern> cut_pattern(const std::string& pattern) {
+  CutPattern out;
+  std::string_view rest = pattern;
+  if (rest.starts_with("~/")) {
+    out.home = true;
+    rest.remove_prefix(2);
+  } else if (rest.starts_with('/')) {
+    rest.remove_prefix(1);
+  } else if (!rest.starts_with("**/")) {
+    return std::nullopt;
+  }
+  if (!out.home && rest.starts_with("var/run/")) rest.remove_prefix(4);
+  while (!rest.empty()) {
+    const std::size_t slash = rest.find('/');
+    const std::string_view part = rest.substr(0, slash);
+    rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
+    // Kubelet's atomic writer: TOKEN is a link to ..data/TOKEN, which is a link to ..2026_11_21_…/TOKEN.
+    if (part.empty() || (part.size() > 2 && part.starts_with(".."))) continue;
+    out.segments.emplace_back(part);
+    const auto wild = std::ranges::count_if(part, [](char ch) { return ch == '*' || ch == '?'; });
+    out.literals = static_cast<std::uint16_t>(out.literals + part.size() + 1 - static_cast<std::size_t>(wild));
+  }
+  if (out.segments.empty()) return std::nullopt;
+  out.anywhere = out.home && out.segments.size() >= 2 && out.segments.front().starts_with('.') && !out.segments.front().contains('*');
+  return out;
+}
+
+}  // namespace keytrail::catalog::source

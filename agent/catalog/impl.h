@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The matcher behind Catalog: constant tables, and expressions that are compiled at their first use. Internal to this folder.
+#pragma once
+
+#include <re2/re2.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/catalog/tables.h"
+
+namespace keytrail::catalog {
+
+/// An expression that is compiled once, by whoever needs it first.
+class LazyRegex {
+ public:
+  const RE2& get(std::string_view text) const;
+  /// Index of a named group, or 0 when the expression has none of that name. Only after get().
+  [[nodiscard]] int group(const std::string& name) const;
+
+ private:
+  mutable std::once_flag once_;
+  mutable std::unique_ptr<RE2> compiled_;
+};
+
+class Catalog::Impl {
+ public:
+  explicit Impl(const tables::Tables& tables);
+
+  [[nodiscard]] const File* match_file(std::string_view path) const;
+  [[nodiscard]] const Env* match_env(std::string_view name) const;
+  [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
+  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const;
+  [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
+  [[nodiscard]] const tables::Accept* accept_of(const Endpoint& endpoint) const;
+  [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
+  [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
+  [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
+  [[nodiscard]] const Selector* selector(std::string_view id) const;
+  [[nodiscard]] const tables::Tables& tables() const { return t_; }
+
+ private:
+  [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host) const;
+  [[nodiscard]] std::uint16_t accept_for(const tables::Host& entry, std::string_view service, const std::string& host) const;
+  void fill(Endpoint& endpoint, std::uint16_t accept) const;
+  [[nodiscard]] const Program* program_named(std::string_view path, bool script, bool trusted) const;
+  [[nodiscard]] bool installed(std::string_view path) const;
+
+  const tables::Tables& t_;
+  std::deque<LazyRegex> host_regex_, service_regex_, format_regex_;
+  std::vector<Selector> selectors_;                                       ///< sorted by id
+  std::map<std::string_view, std::vector<std::uint16_t>> program_names_;  ///< whole names → program_names
+  std::vector<std::uint16_t> program_prefixes_;
+};
+
+/// Shell-like match: '*' any run of characters, '?' one.
+[[nodiscard]] bool glob(std::string_view pattern, std::string_view text);
+/// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes dropped.
+[[nodiscard]] std::vector<std::string_view> cut_path(std::string_view path);
+/// Does the pattern fit a path cut by cut_path()?
+[[nodiscard]] bool fits(const tables::FilePattern& pattern, std::span<const std::string_view> path);
+
+}  // namespace keytrail::catalog

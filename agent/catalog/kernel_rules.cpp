@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Derives the kernel side's filter from the entries: file names from the last component of path patterns, variables, flags, argument
+// formats.
+#include "agent/catalog/kernel_rules.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <string_view>
+
+namespace keytrail::catalog::source {
+namespace {
+
+/// Endings that half of all files have: a rule on them would send every configuration file to user space.
+constexpr std::array<std::string_view, 12> kCommonEndings = {".json", ".conf", ".yaml", ".yml", ".toml", ".cfg",
+                                                             ".xml",  ".hcl",  ".txt",  ".db",  ".pub",  ".jsonl"};
+constexpr std::size_t kShortestPart = 3;
+
+bool wild(std::string_view text) { return text.find_first_of("*?") != std::string_view::npos; }
+
+/// A rule on the last component, or nothing when its literal parts say too little.
+std::optional<NameRule> name_rule(const std::string& leaf) {
+  if (!wild(leaf)) return NameRule{NamePattern::Match::kExact, leaf};
+  const std::string prefix = leaf.substr(0, leaf.find_first_of("*?"));
+  std::string suffix = leaf.substr(leaf.find_last_of("*?") + 1);
+  if (std::ranges::find(kCommonEndings, suffix) != kCommonEndings.end()) suffix.clear();
+  if (prefix.size() >= suffix.size() && prefix.size() >= kShortestPart) return NameRule{NamePattern::Match::kPrefix, prefix};
+  if (suffix.size() >= kShortestPart) return NameRule{NamePattern::Match::kSuffix, suffix};
+  return std::nullopt;
+}
+
+/// The nearest directory with a plain name above the last component; empty when there is none.
+std::string directory(const CutPattern& cut) {
+  for (std::size_t i = cut.segments.size() - 1; i-- > 0;) {
+    if (!wild(cut.segments[i])) return cut.segments[i];
+  }
+  return {};
+}
+
+void file_rules(const Model& model, KernelRules& out) {
+  std::set<NameRule> names;
+  std::set<NameRule> directories;
+  for (const FileEntry& entry : model.files) {
+    if (entry.kinds.empty()) continue;
+    for (const std::string& path : entry.paths) {
+      const std::optional<CutPattern> cut = cut_pattern(path);
+      if (!cut) continue;
+      if (const auto rule = name_rule(cut->segments.back())) {
+        names.insert(*rule);
+        continue;
+      }
+      out.free_names.push_back(entry.id + " " + path);
+      const std::string parent = directory(*cut);
+      if (!parent.empty()) directories.insert({NamePattern::Match::kExact, parent});
+    }
+  }
+  out.names.assign(names.begin(), names.end());
+  out.directories.assign(directories.begin(), directories.end());
+}
+
+EnvAction action_of(const EnvEntry& entry, const std::map<std::string, const KindEntry*>& kinds) {
+  if (entry.use == EnvUse::kPointer) return EnvAction::kShowAndWatchBaseName;
+  if (entry.use != EnvUse::kSecret) return entry.show ? EnvAction::kShow : EnvAction::kSecretUnhashed;
+  // A password's fingerprint could be guessed: one kind that is guessable is enough.
+  const bool guessable = std::ranges::any_of(entry.kinds, [&](const std::string& id) {
+    const auto found = kinds.find(id);
+    return found == kinds.end() || found->second->guessable;
+  });
+  return guessable ? EnvAction::kSecretUnhashed : EnvAction::kSecret;
+}
+
+void env_rules(const Model& model, KernelRules& out) {
+  std::map<std::string, const KindEntry*> kinds;
+  for (const KindEntry& kind : model.kinds)
+    kinds.emplace(kind.id, &kind);
+  std::map<std::pair<std::string, int>, EnvRule> rules;
+  for (const EnvEntry& entry : model.env) {
+    EnvRule rule{.name = entry.name, .action = action_of(entry, kinds)};
+    const std::size_t star = entry.name.find('*');
+    if (star == 0) {
+      rule.suffix = true;
+      rule.name = entry.name.substr(1);
+    } else if (star != std::string::npos) {
+      // A star inside: the part before it is the rule, user space looks at the rest.
+      rule.prefix = true;
+      rule.name = entry.name.substr(0, star);
+    }
+    if (rule.name.contains('*') || rule.name.empty()) continue;
+    const auto [place, fresh] = rules.emplace(std::pair{rule.name, rule.prefix ? 1 : (rule.suffix ? 2 : 0)}, rule);
+    if (!fresh && rule.action != place->second.action) place->second.action = EnvAction::kSecretUnhashed;
+  }
+  for (const auto& [key, rule] : rules)
+    out.env.push_back(rule);
+}
+
+void flag_rules(const Model& model, KernelRules& out) {
+  std::map<std::string, bool> flags;
+  for (const SelectorEntry& entry : model.selectors) {
+    for (const StepEntry& step : entry.steps) {
+      if (!step.name.starts_with('-')) continue;
+      const bool value = step.by == Selector::Step::By::kArgument;
+      const auto [place, fresh] = flags.emplace(step.name, value);
+      if (!fresh) place->second = place->second && value;
+    }
+  }
+  for (const auto& [flag, value] : flags)
+    out.flags.push_back({flag, value});
+}
+
+}  // namespace
+
+KernelRules kernel_rules(const Model& model) {
+  KernelRules out;
+  file_rules(model, out);
+  env_rules(model, out);
+  flag_rules(model, out);
+  for (const FormatEntry& entry : model.formats) {
+    if (entry.has_argument) out.formats.push_back(&entry);
+  }
+  return out;
+}
+
+}  // namespace keytrail::catalog::source

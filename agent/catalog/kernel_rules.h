@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel side filters by, derived from the catalog's entries. Used by the build-time tool.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/catalog/source.h"
+
+namespace keytrail::catalog::source {
+
+struct NameRule {
+  NamePattern::Match match = NamePattern::Match::kExact;
+  std::string text;
+  auto operator<=>(const NameRule&) const = default;
+};
+struct EnvRule {
+  std::string name;
+  EnvAction action = EnvAction::kShow;
+  bool prefix = false, suffix = false;
+};
+struct FlagRule {
+  std::string flag;
+  bool value = true;
+};
+
+struct KernelRules {
+  std::vector<NameRule> names;        ///< sorted, unique
+  std::vector<NameRule> directories;  ///< sorted, unique
+  std::vector<EnvRule> env;
+  std::vector<FlagRule> flags;
+  std::vector<const FormatEntry*> formats;
+  std::vector<std::string> free_names;  ///< patterns that no name rule covers, for the report
+};
+
+[[nodiscard]] KernelRules kernel_rules(const Model& model);
+
+}  // namespace keytrail::catalog::source

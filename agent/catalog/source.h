@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// The catalog as a person writes it: YAML entries with the place they stand in. Read by the build-time tool and, for additions, by the
+// worker. Every problem becomes one line "file:line: what is wrong and what to do"; reading goes on to find them all.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+
+namespace keytrail::catalog::source {
+
+struct Where {
+  std::string file;
+  int line = 0;  ///< from 1
+};
+
+struct KindEntry {
+  Where where;
+  std::string id, title, provider, public_id, note;
+  KeyClass key_class = KeyClass::kAccessKey;
+  Lifetime lifetime = Lifetime::kUnknown;
+  bool authenticates = true, guessable = false, wildcard = false, audience_decides = false, host_bound = false;
+};
+
+struct FileEntry {
+  Where where;
+  std::string id, provider, format, selector, note, verified;
+  std::vector<std::string> kinds, paths, exclusions;
+};
+
+struct EnvEntry {
+  Where where;
+  std::string name, provider, pair, file, binding, note, verified;
+  EnvUse use = EnvUse::kIdentifier;
+  std::vector<std::string> kinds;
+  bool show = true;
+};
+
+struct EndpointEntry {
+  Where where;
+  std::string id, provider, service, region, region_default, regex, api, note, verified;
+  std::vector<std::string> exact, suffix, domains;
+};
+
+struct ActionEntry {
+  std::string action;
+  std::vector<std::string> takes, gives;
+};
+struct IssuerEntry {
+  Where where;
+  std::string id, verified;
+  std::vector<ActionEntry> actions;
+};
+
+/// What rules, services, bindings and ports have in common.
+struct AcceptEntry {
+  std::vector<std::string> kinds, issuers;
+  Anonymous anonymous = Anonymous::kNever;
+  bool open = false;
+};
+struct RuleEntry {
+  Where where;
+  std::vector<std::string> endpoints;
+  AcceptEntry accept;
+  bool by_service = false;
+};
+struct ServiceEntry {
+  Where where;
+  std::string provider, service, host_regex;
+  AcceptEntry accept;
+};
+struct BindingEntry {
+  Where where;
+  std::string id, provider, service;
+  std::vector<std::string> env, names;
+  AcceptEntry accept;
+};
+struct PortEntry {
+  Where where;
+  std::uint16_t port = 0;
+  std::string provider, service;
+  AcceptEntry accept;
+};
+
+struct StepEntry {
+  Selector::Step::By by = Selector::Step::By::kDefault;
+  std::string name;
+};
+struct SelectorEntry {
+  Where where;
+  std::string id, selects, verified;
+  std::vector<StepEntry> steps;
+  bool host_binds = false;
+};
+
+struct MetadataEntry {
+  Where where;
+  std::string id, provider, verified;
+  std::vector<std::string> kinds, addresses, hosts, paths;
+  bool role = false, step = false;
+};
+
+struct SocketEntry {
+  Where where;
+  std::string id, verified;
+  SocketUse use = SocketUse::kUnclassified;
+  std::vector<std::string> kinds, paths;
+};
+
+struct ProgramEntry {
+  Where where;
+  std::string id, verified;
+  std::vector<std::string> names;
+  bool script = false, obeys_selectors = false, runtime = false, relay = false, hub = false, bulk_reader = false, helper = false;
+};
+
+struct FormatEntry {
+  Where where;
+  std::string id, provider, regex, verified;
+  std::vector<std::string> kinds;
+  bool public_id = false;
+  bool has_argument = false;
+  std::string prefix;
+  std::uint16_t min_len = 0, max_len = 0;
+};
+
+/// All entries of all files read so far.
+struct Model {
+  std::vector<KindEntry> kinds;
+  std::vector<FileEntry> files;
+  std::vector<EnvEntry> env;
+  std::vector<EndpointEntry> endpoints;
+  std::vector<IssuerEntry> issuers;
+  std::vector<RuleEntry> rules;
+  std::vector<ServiceEntry> services;
+  std::vector<BindingEntry> bindings;
+  std::vector<PortEntry> ports;
+  std::vector<SelectorEntry> selectors;
+  std::vector<MetadataEntry> metadata;
+  std::vector<SocketEntry> sockets;
+  std::vector<ProgramEntry> programs;
+  std::vector<std::string> installed;
+  std::vector<FormatEntry> formats;
+};
+
+/// Problems found, each a whole line for a person.
+using Problems = std::vector<std::string>;
+
+/// Adds the entries of one YAML text to `model`. `name` is what problems call the file.
+void read_text(const std::string& text, const std::string& name, Model& model, Problems& problems);
+/// Adds the entries of the YAML file at `path`; a file that cannot be read is a problem.
+void read_file(const std::string& path, Model& model, Problems& problems);
+/// References exist, ids are unique, expressions compile, patterns are well-formed. `base` holds further entries that may be referred to,
+/// or is null.
+void check(const Model& model, const Model* base, Problems& problems);
+
+/// A path pattern cut into components: `~` gone, /var/run = /run, components of projected volumes ("..2026_…", "..data") dropped.
+struct CutPattern {
+  std::vector<std::string> segments;
+  bool home = false;      ///< stood below `~`
+  bool anywhere = false;  ///< `~/.dir/…`: counts below any directory
+  std::uint16_t literals = 0;
+};
+[[nodiscard]] std::optional<CutPattern> cut_pattern(const std::string& pattern);
+
+}  // namespace keytrail::catalog::source

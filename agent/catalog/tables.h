@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shape of the compiled catalog: constant arrays that keytrail-catalog-compile writes and catalog.cpp reads. Internal to this folder.
+// Every index of one array into another was checked by the tool.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "agent/catalog/catalog.h"
+
+namespace keytrail::catalog::tables {
+
+using Strings = std::span<const std::string_view>;
+using Indices = std::span<const std::uint16_t>;
+
+/// A path pattern, cut at '/'. `home`: it stood below `~`; `anywhere`: `~/.dir/…`, which counts below any directory.
+struct FilePattern {
+  std::uint16_t file;
+  std::uint16_t literals;  ///< characters that are no wildcard: most of them wins
+  bool exclusion, home, anywhere;
+  Strings segments;
+};
+/// Patterns whose last component is `leaf`, sorted by it.
+struct Leaf {
+  std::string_view leaf;
+  std::uint16_t pattern;
+};
+
+/// A variable name with '*', most literal characters first.
+struct EnvPattern {
+  std::string_view pattern;
+  std::uint16_t env;
+};
+
+struct Host {
+  std::string_view id, provider, service, region, region_default;
+  std::string_view regex;  ///< "" for exact and suffix
+  std::uint16_t accept;
+  bool by_service;
+};
+enum class How : std::uint8_t { kExact, kSuffix, kRegex };
+/// Sorted by domain, then by host entry (the first entry that fits wins).
+struct Domain {
+  std::string_view domain;
+  How how;
+  std::uint16_t host;
+};
+
+struct Action {
+  Strings takes, gives;
+};
+struct Issuer {
+  std::string_view id;
+  std::span<const Action> actions;
+};
+struct Accept {
+  Strings kinds;
+  Indices issuers;
+  Anonymous anonymous;
+  bool open;
+};
+struct Service {
+  std::string_view provider, service, host_regex;
+  std::uint16_t accept;
+};
+struct Binding {
+  std::string_view id, provider, service;
+  Strings env, names;
+  std::uint16_t accept;
+};
+struct Port {
+  std::uint16_t port;
+  std::string_view provider, service;
+  std::uint16_t accept;
+};
+
+struct Metadata {
+  std::string_view id, provider, kind;
+  Strings addresses, hosts, paths;
+  bool role, step;
+};
+struct Socket {
+  std::string_view path;
+  LocalSocket is;
+};
+struct ProgramName {
+  std::string_view name;
+  bool script;
+  std::uint16_t program;
+};
+struct SelectorData {
+  std::string_view id;
+  std::span<const Selector::Step> steps;
+  bool host_binds;
+};
+struct FormatData {
+  Catalog::Format format;
+  std::string_view regex;
+};
+struct Line {
+  std::string_view section, id, text;
+};
+
+struct Tables {
+  std::span<const Kind> kinds;  ///< sorted by id
+  std::span<const File> files;  ///< sorted by id
+  std::span<const FilePattern> patterns;
+  std::span<const Leaf> exact_leaves;
+  Indices wild_patterns;     ///< patterns whose last component has a wildcard
+  std::span<const Env> env;  ///< exact names sorted; then those with '*'
+  std::uint16_t exact_env;   ///< how many exact names
+  std::span<const EnvPattern> env_patterns;
+  std::span<const Issuer> issuers;
+  std::span<const Service> services;
+  std::span<const Binding> bindings;
+  std::span<const Port> ports;
+  std::span<const Accept> accepts;
+  std::span<const Host> hosts;
+  std::span<const Domain> domains;          ///< sorted by domain
+  std::span<const Metadata> metadata;
+  std::span<const Socket> sockets;
+  Strings installed;
+  std::span<const Program> programs;
+  std::span<const ProgramName> program_names;
+  std::span<const SelectorData> selectors;  ///< sorted by id
+  std::span<const FormatData> formats;
+  std::span<const Line> lines;  ///< for `catalog list`
+};
+
+inline constexpr std::uint16_t kNone = UINT16_MAX;
+
+/// Defined in the generated file.
+extern const Tables kTables;
+
+}  // namespace keytrail::catalog::tables

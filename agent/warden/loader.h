@@ -17,20 +17,22 @@ namespace keytrail::warden {
 
 struct LoaderOptions {
   std::array<std::uint8_t, 16> fingerprint_key{};
-  std::vector<std::string> disabled_features;      ///< --no-feature=NAME
-  std::uint32_t ring_bytes_high = 8U << 20U;       ///< power of two
+  std::vector<std::string> disabled_features;  ///< --no-feature=NAME
+  std::uint32_t ring_bytes_high = 8U << 20U;   ///< power of two
   std::uint32_t ring_bytes_low = 8U << 20U;
-  std::uint32_t budget_per_cgroup = 50'000;        ///< events per second and cgroup; 0 = none
+  std::uint32_t budget_per_cgroup = 50'000;  ///< events per second and cgroup; 0 = none
 };
 
 /// What was decided for a hook family, best alternative first: for the log, `status` and `doctor`.
 struct HookReport {
   Family family = Family::kExec;
-  std::string chosen;              ///< "tracepoint sys_exit_openat"; empty = the family is not armed
-  std::string cost;                ///< "every system call +20 ns", …
-  std::string missing;             ///< what this alternative does not see; empty = nothing
-  struct Refused { std::string name, why; };
-  std::vector<Refused> refused;    ///< better alternatives and why they are not used
+  std::string chosen;   ///< "tracepoint sys_exit_openat"; empty = the family is not armed
+  std::string cost;     ///< "every system call +20 ns", …
+  std::string missing;  ///< what this alternative does not see; empty = nothing
+  struct Refused {
+    std::string name, why;
+  };
+  std::vector<Refused> refused;  ///< better alternatives and why they are not used
 };
 
 class Loader {
@@ -40,12 +42,13 @@ class Loader {
   static Result<std::unique_ptr<Loader>> load(const LoaderOptions& options, const catalog::KernelTables& tables);
   virtual ~Loader() = default;
 
-  /// Map descriptors for inheritance by the worker, which maps them itself: ring (BPF_MAP_TYPE_RINGBUF) and counters (mmapable array of u64).
+  /// Map descriptors for inheritance by the worker, which maps them itself: ring (BPF_MAP_TYPE_RINGBUF) and counters (mmapable array of
+  /// u64).
   [[nodiscard]] virtual int high_ring_fd() const = 0;
   [[nodiscard]] virtual int low_ring_fd() const = 0;
   [[nodiscard]] virtual int counters_fd() const = 0;
-  [[nodiscard]] virtual std::uint32_t cpus() const = 0;            ///< counter blocks in the array
-  [[nodiscard]] virtual std::uint64_t armed_ns() const = 0;        ///< ns since boot when the last family was attached
+  [[nodiscard]] virtual std::uint32_t cpus() const = 0;      ///< counter blocks in the array
+  [[nodiscard]] virtual std::uint64_t armed_ns() const = 0;  ///< ns since boot when the last family was attached
   [[nodiscard]] virtual const std::vector<HookReport>& report() const = 0;
 
   /// Own processes (warden, examiner, worker): their hits are counted as filtered.

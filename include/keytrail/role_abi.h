@@ -85,7 +85,7 @@ struct Identity {
 };
 
 /// What was wrong with a request; `text_of` gives the words of ExamineAnswer::unread.
-enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, kTooLarge, kUnknownFormat, kBusy };
+enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, kTooLarge, kUnknownFormat, kBusy, kExaminerRestarted };
 
 [[nodiscard]] constexpr const char* text_of(Unread value) {
   switch (value) {
@@ -105,6 +105,8 @@ enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, 
       return "unknown format";
     case Unread::kBusy:
       return "busy";
+    case Unread::kExaminerRestarted:
+      return "examiner restarted";
   }
   return "refused";
 }
@@ -288,7 +290,7 @@ inline bool lengths_ok(const Hook& m) {
   return ok;
 }
 inline bool lengths_ok(const Remark& m) { return m.text.valid(); }
-inline bool unread_ok(std::uint16_t value) { return value <= static_cast<std::uint16_t>(Unread::kBusy); }
+inline bool unread_ok(std::uint16_t value) { return value <= static_cast<std::uint16_t>(Unread::kExaminerRestarted); }
 inline bool lengths_ok(const OpenFailed& m) { return unread_ok(m.unread); }
 inline bool lengths_ok(const Notice& m) { return m.cause.valid() && m.text.valid() && m.from_ns <= m.to_ns; }
 inline bool lengths_ok(const FingerprintKey&) { return true; }

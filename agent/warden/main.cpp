@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// keytrail-warden: the privileged role. It makes what only root can make, loads the kernel side, starts examiner and worker, gives up
+// what it does not need, and serves. Thread: one.
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "agent/warden/files.h"
+#include "agent/warden/loader.h"
+#include "agent/warden/log.h"
+#include "agent/warden/server.h"
+
+namespace keytrail::warden {
+namespace {
+
+int refuse(const Error& error) {
+  say(Level::kError, "%s", error.message.c_str());
+  return 1;
+}
+
+void report_plan(const Loader& loader) {
+  for (const HookReport& report : loader.report()) {
+    if (report.chosen.empty()) {
+      say(Level::kWarn, "%s: not armed. %s", to_string(report.family), report.missing.c_str());
+    } else {
+      say(Level::kInfo, "%s: %s%s%s", to_string(report.family), report.chosen.c_str(),
+          report.missing.empty() ? "" : "; does not see: ", report.missing.c_str());
+    }
+  }
+}
+
+Result<std::unique_ptr<Loader>> load(const Options& options) {
+  Result<std::array<std::uint8_t, 16>> key = read_fingerprint_key(options.state_dir);
+  if (!key) return std::unexpected(key.error());
+  LoaderOptions loading;
+  loading.fingerprint_key = *key;
+  loading.disabled_features = options.disabled_features;
+  Result<std::unique_ptr<Loader>> loader = Loader::load(loading, catalog::kernel_tables());
+  explicit_bzero(loading.fingerprint_key.data(), loading.fingerprint_key.size());
+  explicit_bzero(key->data(), key->size());
+  return loader;
+}
+
+int run(const Options& options) {
+  if (geteuid() != 0) {
+    say(Level::kError, "Keytrail needs root to load its kernel side: start it with sudo, or through systemd.");
+    return 1;
+  }
+  Setup setup{.options = options, .worker_user = {}, .examiner_user = {}, .api = {}, .remarks = {}};
+  const Result<User> user = find_user(options.user);
+  if (!user) return refuse(user.error());
+  setup.worker_user = *user;
+  if (user->fallback)
+    setup.remarks.push_back("There is no user " + options.user + ": the worker runs as nobody. `useradd --system " + options.user +
+                            "` puts that right.");
+  const Result<User> examiner_user = find_user(options.examiner_user);
+  if (!examiner_user) return refuse(examiner_user.error());
+  setup.examiner_user = *examiner_user;
+  for (const std::string& remark : setup.remarks)
+    say(Level::kWarn, "%s", remark.c_str());
+  if (const Result<void> made = make_run_dir(options.run_dir); !made) return refuse(made.error());
+  const Result<base::UniqueFd> lock = take_lock(options.run_dir);
+  if (!lock) return refuse(lock.error());
+  if (const Result<void> made = make_state_dir(options.state_dir, *user); !made) return refuse(made.error());
+  Result<base::UniqueFd> api = listen_api(options.run_dir, user->gid);
+  if (!api) return refuse(api.error());
+  setup.api = std::move(*api);
+  const std::string socket_path = options.run_dir + "/api.sock";
+  const Result<std::unique_ptr<Loader>> loader = load(options);
+  if (!loader) {
+    unlink(socket_path.c_str());
+    return refuse(loader.error());
+  }
+  report_plan(**loader);
+  if (!keep_only(warden_capabilities()))
+    setup.remarks.emplace_back("The warden keeps all of root's capabilities: the kernel did not let it give them up.");
+  const int status = Server(std::move(setup), **loader).run();
+  unlink(socket_path.c_str());
+  return status;
+}
+
+}  // namespace
+}  // namespace keytrail::warden
+
+int main(int argc, char** argv) {
+  using namespace keytrail;
+  const Result<warden::Options> options = warden::read_options(argc, argv);
+  if (!options) {
+    warden::say(warden::Level::kError, "%s", options.error().message.c_str());
+    return 2;
+  }
+  if (options->help) {
+    fputs(warden::usage(), stdout);
+    return 0;
+  }
+  if (options->version) {
+    puts("keytrail-warden " KEYTRAIL_VERSION);
+    return 0;
+  }
+  return warden::run(*options);
+}

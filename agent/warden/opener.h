@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens what a process opened: through the root of a live process of its mount namespace, regular files on known file systems only, and
+// only if it is still the same file. `open_requested` may hang on a foreign file system, so it runs in a child that can be killed.
+#pragma once
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "agent/base/fd.h"
+#include "keytrail/result.h"
+#include "keytrail/role_abi.h"
+
+namespace keytrail::warden {
+
+struct Opening {
+  role::Unread unread = role::Unread::kGone;
+  bool unchanged = false;     ///< `look` only: the same file as before; no descriptor
+  role::Identity file;        ///< what was found, where anything was
+  base::UniqueFd descriptor;  ///< read-only
+};
+
+/// Follows the request (see role::Open). Blocks as long as the file system does.
+[[nodiscard]] Opening open_requested(const role::Open& request);
+
+/// True for file systems that answer for themselves: ext2/3/4, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs, squashfs, erofs.
+/// FUSE, NFS, 9p, virtiofs and autofs may block for ever or lie: they are refused.
+[[nodiscard]] bool is_known_filesystem(std::uint64_t magic);
+/// Inode, change time and size; the device too, except on overlayfs and btrfs, where stat's differs from the kernel's.
+/// An inode of 0 means that nothing is known: then every file is the same.
+[[nodiscard]] bool same_file(const role::Identity& seen, const role::Identity& now);
+[[nodiscard]] role::Identity identity_of(const struct stat& file, std::uint64_t magic);
+
+/// The child that opens. Thread: the warden's only one.
+class OpenerChild {
+ public:
+  OpenerChild() = default;
+  ~OpenerChild();
+  OpenerChild(const OpenerChild&) = delete;
+  OpenerChild& operator=(const OpenerChild&) = delete;
+
+  /// Forks it. It gives up all capabilities but those for opening, and every inherited descriptor.
+  Result<void> start();
+  /// Kills it; the caller reaps `pid`. A child stuck in the kernel goes when the kernel lets it.
+  void kill();
+  [[nodiscard]] bool running() const { return pid_ > 0; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] int socket() const { return socket_.get(); }
+
+  bool ask(const role::Open& request);
+  /// The next answer; false when none is there, or the child is gone.
+  bool answer(role::Opened& out, base::UniqueFd& descriptor);
+
+ private:
+  pid_t pid_ = -1;
+  base::UniqueFd socket_;
+};
+
+}  // namespace keytrail::warden

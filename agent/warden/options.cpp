@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/options.h"
+
+#include <getopt.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace keytrail::warden {
+namespace {
+
+enum Code { kStateDir = 256, kRunDir, kUser, kExaminerUser, kWorker, kExaminer, kConfig, kNoFeature, kForeground, kHelp, kVersion };
+
+constexpr option kLong[] = {
+    {"state-dir", required_argument, nullptr, kStateDir}, {"run-dir", required_argument, nullptr, kRunDir},
+    {"user", required_argument, nullptr, kUser},          {"examiner-user", required_argument, nullptr, kExaminerUser},
+    {"worker", required_argument, nullptr, kWorker},      {"examiner", required_argument, nullptr, kExaminer},
+    {"config", required_argument, nullptr, kConfig},      {"no-feature", required_argument, nullptr, kNoFeature},
+    {"foreground", no_argument, nullptr, kForeground},    {"help", no_argument, nullptr, kHelp},
+    {"version", no_argument, nullptr, kVersion},          {nullptr, 0, nullptr, 0}};
+
+/// A program in the folder of this one.
+std::string beside(const char* name) {
+  std::array<char, 4096> self{};
+  const ssize_t n = readlink("/proc/self/exe", self.data(), self.size() - 1);
+  const std::string path(self.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  const std::size_t slash = path.rfind('/');
+  return (slash == std::string::npos ? "/usr/bin/" : path.substr(0, slash + 1)) + name;
+}
+
+void store(int code, const char* value, Options& out) {
+  switch (code) {
+    case kStateDir:
+      out.state_dir = value;
+      break;
+    case kRunDir:
+      out.run_dir = value;
+      break;
+    case kUser:
+      out.user = value;
+      break;
+    case kExaminerUser:
+      out.examiner_user = value;
+      break;
+    case kWorker:
+      out.worker = value;
+      break;
+    case kExaminer:
+      out.examiner = value;
+      break;
+    case kConfig:
+      out.config = value;
+      break;
+    case kNoFeature:
+      out.disabled_features.emplace_back(value);
+      break;
+    case kForeground:
+      out.foreground = true;
+      break;
+    case kHelp:
+      out.help = true;
+      break;
+    default:
+      out.version = true;
+      break;
+  }
+}
+
+}  // namespace
+
+Result<Options> read_options(int argc, char** argv) {
+  Options out;
+  opterr = 0;
+  optind = 1;
+  for (int c = 0; (c = getopt_long(argc, argv, ":", kLong, nullptr)) != -1;) {
+    const std::string given = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+    if (c == ':') return fail(Error::Code::kInvalid, given + " needs a value; --help lists the options.");
+    if (c == '?') return fail(Error::Code::kInvalid, "There is no option " + given + "; --help lists them.");
+    store(c, optarg, out);
+  }
+  if (optind < argc) return fail(Error::Code::kInvalid, std::string(argv[optind]) + " is no option; --help lists them.");
+  for (std::string* dir : {&out.state_dir, &out.run_dir}) {
+    while (dir->size() > 1 && dir->back() == '/')
+      dir->pop_back();
+    if (dir->empty() || dir->front() != '/' || *dir == "/")
+      return fail(Error::Code::kInvalid, "--state-dir and --run-dir need an absolute path below /.");
+  }
+  if (out.worker.empty()) out.worker = beside("keytrail");
+  if (out.examiner.empty()) out.examiner = beside("keytrail-examiner");
+  return out;
+}
+
+const char* usage() {
+  return "keytrail-warden: loads the kernel side of Keytrail and starts examiner and worker.\n"
+         "  --state-dir DIR      history and fingerprint key (/var/lib/keytrail)\n"
+         "  --run-dir DIR        API socket and lock (/run/keytrail)\n"
+         "  --user NAME          the worker's user and the API socket's group (keytrail; nobody when it does not exist)\n"
+         "  --examiner-user NAME the examiner's user (keytrail-examiner; else nobody)\n"
+         "  --worker PATH        the program `keytrail` (beside this one)\n"
+         "  --examiner PATH      the program `keytrail-examiner` (beside this one)\n"
+         "  --config PATH        the worker's configuration\n"
+         "  --no-feature=NAME    do without a kernel feature, to try the next alternative; may be repeated\n"
+         "  --foreground         run by hand\n"
+         "  --help, --version\n";
+}
+
+}  // namespace keytrail::warden

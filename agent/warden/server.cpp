@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/warden/log.h"
+#include "agent/warden/messages.h"
+#include "agent/warden/notify.h"
+
+namespace keytrail::warden {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kSecond = 1'000 * kMs;
+constexpr std::uint64_t kOpenDeadline = 1 * kSecond;
+constexpr std::uint64_t kHeartbeatEvery = 10 * kSecond;
+constexpr std::uint64_t kSampleEvery = 60 * kSecond;
+constexpr std::size_t kMaxWaiting = 4096;
+constexpr std::size_t kMaxOutbox = 8192;
+constexpr std::size_t kMaxNotices = 256;
+constexpr int kBurst = 64;  ///< messages taken from one socket before the others get their turn
+
+}  // namespace
+
+std::uint64_t boot_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * kSecond + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+Server::Server(Setup setup, Loader& loader) : setup_(std::move(setup)), loader_(loader) {}
+
+int Server::run() {
+  if (!prepare()) return 1;
+  start_examiner();
+  start_worker();
+  const std::uint64_t begin = boot_ns();
+  next_heartbeat_ = begin + kHeartbeatEvery;
+  next_sample_ = begin + kSampleEvery;
+  watchdog_every_ = watchdog_interval_ns();
+  next_watchdog_ = begin;
+  while (!stopping_ || worker_.pid > 0 || examiner_.pid > 0) {
+    std::array<epoll_event, 16> events;
+    const int n = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms(boot_ns()));
+    for (int i = 0; i < n; ++i) {
+      switch (static_cast<Tag>(events[static_cast<std::size_t>(i)].data.u32)) {
+        case kSignals:
+          on_signals();
+          break;
+        case kControl:
+          on_control();
+          break;
+        case kExaminer:
+          on_examiner();
+          break;
+        case kOpener:
+          on_opener();
+          break;
+      }
+    }
+    tick(boot_ns());
+  }
+  opener_.kill();
+  return exit_status_;
+}
+
+bool Server::prepare() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int number : {SIGTERM, SIGINT, SIGCHLD})
+    sigaddset(&set, number);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  signals_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  std::array<int, 2> pair{};
+  if (!signals_ || !epoll_ || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0 ||
+      getrandom(session_.data(), session_.size(), 0) != static_cast<ssize_t>(session_.size())) {
+    say(Level::kError, "Cannot set up the event loop: %s.", strerror(errno));
+    return false;
+  }
+  facts_examiner_end_.reset(pair[0]);
+  facts_worker_end_.reset(pair[1]);
+  watch(signals_.get(), kSignals);
+  own(0, getpid());
+  return true;
+}
+
+void Server::watch(int fd, Tag tag, bool writable) {
+  epoll_event event{.events = EPOLLIN | (writable ? EPOLLOUT : 0U), .data = {.u32 = tag}};
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void Server::unwatch(base::UniqueFd& fd) {
+  if (fd) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+  fd.reset();
+}
+
+// ---- what the worker asks ----
+
+void Server::on_control() {
+  std::array<char, role::kMaxMessage> buffer;
+  for (int i = 0; i < kBurst && control_; ++i) {
+    base::UniqueFd unexpected;
+    const ssize_t n = receive_bytes(control_.get(), buffer, unexpected, MSG_DONTWAIT);
+    if (n == 0) unwatch(control_);
+    if (n <= 0) break;
+    on_control_message(buffer.data(), static_cast<std::size_t>(n));
+  }
+  if (control_ && !outbox_.empty()) flush_to_worker();
+}
+
+void Server::on_control_message(const char* data, std::size_t size) {
+  const auto check = [](const Result<void>& result, const char* what) {
+    if (!result) say(Level::kWarn, "%s failed: %s", what, result.error().message.c_str());
+  };
+  switch (role::type_of(data, size)) {
+    case role::Type::kOpen: {
+      role::Open request;
+      if (!role::decode(data, size, request)) return;
+      if (waiting_.size() >= kMaxWaiting) {
+        auto busy = role::make<role::OpenFailed>(role::Type::kOpenFailed, request.head.request);
+        busy.unread = static_cast<std::uint16_t>(role::Unread::kBusy);
+        return to_worker(busy);
+      }
+      waiting_.push_back(request);
+      return pump();
+    }
+    case role::Type::kSampleSockets:
+      return check(loader_.sample_sockets(), "Sampling the sockets");
+    case role::Type::kSweep:
+      return check(loader_.sweep(), "The sweep over all processes");
+    case role::Type::kWatchName: {
+      role::WatchName watch_name;
+      if (role::decode(data, size, watch_name))
+        check(loader_.watch_name(std::string(watch_name.base_name.view())), "Watching one more file name");
+      return;
+    }
+    case role::Type::kReady:
+      return notify("READY=1\nSTATUS=Watching.");
+    default:
+      return;
+  }
+}
+
+// ---- opening ----
+
+void Server::pump() {
+  if (in_flight_ || waiting_.empty() || stopping_) return;
+  if (!opener_.running()) {
+    if (const Result<void> started = opener_.start(); started) {
+      watch(opener_.socket(), kOpener);
+      own(3, opener_.pid());
+    } else {
+      say(Level::kWarn, "Cannot start the opener: %s", started.error().message.c_str());
+    }
+  }
+  in_flight_ = waiting_.front();
+  waiting_.pop_front();
+  opener_deadline_ = boot_ns() + kOpenDeadline;
+  if (!opener_.running() || !opener_.ask(*in_flight_)) settle(role::Unread::kBusy, false, {});
+}
+
+void Server::on_opener() {
+  role::Opened opened;
+  base::UniqueFd descriptor;
+  if (!opener_.answer(opened, descriptor)) {
+    opener_.kill();  // it is gone, or talks nonsense
+    if (in_flight_) settle(role::Unread::kRefused, false, {});
+    return;
+  }
+  if (!in_flight_ || in_flight_->head.request != opened.head.request) return;
+  hand_over(opened, descriptor);
+}
+
+void Server::hand_over(const role::Opened& opened, const base::UniqueFd& descriptor) {
+  const auto unread = static_cast<role::Unread>(opened.unread);
+  if (unread != role::Unread::kNone || opened.unchanged != 0 || !descriptor) {
+    return settle(unread == role::Unread::kNone && opened.unchanged == 0 ? role::Unread::kRefused : unread, opened.unchanged != 0,
+                  opened.file);
+  }
+  auto message = role::make<role::Examine>(role::Type::kExamine, opened.head.request);
+  message.file = opened.file;
+  message.hints = in_flight_->hints;
+  message.hints.environment = (in_flight_->flags & role::kOpenEnvironment) != 0 ? 1 : 0;
+  const int sent = examiner_socket_ ? send_message(examiner_socket_.get(), message, descriptor.get(), MSG_DONTWAIT) : -1;
+  if (sent != 1) return settle(sent == 0 ? role::Unread::kBusy : role::Unread::kExaminerRestarted, false, opened.file);
+  in_flight_.reset();
+  pump();
+}
+
+/// Ends the request in flight with an answer to the worker.
+void Server::settle(role::Unread unread, bool unchanged, const role::Identity& file) {
+  auto failed = role::make<role::OpenFailed>(role::Type::kOpenFailed, in_flight_->head.request);
+  failed.unread = static_cast<std::uint16_t>(unread);
+  failed.unchanged = unchanged ? 1 : 0;
+  failed.file = file;
+  to_worker(failed);
+  in_flight_.reset();
+  pump();
+}
+
+// ---- what the worker is told ----
+
+template <role::Wire Message>
+void Server::to_worker(const Message& message) {
+  if (!control_ || outbox_.size() >= kMaxOutbox) return;  // it asks again, or its own deadline answers
+  const char* bytes = reinterpret_cast<const char*>(&message);
+  outbox_.emplace_back(bytes, bytes + sizeof(message));
+  flush_to_worker();
+}
+
+void Server::flush_to_worker() {
+  while (!outbox_.empty()) {
+    const int sent = send_bytes(control_.get(), outbox_.front(), -1, MSG_DONTWAIT);
+    if (sent == 0) return watch(control_.get(), kControl, true);
+    if (sent < 0) outbox_.clear();
+    if (sent > 0) outbox_.pop_front();
+  }
+  watch(control_.get(), kControl);
+}
+
+void Server::notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text) {
+  auto message = role::make<role::Notice>(role::Type::kNotice);
+  message.from_ns = from_ns;
+  message.to_ns = std::max(from_ns, to_ns);
+  message.cause.assign(cause);
+  message.text.assign(text);
+  if (control_) return to_worker(message);
+  if (kept_notices_.size() < kMaxNotices) kept_notices_.push_back(message);
+}
+
+void Server::send_kept_notices() {
+  for (const role::Notice& kept : kept_notices_)
+    to_worker(kept);
+  kept_notices_.clear();
+}
+
+void Server::add_remark(const std::string& text) {
+  say(Level::kWarn, "%s", text.c_str());
+  examiner_remarks_.push_back(text);
+  auto remark = role::make<role::Remark>(role::Type::kRemark);
+  remark.text.assign(text);
+  to_worker(remark);
+}
+
+void Server::send_hello() {
+  auto hello = role::make<role::Hello>(role::Type::kHello);
+  hello.armed_ns = loader_.armed_ns();
+  hello.session = session_;
+  hello.cpus = loader_.cpus();
+  hello.hooks = static_cast<std::uint32_t>(loader_.report().size());
+  hello.remarks = static_cast<std::uint32_t>(setup_.remarks.size() + examiner_remarks_.size());
+  hello.life = worker_lives_;
+  to_worker(hello);
+  for (const HookReport& report : loader_.report()) {
+    auto hook = role::make<role::Hook>(role::Type::kHook);
+    hook.family = static_cast<std::uint32_t>(report.family);
+    hook.chosen.assign(report.chosen);
+    hook.cost.assign(report.cost);
+    hook.missing.assign(report.missing);
+    hook.refused_count = static_cast<std::uint32_t>(std::min(report.refused.size(), role::kMaxRefused));
+    for (std::size_t i = 0; i < hook.refused_count; ++i) {
+      hook.refused[i].name.assign(report.refused[i].name);
+      hook.refused[i].why.assign(report.refused[i].why);
+    }
+    to_worker(hook);
+  }
+  for (const std::vector<std::string>* remarks : {&setup_.remarks, &examiner_remarks_}) {
+    for (const std::string& text : *remarks) {
+      auto remark = role::make<role::Remark>(role::Type::kRemark);
+      remark.text.assign(text);
+      to_worker(remark);
+    }
+  }
+  to_worker(role::make<role::Bare>(role::Type::kHelloEnd));
+}
+
+void Server::on_examiner() {
+  std::array<char, role::kMaxMessage> buffer;
+  for (int i = 0; i < kBurst && examiner_socket_; ++i) {
+    base::UniqueFd unexpected;
+    const ssize_t n = receive_bytes(examiner_socket_.get(), buffer, unexpected, MSG_DONTWAIT);
+    if (n == 0) unwatch(examiner_socket_);
+    if (n <= 0) break;
+    role::Remark remark;
+    const auto size = static_cast<std::size_t>(n);
+    if (role::type_of(buffer.data(), size) != role::Type::kSandboxRemark || !role::decode(buffer.data(), size, remark)) continue;
+    const std::string text(remark.text.view());
+    if (examiner_remarks_.size() < 16 && std::ranges::find(examiner_remarks_, text) == examiner_remarks_.end()) add_remark(text);
+  }
+}
+
+}  // namespace keytrail::warden

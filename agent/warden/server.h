@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The warden at work: one epoll loop that opens for the worker, passes descriptors to the examiner, supervises both and keeps time for the
+// kernel side. In: requests of the worker (role_abi.h). Out: descriptors to the examiner, notices to the worker. Thread: the only one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/warden/child.h"
+#include "agent/warden/loader.h"
+#include "agent/warden/opener.h"
+#include "agent/warden/options.h"
+#include "agent/warden/privilege.h"
+#include "keytrail/role_abi.h"
+
+namespace keytrail::warden {
+
+struct Setup {
+  Options options;
+  User worker_user;
+  User examiner_user;
+  base::UniqueFd api;                ///< listening socket for the worker
+  std::vector<std::string> remarks;  ///< what could not be had so far
+};
+
+class Server {
+ public:
+  Server(Setup setup, Loader& loader);
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Starts the roles and works until SIGTERM or SIGINT. The exit status: 0, or 1 when the worker refuses its configuration.
+  int run();
+
+ private:
+  enum Tag : std::uint32_t { kSignals, kControl, kExaminer, kOpener };
+
+  /// A supervised child.
+  struct Role {
+    const char* name;
+    pid_t pid = -1;
+    std::uint64_t started_ns = 0;
+    std::uint64_t ended_ns = 0;    ///< 0: it never ended
+    std::uint64_t restart_ns = 0;  ///< when to start it again; 0: not planned
+    std::string how;               ///< how it ended
+    Backoff backoff;
+  };
+
+  bool prepare();
+  void start_examiner();
+  void start_worker();
+  void send_hello();
+  void greet_examiner();
+  void own(std::uint32_t slot, pid_t pid);
+
+  void on_signals();
+  void on_control();
+  void on_control_message(const char* data, std::size_t size);
+  void on_examiner();
+  void on_opener();
+  void reap();
+  void on_ended(Role& role, int status);
+
+  void pump();
+  void settle(role::Unread unread, bool unchanged, const role::Identity& file);
+  void hand_over(const role::Opened& opened, const base::UniqueFd& descriptor);
+
+  template <role::Wire Message>
+  void to_worker(const Message& message);
+  void flush_to_worker();
+  void notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text);
+  void send_kept_notices();
+  void add_remark(const std::string& text);
+
+  void tick(std::uint64_t now);
+  void begin_stop();
+  [[nodiscard]] int timeout_ms(std::uint64_t now) const;
+  void watch(int fd, Tag tag, bool writable = false);
+  void unwatch(base::UniqueFd& fd);
+
+  Setup setup_;
+  Loader& loader_;
+  base::UniqueFd epoll_, signals_;
+  base::UniqueFd control_;                                ///< to the worker; new for each of its lives
+  base::UniqueFd examiner_socket_;                        ///< to the examiner; new for each of its lives
+  base::UniqueFd facts_examiner_end_, facts_worker_end_;  ///< both kept, so that each side outlives the other
+  std::array<std::uint8_t, 16> session_{};
+  std::uint32_t worker_lives_ = 0;
+  Role worker_{.name = "worker"};
+  Role examiner_{.name = "examiner"};
+  OpenerChild opener_;
+  std::deque<role::Open> waiting_;
+  std::optional<role::Open> in_flight_;
+  std::uint64_t opener_deadline_ = 0;
+  std::deque<std::vector<char>> outbox_;
+  std::vector<role::Notice> kept_notices_;  ///< for a worker that is not there
+  std::vector<std::string> examiner_remarks_;
+  std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_watchdog_ = 0, watchdog_every_ = 0;
+  bool heartbeat_failed_ = false;
+  bool stopping_ = false;
+  std::uint64_t kill_at_ = 0;
+  int exit_status_ = 0;
+};
+
+/// CLOCK_BOOTTIME in ns.
+[[nodiscard]] std::uint64_t boot_ns();
+
+}  // namespace keytrail::warden

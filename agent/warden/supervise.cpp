@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server's other half: starting, watching and ending the roles, and the clock.
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/warden/files.h"
+#include "agent/warden/log.h"
+#include "agent/warden/messages.h"
+#include "agent/warden/notify.h"
+#include "agent/warden/server.h"
+
+namespace keytrail::warden {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kSecond = 1'000 * kMs;
+constexpr std::uint64_t kHeartbeatEvery = 10 * kSecond;
+constexpr std::uint64_t kSampleEvery = 60 * kSecond;
+constexpr std::uint64_t kStopPatience = 10 * kSecond;
+
+}  // namespace
+
+void Server::own(std::uint32_t slot, pid_t pid) {
+  const Result<void> set = loader_.set_own_process(slot, static_cast<std::uint32_t>(pid));
+  if (!set) say(Level::kWarn, "The agent's own process %d is not filtered: %s", pid, set.error().message.c_str());
+}
+
+/// A pair of sockets, ours and theirs; false when there are no descriptors left.
+static bool make_pair(base::UniqueFd& ours, base::UniqueFd& theirs) {
+  std::array<int, 2> pair{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return false;
+  // Room for a burst of answers; more than net.core.wmem_max where CAP_NET_ADMIN allows it.
+  const int bytes = 2 << 20;
+  if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) != 0)
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+  ours.reset(pair[0]);
+  theirs.reset(pair[1]);
+  return true;
+}
+
+void Server::start_examiner() {
+  unwatch(examiner_socket_);
+  base::UniqueFd theirs;
+  examiner_.restart_ns = 0;
+  Result<pid_t> pid = fail(Error::Code::kSystem, "no descriptors left");
+  if (make_pair(examiner_socket_, theirs)) {
+    pid = spawn({.path = setup_.options.examiner,
+                 .arguments = {"keytrail-examiner", "--uid", std::to_string(setup_.examiner_user.uid), "--gid",
+                               std::to_string(setup_.examiner_user.gid), "--root", setup_.options.run_dir + "/empty"},
+                 .environment = {},
+                 .descriptors = {{"warden", theirs.get()}, {"facts", facts_examiner_end_.get()}},
+                 .before_exec = {}});
+  }
+  if (!pid) {
+    say(Level::kError, "Cannot start the examiner: %s", pid.error().message.c_str());
+    examiner_socket_.reset();
+    examiner_.restart_ns = boot_ns() + kSecond;
+    return;
+  }
+  examiner_.pid = *pid;
+  examiner_.started_ns = boot_ns();
+  own(1, *pid);
+  watch(examiner_socket_.get(), kExaminer);
+  greet_examiner();
+  if (examiner_.ended_ns == 0) return;
+  const std::uint64_t gap_ms = (examiner_.started_ns - examiner_.ended_ns) / kMs;
+  notice("examiner_restart", examiner_.ended_ns, examiner_.started_ns,
+         "The examiner ended (" + examiner_.how + ") and was started again after " + std::to_string(gap_ms) +
+             " ms: what it was reading then may be unread.");
+}
+
+void Server::greet_examiner() {
+  Result<std::array<std::uint8_t, 16>> key = read_fingerprint_key(setup_.options.state_dir);
+  if (!key) return say(Level::kError, "The examiner gets no fingerprint key: %s", key.error().message.c_str());
+  auto message = role::make<role::FingerprintKey>(role::Type::kFingerprintKey);
+  message.key = *key;
+  send_message(examiner_socket_.get(), message, -1, MSG_DONTWAIT);
+  explicit_bzero(&message, sizeof(message));
+  explicit_bzero(key->data(), key->size());
+}
+
+/// What the examiner said to a worker that is gone is of no use to the next one.
+static void drain(int socket) {
+  std::array<char, role::kMaxMessage> buffer;
+  while (recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
+void Server::start_worker() {
+  unwatch(control_);
+  outbox_.clear();
+  waiting_.clear();
+  drain(facts_worker_end_.get());
+  base::UniqueFd theirs;
+  worker_.restart_ns = 0;
+  Result<pid_t> pid = fail(Error::Code::kSystem, "no descriptors left");
+  if (make_pair(control_, theirs)) {
+    Spawn what{.path = setup_.options.worker,
+               .arguments = {"keytrail", "agent"},
+               .environment = {{"KEYTRAIL_STATE_DIR", setup_.options.state_dir}, {"KEYTRAIL_RUN_DIR", setup_.options.run_dir}},
+               .descriptors = {{"high", loader_.high_ring_fd()},
+                               {"low", loader_.low_ring_fd()},
+                               {"counters", loader_.counters_fd()},
+                               {"control", theirs.get()},
+                               {"examiner", facts_worker_end_.get()},
+                               {"api", setup_.api.get()}},
+               .before_exec = [this] { return become_worker(setup_.worker_user); }};
+    if (!setup_.options.config.empty()) what.arguments.insert(what.arguments.end(), {"--config", setup_.options.config});
+    pid = spawn(what);
+  }
+  if (!pid) {
+    say(Level::kError, "Cannot start the worker: %s", pid.error().message.c_str());
+    control_.reset();
+    worker_.restart_ns = boot_ns() + kSecond;
+    return;
+  }
+  worker_.pid = *pid;
+  worker_.started_ns = boot_ns();
+  ++worker_lives_;
+  own(2, *pid);
+  watch(control_.get(), kControl);
+  send_hello();
+  if (worker_.ended_ns != 0) {
+    const std::uint64_t gap_ms = (worker_.started_ns - worker_.ended_ns) / kMs;
+    notice("worker_restart", worker_.ended_ns, worker_.started_ns,
+           "The worker ended (" + worker_.how + ") and was started again after " + std::to_string(gap_ms) +
+               " ms: the rings kept what fitted, the counters say what did not.");
+  }
+  send_kept_notices();
+}
+
+void Server::on_signals() {
+  signalfd_siginfo info{};
+  while (read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
+    if (info.ssi_signo == SIGCHLD) {
+      reap();
+    } else if (stopping_) {
+      kill_at_ = boot_ns();  // asked twice: no more patience
+    } else {
+      say(Level::kInfo, "Ending.");
+      begin_stop();
+    }
+  }
+}
+
+void Server::reap() {
+  int status = 0;
+  for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid == worker_.pid) on_ended(worker_, status);
+    if (pid == examiner_.pid) on_ended(examiner_, status);
+  }
+}
+
+void Server::on_ended(Role& role, int status) {
+  const std::uint64_t now = boot_ns();
+  role.pid = -1;
+  role.ended_ns = now;
+  role.how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit status " + std::to_string(WEXITSTATUS(status));
+  if (&role == &worker_) unwatch(control_);
+  if (&role == &examiner_) unwatch(examiner_socket_);
+  if (stopping_) {
+    if (&role == &worker_ && examiner_.pid > 0) kill(examiner_.pid, SIGTERM);  // after the worker: until then it may still be asked
+    return;
+  }
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  if (code == 127)
+    say(Level::kError, "The %s cannot be executed: is %s there?", role.name,
+        (&role == &worker_ ? setup_.options.worker : setup_.options.examiner).c_str());
+  if (code == 126) say(Level::kError, "The %s could not give up its privileges and was not started.", role.name);
+  if (&role == &worker_ && (code == 2 || code == 78)) {  // EX_CONFIG: starting it again changes nothing
+    say(Level::kError, "The worker refuses its configuration; its own message says why.");
+    exit_status_ = 1;
+    return begin_stop();
+  }
+  const std::uint64_t delay = role.backoff.ended(now - role.started_ns);
+  say(Level::kWarn, "The %s ended (%s); starting it again in %llu ms.", role.name, role.how.c_str(),
+      static_cast<unsigned long long>(delay / kMs));
+  role.restart_ns = now + delay;
+}
+
+void Server::begin_stop() {
+  stopping_ = true;
+  notify("STOPPING=1");
+  kill_at_ = boot_ns() + kStopPatience;
+  opener_.kill();
+  in_flight_.reset();
+  waiting_.clear();
+  if (worker_.pid > 0) {
+    kill(worker_.pid, SIGTERM);
+  } else if (examiner_.pid > 0) {
+    kill(examiner_.pid, SIGTERM);
+  }
+}
+
+void Server::tick(std::uint64_t now) {
+  if (watchdog_every_ > 0 && now >= next_watchdog_) {
+    notify("WATCHDOG=1");
+    next_watchdog_ = now + watchdog_every_;
+  }
+  if (stopping_) {
+    if (now < kill_at_) return;
+    for (const pid_t pid : {worker_.pid, examiner_.pid}) {
+      if (pid > 0) kill(pid, SIGKILL);
+    }
+    kill_at_ = now + kSecond;
+    return;
+  }
+  if (in_flight_ && now >= opener_deadline_) {
+    say(Level::kWarn, "A file system does not answer: opening was given up after 1 s.");
+    opener_.kill();
+    settle(role::Unread::kTimeout, false, {});
+  }
+  if (examiner_.restart_ns != 0 && now >= examiner_.restart_ns) start_examiner();
+  if (worker_.restart_ns != 0 && now >= worker_.restart_ns) start_worker();
+  if (now >= next_heartbeat_) {
+    next_heartbeat_ = now + kHeartbeatEvery;
+    const Result<void> beat = loader_.heartbeat();
+    if (!beat && !heartbeat_failed_) say(Level::kWarn, "The heartbeat through the hooks failed: %s", beat.error().message.c_str());
+    heartbeat_failed_ = !beat;
+  }
+  if (now >= next_sample_) {
+    next_sample_ = now + kSampleEvery;
+    (void)loader_.sample_sockets();
+  }
+}
+
+int Server::timeout_ms(std::uint64_t now) const {
+  std::uint64_t next = now + 60 * kSecond;
+  const auto consider = [&](std::uint64_t when) {
+    if (when != 0) next = std::min(next, when);
+  };
+  if (watchdog_every_ > 0) consider(next_watchdog_);
+  if (stopping_) {
+    consider(kill_at_);
+  } else {
+    if (in_flight_) consider(opener_deadline_);
+    consider(examiner_.restart_ns);
+    consider(worker_.restart_ns);
+    consider(next_heartbeat_);
+    consider(next_sample_);
+  }
+  return next <= now ? 0 : static_cast<int>((next - now + kMs - 1) / kMs);
+}
+
+}  // namespace keytrail::warden

@@ -173,6 +173,11 @@ class SystemCase(unittest.TestCase):
     def raise_flag(self, name):
         open(self.flag(name), "w").close()
 
+    def bucket(self):
+        """A name of S3 that no other case calls: uses without a key of one program to one place are one use, whoever makes them."""
+        name = "b" + self.maker.public(12)
+        return name, f"{name}.{S3}"
+
     # ---- asking
 
     def mine(self, all_rows):

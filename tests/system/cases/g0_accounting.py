@@ -55,8 +55,9 @@ def _hex(number, size):
 class EveryTerm(SystemCase):
     def test_each_term_of_the_live_status_is_checked(self):
         """Every number of the accounting, one more or one less, breaks an identity: no term is shown that nobody checks."""
-        self.actor("call", S3).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [])])
+        _, host = self.bucket()
+        self.actor("call", host).wait()
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host)])
         status = self.agent.quiet()
         self.assertEqual(accounting.broken(status), [])
         changed = 0

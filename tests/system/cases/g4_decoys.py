@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group 4: what looks like a use and is none, or a use whose key nobody saw."""
-import re
-
 from case import PYTHON, S3, SystemCase
 from rows import Acquisition, Use
 
@@ -20,8 +18,9 @@ class Decoys(SystemCase):
         self.expect([read], [])
 
     def test_call_without_a_key_is_unattributed(self):
-        self.start(["/usr/bin/curl", "-s", f"https://{S3}/"]).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [])])
+        _, host = self.bucket()
+        self.start(["/usr/bin/curl", "-s", f"https://{host}/"]).wait()
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host)])
 
     def test_call_to_a_place_that_takes_no_keys_of_this_kind(self):
         key, read = self.one_key()
@@ -54,13 +53,13 @@ class Decoys(SystemCase):
         self.plant(".ssh/id_ed25519", private)
         self.plant("notes.txt", "nothing\n", 0o644)
         self.start(["/usr/bin/tar", "-cf", "/tmp/../root/backup.tar", "--exclude=backup.tar", "-C", "/root", "."]).wait()
-        self.expect([read, Acquisition("file", "/root/.ssh/id_ed25519", re.compile(r"(fp:[0-9a-f]{32}|SHA256:.*)"), kind="ssh.private_key", bulk=True)], [])
+        self.expect([read, Acquisition("file", "/root/.ssh/id_ed25519", shown, kind="ssh.private_key", bulk=True)], [])
 
     def test_key_set_by_the_program_itself_is_unattributed(self):
-        key = self.maker.aws()
-        self.plant("code.py", f"import boto3\nboto3.client('s3', aws_access_key_id='{key.id}', aws_secret_access_key='{key.secret}').list_buckets()\n")
+        key, (name, host) = self.maker.aws(), self.bucket()
+        self.plant("code.py", f"import boto3\nboto3.client('s3', aws_access_key_id='{key.id}', aws_secret_access_key='{key.secret}').list_objects_v2(Bucket='{name}')\n")
         self.start([PYTHON, "/root/code.py"]).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [])])
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host)])
 
     def test_key_set_by_the_program_with_another_key_read_is_the_stated_limit_of_inferred(self):
         """A key built in code crosses no watched boundary. With one other key held, `inferred` names that one: README and `explain` state this limit."""

@@ -75,8 +75,8 @@ class Lineage(SystemCase):
         self.expect([read], [Use("inferred", "only_key_held", [self.key.id], pid=process.pid)])
 
     def test_reused_pid_does_not_join(self):
-        read = self.in_file()
-        process = self.start([PYTHON, "-I", "-c", REUSE, CREDENTIALS, "/usr/bin/curl", "-s", "-o", "/dev/null", f"https://{S3}/"]).wait()
+        read, (_, host) = self.in_file(), self.bucket()
+        process = self.start([PYTHON, "-I", "-c", REUSE, CREDENTIALS, "/usr/bin/curl", "-s", "-o", "/dev/null", f"https://{host}/"]).wait()
         pid = int(process.output().splitlines()[-1])
         read.pid, read.exe = pid, "/usr/bin/cat"
-        self.expect([read], [Use("unattributed", "no_key_seen", [], pid=pid, exe="/usr/bin/curl")])
+        self.expect([read], [Use("unattributed", "no_key_seen", [], host=host, pid=pid, exe="/usr/bin/curl")])

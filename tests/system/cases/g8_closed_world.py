@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 
-from case import ACTOR, PYTHON, S3, STS, SystemCase
+from case import ACTOR, PYTHON, S3, SystemCase
 from rows import Acquisition, Use
 
 CREDENTIALS = "/root/.aws/credentials"
@@ -71,9 +71,9 @@ class Clauses(WithKey):
         self.expect([self.in_env(), Acquisition("file", CREDENTIALS, "", unread="too large")], [self.possible("unidentified_file")])
 
     def test_names_contradict(self):
-        """Resolved as one service, greeted as another: the SNI is what the client claims."""
+        """Resolved as one name, greeted as another: the SNI is what the client claims."""
         read = self.in_file()
-        self.actor("read", CREDENTIALS, "call", STS, "@" + S3).wait()
+        self.actor("read", CREDENTIALS, "call", "elsewhere.test", "@" + S3).wait()
         self.expect([read], [self.possible("names_contradict")])
 
 

@@ -16,10 +16,11 @@ class Bytes(SystemCase):
     """Malformed requests of an actor: the destination is known by its name, no key is."""
 
     def raw(self, port, *data):
-        steps = [word for text in data for word in ("raw", S3, str(port), text)]
+        _, host = self.bucket()
+        steps = [word for text in data for word in ("raw", host, str(port), text)]
         worker = self.agent.role("worker")
         actor = self.actor(*steps).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [], connections=len(data), pid=actor.pid)], truth={})
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host, connections=len(data), pid=actor.pid)], truth={})
         self.assertEqual(self.agent.role("worker"), worker, "the worker lives")
 
     def test_malformed_client_hello(self):
@@ -35,8 +36,9 @@ class Bytes(SystemCase):
         worker = self.agent.role("worker")
         steps = [word for number in range(5) for word in ("resolve", f"junk{number}.test")]
         data = [word for text in ("00", "ff" * 40, "abcd" + "0100000100000000000003" + "ff" * 5) for word in ("udp", "198.18.255.53", "53", text)]
-        self.actor(*steps, *data, "call", S3).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [])])
+        _, host = self.bucket()
+        self.actor(*steps, *data, "call", host).wait()
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host)])
         self.assertEqual(self.agent.role("worker"), worker, "the worker lives")
 
 

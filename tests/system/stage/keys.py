@@ -40,6 +40,10 @@ class Maker:
     def _public(self, length, alphabet):
         return "".join(self._random.choice(alphabet) for _ in range(length))
 
+    def public(self, length):
+        """Lower-case letters and digits that are no secret."""
+        return self._public(length, string.ascii_lowercase + string.digits)
+
     def aws(self, session=False):
         key_id = ("ASIA" if session else "AKIA") + self._public(16, BASE32)
         return AwsKey(key_id, self.text(40, ALNUM + "/+"), "IQoJb3JpZ2luX2Vj" + self.text(280, ALNUM + "/+") if session else "")

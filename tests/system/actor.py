@@ -2,8 +2,8 @@
 """A small process that does what its arguments say, one step after the other, and prints its own truth as JSON lines on standard output.
 
   read PATH             opens and reads a file            hold PATH       opens a file and keeps it open
-  call HOST [SNI]       one HTTPS request, new connection open HOST NAME   opens a connection and keeps it as NAME
-  send NAME [SNI]       a request on a kept connection    raw HOST PORT HEX  sends bytes, reads the answer
+  call HOST [@SNI]      one HTTPS request, new connection open HOST NAME   opens a connection and keeps it as NAME
+  send NAME [@SNI]      a request on a kept connection    raw HOST PORT HEX  sends bytes, reads the answer
   unix PATH             connects to a Unix socket         wait PATH       waits until the file exists
   udp HOST PORT HEX     sends a datagram                 resolve NAME    asks the resolver, whatever it answers
   mark PATH             makes an empty file               thread STEP…;   runs steps up to ";" in a thread
@@ -87,8 +87,8 @@ def step(words):
     elif verb == "call":
         host, = take(1)
         sni = optional() or host
-        with _context().wrap_socket(connect(host), server_hostname=sni) as sock:
-            tell(did="call", host=host, sni=sni, status=request(sock, sni))
+        with _context().wrap_socket(connect(host), server_hostname=None if sni == "-" else sni) as sock:
+            tell(did="call", host=host, sni=sni, status=request(sock, host if sni == "-" else sni))
     elif verb == "open":
         host, name = take(2)
         _KEPT[name] = (connect(host), host)

@@ -11,7 +11,7 @@ import time
 import accounting
 import canary
 from otlp_sink import Sink
-from stage.world import PATH, end
+from stage.world import PATH, die_with_runner, end
 
 
 class Build:
@@ -72,7 +72,8 @@ class Agent:
     def start(self, wait=15):
         """Starts and waits until armed. Raises with the end of the log when it does not."""
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH}, start_new_session=True)
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH}, start_new_session=True,
+                                        preexec_fn=die_with_runner)
         log.close()
         limit = time.monotonic() + wait
         while time.monotonic() < limit:
@@ -106,6 +107,7 @@ class Agent:
         self.stop()
         if self.sink:
             self.sink.close()
+            self.sink = None
 
     @staticmethod
     def _alive(pid):

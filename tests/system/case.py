@@ -10,7 +10,7 @@ import unittest
 import rows
 from agent import Agent
 from stage import keys
-from stage.world import PATH, PYTHON, World
+from stage.world import PATH, PYTHON, World, die_with_runner
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ACTOR = HERE + "/actor.py"
@@ -24,6 +24,7 @@ class Run:
     build = None
     maker: keys.Maker = None
     numbers = itertools.count()
+    processes, agents = [], []
     _agent: Agent = None
 
     @classmethod
@@ -36,6 +37,13 @@ class Run:
 
     @classmethod
     def close(cls):
+        """Ends everything, also after a case that was interrupted."""
+        for process in cls.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        for agent in cls.agents:
+            agent.close()
         if cls._agent is not None:
             cls._agent.close()
             cls._agent = None
@@ -110,6 +118,7 @@ class SystemCase(unittest.TestCase):
     def own_agent(self, **options):
         """An agent of this case only, not yet started; closed at the end."""
         agent = Agent(Run.build, f"{self.world.dir}/a{next(Run.numbers)}", **options)  # a short path: its socket's is bounded
+        Run.agents.append(agent)
         self.addCleanup(agent.close)
         return agent
 
@@ -150,9 +159,10 @@ class SystemCase(unittest.TestCase):
         go_read, go_write = os.pipe()
         with open(base + ".out", "wb") as out, open(base + ".err", "wb") as err:
             process = subprocess.Popen([PYTHON, "-I", HERE + "/stage/enter.py", plan_path, str(ready_write), str(go_read)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                       pass_fds=(ready_write, go_read), start_new_session=True, cwd="/", env={"PATH": PATH})
+                                       pass_fds=(ready_write, go_read), start_new_session=True, cwd="/", env={"PATH": PATH}, preexec_fn=die_with_runner)
         os.close(ready_write)
         os.close(go_read)
+        Run.processes.append(process)
         one = Started(process, self.folder, base + ".out", base + ".err")
         self.started.append(one)
         if os.read(ready_read, 1) != b"r":

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -43,11 +42,6 @@ def chosen(name, patterns):
     return not patterns or any(fnmatch.fnmatch(name, pattern) or pattern in name for pattern in patterns)
 
 
-def describe(case, problem):
-    """The failure's own message; the whole trace for what is no assertion."""
-    return problem
-
-
 def run_one(case):
     """("ok" | "FAIL" | "skip", text)."""
     result = unittest.TestResult()
@@ -76,7 +70,12 @@ def main():
         return 2
     from case import Run
     from agent import Build
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGHUP, interrupt)
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
     try:
         Run.build = Build(os.path.abspath(options.build))

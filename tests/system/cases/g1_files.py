@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group 1: a credentials file with several profiles, read by a program whose selector is known and by a general runtime."""
-import sys
+import os
 
 from case import PYTHON, S3, SystemCase
 from rows import Acquisition, Use
@@ -54,3 +54,54 @@ class OneKey(SystemCase):
         self.plant(".aws/credentials", key.profile())
         self.actor("read", CREDENTIALS, "call", S3, "call", S3, "call", S3).wait()
         self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")], [Use("inferred", "only_key_held", [key.id], connections=3)])
+
+    def test_without_sni_the_name_comes_from_dns(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        self.actor("read", CREDENTIALS, "call", S3, "@-").wait()
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")], [Use("inferred", "only_key_held", [key.id])])
+
+    def test_file_named_by_a_variable(self):
+        key = self.maker.aws()
+        self.plant("keys/mine", key.profile())
+        self.start([PYTHON, "-c", BOTO_S3], env={"AWS_SHARED_CREDENTIALS_FILE": "/root/keys/mine"}).wait()
+        self.expect([Acquisition("file", "/root/keys/mine", key.id, selector="default")], [Use("inferred", "only_key_held", [key.id])])
+
+    def test_symbolic_and_hard_links_lead_to_the_same_key(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        self.start(["/bin/sh", "-c", f"ln -s {CREDENTIALS} /root/link; cat /root/link >/dev/null"]).wait()
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default", exe="/usr/bin/cat")], [])
+
+
+class Classes(SystemCase):
+    """Other kinds of keys keep their own class; encryption keys authenticate nothing."""
+
+    def tree(self, path, text):
+        folder = f"{self.folder}/tree"
+        os.makedirs(os.path.dirname(f"{folder}/{path}"))
+        with open(f"{folder}/{path}", "w") as file:
+            file.write(text)
+        return folder
+
+    def test_service_account_token(self):
+        token, jti, kid = self.maker.jwt()
+        folder = self.tree("secrets/kubernetes.io/serviceaccount/token", token)
+        place = "/run/secrets/kubernetes.io/serviceaccount/token"
+        _, host = self.bucket()
+        self.actor("read", "/var" + place, "call", host, trees={"/run": folder}).wait()
+        self.expect([Acquisition("file", place, f"{kid}/{jti}", kind="k8s.projected_token", key_class="identity_token", lifetime="short_lived")],
+                    [Use("unattributed", "no_key_of_this_kind", [], host=host)])
+
+    def test_tls_private_key_is_an_encryption_key(self):
+        text, shown = self.maker.pem()
+        folder = self.tree("ssl-cert-snakeoil.key", text)
+        place = "/etc/ssl/private/ssl-cert-snakeoil.key"
+        self.actor("read", place, trees={"/etc/ssl/private": folder}).wait()
+        self.expect([Acquisition("file", place, shown, kind="tls.private_key", key_class="encryption_key")], [])
+
+    def test_ssh_private_key(self):
+        text, shown = self.maker.ssh()
+        self.plant(".ssh/id_ed25519", text)
+        self.actor("read", "/root/.ssh/id_ed25519").wait()
+        self.expect([Acquisition("file", "/root/.ssh/id_ed25519", shown, kind="ssh.private_key")], [])

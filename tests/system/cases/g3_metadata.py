@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group 3: a role's key from the instance metadata service (IMDSv2)."""
+import re
+
 from case import PYTHON, SystemCase
-from rows import Acquisition, Use
+from rows import ANY, Acquisition, Use
 
 
 class Metadata(SystemCase):
@@ -19,3 +21,15 @@ class Metadata(SystemCase):
     def test_asking_for_the_token_alone_is_no_key(self):
         self.start(["/usr/bin/curl", "-s", "-X", "PUT", "-H", "X-aws-ec2-metadata-token-ttl-seconds: 60", "http://169.254.169.254/latest/api/token"]).wait()
         self.expect([], [])
+
+
+class AssumeRole(SystemCase):
+    def test_the_key_that_was_bought_is_named_with_its_parent(self):
+        """boto3 calls STS with the file's key, then S3 with what it got; the answer is not visible, so both are named and the call is `possible`."""
+        base = self.maker.aws()
+        self.plant(".aws/credentials", base.profile("base"))
+        self.plant(".aws/config", "[profile app]\nrole_arn = arn:aws:iam::123456789012:role/app\nsource_profile = base\nregion = eu-west-1\n")
+        self.start([PYTHON, "-c", "import boto3; boto3.client('s3').list_buckets()"], env={"AWS_PROFILE": "app"}).wait()
+        self.expect([Acquisition("file", "/root/.aws/credentials", base.id, selector="base")],
+                    [Use("possible", ANY, [base.id], service="sts", region=ANY, host="sts.amazonaws.com"),
+                     Use("possible", ANY, [re.compile(r"aws\.session@.*"), base.id])])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws the fake keys of a case: valid in shape, new in every run, and each secret a canary whose appearance outside the case is a leak."""
 import base64
+import hashlib
 import json
 import random
 import string
@@ -72,7 +73,8 @@ class Maker:
         return private, shown
 
     def pem(self):
-        """A private key in PEM (PKCS#8)."""
+        """(private key in PEM, PKCS#8, the hash of its public half as the agent names it)."""
         text = subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"], capture_output=True, text=True, check=True).stdout
         self.secrets += text.splitlines()[1:2]
-        return text
+        public = subprocess.run(["openssl", "pkey", "-pubout", "-outform", "DER"], input=text.encode(), capture_output=True, check=True).stdout
+        return text, "spki:" + hashlib.sha256(public).hexdigest()

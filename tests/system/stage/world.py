@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The run's world: a temporary folder, the fake cloud in its network namespace, and a cgroup per case. Everything ends with `close`."""
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+_LIBC = ctypes.CDLL(None)
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"  # Debian's, the only one with Debian's packages
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -22,6 +25,11 @@ def cgroup_roots():
             if kind == "cgroup2" or (kind == "cgroup" and "cpuset" not in options.split(",")):
                 roots.append(where)
     return roots
+
+
+def die_with_runner():
+    """For a child, before it executes: the kernel asks it to end when the runner is gone, whatever ended that (PR_SET_PDEATHSIG)."""
+    _LIBC.prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 def end(process, seconds=5):

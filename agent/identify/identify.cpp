@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/identify/identify.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace keytrail::identify {
+namespace {
+
+constexpr std::size_t kMaxCgroups = 100'000;
+constexpr std::size_t kLooksPerExpire = 64;
+constexpr std::uint64_t kSettledNs = 2'000'000'000;
+
+// Exec numbers wrap: the distance decides.
+bool older_exec(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
+
+}  // namespace
+
+Identify::Identify(IdentifyOptions options) : options_(std::move(options)), proc_(options_.proc_root), workloads_(options_.passwd_path) {}
+
+Identified Identify::on_event(const Event& event) {
+  const EventHead& head = event.head;
+  if (const auto* cgroup = std::get_if<CgroupEvent>(&event.body)) {
+    on_cgroup(*cgroup);
+    return {};
+  }
+  if (head.who.tgid == 0 || head.who.start_ns == 0) return {};
+  if (const auto* fork = std::get_if<ForkEvent>(&event.body)) return on_fork(head, *fork);
+  if (const auto* exec = std::get_if<ExecEvent>(&event.body)) return on_exec(head, *exec);
+  if (const auto* task = std::get_if<TaskEvent>(&event.body)) return on_task(head, task->exec);
+  if (std::holds_alternative<SocketEvent>(event.body)) return {.who = find(head.who)};
+  if (std::holds_alternative<HeartbeatEvent>(event.body) || std::holds_alternative<BaselineDoneEvent>(event.body) ||
+      std::holds_alternative<LossEvent>(event.body)) {
+    return {};
+  }
+  ProcessRef who = known_or_inferred(head);
+  if (std::holds_alternative<ExitEvent>(event.body)) {
+    if (Life* life = life_of(head.who)) mark_exited(key_of(head.who), *life, head.time_ns);
+    return {.who = std::move(who)};
+  }
+  const auto* open = std::get_if<OpenEvent>(&event.body);
+  return {.who = follow_changes(head, std::move(who), open == nullptr ? 0 : open->mnt_ns)};
+}
+
+ProcessRef Identify::known_or_inferred(const EventHead& head) {
+  if (Life* life = life_of(head.who)) {
+    if (life->current->id == head.who) return life->current;
+    for (const ProcessRef& earlier : life->earlier) {
+      if (earlier->id == head.who) return earlier;
+    }
+    if (older_exec(head.who.exec, life->current->id.exec)) return infer_earlier(head.who, *life, head.time_ns);
+  }
+  ProcessRef made = infer(head);
+  store(made, head.time_ns);
+  return made;
+}
+
+// A process may move to another cgroup or mount namespace without an exec (a login, a container's start, unshare).
+ProcessRef Identify::follow_changes(const EventHead& head, ProcessRef process, std::uint32_t mnt_ns) {
+  const bool moved = head.cgroup_id != 0 && head.cgroup_id != process->cgroup_id;
+  const bool remounted = mnt_ns != 0 && mnt_ns != process->mnt_ns;
+  if (!moved && !remounted) return process;
+  Life* life = life_of(head.who);
+  if (life == nullptr || life->current != process) return process;
+  Process changed = *process;
+  if (moved) changed.cgroup_id = head.cgroup_id;
+  if (remounted) changed.mnt_ns = mnt_ns;
+  ProcessRef made = moved ? finish(std::move(changed)) : std::make_shared<const Process>(std::move(changed));
+  publish(*life, made);
+  return made;
+}
+
+Identified Identify::on_fork(const EventHead& head, const ForkEvent& fork) {
+  ++stats_.forks;
+  ProcessRef parent = follow_changes(head, known_or_inferred(head), 0);
+  if (fork.child.tgid == 0 || fork.child.start_ns == 0) return {.who = std::move(parent)};
+  // An event of the child that overtook its fork made it an inferred one; one that has run a program meanwhile needs nothing from here.
+  if (Life* life = life_of(fork.child);
+      life != nullptr && (life->current->id != fork.child || life->current->origin != Origin::kInferred)) {
+    return {.who = std::move(parent), .child_or_previous = find(fork.child)};
+  }
+  Process child = *parent;
+  child.id = fork.child;
+  child.parent = parent->id;
+  child.exec_ns = head.time_ns;
+  child.origin = Origin::kForkSeen;
+  ProcessRef made = std::make_shared<const Process>(std::move(child));
+  store(made, head.time_ns);
+  return {.who = std::move(parent), .child_or_previous = std::move(made)};
+}
+
+Identified Identify::on_exec(const EventHead& head, const ExecEvent& exec) {
+  ++stats_.execs;
+  const Life* life = life_of(head.who);
+  ProcessRef previous = life == nullptr || life->current->id == head.who ? nullptr : life->current;
+  ProcessRef made = finish(from_exec(head, exec, Origin::kExecSeen));
+  store(made, head.time_ns);
+  return {.who = std::move(made), .child_or_previous = std::move(previous)};
+}
+
+// What hooks have seen is newer and richer than what the sweep finds.
+Identified Identify::on_task(const EventHead& head, const ExecEvent& exec) {
+  if (const Life* life = life_of(head.who)) {
+    const Process& current = *life->current;
+    if (current.id == head.who && current.origin != Origin::kInferred) return {.who = life->current};
+    if (older_exec(head.who.exec, current.id.exec)) return {.who = find(head.who)};
+  }
+  Process process = from_exec(head, exec, Origin::kBaseline);
+  process.exec_ns = head.who.start_ns;  // when its program began is not known: not before its start
+  ProcessRef made = finish(std::move(process));
+  store(made, head.time_ns);
+  return {.who = std::move(made)};
+}
+
+void Identify::on_cgroup(const CgroupEvent& cgroup) {
+  if (cgroup.cgroup_id == 0) return;
+  if (cgroups_.size() >= kMaxCgroups)
+    cgroups_.clear();  // ids are never reused in practice; a host with so many names them anew when they are seen
+  cgroups_[cgroup.cgroup_id] = cgroup.path;
+  if (unresolved_.erase(cgroup.cgroup_id) == 0) return;
+  for (auto& [key, life] : lives_) {
+    if (life.current->cgroup_id == cgroup.cgroup_id) publish(life, finish(Process(*life.current)));
+  }
+}
+
+ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated) {
+  Life* life = life_of(id);
+  if (life == nullptr || life->current->id != id) return nullptr;
+  Process process = *life->current;
+  process.env = std::move(env);
+  process.env_truncated = truncated;
+  const std::string cgroup = process.workload->cgroup;
+  ProcessRef made = finish(std::move(process), cgroup);
+  publish(*life, made);
+  return made;
+}
+
+ProcessRef Identify::find(const InstanceId& id) const {
+  const Life* life = life_of(id);
+  if (life == nullptr) return nullptr;
+  if (life->current->id == id) return life->current;
+  const auto it = std::find_if(life->earlier.begin(), life->earlier.end(), [&](const ProcessRef& earlier) { return earlier->id == id; });
+  return it == life->earlier.end() ? nullptr : *it;
+}
+
+ProcessRef Identify::latest(std::uint32_t tgid) const {
+  const auto it = latest_.find(tgid);
+  if (it == latest_.end()) return nullptr;
+  const auto life = lives_.find(Key{tgid, it->second});
+  return life == lives_.end() ? nullptr : life->second.current;
+}
+
+std::vector<std::uint32_t> Identify::same_mount_ns(std::uint32_t mnt_ns, std::size_t max) const {
+  std::vector<std::uint32_t> out;
+  const auto it = mounts_.find(mnt_ns);
+  if (mnt_ns == 0 || it == mounts_.end()) return out;
+  for (const auto& [start, tgid] : it->second) {
+    if (out.size() == max) break;
+    out.push_back(tgid);
+  }
+  return out;
+}
+
+Identify::Life* Identify::life_of(const InstanceId& id) {
+  const auto it = lives_.find(key_of(id));
+  return it == lives_.end() ? nullptr : &it->second;
+}
+
+const Identify::Life* Identify::life_of(const InstanceId& id) const {
+  const auto it = lives_.find(key_of(id));
+  return it == lives_.end() ? nullptr : &it->second;
+}
+
+// Puts the process into the table. False when it is full of live ones: the caller's object is all there is then.
+bool Identify::store(const ProcessRef& process, std::uint64_t time_ns) {
+  const Key key = key_of(process->id);
+  if (Life* life = life_of(process->id)) {
+    replace_current(*life, process, time_ns);
+    return true;
+  }
+  if (!make_room()) {
+    ++stats_.not_stored;
+    return false;
+  }
+  // Two processes cannot have one PID: the earlier one's exit was missed.
+  if (const auto before = latest_.find(key.tgid); before != latest_.end() && before->second < key.start_ns) {
+    const Key old{key.tgid, before->second};
+    if (const auto it = lives_.find(old); it != lives_.end() && it->second.exited_ns == 0) {
+      ++stats_.found_gone;
+      mark_exited(old, it->second, time_ns);
+    }
+  }
+  lives_.emplace(key, Life{.current = process});
+  std::uint64_t& start = latest_[key.tgid];
+  start = std::max(start, key.start_ns);
+  ++stats_.live;
+  if (process->mnt_ns != 0) mounts_[process->mnt_ns].emplace(key.start_ns, key.tgid);
+  return true;
+}
+
+void Identify::replace_current(Life& life, ProcessRef process, std::uint64_t time_ns) {
+  if (life.current->id == process->id) {
+    publish(life, std::move(process));
+    return;
+  }
+  ProcessRef& other = older_exec(process->id.exec, life.current->id.exec) ? process : life.current;
+  replaced_.push_back({time_ns, other->id});
+  if (life.earlier.size() >= kMaxEarlier) life.earlier.erase(life.earlier.begin());
+  life.earlier.push_back(other);
+  if (&other == &life.current) publish(life, std::move(process));
+}
+
+void Identify::publish(Life& life, ProcessRef process) {
+  if (life.exited_ns == 0 && life.current->mnt_ns != process->mnt_ns) {
+    const std::pair entry{process->id.start_ns, process->id.tgid};
+    if (const auto it = mounts_.find(life.current->mnt_ns); it != mounts_.end() && it->second.erase(entry) > 0 && it->second.empty())
+      mounts_.erase(it);
+    if (process->mnt_ns != 0) mounts_[process->mnt_ns].insert(entry);
+  }
+  life.current = std::move(process);
+}
+
+bool Identify::make_room() {
+  while (lives_.size() >= options_.max_processes && !exited_.empty()) {
+    const Key key = exited_.front().second;
+    exited_.pop_front();
+    if (!lives_.contains(key)) continue;
+    ++stats_.evicted;
+    erase(key);
+  }
+  return lives_.size() < options_.max_processes;
+}
+
+void Identify::mark_exited(const Key& key, Life& life, std::uint64_t time_ns) {
+  if (life.exited_ns != 0) return;
+  life.exited_ns = std::max<std::uint64_t>(time_ns, 1);
+  exited_.emplace_back(life.exited_ns, key);
+  --stats_.live;
+  ++stats_.exited;
+  if (const auto it = mounts_.find(life.current->mnt_ns); it != mounts_.end()) {
+    it->second.erase({key.start_ns, key.tgid});
+    if (it->second.empty()) mounts_.erase(it);
+  }
+}
+
+// Only exited ones are erased.
+void Identify::erase(const Key& key) {
+  if (lives_.erase(key) == 0) return;
+  --stats_.exited;
+  if (const auto it = latest_.find(key.tgid); it != latest_.end() && it->second == key.start_ns) latest_.erase(it);
+}
+
+void Identify::expire(std::uint64_t now_boot_ns) {
+  const auto due = [&](std::uint64_t time_ns) { return time_ns <= now_boot_ns - std::min(now_boot_ns, options_.keep_exited_ns); };
+  while (!exited_.empty() && due(exited_.front().first)) {
+    erase(exited_.front().second);
+    exited_.pop_front();
+  }
+  while (!replaced_.empty() && due(replaced_.front().at_ns)) {
+    const InstanceId id = replaced_.front().id;
+    replaced_.pop_front();
+    if (Life* life = life_of(id)) std::erase_if(life->earlier, [&](const ProcessRef& earlier) { return earlier->id == id; });
+  }
+  look_for_gone(now_boot_ns);
+}
+
+// When exit events were lost, processes would stay for ever: a few are looked up each time, round and round.
+void Identify::look_for_gone(std::uint64_t now_boot_ns) {
+  if (latest_.empty()) return;
+  std::size_t looks = 0;
+  for (std::size_t buckets = 0; buckets < latest_.bucket_count() && looks < kLooksPerExpire; ++buckets) {
+    cursor_ = (cursor_ + 1) % latest_.bucket_count();
+    for (auto it = latest_.begin(cursor_); it != latest_.end(cursor_); ++it) {
+      const Key key{it->first, it->second};
+      const auto life = lives_.find(key);
+      if (life == lives_.end() || life->second.exited_ns != 0 || key.start_ns + kSettledNs > now_boot_ns) continue;
+      ++looks;
+      if (proc_.alive(key.tgid, key.start_ns) != ProcReader::Alive::kNo) continue;
+      ++stats_.found_gone;
+      mark_exited(key, life->second, now_boot_ns);
+    }
+  }
+}
+
+IdentifyStats Identify::stats() const { return stats_; }
+
+}  // namespace keytrail::identify

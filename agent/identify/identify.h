@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Third stage: the process table. Gives each event its process instance and workload. In: decoded events in time order. Out: Identified,
+// for link. Thread: the pipeline's only. A Process is immutable: what is learnt later is published as a new object under the same instance.
+// A PID is never an identity: instances are (tgid, start, exec), and what /proc says counts only where the start agrees.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "agent/identify/proc_reader.h"
+#include "agent/identify/workload_resolver.h"
+#include "keytrail/event.h"
+#include "keytrail/process.h"
+
+namespace keytrail::identify {
+
+struct IdentifyOptions {
+  std::string proc_root = "/proc";
+  std::string passwd_path = "/etc/passwd";
+  std::size_t max_processes = 200'000;
+  std::uint64_t keep_exited_ns = 30'000'000'000;  ///< for events that come after the exit, and after an exec for those from before it
+  std::uint32_t max_proc_reads_per_s = 1'000;     ///< a flood of unknown processes must not turn into a flood of opens
+};
+
+struct IdentifyStats {
+  std::size_t live = 0, exited = 0;    ///< in the table now
+  std::uint64_t forks = 0, execs = 0;  ///< seen
+  std::uint64_t inferred = 0;          ///< processes that an event named first
+  std::uint64_t inferred_bare = 0;     ///< of them, those of which /proc said nothing (gone, or over the limit)
+  std::uint64_t evicted = 0;           ///< exited ones dropped early: the table was full
+  std::uint64_t not_stored = 0;        ///< live ones not kept: the table was full of live ones
+  std::uint64_t found_gone = 0;        ///< live ones whose exit was not seen
+};
+
+struct Identified {
+  ProcessRef who;                ///< the event's process; null where it has none (tgid 0, socket events of strangers, heartbeats, losses)
+  ProcessRef child_or_previous;  ///< fork: the child. exec: the instance before it, null when it was not known. Else null
+};
+
+class Identify {
+ public:
+  explicit Identify(IdentifyOptions options = {});
+
+  /// Takes the event into the table and says who it is about. Fork, exec, exit, task and cgroup events change the table; every other event
+  /// of an unknown process makes an inferred one. Socket events come in any task's context: their process is looked up, never made.
+  Identified on_event(const Event& event);
+
+  /// This very instance, or null. Exited and replaced ones for about 30 s.
+  [[nodiscard]] ProcessRef find(const InstanceId& id) const;
+  /// The instance that this PID is now (or was last), or null.
+  [[nodiscard]] ProcessRef latest(std::uint32_t tgid) const;
+  /// `call(const ProcessRef&)` for the current instance of every live process; it must not call back into this object.
+  template <typename F>
+  void for_each_live(F&& call) const {
+    for (const auto& [key, life] : lives_) {
+      if (life.exited_ns == 0) call(life.current);
+    }
+  }
+  /// Live processes of a mount namespace, the oldest first (they are the likeliest to live on): PIDs to open through.
+  [[nodiscard]] std::vector<std::uint32_t> same_mount_ns(std::uint32_t mnt_ns, std::size_t max) const;
+  /// The variables of a process that ran before the agent, from the examiner: published as a new object, the workload resolved again. Null
+  /// when unknown.
+  ProcessRef learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated);
+  /// Frees what exited or was replaced more than 30 s before `now_boot_ns`, and looks at 64 live processes whose exit may have been missed.
+  /// Call about once a second.
+  void expire(std::uint64_t now_boot_ns);
+  [[nodiscard]] IdentifyStats stats() const;
+
+ private:
+  static constexpr std::size_t kMaxEarlier = 64;  // execs of one process within 30 s that late events may still name
+  struct Key {
+    std::uint32_t tgid = 0;
+    std::uint64_t start_ns = 0;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const noexcept {
+      return std::hash<std::uint64_t>{}((std::uint64_t{key.tgid} << 40U) ^ key.start_ns);
+    }
+  };
+  /// One process from fork to exit, whatever programs it runs.
+  struct Life {
+    ProcessRef current;
+    std::vector<ProcessRef> earlier;  // before an exec, for late events
+    std::uint64_t exited_ns = 0;      // 0 = lives
+  };
+  struct Replaced {
+    std::uint64_t at_ns;
+    InstanceId id;
+  };
+
+  Identified on_fork(const EventHead& head, const ForkEvent& fork);
+  Identified on_exec(const EventHead& head, const ExecEvent& exec);
+  Identified on_task(const EventHead& head, const ExecEvent& exec);
+  void on_cgroup(const CgroupEvent& cgroup);
+  ProcessRef known_or_inferred(const EventHead& head);
+  ProcessRef follow_changes(const EventHead& head, ProcessRef process, std::uint32_t mnt_ns);
+
+  // infer.cpp: making processes
+  [[nodiscard]] Process from_exec(const EventHead& head, const ExecEvent& exec, Origin origin) const;
+  ProcessRef infer(const EventHead& head);
+  ProcessRef infer_earlier(const InstanceId& id, Life& life, std::uint64_t time_ns);
+  void fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup);
+  ProcessRef finish(Process&& process, const std::string& cgroup_of_proc = {});
+
+  Life* life_of(const InstanceId& id);
+  [[nodiscard]] const Life* life_of(const InstanceId& id) const;
+  [[nodiscard]] static Key key_of(const InstanceId& id) { return {id.tgid, id.start_ns}; }
+  bool store(const ProcessRef& process, std::uint64_t time_ns);
+  bool make_room();
+  void replace_current(Life& life, ProcessRef process, std::uint64_t time_ns);
+  void publish(Life& life, ProcessRef process);
+  void mark_exited(const Key& key, Life& life, std::uint64_t time_ns);
+  void erase(const Key& key);
+  void look_for_gone(std::uint64_t now_boot_ns);
+
+  IdentifyOptions options_;
+  ProcReader proc_;
+  WorkloadResolver workloads_;
+  IdentifyStats stats_;
+  std::unordered_map<Key, Life, KeyHash> lives_;
+  std::unordered_map<std::uint32_t, std::uint64_t> latest_;                                      // tgid → start
+  std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;  // mnt_ns → (start, tgid) of live ones
+  std::deque<std::pair<std::uint64_t, Key>> exited_;                                             // by time of exit
+  std::deque<Replaced> replaced_;                                                                // by time of exec
+  std::unordered_map<std::uint64_t, std::string> cgroups_;                                       // id → path
+  std::unordered_set<std::uint64_t> unresolved_;  // ids that processes have and no event has named yet
+  std::size_t cursor_ = 0;                        // of look_for_gone, in buckets of latest_
+  std::uint64_t proc_second_ = 0;
+  std::uint32_t proc_reads_ = 0;
+};
+
+}  // namespace keytrail::identify

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Part of Identify: making a Process, from an exec or from what can still be learnt of one that nobody introduced.
+#include <utility>
+
+#include "agent/identify/identify.h"
+
+namespace keytrail::identify {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::size_t kMaxUnresolved = 10'000;
+
+}  // namespace
+
+Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin origin) const {
+  return {.id = head.who,
+          .parent = exec.parent,
+          .exe = exec.exe,
+          .filename = exec.filename,
+          .comm = exec.comm,
+          .uid = exec.uid,
+          .gid = exec.gid,
+          .login_uid = exec.login_uid,
+          .session_id = exec.session_id,
+          .mnt_ns = exec.mnt_ns,
+          .pid_ns = exec.pid_ns,
+          .net_ns = exec.net_ns,
+          .cgroup_id = head.cgroup_id,
+          .exec_ns = head.time_ns,
+          .origin = origin,
+          .env_truncated = exec.env_truncated,
+          .env = exec.env,
+          .args = exec.args};
+}
+
+// Gives the process its workload and makes it immutable. The kernel's path wins over what /proc said a moment later.
+ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc) {
+  const auto it = cgroups_.find(process.cgroup_id);
+  if (it == cgroups_.end() && process.cgroup_id != 0 && unresolved_.size() < kMaxUnresolved) unresolved_.insert(process.cgroup_id);
+  process.workload = workloads_.resolve(process, it == cgroups_.end() ? cgroup_of_proc : it->second);
+  return std::make_shared<const Process>(std::move(process));
+}
+
+void Identify::fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup) {
+  if (time_ns / kSecond != proc_second_) {
+    proc_second_ = time_ns / kSecond;
+    proc_reads_ = 0;
+  }
+  const bool allowed = proc_reads_ < options_.max_proc_reads_per_s;
+  if (allowed) ++proc_reads_;
+  const auto facts = allowed ? proc_.read(process.id.tgid, process.id.start_ns) : std::nullopt;
+  if (!facts) {
+    ++stats_.inferred_bare;
+    return;
+  }
+  process.comm = facts->comm;
+  process.uid = facts->uid;
+  process.gid = facts->gid;
+  process.login_uid = facts->login_uid;
+  process.session_id = facts->session_id;
+  cgroup = facts->cgroup;
+  if (process.parent.tgid == 0) {
+    if (const ProcessRef parent = latest(facts->parent_tgid); parent && parent->id.start_ns <= process.id.start_ns)
+      process.parent = parent->id;
+  }
+}
+
+// A process that no fork, exec or sweep has introduced: those events were lost, or it was never swept.
+ProcessRef Identify::infer(const EventHead& head) {
+  ++stats_.inferred;
+  Process process{.id = head.who, .cgroup_id = head.cgroup_id, .exec_ns = head.who.start_ns, .origin = Origin::kInferred};
+  if (const Life* life = life_of(head.who); life != nullptr) {
+    // The same process runs a program whose exec was lost: namespaces and parent outlive an exec, nothing else does.
+    process.parent = life->current->parent;
+    process.mnt_ns = life->current->mnt_ns;
+    process.pid_ns = life->current->pid_ns;
+    process.net_ns = life->current->net_ns;
+    process.exec_ns = head.time_ns;
+  }
+  std::string cgroup;
+  fill_from_proc(process, head.time_ns, cgroup);
+  return finish(std::move(process), cgroup);
+}
+
+// An event from before an exec whose instance is no longer kept: who it was is known, what it ran is not.
+ProcessRef Identify::infer_earlier(const InstanceId& id, Life& life, std::uint64_t time_ns) {
+  ++stats_.inferred;
+  ++stats_.inferred_bare;
+  Process process = *life.current;
+  process.id = id;
+  process.exe.clear();
+  process.filename.clear();
+  process.comm.clear();
+  process.env.clear();
+  process.args.clear();
+  process.exec_ns = id.start_ns;
+  process.origin = Origin::kInferred;
+  ProcessRef made = finish(std::move(process));
+  if (life.earlier.size() < kMaxEarlier) {
+    life.earlier.push_back(made);
+    replaced_.push_back({time_ns, id});
+  }
+  return made;
+}
+
+}  // namespace keytrail::identify

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an unprivileged reader of /proc learns of a process that no event has introduced. Thread: the pipeline's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace keytrail::identify {
+
+struct ProcFacts {
+  std::string comm;
+  std::uint32_t parent_tgid = 0;
+  std::uint32_t uid = 0;  ///< effective
+  std::uint32_t gid = 0;
+  std::uint32_t login_uid = UINT32_MAX;
+  std::uint32_t session_id = UINT32_MAX;
+  std::string cgroup;  ///< chosen path, "" when unreadable
+};
+
+class ProcReader {
+ public:
+  explicit ProcReader(std::string root);
+
+  /// Nothing when there is no such process *with this start*: all is read through one directory descriptor, which never changes over to a
+  /// PID's next owner.
+  [[nodiscard]] std::optional<ProcFacts> read(std::uint32_t tgid, std::uint64_t start_ns) const;
+
+  enum class Alive : std::uint8_t { kYes, kNo, kUnknown };
+  /// kNo only where this /proc shows everybody's processes by their numbers in the initial PID namespace.
+  [[nodiscard]] Alive alive(std::uint32_t tgid, std::uint64_t start_ns) const;
+
+ private:
+  std::string root_;
+  std::uint64_t ns_per_tick_;
+  bool complete_;  // initial PID namespace, no hidepid
+};
+
+}  // namespace keytrail::identify

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/identify/identify.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/identify/fake_proc.h"
+
+namespace keytrail::identify {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+struct IdentifyTest : testing::Test {
+  test::FakeProc proc;
+  Identify table{options()};
+  std::uint64_t now = 1000 * kSecond;
+
+  [[nodiscard]] IdentifyOptions options() const {
+    return {.proc_root = proc.root(), .passwd_path = proc.passwd(), .max_processes = 8, .max_proc_reads_per_s = 3};
+  }
+
+  Identified send(InstanceId who, decltype(Event::body) body, std::uint64_t cgroup = 1) {
+    return table.on_event({.head = {.time_ns = ++now, .who = who, .cgroup_id = cgroup}, .body = std::move(body)});
+  }
+  static ExecEvent program(std::string exe) {
+    return {.parent = {1, 1, 1},
+            .exe = std::move(exe),
+            .comm = "c",
+            .uid = 1000,
+            .mnt_ns = 40,
+            .env = {{.name = "A", .value = "b"}},
+            .args = {{.flag = "--x"}}};
+  }
+  static constexpr InstanceId kOne{10, 5 * kSecond, 1};
+  static constexpr InstanceId kOneAfterExec{10, 5 * kSecond, 2};
+  static constexpr InstanceId kChild{11, 6 * kSecond, 1};
+};
+
+TEST_F(IdentifyTest, ExecMakesAProcessWithItsWorkload) {
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/backup.service"});
+  const Identified seen = send(kOne, program("/usr/bin/aws"));
+  ASSERT_TRUE(seen.who);
+  EXPECT_EQ(seen.who->origin, Origin::kExecSeen);
+  EXPECT_EQ(seen.who->exe, "/usr/bin/aws");
+  EXPECT_EQ(seen.who->exec_ns, now);
+  EXPECT_EQ(seen.who->workload->name, "backup.service");
+  EXPECT_EQ(seen.who->workload->user, "alice");
+  EXPECT_FALSE(seen.child_or_previous);
+}
+
+TEST_F(IdentifyTest, ChildSharesItsParentsProgramAndVariables) {
+  send(kOne, program("/usr/bin/make"));
+  const Identified seen = send(kOne, ForkEvent{.child = kChild});
+  EXPECT_EQ(seen.who->id, kOne);
+  ASSERT_TRUE(seen.child_or_previous);
+  const Process& child = *seen.child_or_previous;
+  EXPECT_EQ(child.id, kChild);
+  EXPECT_EQ(child.parent, kOne);
+  EXPECT_EQ(child.origin, Origin::kForkSeen);
+  EXPECT_EQ(child.exe, "/usr/bin/make");
+  EXPECT_TRUE(child.env.shares(seen.who->env));
+  EXPECT_TRUE(child.args.shares(seen.who->args));
+}
+
+TEST_F(IdentifyTest, ExecInPlaceIsANewInstanceAndNamesTheOldOne) {
+  send(kOne, program("/bin/bash"));
+  const Identified seen = send(kOneAfterExec, program("/usr/bin/aws"));
+  EXPECT_EQ(seen.who->id, kOneAfterExec);
+  ASSERT_TRUE(seen.child_or_previous);
+  EXPECT_EQ(seen.child_or_previous->exe, "/bin/bash");
+  EXPECT_EQ(table.latest(10)->exe, "/usr/bin/aws");
+  EXPECT_EQ(table.find(kOne)->exe, "/bin/bash");
+  EXPECT_EQ(table.stats().live, 1U);
+}
+
+TEST_F(IdentifyTest, LateEventBelongsToTheProgramBeforeTheExec) {
+  send(kOne, program("/bin/bash"));
+  send(kOneAfterExec, program("/usr/bin/aws"));
+  EXPECT_EQ(send(kOne, OpenEvent{}).who->exe, "/bin/bash");
+  table.expire(now + 31 * kSecond);
+  const Identified seen = send(kOne, OpenEvent{});  // too late: who it was is known, what it ran is not
+  EXPECT_EQ(seen.who->exe, "");
+  EXPECT_EQ(seen.who->origin, Origin::kInferred);
+  EXPECT_EQ(table.latest(10)->exe, "/usr/bin/aws");
+}
+
+TEST_F(IdentifyTest, ExitedProcessIsKeptForLateEventsThenFreed) {
+  send(kOne, program("/bin/a"));
+  send(kOne, ExitEvent{});
+  EXPECT_EQ(table.stats().live, 0U);
+  EXPECT_EQ(send(kOne, OpenEvent{}).who->exe, "/bin/a");
+  table.expire(now + 29 * kSecond);
+  EXPECT_TRUE(table.find(kOne));
+  table.expire(now + 31 * kSecond);
+  EXPECT_FALSE(table.find(kOne));
+  EXPECT_FALSE(table.latest(10));
+  EXPECT_EQ(table.stats().exited, 0U);
+}
+
+TEST_F(IdentifyTest, NextOwnerOfAPidIsAnotherProcess) {
+  send(kOne, program("/bin/victim"));
+  const InstanceId next{10, 900 * kSecond, 1};
+  const Identified seen = send(next, ConnectEvent{});
+  EXPECT_EQ(seen.who->id, next);
+  EXPECT_EQ(seen.who->exe, "");
+  EXPECT_EQ(table.find(kOne)->exe, "/bin/victim");
+  EXPECT_EQ(table.stats().live, 1U);  // two cannot live at once: the victim's exit was missed
+  EXPECT_EQ(table.stats().found_gone, 1U);
+}
+
+TEST_F(IdentifyTest, UnknownProcessIsInferredFromProcWhenItsStartAgrees) {
+  proc.add(10, kOne.start_ns, "boto", 1000, "0::/system.slice/a.service\n");
+  const Identified seen = send(kOne, ConnectEvent{});
+  EXPECT_EQ(seen.who->origin, Origin::kInferred);
+  EXPECT_EQ(seen.who->comm, "boto");
+  EXPECT_EQ(seen.who->uid, 1000U);
+  EXPECT_EQ(seen.who->workload->name, "a.service");
+  EXPECT_EQ(send(kOne, ConnectEvent{}).who, seen.who);
+}
+
+TEST_F(IdentifyTest, ProcOfAnotherStartIsNotTaken) {
+  proc.add(10, kOne.start_ns + 3 * kSecond, "thief", 1000);
+  const Identified seen = send(kOne, ConnectEvent{});
+  EXPECT_EQ(seen.who->comm, "");
+  EXPECT_EQ(table.stats().inferred_bare, 1U);
+}
+
+TEST_F(IdentifyTest, FloodOfUnknownProcessesReadsProcSeldom) {
+  for (std::uint32_t tgid = 20; tgid < 26; ++tgid) {
+    proc.add(tgid, 5 * kSecond, "x");
+    send({tgid, 5 * kSecond, 1}, ConnectEvent{});
+  }
+  EXPECT_EQ(table.stats().inferred, 6U);
+  EXPECT_EQ(table.stats().inferred_bare, 3U);
+}
+
+TEST_F(IdentifyTest, LostExecIsInferredWithoutTheOldProgram) {
+  send(kOne, program("/bin/bash"));
+  const Identified seen = send(kOneAfterExec, OpenEvent{.mnt_ns = 40});
+  EXPECT_EQ(seen.who->exe, "");
+  EXPECT_TRUE(seen.who->env.empty());
+  EXPECT_EQ(seen.who->origin, Origin::kInferred);
+  EXPECT_EQ(seen.who->parent, (InstanceId{1, 1, 1}));
+  EXPECT_EQ(seen.who->mnt_ns, 40U);
+}
+
+TEST_F(IdentifyTest, ForkOfAnUnknownParentInfersIt) {
+  const Identified seen = send(kOne, ForkEvent{.child = kChild});
+  EXPECT_EQ(seen.who->origin, Origin::kInferred);
+  EXPECT_EQ(seen.child_or_previous->origin, Origin::kForkSeen);
+}
+
+TEST_F(IdentifyTest, ForkAfterTheChildsFirstEventCompletesIt) {
+  send(kChild, OpenEvent{});
+  send(kOne, program("/bin/bash"));
+  send(kOne, ForkEvent{.child = kChild});
+  EXPECT_EQ(table.find(kChild)->exe, "/bin/bash");
+  EXPECT_EQ(table.stats().live, 2U);
+}
+
+TEST_F(IdentifyTest, SweepFillsGapsButNeverReplacesWhatHooksSaw) {
+  const Identified seen = send(kOne, TaskEvent{.exec = program("/bin/daemon")});
+  EXPECT_EQ(seen.who->origin, Origin::kBaseline);
+  EXPECT_EQ(seen.who->exec_ns, kOne.start_ns);
+  send(kOneAfterExec, program("/bin/new"));
+  EXPECT_EQ(send(kOneAfterExec, TaskEvent{.exec = program("/bin/swept")}).who->exe, "/bin/new");
+  send(kChild, OpenEvent{});
+  EXPECT_EQ(send(kChild, TaskEvent{.exec = program("/bin/child")}).who->exe, "/bin/child");
+}
+
+TEST_F(IdentifyTest, EnvironmentLearntLaterIsPublishedAndNamesTheJob) {
+  send(kOne, TaskEvent{.exec = program("/bin/runner")});
+  const ProcessRef learnt = table.learn_environment(kOne, {{.name = "GITHUB_REPOSITORY", .value = "acme/shop"}}, true);
+  ASSERT_TRUE(learnt);
+  EXPECT_TRUE(learnt->env_truncated);
+  EXPECT_EQ(learnt->workload->name, "ci: acme/shop");
+  EXPECT_EQ(table.find(kOne), learnt);
+  EXPECT_FALSE(table.learn_environment(kChild, {}, false));
+}
+
+TEST_F(IdentifyTest, CgroupNamedLaterReachesItsProcesses) {
+  EXPECT_EQ(send(kOne, program("/bin/a"), 7).who->workload->name, "host: a");
+  send({}, CgroupEvent{.cgroup_id = 7, .path = "/system.slice/late.service"});
+  EXPECT_EQ(table.find(kOne)->workload->name, "late.service");
+}
+
+TEST_F(IdentifyTest, ProcessThatMovesGetsTheWorkloadOfItsNewCgroup) {
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/ssh.service"});
+  send({}, CgroupEvent{.cgroup_id = 2, .path = "/user.slice/user-1000.slice/session-1.scope"});
+  EXPECT_EQ(send(kOne, program("/bin/bash")).who->workload->name, "ssh.service");
+  EXPECT_EQ(send(kOne, OpenEvent{}, 2).who->workload->name, "person: alice");
+}
+
+TEST_F(IdentifyTest, SocketEventsOfStrangersMakeNoProcess) {
+  EXPECT_FALSE(send(kOne, SocketEvent{}).who);
+  EXPECT_FALSE(send(kOne, HeartbeatEvent{}).who);
+  EXPECT_FALSE(send({}, ConnectEvent{}).who);
+  EXPECT_EQ(table.stats().live, 0U);
+}
+
+TEST_F(IdentifyTest, MountNamespaceGivesLivePidsOldestFirst) {
+  send({12, 9 * kSecond, 1}, program("/bin/c"));
+  send(kOne, program("/bin/a"));
+  send(kChild, program("/bin/b"));
+  EXPECT_THAT(table.same_mount_ns(40, 8), ElementsAre(10, 11, 12));
+  EXPECT_THAT(table.same_mount_ns(40, 1), ElementsAre(10));
+  send(kOne, ExitEvent{});
+  EXPECT_THAT(table.same_mount_ns(40, 8), ElementsAre(11, 12));
+  send(kChild, OpenEvent{.mnt_ns = 41});
+  EXPECT_THAT(table.same_mount_ns(41, 8), ElementsAre(11));
+  EXPECT_THAT(table.same_mount_ns(40, 8), ElementsAre(12));
+  EXPECT_THAT(table.same_mount_ns(0, 8), IsEmpty());
+}
+
+TEST_F(IdentifyTest, FullTableDropsTheOldestExitedFirst) {
+  for (std::uint32_t tgid = 20; tgid < 28; ++tgid)
+    send({tgid, 5 * kSecond, 1}, program("/bin/x"));
+  send({22, 5 * kSecond, 1}, ExitEvent{});
+  send({21, 5 * kSecond, 1}, ExitEvent{});
+  send(kOne, program("/bin/a"));
+  EXPECT_FALSE(table.find({22, 5 * kSecond, 1}));
+  EXPECT_TRUE(table.find({21, 5 * kSecond, 1}));
+  EXPECT_EQ(table.stats().evicted, 1U);
+}
+
+TEST_F(IdentifyTest, TableFullOfLiveOnesStillAnswersAndCounts) {
+  for (std::uint32_t tgid = 20; tgid < 28; ++tgid)
+    send({tgid, 5 * kSecond, 1}, program("/bin/x"));
+  EXPECT_EQ(send(kOne, program("/bin/a")).who->exe, "/bin/a");
+  EXPECT_FALSE(table.find(kOne));
+  EXPECT_EQ(table.stats().not_stored, 1U);
+}
+
+TEST_F(IdentifyTest, ProcessWhoseExitWasMissedIsFoundGone) {
+  proc.add(11, kChild.start_ns, "b");
+  send(kOne, program("/bin/a"));
+  send(kChild, program("/bin/b"));
+  table.expire(now);
+  EXPECT_EQ(table.stats().found_gone, 1U);
+  std::vector<std::uint32_t> live;
+  table.for_each_live([&](const ProcessRef& process) { live.push_back(process->id.tgid); });
+  EXPECT_THAT(live, ElementsAre(11));
+}
+
+TEST_F(IdentifyTest, ManyExecsOfOneProcessAreBounded) {
+  for (std::uint32_t exec = 1; exec < 1000; ++exec)
+    send({10, 5 * kSecond, exec}, program("/bin/x"));
+  EXPECT_FALSE(table.find({10, 5 * kSecond, 1}));
+  EXPECT_TRUE(table.find({10, 5 * kSecond, 998}));
+  EXPECT_EQ(table.stats().live, 1U);
+}
+
+}  // namespace
+}  // namespace keytrail::identify

@@ -35,7 +35,11 @@ std::string_view trimmed(std::string_view text) {
 }  // namespace
 
 Catalog::Impl::Impl(const tables::Tables& tables)
-    : t_(tables), host_regex_(tables.hosts.size()), service_regex_(tables.services.size()), format_regex_(tables.formats.size()) {
+    : t_(tables),
+      host_regex_(tables.hosts.size()),
+      service_regex_(tables.services.size()),
+      binding_regex_(tables.bindings.size() * tables::kMaxBindingNames),
+      format_regex_(tables.formats.size()) {
   for (const tables::SelectorData& data : t_.selectors) {
     selectors_.push_back({.id = data.id, .steps = {data.steps.begin(), data.steps.end()}, .host_binds = data.host_binds});
   }

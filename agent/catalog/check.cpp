@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "agent/catalog/source.h"
+#include "agent/catalog/tables.h"
 
 namespace keytrail::catalog::source {
 namespace {

@@ -13,6 +13,7 @@
 namespace keytrail::catalog {
 namespace {
 
+using tables::kMaxBindingNames;
 using tables::kNone;
 
 /// Lower case, without port, brackets and trailing dot.
@@ -125,6 +126,22 @@ std::optional<Endpoint> Catalog::Impl::match_host(std::string_view given) const 
   std::ranges::sort(candidates);
   for (const std::uint16_t index : candidates) {
     if (std::optional<Endpoint> found = try_host(index, host)) return found;
+  }
+  return named_by_binding(host);
+}
+
+std::optional<Endpoint> Catalog::Impl::named_by_binding(const std::string& host) const {
+  for (std::size_t i = 0; i < t_.bindings.size(); ++i) {
+    const tables::Binding& entry = t_.bindings[i];
+    for (std::size_t n = 0; n < entry.names.size(); ++n) {
+      // kubernetes.default.svc, with whatever cluster domain: the same meaning in every cluster.
+      const std::string_view name = entry.names[n];
+      const bool found = name.starts_with('^') ? RE2::FullMatch(host, binding_regex_[i * kMaxBindingNames + n].get(name)) : name == host;
+      if (!found) continue;
+      Endpoint out{.id = entry.id, .provider = entry.provider, .service = std::string(entry.service), .region = "local"};
+      fill(out, entry.accept);
+      return out;
+    }
   }
   return std::nullopt;
 }

@@ -45,6 +45,7 @@ class Catalog::Impl {
   [[nodiscard]] const tables::Tables& tables() const { return t_; }
 
  private:
+  [[nodiscard]] std::optional<Endpoint> named_by_binding(const std::string& host) const;
   [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host) const;
   [[nodiscard]] std::uint16_t accept_for(const tables::Host& entry, std::string_view service, const std::string& host) const;
   void fill(Endpoint& endpoint, std::uint16_t accept) const;
@@ -52,7 +53,7 @@ class Catalog::Impl {
   [[nodiscard]] bool installed(std::string_view path) const;
 
   const tables::Tables& t_;
-  std::deque<LazyRegex> host_regex_, service_regex_, format_regex_;
+  std::deque<LazyRegex> host_regex_, service_regex_, binding_regex_, format_regex_;
   std::vector<Selector> selectors_;                                       ///< sorted by id
   std::map<std::string_view, std::vector<std::uint16_t>> program_names_;  ///< whole names → program_names
   std::vector<std::uint16_t> program_prefixes_;

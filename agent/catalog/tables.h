@@ -117,7 +117,7 @@ struct Tables {
   std::span<const Port> ports;
   std::span<const Accept> accepts;
   std::span<const Host> hosts;
-  std::span<const Domain> domains;          ///< sorted by domain
+  std::span<const Domain> domains;  ///< sorted by domain
   std::span<const Metadata> metadata;
   std::span<const Socket> sockets;
   Strings installed;
@@ -129,6 +129,8 @@ struct Tables {
 };
 
 inline constexpr std::uint16_t kNone = UINT16_MAX;
+/// Names of one binding; the tool refuses more.
+inline constexpr std::size_t kMaxBindingNames = 16;
 
 /// Defined in the generated file.
 extern const Tables kTables;

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel side filters by: the names that matter are there, no password's fingerprint leaves, no secret is shown.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "agent/catalog/catalog.h"
+
+namespace keytrail::catalog {
+namespace {
+
+bool passes(std::string_view leaf) {
+  return std::ranges::any_of(kernel_tables().names, [&](const NamePattern& p) {
+    switch (p.match) {
+      case NamePattern::Match::kExact:
+        return leaf == p.text;
+      case NamePattern::Match::kPrefix:
+        return leaf.starts_with(p.text);
+      case NamePattern::Match::kSuffix:
+        return leaf.ends_with(p.text);
+    }
+    return false;
+  });
+}
+
+const EnvName* env(std::string_view name) {
+  const auto found = std::ranges::find(kernel_tables().env, name, &EnvName::name);
+  return found == kernel_tables().env.end() ? nullptr : &*found;
+}
+
+TEST(KernelNames, KeyFilesPassAndOrdinaryFilesDoNot) {
+  for (const char* leaf :
+       {"credentials", "token", "id_ed25519", "server.key", "kubelet-client-current.pem", ".netrc", "krb5cc_1000", ".env"}) {
+    EXPECT_TRUE(passes(leaf)) << leaf;
+  }
+  for (const char* leaf : {"passwd", "libc.so.6", "package.json", "nginx.conf", "values.yaml", "index.html", "main.py", "ld.so.cache"}) {
+    EXPECT_FALSE(passes(leaf)) << leaf;
+  }
+}
+
+TEST(KernelNames, NoRuleIsShortOrDouble) {
+  std::set<std::string> seen;
+  for (const NamePattern& p : kernel_tables().names) {
+    EXPECT_TRUE(seen.insert(std::to_string(static_cast<int>(p.match)) + std::string(p.text)).second) << p.text;
+    if (p.match != NamePattern::Match::kExact) EXPECT_GE(p.text.size(), 3U) << p.text;
+  }
+}
+
+TEST(KernelNames, FreeNamesHaveTheirDirectory) {
+  const auto has = [](std::string_view name) {
+    return std::ranges::any_of(kernel_tables().directories, [&](const NamePattern& p) { return p.text == name; });
+  };
+  EXPECT_TRUE(has("cache"));
+  EXPECT_TRUE(has("secrets"));
+}
+
+TEST(KernelEnvironment, SecretsAreNeverShown) {
+  const Catalog& catalog = Catalog::builtin();
+  for (const EnvName& rule : kernel_tables().env) {
+    if (rule.prefix || rule.suffix) continue;
+    const Env* entry = catalog.match_env(rule.name);
+    ASSERT_NE(entry, nullptr) << rule.name;
+    if (rule.action == EnvAction::kShow || rule.action == EnvAction::kShowAndWatchBaseName) {
+      EXPECT_TRUE(entry->show) << rule.name;
+      EXPECT_NE(entry->use, EnvUse::kSecret) << rule.name;
+    }
+  }
+}
+
+TEST(KernelEnvironment, APasswordHasNoFingerprint) {
+  const Catalog& catalog = Catalog::builtin();
+  for (const EnvName& rule : kernel_tables().env) {
+    if (rule.prefix || rule.suffix || rule.action != EnvAction::kSecret) continue;
+    for (const std::string_view kind : catalog.match_env(rule.name)->kinds) {
+      EXPECT_FALSE(catalog.kind(kind)->guessable) << rule.name << " " << kind;
+    }
+  }
+  EXPECT_EQ(env("MYSQL_PWD")->action, EnvAction::kSecretUnhashed);
+  EXPECT_EQ(env("AWS_SECRET_ACCESS_KEY")->action, EnvAction::kSecret);
+  EXPECT_EQ(env("AWS_PROFILE")->action, EnvAction::kShow);
+  EXPECT_EQ(env("AWS_SHARED_CREDENTIALS_FILE")->action, EnvAction::kShowAndWatchBaseName);
+  EXPECT_TRUE(env("_API_KEY")->suffix);
+  EXPECT_TRUE(env("TF_TOKEN_")->prefix);
+}
+
+TEST(KernelArguments, FlagsAndFormats) {
+  const auto flag = [](std::string_view name) {
+    const auto found = std::ranges::find(kernel_tables().flags, name, &ArgFlag::flag);
+    return found == kernel_tables().flags.end() ? nullptr : &*found;
+  };
+  ASSERT_NE(flag("--profile"), nullptr);
+  EXPECT_TRUE(flag("--profile")->value);
+  ASSERT_NE(flag("--context"), nullptr);
+  ASSERT_NE(flag("--token"), nullptr);
+  EXPECT_FALSE(flag("--token")->value);
+  for (const ArgFormat& format : kernel_tables().formats) {
+    EXPECT_GE(format.prefix.size(), 4U);
+    const Catalog::Format* known = Catalog::builtin().format(format.format_id);
+    ASSERT_NE(known, nullptr) << format.format_id;
+    EXPECT_EQ(known->public_id, format.is_public) << format.format_id;
+  }
+}
+
+}  // namespace
+}  // namespace keytrail::catalog

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the matcher promises beyond the cases: paths as the kernel gives them, programs, selectors, sockets, metadata, speed.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+
+namespace keytrail::catalog {
+namespace {
+
+const Catalog& catalog() { return Catalog::builtin(); }
+
+std::string file_id(std::string_view path) {
+  const File* found = catalog().match_file(path);
+  return found == nullptr ? "-" : std::string(found->id);
+}
+
+keytrail::Endpoint v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port) {
+  keytrail::Endpoint out;
+  out.address = {a, b, c, d};
+  out.port = port;
+  return out;
+}
+
+TEST(Paths, ADotDirectoryCountsBelowAnyHome) {
+  EXPECT_EQ(file_id("/tmp/test/home/.aws/credentials"), "aws.shared_credentials");
+  EXPECT_EQ(file_id("/.aws/credentials"), "aws.shared_credentials");
+  EXPECT_EQ(file_id("/var/lib/jenkins/.aws/credentials"), "aws.shared_credentials");
+  EXPECT_EQ(file_id("/srv/app/.kube/config"), "k8s.kubeconfig_user");
+}
+
+TEST(Paths, ASingleDotFileCountsOnlyInAHome) {
+  EXPECT_EQ(file_id("/home/dev/.netrc"), "vcs.netrc");
+  EXPECT_EQ(file_id("/root/.netrc"), "vcs.netrc");
+  EXPECT_EQ(file_id("/usr/share/doc/.netrc"), "-");
+}
+
+TEST(Paths, AProjectedVolumeMatchesAsTheKernelNamesIt) {
+  const std::string at = "/run/secrets/kubernetes.io/serviceaccount/";
+  EXPECT_EQ(file_id(at + "token"), "k8s.sa_token");
+  EXPECT_EQ(file_id(at + "..data/token"), "k8s.sa_token");
+  EXPECT_EQ(file_id(at + "..2026_11_21_04_05_06.123456789/token"), "k8s.sa_token");
+  EXPECT_EQ(file_id("/var" + at + "..2026_11_21_04_05_06.123456789/token"), "k8s.sa_token");
+}
+
+TEST(Paths, ProcRootIsStrippedAndOtherProcPathsAreNot) {
+  EXPECT_EQ(file_id("/proc/self/root/home/dev/.aws/credentials"), "aws.shared_credentials");
+  EXPECT_EQ(file_id("/proc/x/root/etc/kubernetes/admin.conf"), "-");
+}
+
+TEST(Paths, ExclusionsHold) {
+  EXPECT_EQ(file_id("/root/.ssh/id_ed25519"), "key.ssh_private");
+  EXPECT_EQ(file_id("/root/.ssh/id_ed25519.pub"), "-");
+  EXPECT_EQ(file_id("/etc/ssl/certs/ca-certificates.crt"), "-");
+  EXPECT_EQ(file_id("/usr/lib/python3/dist-packages/certifi/cacert.pem"), "-");
+}
+
+TEST(Paths, StrangeInputIsNoMatch) {
+  for (const char* path : {"", "/", "relative/.aws/credentials", "//", "/..", "/proc/1/root", "~/.aws/credentials"})
+    EXPECT_EQ(file_id(path), "-") << path;
+  EXPECT_EQ(file_id(std::string(5000, '/') + std::string(5000, 'a')), "-");
+}
+
+TEST(Paths, AFileOfManyKeysNamesItsSelectorAndFormat) {
+  const File* found = catalog().match_file("/root/.aws/credentials");
+  ASSERT_NE(found, nullptr);
+  EXPECT_EQ(found->format, "aws_credentials");
+  EXPECT_EQ(found->selector, "sel.aws.profile");
+  EXPECT_EQ(found->kind, "aws.access_key");
+  EXPECT_EQ(found->kinds.size(), 2U);
+  EXPECT_EQ(catalog().file("aws.shared_credentials"), found);
+}
+
+TEST(Environment, APairNamesItsOtherHalf) {
+  const Env* id = catalog().match_env("AWS_ACCESS_KEY_ID");
+  ASSERT_NE(id, nullptr);
+  EXPECT_EQ(id->use, EnvUse::kIdentifier);
+  EXPECT_EQ(id->pair, "AWS_SECRET_ACCESS_KEY");
+  EXPECT_TRUE(id->show);
+  const Env* secret = catalog().match_env("AWS_SECRET_ACCESS_KEY");
+  ASSERT_NE(secret, nullptr);
+  EXPECT_EQ(secret->pair, "AWS_ACCESS_KEY_ID");
+  EXPECT_FALSE(secret->show);
+}
+
+TEST(Environment, AnExactNameWinsOverAPattern) {
+  EXPECT_EQ(catalog().match_env("TELEPORT_BOT_TOKEN")->provider, "teleport");
+  EXPECT_EQ(catalog().match_env("ANYTHING_TOKEN")->provider, "generic");
+  EXPECT_EQ(catalog().match_env("HOME"), nullptr);
+}
+
+TEST(Environment, AVariableNamesADestination) {
+  const auto cluster = catalog().bound_endpoint("KUBERNETES_SERVICE_HOST");
+  ASSERT_TRUE(cluster);
+  EXPECT_EQ(cluster->provider, "kubernetes");
+  EXPECT_TRUE(catalog().accepts(*cluster, "k8s.service_account_token"));
+  EXPECT_EQ(catalog().match_env("KUBERNETES_SERVICE_HOST")->service, "kubernetes/api");
+  const auto s3 = catalog().bound_endpoint("AWS_ENDPOINT_URL_SECRETS_MANAGER");
+  ASSERT_TRUE(s3);
+  EXPECT_EQ(s3->service, "secrets-manager");
+}
+
+TEST(Metadata, TheRoleIsInThePath) {
+  const auto found = catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/meta-data/iam/security-credentials/app-role");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->kind, "aws.session");
+  EXPECT_EQ(found->role, "app-role");
+  EXPECT_TRUE(found->key);
+}
+
+TEST(Metadata, ListingRolesAndTheSessionTokenAreSteps) {
+  const auto list = catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/meta-data/iam/security-credentials/");
+  ASSERT_TRUE(list);
+  EXPECT_FALSE(list->key);
+  const auto token = catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/api/token");
+  ASSERT_TRUE(token);
+  EXPECT_FALSE(token->key);
+}
+
+TEST(Metadata, OtherCloudsAndRelativesAreKnown) {
+  const auto gcp = catalog().match_metadata(v4(169, 254, 169, 254, 80), "metadata.google.internal",
+                                            "/computeMetadata/v1/instance/service-accounts/default/token");
+  ASSERT_TRUE(gcp);
+  EXPECT_EQ(gcp->kind, "gcp.access_token");
+  EXPECT_EQ(gcp->role, "default");
+  EXPECT_EQ(catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/metadata/identity/oauth2/token")->kind, "azure.access_token");
+  EXPECT_EQ(catalog().match_metadata(v4(169, 254, 170, 2, 80), "", "/v2/credentials/0a1b")->kind, "aws.session");
+  EXPECT_EQ(catalog().match_metadata(v4(169, 254, 170, 23, 80), "", "/v1/credentials")->kind, "aws.session");
+  EXPECT_TRUE(catalog().is_metadata_address(v4(169, 254, 169, 254, 80)));
+  EXPECT_TRUE(catalog().is_metadata_address(v4(169, 254, 170, 2, 80)));
+  EXPECT_FALSE(catalog().is_metadata_address(v4(127, 0, 0, 1, 80)));
+  EXPECT_FALSE(catalog().is_metadata_address(v4(10, 0, 0, 1, 80)));
+}
+
+TEST(Programs, AScriptIsKnownByWhatWasExecuted) {
+  const Program* aws = catalog().match_program("/usr/bin/python3.11", "/usr/bin/aws");
+  ASSERT_NE(aws, nullptr);
+  EXPECT_EQ(aws->id, "pg.aws");
+  EXPECT_TRUE(aws->obeys_selectors);
+  const Program* python = catalog().match_program("/usr/bin/python3.11", "/usr/bin/python3");
+  ASSERT_NE(python, nullptr);
+  EXPECT_TRUE(python->runtime);
+  EXPECT_FALSE(python->obeys_selectors);
+}
+
+TEST(Programs, ACopyElsewhereIsNotTrusted) {
+  EXPECT_EQ(catalog().match_program("/tmp/aws", "/tmp/aws"), nullptr);
+  EXPECT_EQ(catalog().match_program("/home/x/curl", ""), nullptr);
+  EXPECT_EQ(catalog().match_program("/opt/../tmp/aws", ""), nullptr);
+  const Program* script = catalog().match_program("/usr/bin/python3.11", "/tmp/aws");
+  ASSERT_NE(script, nullptr);
+  EXPECT_FALSE(script->obeys_selectors);
+  const Program* runtime = catalog().match_program("/tmp/python3", "/usr/bin/aws");
+  ASSERT_NE(runtime, nullptr);
+  EXPECT_FALSE(runtime->obeys_selectors);
+}
+
+TEST(Programs, FlagsThatLowerEvidenceCountAnywhere) {
+  EXPECT_TRUE(catalog().match_program("/app/envoy", "")->relay);
+  EXPECT_TRUE(catalog().match_program("/usr/bin/tar", "")->bulk_reader);
+  EXPECT_TRUE(catalog().match_program("/opt/venv/bin/python3.12", "")->runtime);
+  EXPECT_TRUE(catalog().match_program("/usr/bin/git", "")->obeys_selectors);
+  EXPECT_TRUE(catalog().match_program("/usr/lib/git-core/git-credential-store", "")->helper);
+  EXPECT_EQ(catalog().match_program("/usr/bin/ls", ""), nullptr);
+  EXPECT_EQ(catalog().match_program("", ""), nullptr);
+}
+
+TEST(Selectors, TheProfileIsChosenInTheDocumentedOrder) {
+  const Selector* found = catalog().selector("sel.aws.profile");
+  ASSERT_NE(found, nullptr);
+  std::string order;
+  for (const Selector::Step& step : found->steps)
+    order += std::string(step.name) + " ";
+  EXPECT_EQ(order, "--no-sign-request --profile AWS_ACCESS_KEY_ID AWS_WEB_IDENTITY_TOKEN_FILE AWS_DEFAULT_PROFILE AWS_PROFILE default ");
+  EXPECT_EQ(found->steps.back().by, Selector::Step::By::kDefault);
+  EXPECT_TRUE(catalog().selector("sel.k8s.context")->host_binds);
+  EXPECT_EQ(catalog().selector("sel.nothing"), nullptr);
+}
+
+TEST(Sockets, HarmlessBrokerAndUnknown) {
+  for (const char* path : {"/run/nscd/socket", "/var/run/nscd/socket", "/run/dbus/system_bus_socket", "/dev/log", "/run/systemd/notify",
+                           "/run/systemd/journal/stdout", "/tmp/.X11-unix/X0", "@/tmp/.X11-unix/X0", "/var/lib/sss/pipes/nss"}) {
+    EXPECT_EQ(catalog().match_socket(path).use, SocketUse::kHarmless) << path;
+  }
+  const LocalSocket agent = catalog().match_socket("/tmp/ssh-abc/agent.12");
+  EXPECT_EQ(agent.use, SocketUse::kBroker);
+  EXPECT_EQ(agent.kind, "ssh.private_key");
+  EXPECT_EQ(catalog().match_socket("/run/docker.sock").use, SocketUse::kBroker);
+  EXPECT_EQ(catalog().match_socket("/run/spire/sockets/agent.sock").use, SocketUse::kBroker);
+  EXPECT_EQ(catalog().match_socket("/run/somebody/else.sock").use, SocketUse::kUnclassified);
+  EXPECT_EQ(catalog().match_socket("").use, SocketUse::kUnclassified);
+}
+
+TEST(Hosts, PortTwentyTwoIsSsh) {
+  const auto ssh = catalog().match_port(22);
+  ASSERT_TRUE(ssh);
+  EXPECT_TRUE(catalog().accepts(*ssh, "ssh.private_key"));
+  EXPECT_FALSE(catalog().match_port(443));
+}
+
+TEST(Hosts, AnEndpointMadeByHandIsStillJudged) {
+  const Endpoint s3{.provider = "aws", .service = "s3"};
+  EXPECT_TRUE(catalog().accepts(s3, "aws.access_key"));
+  EXPECT_FALSE(catalog().accepts(s3, "github.token"));
+  EXPECT_FALSE(catalog().accepts({.provider = "nobody", .service = "x"}, "aws.access_key"));
+}
+
+TEST(Hosts, AWebSiteTakesNoKeys) {
+  EXPECT_TRUE(catalog().match_host("s3.eu-west-1.amazonaws.com")->takes_keys);
+  EXPECT_FALSE(catalog().match_host("site.s3-website.eu-central-1.amazonaws.com")->takes_keys);
+  EXPECT_FALSE(catalog().match_host("example.org"));
+}
+
+TEST(Formats, AnIdentifierIsPublicAndASecretIsNot) {
+  EXPECT_EQ(catalog().match_format("AKIA" + std::string(16, 'Q') + "\n"), "fmt.aws.akia");
+  EXPECT_TRUE(catalog().format("fmt.aws.akia")->public_id);
+  EXPECT_FALSE(catalog().format("fmt.github.pat_classic")->public_id);
+  EXPECT_FALSE(catalog().match_format("hello"));
+  EXPECT_FALSE(catalog().match_format(""));
+}
+
+TEST(Threads, ExpressionsAreCompiledOnceUnderContention) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([] {
+      for (const char* host : {"dynamodb.eu-west-1.amazonaws.com", "a.blob.core.windows.net", "compute.googleapis.com"}) {
+        EXPECT_TRUE(catalog().match_host(host));
+      }
+    });
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+}
+
+template <typename Call>
+double nanoseconds(Call call) {
+  constexpr int kRounds = 20'000;
+  call();
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < kRounds; ++i)
+    call();
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() / kRounds;
+}
+
+TEST(Speed, ALookUpTakesMicrosecondsAtMost) {
+  const double hit = nanoseconds([] { (void)catalog().match_file("/home/dev/.aws/credentials"); });
+  const double miss = nanoseconds([] { (void)catalog().match_file("/usr/lib/python3/dist-packages/botocore/credentials.py"); });
+  const double host = nanoseconds([] { (void)catalog().match_host("dynamodb.eu-west-1.amazonaws.com"); });
+  const double none = nanoseconds([] { (void)catalog().match_host("www.example.org"); });
+  const double env = nanoseconds([] { (void)catalog().match_env("SOMETHING_ELSE"); });
+  std::printf("match_file hit %.0f ns, miss %.0f ns; match_host aws %.0f ns, unknown %.0f ns; match_env miss %.0f ns\n", hit, miss, host,
+              none, env);
+  // Wide bounds: sanitizers and a busy machine; a linear search through all expressions would still be far beyond them.
+  EXPECT_LT(hit, 200'000);
+  EXPECT_LT(miss, 200'000);
+  EXPECT_LT(host, 500'000);
+  EXPECT_LT(none, 50'000);
+}
+
+TEST(List, EverySectionIsListed) {
+  const auto all = catalog().list();
+  EXPECT_GT(all.size(), 2000U);
+  EXPECT_EQ(all.front().section, "kinds");
+}
+
+}  // namespace
+}  // namespace keytrail::catalog

@@ -38,7 +38,10 @@ namespace {
   prctl(PR_SET_NAME, "keytrail-opener");
   constexpr int kSocket = 3;
   if (socket != kSocket && dup2(socket, kSocket) < 0) _exit(1);
-  syscall(SYS_close_range, kSocket + 1, ~0U, 0);
+  if (syscall(SYS_close_range, kSocket + 1U, ~0U, 0U) != 0) {
+    for (int fd = kSocket + 1; fd < 1024; ++fd)
+      close(fd);
+  }
   setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);

@@ -72,7 +72,7 @@ void Server::start_examiner() {
   watch(examiner_socket_.get(), kExaminer);
   greet_examiner();
   if (examiner_.ended_ns == 0) return;
-  const std::uint64_t gap_ms = (examiner_.started_ns - examiner_.ended_ns) / kMs;
+  const std::uint64_t gap_ms = (examiner_.started_ns - examiner_.ended_ns + kMs - 1) / kMs;
   notice("examiner_restart", examiner_.ended_ns, examiner_.started_ns,
          "The examiner ended (" + examiner_.how + ") and was started again after " + std::to_string(gap_ms) +
              " ms: what it was reading then may be unread.");
@@ -130,7 +130,7 @@ void Server::start_worker() {
   watch(control_.get(), kControl);
   send_hello();
   if (worker_.ended_ns != 0) {
-    const std::uint64_t gap_ms = (worker_.started_ns - worker_.ended_ns) / kMs;
+    const std::uint64_t gap_ms = (worker_.started_ns - worker_.ended_ns + kMs - 1) / kMs;
     notice("worker_restart", worker_.ended_ns, worker_.started_ns,
            "The worker ended (" + worker_.how + ") and was started again after " + std::to_string(gap_ms) +
                " ms: the rings kept what fitted, the counters say what did not.");

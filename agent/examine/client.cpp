@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/examine/client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace keytrail::examine {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr int kBurst = 256;  ///< messages taken at once before other handlers get their turn
+constexpr std::chrono::seconds kGreetingPatience{5};
+constexpr std::size_t kMaxRemarks = 64;
+
+FileIdentity identity_of(const role::Identity& from) {
+  return {.dev = from.dev,
+          .inode = from.inode,
+          .fs_magic = from.fs_magic,
+          .ctime_s = from.ctime_s,
+          .ctime_ns = from.ctime_ns,
+          .size = from.size};
+}
+
+role::Identity identity_of(const FileIdentity& from) {
+  return {.inode = from.inode,
+          .fs_magic = from.fs_magic,
+          .ctime_s = from.ctime_s,
+          .size = from.size,
+          .ctime_ns = from.ctime_ns,
+          .dev = from.dev};
+}
+
+std::string hex(std::span<const std::uint8_t> bytes) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (const std::uint8_t byte : bytes) {
+    out += kHex[byte >> 4U];
+    out += kHex[byte & 15U];
+  }
+  return out;
+}
+
+HookPlan plan_of(const role::Hook& hook) {
+  HookPlan out;
+  out.family = static_cast<Family>(hook.family);
+  out.chosen = std::string(hook.chosen.view());
+  out.cost = std::string(hook.cost.view());
+  out.missing = std::string(hook.missing.view());
+  for (std::size_t i = 0; i < hook.refused_count; ++i) {
+    out.refused.push_back({std::string(hook.refused[i].name.view()), std::string(hook.refused[i].why.view())});
+  }
+  return out;
+}
+
+}  // namespace
+
+RoleLink::RoleLink(asio::io_context& io, base::UniqueFd control, base::UniqueFd facts, KindLookup kinds)
+    : io_(io), control_(io, control.release()), facts_(io, facts.release()), timer_(io), kinds_(std::move(kinds)) {
+  // Answers meant for an earlier worker may still come: their numbers must not be ours.
+  (void)!getrandom(&next_id_, sizeof(next_id_), 0);
+}
+
+RoleLink::~RoleLink() = default;
+
+Result<std::unique_ptr<RoleLink>> RoleLink::connect(asio::io_context& io, InheritedFds& fds, KindLookup kinds) {
+  if (!fds.get("control") || !fds.get("examiner")) {
+    return fail(Error::Code::kInvalid, "The sockets to warden and examiner were not handed over: the agent is started by keytrail-warden.");
+  }
+  try {
+    std::unique_ptr<RoleLink> link(new RoleLink(io, std::move(fds.get("control")), std::move(fds.get("examiner")), std::move(kinds)));
+    if (const Result<void> greeted = link->greet(); !greeted) return std::unexpected(greeted.error());
+    const auto ready = role::make<role::Bare>(role::Type::kReady);
+    link->send(&ready, sizeof(ready));
+    link->wait_control();
+    link->wait_facts();
+    return link;
+  } catch (const std::exception& problem) {
+    return fail(Error::Code::kSystem, std::string("The sockets to warden and examiner cannot be used: ") + problem.what());
+  }
+}
+
+Result<void> RoleLink::greet() {
+  const Time end = std::chrono::steady_clock::now() + kGreetingPatience;
+  while (!greeted_) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+    pollfd ready{control_.native_handle(), POLLIN, 0};
+    if (left.count() <= 0 || (poll(&ready, 1, static_cast<int>(left.count())) <= 0 && errno != EINTR)) {
+      return fail(Error::Code::kUnavailable, "The warden did not greet within 5 s: is it of the same version?");
+    }
+    if (!read_control()) return fail(Error::Code::kUnavailable, "The warden is gone.");
+  }
+  return {};
+}
+
+// ---- reading ----
+
+void RoleLink::wait_control() {
+  control_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    if (error) return;
+    if (read_control()) return wait_control();
+    if (closed_handler_) std::exchange(closed_handler_, nullptr)();
+  });
+}
+
+void RoleLink::wait_facts() {
+  facts_.async_wait(asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+    if (!error && read_facts()) wait_facts();
+  });
+}
+
+/// Takes what is there; false when the other side is gone.
+bool RoleLink::read_control() {
+  std::array<char, role::kMaxMessage> buffer;
+  for (int i = 0; i < kBurst; ++i) {
+    const ssize_t n = recv(control_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    if (n == 0) return false;
+    on_control_message(buffer.data(), static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+bool RoleLink::read_facts() {
+  std::array<char, role::kMaxMessage> buffer;
+  for (int i = 0; i < kBurst; ++i) {
+    const ssize_t n = recv(facts_.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EINTR;
+    if (n == 0) return false;
+    on_facts_message(buffer.data(), static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+void RoleLink::on_control_message(const char* data, std::size_t size) {
+  switch (role::type_of(data, size)) {
+    case role::Type::kHello: {
+      role::Hello hello;
+      if (!role::decode(data, size, hello)) break;
+      armed_ns_ = hello.armed_ns;
+      session_id_ = hex(hello.session);
+      cpus_ = hello.cpus;
+      life_ = hello.life;
+      return;
+    }
+    case role::Type::kHook: {
+      role::Hook hook;
+      if (!role::decode(data, size, hook) || plan_.size() >= kFamilies) break;
+      plan_.push_back(plan_of(hook));
+      return;
+    }
+    case role::Type::kRemark: {
+      role::Remark remark;
+      if (!role::decode(data, size, remark) || remarks_.size() >= kMaxRemarks) break;
+      const std::string text(remark.text.view());
+      if (std::ranges::find(remarks_, text) == remarks_.end()) remarks_.push_back(text);
+      return;
+    }
+    case role::Type::kHelloEnd:
+      greeted_ = true;
+      return;
+    case role::Type::kOpenFailed: {
+      role::OpenFailed failed;
+      if (!role::decode(data, size, failed)) break;
+      const auto at = pending_.find(failed.head.request);
+      if (at == pending_.end()) return;  // its deadline was before
+      at->second.answer.file = identity_of(failed.file);
+      at->second.answer.unchanged = failed.unchanged != 0;
+      return finish(failed.head.request, role::text_of(static_cast<role::Unread>(failed.unread)));
+    }
+    case role::Type::kNotice: {
+      role::Notice notice;
+      if (!role::decode(data, size, notice)) break;
+      return take_notice(notice);
+    }
+    default:
+      break;
+  }
+  ++ignored_;
+}
+
+void RoleLink::take_notice(const role::Notice& notice) {
+  WardenNotice out{std::string(notice.cause.view()), std::string(notice.text.view()), notice.from_ns, notice.to_ns};
+  if (out.cause == "examiner_restart") {
+    for (auto& [id, pending] : pending_)
+      pending.examiner_lost = true;  // some will still be answered; the others say why not
+  }
+  if (notice_handler_) return notice_handler_(std::move(out));
+  if (early_notices_.size() < kMaxRemarks) early_notices_.push_back(std::move(out));
+}
+
+void RoleLink::on_notice(std::function<void(WardenNotice)> handler) {
+  notice_handler_ = std::move(handler);
+  asio::post(io_, [this] {
+    for (WardenNotice& notice : std::exchange(early_notices_, {}))
+      notice_handler_(std::move(notice));
+  });
+}
+
+void RoleLink::on_facts_message(const char* data, std::size_t size) {
+  switch (role::type_of(data, size)) {
+    case role::Type::kKeyFact: {
+      role::KeyFact fact;
+      if (!role::decode(data, size, fact)) break;
+      return take_key(fact);
+    }
+    case role::Type::kEnvFact: {
+      role::EnvFact fact;
+      if (!role::decode(data, size, fact)) break;
+      const auto at = pending_.find(fact.head.request);
+      if (at == pending_.end() || at->second.answer.env.size() >= role::kMaxKeysPerFile) break;
+      at->second.answer.env.push_back(
+          {std::string(fact.name.view()), std::string(fact.value.view()), Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0});
+      return;
+    }
+    case role::Type::kDone: {
+      role::Done done;
+      if (!role::decode(data, size, done)) break;
+      const auto at = pending_.find(done.head.request);
+      if (at == pending_.end()) return;
+      at->second.answer.file = identity_of(done.file);
+      const bool complete = at->second.answer.keys.size() == done.keys && at->second.answer.env.size() == done.env;
+      return finish(done.head.request, complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
+    }
+    default:
+      break;
+  }
+  ++ignored_;
+}
+
+void RoleLink::take_key(const role::KeyFact& fact) {
+  const auto at = pending_.find(fact.head.request);
+  if (at == pending_.end() || at->second.answer.keys.size() >= role::kMaxKeysPerFile) {
+    ++ignored_;
+    return;
+  }
+  KeyFact out;
+  out.key.id = std::string(fact.id.view());
+  out.key.kind = std::string(fact.kind.view());
+  out.key.key_class = static_cast<KeyClass>(fact.key_class);
+  out.key.lifetime = static_cast<Lifetime>(fact.lifetime);
+  if (const catalog::Kind* kind = kinds_ ? kinds_(out.key.kind) : nullptr; kind != nullptr) {
+    out.key.key_class = kind->key_class;
+    if (out.key.lifetime == Lifetime::kUnknown) out.key.lifetime = kind->lifetime;
+  }
+  out.key.fingerprint.bytes = fact.fingerprint;
+  out.key.principal = std::string(fact.principal.view());
+  out.key.parent = std::string(fact.parent.view());
+  out.key.issued_s = fact.issued_s;
+  out.key.expires_s = fact.expires_s;
+  out.selector = std::string(fact.selector.view());
+  out.selector_hash.bytes = fact.selector_hash;
+  out.variable = std::string(fact.variable.view());
+  at->second.answer.keys.push_back(std::move(out));
+}
+
+// ---- asking ----
+
+role::Hints RoleLink::hints_of(const ExamineRequest& request) const {
+  role::Hints out;
+  out.format.assign(request.format);
+  out.key_kind.assign(request.key_kind);
+  if (const catalog::Kind* kind = kinds_ ? kinds_(request.key_kind) : nullptr; kind != nullptr) {
+    out.key_class = static_cast<std::uint8_t>(kind->key_class);
+    out.lifetime = static_cast<std::uint8_t>(kind->lifetime);
+    out.guessable = kind->guessable ? 1 : 0;
+  }
+  return out;
+}
+
+void RoleLink::examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) {
+  if (pending_.size() >= kMaxOutstanding) return refuse_later(std::move(done), "busy");
+  auto open = role::make<role::Open>(role::Type::kOpen, ++next_id_);
+  open.start_ns = request.who.start_ns;
+  open.tgid = request.who.tgid;
+  open.exec = request.who.exec;
+  open.mnt_ns = request.mnt_ns;
+  open.flags = (request.kind == ExamineRequest::Kind::kEnvironment ? role::kOpenEnvironment : 0U) | (request.look ? role::kOpenLook : 0U);
+  open.alternatives_count = static_cast<std::uint32_t>(std::min(request.same_mount_ns.size(), role::kMaxAlternatives));
+  std::copy_n(request.same_mount_ns.begin(), open.alternatives_count, open.alternatives.begin());
+  open.file = identity_of(request.file);
+  open.hints = hints_of(request);
+  if (!open.path.assign(request.path)) return refuse_later(std::move(done), "refused");
+  if (!send(&open, sizeof(open))) return refuse_later(std::move(done), "busy");
+  pending_.emplace(next_id_, Pending{std::move(done), {}, false});
+  deadlines_.emplace_back(std::chrono::steady_clock::now() + kDeadline, next_id_);
+  arm_timer();
+}
+
+void RoleLink::refuse_later(std::function<void(ExamineAnswer)> done, std::string unread) {
+  asio::post(io_, [done = std::move(done), unread = std::move(unread)] {
+    ExamineAnswer answer;
+    answer.unread = unread;
+    done(std::move(answer));
+  });
+}
+
+void RoleLink::finish(std::uint64_t id, std::string unread) {
+  auto node = pending_.extract(id);
+  if (node.empty()) return;
+  Pending pending = std::move(node.mapped());
+  pending.answer.unread = std::move(unread);
+  if (!pending.answer.unread.empty()) pending.answer.keys.clear();
+  pending.done(std::move(pending.answer));
+}
+
+void RoleLink::arm_timer() {
+  if (timer_armed_ || deadlines_.empty()) return;
+  timer_armed_ = true;
+  timer_.expires_at(deadlines_.front().first);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) on_timer();
+  });
+}
+
+void RoleLink::on_timer() {
+  timer_armed_ = false;
+  const Time now = std::chrono::steady_clock::now();
+  while (!deadlines_.empty() && (deadlines_.front().first <= now || !pending_.contains(deadlines_.front().second))) {
+    const std::uint64_t id = deadlines_.front().second;
+    deadlines_.pop_front();
+    if (const auto at = pending_.find(id); at != pending_.end()) finish(id, at->second.examiner_lost ? "examiner restarted" : "timeout");
+  }
+  arm_timer();
+}
+
+bool RoleLink::send(const void* data, std::size_t size) {
+  return ::send(control_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(size);
+}
+
+bool RoleLink::sample_sockets() {
+  const auto message = role::make<role::Bare>(role::Type::kSampleSockets);
+  return send(&message, sizeof(message));
+}
+
+bool RoleLink::sweep() {
+  const auto message = role::make<role::Bare>(role::Type::kSweep);
+  return send(&message, sizeof(message));
+}
+
+bool RoleLink::watch_name(std::string_view base_name) {
+  auto message = role::make<role::WatchName>(role::Type::kWatchName);
+  return message.base_name.assign(base_name) && send(&message, sizeof(message));
+}
+
+}  // namespace keytrail::examine

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker's side of the role sockets: asks the warden to open, gets facts from the examiner, hears what the warden has to say.
+// Thread: that of its io_context, for all calls and callbacks.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/catalog/catalog.h"
+#include "agent/examine/inherited.h"
+#include "keytrail/examiner.h"
+#include "keytrail/hooks.h"
+#include "keytrail/result.h"
+#include "keytrail/role_abi.h"
+
+namespace keytrail::examine {
+
+/// A period in which something may be missing, as the warden measured it.
+struct WardenNotice {
+  std::string cause;          ///< GapRow::cause: "examiner_restart", "worker_restart"
+  std::string text;           ///< one sentence
+  std::uint64_t from_ns = 0;  ///< ns since boot
+  std::uint64_t to_ns = 0;
+};
+
+class RoleLink final : public Examiner {
+ public:
+  /// Finds a kind in the catalog: `[](auto id) { return catalog::Catalog::builtin().kind(id); }`.
+  using KindLookup = std::function<const catalog::Kind*(std::string_view id)>;
+
+  static constexpr std::size_t kMaxOutstanding = 4096;
+  static constexpr std::chrono::milliseconds kDeadline{2000};
+
+  /// Takes "control" and "examiner" from `fds` and waits (at most 5 s, blocking) for the warden's greeting. Then `plan` and its
+  /// neighbours are known, and the rest happens when `io` runs. Fails when a descriptor is missing or the warden does not speak.
+  static Result<std::unique_ptr<RoleLink>> connect(boost::asio::io_context& io, InheritedFds& fds, KindLookup kinds);
+  ~RoleLink() override;
+  RoleLink(const RoleLink&) = delete;
+  RoleLink& operator=(const RoleLink&) = delete;
+
+  /// See the port. More than kMaxOutstanding at once: unread "busy". No answer in time: "timeout", or "examiner restarted".
+  void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override;
+
+  [[nodiscard]] const std::vector<HookPlan>& plan() const { return plan_; }
+  /// ns since boot when the last hook family was attached.
+  [[nodiscard]] std::uint64_t armed_ns() const { return armed_ns_; }
+  /// 32 hexadecimal digits, drawn when the kernel programs were loaded: the kernel's counters begin at 0 with it, and outlive a worker.
+  [[nodiscard]] const std::string& session_id() const { return session_id_; }
+  /// Counter blocks in the counters map.
+  [[nodiscard]] std::uint32_t cpus() const { return cpus_; }
+  /// 1 for the first worker of this warden, then 2, …
+  [[nodiscard]] std::uint32_t life() const { return life_; }
+  /// What could not be had (a sandbox, the user): sentences for `status`.
+  [[nodiscard]] const std::vector<std::string>& remarks() const { return remarks_; }
+
+  /// Calls for each notice; those that came with the greeting are delivered at once (posted).
+  void on_notice(std::function<void(WardenNotice)> handler);
+  /// Calls once when the warden is gone: the worker should write what it has and end.
+  void on_closed(std::function<void()> handler) { closed_handler_ = std::move(handler); }
+
+  /// Asks the warden; what comes of it comes through the rings. False when the warden does not take it now.
+  bool sample_sockets();
+  bool sweep();
+  bool watch_name(std::string_view base_name);
+
+  [[nodiscard]] std::size_t outstanding() const { return pending_.size(); }
+  /// Malformed or unexpected messages that were left out.
+  [[nodiscard]] std::uint64_t ignored() const { return ignored_; }
+
+ private:
+  struct Pending {
+    std::function<void(ExamineAnswer)> done;
+    ExamineAnswer answer;
+    bool examiner_lost = false;
+  };
+  using Time = std::chrono::steady_clock::time_point;
+
+  RoleLink(boost::asio::io_context& io, base::UniqueFd control, base::UniqueFd facts, KindLookup kinds);
+
+  Result<void> greet();
+  void wait_control();
+  void wait_facts();
+  void arm_timer();
+  void on_timer();
+  bool read_control();
+  bool read_facts();
+  void on_control_message(const char* data, std::size_t size);
+  void on_facts_message(const char* data, std::size_t size);
+  void take_notice(const role::Notice& notice);
+  void take_key(const role::KeyFact& fact);
+  void finish(std::uint64_t id, std::string unread);
+  void refuse_later(std::function<void(ExamineAnswer)> done, std::string unread);
+  bool send(const void* data, std::size_t size);
+  [[nodiscard]] role::Hints hints_of(const ExamineRequest& request) const;
+
+  boost::asio::io_context& io_;
+  boost::asio::posix::stream_descriptor control_, facts_;
+  boost::asio::steady_timer timer_;
+  KindLookup kinds_;
+  std::unordered_map<std::uint64_t, Pending> pending_;
+  std::deque<std::pair<Time, std::uint64_t>> deadlines_;
+  std::uint64_t next_id_ = 0;
+  bool timer_armed_ = false;
+  bool greeted_ = false;
+  std::vector<HookPlan> plan_;
+  std::uint64_t armed_ns_ = 0;
+  std::string session_id_;
+  std::uint32_t cpus_ = 0, life_ = 0;
+  std::vector<std::string> remarks_;
+  std::vector<WardenNotice> early_notices_;
+  std::function<void(WardenNotice)> notice_handler_;
+  std::function<void()> closed_handler_;
+  std::uint64_t ignored_ = 0;
+};
+
+}  // namespace keytrail::examine

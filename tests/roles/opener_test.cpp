@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+// The opener against what a container or its attacker can put in its way. Root; all mounts are in mount namespaces of child processes.
+#include <errno.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include "agent/warden/opener.h"
+
+namespace keytrail::warden {
+namespace {
+
+namespace fs = std::filesystem;
+using role::Unread;
+
+/// A process in a mount namespace of its own that did `setup` and waits; it dies with this object. Paths are under /tmp of the host.
+class Actor {
+ public:
+  explicit Actor(const std::function<bool()>& setup, bool own_namespace = true) {
+    int ready[2];
+    EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
+    pid_ = fork();
+    if (pid_ == 0) {
+      bool ok = !own_namespace || (unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+      ok = ok && setup();
+      (void)!write(ready[1], ok ? "y" : "n", 1);
+      while (true)
+        pause();
+    }
+    char answer = 'n';
+    close(ready[1]);
+    ok_ = read(ready[0], &answer, 1) == 1 && answer == 'y';
+    close(ready[0]);
+  }
+  ~Actor() { end(); }
+  void end() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+  bool ok() const { return ok_; }
+  pid_t pid() const { return pid_; }
+  std::uint32_t mnt_ns() const {
+    struct stat ns{};
+    stat(("/proc/" + std::to_string(pid_) + "/ns/mnt").c_str(), &ns);
+    return static_cast<std::uint32_t>(ns.st_ino);
+  }
+
+ private:
+  pid_t pid_ = -1;
+  bool ok_ = false;
+};
+
+class OpenerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    char pattern[] = "/tmp/keytrail-opener-XXXXXX";
+    dir_ = mkdtemp(pattern);
+  }
+  void TearDown() override {
+    if (!dir_.empty()) fs::remove_all(dir_);
+  }
+  void put(const std::string& name, const std::string& text) const { std::ofstream(dir_ + "/" + name) << text; }
+
+  static role::Open request(pid_t pid, const std::string& path) {
+    auto out = role::make<role::Open>(role::Type::kOpen, 1);
+    out.tgid = static_cast<std::uint32_t>(pid);
+    out.path.assign(path);
+    return out;
+  }
+  role::Identity identity(const std::string& name) const {
+    struct stat file{};
+    struct statfs system{};
+    EXPECT_EQ(stat((dir_ + "/" + name).c_str(), &file), 0);
+    EXPECT_EQ(statfs((dir_ + "/" + name).c_str(), &system), 0);
+    return identity_of(file, static_cast<std::uint64_t>(system.f_type));
+  }
+  static std::string content(const Opening& opening) {
+    char text[64] = {};
+    const ssize_t n = read(opening.descriptor.get(), text, sizeof(text));
+    return {text, n > 0 ? static_cast<std::size_t>(n) : 0};
+  }
+
+  std::string dir_;
+};
+
+TEST_F(OpenerTest, OpensAFileThatIsStillTheSame) {
+  put("key", "secret");
+  auto asked = request(getpid(), dir_ + "/key");
+  asked.file = identity("key");
+  const Opening opening = open_requested(asked);
+  EXPECT_EQ(opening.unread, Unread::kNone);
+  EXPECT_EQ(content(opening), "secret");
+  EXPECT_EQ(fcntl(opening.descriptor.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
+}
+
+TEST_F(OpenerTest, DoesNotMoveTheAccessTime) {
+  put("key", "secret");
+  const timespec old[2] = {{1000, 0}, {UTIME_NOW, UTIME_NOW}};
+  ASSERT_EQ(utimensat(AT_FDCWD, (dir_ + "/key").c_str(), old, 0), 0);
+  EXPECT_EQ(content(open_requested(request(getpid(), dir_ + "/key"))), "secret");
+  struct stat after{};
+  stat((dir_ + "/key").c_str(), &after);
+  EXPECT_EQ(after.st_atim.tv_sec, 1000);
+}
+
+TEST_F(OpenerTest, SaysThatAFileWasReplaced) {
+  put("key", "secret");
+  auto asked = request(getpid(), dir_ + "/key");
+  asked.file = identity("key");
+  put("new", "rotated");
+  fs::rename(dir_ + "/new", dir_ + "/key");
+  const Opening opening = open_requested(asked);
+  EXPECT_EQ(opening.unread, Unread::kChanged);
+  EXPECT_FALSE(opening.descriptor);
+}
+
+TEST_F(OpenerTest, LooksAgainWithoutOpeningWhatIsUnchanged) {
+  put("key", "secret");
+  auto asked = request(getpid(), dir_ + "/key");
+  asked.flags = role::kOpenLook;
+  asked.file = identity("key");
+  Opening opening = open_requested(asked);
+  EXPECT_TRUE(opening.unchanged);
+  EXPECT_FALSE(opening.descriptor);
+  put("key", "rotated!");
+  opening = open_requested(asked);
+  EXPECT_FALSE(opening.unchanged);
+  EXPECT_EQ(content(opening), "rotated!");
+}
+
+TEST_F(OpenerTest, RefusesWhatIsNoRegularFile) {
+  ASSERT_EQ(mkfifo((dir_ + "/fifo").c_str(), 0600), 0);
+  ASSERT_EQ(mknod((dir_ + "/device").c_str(), S_IFCHR | 0600, makedev(1, 5)), 0);
+  for (const char* name : {"/fifo", "/device", ""})
+    EXPECT_EQ(open_requested(request(getpid(), dir_ + name)).unread, Unread::kRefused) << name;
+}
+
+TEST_F(OpenerTest, RefusesWhatIsTooLarge) {
+  put("key", std::string(role::kMaxFileBytes + 1, 'x'));
+  EXPECT_EQ(open_requested(request(getpid(), dir_ + "/key")).unread, Unread::kTooLarge);
+}
+
+TEST_F(OpenerTest, RefusesProcAndOtherUnknownFileSystems) {
+  EXPECT_EQ(open_requested(request(getpid(), "/proc/version")).unread, Unread::kRefused);
+  EXPECT_EQ(open_requested(request(getpid(), "/proc/self/root/etc/passwd")).unread, Unread::kRefused);
+}
+
+TEST_F(OpenerTest, SaysGoneForAMissingFile) { EXPECT_EQ(open_requested(request(getpid(), dir_ + "/none")).unread, Unread::kGone); }
+
+TEST_F(OpenerTest, KeepsAnAbsoluteSymlinkInsideTheContainersRoot) {
+  fs::create_directories(dir_ + "/root/etc");
+  put("root/etc/shadow", "inner");
+  fs::create_symlink("/etc/shadow", dir_ + "/root/credentials");
+  fs::create_symlink("../../../../../../../etc/shadow", dir_ + "/root/climbing");
+  const Actor actor([&] { return chroot((dir_ + "/root").c_str()) == 0 && chdir("/") == 0; });
+  ASSERT_TRUE(actor.ok());
+  EXPECT_EQ(content(open_requested(request(actor.pid(), "/credentials"))), "inner");
+  EXPECT_EQ(content(open_requested(request(actor.pid(), "/climbing"))), "inner");
+}
+
+TEST_F(OpenerTest, OpensInAnotherMountNamespace) {
+  fs::create_directory(dir_ + "/m");
+  const Actor actor([&] {
+    if (mount("none", (dir_ + "/m").c_str(), "tmpfs", 0, nullptr) != 0) return false;
+    put("m/key", "inside");
+    return true;
+  });
+  ASSERT_TRUE(actor.ok());
+  EXPECT_EQ(content(open_requested(request(actor.pid(), dir_ + "/m/key"))), "inside");
+  EXPECT_EQ(open_requested(request(getpid(), dir_ + "/m/key")).unread, Unread::kGone);
+}
+
+TEST_F(OpenerTest, GoesThroughAnotherProcessOfTheNamespaceWhenTheFirstIsGone) {
+  fs::create_directory(dir_ + "/m");
+  const Actor actor([&] {
+    if (mount("none", (dir_ + "/m").c_str(), "tmpfs", 0, nullptr) != 0) return false;
+    put("m/key", "inside");
+    return true;
+  });
+  Actor dead([] { return true; }, false);
+  ASSERT_TRUE(actor.ok());
+  auto asked = request(dead.pid(), dir_ + "/m/key");
+  dead.end();
+  asked.mnt_ns = actor.mnt_ns();
+  asked.alternatives = {static_cast<std::uint32_t>(getpid()), static_cast<std::uint32_t>(actor.pid())};
+  asked.alternatives_count = 2;
+  EXPECT_EQ(content(open_requested(asked)), "inside");
+  asked.mnt_ns = 0;
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone);
+}
+
+TEST_F(OpenerTest, ServesItsOwnNamespaceWhenNobodyElseIsLeft) {
+  put("key", "secret");
+  Actor dead([] { return true; }, false);
+  auto asked = request(dead.pid(), dir_ + "/key");
+  asked.mnt_ns = dead.mnt_ns();
+  dead.end();
+  EXPECT_EQ(content(open_requested(asked)), "secret");
+}
+
+TEST_F(OpenerTest, TakesNoOtherProcessForTheOneThatWasMeant) {
+  put("key", "secret");
+  auto asked = request(getpid(), dir_ + "/key");
+  asked.start_ns = 1'000'000'000;  // one second after boot: the number was used again since
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone);
+}
+
+TEST_F(OpenerTest, ComparesWithoutTheDeviceOnOverlay) {
+  for (const char* name : {"/lower", "/upper-fs", "/merged"})
+    fs::create_directory(dir_ + name);
+  put("lower/key", "layered");
+  const Actor actor([&] {
+    if (mount("none", (dir_ + "/upper-fs").c_str(), "tmpfs", 0, nullptr) != 0) return false;
+    fs::create_directory(dir_ + "/upper-fs/up");
+    fs::create_directory(dir_ + "/upper-fs/work");
+    const std::string options = "lowerdir=" + dir_ + "/lower,upperdir=" + dir_ + "/upper-fs/up,workdir=" + dir_ + "/upper-fs/work";
+    return mount("none", (dir_ + "/merged").c_str(), "overlay", 0, options.c_str()) == 0;
+  });
+  if (!actor.ok()) GTEST_SKIP() << "overlay over two file systems cannot be mounted here";
+  auto asked = request(actor.pid(), dir_ + "/merged/key");
+  const Opening first = open_requested(asked);
+  ASSERT_EQ(content(first), "layered");
+  asked.file = first.file;
+  asked.file.dev = (0U << 20U) | 9999U;  // the kernel's own device number of the overlay, which stat never shows
+  EXPECT_EQ(content(open_requested(asked)), "layered");
+  asked.file.size += 1;
+  EXPECT_EQ(open_requested(asked).unread, Unread::kChanged);
+}
+
+/// A FUSE file system that never answers: every look at it hangs until its descriptor is closed.
+TEST_F(OpenerTest, ALookAtAHangingFuseEndsWithItsChild) {
+  const int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fuse < 0) GTEST_SKIP() << "no FUSE here";
+  fs::create_directory(dir_ + "/m");
+  const Actor actor([&] {
+    const std::string options = "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0";
+    return mount("hang", (dir_ + "/m").c_str(), "fuse", 0, options.c_str()) == 0;
+  });
+  if (!actor.ok()) {
+    close(fuse);
+    GTEST_SKIP() << "FUSE cannot be mounted here";
+  }
+  OpenerChild child;
+  ASSERT_TRUE(child.start());
+  const pid_t pid = child.pid();
+  ASSERT_TRUE(child.ask(request(actor.pid(), dir_ + "/m/key")));
+  usleep(300'000);
+  role::Opened answer;
+  base::UniqueFd descriptor;
+  EXPECT_FALSE(child.answer(answer, descriptor));  // it hangs
+  child.kill();
+  int status = 0;
+  for (int i = 0; i < 100 && waitpid(pid, &status, WNOHANG) == 0; ++i)
+    usleep(10'000);
+  EXPECT_TRUE(WIFSIGNALED(status));
+  close(fuse);
+}
+
+TEST_F(OpenerTest, TheChildPassesADescriptor) {
+  put("key", "secret");
+  OpenerChild child;
+  ASSERT_TRUE(child.start());
+  const pid_t pid = child.pid();
+  ASSERT_TRUE(child.ask(request(getpid(), dir_ + "/key")));
+  role::Opened answer;
+  Opening opening;
+  for (int i = 0; i < 100 && !child.answer(answer, opening.descriptor); ++i)
+    usleep(10'000);
+  EXPECT_EQ(answer.unread, 0);
+  EXPECT_EQ(content(opening), "secret");
+  child.kill();
+  waitpid(pid, nullptr, 0);
+}
+
+TEST_F(OpenerTest, ReadsTheInitialEnvironment) {
+  auto asked = request(getpid(), "");
+  asked.flags = role::kOpenEnvironment;
+  EXPECT_NE(content(open_requested(asked)).find('='), std::string::npos);
+  asked.start_ns = 1'000'000'000;
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone);
+}
+
+}  // namespace
+}  // namespace keytrail::warden

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real warden, examiner and opener with a fake loader and a small worker (worker.cpp), as root.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "agent/warden/files.h"
+
+namespace keytrail::warden {
+namespace {
+
+namespace fs = std::filesystem;
+using Ms = std::chrono::milliseconds;
+
+std::string slurp(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream out;
+  out << file.rdbuf();
+  return out.str();
+}
+
+template <typename Condition>
+bool within(Ms patience, Condition condition) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (std::chrono::steady_clock::now() < end) {
+    if (condition()) return true;
+    usleep(10'000);
+  }
+  return condition();
+}
+
+class RolesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    char pattern[] = "/tmp/keytrail-roles-XXXXXX";
+    dir_ = mkdtemp(pattern);
+    chmod(dir_.c_str(), 0777);
+    // The worker's user must reach its program wherever the build lies.
+    fs::create_directory(dir_ + "/bin");
+    for (const char* name : {"roles_worker", "roles_examiner", "roles_warden"})
+      fs::copy_file(std::string(ROLES_BIN "/") + name, dir_ + "/bin/" + name);
+  }
+  void TearDown() override {
+    if (warden_ > 0) stop();
+    if (!dir_.empty()) fs::remove_all(dir_);
+  }
+
+  pid_t start(std::vector<std::string> more = {}, const std::string& log = "log") {
+    std::vector<std::string> arguments{dir_ + "/bin/roles_warden",
+                                       "--state-dir",
+                                       dir_ + "/state",
+                                       "--run-dir",
+                                       dir_ + "/run",
+                                       "--worker",
+                                       dir_ + "/bin/roles_worker",
+                                       "--examiner",
+                                       dir_ + "/bin/roles_examiner",
+                                       "--user",
+                                       "nobody"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const pid_t pid = fork();
+    if (pid == 0) {
+      setenv("KEYTRAIL_TEST_OUT", out().c_str(), 1);
+      setenv("KEYTRAIL_TEST_ASK", ask_.c_str(), 1);
+      const int file = open((dir_ + "/" + log).c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+      dup2(file, 1);
+      dup2(file, 2);
+      std::vector<char*> argv;
+      for (std::string& text : arguments)
+        argv.push_back(text.data());
+      argv.push_back(nullptr);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    return pid;
+  }
+  void run() {
+    warden_ = start();
+    ASSERT_TRUE(within(Ms(5000), [&] { return said("worker pid="); })) << slurp(dir_ + "/log");
+  }
+  int stop() {
+    kill(warden_, SIGTERM);
+    int status = 0;
+    waitpid(std::exchange(warden_, -1), &status, 0);
+    return status;
+  }
+  static int wait_for(pid_t pid) {
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+  }
+  std::string out() const { return dir_ + "/out"; }
+  bool said(const std::string& text, int times = 1) const {
+    const std::string all = slurp(out());
+    for (std::size_t at = 0; (at = all.find(text, at)) != std::string::npos; ++at) {
+      if (--times == 0) return true;
+    }
+    return false;
+  }
+  /// The warden's child whose program is this one; 0 when there is none.
+  pid_t child(const std::string& program) const {
+    std::istringstream children(slurp("/proc/" + std::to_string(warden_) + "/task/" + std::to_string(warden_) + "/children"));
+    for (pid_t pid = 0; children >> pid;) {
+      std::error_code error;
+      if (fs::read_symlink("/proc/" + std::to_string(pid) + "/exe", error).filename() == program) return pid;
+    }
+    return 0;
+  }
+  static std::string status_line(pid_t pid, const std::string& name) {
+    std::istringstream status(slurp("/proc/" + std::to_string(pid) + "/status"));
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with(name + ":")) return line.substr(name.size() + 1);
+    }
+    return {};
+  }
+
+  std::string dir_;
+  std::string ask_;
+  pid_t warden_ = -1;
+};
+
+TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
+  const std::string canary = "CanaryCanaryCanaryCanary01234567";
+  std::ofstream(dir_ + "/creds") << "[prod]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = " << canary << "\n";
+  chmod((dir_ + "/creds").c_str(), 0600);
+  ask_ = "aws_credentials:" + dir_ + "/creds";
+  run();
+  ASSERT_TRUE(within(Ms(3000), [&] { return said("key=AKIAAAAAAAAAAAAAAAAA/prod/fp:"); })) << slurp(out());
+  // Nothing of it stays in any role's memory either.
+  for (const char* program : {"roles_worker", "roles_examiner", "roles_warden"}) {
+    const pid_t pid = std::string_view(program) == "roles_warden" ? warden_ : child(program);
+    ASSERT_GT(pid, 0) << program;
+    std::istringstream maps(slurp("/proc/" + std::to_string(pid) + "/maps"));
+    std::ifstream memory("/proc/" + std::to_string(pid) + "/mem", std::ios::binary);
+    for (std::string line; std::getline(maps, line);) {
+      std::uint64_t begin = 0;
+      std::uint64_t end = 0;
+      char permissions[5] = {};
+      if (sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' || line.ends_with("[vvar]"))
+        continue;
+      std::string bytes(end - begin, '\0');
+      memory.clear();
+      memory.seekg(static_cast<std::streamoff>(begin));
+      memory.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+      EXPECT_EQ(bytes.find(canary), std::string::npos) << program << " " << line;
+    }
+  }
+}
+
+TEST_F(RolesTest, TheWorkerHasNoPrivilegeAtAll) {
+  run();
+  const pid_t worker = child("roles_worker");
+  ASSERT_GT(worker, 0);
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+    EXPECT_EQ(status_line(worker, set), "\t0000000000000000") << set;
+  EXPECT_EQ(status_line(worker, "NoNewPrivs"), "\t1");
+  EXPECT_EQ(status_line(worker, "Uid"), "\t65534\t65534\t65534\t65534");
+  EXPECT_TRUE(said("dumpable=0"));
+  EXPECT_TRUE(said("api=1 rings=1"));
+  EXPECT_TRUE(said("args=2:agent"));
+}
+
+TEST_F(RolesTest, TheExaminerHasNothing) {
+  run();
+  const pid_t examiner = child("roles_examiner");
+  ASSERT_GT(examiner, 0);
+  ASSERT_TRUE(within(Ms(2000), [&] { return status_line(examiner, "Seccomp") == "\t2"; }));
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+    EXPECT_EQ(status_line(examiner, set), "\t0000000000000000") << set;
+  EXPECT_EQ(status_line(examiner, "NoNewPrivs"), "\t1");
+  EXPECT_TRUE(fs::is_empty("/proc/" + std::to_string(examiner) + "/root/"));
+  for (const char* ns : {"net", "mnt", "ipc", "uts"}) {
+    const std::string theirs = fs::read_symlink("/proc/" + std::to_string(examiner) + "/ns/" + ns);
+    EXPECT_NE(theirs, fs::read_symlink(std::string("/proc/self/ns/") + ns)) << ns;
+  }
+  std::size_t descriptors = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator("/proc/" + std::to_string(examiner) + "/fd"))
+    ++descriptors;
+  EXPECT_EQ(descriptors, 5U);  // standard ones, warden, facts
+}
+
+TEST_F(RolesTest, CodeInTheSandboxIsRefused) {
+  fs::create_directory(dir_ + "/empty");
+  const std::string command = dir_ + "/bin/roles_examiner --self-test --root " + dir_ + "/empty > " + dir_ + "/self 2>&1";
+  EXPECT_EQ(WEXITSTATUS(system(command.c_str())), 0) << slurp(dir_ + "/self");
+  const std::string said_by_it = slurp(dir_ + "/self");
+  for (const char* call : {"openat: refused", "socket: refused", "ptrace: refused", "execve: refused", "clone: refused"}) {
+    EXPECT_NE(said_by_it.find(call), std::string::npos) << call;
+  }
+}
+
+TEST_F(RolesTest, AKilledExaminerIsBackWithinASecondAndTheWorkerIsTold) {
+  std::ofstream(dir_ + "/token") << "hvs.abcdefghijklmnop\n";
+  ask_ = "raw_token:" + dir_ + "/token";
+  run();
+  ASSERT_TRUE(within(Ms(3000), [&] { return said("unread= key=fp:"); }));
+  const pid_t before = child("roles_examiner");
+  kill(before, SIGKILL);
+  EXPECT_TRUE(within(Ms(1000),
+                     [&] { return child("roles_examiner") != before && child("roles_examiner") > 0 && said("notice examiner_restart"); }));
+  const std::string known = slurp(out());
+  EXPECT_TRUE(within(Ms(1000), [&] { return slurp(out()).find("unread= key=fp:", known.size()) != std::string::npos; }));
+}
+
+TEST_F(RolesTest, AKilledWorkerIsBackWithinASecondAndTheNextOneIsTold) {
+  run();
+  kill(child("roles_worker"), SIGKILL);
+  EXPECT_TRUE(within(Ms(1000), [&] { return said("life=2") && said("notice worker_restart"); })) << slurp(out());
+  const std::string all = slurp(out());
+  const auto session = [&](std::size_t from) { return all.substr(all.find("session=", from), 40); };
+  EXPECT_EQ(session(0), session(all.find("life=2")));
+}
+
+TEST_F(RolesTest, AWorkerThatCrashesInALoopIsStartedMoreSlowly) {
+  run();
+  int lives = 0;
+  const auto end = std::chrono::steady_clock::now() + Ms(2000);
+  while (std::chrono::steady_clock::now() < end) {
+    if (const pid_t worker = child("roles_worker"); worker > 0) {
+      kill(worker, SIGKILL);
+      ++lives;
+      within(Ms(100), [&] { return child("roles_worker") != worker; });
+    }
+    usleep(2000);
+  }
+  EXPECT_GE(lives, 3);
+  EXPECT_LE(lives, 8);
+}
+
+TEST_F(RolesTest, TermEndsAllInOrderAndRemovesTheSocket) {
+  run();
+  const pid_t examiner = child("roles_examiner");
+  EXPECT_EQ(stop(), 0);
+  EXPECT_TRUE(said("stopped"));
+  EXPECT_FALSE(fs::exists(dir_ + "/run/api.sock"));
+  EXPECT_NE(kill(examiner, 0), 0);
+}
+
+TEST_F(RolesTest, AllEndWhenTheWardenIsKilled) {
+  run();
+  const pid_t examiner = child("roles_examiner");
+  const pid_t worker = child("roles_worker");
+  kill(warden_, SIGKILL);
+  waitpid(std::exchange(warden_, -1), nullptr, 0);
+  EXPECT_TRUE(within(Ms(2000), [&] { return kill(examiner, 0) != 0 && kill(worker, 0) != 0; }));
+  EXPECT_TRUE(said("closed"));
+  // The socket it left is stale: the next one takes its place.
+  fs::remove(out());
+  run();
+}
+
+TEST_F(RolesTest, ASecondWardenIsRefusedWithASentence) {
+  run();
+  EXPECT_EQ(wait_for(start({}, "second")), 1);
+  EXPECT_NE(slurp(dir_ + "/second").find("Another keytrail-warden runs"), std::string::npos);
+}
+
+TEST_F(RolesTest, ThatNothingCanBeLoadedIsOneSentence) {
+  EXPECT_EQ(wait_for(start({"--no-feature=all"})), 1);
+  EXPECT_NE(slurp(dir_ + "/log").find("This kernel has no BTF"), std::string::npos);
+  EXPECT_FALSE(fs::exists(dir_ + "/run/api.sock"));
+}
+
+TEST_F(RolesTest, AnUnknownOptionIsNamed) {
+  EXPECT_EQ(wait_for(start({"--no-such"})), 2);
+  EXPECT_NE(slurp(dir_ + "/log").find("There is no option --no-such"), std::string::npos);
+}
+
+TEST_F(RolesTest, AnUnknownUserIsReplacedByNobodyAndSaid) {
+  warden_ = start({"--user", "no-such-user-here"});
+  EXPECT_TRUE(within(Ms(3000), [&] { return said("remark There is no user no-such-user-here"); }));
+}
+
+TEST_F(RolesTest, TellsSystemdWhenItIsReady) {
+  const int listener = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", dir_.c_str());
+  ASSERT_EQ(bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  setenv("NOTIFY_SOCKET", address.sun_path, 1);
+  setenv("WATCHDOG_USEC", "200000", 1);
+  run();
+  unsetenv("NOTIFY_SOCKET");
+  unsetenv("WATCHDOG_USEC");
+  std::string all;
+  within(Ms(1000), [&] {
+    char text[256];
+    const ssize_t n = recv(listener, text, sizeof(text), MSG_DONTWAIT);
+    if (n > 0) all.append(text, static_cast<std::size_t>(n)).append("\n");
+    return false;
+  });
+  close(listener);
+  EXPECT_NE(all.find("READY=1"), std::string::npos);
+  EXPECT_NE(all.find("WATCHDOG=1", all.find("WATCHDOG=1") + 1), std::string::npos);
+}
+
+TEST_F(RolesTest, TheFingerprintKeyIsKeptAndGuarded) {
+  const User user{65534, 65534, false};
+  ASSERT_TRUE(make_state_dir(dir_ + "/state", user));
+  const auto first = read_fingerprint_key(dir_ + "/state");
+  ASSERT_TRUE(first);
+  EXPECT_EQ(*first, *read_fingerprint_key(dir_ + "/state"));
+  const std::string path = dir_ + "/state/warden/fingerprint.key";
+  chmod(path.c_str(), 0644);
+  EXPECT_FALSE(read_fingerprint_key(dir_ + "/state"));
+  chmod(path.c_str(), 0600);
+  ASSERT_EQ(chown(path.c_str(), 65534, 0), 0);
+  EXPECT_FALSE(read_fingerprint_key(dir_ + "/state"));
+  fs::rename(path, path + ".old");
+  fs::create_symlink(path + ".old", path);
+  const auto linked = read_fingerprint_key(dir_ + "/state");
+  ASSERT_FALSE(linked);
+  EXPECT_NE(linked.error().message.find("symbolic link"), std::string::npos);
+}
+
+TEST_F(RolesTest, TheApiSocketReplacesOnlyADeadOneOfRoots) {
+  ASSERT_TRUE(make_run_dir(dir_ + "/run"));
+  const std::string path = dir_ + "/run/api.sock";
+  auto first = listen_api(dir_ + "/run", 65534);
+  ASSERT_TRUE(first);
+  struct stat now{};
+  stat(path.c_str(), &now);
+  EXPECT_EQ(now.st_mode & 07777U, 0660U);
+  EXPECT_EQ(now.st_gid, 65534U);
+  EXPECT_FALSE(listen_api(dir_ + "/run", 0)) << "somebody answers";
+  first->reset();
+  EXPECT_TRUE(listen_api(dir_ + "/run", 0)) << "nobody answers";
+  ASSERT_EQ(lchown(path.c_str(), 65534, 0), 0);
+  EXPECT_FALSE(listen_api(dir_ + "/run", 0)) << "not root's";
+  fs::remove(path);
+  std::ofstream(path) << "x";
+  EXPECT_FALSE(listen_api(dir_ + "/run", 0)) << "no socket";
+}
+
+}  // namespace
+}  // namespace keytrail::warden

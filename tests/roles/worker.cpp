@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what KEYTRAIL_TEST_ASK
+// names ("format:path" or "env:pid", separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "agent/examine/client.h"
+
+namespace {
+
+using namespace keytrail;
+using examine::RoleLink;
+
+class Worker {
+ public:
+  Worker(boost::asio::io_context& io, RoleLink& link) : link_(link), timer_(io) {}
+
+  void ask_all() {
+    std::istringstream asked(std::getenv("KEYTRAIL_TEST_ASK") == nullptr ? "" : std::getenv("KEYTRAIL_TEST_ASK"));
+    for (std::string what; asked >> what;)
+      ask(what);
+    timer_.expires_after(std::chrono::milliseconds(200));
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      if (!error) ask_all();
+    });
+  }
+  static void say(const std::string& line) {
+    std::ofstream out(std::getenv("KEYTRAIL_TEST_OUT"), std::ios::app);
+    out << line + "\n" << std::flush;
+  }
+
+ private:
+  void ask(const std::string& what) {
+    const std::string first = what.substr(0, what.find(':'));
+    const std::string second = what.substr(what.find(':') + 1);
+    ExamineRequest request;
+    request.kind = first == "env" ? ExamineRequest::Kind::kEnvironment : ExamineRequest::Kind::kFile;
+    request.who.tgid = first == "env" ? static_cast<std::uint32_t>(std::atoi(second.c_str())) : static_cast<std::uint32_t>(getppid());
+    request.path = second;
+    request.format = first;
+    link_.examine(request, [what](const ExamineAnswer& answer) {
+      std::string line = "answer " + what + " unread=" + answer.unread;
+      for (const KeyFact& fact : answer.keys)
+        line += " key=" + fact.key.id + "/" + fact.selector + "/" + fact.key.fingerprint.text();
+      for (const EnvItem& item : answer.env)
+        line += " env=" + item.name + "=" + item.value + "/" + item.fingerprint.text();
+      say(line);
+    });
+  }
+
+  RoleLink& link_;
+  boost::asio::steady_timer timer_;
+};
+
+std::string capabilities() {
+  std::ifstream status("/proc/self/status");
+  std::string out;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Cap") || line.starts_with("NoNewPrivs") || line.starts_with("Groups")) out += " " + line;
+  }
+  return out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  examine::InheritedFds fds = examine::take_inherited_fds();
+  boost::asio::io_context io;
+  Result<std::unique_ptr<RoleLink>> link = RoleLink::connect(io, fds, [](std::string_view) { return nullptr; });
+  if (!link) {
+    std::fprintf(stderr, "%s\n", link.error().message.c_str());
+    return 2;
+  }
+  Worker::say("worker pid=" + std::to_string(getpid()) + " uid=" + std::to_string(getuid()) + " life=" + std::to_string((*link)->life()) +
+              " cpus=" + std::to_string((*link)->cpus()) + " hooks=" + std::to_string((*link)->plan().size()) +
+              " session=" + (*link)->session_id() + " dumpable=" + std::to_string(prctl(PR_GET_DUMPABLE)) +
+              " args=" + std::to_string(argc) + ":" + argv[argc - 1] + " api=" + std::to_string(fds.get("api") ? 1 : 0) +
+              " rings=" + std::to_string(fds.get("high") && fds.get("low") && fds.get("counters") ? 1 : 0) + capabilities());
+  for (const std::string& remark : (*link)->remarks())
+    Worker::say("remark " + remark);
+  (*link)->on_notice([](const examine::WardenNotice& notice) {
+    Worker::say("notice " + notice.cause + " " + std::to_string((notice.to_ns - notice.from_ns) / 1'000'000) + " " + notice.text);
+  });
+  (*link)->on_closed([&] {
+    Worker::say("closed");
+    io.stop();
+  });
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code&, int) {
+    Worker::say("stopped");
+    io.stop();
+  });
+  Worker worker(io, **link);
+  worker.ask_all();
+  io.run();
+  return 0;
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/candidates.h"
+
+#include <algorithm>
+#include <cctype>
+#include <set>
+#include <tuple>
+
+#include "agent/link/selectors.h"
+
+namespace keytrail::link {
+namespace {
+
+using By = catalog::Selector::Step::By;
+
+struct Fit {
+  const Held* held;
+  Key key;  ///< best known
+  int rank = 0;
+  std::size_t order = 0;
+};
+
+/// "Some secret" fits everywhere: it comes after every key whose kind is known.
+constexpr int kWildcardRank = 10;
+
+/// The SDKs' documented order: environment, file, what was issued; then what came loosely.
+int rank(const Held& held) {
+  if (held.how == How::kLostAtExec) return 6;
+  if (held.how == How::kHelper) return 5;
+  if (held.what->broker) return 4;
+  if (held.what->issued) return 3;
+  switch (held.what->slot.from) {
+    case From::kEnvironment:
+    case From::kArgument:
+      return 0;
+    case From::kFile:
+      return 1;
+    default:
+      return 2;
+  }
+}
+
+Reason loose_reason(const Held& held) {
+  if (held.how == How::kLostAtExec) return Reason::kLostAtExec;
+  if (held.how == How::kHelper) return Reason::kFromHelper;
+  if (held.what->broker) return Reason::kLocalBroker;
+  return held.what->issued ? Reason::kParentOrIssued : Reason::kSeveralKeys;
+}
+
+/// The keys that fit, one per key id, best rank first, within a rank the newest first.
+std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
+  std::vector<Fit> found;
+  for (const Held& held : question.caller.holdings) {
+    if (held.what->since_ns > question.world.use_ns) continue;
+    Key key = index.best(held.what->key);
+    if (key.key_class == KeyClass::kEncryptionKey || !accepts(question.where, key.kind, catalog)) continue;
+    const catalog::Kind* kind = catalog.kind(key.kind);
+    const int wildcard = kind != nullptr && kind->wildcard ? kWildcardRank : 0;
+    found.push_back({&held, std::move(key), rank(held) + wildcard, found.size()});
+  }
+  // A file of many keys keeps its order; of two reads the later comes first.
+  std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::tuple(fit.rank, ~fit.held->what->since_ns, fit.order); });
+  std::set<std::string> seen;
+  std::erase_if(found, [&](const Fit& fit) { return !seen.insert(fit.key.id).second; });
+  // What was lost at an exec counts only where nothing crossed into the program itself: a shell's own keys say little about its children,
+  // and a descriptor kept over the exec, read without an open, is the stated limit.
+  if (!found.empty() && found.front().held->how != How::kLostAtExec) {
+    std::erase_if(found, [](const Fit& fit) { return fit.held->how == How::kLostAtExec; });
+  }
+  return found;
+}
+
+/// "1 of 2 AWS keys"
+std::string count_text(std::span<const Fit> found, const catalog::Catalog& catalog) {
+  std::string provider;
+  for (const Fit& fit : found) {
+    const catalog::Kind* kind = catalog.kind(fit.key.kind);
+    const std::string own(kind != nullptr ? kind->provider : std::string_view(fit.key.kind).substr(0, fit.key.kind.find('.')));
+    if (!provider.empty() && provider != own) return "1 of " + std::to_string(found.size()) + " keys";
+    provider = own;
+  }
+  if (provider.size() <= 3) {
+    std::ranges::transform(provider, provider.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  }
+  return "1 of " + std::to_string(found.size()) + " " + provider + " keys";
+}
+
+void list(Verdict& verdict, std::span<const Fit> found, const Held* first, Reason first_reason) {
+  const auto add = [&](const Fit& fit, Reason reason) {
+    if (verdict.keys.size() >= kMaxCandidates) return;
+    verdict.keys.push_back({fit.key, fit.held->what->slot, reason});
+    verdict.held.push_back(fit.held->what);
+  };
+  for (const Fit& fit : found) {
+    if (fit.held == first) add(fit, first_reason);
+  }
+  for (const Fit& fit : found) {
+    if (fit.held != first) add(fit, loose_reason(*fit.held));
+  }
+}
+
+void complete_facts(Question& question, const catalog::Catalog& catalog) {
+  const Instance& caller = question.caller;
+  WorldFacts& world = question.world;
+  const auto earliest = [](std::uint64_t& into, std::uint64_t time) {
+    if (into == 0 || time < into) into = std::max<std::uint64_t>(time, 1);
+  };
+  world.exec_seen = caller.exec_seen;
+  world.life_from_ns = caller.life_from_ns;
+  world.broker_ns = caller.broker_ns;
+  for (const LocalTalk& talk : caller.local_talks) {
+    if (talk.remote != question.remote) earliest(world.broker_ns, talk.time_ns);
+  }
+  const catalog::Program* program = caller.program;
+  world.relay_or_hub = caller.bulk || (program != nullptr && (program->relay || program->hub || program->bulk_reader));
+  const auto concerns = [&](std::string_view kind) { return kind.empty() || accepts(question.where, kind, catalog); };
+  for (const Unidentified& mark : caller.unidentified) {
+    if (concerns(mark.kind)) earliest(world.unidentified_ns, mark.time_ns);
+  }
+  for (const auto& pending : caller.pending) {
+    if (!pending->done && concerns(pending->kind)) earliest(world.unidentified_ns, pending->time_ns);
+  }
+  world.names_contradict = question.where.contradiction;
+}
+
+/// A program that the catalog trusts to obey its selectors, seen from its first argument to its last variable.
+bool obeys(const Instance& caller) {
+  return caller.program != nullptr && caller.program->obeys_selectors && caller.exec_seen && caller.seen_whole;
+}
+
+void possible(Verdict& verdict, Reason reason) {
+  verdict.evidence = Evidence::kPossible;
+  verdict.reason = reason;
+  for (Candidate& candidate : verdict.keys) {
+    if (verdict.keys.size() == 1) candidate.reason = reason;
+  }
+}
+
+/// Inferred when the closed world holds, else possible with the clause that fails.
+void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason reason) {
+  question.world.acquired_ns = question.key_after_connect ? 0 : held.since_ns;
+  if (const auto clause = closed_world(question.world)) {
+    possible(verdict, *clause);
+    if (!verdict.keys.empty()) verdict.keys.front().reason = *clause;
+    return;
+  }
+  verdict.evidence = Evidence::kInferred;
+  verdict.reason = reason;
+  if (!verdict.keys.empty()) verdict.keys.front().reason = reason;
+}
+
+Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& catalog) {
+  Verdict verdict;
+  const Held& held = *fit.held;
+  list(verdict, std::span(&fit, 1), &held, Reason::kOnlyKeyHeld);
+  if (held.how == How::kLostAtExec) {
+    possible(verdict, Reason::kLostAtExec);
+  } else if (held.what->broker) {
+    possible(verdict, Reason::kLocalBroker);
+  } else if (held.how == How::kHelper) {
+    const bool bound = !held.what->slot.selector.empty() && held.what->slot.selector == question.where.destination.host;
+    bound ? infer(verdict, question, *held.what, Reason::kHelper) : possible(verdict, Reason::kFromHelper);
+  } else {
+    const Held* const only[] = {&held};
+    const auto narrowed = narrow(only, question.caller, catalog);
+    if (narrowed && narrowed->told() && !narrowed->index) {
+      // The program was told to take another entry than the one that was read: its key may come from a helper or a login it has elsewhere.
+      possible(verdict, Reason::kSeveralKeys);
+      verdict.detail = narrowed->detail + " is not the entry that was read";
+    } else {
+      infer(verdict, question, *held.what, held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
+    }
+  }
+  return verdict;
+}
+
+Verdict judge_several(Question& question, std::vector<Fit> found, const catalog::Catalog& catalog) {
+  Verdict verdict;
+  verdict.detail = count_text(found, catalog);
+  // A key that was maybe issued is no rival of its parent but its child: narrow among the others.
+  const auto has = [&](const std::string& id) { return std::ranges::any_of(found, [&](const Fit& fit) { return fit.key.id == id; }); };
+  std::vector<const Held*> core;
+  for (const Fit& fit : found) {
+    if (!(fit.held->what->issued && has(fit.key.parent))) core.push_back(fit.held);
+  }
+  const auto narrowed = core.size() > 1 ? narrow(core, question.caller, catalog) : std::nullopt;
+  const Held* chosen = core.size() == 1 ? core.front() : (narrowed && narrowed->index ? core[*narrowed->index] : nullptr);
+  std::string chosen_id;
+  for (const Fit& fit : found) {
+    if (fit.held == chosen) chosen_id = fit.key.id;
+  }
+  const bool issued_too = chosen != nullptr && std::ranges::any_of(found, [&](const Fit& fit) {
+                            return fit.held->what->issued && fit.held != chosen && fit.key.parent == chosen_id;
+                          });
+  const bool env_beside_argument = narrowed && narrowed->by == By::kArgument && !narrowed->covers_all;
+  const bool certain =
+      chosen != nullptr && narrowed && narrowed->covers_all && obeys(question.caller) && !env_beside_argument && rank(*chosen) <= 2;
+  if (certain && !issued_too) {
+    std::erase_if(found, [&](const Fit& fit) { return fit.held != chosen; });
+    list(verdict, found, chosen, Reason::kSelector);
+    verdict.detail = narrowed->detail;
+    infer(verdict, question, *chosen->what, Reason::kSelector);
+    return verdict;
+  }
+  if (issued_too) {
+    if (core.size() == 1 || certain) {
+      std::erase_if(found, [&](const Fit& fit) { return fit.held != chosen && fit.key.parent != chosen_id; });
+      for (Fit& fit : found)
+        fit.rank = fit.held->what->issued ? 0 : 1;  // what was bought comes first: that is what one buys it for
+      std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::pair(fit.rank, fit.order); });
+      list(verdict, found, nullptr, Reason::kParentOrIssued);
+      for (Candidate& candidate : verdict.keys)
+        candidate.reason = Reason::kParentOrIssued;
+      verdict.detail = count_text(found, catalog);
+      possible(verdict, Reason::kParentOrIssued);
+      return verdict;
+    }
+  }
+  const catalog::Program* program = question.caller.program;
+  const bool in_runtime =
+      chosen != nullptr && narrowed && narrowed->told() && narrowed->covers_all && program != nullptr && program->runtime;
+  list(verdict, found, chosen, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
+  if (in_runtime) verdict.detail = narrowed->detail;
+  possible(verdict, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
+  return verdict;
+}
+
+}  // namespace
+
+Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
+  complete_facts(question, catalog);
+  std::vector<Fit> found = fits(question, index, catalog);
+  if (found.empty()) {
+    Verdict verdict;
+    const bool holds_keys = std::ranges::any_of(question.caller.holdings, [&](const Held& held) {
+      return held.how != How::kLostAtExec && held.what->since_ns <= question.world.use_ns;
+    });
+    const auto clause = closed_world(question.world);
+    verdict.reason = clause ? *clause : (holds_keys ? Reason::kNoKeyOfThisKind : Reason::kNoKeySeen);
+    return verdict;
+  }
+  return found.size() == 1 ? judge_one(question, found.front(), catalog) : judge_several(question, std::move(found), catalog);
+}
+
+}  // namespace keytrail::link

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the keys a process holds to the evidence of one use. Pure: the same facts give the same verdict.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "agent/link/closed_world.h"
+#include "agent/link/destinations.h"
+#include "agent/link/instance.h"
+#include "agent/link/key_index.h"
+#include "keytrail/row.h"
+
+namespace keytrail::link {
+
+/// One use to be judged.
+struct Question {
+  const Instance& caller;
+  const Resolved& where;
+  WorldFacts world;  ///< gaps, armed families, times; the rest is filled from caller and destination
+  Endpoint remote;
+  bool key_after_connect = false;  ///< the protocol connects first and reads its key then (ssh): the clause on old connections says nothing
+};
+
+struct Verdict {
+  Evidence evidence = Evidence::kUnattributed;
+  Reason reason = Reason::kNoKeySeen;
+  std::string detail;
+  std::vector<Candidate> keys;                       ///< best first, at most kMaxCandidates
+  std::vector<std::shared_ptr<const HeldKey>> held;  ///< the holding behind each of `keys`
+};
+
+inline constexpr std::size_t kMaxCandidates = 16;
+
+[[nodiscard]] Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog);
+
+}  // namespace keytrail::link

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The closed world of a process instance (DESIGN.md section 2): may a key that fits be called the key that was used?
+// One pure function over plain facts. All clauses must hold; the first that fails is the reason shown.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "agent/link/gaps.h"
+#include "keytrail/event.h"
+#include "keytrail/evidence.h"
+
+namespace keytrail::link {
+
+/// What is known at the moment of the use. Times are ns since boot; 0 = never.
+struct WorldFacts {
+  bool exec_seen = false;          ///< the exec of its program was seen, or of the process it was forked from
+  std::uint64_t life_from_ns = 0;  ///< that exec
+  std::uint64_t use_ns = 0;        ///< first payload
+  std::span<const Gap> gaps;
+  std::array<bool, kFamilies> armed{};
+  std::uint64_t broker_ns = 0;        ///< first talk to an unclassified local broker
+  bool relay_or_hub = false;          ///< by the catalog, or it reads keys in bulk
+  std::uint64_t connected_ns = 0;     ///< the connection's start
+  std::uint64_t acquired_ns = 0;      ///< of the key in question; 0 = no key in question
+  std::uint64_t unidentified_ns = 0;  ///< first open of a key file, of a kind accepted here, that could not be identified
+  bool names_contradict = false;      ///< two names of the destination contradict, or its address is shared
+};
+
+/// nullopt when all clauses hold, else the first that fails, in the order of evidence.h.
+[[nodiscard]] std::optional<Reason> closed_world(const WorldFacts& facts);
+
+}  // namespace keytrail::link

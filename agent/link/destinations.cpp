@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/destinations.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace keytrail::link {
+namespace {
+
+using catalog::Catalog;
+using catalog::Env;
+using catalog::EnvUse;
+
+constexpr std::uint16_t kSshPort = 22;
+
+/// Host and port of "https://host:port/path", "host:port", "[v6]:port" or "host". Port 0 when absent.
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+};
+HostPort host_of_value(std::string_view value) {
+  if (const std::size_t scheme = value.find("://"); scheme != value.npos) value.remove_prefix(scheme + 3);
+  value = value.substr(0, value.find_first_of("/?#"));
+  if (const std::size_t user = value.rfind('@'); user != value.npos) value.remove_prefix(user + 1);
+  HostPort out;
+  std::string_view port;
+  if (value.starts_with('[')) {
+    const std::size_t end = value.find(']');
+    if (end == value.npos) return out;
+    out.host = host_text(value.substr(1, end - 1));
+    if (value.size() > end + 1 && value[end + 1] == ':') port = value.substr(end + 2);
+  } else {
+    const std::size_t colon = value.find(':');
+    // More than one colon without brackets is a bare IPv6 address.
+    const bool v6 = colon != value.npos && value.find(':', colon + 1) != value.npos;
+    out.host = host_text(v6 ? value : value.substr(0, colon));
+    if (!v6 && colon != value.npos) port = value.substr(colon + 1);
+  }
+  std::from_chars(port.data(), port.data() + port.size(), out.port);
+  return out;
+}
+
+struct Name {
+  std::string host;
+  NameSource source = NameSource::kNone;
+};
+
+Name name_of_payload(const PayloadEvent* payload) {
+  if (payload == nullptr || payload->name.empty()) return {};
+  switch (payload->protocol) {
+    case PayloadEvent::Protocol::kHttp:
+      return {host_text(payload->name), NameSource::kRequest};
+    case PayloadEvent::Protocol::kHttpConnect:
+      return {host_text(payload->name), NameSource::kConnectProxy};
+    case PayloadEvent::Protocol::kTls:
+      return {host_text(payload->name), NameSource::kSni};
+    case PayloadEvent::Protocol::kOther:
+    case PayloadEvent::Protocol::kSsh:
+      break;
+  }
+  return {};
+}
+
+struct Binding {
+  std::string host;
+  const Env* entry = nullptr;
+};
+
+/// The destination variable of this process that names the host or the address it calls.
+std::optional<Binding> bound_by_environment(const Called& called, const std::string& host, const Instance& caller, const Catalog& catalog) {
+  const std::string address = address_text(called.remote);
+  for (const EnvItem& item : caller.env()) {
+    if (item.value.empty() || item.truncated) continue;
+    const Env* entry = catalog.match_env(item.name);
+    if (entry == nullptr || entry->use != EnvUse::kDestination) continue;
+    const HostPort bound = host_of_value(item.value);
+    if (bound.host.empty() || (bound.port != 0 && bound.port != called.remote.port)) continue;
+    if (bound.host == address || (!host.empty() && bound.host == host)) return Binding{bound.host, entry};
+  }
+  return std::nullopt;
+}
+
+/// The SNI or Host is what the client claims. The process's own DNS, where it has one for this address, must not say that the address is
+/// somebody else's.
+bool contradicts(const std::string& claimed, const std::vector<std::string>& own_names) {
+  return !own_names.empty() && std::ranges::none_of(own_names, [&](const std::string& name) {
+    return name == claimed || registrable(name) == registrable(claimed);
+  });
+}
+
+/// Only an address, and the process asked for several names of different services that share it.
+bool shared(const std::vector<std::string>& own_names, const Catalog& catalog) {
+  if (own_names.size() < 2) return false;
+  const auto first = catalog.match_host(own_names.front());
+  return std::ranges::any_of(own_names, [&](const std::string& name) {
+    const auto other = catalog.match_host(name);
+    return first.has_value() != other.has_value() ||
+           (first && (first->provider != other->provider || first->service != other->service || first->region != other->region));
+  });
+}
+
+void describe(Resolved& out, const catalog::Endpoint& endpoint) {
+  out.endpoint = endpoint;
+  out.known = true;
+  out.takes_keys = endpoint.takes_keys;
+  out.destination.provider = endpoint.provider;
+  out.destination.service = endpoint.service;
+  out.destination.region = endpoint.region;
+}
+
+}  // namespace
+
+Resolved resolve(const Called& called, const Instance& caller, Names& names, const Catalog& catalog) {
+  Resolved out;
+  out.destination.address = address_text(called.remote);
+  out.destination.port = called.remote.port;
+  const PayloadEvent* payload = called.payload;
+  const std::vector<std::string> own = Names::own(caller, called.remote);
+  Name name = name_of_payload(payload);
+  const bool proxied = name.source == NameSource::kConnectProxy;
+  if (proxied) {
+    out.via = "proxy " + out.destination.address + ":" + std::to_string(called.remote.port);
+    if (payload->port != 0) out.destination.port = payload->port;
+  } else if (!name.host.empty()) {
+    out.contradiction = contradicts(name.host, own) || payload->ech;
+  }
+  // A claimed name that says nothing, at an address that the process itself asked for under a name that does: that name, and the
+  // contradiction.
+  if (out.contradiction && !catalog.match_host(name.host) && catalog.match_host(own.empty() ? std::string() : own.front())) name = {};
+  const bool claimed = !name.host.empty();
+  const std::string dns = !own.empty() ? own.front() : names.of_namespace(called.net_ns, called.remote, called.time_ns);
+  const auto binding = proxied ? std::nullopt : bound_by_environment(called, claimed ? name.host : dns, caller, catalog);
+  if (!claimed) {
+    if (binding) {
+      name = {binding->host, NameSource::kEnvironment};
+    } else if (!dns.empty()) {
+      name = {dns, NameSource::kDns};
+      out.contradiction = out.contradiction || shared(own, catalog);
+    } else {
+      name.source = NameSource::kAddress;
+    }
+  }
+  out.destination.host = name.host;
+  out.destination.name_source = name.source;
+  out.destination.ambiguous = out.contradiction;
+  out.ssh = !called.udp && (called.remote.port == kSshPort || (payload != nullptr && payload->protocol == PayloadEvent::Protocol::kSsh));
+  if (out.ssh) {
+    if (const auto endpoint = catalog.match_port(kSshPort)) describe(out, *endpoint);
+    out.destination.provider = "ssh";
+    out.destination.service = name.host.empty() ? out.destination.address : name.host;
+    return out;
+  }
+  if (const auto endpoint = name.host.empty() ? std::nullopt : catalog.match_host(name.host)) {
+    describe(out, *endpoint);
+  } else if (binding) {
+    if (const auto bound = catalog.bound_endpoint(binding->entry->name)) describe(out, *bound);
+  }
+  return out;
+}
+
+bool accepts(const Resolved& resolved, std::string_view kind, const Catalog& catalog) {
+  if (!resolved.takes_keys) return false;
+  if (const catalog::Kind* known = catalog.kind(kind); known != nullptr && !known->authenticates) return false;
+  return catalog.accepts(resolved.endpoint, kind);
+}
+
+}  // namespace keytrail::link

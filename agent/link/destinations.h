@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a connection calls: its best name, that name's provenance, and whether it takes keys. Pure but for the memory of names.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "agent/catalog/catalog.h"
+#include "agent/link/instance.h"
+#include "agent/link/names.h"
+#include "keytrail/destination.h"
+#include "keytrail/event.h"
+
+namespace keytrail::link {
+
+/// What is asked: a connection and its first payload, if that was seen.
+struct Called {
+  Endpoint remote;
+  std::uint32_t net_ns = 0;
+  bool udp = false;
+  std::uint64_t time_ns = 0;
+  const PayloadEvent* payload = nullptr;
+};
+
+struct Resolved {
+  Destination destination;
+  catalog::Endpoint endpoint;  ///< of the catalog, or made from the binding or the port
+  bool known = false;          ///< a destination that the catalog, the environment or the port names
+  bool takes_keys = false;
+  bool ssh = false;
+  bool contradiction = false;  ///< two names contradict, or the address is shared by names the process asked for
+  std::string via;             ///< "proxy ADDRESS:PORT" for a CONNECT proxy
+};
+
+[[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names, const catalog::Catalog& catalog);
+
+/// Does this destination take keys of this kind?
+[[nodiscard]] bool accepts(const Resolved& resolved, std::string_view kind, const catalog::Catalog& catalog);
+
+}  // namespace keytrail::link

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is asked of the examiner: files that were opened, initial environments, and looks at known files.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "agent/link/engine.h"
+
+namespace keytrail::link {
+
+std::vector<std::uint32_t> Engine::others_of_mount_ns(const Instance& instance) const {
+  if (!instance.process || !same_mount_ns_) return {};
+  std::vector<std::uint32_t> others = same_mount_ns_(instance.process->mnt_ns);
+  std::erase(others, instance.id.tgid);
+  if (others.size() > 8) others.resize(8);
+  return others;
+}
+
+void Engine::note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns) {
+  const std::uint64_t window = options_.bulk_window_ms * 1'000'000U;
+  auto& files = instance.key_files;
+  std::erase_if(files, [&](const auto& file) { return file.first == event.file.inode || file.second + window < time_ns; });
+  files.emplace_back(event.file.inode, time_ns);
+  if (files.size() >= options_.bulk_files) instance.bulk = true;
+  if (files.size() > options_.bulk_files) files.erase(files.begin());
+}
+
+Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who) {
+  const InstanceRef instance = instance_of(head.who, who);
+  if (!instance || event.path_truncated) return Done::kAbsorbed;
+  const catalog::File* entry = catalog_.match_file(event.path);
+  if (entry == nullptr) entry = file_of_pointer(instance->env(), catalog_, event.path);
+  if (entry == nullptr || entry->format.empty()) return Done::kAbsorbed;
+  note_key_file(*instance, event, head.time_ns);
+  if (examinations_ >= options_.max_examinations) {
+    mark_unidentified(*instance, head.time_ns, entry->kind);
+    drop_reason_ = "examine_overflow";
+    return Done::kDropped;
+  }
+
+  auto examination = std::make_shared<Examination>();
+  examination->time_ns = head.time_ns;
+  examination->kind = entry->kind;
+  examination->receivers.push_back({instance, head.baseline ? How::kBaseline : How::kDirect});
+  instance->pending.push_back(examination);
+  // A catalogued helper writes what it reads to its caller.
+  if (instance->parent && instance->parent->alive) {
+    examination->receivers.push_back({instance->parent, How::kHelper});
+    instance->parent->pending.push_back(examination);
+  }
+
+  ExamineRequest request;
+  request.who = instance->id;
+  request.mnt_ns = event.mnt_ns;
+  request.same_mount_ns = others_of_mount_ns(*instance);
+  request.path = event.path;
+  request.file = event.file;
+  request.format = entry->format;
+  request.key_kind = entry->kind;
+  ++examinations_;
+  examiner_.examine(request, [weak = weak_from_this(), examination, event, entry, baseline = head.baseline,
+                              from_ring = head.from_ring](ExamineAnswer answer) {
+    if (const auto self = weak.lock()) self->on_open_answer(examination, event, *entry, baseline, from_ring, answer);
+  });
+  return Done::kLater;
+}
+
+void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, const OpenEvent& event, const catalog::File& entry,
+                            bool baseline, bool from_ring, ExamineAnswer& answer) {
+  if (examination->done) return;
+  --examinations_;
+  const InstanceRef opener = examination->receivers.front().instance;
+  bool recorded = false;
+  if (!answer.unread.empty()) {
+    for (const auto& receiver : examination->receivers)
+      mark_unidentified(*receiver.instance, examination->time_ns, entry.kind);
+    if (acquisitions_.is_unread_news(*opener, event.path, answer.unread)) {
+      AcquisitionRow row;
+      row.actor = make_actor(*opener);
+      row.key.kind = entry.kind;
+      row.slot = {From::kFile, event.path, {}};
+      row.unread = answer.unread;
+      row.bulk = opener->bulk;
+      row.baseline = baseline;
+      Row out;
+      out.time_ns = clock_.to_wall(examination->time_ns);
+      out.observed_ns = clock_.wall_ns();
+      out.body = std::move(row);
+      emit(std::move(out));
+      recorded = true;
+    }
+  } else {
+    for (KeyFact& fact : answer.keys) {
+      if (fact.key.kind.empty()) fact.key.kind = entry.kind;
+      if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
+      if (fact.key.id.empty()) {
+        for (const auto& receiver : examination->receivers)
+          mark_unidentified(*receiver.instance, examination->time_ns, entry.kind);
+        continue;
+      }
+      index_.learn(fact.key);
+      auto what = std::make_shared<HeldKey>();
+      what->key = fact.key;
+      what->slot = {From::kFile, event.path, fact.selector};
+      what->since_ns = examination->time_ns;
+      what->dev = event.file.dev;
+      what->selector_rule = entry.selector;
+      what->selector_hash = fact.selector_hash;
+      what->baseline = baseline;
+      for (std::size_t i = 0; i < examination->receivers.size(); ++i) {
+        const auto& [instance, how] = examination->receivers[i];
+        Held* held = hold(instance, what, how);
+        if (held == nullptr) continue;
+        if (i == 0) {
+          recorded = announce(*instance, *held) || recorded;
+        } else {
+          held->announced = true;  // inherited, or handed over by the helper: that process's row is the one
+        }
+      }
+    }
+    KnownFile& file = slots_.file(Slots::container_of(*opener), event.path, event.file.dev);
+    file.format = entry.format;
+    file.kind = entry.kind;
+    apply(slots_.update(file, answer.file.inode != 0 ? answer.file : event.file, answer.keys, clock_.wall_ns()), opener.get());
+  }
+  finish_examination(examination);
+  settle(from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
+  judge_ready(last_event_ns_);
+}
+
+void Engine::finish_examination(const std::shared_ptr<Examination>& examination) {
+  examination->done = true;
+  for (const auto& receiver : examination->receivers)
+    std::erase(receiver.instance->pending, examination);
+  examination->receivers.clear();  // instance and examination point at each other until here
+}
+
+void Engine::ask_environment(const InstanceRef& instance, std::uint64_t time_ns) {
+  auto examination = std::make_shared<Examination>();
+  examination->time_ns = std::max<std::uint64_t>(time_ns, 1);
+  if (environment_queue_.size() >= options_.max_environment_queue) {
+    ++counters_["environments_over_bound"];
+    mark_unidentified(*instance, examination->time_ns, {});
+    return;
+  }
+  examination->receivers.push_back({instance, instance->exec_seen ? How::kExec : How::kBaseline});
+  instance->pending.push_back(examination);
+  environment_queue_.emplace_back(instance, examination);
+  start_environments();
+}
+
+void Engine::start_environments() {
+  while (!environment_queue_.empty() && environments_ < options_.max_environments && examinations_ < options_.max_examinations) {
+    const InstanceRef instance = environment_queue_.front().first.lock();
+    const std::shared_ptr<Examination> examination = std::move(environment_queue_.front().second);
+    environment_queue_.pop_front();
+    if (!instance || !instance->alive) {
+      finish_examination(examination);
+      continue;
+    }
+    ExamineRequest request;
+    request.kind = ExamineRequest::Kind::kEnvironment;
+    request.who = instance->id;
+    if (instance->process) request.mnt_ns = instance->process->mnt_ns;
+    ++environments_;
+    ++examinations_;
+    examiner_.examine(request, [weak = weak_from_this(), examination](ExamineAnswer answer) {
+      if (const auto self = weak.lock()) self->on_environment_answer(examination, answer);
+    });
+  }
+}
+
+void Engine::on_environment_answer(const std::shared_ptr<Examination>& examination, ExamineAnswer& answer) {
+  if (examination->done) return;
+  --environments_;
+  --examinations_;
+  if (!answer.unread.empty()) {
+    for (const auto& receiver : examination->receivers)
+      mark_unidentified(*receiver.instance, examination->time_ns, {});
+    ++counters_["environments_unread"];
+  } else {
+    const InstanceRef first = examination->receivers.front().instance;
+    const std::string owner = first->process && first->process->workload ? first->process->workload->name : std::string();
+    std::vector<FoundKey> found = keys_of_environment(answer.env, catalog_, owner);
+    // Where the examiner could tell more of a value than its fingerprint (a JWT's claims), that is the key.
+    for (const KeyFact& fact : answer.keys) {
+      if (fact.key.id.empty()) continue;
+      const auto it = std::ranges::find_if(found, [&](const FoundKey& one) { return one.slot.place == fact.variable; });
+      if (it == found.end()) {
+        const bool paired = std::ranges::any_of(
+            found, [&](const FoundKey& one) { return !fact.key.fingerprint.empty() && one.key.fingerprint == fact.key.fingerprint; });
+        if (!paired) found.push_back({fact.key, {From::kEnvironment, fact.variable, {}}});
+      } else if (it->key.id.starts_with("fp:")) {
+        it->key = fact.key;
+      }
+    }
+    for (const FoundKey& one : found)
+      index_.learn(one.key);
+    for (const auto& [instance, how] : examination->receivers) {
+      if (how == How::kBaseline || how == How::kExec || how == How::kFork) instance->baseline_env = answer.env;
+      hold_environment(instance, found, examination->time_ns, how, nullptr);
+    }
+  }
+  finish_examination(examination);
+  judge_ready(last_event_ns_);
+  start_environments();
+}
+
+void Engine::queue_looks(std::uint64_t) {
+  if (!look_queue_.empty()) return;  // the last round is still going on
+  std::set<std::string> queued;
+  for (const auto& [tgid, instance] : live_) {
+    if (instance->holdings.empty() || !instance->process) continue;
+    const std::string container = Slots::container_of(*instance);
+    for (const Held& held : instance->holdings) {
+      // What the process lost at an exec or never opened itself may not be visible from its root.
+      if (held.what->slot.from != From::kFile || held.how >= How::kHelper) continue;
+      std::string key = Slots::file_key(container, held.what->slot.place);
+      if (queued.size() >= options_.max_files || !queued.insert(key).second) continue;
+      look_queue_.emplace_back(std::move(key), instance);
+    }
+  }
+}
+
+void Engine::start_looks() {
+  while (!look_queue_.empty() && looks_ < options_.max_looks && examinations_ < options_.max_examinations) {
+    const std::string key = std::move(look_queue_.front().first);
+    const InstanceRef instance = look_queue_.front().second.lock();
+    look_queue_.pop_front();
+    KnownFile* file = slots_.find(key);
+    if (!instance || !instance->alive || !instance->process || file == nullptr || file->looking || file->format.empty()) continue;
+    file->looking = true;
+    ExamineRequest request;
+    request.who = instance->id;
+    request.mnt_ns = instance->process->mnt_ns;
+    request.same_mount_ns = others_of_mount_ns(*instance);
+    request.path = file->path;
+    request.file = file->identity;
+    request.format = file->format;
+    request.key_kind = file->kind;
+    request.look = true;
+    ++looks_;
+    ++examinations_;
+    examiner_.examine(request, [weak = weak_from_this(), key](ExamineAnswer answer) {
+      const auto self = weak.lock();
+      if (!self) return;
+      --self->looks_;
+      --self->examinations_;
+      if (KnownFile* seen = self->slots_.find(key)) {
+        seen->looking = false;
+        if (answer.unread.empty() && !answer.unchanged) {
+          for (KeyFact& fact : answer.keys) {
+            if (fact.key.kind.empty()) fact.key.kind = seen->kind;
+            if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
+            if (!fact.key.id.empty()) self->index_.learn(fact.key);
+          }
+          const FileIdentity now = answer.file.inode != 0 ? answer.file : seen->identity;
+          self->apply(self->slots_.update(*seen, now, answer.keys, self->clock_.wall_ns()), nullptr);
+        }
+      }
+      self->start_looks();
+    });
+  }
+}
+
+}  // namespace keytrail::link

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/environment.h"
+
+#include <algorithm>
+
+namespace keytrail::link {
+namespace {
+
+using catalog::Catalog;
+using catalog::Env;
+using catalog::EnvUse;
+
+struct Known {
+  const EnvItem* item;
+  const Env* entry;
+};
+
+Key make_key(std::string id, std::string_view kind_id, const Fingerprint& fingerprint, const Catalog& catalog) {
+  Key key;
+  key.id = std::move(id);
+  key.kind = kind_id;
+  key.fingerprint = fingerprint;
+  if (const catalog::Kind* kind = catalog.kind(kind_id)) {
+    key.key_class = kind->key_class;
+    key.lifetime = kind->lifetime;
+  }
+  return key;
+}
+
+/// A session token is the third part of a pair: of no pair itself, and of a kind that the identifier may name.
+bool completes(const Env& secret, const Env& identifier, const Catalog& catalog) {
+  if (!secret.pair.empty() || identifier.pair.empty() || secret.provider != identifier.provider) return false;
+  const catalog::Kind* kind = catalog.kind(secret.kind);
+  return kind != nullptr && kind->key_class == KeyClass::kSessionToken &&
+         std::ranges::find(identifier.kinds, secret.kind) != identifier.kinds.end();
+}
+
+/// Kind of a pair: a session token beside it makes it a session; AWS tells by the id's prefix as well.
+std::string_view kind_of_pair(const Known& identifier, std::span<const Known> secrets, const Catalog& catalog) {
+  for (const Known& secret : secrets) {
+    if (secret.entry->kind.empty() || secret.entry->kind == identifier.entry->kind) continue;
+    const catalog::Kind* kind = catalog.kind(secret.entry->kind);
+    if (kind != nullptr && kind->key_class == KeyClass::kSessionToken) return secret.entry->kind;
+  }
+  if (identifier.entry->kind == "aws.access_key" && identifier.item->value.starts_with("ASIA")) return "aws.session";
+  return identifier.entry->kind;
+}
+
+std::string id_of_secret(const Known& secret, std::string_view owner) {
+  if (!secret.item->fingerprint.empty()) return secret.item->fingerprint.text();
+  // A password or a short value: its fingerprint never leaves the examiner, so the place names it.
+  return std::string(secret.entry->kind) + ":" + secret.item->name + "@" + std::string(owner) + " #1";
+}
+
+}  // namespace
+
+std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const Catalog& catalog, std::string_view owner) {
+  std::vector<Known> identifiers, secrets;
+  for (const EnvItem& item : env) {
+    const Env* entry = catalog.match_env(item.name);
+    if (entry == nullptr || (item.length == 0 && item.value.empty() && item.fingerprint.empty())) continue;
+    if (entry->use == EnvUse::kIdentifier && !item.value.empty()) identifiers.push_back({&item, entry});
+    if (entry->use == EnvUse::kSecret) secrets.push_back({&item, entry});
+  }
+  std::vector<FoundKey> found;
+  for (const Known& identifier : identifiers) {
+    std::vector<Known> paired;
+    std::erase_if(secrets, [&](const Known& secret) {
+      const bool belongs = secret.item->name == identifier.entry->pair || secret.entry->pair == identifier.item->name ||
+                           completes(*secret.entry, *identifier.entry, catalog);
+      if (belongs) paired.push_back(secret);
+      return belongs;
+    });
+    // An identifier alone hands over nothing; the secret may be one of several, a third part is not enough.
+    const bool has_secret = std::ranges::any_of(paired, [&](const Known& secret) {
+      return secret.item->name == identifier.entry->pair || secret.entry->pair == identifier.item->name;
+    });
+    if (!has_secret) {
+      secrets.insert(secrets.end(), paired.begin(), paired.end());
+      continue;
+    }
+    const auto main = std::ranges::find_if(paired, [&](const Known& secret) { return secret.item->name == identifier.entry->pair; });
+    const Fingerprint fingerprint = (main == paired.end() ? paired.front() : *main).item->fingerprint;
+    found.push_back({make_key(identifier.item->value, kind_of_pair(identifier, paired, catalog), fingerprint, catalog),
+                     Slot{From::kEnvironment, identifier.item->name, {}}});
+  }
+  for (const Known& secret : secrets) {
+    found.push_back({make_key(id_of_secret(secret, owner), secret.entry->kind, secret.item->fingerprint, catalog),
+                     Slot{From::kEnvironment, secret.item->name, {}}});
+  }
+  return found;
+}
+
+std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const Catalog& catalog, KeyIndex& index) {
+  std::vector<FoundKey> found;
+  for (const ArgItem& arg : args) {
+    const Slot slot{From::kArgument, arg.flag.empty() ? "argument " + std::to_string(arg.position) : arg.flag, {}};
+    if (arg.fingerprint.empty()) continue;
+    if (const Key* known = index.find(arg.fingerprint)) {
+      found.push_back({*known, slot});
+    } else if (!arg.format.empty() && arg.value.empty()) {
+      const Catalog::Format* format = catalog.format(arg.format);
+      if (format == nullptr || format->public_id) continue;
+      found.push_back({make_key(arg.fingerprint.text(), format->kind, arg.fingerprint, catalog), slot});
+    }
+  }
+  return found;
+}
+
+const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const Catalog& catalog, std::string_view path) {
+  for (const EnvItem& item : env) {
+    const std::string_view value = item.value;
+    if (value.empty() || item.truncated) continue;
+    // A relative pointer is resolved against a directory that the agent does not know: its end must be the path's end.
+    const bool names = value == path || (value.front() != '/' && path.size() > value.size() && path.ends_with(value) &&
+                                         path[path.size() - value.size() - 1] == '/');
+    if (!names) continue;
+    const Env* entry = catalog.match_env(item.name);
+    if (entry != nullptr && entry->use == EnvUse::kPointer) {
+      if (const catalog::File* file = catalog.file(entry->file)) return file;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace keytrail::link

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys in an initial environment and in arguments, and the variables that point at files. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "agent/link/key_index.h"
+#include "keytrail/key.h"
+#include "keytrail/process.h"
+
+namespace keytrail::link {
+
+struct FoundKey {
+  Key key;
+  Slot slot;
+};
+
+/// The keys of an environment: identifier and secrets that the catalog pairs are one key, a lone secret is known by its fingerprint.
+/// `owner`: workload name, part of the id of values that have no fingerprint.
+[[nodiscard]] std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const catalog::Catalog& catalog,
+                                                        std::string_view owner);
+
+/// The keys of arguments: a recognised secret format, or a flag's value that is the secret of a known key.
+/// A public identifier alone (`--access-key-id AKIA…`) names a key and hands over none.
+[[nodiscard]] std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const catalog::Catalog& catalog, KeyIndex& index);
+
+/// The catalog entry that a pointer variable of this environment (AWS_SHARED_CREDENTIALS_FILE) gives to `path`, or nullptr.
+[[nodiscard]] const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const catalog::Catalog& catalog, std::string_view path);
+
+}  // namespace keytrail::link

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/gaps.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace keytrail::link {
+
+bool hides_keys(const Gap& gap) {
+  if (gap.lost && *gap.lost == 0) return false;
+  return gap.family != "request";
+}
+
+bool overlaps(std::span<const Gap> gaps, std::uint64_t from_ns, std::uint64_t to_ns) {
+  return std::ranges::any_of(gaps, [&](const Gap& gap) { return hides_keys(gap) && gap.from_ns <= to_ns && gap.to_ns >= from_ns; });
+}
+
+void GapList::add(Gap gap) {
+  if (!hides_keys(gap)) return;
+  if (gap.to_ns < gap.from_ns) std::swap(gap.from_ns, gap.to_ns);
+  if (gaps_.size() >= limit_) {
+    gaps_[1].from_ns = std::min(gaps_[0].from_ns, gaps_[1].from_ns);
+    gaps_[1].to_ns = std::max(gaps_[0].to_ns, gaps_[1].to_ns);
+    gaps_[1].lost.reset();
+    gaps_.erase(gaps_.begin());
+  }
+  gaps_.push_back(std::move(gap));
+}
+
+}  // namespace keytrail::link

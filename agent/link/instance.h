@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// What link knows of one program in one process: the keys it holds, and what weakens a claim about them. One thread.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "keytrail/event.h"
+#include "keytrail/key.h"
+#include "keytrail/process.h"
+
+namespace keytrail::link {
+
+/// How a key came to be held, weakest last. The text is that of Holding::how.
+enum class How : std::uint8_t { kDirect, kFork, kExec, kBaseline, kHelper, kLostAtExec };
+
+[[nodiscard]] constexpr const char* to_string(How value) {
+  switch (value) {
+    case How::kDirect:
+      return "direct";
+    case How::kFork:
+      return "fork";
+    case How::kExec:
+      return "exec";
+    case How::kBaseline:
+      return "baseline";
+    case How::kHelper:
+      return "helper";
+    case How::kLostAtExec:
+      return "lost_at_exec";
+  }
+  return "direct";
+}
+
+/// The part of a holding that never changes: shared by all processes that inherited it.
+struct HeldKey {
+  Key key;
+  Slot slot;
+  std::uint64_t since_ns = 0;      ///< kernel time of the open, exec or payload that brought it
+  std::uint32_t dev = 0;           ///< of its file
+  std::string_view selector_rule;  ///< catalog id of the selector of its file, or ""
+  Fingerprint selector_hash;
+  bool issued = false;    ///< maybe issued: an issuer was called with `key.parent`
+  bool broker = false;    ///< from a local broker: possible at most
+  bool baseline = false;  ///< found by the sweep
+};
+
+struct Held {
+  std::shared_ptr<const HeldKey> what;
+  How how = How::kDirect;
+  std::int64_t last_use_ns = 0;  ///< Unix ns
+  bool announced = false;        ///< its acquisition was looked at by the news filter
+  bool slot_changed = false;
+  bool dirty = true;  ///< the durable table does not know this yet
+};
+
+/// A key file that was opened and not identified.
+struct Unidentified {
+  std::uint64_t time_ns = 0;
+  std::string kind;  ///< kind that such a place usually holds; empty = any
+};
+
+struct Examination;
+
+/// A TCP endpoint on a loopback address that this process sent something to.
+struct LocalTalk {
+  Endpoint remote;
+  std::uint64_t time_ns = 0;
+};
+
+struct OwnName {
+  Endpoint address;  ///< port 0
+  std::string name;
+};
+
+struct Instance {
+  InstanceId id;
+  ProcessRef process;  ///< null when identify does not know it
+  const catalog::Program* program = nullptr;
+  std::shared_ptr<Instance> parent;  ///< only while both live and the child is a catalogued helper
+  bool exec_seen = false;            ///< of its program, by hook; a forked process has its parent's
+  std::uint64_t life_from_ns = 0;    ///< exec of its program (a forked process: its parent's)
+  std::uint64_t broker_ns = 0;       ///< first talk to an unclassified Unix socket
+  bool seen_whole = false;           ///< no argument and no variable of its exec was left unread
+  bool bulk = false;                 ///< reads keys in bulk
+  bool alive = true;
+  bool synced = false;  ///< the durable table holds rows of it
+  bool queued_dirty = false;
+  std::size_t held_uses = 0;  ///< waiting to be judged
+  std::vector<Held> holdings;
+  std::vector<Unidentified> unidentified;
+  std::vector<std::shared_ptr<Examination>> pending;
+  std::vector<LocalTalk> local_talks;
+  std::vector<OwnName> names;                                      ///< newest last
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> key_files;  ///< (inode, time) of the bulk window
+
+  [[nodiscard]] std::uint32_t uid() const { return process ? process->uid : 0; }
+  [[nodiscard]] const SharedList<EnvItem>& env() const {
+    static const SharedList<EnvItem> kNone;
+    return !baseline_env.empty() ? baseline_env : (process ? process->env : kNone);
+  }
+  SharedList<EnvItem> baseline_env;  ///< of a process found by the sweep, from the examiner
+};
+
+using InstanceRef = std::shared_ptr<Instance>;
+
+/// A question to the examiner that is not answered yet, and who waits for it.
+struct Examination {
+  struct Receiver {
+    InstanceRef instance;
+    How how = How::kDirect;
+  };
+  std::uint64_t time_ns = 0;  ///< kernel time of the open or exec
+  std::string kind;           ///< kind of key to expect; empty = any
+  bool done = false;
+  std::vector<Receiver> receivers;  ///< the first is the one that opened
+};
+
+/// Marks a key file of this kind as opened and not identified. Bounded: the marks of one kind are one mark.
+inline void mark_unidentified(Instance& instance, std::uint64_t time_ns, std::string_view kind) {
+  for (Unidentified& mark : instance.unidentified) {
+    if (mark.kind == kind) {
+      mark.time_ns = std::min(mark.time_ns, time_ns);
+      return;
+    }
+  }
+  if (instance.unidentified.size() >= 32) kind = {};
+  if (instance.unidentified.size() < 33) instance.unidentified.push_back({time_ns, std::string(kind)});
+}
+
+}  // namespace keytrail::link

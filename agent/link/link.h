@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The heart: joins keys that crossed into processes and the connections that these processes make into uses with evidence.
+// In: events in kernel time order, with the processes that identify made of them. Out: rows, uses, holdings, state, by take().
+// Thread: the pipeline's only one; the examiner's answers come on it, too.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "agent/link/options.h"
+#include "keytrail/accounting.h"
+#include "keytrail/clock.h"
+#include "keytrail/event.h"
+#include "keytrail/examiner.h"
+#include "keytrail/process.h"
+#include "keytrail/recorder.h"
+#include "keytrail/row.h"
+
+namespace keytrail::link {
+
+class Engine;
+
+class Link {
+ public:
+  struct Output {
+    std::vector<Row> rows;  ///< acquisitions and gaps
+    std::vector<UseRow> uses;
+    std::vector<UseTouch> touches;  ///< byte counts are what came since the last report; `connections` is 0
+    std::vector<HoldingChange> holdings;
+    std::map<std::string, std::string> state;  ///< "slot:PATH#SELECTOR", "rotation:OLDKEYID"; empty value deletes
+    [[nodiscard]] bool empty() const { return rows.empty() && uses.empty() && touches.empty() && holdings.empty() && state.empty(); }
+  };
+  using FateCall = std::function<void(Fate, std::string reason)>;
+  using SameMountNs = std::function<std::vector<std::uint32_t>(std::uint32_t mnt_ns)>;
+
+  /// `fate` is called once for each event with head.from_ring, at once or when its examination or held use is settled.
+  /// `same_mount_ns`: live processes of a mount namespace, for the examiner. All references must outlive the Link.
+  Link(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock, FateCall fate,
+       SameMountNs same_mount_ns);
+  ~Link();
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  /// What an earlier run stored (Output::state): call once, before the first event.
+  void load_state(const std::map<std::string, std::string>& state);
+  void set_armed(Family family, bool armed);
+  /// Since when the hooks are armed, ns since boot: an exec before it was not seen.
+  void set_armed_ns(std::uint64_t armed_ns);
+  /// `who`: the process of head.who, or null; `other`: the child of a fork, the previous program of an exec, else null.
+  void on_event(const Event& event, const ProcessRef& who, const ProcessRef& other);
+  /// Resolves held uses that waited long enough, looks again at known slots, paces examinations. Call every 50 to 100 ms.
+  void on_tick(std::uint64_t now_boot_ns);
+  /// After a restart: a holding of the durable table whose process is still alive. Only its process's identity is taken from `who`.
+  void adopt(const Holding& holding, const ProcessRef& who);
+  /// A period in which something may be missing; becomes a row. `lost` 0 = proven empty, absent = unknown; `family` empty = all.
+  void gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause, std::optional<std::uint64_t> lost, std::string family);
+  /// Settles everything that waits, as it stands now: before the worker stops.
+  void finish(std::uint64_t now_boot_ns);
+  [[nodiscard]] Output take();
+  /// For status: what link keeps and what its bounds turned away, by name.
+  [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;
+
+ private:
+  std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace keytrail::link

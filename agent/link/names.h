@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names that were asked for: by the same process, else by another of the same network namespace. Bounded. One thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/link/instance.h"
+#include "agent/link/lru_map.h"
+#include "keytrail/event.h"
+
+namespace keytrail::link {
+
+/// "192.0.2.1" or "2001:db8::1".
+[[nodiscard]] std::string address_text(const Endpoint& endpoint);
+[[nodiscard]] bool is_loopback(const Endpoint& endpoint);
+/// Lower case, without a trailing dot.
+[[nodiscard]] std::string host_text(std::string_view host);
+/// The last two labels: near enough to what a registry sells to tell "same owner" from "another"; an IP literal is itself.
+[[nodiscard]] std::string_view registrable(std::string_view host);
+
+class Names {
+ public:
+  explicit Names(std::size_t limit, std::uint64_t believed_s) : by_namespace_(limit), believed_ns_(believed_s * 1'000'000'000U) {}
+
+  void learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker);
+  /// Names that this process itself was told for the address, newest first.
+  [[nodiscard]] static std::vector<std::string> own(const Instance& instance, const Endpoint& address);
+  /// The newest name that any process of the namespace was told for the address before `time_ns`; empty when none.
+  [[nodiscard]] std::string of_namespace(std::uint32_t net_ns, const Endpoint& address, std::uint64_t time_ns);
+
+ private:
+  struct Known {
+    std::string name;
+    std::uint64_t time_ns = 0;
+  };
+  LruMap<std::string, Known> by_namespace_;
+  std::uint64_t believed_ns_;
+};
+
+}  // namespace keytrail::link

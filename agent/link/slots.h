@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Known key files: what each of their slots held last. A slot that goes from key A to B is a rotation. Bounded. One thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/link/instance.h"
+#include "agent/link/lru_map.h"
+#include "keytrail/examiner.h"
+
+namespace keytrail::link {
+
+/// A file, in the container it belongs to.
+struct KnownFile {
+  std::string container;  ///< container id, empty on the host
+  std::string path;
+  std::uint32_t dev = 0;                    ///< kernel encoding; 0 = not known yet (after a restart)
+  FileIdentity identity;                    ///< as last opened
+  std::string format, kind;                 ///< for the examiner
+  std::map<std::string, std::string> keys;  ///< selector → key id
+  bool looking = false;
+};
+
+struct Rotation {
+  std::string container, path, selector;
+  std::string old_id, new_id;
+  std::int64_t time_ns = 0;  ///< Unix ns
+};
+
+class Slots {
+ public:
+  using State = std::map<std::string, std::string>;
+
+  explicit Slots(std::size_t limit);
+
+  [[nodiscard]] static std::string file_key(std::string_view container, std::string_view path);
+  [[nodiscard]] static std::string container_of(const Instance& instance);
+
+  /// What a file holds now. `seen_ns`: Unix ns of the read; the file's change time is used where it is plausible.
+  std::vector<Rotation> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts, std::int64_t seen_ns);
+  /// The file, made when unknown. Another device under the same path is another file: what it held is forgotten, no rotation.
+  KnownFile& file(std::string_view container, std::string_view path, std::uint32_t dev);
+  [[nodiscard]] KnownFile* find(const std::string& key) { return files_.find(key); }
+  /// Takes over the "slot:…" and "rotation:…" entries of an earlier run.
+  void load(const State& state);
+  /// What is to be stored since the last call; an empty value deletes.
+  [[nodiscard]] State take_state();
+  [[nodiscard]] std::uint64_t forgotten() const { return files_.evicted(); }
+
+ private:
+  void record(const Rotation& rotation);
+  LruMap<std::string, KnownFile> files_;
+  std::deque<std::string> rotations_;  ///< old key ids with an entry, oldest first
+  State changes_;
+};
+
+}  // namespace keytrail::link

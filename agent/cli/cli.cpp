@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only file that includes CLI11.
+#include "agent/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <memory>
+
+#include "agent/base/log.h"
+#include "agent/catalog/catalog.h"
+#include "agent/cli/commands.h"
+#include "agent/cli/completion.h"
+#include "agent/serve/secret_guard.h"
+
+namespace keytrail::cli {
+namespace {
+
+using Run = int (*)(const Options&, World&);
+
+/// The parser and what the chosen command will do.
+class Parser {
+ public:
+  explicit Parser(std::vector<ExtraCommand> extra) : extra_(std::move(extra)) {
+    app_.set_version_flag("--version", "keytrail " KEYTRAIL_VERSION);
+    app_.require_subcommand(1);
+    app_.get_formatter()->column_width(34);
+    for (const ExtraCommand& command : extra_) {
+      CLI::App* sub = app_.add_subcommand(command.name, command.description);
+      if (command.options) command.options(*sub);
+      sub->callback([this, &command] { run_ = [&command](World&) { return command.run(); }; });
+    }
+    questions();
+    details();
+    local_commands();
+    app_.footer(
+        "Times: 2h, 30m, yesterday, 14:02, '2026-03-09 14:02' (UTC). Lists: oldest first; ? = not visible, - = none.\n"
+        "Exit: 0 answered or clear, 1 a check says no, 2 usage, 3 cannot tell, 4 no agent, 5 refused.");
+  }
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+
+  CLI::App& app() { return app_; }
+  int run(World& world) { return run_ ? run_(world) : static_cast<int>(kUsage); }
+
+ private:
+  CLI::App* command(CLI::App& parent, const std::string& name, const std::string& description, Run run, bool asks_agent = true) {
+    CLI::App* sub = parent.add_subcommand(name, description);
+    sub->add_option("-o,--output", options_.output, "table, wide, json, jsonl or yaml")
+        ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml"}));
+    sub->add_option("--config", options_.config, "configuration file");
+    if (asks_agent) {
+      sub->add_option("--socket", options_.socket, "the agent's socket");
+      sub->add_flag("--local", options_.local, "times in local time, not UTC");
+      sub->add_flag("--strict", options_.strict, "exit 3 when incomplete, 1 when empty");
+    }
+    sub->callback([this, run] { run_ = [this, run](World& world) { return run(options_, world); }; });
+    return sub;
+  }
+
+  void filter(CLI::App* sub, const std::string& flag, const std::string& parameter, const std::string& description) {
+    sub->add_option_function<std::string>(
+        flag, [this, parameter](const std::string& value) { options_.filter[parameter] = value; }, description);
+  }
+
+  void period(CLI::App* sub) {
+    sub->add_option("--since", options_.since, "from this time on");
+    sub->add_option("--until", options_.until, "before this time");
+  }
+
+  void list(CLI::App* sub, bool with_key) {
+    period(sub);
+    sub->add_option("--limit", options_.limit, "rows at most")->check(CLI::Range(1, 1'000'000));
+    filter(sub, "--workload", "workload", "name, or a prefix that ends in *");
+    if (with_key) {
+      auto* positional = sub->add_option("KEY", options_.key, "key ID: AKIA…, fp:…");
+      sub->add_option("--key", options_.key, "the same")->excludes(positional);
+      filter(sub, "--kind", "kind", "kind of key, like aws.access_key");
+      sub->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
+    }
+  }
+
+  void use_filters(CLI::App* sub) {
+    filter(sub, "--pid", "pid", "process id");
+    filter(sub, "--host", "host", "destination host");
+    filter(sub, "--provider", "provider", "destination's provider, like aws");
+    filter(sub, "--service", "service", "destination's service, like s3");
+    filter(sub, "--evidence", "evidence", "confirmed, inferred, possible or unattributed");
+  }
+
+  void questions() {
+    command(app_, "status", "state of the agent and its loss accounting", run_status);
+    command(app_, "doctor", "what can be seen on this machine, and what is missing", run_doctor);
+    CLI::App* uses = command(app_, "uses", "who used which key, when, for what", run_uses);
+    list(uses, true);
+    use_filters(uses);
+    CLI::App* keys = command(app_, "keys", "the keys of this node or of a workload", run_keys);
+    list(keys, true);
+    filter(keys, "--pid", "pid", "process id");
+    CLI::App* workloads = command(app_, "workloads", "who has keys, how many, how busy", run_workloads);
+    list(workloads, false);
+    CLI::App* findings = command(app_, "findings", "what somebody should look at", run_findings);
+    list(findings, true);
+    filter(findings, "--type", "finding_type", "type of finding");
+  }
+
+  void details() {
+    CLI::App* key = command(app_, "key", "one key: its holders, copies and uses", run_key);
+    key->add_option("KEY", options_.key, "key ID")->required();
+    key->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
+    period(key);
+    auto* holders = key->add_flag("--holders", options_.holders, "who still has it; exit 1 when somebody has");
+    key->add_flag("--copies", options_.copies, "where else it lives")->excludes(holders);
+    CLI::App* watch = command(app_, "watch", "the live trail: a line for each acquisition, use and finding", run_watch);
+    list(watch, true);
+    use_filters(watch);
+    filter(watch, "--kinds", "kinds", "list of acquisition, use, finding, gap, revision");
+    watch->add_option("--count", options_.count, "end after so many rows");
+    CLI::App* explain = command(app_, "explain", "what the evidence of a use rests on", run_explain);
+    explain->add_option("SEQ", options_.words, "[use] sequence number")->required()->expected(1, 2);
+  }
+
+  void local_commands() {
+    CLI::App* catalog = app_.add_subcommand("catalog", "what Keytrail knows of keys and destinations");
+    catalog->require_subcommand(1);
+    CLI::App* match = command(*catalog, "match", "what a path, variable, host, kind or key ID is to the agent", run_catalog_match, false);
+    match->add_option("TEXT", options_.words, "path, name, host")->required()->expected(1);
+    command(*catalog, "list", "all entries", run_catalog_list, false)
+        ->add_option("SECTION", options_.words, "only this section")
+        ->expected(0, 1);
+    CLI::App* config = app_.add_subcommand("config", "the configuration file");
+    config->require_subcommand(1);
+    command(*config, "check", "is it correct?", run_config_check, false)
+        ->add_option("FILE", options_.words, "file to check")
+        ->expected(0, 1);
+    command(*config, "show", "every setting as it is now, without secrets", run_config_show, false);
+    CLI::App* completion = app_.add_subcommand("completion", "completions for a shell");
+    completion->add_option("SHELL", shell_, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    completion->callback([this] {
+      run_ = [this](World& world) {
+        world.out << completion_script(shell_, command_words());
+        return static_cast<int>(kOk);
+      };
+    });
+  }
+
+  std::vector<CommandWords> command_words() {
+    std::vector<CommandWords> out;
+    for (const CLI::App* sub : app_.get_subcommands({})) {
+      CommandWords words{sub->get_name(), sub->get_description(), {}};
+      for (const CLI::App* inner : sub->get_subcommands({}))
+        words.words.push_back(inner->get_name());
+      for (const CLI::Option* option : sub->get_options()) {
+        for (const std::string& name : option->get_lnames())
+          words.words.push_back("--" + name);
+        for (const std::string& name : option->get_snames())
+          words.words.push_back("-" + name);
+      }
+      out.push_back(std::move(words));
+    }
+    return out;
+  }
+
+  CLI::App app_{"Keytrail: who used which key, when, and for what."};
+  std::vector<ExtraCommand> extra_;
+  Options options_;
+  std::string shell_;
+  std::function<int(World&)> run_;
+};
+
+/// The parser repeats what was typed: not when a secret was.
+int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (serve::looks_like_secret(catalog::Catalog::builtin(), argv[i])) {
+      std::cerr << "keytrail: " << serve::kSecretTyped << ". It was not sent or stored, but it is in your shell history.\n";
+      return kUsage;
+    }
+  }
+  std::string name = "keytrail";
+  for (const CLI::App* sub : app.get_subcommands())
+    name += " " + sub->get_name();
+  std::cerr << "keytrail: " << base::printable(error.what()) << "\nTry: " << name << " --help\n";
+  return kUsage;
+}
+
+}  // namespace
+
+int run_cli(int argc, char** argv, std::vector<ExtraCommand> extra) try {
+  base::init_log("keytrail", "warn");
+  Parser parser(std::move(extra));
+  try {
+    parser.app().parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return parser.app().exit(error);  // --help, --version
+    return usage_error(parser.app(), error, argc, argv);
+  }
+  World world = real_world(std::cout, std::cerr);
+  return parser.run(world);
+} catch (const std::exception& error) {
+  std::cerr << "keytrail: internal error: " << base::printable(error.what()) << "\n";
+  return kCannotTell;
+}
+
+}  // namespace keytrail::cli

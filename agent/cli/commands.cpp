@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "agent/base/log.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/local_doctor.h"
+#include "agent/cli/output.h"
+#include "agent/cli/question.h"
+#include "agent/cli/when.h"
+
+namespace keytrail::cli {
+namespace {
+
+/// Relative input is echoed absolute: "2026-03-09 14:02:00Z to now".
+void echo_period(const Options& options, World& world, const json::object& answer) {
+  if ((options.since.empty() && options.until.empty()) || (options.output != "table" && options.output != "wide")) return;
+  const json::object& asked = object(answer, "asked");
+  const std::int64_t from = time(asked, "since"), to = time(asked, "until");
+  world.out << fmt::format("{} to {}\n", from == 0 ? "the beginning" : format_when_zone(from, options.local),
+                           to == 0 ? "now" : format_when_zone(to, options.local));
+}
+
+int list(const Options& options, World& world, const std::string& path, std::string (*render)(const json::object&, const View&)) {
+  const auto parameters = parameters_of(options, world);
+  if (!parameters) return parameters.error();
+  const Asked answer = ask_all(options, world, path, *parameters);
+  if (!answer) return answer.error();
+  echo_period(options, world, *answer);
+  return print(options, world, *answer, [&](const View& view) { return render(*answer, view); });
+}
+
+std::uint64_t to_seq(const std::string& text) {
+  std::uint64_t seq = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9' || seq > 1'000'000'000'000'000) return 0;
+    seq = seq * 10 + static_cast<std::uint64_t>(c - '0');
+  }
+  return seq;
+}
+
+}  // namespace
+
+World real_world(std::ostream& out, std::ostream& err) {
+  return {out, err,
+          [] { return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); },
+          [](const std::string& socket, const std::string& target) { return get(socket, target); }, follow};
+}
+
+int run_status(const Options& options, World& world) {
+  const Asked answer = ask(options, world, "/v1/status", {});
+  if (!answer) return answer.error();
+  return print(options, world, *answer, [&](const View& view) { return render_status(*answer, view); });
+}
+
+int run_doctor(const Options& options, World& world) {
+  const std::string socket = socket_of(options);
+  const Result<Answer> reached = world.get(socket, "/v1/doctor");
+  if (!reached) {
+    world.out << local_doctor();
+    world.out.flush();
+    return no_answer(options, world, reached.error());
+  }
+  const Asked answer = ask(options, world, "/v1/doctor", {});
+  if (!answer) return answer.error();
+  print(options, world, *answer, [&](const View& view) { return render_doctor(*answer, view); });
+  for (const json::value& value : array(*answer, "rows")) {
+    if (value.is_object() && text(value.get_object(), "state") == "none" && !flag(value.get_object(), "optional")) return kNo;
+  }
+  return kOk;
+}
+
+int run_uses(const Options& options, World& world) {
+  const auto parameters = parameters_of(options, world);
+  if (!parameters) return parameters.error();
+  const Asked answer = ask_all(options, world, "/v1/uses", *parameters);
+  if (!answer) return answer.error();
+  echo_period(options, world, *answer);
+  if (options.key.empty() || (options.output != "table" && options.output != "wide")) {
+    return print(options, world, *answer, [&](const View& view) { return render_uses(*answer, view); });
+  }
+  Options only_key = options;
+  only_key.since = only_key.until = "";
+  only_key.filter.clear();
+  const Asked keys = ask(options, world, "/v1/keys", parameters_of(only_key, world).value_or(std::vector<std::string>{}));
+  if (!keys) return keys.error();
+  return print(options, world, *answer, [&](const View& view) {
+    const bool unknown = array(*keys, "rows").empty() && array(*answer, "rows").empty();
+    return unknown ? render_keys(*keys, view) : key_headline(*keys, *answer, view) + render_uses(*answer, view);
+  });
+}
+
+int run_keys(const Options& options, World& world) { return list(options, world, "/v1/keys", render_keys); }
+int run_workloads(const Options& options, World& world) { return list(options, world, "/v1/workloads", render_workloads); }
+int run_findings(const Options& options, World& world) { return list(options, world, "/v1/findings", render_findings); }
+
+int run_key(const Options& options, World& world) {
+  const auto parameters = parameters_of(options, world);
+  if (!parameters) return parameters.error();
+  if (options.holders) {
+    const Asked answer = ask_all(options, world, "/v1/holders", *parameters);
+    if (!answer) return answer.error();
+    print(options, world, *answer, [&](const View& view) { return render_holders(*answer, view); });
+    if (!array(*answer, "rows").empty()) return kNo;
+    return is_complete(*answer) ? kOk : kCannotTell;
+  }
+  const Asked keys = ask_all(options, world, "/v1/keys", *parameters);
+  if (!keys) return keys.error();
+  if (options.copies) return print(options, world, *keys, [&](const View& view) { return render_copies(*keys, view); });
+  if (options.output != "table" && options.output != "wide") return print(options, world, *keys, {});
+  const Asked uses = ask_all(options, world, "/v1/uses", *parameters);
+  if (!uses) return uses.error();
+  const Asked holders = ask_all(options, world, "/v1/holders", *parameters);
+  if (!holders) return holders.error();
+  return print(options, world, *keys, [&](const View& view) {
+    if (array(*keys, "rows").empty()) return render_keys(*keys, view);
+    View part = view;
+    part.show_coverage = false;
+    return key_headline(*keys, *uses, view) + render_keys(*keys, part) + "\n" + render_holders(*holders, part) + "\n" +
+           render_uses(*uses, view);
+  });
+}
+
+int run_explain(const Options& options, World& world) {
+  std::vector<std::string> words = options.words;
+  if (words.size() == 2 && (words[0] == "use" || words[0] == "row")) words.erase(words.begin());
+  if (words.size() != 1 || to_seq(words[0]) == 0) {
+    world.err << "keytrail: explain wants a sequence number, like keytrail explain 17 (the column SEQ of uses -o wide)\n";
+    return kUsage;
+  }
+  const Asked answer = ask(options, world, fmt::format("/v1/explain/{}", to_seq(words[0])), {});
+  if (!answer) return answer.error();
+  return print(options, world, *answer, [&](const View& view) { return render_explain(*answer, view); });
+}
+
+int run_watch(const Options& options, World& world) {
+  const auto parameters = parameters_of(options, world);
+  if (!parameters) return parameters.error();
+  const bool raw = options.output == "json" || options.output == "jsonl";
+  if (!raw && options.output != "table" && options.output != "wide") {
+    world.err << "keytrail: watch knows -o table and -o json (one row a line)\n";
+    return kUsage;
+  }
+  const View view = view_of(options, world);
+  const bool chosen = options.filter.contains("kinds");
+  const std::string target = fmt::format("/v1/watch?{}{}{}", chosen ? "" : "kinds=acquisition,use,finding,gap",
+                                         parameters->empty() || chosen ? "" : "&", fmt::join(*parameters, "&"));
+  std::uint64_t shown = 0;
+  const Result<Answer> end = world.follow(socket_of(options), target, [&](std::string_view name, std::string_view data) {
+    boost::system::error_code error;
+    const json::value value = json::parse(json::string_view(data.data(), data.size()), error);
+    if (error || !value.is_object()) return true;
+    if (name == "missed")
+      world.err << fmt::format("! {} rows were missed: this terminal was too slow; keytrail uses has them\n",
+                               number(value.get_object(), "missed"));
+    if (name == "error") world.err << "! " << base::printable(text(object(value.get_object(), "error"), "message")) << "\n";
+    if (name != "row") return true;
+    if (raw)
+      world.out << json::serialize(value) << "\n" << std::flush;
+    else
+      world.out << watch_line(value.get_object(), view) << "\n" << std::flush;
+    return world.out.good() && (options.count == 0 || ++shown < options.count);
+  });
+  if (!end) return no_answer(options, world, end.error());
+  if (end->status == 200) return kOk;
+  World same = world;
+  same.get = [&](const std::string&, const std::string&) -> Result<Answer> { return *end; };
+  const Asked refused = ask(options, same, "/v1/watch", {});
+  return refused ? static_cast<int>(kCannotTell) : refused.error();
+}
+
+}  // namespace keytrail::cli

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/completion.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace keytrail::cli {
+namespace {
+
+std::string quoted(std::string text) {
+  std::erase_if(text, [](char c) { return c == '\'' || c == '\\' || c == '\n' || c == ':' || c == '[' || c == ']'; });
+  return text;
+}
+
+std::string bash(const std::vector<CommandWords>& commands) {
+  std::string names, cases;
+  for (const CommandWords& command : commands) {
+    names += (names.empty() ? "" : " ") + command.name;
+    cases += fmt::format("    {}) words='{}' ;;\n", command.name, fmt::join(command.words, " "));
+  }
+  return fmt::format(
+      "# bash completion of keytrail: source <(keytrail completion bash)\n"
+      "_keytrail() {{\n  local words='' previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\" current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n"
+      "  case \"$previous\" in\n    -o|--output) COMPREPLY=($(compgen -W 'table wide json jsonl yaml' -- \"$current\")); return ;;\n"
+      "    --socket|--config) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n  esac\n"
+      "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\")); return; fi\n"
+      "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}}\ncomplete -o default -F "
+      "_keytrail keytrail\n",
+      names, cases);
+}
+
+std::string zsh(const std::vector<CommandWords>& commands) {
+  std::string names, cases;
+  for (const CommandWords& command : commands) {
+    names += fmt::format("    '{}:{}'\n", command.name, quoted(command.description));
+    cases += fmt::format("    {}) compadd -- {} ;;\n", command.name, fmt::join(command.words, " "));
+  }
+  return fmt::format(
+      "#compdef keytrail\n# zsh completion of keytrail: keytrail completion zsh > \"${{fpath[1]}}/_keytrail\"\n"
+      "_keytrail() {{\n  local -a commands=(\n{}  )\n  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+      "  if [[ \"$words[CURRENT-1]\" == (-o|--output) ]]; then compadd table wide json jsonl yaml; return; fi\n"
+      "  case \"$words[2]\" in\n{}  esac\n}}\ncompdef _keytrail keytrail\n",
+      names, cases);
+}
+
+std::string fish(const std::vector<CommandWords>& commands) {
+  std::string out =
+      "# fish completion of keytrail: keytrail completion fish > ~/.config/fish/completions/keytrail.fish\ncomplete -c keytrail -f\n";
+  for (const CommandWords& command : commands) {
+    out += fmt::format("complete -c keytrail -n __fish_use_subcommand -a {} -d '{}'\n", command.name, quoted(command.description));
+    for (const std::string& word : command.words) {
+      if (word.starts_with("--"))
+        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -l {}\n", command.name, word.substr(2));
+      else if (word.starts_with('-'))
+        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -s {}\n", command.name, word.substr(1));
+      else
+        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -a {}\n", command.name, word);
+    }
+  }
+  return out + "complete -c keytrail -s o -l output -xa 'table wide json jsonl yaml'\n";
+}
+
+}  // namespace
+
+std::string completion_script(const std::string& shell, const std::vector<CommandWords>& commands) {
+  if (shell == "bash") return bash(commands);
+  if (shell == "zsh") return zsh(commands);
+  if (shell == "fish") return fish(commands);
+  return {};
+}
+
+}  // namespace keytrail::cli

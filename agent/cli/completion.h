@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Shell completions, made from the list of commands and options itself. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace keytrail::cli {
+
+struct CommandWords {
+  std::string name, description;
+  std::vector<std::string> words;  ///< options and subcommands
+};
+
+/// `shell`: bash, zsh or fish; "" for another one.
+[[nodiscard]] std::string completion_script(const std::string& shell, const std::vector<CommandWords>& commands);
+
+}  // namespace keytrail::cli

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/local_doctor.h"
+
+#include <fmt/format.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <fstream>
+#include <vector>
+
+#include "agent/cli/table.h"
+
+namespace keytrail::cli {
+namespace {
+
+std::string first_line(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::uint64_t effective_capabilities() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + 7, nullptr, 16);
+  }
+  return 0;
+}
+
+void add_kernel(Table& table) {
+  utsname name{};
+  ::uname(&name);
+  unsigned major = 0, minor = 0;
+  std::sscanf(name.release, "%u.%u", &major, &minor);
+  const bool enough = major > 5 || (major == 5 && minor >= 10);
+  table.add({"Kernel", enough ? "full" : "none", fmt::format("{} {}", name.release, name.machine),
+             enough ? "-" : "Linux 5.10 or newer is needed"});
+  const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+  table.add(
+      {"Kernel types (BTF)", btf ? "full" : "none", "/sys/kernel/btf/vmlinux", btf ? "-" : "the kernel needs CONFIG_DEBUG_INFO_BTF=y"});
+  const std::string lockdown = first_line("/sys/kernel/security/lockdown");
+  const bool locked = lockdown.contains("[confidentiality]");
+  table.add({"Lockdown", locked ? "none" : "full", lockdown.empty() ? "not in this kernel" : lockdown,
+             locked ? "confidentiality mode forbids reading from BPF programs" : "-"});
+}
+
+void add_rights(Table& table) {
+  constexpr std::uint64_t kOne = 1;
+  const std::uint64_t have = effective_capabilities();
+  const std::pair<int, const char*> wanted[] = {
+      {CAP_BPF, "BPF"}, {CAP_PERFMON, "PERFMON"}, {CAP_SYS_PTRACE, "SYS_PTRACE"}, {CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH"}};
+  std::string missing;
+  for (const auto& [bit, name] : wanted) {
+    if ((have & (kOne << static_cast<unsigned>(bit))) == 0) missing += (missing.empty() ? "" : ", ") + std::string("CAP_") + name;
+  }
+  table.add({"Rights of this user",
+             missing.empty()    ? "full"
+             : ::geteuid() == 0 ? "partial"
+                                : "none",
+             fmt::format("uid {}", ::geteuid()),
+             missing.empty() ? "-" : "missing: " + missing + (::geteuid() == 0 ? "" : "; run it with sudo")});
+}
+
+void add_cgroup(Table& table) {
+  struct statfs info{};
+  const bool there = ::statfs("/sys/fs/cgroup", &info) == 0;
+  const bool v2 = there && info.f_type == CGROUP2_SUPER_MAGIC;
+  const bool hybrid = !v2 && ::access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) == 0;
+  table.add({"Workloads (cgroup)", there ? "full" : "partial",
+             v2       ? "v2"
+             : hybrid ? "v1 with v2 (hybrid)"
+             : there  ? "v1"
+                      : "not mounted",
+             there ? "-" : "mount cgroup2 at /sys/fs/cgroup: without it a process belongs to the host only"});
+  const bool systemd = ::access("/run/systemd/system", F_OK) == 0;
+  table.add({"Service manager", systemd ? "full" : "partial", systemd ? "systemd" : "none",
+             systemd ? "-" : "run keytrail-warden by hand or in a container"});
+}
+
+}  // namespace
+
+std::string local_doctor() {
+  Table table({{"THIS MACHINE OFFERS"}, {"STATE"}, {"HOW"}, {"WHAT IS MISSING, AND THE FIX"}});
+  add_kernel(table);
+  add_rights(table);
+  add_cgroup(table);
+  return table.text() + "The agent is not running, or cannot be asked: what it sees is not known.\n";
+}
+
+}  // namespace keytrail::cli

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/question.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/base/config.h"
+#include "agent/base/log.h"
+#include "agent/catalog/catalog.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/output.h"
+#include "agent/cli/when.h"
+#include "agent/serve/peer.h"
+#include "agent/serve/secret_guard.h"
+#include "agent/serve/times.h"
+
+namespace keytrail::cli {
+
+using base::printable;
+
+namespace {
+
+int usage(World& world, const std::string& text) {
+  world.err << "keytrail: " << text << "\n";
+  return kUsage;
+}
+
+int secret_typed(World& world) {
+  return usage(world, std::string(serve::kSecretTyped) +
+                          ". It was not sent or stored, but it is in your shell history. Ask by its key ID: keytrail keys lists them.");
+}
+
+/// The agent answered, but not with rows.
+int explain_status(World& world, const std::string& socket, const Answer& answer) {
+  std::string message = fmt::format("the agent answered with status {}", answer.status);
+  boost::system::error_code error;
+  const json::value body = json::parse(answer.body, error);
+  if (!error && body.is_object()) {
+    const std::string said = text(object(body.get_object(), "error"), "message");
+    if (!said.empty()) message = said;
+  }
+  if (answer.status == 403) {
+    world.err << "keytrail: " << printable(socket) << " " << printable(message) << ".\n";
+    return kRefused;
+  }
+  world.err << "keytrail: " << printable(message) << "\n";
+  return answer.status == 400 ? kUsage : answer.status == 404 ? kNo : kCannotTell;
+}
+
+/// Adds the rows of a further page.
+void append(json::object& whole, json::object& page) {
+  json::array& rows = whole["rows"].as_array();
+  for (json::value& row : page["rows"].as_array())
+    rows.push_back(std::move(row));
+  for (const char* name : {"coverage", "complete", "cursor"})
+    whole[name] = page[name];
+}
+
+}  // namespace
+
+std::string socket_of(const Options& options) {
+  if (!options.socket.empty()) return options.socket;
+  base::ConfigOptions how;
+  how.resolve = false;
+  const Result<base::Config> config = base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
+  return config ? config->api.socket : base::kDefaultApiSocket;  // a broken file stops the agent, not a question
+}
+
+std::expected<std::vector<std::string>, int> parameters_of(const Options& options, World& world) {
+  std::vector<std::string> out;
+  if (!options.key.empty()) {
+    if (serve::looks_like_secret(catalog::Catalog::builtin(), options.key)) return std::unexpected(secret_typed(world));
+    out.push_back("key=" + encode(options.key));
+    if (options.no_chain) out.emplace_back("chain=false");
+  }
+  for (const auto& [name, value] : options.filter) {
+    if (serve::looks_like_secret(catalog::Catalog::builtin(), value) && (name == "kind" || name == "evidence"))
+      return std::unexpected(secret_typed(world));
+    out.push_back(name + "=" + encode(value));
+  }
+  for (const auto& [name, value] : {std::pair{"since", &options.since}, {"until", &options.until}}) {
+    if (value->empty()) continue;
+    const Result<std::int64_t> time = parse_when(*value, world.now_ns(), options.local);
+    if (!time) return std::unexpected(usage(world, fmt::format("--{}: {}", name, time.error().message)));
+    out.push_back(std::string(name) + "=" + encode(serve::format_rfc3339(*time)));
+  }
+  return out;
+}
+
+int no_answer(const Options& options, World& world, const Error& error) {
+  const std::string socket = printable(socket_of(options));
+  switch (error.code) {
+    case Error::Code::kNotFound:
+      world.err << "keytrail: no agent at " << socket << ". Try: systemctl status keytrail; journalctl -u keytrail -n 20\n";
+      return kNoAgent;
+    case Error::Code::kRefused:
+      world.err << fmt::format("keytrail: {} refused uid {} ({}): needs root or group keytrail.\n", socket, ::geteuid(),
+                               serve::user_name(::geteuid()));
+      return kRefused;
+    case Error::Code::kInvalid:
+      return usage(world, printable(error.message));
+    default:
+      world.err << "keytrail: " << printable(error.message) << " (" << socket
+                << "). Try: systemctl status keytrail; journalctl -u keytrail -n 20\n";
+      return kNoAgent;
+  }
+}
+
+Asked ask(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters) {
+  const std::string socket = socket_of(options);
+  const Result<Answer> answer = world.get(socket, fmt::format("{}{}{}", path, parameters.empty() ? "" : "?", fmt::join(parameters, "&")));
+  if (!answer) return std::unexpected(no_answer(options, world, answer.error()));
+  if (answer->status != 200) return std::unexpected(explain_status(world, socket, *answer));
+  boost::system::error_code error;
+  json::value body = json::parse(answer->body, error);
+  if (error || !body.is_object() || !body.get_object().contains("rows") || !body.get_object()["rows"].is_array()) {
+    world.err << "keytrail: the agent's answer is not understood: is it of another version?\n";
+    return std::unexpected(static_cast<int>(kCannotTell));
+  }
+  return std::move(body.get_object());
+}
+
+Asked ask_all(const Options& options, World& world, const std::string& path, std::vector<std::string> parameters) {
+  constexpr std::uint64_t kPage = 1000;
+  std::string after;
+  json::object whole;
+  for (std::uint64_t have = 0;;) {
+    std::vector<std::string> page_parameters = parameters;
+    page_parameters.push_back(fmt::format("limit={}", std::min(kPage, options.limit - have)));
+    if (!after.empty()) page_parameters.push_back("after=" + after);
+    Asked page = ask(options, world, path, page_parameters);
+    if (!page) return page;
+    have += array(*page, "rows").size();
+    const std::string cursor = text(*page, "cursor");
+    if (whole.empty())
+      whole = std::move(*page);
+    else
+      append(whole, *page);
+    if (cursor.empty() || cursor == after || have >= options.limit) return whole;
+    after = cursor;
+  }
+}
+
+View view_of(const Options& options, const World& world) {
+  View view;
+  view.wide = options.output == "wide";
+  view.local = options.local;
+  view.now_ns = world.now_ns();
+  view.key = options.key;
+  return view;
+}
+
+int print(const Options& options, World& world, const json::object& answer, const std::function<std::string(const View&)>& table) {
+  if (options.output == "json")
+    world.out << pretty_json(answer);
+  else if (options.output == "jsonl")
+    world.out << json_lines(answer);
+  else if (options.output == "yaml")
+    world.out << to_yaml(answer);
+  else
+    world.out << table(view_of(options, world));
+  world.out.flush();
+  if (options.strict && !is_complete(answer)) return kCannotTell;
+  if (options.strict && array(answer, "rows").empty()) return kNo;
+  return kOk;
+}
+
+}  // namespace keytrail::cli

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/render.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "agent/base/log.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/table.h"
+#include "agent/cli/when.h"
+#include "agent/cli/words.h"
+
+namespace keytrail::cli {
+
+using base::printable;
+
+namespace {
+
+constexpr char kUnknownNote[] = "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n";
+
+std::vector<json::object> rows_of(const json::object& answer) {
+  std::vector<json::object> out;
+  for (const json::value& row : array(answer, "rows")) {
+    if (row.is_object()) out.push_back(row.get_object());
+  }
+  return out;
+}
+
+/// Oldest first; equal times keep their order. (std::stable_sort of libstdc++ 12 uses what clang calls deprecated.)
+void sort_by_time(std::vector<json::object>& rows, std::string_view name) {
+  std::vector<std::pair<std::int64_t, std::size_t>> order;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    order.emplace_back(time(rows[i], name), i);
+  std::ranges::sort(order);
+  std::vector<json::object> sorted;
+  for (const auto& [at, i] : order)
+    sorted.push_back(std::move(rows[i]));
+  rows = std::move(sorted);
+}
+
+/// Access keys and encryption keys are never mixed: (the first, the second).
+template <typename IsEncryption>
+std::pair<std::vector<json::object>, std::vector<json::object>> apart(std::vector<json::object> rows, IsEncryption is_encryption_row) {
+  std::pair<std::vector<json::object>, std::vector<json::object>> out;
+  for (json::object& row : rows)
+    (is_encryption_row(row) ? out.second : out.first).push_back(std::move(row));
+  return out;
+}
+
+/// What was looked at, for an empty answer: "seen 2026-… to 2026-…; node x".
+std::string looked_at(const json::object& answer, const View& view) {
+  const json::object& coverage = object(answer, "coverage");
+  return fmt::format("seen {} to {} on {}", format_when_zone(time(coverage, "from"), view.local),
+                     format_when_zone(time(coverage, "to"), view.local), printable(text(coverage, "scope")));
+}
+
+std::string with_coverage(std::string text, const json::object& answer, const View& view) {
+  return view.show_coverage ? std::move(text) + coverage_text(answer, view) : text;
+}
+
+bool uses_encryption_key(const json::object& use) {
+  const json::array& keys = array(use, "keys");
+  return !keys.empty() && keys[0].is_object() && is_encryption(object(keys[0].get_object(), "key"));
+}
+
+std::string uses_table(const std::vector<json::object>& rows, const View& view) {
+  std::vector<Column> columns = {
+      {time_title("FIRST", view)}, {time_title("LAST", view)}, {"COUNT", Align::kRight}, {"WORKLOAD"}, {"PROCESS"}};
+  const bool with_key =
+      view.key.empty() || view.wide || std::ranges::any_of(rows, [&](const json::object& row) { return key_words(row) != view.key; });
+  if (with_key) columns.push_back({"KEY"});
+  columns.insert(columns.end(), {{"CALLED"}, {"RESULT"}, {"EVIDENCE"}, {"WHY"}});
+  if (view.wide)
+    columns.insert(
+        columns.end(),
+        {{"HOST"}, {"NAME BY"}, {"EXECUTABLE"}, {"VIA"}, {"SENT B", Align::kRight}, {"RECEIVED B", Align::kRight}, {"SEQ", Align::kRight}});
+  Table table(columns);
+  bool connections = false;
+  for (const json::object& row : rows) {
+    const json::object& actor = object(row, "actor");
+    const json::object& destination = object(row, "destination");
+    connections = connections || is_null(row, "requests");
+    const std::string outcome = text(row, "outcome");
+    std::vector<std::string> cells = {when_words(row, "first", view), when_words(row, "last", view), thousands(count_of(row)),
+                                      text(object(actor, "workload"), "name"), process_words(row)};
+    if (with_key) cells.push_back(key_words(row));
+    for (std::string cell :
+         {called_words(destination), outcome == "unknown" ? std::string("?") : outcome, text(row, "evidence"), why_words(row)}) {
+      cells.push_back(std::move(cell));
+    }
+    if (view.wide) {
+      const std::string host = text(destination, "host");
+      for (std::string cell :
+           {host.empty() ? text(destination, "address") : host, text(destination, "name_source"), text(actor, "exe"), text(row, "via"),
+            thousands(number(row, "bytes_sent")), thousands(number(row, "bytes_received")), std::to_string(number(row, "seq"))}) {
+        cells.push_back(std::move(cell));
+      }
+    }
+    table.add(std::move(cells));
+  }
+  std::string out = table.text();
+  if (table.has_unknown()) out += kUnknownNote;
+  if (connections) out += "COUNT = connections where requests are not visible.\n";
+  return out;
+}
+
+std::string joined(const json::array& list) {
+  std::string out;
+  for (const json::value& item : list) {
+    if (item.is_string()) out += (out.empty() ? "" : ", ") + printable(item.get_string());
+  }
+  return out;
+}
+
+std::string age_or_expiry(const json::object& row, const View& view) {
+  const json::object& key = object(row, "key");
+  if (const std::int64_t expires = time(key, "expires"); expires != 0)
+    return (expires < view.now_ns ? "expired " : "exp ") + format_when(expires, view.local);
+  if (const std::int64_t issued = time(key, "issued"); issued != 0) return format_age(view.now_ns - issued);
+  const std::int64_t first = time(row, "first_seen");
+  return first == 0 ? "?" : "≥ " + format_age(view.now_ns - first);
+}
+
+std::string first_slot(const json::object& row) {
+  const json::array& slots = array(row, "slots");
+  if (slots.empty() || !slots[0].is_object()) return "-";
+  std::string out = slot_words(slots[0].get_object());
+  if (slots.size() > 1) out += fmt::format(" +{}", slots.size() - 1);
+  return out;
+}
+
+std::string all_slots(const json::object& row) {
+  std::string out;
+  for (const json::value& slot : array(row, "slots")) {
+    if (slot.is_object()) out += (out.empty() ? "" : "; ") + slot_words(slot.get_object());
+  }
+  return out;
+}
+
+std::string keys_table(const std::vector<json::object>& rows, const char* title, const View& view) {
+  std::vector<Column> columns = {
+      {title}, {"KIND"}, {"LIFETIME"}, {"AGE / EXPIRES"}, {"FROM"}, {"USED FOR"}, {"LAST USE"}, {"HELD BY", Align::kRight}, {"WORKLOADS"}};
+  if (view.wide)
+    columns.insert(columns.end(), {{time_title("FIRST SEEN", view)}, {"PRINCIPAL"}, {"PARENT"}, {"FINGERPRINT"}, {"REPLACED BY"}});
+  Table table(columns);
+  for (const json::object& row : rows) {
+    const json::object& key = object(row, "key");
+    const std::int64_t last = time(row, "last_use");
+    const std::string id = text(key, "id");
+    std::vector<std::string> cells = {id.empty() ? "?" : id,
+                                      kind_words(text(key, "kind")),
+                                      lifetime_words(text(key, "lifetime")),
+                                      age_or_expiry(row, view),
+                                      view.wide ? all_slots(row) : first_slot(row),
+                                      joined(array(row, "used_for")),
+                                      last == 0 ? "never" : format_age(view.now_ns - last),
+                                      thousands(number(row, "holders")),
+                                      joined(array(row, "workloads"))};
+    if (view.wide) {
+      for (std::string cell : {when_words(row, "first_seen", view), text(key, "principal"), text(key, "parent"), text(key, "fingerprint"),
+                               text(row, "replaced_by")}) {
+        cells.push_back(std::move(cell));
+      }
+    }
+    table.add(std::move(cells));
+  }
+  return table.text() + (table.has_unknown() ? "? = not visible on this node.\n" : "");
+}
+
+}  // namespace
+
+bool is_complete(const json::object& answer) { return flag(answer, "complete"); }
+
+std::string coverage_text(const json::object& answer, const View& view) {
+  const json::object& coverage = object(answer, "coverage");
+  std::string out;
+  for (const json::value& value : array(coverage, "gaps")) {
+    if (!value.is_object()) continue;
+    const json::object& gap = value.get_object();
+    const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
+    const std::string family = text(gap, "family");
+    const std::int64_t from = time(gap, "from");
+    out += fmt::format("! GAP {} to {} {}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
+                       format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
+                       family.empty() ? "" : " (" + printable(family) + ")", lost, printable(text(gap, "text")));
+  }
+  const std::int64_t gaps = number(coverage, "gaps_total");
+  const std::string not_armed = joined(array(coverage, "not_armed"));
+  if (!is_null(answer, "cursor")) out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
+  out += fmt::format("Coverage: node {} · {} to {} · hooks {}{} · {} · lost {} · {}\n", printable(text(coverage, "scope")),
+                     format_when_zone(time(coverage, "from"), view.local), format_when_zone(time(coverage, "to"), view.local),
+                     array(coverage, "families").empty() ? "none" : joined(array(coverage, "families")),
+                     not_armed.empty() ? "" : "; not armed: " + not_armed,
+                     gaps == 0   ? "no gaps"
+                     : gaps == 1 ? "1 gap"
+                                 : thousands(gaps) + " gaps",
+                     is_null(coverage, "lost") ? "unknown" : thousands(number(coverage, "lost")),
+                     is_complete(answer) ? "complete" : "INCOMPLETE");
+  return out;
+}
+
+std::string render_uses(const json::object& answer, const View& view) {
+  std::vector<json::object> rows = rows_of(answer);
+  sort_by_time(rows, "last");
+  if (rows.empty()) {
+    return with_coverage(fmt::format("No use{} {}.\n", view.key.empty() ? "" : " of " + printable(view.key), looked_at(answer, view)),
+                         answer, view);
+  }
+  const auto [access, others] = apart(std::move(rows), uses_encryption_key);
+  std::string out = access.empty() ? "" : uses_table(access, view);
+  if (!others.empty()) out += (out.empty() ? "" : "\n") + std::string("ENCRYPTION KEYS\n") + uses_table(others, view);
+  return with_coverage(std::move(out), answer, view);
+}
+
+std::string render_keys(const json::object& answer, const View& view) {
+  std::vector<json::object> rows = rows_of(answer);
+  sort_by_time(rows, "last_use");
+  if (rows.empty()) {
+    if (!view.key.empty()) {
+      return with_coverage(
+          fmt::format(
+              "Never {}: no process held or used {}, and no watched file has it. Not looked at: files nobody opened, other machines.\n",
+              looked_at(answer, view), printable(view.key)),
+          answer, view);
+    }
+    return with_coverage(fmt::format("No keys {}.\n", looked_at(answer, view)), answer, view);
+  }
+  const auto [access, others] = apart(std::move(rows), [](const json::object& row) { return is_encryption(object(row, "key")); });
+  std::string out = access.empty() ? "" : keys_table(access, "ACCESS KEYS", view);
+  if (!others.empty()) out += (out.empty() ? "" : "\n") + keys_table(others, "ENCRYPTION KEYS", view);
+  return with_coverage(std::move(out), answer, view);
+}
+
+std::string render_holders(const json::object& answer, const View& view) {
+  std::vector<json::object> rows = rows_of(answer);
+  sort_by_time(rows, "since");
+  if (rows.empty()) {
+    const char* verdict = is_complete(answer) ? "CLEAR: no process on this node holds it."
+                                              : "CANNOT TELL: no holder was seen, but the coverage is not complete.";
+    return with_coverage(fmt::format("{}\n", verdict), answer, view);
+  }
+  std::int64_t last = 0;
+  for (const json::object& row : rows)
+    last = std::max(last, time(row, "last_use"));
+  std::string out = fmt::format("NOT CLEAR: {} process{} it{}\n", rows.size(), rows.size() == 1 ? " holds" : "es hold",
+                                last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)));
+  std::vector<Column> columns = {{"WORKLOAD"},  {"PROCESS"}, {time_title("HAS IT SINCE", view)}, {"FROM"}, {time_title("LAST USE", view)},
+                                 {"TO MOVE IT"}};
+  if (view.wide) columns.insert(columns.end(), {{"KEY"}, {"HOW"}, {"EXECUTABLE"}});
+  Table table(columns);
+  for (const json::object& row : rows) {
+    const json::object& actor = object(row, "actor");
+    const json::object& slot = object(row, "slot");
+    const std::string from = text(slot, "from");
+    std::string move = from == "environment" || from == "argument" ? "restart it: environment and arguments are fixed at start"
+                                                                   : "change the slot, then see that it is read again";
+    if (flag(row, "slot_changed")) move = "restart it: its slot has another key by now, and it has not read it";
+    const std::int64_t used = time(row, "last_use");
+    std::vector<std::string> cells = {text(object(actor, "workload"), "name"),
+                                      process_words(row),
+                                      when_words(row, "since", view),
+                                      slot_words(slot),
+                                      used == 0 ? "never" : format_when(used, view.local),
+                                      move};
+    if (view.wide) {
+      for (std::string cell : {text(object(row, "key"), "id"), text(row, "how"), text(actor, "exe")})
+        cells.push_back(std::move(cell));
+    }
+    table.add(std::move(cells));
+  }
+  return with_coverage(out + table.text(), answer, view);
+}
+
+std::string render_copies(const json::object& keys_answer, const View& view) {
+  Table table({{"PLACE"}, {"KEY"}, {"KIND"}, {"MATCHED BY"}});
+  for (const json::object& row : rows_of(keys_answer)) {
+    const json::object& key = object(row, "key");
+    const bool same = text(key, "id") == view.key;
+    for (const json::value& slot : array(row, "slots")) {
+      if (slot.is_object())
+        table.add({slot_words(slot.get_object()), text(key, "id"), kind_words(text(key, "kind")),
+                   same ? "key ID" : "issued from it, or same fingerprint"});
+    }
+  }
+  std::string out = table.empty() ? fmt::format("No place of {} {}.\n", printable(view.key), looked_at(keys_answer, view)) : table.text();
+  return with_coverage(std::move(out), keys_answer, view);
+}
+
+std::string render_workloads(const json::object& answer, const View& view) {
+  const std::vector<json::object> rows = rows_of(answer);
+  if (rows.empty()) return with_coverage(fmt::format("No workload with keys {}.\n", looked_at(answer, view)), answer, view);
+  std::vector<Column> columns = {{"WORKLOAD"},
+                                 {"KNOWN BY"},
+                                 {"PROCESSES", Align::kRight},
+                                 {"LONG-LIVED", Align::kRight},
+                                 {"SHORT-LIVED", Align::kRight},
+                                 {"ENCRYPTION", Align::kRight},
+                                 {"USES/MIN", Align::kRight},
+                                 {"OPEN FINDINGS", Align::kRight}};
+  if (view.wide) columns.insert(columns.end(), {{"KIND"}, {"CGROUP"}});
+  Table table(columns);
+  for (const json::object& row : rows) {
+    const json::object& workload = object(row, "workload");
+    const json::value* rate = field(row, "uses_per_minute");
+    std::vector<std::string> cells = {
+        text(workload, "name"),
+        text(workload, "known_by"),
+        thousands(number(row, "processes")),
+        thousands(number(row, "long_lived")),
+        thousands(number(row, "short_lived")),
+        thousands(number(row, "encryption")),
+        rate != nullptr && rate->is_double() ? fmt::format("{:.3g}", rate->get_double()) : thousands(number(row, "uses_per_minute")),
+        thousands(number(row, "open_findings"))};
+    if (view.wide) {
+      cells.push_back(text(workload, "kind"));
+      cells.push_back(text(workload, "cgroup"));
+    }
+    table.add(std::move(cells));
+  }
+  return with_coverage(table.text(), answer, view);
+}
+
+std::string render_findings(const json::object& answer, const View& view) {
+  struct Group {
+    json::object last;
+    std::int64_t count = 0;
+  };
+  std::map<std::tuple<std::string, std::string, std::string, std::string>, Group> groups;
+  for (json::object& row : rows_of(answer)) {
+    Group& group = groups[{text(row, "finding_type"), text(object(row, "key"), "id"),
+                           text(object(object(row, "actor"), "workload"), "name"), text(row, "subject")}];
+    ++group.count;
+    group.last = std::move(row);
+  }
+  if (groups.empty()) return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
+  std::vector<Group*> list;
+  for (auto& [id, group] : groups)
+    list.push_back(&group);
+  std::ranges::sort(list, {}, [](const Group* group) { return std::pair(time(group->last, "time"), number(group->last, "seq")); });
+  std::vector<Column> columns = {{time_title("LAST", view)}, {"SEV"},    {"TYPE"}, {"KEY"}, {"WORKLOAD"},
+                                 {"COUNT", Align::kRight},   {"ATT&CK"}, {"WHAT"}};
+  if (view.wide) columns.insert(columns.end(), {{"PROCESS"}, {"SLOT"}, {"SEQ", Align::kRight}});
+  Table table(columns);
+  for (const Group* group : list) {
+    const json::object& row = group->last;
+    const std::string severity = text(row, "severity");
+    std::vector<std::string> cells = {when_words(row, "time", view),
+                                      severity == "medium" ? "med" : severity,
+                                      text(row, "finding_type"),
+                                      text(object(row, "key"), "id"),
+                                      text(object(object(row, "actor"), "workload"), "name"),
+                                      thousands(group->count),
+                                      joined(array(row, "attack")),
+                                      text(row, "text")};
+    if (view.wide) {
+      for (std::string cell : {process_words(row), slot_words(object(row, "slot")), std::to_string(number(row, "seq"))})
+        cells.push_back(std::move(cell));
+    }
+    table.add(std::move(cells));
+  }
+  return with_coverage(table.text(), answer, view);
+}
+
+std::string key_headline(const json::object& keys_answer, const json::object& uses_answer, const View& view) {
+  for (const json::object& row : rows_of(keys_answer)) {
+    const json::object& key = object(row, "key");
+    if (text(key, "id") != view.key) continue;
+    std::map<std::string, std::int64_t> counts;
+    std::set<std::string> workloads;
+    std::int64_t last = 0;
+    for (const json::object& use : rows_of(uses_answer)) {
+      counts[text(use, "evidence")] += count_of(use);
+      workloads.insert(text(object(object(use, "actor"), "workload"), "name"));
+      last = std::max(last, time(use, "last"));
+    }
+    std::string out = fmt::format("{}, {}, first seen {}", kind_words(text(key, "kind")), lifetime_words(text(key, "lifetime")),
+                                  when_words(row, "first_seen", view));
+    const std::string since = is_null(object(uses_answer, "asked"), "since")
+                                  ? ""
+                                  : "since " + format_when_zone(time(object(uses_answer, "asked"), "since"), view.local) + ": ";
+    out += fmt::format(" · {}{} uses confirmed, {} inferred, {} possible, by {} workload{}", since, thousands(counts["confirmed"]),
+                       thousands(counts["inferred"]), thousands(counts["possible"]), workloads.size(), workloads.size() == 1 ? "" : "s");
+    if (last != 0) out += fmt::format(" · last {} ago", format_age(view.now_ns - last));
+    if (const std::string next = text(row, "replaced_by"); !next.empty())
+      out += fmt::format(" · replaced {} by {}", when_words(row, "replaced", view), printable(next));
+    return out + "\n";
+  }
+  return {};
+}
+
+}  // namespace keytrail::cli

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers as text for people: tables, oldest row first, a coverage line at the end. Pure: JSON in, text out.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace keytrail::cli {
+
+struct View {
+  bool wide = false;
+  bool local = false;         ///< times in local time
+  std::int64_t now_ns = 0;    ///< for ages
+  std::string key;            ///< the key that was asked for, or empty
+  bool show_coverage = true;  ///< the last line
+};
+
+[[nodiscard]] std::string render_uses(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_keys(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_holders(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_copies(const boost::json::object& keys_answer, const View& view);
+[[nodiscard]] std::string render_workloads(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_findings(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_explain(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_status(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_doctor(const boost::json::object& answer, const View& view);
+
+/// One line of `watch`, without a line end.
+[[nodiscard]] std::string watch_line(const boost::json::object& row, const View& view);
+/// "AWS access key, long-lived, first seen … · 4,311 uses confirmed … · last 38 s ago · replaced …" from /v1/keys and /v1/uses; empty when
+/// the key is unknown.
+[[nodiscard]] std::string key_headline(const boost::json::object& keys_answer, const boost::json::object& uses_answer, const View& view);
+/// The gaps (one line each) and the line "Coverage: …".
+[[nodiscard]] std::string coverage_text(const boost::json::object& answer, const View& view);
+[[nodiscard]] bool is_complete(const boost::json::object& answer);
+
+}  // namespace keytrail::cli

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rest of render.h: one row explained, the live trail, the agent's own state.
+#include <fmt/format.h>
+
+#include "agent/base/log.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/render.h"
+#include "agent/cli/table.h"
+#include "agent/cli/when.h"
+#include "agent/cli/words.h"
+
+namespace keytrail::cli {
+
+using base::printable;
+
+namespace {
+
+std::string acquired_words(const json::object& row) {
+  const std::string from = text(object(row, "slot"), "from");
+  std::string verb = flag(row, "baseline") ? "had" : from == "file" ? "read" : "got";
+  if (flag(row, "bulk")) verb += " (bulk)";
+  return verb;
+}
+
+std::string acquired_key(const json::object& row) {
+  const std::string id = text(object(row, "key"), "id");
+  const std::string unread = text(row, "unread");
+  return printable(id.empty() ? (unread.empty() ? "?" : "? (" + unread + ")") : id);
+}
+
+/// Text and blanks up to a width; a longer text keeps its whole length.
+std::string padded(std::string text, std::size_t width) {
+  const std::size_t have = display_width(text);
+  if (have < width) text.append(width - have, ' ');
+  return text;
+}
+
+std::string line(const json::object& row, std::string_view verb, const std::string& rest, const View& view) {
+  const json::object& actor = object(row, "actor");
+  const std::string workload = text(object(actor, "workload"), "name");
+  return fmt::format("{}  {}  {}  {}  {}", when_words(row, "time", view), padded(workload.empty() ? "-" : printable(workload), 24),
+                     padded(process_words(row), 18), padded(std::string(verb), 15), rest);
+}
+
+std::string number_or_zero(const json::object& from, std::string_view name) { return thousands(number(from, name)); }
+
+}  // namespace
+
+std::string watch_line(const json::object& row, const View& view) {
+  const std::string type = text(row, "type");
+  if (type == "acquisition") {
+    return line(row, acquired_words(row), fmt::format("{}  from {}", acquired_key(row), slot_words(object(row, "slot"))), view);
+  }
+  if (type == "use") {
+    const std::int64_t count = count_of(row);
+    return line(row, verb_words(text(row, "evidence")),
+                fmt::format("{}  → {}{}  ({})", key_words(row), called_words(object(row, "destination")),
+                            count > 1 ? " ×" + thousands(count) : "", why_words(row)),
+                view);
+  }
+  if (type == "finding") {
+    const std::string id = text(object(row, "key"), "id");
+    return line(
+        row, "! " + printable(text(row, "severity")),
+        fmt::format("{}{}: {}", printable(text(row, "finding_type")), id.empty() ? "" : " " + printable(id), printable(text(row, "text"))),
+        view);
+  }
+  const std::string at = when_words(row, "time", view);
+  if (type == "gap") {
+    const std::string lost = is_null(row, "lost") ? "an unknown number" : number_or_zero(row, "lost");
+    return fmt::format("{}  ! GAP {}: {} lost. {}", at, printable(text(row, "cause")), lost, printable(text(row, "text")));
+  }
+  return fmt::format("{}  row {} revised: {} is {}", at, number(row, "of_seq"), printable(text(row, "what")),
+                     printable(text(row, "value")));
+}
+
+std::string render_explain(const json::object& answer, const View& view) {
+  const json::array& rows = array(answer, "rows");
+  if (rows.empty() || !rows[0].is_object()) return "There is no such row.\n";
+  const json::object& row = rows[0].get_object();
+  std::string out;
+  if (text(row, "type") == "use") {
+    const std::string evidence = text(row, "evidence");
+    const std::string count = thousands(count_of(row));
+    out += fmt::format("{}: {} {} {} {}×; {}\n", printable(evidence), process_words(row), evidence == "unattributed" ? "called" : "called",
+                       called_words(object(row, "destination")), count, why_words(row));
+    if (const std::string sentence = text(row, "explanation"); !sentence.empty())
+      out += fmt::format("  reason: {} ({})\n", printable(sentence), printable(text(row, "reason")));
+    for (const json::value& value : array(row, "keys")) {
+      if (!value.is_object()) continue;
+      const json::object& candidate = value.get_object();
+      const json::object& key = object(candidate, "key");
+      out += fmt::format("  key {}: {}, {}, from {}: {}\n", printable(text(key, "id")), kind_words(text(key, "kind")),
+                         lifetime_words(text(key, "lifetime")), slot_words(object(candidate, "slot")),
+                         why_words(json::object{{"reason", text(candidate, "reason")}}));
+    }
+    const json::object& destination = object(row, "destination");
+    out += fmt::format("  host: {} {}, name by {}{}\n", printable(text(destination, "host").empty() ? "?" : text(destination, "host")),
+                       printable(text(destination, "address")), printable(text(destination, "name_source")),
+                       flag(destination, "ambiguous") ? ", address shared" : "");
+  } else {
+    out += watch_line(row, view) + "\n";
+  }
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    if (rows[i].is_object()) out += "  " + watch_line(rows[i].get_object(), view) + "\n";
+  }
+  return view.show_coverage ? out + coverage_text(answer, view) : out;
+}
+
+std::string render_status(const json::object& answer, const View& view) {
+  const json::array& rows = array(answer, "rows");
+  if (rows.empty() || !rows[0].is_object()) return "The agent gave no status.\n";
+  const json::object& status = rows[0].get_object();
+  const json::object& accounting = object(status, "accounting");
+  const json::object& kernel = object(accounting, "kernel");
+  const json::object& worker = object(accounting, "worker");
+  const json::object& history = object(status, "history");
+  const std::int64_t armed = time(status, "armed_since");
+  std::int64_t dropped = 0;
+  for (const auto& [reason, count] : object(worker, "dropped"))
+    dropped += count.is_uint64() ? static_cast<std::int64_t>(count.get_uint64()) : count.is_int64() ? count.get_int64() : 0;
+
+  std::string out = armed == 0 ? "NOT ARMED"
+                               : fmt::format("armed {} (since {}, in {} ms)", format_age(view.now_ns - armed),
+                                             format_when_zone(armed, view.local), number(status, "armed_in_ms"));
+  out += fmt::format(" · keytrail {} · kernel {} · node {}\n", printable(text(status, "version")), printable(text(status, "kernel")),
+                     printable(text(status, "host")));
+  out += fmt::format("kernel: hits {} = filtered {} + sent {} + lost {} · difference {}\n", number_or_zero(kernel, "hits"),
+                     number_or_zero(kernel, "filtered"), number_or_zero(kernel, "sent"), number_or_zero(kernel, "lost"),
+                     number_or_zero(kernel, "difference"));
+  out += fmt::format("worker: sent {} = recorded {} + absorbed {} + dropped {} + in flight {} · difference {}\n",
+                     number_or_zero(worker, "sent"), number_or_zero(worker, "recorded"), number_or_zero(worker, "absorbed"),
+                     thousands(dropped), number_or_zero(worker, "in_flight"), number_or_zero(worker, "difference"));
+  for (const json::value& value : array(accounting, "exporters")) {
+    if (!value.is_object()) continue;
+    const json::object& e = value.get_object();
+    std::string state, endpoint;
+    for (const json::value& other : array(status, "exporters")) {
+      if (other.is_object() && text(other.get_object(), "name") == text(e, "name")) {
+        state = text(other.get_object(), "state");
+        endpoint = text(other.get_object(), "endpoint");
+      }
+    }
+    out += fmt::format("export {} {}: {} · rows {} = acknowledged {} + rejected {} + expired {} + waiting {} · difference {}\n",
+                       printable(text(e, "name")), printable(endpoint), state.empty() ? "not configured" : printable(state),
+                       number_or_zero(e, "rows"), number_or_zero(e, "acknowledged"), number_or_zero(e, "rejected"),
+                       number_or_zero(e, "expired"), number_or_zero(e, "waiting"), number_or_zero(e, "difference"));
+  }
+  const std::int64_t oldest = time(history, "oldest");
+  out += fmt::format("history: {} → now, {} rows, {} of {} MB, log {} MB, {} waiting, {} dropped{}\n",
+                     oldest == 0 ? "empty" : format_when(oldest, view.local), number_or_zero(history, "rows"),
+                     thousands(number(history, "bytes") / 1'000'000), thousands(number(history, "max_bytes") / 1'000'000),
+                     thousands(number(history, "wal_bytes") / 1'000'000), number_or_zero(history, "queue"),
+                     number_or_zero(history, "queue_dropped"),
+                     text(history, "error").empty() ? "" : " · " + printable(text(history, "error")));
+  std::string roles;
+  for (const json::value& value : array(status, "roles")) {
+    if (!value.is_object()) continue;
+    const json::object& role = value.get_object();
+    roles += fmt::format("{}{}[{}] {} restart{}{}", roles.empty() ? "" : " · ", printable(text(role, "name")), number(role, "pid"),
+                         number(role, "restarts"), number(role, "restarts") == 1 ? "" : "s",
+                         text(role, "note").empty() ? "" : " (" + printable(text(role, "note")) + ")");
+  }
+  if (!roles.empty()) out += "roles: " + roles + "\n";
+  for (const json::value& remark : array(status, "remarks")) {
+    if (remark.is_string()) out += "! " + printable(remark.get_string()) + "\n";
+  }
+  if (view.wide) {
+    Table table({{"FAMILY"},
+                 {"HOW"},
+                 {"HITS", Align::kRight},
+                 {"FILTERED", Align::kRight},
+                 {"SENT", Align::kRight},
+                 {"DIFFERENCE", Align::kRight},
+                 {"MISSING"}});
+    for (const json::value& value : array(status, "families")) {
+      if (!value.is_object()) continue;
+      const json::object& f = value.get_object();
+      table.add({text(f, "family"), flag(f, "armed") ? text(f, "chosen") : "not armed", number_or_zero(f, "hits"),
+                 number_or_zero(f, "filtered"), number_or_zero(f, "sent"), number_or_zero(f, "difference"),
+                 flag(f, "silent") ? "SILENT: no heartbeat; " + text(f, "missing") : text(f, "missing")});
+    }
+    out += table.text();
+  }
+  return view.show_coverage ? out + coverage_text(answer, view) : out;
+}
+
+std::string render_doctor(const json::object& answer, const View& view) {
+  std::vector<Column> columns = {{"YOU CAN SEE"}, {"STATE"}, {"HOW"}, {"WHAT IS MISSING, AND THE FIX"}};
+  if (view.wide) columns.push_back({"COST"});
+  Table table(columns);
+  std::string refused;
+  for (const json::value& value : array(answer, "rows")) {
+    if (!value.is_object()) continue;
+    const json::object& row = value.get_object();
+    std::vector<std::string> cells = {text(row, "what"), text(row, "state"), text(row, "how"), text(row, "missing")};
+    if (view.wide) cells.push_back(text(row, "cost"));
+    table.add(std::move(cells));
+    for (const json::value& other : array(row, "refused")) {
+      if (other.is_object())
+        refused += fmt::format("  {}: not {}: {}\n", printable(text(row, "family")), printable(text(other.get_object(), "name")),
+                               printable(text(other.get_object(), "why")));
+    }
+  }
+  std::string out = table.text();
+  if (view.wide && !refused.empty()) out += "Better ways that are not used:\n" + refused;
+  return view.show_coverage ? out + coverage_text(answer, view) : out;
+}
+
+}  // namespace keytrail::cli

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/words.h"
+
+#include <fmt/format.h>
+
+#include "agent/base/log.h"
+#include "agent/catalog/catalog.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/when.h"
+#include "keytrail/evidence.h"
+
+namespace keytrail::cli {
+
+using base::printable;
+
+std::string thousands(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  const std::size_t first = digits.starts_with('-') ? 1 : 0;
+  for (std::size_t at = digits.size(); at > first + 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
+std::string process_words(const json::object& row) {
+  const json::object& actor = object(row, "actor");
+  std::string program = text(actor, "program");
+  if (program.empty()) program = text(actor, "comm");
+  if (program.empty()) program = "?";
+  std::int64_t pid = number(actor, "pid");
+  const json::array& instances = array(row, "instances");
+  if (!instances.empty() && instances.back().is_object()) pid = number(instances.back().get_object(), "pid");
+  std::string out = fmt::format("{}[{}]", printable(program), pid);
+  if (instances.size() > 1) out += fmt::format(" +{}{}", instances.size() - 1, flag(row, "instances_truncated") ? " or more" : "");
+  return out;
+}
+
+std::string called_words(const json::object& destination) {
+  const std::string service = text(destination, "service"), action = text(destination, "action"), region = text(destination, "region");
+  const std::string host = text(destination, "host"), address = text(destination, "address");
+  const std::int64_t port = number(destination, "port");
+  std::string place = host.empty() ? address : host;
+  if (service.empty()) {
+    if (place.empty())
+      place = "?";
+    else if (port != 0)
+      place = (host.empty() && place.contains(':') ? "[" + place + "]" : place) + ":" + std::to_string(port);
+    if (!action.empty()) place = action + " " + place;
+  } else {
+    const std::string where = region.empty() ? place : region;
+    place = service + ":" + (action.empty() ? "?" : action) + (where.empty() ? "" : " " + where);
+  }
+  if (flag(destination, "ambiguous")) place += " (address shared)";
+  return printable(place);
+}
+
+std::string slot_words(const json::object& slot) {
+  const std::string from = text(slot, "from"), place = text(slot, "place"), selector = text(slot, "selector");
+  std::string out = from == "environment" ? "env" : from;
+  if (!place.empty()) out += " " + place;
+  if (!selector.empty()) out += " [" + selector + "]";
+  return printable(out);
+}
+
+std::string kind_words(std::string_view kind) {
+  const catalog::Kind* found = catalog::Catalog::builtin().kind(kind);
+  return found == nullptr || found->title.empty() ? printable(kind) : std::string(found->title);
+}
+
+std::string lifetime_words(std::string_view lifetime) {
+  if (lifetime == "long_lived") return "long-lived";
+  if (lifetime == "short_lived") return "short-lived";
+  return "unknown";
+}
+
+std::string verb_words(std::string_view evidence) {
+  if (evidence == "confirmed") return "used";
+  if (evidence == "inferred") return "used (inferred)";
+  if (evidence == "possible") return "may have used";
+  return "called";
+}
+
+std::string why_words(const json::object& use) {
+  const std::string detail = text(use, "reason_detail"), reason = text(use, "reason");
+  if (!detail.empty()) return printable(detail);
+  for (int value = 0; value <= static_cast<int>(Reason::kNoKeyOfThisKind); ++value) {
+    if (reason == to_string(static_cast<Reason>(value))) return explain(static_cast<Reason>(value));
+  }
+  return printable(reason);
+}
+
+std::string key_words(const json::object& use) {
+  std::string out;
+  for (const json::value& candidate : array(use, "keys")) {
+    if (!candidate.is_object()) continue;
+    const std::string id = text(object(candidate.get_object(), "key"), "id");
+    out += (out.empty() ? "" : ", ") + (id.empty() ? "?" : printable(id));
+  }
+  return out.empty() ? "?" : out;
+}
+
+std::int64_t count_of(const json::object& use) { return is_null(use, "requests") ? number(use, "connections") : number(use, "requests"); }
+
+std::string when_words(const json::object& object, std::string_view name, const View& view) {
+  const std::int64_t at = time(object, name);
+  return at == 0 ? "-" : format_when(at, view.local);
+}
+
+std::string time_title(std::string_view title, const View& view) { return std::string(title) + (view.local ? "" : " (UTC)"); }
+
+bool is_encryption(const json::object& key) { return text(key, "class") == "encryption_key"; }
+
+}  // namespace keytrail::cli

@@ -5,10 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "keytrail/event.h"
@@ -134,10 +136,15 @@ struct KernelTables {
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
 
+class Additions;
+
 class Catalog {
  public:
   /// The compiled-in catalog; made at first use (RE2 expressions are compiled lazily, each once).
   [[nodiscard]] static const Catalog& builtin();
+
+  /// The built-in catalog and a site's own entries (additions.h; library keytrail_catalog_additions). Copies share their data.
+  [[nodiscard]] static Catalog with_additions(const Additions& additions);
 
   [[nodiscard]] const Kind* kind(std::string_view id) const;
   /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root, /home/* and
@@ -182,8 +189,9 @@ class Catalog {
   class Impl;
 
  private:
-  explicit Catalog(const Impl& impl) : impl_(impl) {}
+  explicit Catalog(const Impl& impl, std::shared_ptr<const void> owner = {}) : impl_(impl), owner_(std::move(owner)) {}
   const Impl& impl_;
+  std::shared_ptr<const void> owner_;  ///< what impl_ lives in, when it is not the built-in catalog
 };
 
 }  // namespace keytrail::catalog

@@ -133,7 +133,13 @@ class Checker {
 
   void paths(const std::vector<std::string>& patterns, const Where& where, const std::string& by) const {
     for (const std::string& pattern : patterns) {
-      if (!cut_pattern(pattern)) problem(where, by + ": `" + pattern + "` must start with /, ~/ or **/ and name something below it");
+      const std::optional<CutPattern> cut = cut_pattern(pattern);
+      if (!cut) {
+        problem(where, by + ": `" + pattern + "` must start with /, ~/ or **/ and name something below it");
+      } else if (std::ranges::all_of(cut->segments,
+                                     [](const std::string& part) { return part.find_first_not_of("*?.") == std::string::npos; })) {
+        problem(where, by + ": `" + pattern + "` would be every file; name at least one directory or file");
+      }
     }
   }
 

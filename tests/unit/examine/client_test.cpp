@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker's link against a warden and an examiner played by the test.
+#include "agent/examine/client.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <optional>
+
+namespace keytrail::examine {
+namespace {
+
+constexpr catalog::Kind kVault{"vault.token", "vault", "Vault token", KeyClass::kSessionToken, Lifetime::kShortLived, true, true};
+
+class RoleLinkTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::array<int, 2> control{};
+    std::array<int, 2> facts{};
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, control.data()), 0);
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, facts.data()), 0);
+    warden_.reset(control[0]);
+    examiner_.reset(facts[0]);
+    auto hello = role::make<role::Hello>(role::Type::kHello);
+    hello.armed_ns = 42;
+    hello.cpus = 4;
+    hello.session[0] = 0xab;
+    tell(warden_, hello);
+    auto hook = role::make<role::Hook>(role::Type::kHook);
+    hook.family = 2;
+    hook.chosen.assign("fentry");
+    hook.refused_count = 1;
+    hook.refused[0].name.assign("lsm");
+    hook.refused[0].why.assign("not compiled in");
+    tell(warden_, hook);
+    tell(warden_, role::make<role::Bare>(role::Type::kHelloEnd));
+    InheritedFds fds = parse_inherited_fds("control=" + std::to_string(control[1]) + ",examiner=" + std::to_string(facts[1]));
+    auto link = RoleLink::connect(io_, fds, [](std::string_view id) { return id == kVault.id ? &kVault : nullptr; });
+    ASSERT_TRUE(link) << link.error().message;
+    link_ = std::move(*link);
+    role::Bare ready;
+    EXPECT_TRUE(hear(ready));
+    EXPECT_EQ(ready.head.type, static_cast<std::uint16_t>(role::Type::kReady));
+  }
+
+  template <typename Message>
+  static void tell(const base::UniqueFd& socket, const Message& message) {
+    ASSERT_EQ(send(socket.get(), &message, sizeof(message), MSG_DONTWAIT), static_cast<ssize_t>(sizeof(message)));
+  }
+  template <typename Message>
+  bool hear(Message& message) {
+    std::array<char, role::kMaxMessage> buffer;
+    const ssize_t n = recv(warden_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    return n > 0 && role::decode(buffer.data(), static_cast<std::size_t>(n), message);
+  }
+  /// Asks for a file and gives the request as the warden got it.
+  role::Open ask(std::optional<ExamineAnswer>& answer, const std::string& kind = {}) {
+    ExamineRequest request;
+    request.path = "/etc/token";
+    request.format = "raw_token";
+    request.key_kind = kind;
+    link_->examine(request, [&answer](ExamineAnswer got) { answer = std::move(got); });
+    role::Open open{};
+    EXPECT_TRUE(hear(open));
+    return open;
+  }
+  void run_until(const std::optional<ExamineAnswer>& answer, std::chrono::milliseconds patience = std::chrono::milliseconds(500)) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!answer && std::chrono::steady_clock::now() < end)
+      io_.run_one_for(std::chrono::milliseconds(20));
+  }
+
+  boost::asio::io_context io_;
+  base::UniqueFd warden_, examiner_;
+  std::unique_ptr<RoleLink> link_;
+};
+
+TEST_F(RoleLinkTest, KnowsThePlanFromTheGreeting) {
+  EXPECT_EQ(link_->armed_ns(), 42U);
+  EXPECT_EQ(link_->cpus(), 4U);
+  EXPECT_EQ(link_->session_id(), "ab000000000000000000000000000000");
+  ASSERT_EQ(link_->plan().size(), 1U);
+  EXPECT_EQ(link_->plan()[0].family, Family::kConnect);
+  EXPECT_EQ(link_->plan()[0].refused.at(0).why, "not compiled in");
+}
+
+TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
+  std::optional<ExamineAnswer> answer;
+  const role::Open open = ask(answer, "vault.token");
+  EXPECT_EQ(open.hints.guessable, 1);
+  EXPECT_EQ(open.hints.format.view(), "raw_token");
+  auto fact = role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request);
+  fact.id.assign("vault.token #1");
+  fact.kind.assign("vault.token");
+  tell(examiner_, fact);
+  auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
+  done.keys = 1;
+  done.file.inode = 9;
+  tell(examiner_, done);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "");
+  ASSERT_EQ(answer->keys.size(), 1U);
+  EXPECT_EQ(answer->keys[0].key.key_class, KeyClass::kSessionToken);
+  EXPECT_EQ(answer->keys[0].key.lifetime, Lifetime::kShortLived);
+  EXPECT_EQ(answer->file.inode, 9U);
+}
+
+TEST_F(RoleLinkTest, SaysWhyTheWardenDidNotOpen) {
+  std::optional<ExamineAnswer> answer;
+  const role::Open open = ask(answer);
+  auto failed = role::make<role::OpenFailed>(role::Type::kOpenFailed, open.head.request);
+  failed.unread = static_cast<std::uint16_t>(role::Unread::kChanged);
+  tell(warden_, failed);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "changed");
+}
+
+TEST_F(RoleLinkTest, TakesLostFactsForARestart) {
+  std::optional<ExamineAnswer> answer;
+  const role::Open open = ask(answer);
+  auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
+  done.keys = 2;
+  tell(examiner_, done);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "examiner restarted");
+  EXPECT_TRUE(answer->keys.empty());
+}
+
+TEST_F(RoleLinkTest, GivesUpAfterTwoSeconds) {
+  std::optional<ExamineAnswer> quiet;
+  (void)ask(quiet);
+  const auto begin = std::chrono::steady_clock::now();
+  run_until(quiet, std::chrono::milliseconds(3000));
+  ASSERT_TRUE(quiet);
+  EXPECT_EQ(quiet->unread, "timeout");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(2500));
+}
+
+TEST_F(RoleLinkTest, SaysThatTheExaminerWasRestarted) {
+  std::optional<ExamineAnswer> lost;
+  (void)ask(lost);
+  std::string text;
+  link_->on_notice([&](const WardenNotice& notice) { text = notice.cause + "|" + notice.text; });
+  auto notice = role::make<role::Notice>(role::Type::kNotice);
+  notice.cause.assign("examiner_restart");
+  notice.text.assign("It was.");
+  tell(warden_, notice);
+  run_until(lost, std::chrono::milliseconds(3000));
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(lost->unread, "examiner restarted");
+  EXPECT_EQ(text, "examiner_restart|It was.");
+}
+
+TEST_F(RoleLinkTest, AnswersBusyBeyondItsBoundAndEachRequestOnce) {
+  constexpr int kAsked = 5000;
+  std::vector<int> answers(kAsked, 0);
+  int busy = 0;
+  ExamineRequest request;
+  request.path = "/x";
+  for (int i = 0; i < kAsked; ++i) {
+    link_->examine(request, [&, i](const ExamineAnswer& answer) {
+      ++answers[static_cast<std::size_t>(i)];
+      busy += answer.unread == "busy" ? 1 : 0;
+    });
+  }
+  EXPECT_EQ(busy, 0) << "callbacks come later";
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(2500);
+  while (std::chrono::steady_clock::now() < end)
+    io_.run_for(std::chrono::milliseconds(100));
+  EXPECT_GE(busy, kAsked - static_cast<int>(RoleLink::kMaxOutstanding));
+  for (const int count : answers)
+    EXPECT_EQ(count, 1);
+  EXPECT_EQ(link_->outstanding(), 0U);
+}
+
+TEST_F(RoleLinkTest, LeavesStrangeAndLateMessagesOut) {
+  std::optional<ExamineAnswer> answer;
+  const role::Open open = ask(answer);
+  tell(examiner_, role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request + 100));
+  tell(examiner_, role::make<role::Done>(role::Type::kDone, open.head.request + 100));
+  auto wrong = role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request);
+  wrong.id.size = 9999;
+  tell(examiner_, wrong);
+  tell(examiner_, 12345);
+  tell(examiner_, role::make<role::Done>(role::Type::kDone, open.head.request));
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->keys.empty());
+  EXPECT_EQ(link_->ignored(), 3U);
+}
+
+TEST_F(RoleLinkTest, TellsWhenTheWardenIsGone) {
+  std::optional<ExamineAnswer> closed;
+  link_->on_closed([&] { closed.emplace(); });
+  warden_.reset();
+  run_until(closed);
+  EXPECT_TRUE(closed);
+}
+
+TEST(RoleLinkConnect, FailsWithASentenceWithoutDescriptors) {
+  boost::asio::io_context io;
+  InheritedFds none;
+  const auto link = RoleLink::connect(io, none, {});
+  ASSERT_FALSE(link);
+  EXPECT_NE(link.error().message.find("keytrail-warden"), std::string::npos);
+}
+
+TEST(InheritedFds, LeavesOutWhatIsNoDescriptor) {
+  const int fd = dup(0);
+  InheritedFds fds =
+      parse_inherited_fds("a=" + std::to_string(fd) + ",b=" + std::to_string(fd) + ",c=999,d=x,=5,e,f=1,g=-4,h=99999999999999");
+  EXPECT_EQ(fds.get("a").get(), fd);
+  for (const char* name : {"b", "c", "d", "", "e", "f", "g", "h"})
+    EXPECT_FALSE(fds.get(name)) << name;
+}
+
+}  // namespace
+}  // namespace keytrail::examine

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/messages.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <vector>
+
+namespace keytrail {
+namespace {
+
+TEST(RoleAbi, ReadsBackWhatWasMade) {
+  auto open = role::make<role::Open>(role::Type::kOpen, 7);
+  open.path.assign("/root/.aws/credentials");
+  EXPECT_EQ(role::type_of(&open, sizeof(open)), role::Type::kOpen);
+  role::Open copy;
+  ASSERT_TRUE(role::decode(&open, sizeof(open), copy));
+  EXPECT_EQ(copy.path.view(), "/root/.aws/credentials");
+  EXPECT_EQ(copy.head.request, 7U);
+}
+
+TEST(RoleAbi, KnowsNoOtherVersionSizeOrScrap) {
+  auto open = role::make<role::Open>(role::Type::kOpen);
+  EXPECT_EQ(role::type_of(&open, sizeof(open) - 1), role::Type{0});
+  EXPECT_EQ(role::type_of(&open, 3), role::Type{0});
+  open.head.version = 2;
+  EXPECT_EQ(role::type_of(&open, sizeof(open)), role::Type{0});
+}
+
+TEST(RoleAbi, RefusesLengthsBeyondTheirField) {
+  role::Open out;
+  auto open = role::make<role::Open>(role::Type::kOpen);
+  open.path.size = 1023;
+  EXPECT_FALSE(role::decode(&open, sizeof(open), out));
+  open.path.size = 0;
+  open.alternatives_count = role::kMaxAlternatives + 1;
+  EXPECT_FALSE(role::decode(&open, sizeof(open), out));
+  open.alternatives_count = 0;
+  open.hints.format.size = 47;
+  EXPECT_FALSE(role::decode(&open, sizeof(open), out));
+
+  role::Hook hook_out;
+  auto hook = role::make<role::Hook>(role::Type::kHook);
+  hook.refused_count = role::kMaxRefused + 1;
+  EXPECT_FALSE(role::decode(&hook, sizeof(hook), hook_out));
+  hook.refused_count = 0;
+  hook.family = 6;
+  EXPECT_FALSE(role::decode(&hook, sizeof(hook), hook_out));
+}
+
+TEST(RoleAbi, RefusesValuesOutsideTheirEnumeration) {
+  role::Done done_out;
+  auto done = role::make<role::Done>(role::Type::kDone);
+  done.unread = 100;
+  EXPECT_FALSE(role::decode(&done, sizeof(done), done_out));
+  role::KeyFact fact_out;
+  auto fact = role::make<role::KeyFact>(role::Type::kKeyFact);
+  fact.key_class = 6;
+  EXPECT_FALSE(role::decode(&fact, sizeof(fact), fact_out));
+}
+
+TEST(RoleAbi, ViewsOfWrongLengthsStayInside) {
+  role::Text<6> text;
+  text.size = 1000;
+  EXPECT_EQ(text.view().size(), 6U);
+  EXPECT_FALSE(text.assign("1234567"));
+  EXPECT_EQ(text.view(), "123456");
+}
+
+TEST(Messages, CarryOneDescriptor) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()), 0);
+  const base::UniqueFd left(pair[0]);
+  base::UniqueFd right(pair[1]);
+  std::array<int, 2> pipe_ends{};
+  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  const base::UniqueFd reader(pipe_ends[0]);
+  const base::UniqueFd writer(pipe_ends[1]);
+  EXPECT_EQ(warden::send_message(left.get(), role::make<role::Examine>(role::Type::kExamine, 3), writer.get()), 1);
+  std::array<char, role::kMaxMessage> buffer;
+  base::UniqueFd received;
+  ASSERT_EQ(warden::receive_bytes(right.get(), buffer, received, MSG_DONTWAIT), static_cast<ssize_t>(sizeof(role::Examine)));
+  ASSERT_TRUE(received);
+  EXPECT_EQ(write(received.get(), "x", 1), 1);
+  EXPECT_EQ(warden::receive_bytes(right.get(), buffer, received, MSG_DONTWAIT), -1);
+  right.reset();
+  EXPECT_EQ(warden::send_message(left.get(), role::make<role::Bare>(role::Type::kReady), -1, MSG_DONTWAIT), -1);
+}
+
+}  // namespace
+}  // namespace keytrail

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/options.h"
+
+#include <gtest/gtest.h>
+
+namespace keytrail::warden {
+namespace {
+
+Result<Options> read(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "keytrail-warden");
+  std::vector<char*> argv;
+  for (std::string& text : arguments)
+    argv.push_back(text.data());
+  argv.push_back(nullptr);
+  return read_options(static_cast<int>(arguments.size()), argv.data());
+}
+
+TEST(Options, HaveDefaults) {
+  const auto options = read({});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->state_dir, "/var/lib/keytrail");
+  EXPECT_EQ(options->run_dir, "/run/keytrail");
+  EXPECT_TRUE(options->worker.ends_with("/keytrail"));
+  EXPECT_TRUE(options->examiner.ends_with("/keytrail-examiner"));
+}
+
+TEST(Options, CollectFeatures) {
+  const auto options = read({"--no-feature=fentry", "--no-feature", "kprobe_multi", "--run-dir=/tmp/x//"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->disabled_features, (std::vector<std::string>{"fentry", "kprobe_multi"}));
+  EXPECT_EQ(options->run_dir, "/tmp/x");
+}
+
+TEST(Options, RefuseWhatTheyDoNotKnow) {
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"--unknown"}, {"--user"}, {"word"}, {"--run-dir=relative"}, {"--state-dir=/"}}) {
+    EXPECT_FALSE(read(wrong)) << wrong[0];
+  }
+}
+
+}  // namespace
+}  // namespace keytrail::warden

@@ -45,7 +45,7 @@ step() {
   if "$@" >"$logs/step" 2>&1; then
     add 1 0 0; say "ok    $name ($((SECONDS - begin)) s)"
   else
-    add 0 1 0; say "FAIL  $name ($((SECONDS - begin)) s)"; tail -n 60 "$logs/step" | sed 's/^/      /'; return 1
+    add 0 1 0; say "FAIL  $name ($((SECONDS - begin)) s)"; { grep -nE "(error|FAILED|undefined symbol)[: ]" "$logs/step" | head -n 20; echo ...; tail -n 40 "$logs/step"; } | sed 's/^/      /'; return 1
   fi
 }
 

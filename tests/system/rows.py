@@ -61,7 +61,7 @@ def same(want, got):
 def _same_use(row):
     """What makes two rows the same edge of the history, but for the workload."""
     to = row["destination"]
-    return (row["actor"]["exe"], to["provider"], to["service"], to["region"], to["host"], to["port"], to["action"], row["evidence"], row["outcome"],
+    return (row["actor"]["exe"], to["provider"], to["service"], to["region"], to["host"], to["port"], to["action"], row["evidence"], row["reason"], row["outcome"],
             tuple(entry["key"]["id"] for entry in row["keys"]))
 
 
@@ -69,7 +69,7 @@ def merge_uses(rows, edges):
     """Rows of the same use become one. Later connections wait in a window before they become a row, so the count is that of the edge."""
     merged = {}
     for row in rows:
-        merged.setdefault((row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], row["reason"], _same_use(row)), {**row, "connections": 0})["connections"] += row["connections"]
+        merged.setdefault((row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], _same_use(row)), {**row, "connections": 0})["connections"] += row["connections"]
     out, left = list(merged.values()), list(edges)
     for row in out:
         found = [edge for edge in left if _same_use(edge) == _same_use(row)]

@@ -108,8 +108,10 @@ void check_contradictions(const source::Model& m, Problems& problems) {
   // Indices into the merged tables have 16 bits.
   constexpr std::size_t kMostPaths = 20'000;
   std::size_t paths = 0;
-  for (const source::FileEntry& e : m.files) paths += e.paths.size() + e.exclusions.size();
-  for (const source::EndpointEntry& e : m.endpoints) paths += e.exact.size() + e.suffix.size() + e.domains.size();
+  for (const source::FileEntry& e : m.files)
+    paths += e.paths.size() + e.exclusions.size();
+  for (const source::EndpointEntry& e : m.endpoints)
+    paths += e.exact.size() + e.suffix.size() + e.domains.size();
   if (paths > kMostPaths) problems.push_back("catalog.d: more than 20000 paths and hosts");
   constexpr std::size_t kMostEntries = 2000;
   for (const std::size_t count :

@@ -102,12 +102,19 @@ std::optional<std::string_view> Catalog::Impl::match_format(std::string_view giv
   const std::string_view text = trimmed(given);
   const re2::StringPiece piece(text.data(), text.size());
   std::optional<std::string_view> part;
+  std::optional<std::string_view> weak;
   for (std::size_t i = 0; i < t_.formats.size(); ++i) {
+    const Format& format = t_.formats[i].format;
+    if (format.weak && weak) continue;
     const RE2& regex = format_regex_[i].get(t_.formats[i].regex);
-    if (regex.Match(piece, 0, piece.size(), RE2::ANCHOR_BOTH, nullptr, 0)) return t_.formats[i].format.id;
-    if (!part && RE2::PartialMatch(piece, regex)) part = t_.formats[i].format.id;
+    if (regex.Match(piece, 0, piece.size(), RE2::ANCHOR_BOTH, nullptr, 0)) {
+      if (!format.weak) return format.id;
+      weak = format.id;
+    } else if (!format.weak && !part && RE2::PartialMatch(piece, regex)) {
+      part = format.id;
+    }
   }
-  return part;
+  return part ? part : weak;
 }
 
 const Selector* Catalog::Impl::selector(std::string_view id) const {

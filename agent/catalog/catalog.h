@@ -172,10 +172,12 @@ class Catalog {
   [[nodiscard]] LocalSocket match_socket(std::string_view path) const;
   /// Format of a key text by its shape ("fmt.aws.akia"), or nullptr: for `uses SECRET` refusals and `leak --stdin`.
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
-  /// Kind of key a format shows ("aws.access_key"), or ""; `public_id` is set when the text itself is no secret (an AKIA… id).
+  /// Kind of key a format shows ("aws.access_key"), or ""; `public_id` is set when the text itself is no secret (an AKIA… id),
+  /// `weak` when many texts that are no key have this shape (32 hexadecimal digits).
   struct Format {
     std::string_view id, provider, kind;
     bool public_id;
+    bool weak = false;
   };
   [[nodiscard]] const Format* format(std::string_view id) const;
 

@@ -276,8 +276,8 @@ class Writer {
     array("selectors", "SelectorData", rows);
     rows.clear();
     for (const FormatEntry& e : m_.formats) {
-      rows += fmt::format("    {{{{{}, {}, {}, {}}}, {}}},\n", quoted(e.id), quoted(e.provider), quoted(first(e.kinds)), truth(e.public_id),
-                          quoted(e.regex));
+      rows += fmt::format("    {{{{{}, {}, {}, {}, {}}}, {}}},\n", quoted(e.id), quoted(e.provider), quoted(first(e.kinds)),
+                          truth(e.public_id), truth(e.weak), quoted(e.regex));
     }
     array("formats", "FormatData", rows);
   }

@@ -347,7 +347,7 @@ void read_format(Fields& f, const std::string& file, Model& model, Problems& pro
   e.kinds = f.list("kinds");
   e.regex = f.text("regex", true);
   e.public_id = f.flag("public_id", false);
-  (void)f.flag("weak", false);
+  e.weak = f.flag("weak", false);
   const YAML::Node argument = f.node("argument");
   if (argument.IsDefined()) {
     Fields a(argument, file, problems);

@@ -220,6 +220,8 @@ TEST(Formats, AnIdentifierIsPublicAndASecretIsNot) {
   EXPECT_TRUE(catalog().format("fmt.aws.akia")->public_id);
   EXPECT_FALSE(catalog().format("fmt.github.pat_classic")->public_id);
   EXPECT_FALSE(catalog().match_format("hello"));
+  EXPECT_FALSE(catalog().match_format("payments-abcdefghijklmnop"));
+  EXPECT_TRUE(catalog().format(*catalog().match_format("0123456789abcdef0123456789abcdef"))->weak);
   EXPECT_FALSE(catalog().match_format(""));
 }
 

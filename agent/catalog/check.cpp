@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string_view>
@@ -175,6 +176,12 @@ void check_endpoint(const EndpointEntry& e, const Checker& c) {
   }
 }
 
+/// A flag whose value is a secret: a hash of it must not leave the kernel side.
+bool gives_a_key(std::string_view flag) {
+  return std::ranges::any_of(std::array<std::string_view, 6>{"password", "token", "secret", "api-key", "access-key", "-url"},
+                             [&](std::string_view word) { return flag.contains(word); });
+}
+
 void check_programs(const Model& m, const Checker& c) {
   for (const ProgramEntry& e : m.programs) {
     for (const std::string& name : e.names) {
@@ -233,6 +240,10 @@ void check(const Model& m, const Model* base, Problems& problems) {
     c.accept(e.accept, e.where, "port " + std::to_string(e.port));
   for (const SelectorEntry& e : m.selectors) {
     for (const StepEntry& step : e.steps) {
+      if (step.by == Selector::Step::By::kArgument && gives_a_key(step.name)) {
+        c.problem(e.where,
+                  "`" + e.id + "`: `" + step.name + "` gives a key, it chooses none: use `overridden`, so that its value never leaves");
+      }
       const bool variable =
           step.by == Selector::Step::By::kEnvironment || (step.by == Selector::Step::By::kOverridden && !step.name.starts_with('-'));
       if (variable) s.env.need(step.name, e.where, "`" + e.id + "`");

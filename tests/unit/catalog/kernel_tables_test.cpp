@@ -95,6 +95,10 @@ TEST(KernelArguments, FlagsAndFormats) {
   ASSERT_NE(flag("--context"), nullptr);
   ASSERT_NE(flag("--token"), nullptr);
   EXPECT_FALSE(flag("--token")->value);
+  EXPECT_EQ(flag("-c"), nullptr);
+  for (const ArgFlag& one : kernel_tables().flags) {
+    if (one.value) EXPECT_FALSE(one.flag.contains("password") || one.flag.contains("token") || one.flag.contains("secret")) << one.flag;
+  }
   for (const ArgFormat& format : kernel_tables().formats) {
     EXPECT_GE(format.prefix.size(), 4U);
     const Catalog::Format* known = Catalog::builtin().format(format.format_id);

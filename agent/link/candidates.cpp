@@ -11,8 +11,6 @@
 namespace keytrail::link {
 namespace {
 
-using By = catalog::Selector::Step::By;
-
 struct Fit {
   const Held* held;
   Key key;  ///< best known
@@ -141,7 +139,11 @@ void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason rea
   question.world.acquired_ns = question.key_after_connect ? 0 : held.since_ns;
   if (const auto clause = closed_world(question.world)) {
     possible(verdict, *clause);
-    if (!verdict.keys.empty()) verdict.keys.front().reason = *clause;
+    return;
+  }
+  if (question.where.endpoint.open) {
+    possible(verdict, Reason::kSeveralKeys);
+    verdict.detail = "its owner decides which keys it takes";
     return;
   }
   verdict.evidence = Evidence::kInferred;
@@ -162,11 +164,11 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
     bound ? infer(verdict, question, *held.what, Reason::kHelper) : possible(verdict, Reason::kFromHelper);
   } else {
     const Held* const only[] = {&held};
-    const auto narrowed = narrow(only, question.caller, catalog);
-    if (narrowed && narrowed->told() && !narrowed->index) {
+    const auto narrowed = narrow(only, question.caller, question.where.destination.host, catalog);
+    if (narrowed && (narrowed->told || narrowed->beaten) && !narrowed->index) {
       // The program was told to take another entry than the one that was read: its key may come from a helper or a login it has elsewhere.
       possible(verdict, Reason::kSeveralKeys);
-      verdict.detail = narrowed->detail + " is not the entry that was read";
+      verdict.detail = narrowed->beaten ? narrowed->detail : narrowed->detail + " is not the entry that was read";
     } else {
       infer(verdict, question, *held.what, held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
     }
@@ -183,7 +185,7 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
   for (const Fit& fit : found) {
     if (!(fit.held->what->issued && has(fit.key.parent))) core.push_back(fit.held);
   }
-  const auto narrowed = core.size() > 1 ? narrow(core, question.caller, catalog) : std::nullopt;
+  const auto narrowed = core.size() > 1 ? narrow(core, question.caller, question.where.destination.host, catalog) : std::nullopt;
   const Held* chosen = core.size() == 1 ? core.front() : (narrowed && narrowed->index ? core[*narrowed->index] : nullptr);
   std::string chosen_id;
   for (const Fit& fit : found) {
@@ -192,7 +194,7 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
   const bool issued_too = chosen != nullptr && std::ranges::any_of(found, [&](const Fit& fit) {
                             return fit.held->what->issued && fit.held != chosen && fit.key.parent == chosen_id;
                           });
-  const bool env_beside_argument = narrowed && narrowed->by == By::kArgument && !narrowed->covers_all;
+  const bool env_beside_argument = narrowed && narrowed->by_argument && !narrowed->covers_all;
   const bool certain =
       chosen != nullptr && narrowed && narrowed->covers_all && obeys(question.caller) && !env_beside_argument && rank(*chosen) <= 2;
   if (certain && !issued_too) {
@@ -217,8 +219,7 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
     }
   }
   const catalog::Program* program = question.caller.program;
-  const bool in_runtime =
-      chosen != nullptr && narrowed && narrowed->told() && narrowed->covers_all && program != nullptr && program->runtime;
+  const bool in_runtime = chosen != nullptr && narrowed && narrowed->told && narrowed->covers_all && program != nullptr && program->runtime;
   list(verdict, found, chosen, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
   if (in_runtime) verdict.detail = narrowed->detail;
   possible(verdict, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
@@ -236,6 +237,7 @@ Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalo
       return held.how != How::kLostAtExec && held.what->since_ns <= question.world.use_ns;
     });
     const auto clause = closed_world(question.world);
+    verdict.silent = question.where.endpoint.anonymous == catalog::Anonymous::kCommon || question.where.endpoint.open;
     verdict.reason = clause ? *clause : (holds_keys ? Reason::kNoKeyOfThisKind : Reason::kNoKeySeen);
     return verdict;
   }

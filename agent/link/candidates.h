@@ -27,6 +27,7 @@ struct Verdict {
   Evidence evidence = Evidence::kUnattributed;
   Reason reason = Reason::kNoKeySeen;
   std::string detail;
+  bool silent = false;                               ///< no key, and calls without any are normal there: no use
   std::vector<Candidate> keys;                       ///< best first, at most kMaxCandidates
   std::vector<std::shared_ptr<const HeldKey>> held;  ///< the holding behind each of `keys`
 };

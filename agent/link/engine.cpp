@@ -94,7 +94,18 @@ void Engine::emit_gap(const Gap& gap, std::string cause) {
   emit(std::move(out));
 }
 
+void Engine::load_state(const std::map<std::string, std::string>& state) {
+  slots_.load(state);
+  for (const auto& [name, value] : state) {
+    if (name.starts_with("life:") && lives_.size() < options_.max_processes) lives_[name] = value;
+  }
+}
+
 void Engine::on_tick(std::uint64_t now_ns) {
+  // Whoever was not adopted before the first tick has ended meanwhile.
+  for (const auto& [name, value] : lives_)
+    state_[name] = "";
+  lives_.clear();
   judge_ready(now_ns);
   if (now_ns >= last_look_ns_ + options_.look_every_ms * 1'000'000U) {
     last_look_ns_ = now_ns;
@@ -114,6 +125,8 @@ Link::Output Engine::take() {
   out.touches.swap(touches_);
   out.holdings.swap(holding_changes_);
   out.state = slots_.take_state();
+  out.state.merge(state_);
+  state_.clear();
   return out;
 }
 

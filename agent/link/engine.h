@@ -58,7 +58,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void finish(std::uint64_t now_ns);
   [[nodiscard]] Link::Output take();
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;
-  void load_state(const std::map<std::string, std::string>& state) { slots_.load(state); }
+  void load_state(const std::map<std::string, std::string>& state);
   void set_armed(Family family, bool armed) { armed_[static_cast<std::size_t>(family)] = armed; }
   void set_armed_ns(std::uint64_t armed_ns) { armed_ns_ = armed_ns; }
 
@@ -121,6 +121,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void judge_ready(std::uint64_t now_ns, bool all = false);
   [[nodiscard]] bool is_ready(const HeldUse& use, std::uint64_t now_ns) const;
   void judge_use(HeldUse& use, std::uint64_t now_ns);
+  void release(const HeldUse& use);
   void note_issued(const HeldUse& use, const Verdict& verdict);
 
   const LinkOptions options_;
@@ -155,6 +156,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::vector<HoldingChange> holding_changes_;
   std::vector<InstanceRef> dirty_;
   std::map<std::string, std::uint64_t> counters_;
+  std::map<std::string, std::string> lives_;  ///< of an earlier run, until adopted
+  std::map<std::string, std::string> state_;
   std::string drop_reason_;
 };
 

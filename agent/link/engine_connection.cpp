@@ -130,6 +130,7 @@ Engine::Done Engine::on_unix(const UnixConnectEvent& event, const EventHead& hea
   if (socket.use == catalog::SocketUse::kHarmless) return Done::kAbsorbed;
   if (socket.use == catalog::SocketUse::kUnclassified) {
     if (caller->broker_ns == 0) caller->broker_ns = head.time_ns;
+    if (caller->synced) mark_dirty(caller);
     return Done::kAbsorbed;
   }
   auto what = std::make_shared<HeldKey>();
@@ -151,7 +152,10 @@ Engine::Done Engine::start_use(const ConnectionRef& connection, const InstanceRe
   if (connection->udp && connection->remote.port != kHttpsPort) return Done::kAbsorbed;
   const Called called{connection->remote, connection->net_ns, connection->udp, time_ns, payload};
   HeldUse use{connection, caller, resolve(called, *caller, names_, catalog_), time_ns, 0, from_ring};
-  if (!use.where.known && !connection->udp && is_loopback(connection->remote)) note_local_talk(*caller, connection->remote, time_ns);
+  if (!use.where.known && !connection->udp && is_loopback(connection->remote)) {
+    note_local_talk(*caller, connection->remote, time_ns);
+    if (caller->synced) mark_dirty(caller);
+  }
   if (!use.where.takes_keys) return Done::kAbsorbed;
   use.deadline_ns = time_ns + (use.where.ssh ? options_.hold_ssh_ms : options_.hold_use_ms) * 1'000'000U;
   if (held_uses_.size() >= options_.max_held_uses) {

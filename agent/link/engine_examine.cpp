@@ -136,6 +136,7 @@ void Engine::finish_examination(const std::shared_ptr<Examination>& examination)
 }
 
 void Engine::ask_environment(const InstanceRef& instance, std::uint64_t time_ns) {
+  instance->environment_asked = true;
   auto examination = std::make_shared<Examination>();
   examination->time_ns = std::max<std::uint64_t>(time_ns, 1);
   if (environment_queue_.size() >= options_.max_environment_queue) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/link/engine.h"
+#include "agent/link/life.h"
 
 namespace keytrail::link {
 
@@ -92,6 +93,7 @@ void Engine::sync_holdings() {
       change.holding.actor = actor;
       holding_changes_.push_back(std::move(change));
       instance->synced = false;
+      if (!instance->stored_life.empty()) state_[life_name(instance->id)] = "";
       continue;
     }
     for (Held& held : instance->holdings) {
@@ -107,6 +109,10 @@ void Engine::sync_holdings() {
       holding.how = to_string(held.how);
       holding.slot_changed = held.slot_changed;
       holding_changes_.push_back({HoldingChange::Kind::kSet, std::move(holding)});
+    }
+    if (std::string life = encode_life(*instance); instance->synced && life != instance->stored_life) {
+      state_[life_name(instance->id)] = life;
+      instance->stored_life = std::move(life);
     }
     if (!instance->alive) again.push_back(instance);
   }

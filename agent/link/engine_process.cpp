@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/link/engine.h"
+#include "agent/link/life.h"
 
 namespace keytrail::link {
 namespace {
@@ -172,11 +173,10 @@ Engine::Done Engine::on_exit(const EventHead& head) {
 }
 
 Engine::Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
-  const InstanceRef known = find_live(head.who);
-  // Its fork or exec came through the hooks while the sweep ran: that knows more.
-  if (known && known->exec_seen) return Done::kAbsorbed;
+  // Its fork or exec came through the hooks while the sweep ran, or it was adopted: that knows more.
+  if (const InstanceRef known = find_live(head.who); known && known->exec_seen) return Done::kAbsorbed;
   const InstanceRef instance = instance_of(head.who, who);
-  if (!instance) return Done::kAbsorbed;
+  if (!instance || instance->environment_asked) return Done::kAbsorbed;
   ask_environment(instance, instance->life_from_ns != 0 ? instance->life_from_ns : head.time_ns);
   return Done::kAbsorbed;
 }
@@ -184,7 +184,11 @@ Engine::Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
 void Engine::adopt(const Holding& holding, const ProcessRef& who) {
   const InstanceRef instance = instance_of(holding.actor.id, who);
   if (!instance) return;
-  if (!instance->process && who) instance->process = who;
+  if (const auto life = lives_.find(life_name(instance->id)); life != lives_.end()) {
+    apply_life(*instance, life->second);
+    instance->stored_life = life->second;
+    lives_.erase(life);
+  }
   auto what = std::make_shared<HeldKey>();
   what->key = holding.key;
   what->slot = holding.slot;
@@ -214,6 +218,8 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
     held->dirty = false;
   }
   instance->synced = true;
+  // Its selectors and destinations: the sweep does not bring the environment.
+  if (!instance->environment_asked) ask_environment(instance, std::max<std::uint64_t>(instance->life_from_ns, 1));
 }
 
 }  // namespace keytrail::link

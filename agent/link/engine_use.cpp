@@ -47,6 +47,11 @@ void Engine::judge_use(HeldUse& use, std::uint64_t now_ns) {
   question.world.armed = armed_;
   const Verdict verdict = judge(question, index_, catalog_);
 
+  if (verdict.silent) {
+    release(use);
+    settle(use.from_ring, Fate::kAbsorbed);
+    return;
+  }
   for (std::size_t i = 0; i < verdict.held.size(); ++i) {
     for (Held& held : caller.holdings) {
       if (held.what != verdict.held[i]) continue;
@@ -74,8 +79,13 @@ void Engine::judge_use(HeldUse& use, std::uint64_t now_ns) {
   connection.use = std::move(row);
   if (!verdict.held.empty()) mark_dirty(use.caller);
   note_issued(use, verdict);
-  if (caller.held_uses > 0 && --caller.held_uses == 0 && !caller.alive) mark_dirty(use.caller);
+  release(use);
   settle(use.from_ring, Fate::kRecorded);
+}
+
+void Engine::release(const HeldUse& use) {
+  Instance& caller = *use.caller;
+  if (caller.held_uses > 0 && --caller.held_uses == 0 && !caller.alive) mark_dirty(use.caller);
 }
 
 void Engine::note_issued(const HeldUse& use, const Verdict& verdict) {

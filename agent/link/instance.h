@@ -89,7 +89,9 @@ struct Instance {
   bool seen_whole = false;           ///< no argument and no variable of its exec was left unread
   bool bulk = false;                 ///< reads keys in bulk
   bool alive = true;
-  bool synced = false;  ///< the durable table holds rows of it
+  bool environment_asked = false;
+  std::string stored_life;  ///< as the history has it; see life.h
+  bool synced = false;      ///< the durable table holds rows of it
   bool queued_dirty = false;
   std::size_t held_uses = 0;  ///< waiting to be judged
   std::vector<Held> holdings;

@@ -8,10 +8,6 @@ namespace {
 
 using By = catalog::Selector::Step::By;
 
-bool is_entry_of(const Held& held, std::string_view rule) {
-  return held.what->slot.from == From::kFile && held.what->selector_rule == rule;
-}
-
 const EnvItem* variable(const Instance& caller, std::string_view name) {
   for (const EnvItem& item : caller.env()) {
     if (item.name == name && (!item.value.empty() || item.length > 0 || !item.fingerprint.empty())) return &item;
@@ -19,9 +15,9 @@ const EnvItem* variable(const Instance& caller, std::string_view name) {
   return nullptr;
 }
 
+/// The last one counts, as argument parsers do it.
 const ArgItem* argument(const Instance& caller, std::string_view flag) {
   if (!caller.process) return nullptr;
-  // The last one counts, as argument parsers do it.
   const ArgItem* found = nullptr;
   for (const ArgItem& arg : caller.process->args) {
     if (arg.flag == flag) found = &arg;
@@ -29,7 +25,7 @@ const ArgItem* argument(const Instance& caller, std::string_view flag) {
   return found;
 }
 
-/// "profile prod": the last word of the rule's id, and the entry. At most 200 bytes.
+/// "profile prod": the last word of the rule's id, and the entry.
 std::string describe(std::string_view rule, std::string_view entry) {
   const std::size_t dot = rule.rfind('.');
   std::string text(dot == rule.npos ? rule : rule.substr(dot + 1));
@@ -37,60 +33,106 @@ std::string describe(std::string_view rule, std::string_view entry) {
   return text;
 }
 
-}  // namespace
+/// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
+bool is_entry_of_host(std::string_view entry, std::string_view host) {
+  if (const std::size_t scheme = entry.find("://"); scheme != entry.npos) entry.remove_prefix(scheme + 3);
+  if (const std::size_t user = entry.find('@'); user != entry.npos) entry.remove_prefix(user + 1);
+  return !host.empty() && entry.substr(0, entry.find_first_of(":/")) == host;
+}
 
-std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, const catalog::Catalog& catalog) {
+/// The holdings, and the file whose entries the rule chooses among.
+struct Choice {
+  std::span<const Held* const> held;
   std::string_view rule;
-  for (const Held* one : held) {
-    if (one->what->slot.from == From::kFile && !one->what->selector_rule.empty()) rule = one->what->selector_rule;
-  }
-  const catalog::Selector* selector = rule.empty() ? nullptr : catalog.selector(rule);
-  if (selector == nullptr) return std::nullopt;
 
-  const auto pick = [&](By by, std::string_view entry, auto&& matches) {
-    Narrowed out{by, std::nullopt, true, describe(rule, entry)};
+  [[nodiscard]] bool is_entry(const Held& one) const { return one.what->slot.from == From::kFile && one.what->selector_rule == rule; }
+
+  /// `beats`: a key from elsewhere that the step says counts instead of the file.
+  template <typename Matches, typename Beats>
+  [[nodiscard]] Narrowed pick(std::string detail, Matches&& matches, Beats&& beats) const {
+    Narrowed out{.covers_all = true, .detail = std::move(detail)};
     std::size_t hits = 0;
     for (std::size_t i = 0; i < held.size(); ++i) {
-      const Held& one = *held[i];
-      const bool entry_of_file = is_entry_of(one, rule);
-      if (!entry_of_file && !(by == By::kOverridden && one.what->slot.from == From::kEnvironment)) out.covers_all = false;
-      if (!matches(one, entry_of_file)) continue;
+      const bool entry = is_entry(*held[i]), other = beats(*held[i]);
+      if (!entry && !other) out.covers_all = false;
+      if (!other && !(entry && matches(*held[i]))) continue;
       out.index = i;
       ++hits;
     }
     if (hits != 1) out.index.reset();
-    if (out.index && by != By::kOverridden) out.detail = describe(rule, held[*out.index]->what->slot.selector);
+    return out;
+  }
+};
+
+bool nothing(const Held&) { return false; }
+
+std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, const Instance& caller) {
+  const bool flag = name.starts_with('-');
+  const EnvItem* item = flag ? nullptr : variable(caller, name);
+  if (flag ? argument(caller, name) == nullptr : item == nullptr) return std::nullopt;
+  // A pointer to the very file that was read beats nothing.
+  const bool names_file = item != nullptr && std::ranges::any_of(choice.held, [&](const Held* one) {
+                            return choice.is_entry(*one) && one->what->slot.place == item->value;
+                          });
+  if (names_file) return std::nullopt;
+  Narrowed out = choice.pick(std::string(name) + " beats the file", nothing, [&](const Held& one) {
+    const Slot& slot = one.what->slot;
+    return (slot.from == From::kEnvironment || slot.from == From::kArgument) && slot.place == name;
+  });
+  out.beaten = true;
+  return out;
+}
+
+}  // namespace
+
+std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,
+                               const catalog::Catalog& catalog) {
+  Choice choice{held, {}};
+  for (const Held* one : held) {
+    if (one->what->slot.from == From::kFile && !one->what->selector_rule.empty()) choice.rule = one->what->selector_rule;
+  }
+  const catalog::Selector* selector = choice.rule.empty() ? nullptr : catalog.selector(choice.rule);
+  if (selector == nullptr) return std::nullopt;
+
+  const auto finish = [&](Narrowed out, bool told) -> std::optional<Narrowed> {
+    out.told = told;
+    if (out.index) out.detail = describe(choice.rule, held[*out.index]->what->slot.selector);
     return out;
   };
+  const auto bound_to_host = [&](const Held& one) { return is_entry_of_host(one.what->slot.selector, host); };
+  const bool host_has_entry =
+      selector->host_binds && std::ranges::any_of(held, [&](const Held* one) { return choice.is_entry(*one) && bound_to_host(*one); });
 
   for (const auto& step : selector->steps) {
     switch (step.by) {
       case By::kArgument:
         if (const ArgItem* arg = argument(caller, step.name)) {
-          return pick(step.by, {}, [&](const Held& one, bool entry) {
-            return entry && !arg->fingerprint.empty() && one.what->selector_hash == arg->fingerprint;
-          });
+          Narrowed out = choice.pick(
+              describe(choice.rule, {}),
+              [&](const Held& one) { return !arg->fingerprint.empty() && one.what->selector_hash == arg->fingerprint; }, nothing);
+          out.by_argument = true;
+          return finish(std::move(out), true);
         }
         break;
       case By::kEnvironment:
         if (const EnvItem* item = variable(caller, step.name)) {
-          return pick(step.by, item->value, [&](const Held& one, bool entry) { return entry && one.what->slot.selector == item->value; });
+          return finish(
+              choice.pick(
+                  describe(choice.rule, item->value), [&](const Held& one) { return one.what->slot.selector == item->value; }, nothing),
+              true);
         }
         break;
-      case By::kOverridden: {
-        // Only a complete key in the environment beats the file; half a pair is ignored by the SDKs.
-        const bool complete = std::ranges::any_of(held, [](const Held* one) { return one->what->slot.from == From::kEnvironment; });
-        if (complete && variable(caller, step.name) != nullptr) {
-          Narrowed out = pick(step.by, {}, [](const Held& one, bool) { return one.what->slot.from == From::kEnvironment; });
-          out.detail = std::string(step.name) + " beats the file";
-          return out;
-        }
+      case By::kOverridden:
+        if (auto out = overridden(choice, step.name, caller)) return out;
         break;
-      }
       case By::kDefault:
-        return pick(step.by, step.name, [&](const Held& one, bool entry) { return entry && one.what->slot.selector == step.name; });
+        if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);
+        return finish(choice.pick(
+                          describe(choice.rule, step.name), [&](const Held& one) { return one.what->slot.selector == step.name; }, nothing),
+                      false);
     }
   }
+  if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);
   return std::nullopt;
 }
 

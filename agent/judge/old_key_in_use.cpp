@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// A key is used after its slot got another one: the rotation is not finished, and revoking the old key would stop this process.
+#include "agent/judge/finding.h"
+
+namespace keytrail::judge {
+namespace {
+
+void look_at(const UseRow& use, const Facts& facts, std::vector<Found>& out) {
+  if (use.keys.empty() || use.evidence == Evidence::kUnattributed) return;
+  const Candidate& used = use.keys.front();
+  const auto it = facts.replaced.find(used.key.id);
+  if (it == facts.replaced.end()) return;
+  const Replacement& replacement = it->second;
+  // The same key may rightly live on in another slot.
+  if (used.slot.from != From::kFile || used.slot.place != replacement.place || used.slot.selector != replacement.selector) return;
+  if (use.last_ns <= replacement.time_ns) return;
+  Found found;
+  found.time_ns = use.last_ns;
+  FindingRow& row = found.finding;
+  row.type = "old_key_in_use";
+  row.severity = Severity::kMedium;
+  const char* verb = use.evidence == Evidence::kConfirmed  ? " used "
+                     : use.evidence == Evidence::kInferred ? " used (inferred) "
+                                                           : " may have used ";
+  row.text = use.actor.program + verb + "key " + used.key.id + " after " + replacement.place +
+             (replacement.selector.empty() ? std::string() : " [" + replacement.selector + "]") + " got key " + replacement.new_id;
+  row.actor = use.actor;
+  row.key = used.key;
+  row.slot = used.slot;
+  row.subject = used.key.id + "|" + use.actor.workload.name + "|" + use.actor.exe;
+  out.push_back(std::move(found));
+}
+
+}  // namespace
+
+void old_key_in_use(const Batch& batch, std::vector<Found>& out) {
+  for (const UseRow* use : batch.uses)
+    look_at(*use, batch.facts, out);
+  // A file that nobody reads again is looked at every ten seconds: the use may have come before the news.
+  for (const std::string& id : batch.just_replaced) {
+    const auto last = batch.facts.last_uses.find(id);
+    if (last != batch.facts.last_uses.end()) look_at(last->second, batch.facts, out);
+  }
+}
+
+}  // namespace keytrail::judge

@@ -14,19 +14,21 @@ namespace keytrail::capture {
 namespace {
 
 constexpr std::uint32_t kMaxCpus = 8192;
+constexpr std::size_t kPerCpu = KT_COUNTERS, kPerFamily = KT_COUNTERS_PER_FAMILY;
 
 }  // namespace
 
 Result<CounterReader> CounterReader::map(int fd, std::uint32_t cpus) {
   if (cpus == 0) {
-    const auto entries = map_max_entries(fd);
-    if (!entries) return std::unexpected(entries.error());
-    cpus = *entries / KT_COUNTERS;
+    const auto shape = map_shape(fd);
+    if (!shape) return std::unexpected(shape.error());
+    // One entry may be a counter or a CPU's block of counters: the memory is the same.
+    cpus = static_cast<std::uint32_t>(std::uint64_t{shape->max_entries} * shape->value_size / (kPerCpu * sizeof(std::uint64_t)));
   }
   if (cpus == 0 || cpus > kMaxCpus)
     return fail(Error::Code::kInvalid, fmt::format("counters of {} CPUs: not between 1 and {}", cpus, kMaxCpus));
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::size_t bytes = (std::size_t{cpus} * KT_COUNTERS * sizeof(std::uint64_t) + page - 1) / page * page;
+  const std::size_t bytes = (std::size_t{cpus} * kPerCpu * sizeof(std::uint64_t) + page - 1) / page * page;
   void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
   if (address == MAP_FAILED)
     return fail(Error::Code::kSystem, fmt::format("mmap of the counters ({} bytes): {}", bytes, std::strerror(errno)));
@@ -37,7 +39,7 @@ std::uint64_t CounterReader::sum(std::size_t family, std::size_t counter) const 
   const auto* words = reinterpret_cast<const std::uint64_t*>(pages_.data());
   std::uint64_t total = 0;
   for (std::size_t cpu = 0; cpu < cpus_; ++cpu) {
-    total += __atomic_load_n(words + cpu * KT_COUNTERS + family * KT_COUNTERS_PER_FAMILY + counter, __ATOMIC_ACQUIRE);
+    total += __atomic_load_n(words + cpu * kPerCpu + family * kPerFamily + counter, __ATOMIC_ACQUIRE);
   }
   return total;
 }

@@ -48,24 +48,25 @@ Mapping::~Mapping() {
   if (address_ != nullptr) ::munmap(address_, bytes_);
 }
 
-Result<std::uint32_t> map_max_entries(int fd) {
+Result<MapShape> map_shape(int fd) {
   std::ifstream info(fmt::format("/proc/self/fdinfo/{}", fd));
-  static constexpr std::string_view kField = "max_entries:";
+  MapShape out;
   for (std::string line; std::getline(info, line);) {
-    if (!line.starts_with(kField)) continue;
+    std::uint32_t* field = nullptr;
+    if (line.starts_with("max_entries:")) field = &out.max_entries;
+    if (line.starts_with("value_size:")) field = &out.value_size;
     const std::size_t digits = line.find_first_of("0123456789");
-    std::uint32_t value = 0;
-    if (digits != std::string::npos && std::from_chars(line.data() + digits, line.data() + line.size(), value).ec == std::errc{})
-      return value;
+    if (field != nullptr && digits != std::string::npos) std::from_chars(line.data() + digits, line.data() + line.size(), *field);
   }
+  if (out.max_entries > 0) return out;
   return fail(Error::Code::kNotFound, fmt::format("descriptor {} is no BPF map, or /proc cannot be read", fd));
 }
 
 Result<RingReader> RingReader::map(int fd, std::uint32_t bytes) {
   if (bytes == 0) {
-    const auto found = map_max_entries(fd);
-    if (!found) return std::unexpected(found.error());
-    bytes = *found;
+    const auto shape = map_shape(fd);
+    if (!shape) return std::unexpected(shape.error());
+    bytes = shape->max_entries;
   }
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   if (!std::has_single_bit(bytes) || bytes < page || bytes > kMaxRingBytes) {

@@ -28,8 +28,13 @@ class Mapping {
   std::size_t bytes_ = 0;
 };
 
-/// `max_entries` of a BPF map, from /proc/self/fdinfo: bytes of a ring, entries of an array. kNotFound when the descriptor is no BPF map.
-[[nodiscard]] Result<std::uint32_t> map_max_entries(int fd);
+struct MapShape {
+  std::uint32_t max_entries = 0;  ///< bytes of a ring, entries of an array
+  std::uint32_t value_size = 0;   ///< bytes; 0 for a ring
+};
+
+/// The shape of a BPF map, from /proc/self/fdinfo. kNotFound when the descriptor is no BPF map.
+[[nodiscard]] Result<MapShape> map_shape(int fd);
 
 class RingReader {
  public:

@@ -11,11 +11,10 @@
 
 namespace keytrail::decode {
 
-std::string path_text(std::string_view raw, const ev_head& head) {
-  if ((head.flags & KT_F_LEAF_FIRST) == 0) return std::string(raw.substr(0, raw.find('\0')));
+std::string path_text(std::string_view raw, bool leaf_first, bool cut) {
+  if (!leaf_first) return std::string(raw.substr(0, raw.find('\0')));
   std::string out;
   out.reserve(raw.size() + 1);
-  const bool cut = (head.flags & KT_F_TRUNCATED) != 0;
   while (!raw.empty() && raw.back() == '\0')
     raw.remove_suffix(1);
   while (!raw.empty()) {
@@ -40,6 +39,8 @@ namespace {
 
 using Record = std::span<const std::byte>;
 using Body = decltype(Event::body);
+
+bool is_cut(const ev_head& head) { return (head.flags & (KT_F_TRUNCATED | KT_F_MISSING)) != 0; }
 
 std::unexpected<Error> refuse(const char* reason) { return fail(Error::Code::kInvalid, reason); }
 
@@ -72,9 +73,9 @@ Result<Body> decode_open(Record record, const ev_head& head) {
                             .ctime_s = raw.ctime_s,
                             .ctime_ns = raw.ctime_ns,
                             .size = raw.size},
-                   .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), head),
+                   .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), (head.flags & KT_F_LEAF_FIRST) != 0, is_cut(head)),
                    .mnt_ns = raw.mnt_ns,
-                   .path_truncated = (head.flags & (KT_F_TRUNCATED | KT_F_MISSING)) != 0};
+                   .path_truncated = is_cut(head)};
 }
 
 Result<Body> decode_connect(Record record) {
@@ -155,9 +156,7 @@ Result<Body> decode_cgroup(Record record, const ev_head& head) {
   ev_cgroup raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
   if (raw.path_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
-  ev_head leaf_first = head;
-  leaf_first.flags |= KT_F_LEAF_FIRST;  // the ABI: always
-  return CgroupEvent{.cgroup_id = head.cgroup_id, .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), leaf_first)};
+  return CgroupEvent{.cgroup_id = head.cgroup_id, .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), true, is_cut(head))};
 }
 
 Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {

@@ -85,6 +85,16 @@ bool read_items(std::span<const std::byte> items, std::span<const catalog::ArgFo
 
 std::string_view until_nul(std::string_view text) { return text.substr(0, text.find('\0')); }
 
+// The flag of the head covers strings and lists alike. When a list was cut, a long or deep path must count as cut too: its beginning may be
+// missing, and a path that wrongly began with '/' could pass for a well-known program.
+bool exe_is_cut(const ev_exec& raw, std::string_view exe) {
+  static constexpr std::size_t kSurelyWhole = KT_PATH_MAX - 256;
+  static constexpr auto kSurelyWholeDepth = 32;
+  if ((raw.head.flags & (KT_F_TRUNCATED | KT_F_MISSING)) == 0) return false;
+  const bool list_cut = raw.env_truncated != 0 || raw.args_truncated != 0;
+  return !list_cut || exe.size() > kSurelyWhole || std::count(exe.begin(), exe.end(), '\0') > kSurelyWholeDepth;
+}
+
 }  // namespace
 
 Result<ExecEvent> decode_exec(std::span<const std::byte> record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {
@@ -96,8 +106,9 @@ Result<ExecEvent> decode_exec(std::span<const std::byte> record, const ev_head& 
   if (strings > rest.size() || (raw.items_len > 0 && (items_at > rest.size() || raw.items_len > rest.size() - items_at))) {
     return fail(Error::Code::kInvalid, kBeyondRecord);
   }
+  const std::string_view exe = text_of(rest.first(raw.exe_len));
   ExecEvent out{.parent = {.tgid = raw.parent_tgid, .start_ns = raw.parent_start_ns, .exec = raw.parent_exec},
-                .exe = path_text(text_of(rest.first(raw.exe_len)), head),
+                .exe = path_text(exe, (head.flags & KT_F_LEAF_FIRST) != 0, exe_is_cut(raw, exe)),
                 .filename = std::string(until_nul(text_of(rest.subspan(raw.exe_len, raw.filename_len)))),
                 .comm = std::string(until_nul({reinterpret_cast<const char*>(raw.comm), sizeof raw.comm})),
                 .uid = raw.uid,

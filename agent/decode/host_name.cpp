@@ -40,26 +40,25 @@ std::string host_name(std::string_view text) {
 
 HostPort host_port(std::string_view text) {
   if (text.empty()) return {};
-  const HostPort bad{.bad = true};
   HostPort out;
   std::string_view port;
   if (text.starts_with('[')) {
     const std::size_t close = text.find(']');
-    if (close == std::string_view::npos || !is_v6_literal(text.substr(1, close - 1))) return bad;
+    if (close == std::string_view::npos || !is_v6_literal(text.substr(1, close - 1))) return HostPort{.bad = true};
     for (char c : text.substr(1, close - 1))
       out.host += lower(c);
     port = text.substr(close + 1);
   } else {
     const std::size_t colon = text.find(':');
     out.host = host_name(text.substr(0, colon));
-    if (out.host.empty()) return bad;
+    if (out.host.empty()) return HostPort{.bad = true};
     if (colon != std::string_view::npos) port = text.substr(colon);
   }
   if (port.empty() || port == ":") return out;
-  if (!port.starts_with(':')) return bad;
+  if (!port.starts_with(':')) return HostPort{.bad = true};
   port.remove_prefix(1);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-  return error == std::errc{} && end == port.data() + port.size() ? out : bad;
+  return error == std::errc{} && end == port.data() + port.size() ? out : HostPort{.bad = true};
 }
 
 }  // namespace keytrail::decode

@@ -25,8 +25,8 @@ template <typename T>
   return true;
 }
 
-/// "c\0b\0a\0" → "/a/b/c"; not leaf first: the text up to its first NUL.
-[[nodiscard]] std::string path_text(std::string_view raw, const ev_head& head);
+/// Leaf first: "c\0b\0a\0" → "/a/b/c", or "a/b/c" when it was cut. Not leaf first: the text up to its first NUL.
+[[nodiscard]] std::string path_text(std::string_view raw, bool leaf_first, bool cut);
 
 /// KT_EV_EXEC and KT_EV_TASK: both have this layout.
 [[nodiscard]] Result<ExecEvent> decode_exec(std::span<const std::byte> record, const ev_head& head,

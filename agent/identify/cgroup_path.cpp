@@ -174,6 +174,7 @@ CgroupPlace read_service(std::string_view unit, Parts parts) {
 bool is_container_id(std::string_view text) { return text.size() == 64 && is_hex(text); }
 
 CgroupPlace parse_cgroup_path(std::string_view path) {
+  if (!path.starts_with('/')) return {};  // its beginning was cut: what is left may imitate another tree
   const std::vector<std::string_view> all = split(path);
   const Parts parts(all);
   if (parts.empty()) return {};

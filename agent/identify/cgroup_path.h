@@ -23,7 +23,7 @@ struct CgroupPlace {
 };
 
 /// `path`: as the kernel names it, from the root of the hierarchy (v1 or v2): "/system.slice/cron.service". Leading "/.." of a foreign
-/// cgroup namespace are ignored.
+/// cgroup namespace are ignored. A path that does not begin with '/' has lost its beginning: a plain cgroup.
 /// Sources: kubelet pkg/kubelet/cm/pod_container_manager_linux.go; systemd docs/CGROUP_DELEGATION.md; runc libcontainer/cgroups/systemd.
 [[nodiscard]] CgroupPlace parse_cgroup_path(std::string_view path);
 

@@ -114,10 +114,11 @@ Identified Identify::on_task(const EventHead& head, const ExecEvent& exec) {
 
 void Identify::on_cgroup(const CgroupEvent& cgroup) {
   if (cgroup.cgroup_id == 0) return;
-  if (cgroups_.size() >= kMaxCgroups)
-    cgroups_.clear();  // ids are never reused in practice; a host with so many names them anew when they are seen
-  cgroups_[cgroup.cgroup_id] = cgroup.path;
-  if (unresolved_.erase(cgroup.cgroup_id) == 0) return;
+  if (cgroups_.size() >= kMaxCgroups && !cgroups_.contains(cgroup.cgroup_id)) cgroups_.erase(cgroups_.begin());
+  const auto [it, fresh] = cgroups_.try_emplace(cgroup.cgroup_id, cgroup.path);
+  const bool renamed = !fresh && it->second != cgroup.path;
+  it->second = cgroup.path;
+  if (unresolved_.erase(cgroup.cgroup_id) == 0 && !renamed) return;
   for (auto& [key, life] : lives_) {
     if (life.current->cgroup_id == cgroup.cgroup_id) publish(life, finish(Process(*life.current)));
   }

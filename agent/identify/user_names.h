@@ -22,7 +22,7 @@ class UserNames {
   std::string path_;
   std::unordered_map<std::uint32_t, std::string> names_;
   std::unordered_map<std::uint32_t, std::string> numbers_;
-  std::chrono::steady_clock::time_point looked_{};
+  std::chrono::steady_clock::time_point looked_;
   std::int64_t changed_ns_ = -1;
 };
 

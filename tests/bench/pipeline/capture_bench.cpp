@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events per second on one core, from the ring through decode and identify. The rings are memfds with the kernel's layout, filled outside
-// the measured time. The mix is a busy node's: of 16 events, 6 opens, 3 connects, 3 sockets, 2 payloads (a ClientHello of 517 bytes), 1
-// fork + exec with 12 variables, 1 exit.
+// the measured time. The mix is a busy node's: of 16 events, 6 opens, 3 connects, 3 closed sockets, 1 ClientHello of 517 bytes, 1 fork,
+// 1 exec with 12 variables, 1 exit.
 #include <benchmark/benchmark.h>
 
 #include <string>

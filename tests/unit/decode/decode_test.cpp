@@ -225,6 +225,26 @@ TEST(DecodeTest, CgroupPathIsTurnedRound) {
   EXPECT_EQ(cgroup.path, "/system.slice/backup.service");
 }
 
+TEST(DecodeTest, CgroupPathThatWasCutHasNoRoot) {
+  const std::string leaf = leaf_first("/kubepods/pod1");
+  for (const auto flag : std::initializer_list<std::uint16_t>{KT_F_TRUNCATED, KT_F_MISSING}) {
+    const auto cgroup = body_of<CgroupEvent>(record_of(
+        ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, 1, {}, flag), .path_len = static_cast<std::uint16_t>(leaf.size())}, leaf));
+    EXPECT_EQ(cgroup.path, "kubepods/pod1");
+  }
+}
+
+TEST(DecodeTest, ExeIsCutOnlyWhenTheFlagCanMeanIt) {
+  ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}, KT_F_TRUNCATED)};
+  EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", "", "")).exe, "usr/bin/aws");
+  fixed.env_truncated = 1;
+  EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", "", "")).exe, "/usr/bin/aws");
+  std::string deep;
+  for (int i = 0; i < 40; ++i)
+    deep += "/a";
+  EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, deep + "/usr/bin/aws", "", "")).exe.front(), 'a');
+}
+
 TEST(DecodeTest, NonsenseIsRefusedWithItsReason) {
   EXPECT_EQ(refused({}), kTooShort);
   EXPECT_EQ(refused(record_of(head_of(99, 0, 1, {}))), kUnknownType);

@@ -122,6 +122,8 @@ TEST(CgroupPathTest, WhatOnlyLooksLikeAPodIsPlain) {
   expect_plain("/evil/" + pod);
   expect_plain("/evil/docker-" + kId + ".scope");
   expect_plain("/kubepods-burstable-pod" + kPodUnderscored + ".slice");
+  expect_plain(pod);  // cut: no beginning
+  expect_plain("system.slice/backup.service");
   expect_plain("/kubepodsx/pod" + kPod + "/" + kId);
   expect_plain("/kubepods/podnotauid/" + kId);
   expect_plain("/docker/" + kId.substr(1));

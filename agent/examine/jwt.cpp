@@ -44,22 +44,37 @@ std::int64_t seconds_of(const json::object& object, std::string_view name) {
   return std::isfinite(seconds) && seconds > 0 && seconds < 1e12 ? static_cast<std::int64_t>(seconds) : 0;
 }
 
+/// A service account token is for its API server when its audience is the issuer itself, or the server's name in the cluster.
+bool is_for_api_server(const json::object& claims) {
+  const auto names_it = [&](std::string_view audience) {
+    return audience == string_of(claims, "iss") || audience.find("kubernetes.default") != std::string_view::npos || audience == "k3s";
+  };
+  const json::value* audience = claims.if_contains("aud");
+  if (audience == nullptr) return true;
+  if (audience->is_string()) return names_it({audience->get_string().data(), audience->get_string().size()});
+  if (!audience->is_array()) return false;
+  return std::ranges::any_of(audience->get_array(), [&](const json::value& one) {
+    return one.is_string() && names_it({one.get_string().data(), one.get_string().size()});
+  });
+}
+
+std::string_view kind_of(const json::object& claims, std::string_view hinted) {
+  if (string_of(claims, "iss") == "kubernetes/serviceaccount") return "k8s.legacy_service_account_token";
+  if (claims.contains("kubernetes.io")) {
+    return hinted == "k8s.service_account_token" || is_for_api_server(claims) ? "k8s.service_account_token" : "k8s.projected_token";
+  }
+  if (hinted.starts_with("generic.")) return "generic.identity_token";
+  return hinted.empty() || hinted.starts_with("k8s.") || hinted.starts_with("aws.") ? "oidc.id_token" : hinted;
+}
+
 KeyFact token_fact(const json::object& claims, Work& work) {
   const std::int64_t issued = seconds_of(claims, "iat");
   const std::int64_t expires = seconds_of(claims, "exp");
+  // A bound service account token is renewed every hour, though it may be valid for a year for old clients.
   const bool bound = claims.contains("kubernetes.io");
-  const bool classic = string_of(claims, "iss") == "kubernetes/serviceaccount";
-  const Lifetime life = expires == 0                                 ? Lifetime::kLongLived
-                        : bound || expires - issued <= kShortSeconds ? Lifetime::kShortLived
-                                                                     : Lifetime::kLongLived;
-  const std::string_view hinted = work.hints().key_kind;
-  const bool hint_serves = !hinted.empty() && !hinted.starts_with("k8s.") && !hinted.starts_with("aws.");
-  const std::string_view kind = bound && expires != 0 ? "k8s.projected_token"
-                                : bound || classic    ? "k8s.service_account_token"
-                                : hint_serves         ? hinted
-                                                      : "oidc.id_token";
-  KeyFact fact = work.fact(kind, KeyClass::kIdentityToken, life);
-  fact.key.lifetime = life;
+  const bool short_lived = expires != 0 && (bound || expires - issued <= kShortSeconds);
+  KeyFact fact = work.fact(kind_of(claims, work.hints().key_kind), KeyClass::kIdentityToken, Lifetime::kUnknown);
+  fact.key.lifetime = short_lived ? Lifetime::kShortLived : Lifetime::kLongLived;
   fact.key.issued_s = issued;
   fact.key.expires_s = expires;
   return fact;

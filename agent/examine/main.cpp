@@ -118,8 +118,8 @@ class Server {
       return;
     }
     if (asked.hints.environment != 0) {
-      // A process that ended gives an empty one; a longer one is read as far as the bound.
-      found.unread = length == 0 ? role::Unread::kGone : role::Unread::kNone;
+      // A process that ended meanwhile reads as empty; one beyond the bound is read as far as the bound.
+      found.unread = length == 0 && asked.file.size > 0 ? role::Unread::kGone : role::Unread::kNone;
       parse_environment({buffer.data(), std::min(length, role::kMaxFileBytes)}, session_, found);
       return;
     }

@@ -6,8 +6,13 @@ namespace keytrail::examine::format {
 
 role::Unread opaque(std::string_view bytes, Work& work) {
   const std::string_view content = trimmed(bytes);
-  if (content.empty() || add_by_shape(content, work)) return role::Unread::kNone;
-  const std::string_view kind = work.hints().key_kind.empty() ? std::string_view("unknown") : work.hints().key_kind;
+  if (content.empty()) return role::Unread::kNone;
+  if (content.starts_with("-----BEGIN ")) {
+    (void)pem(content, work);
+    if (!work.found().keys.empty()) return role::Unread::kNone;
+  }
+  if (add_by_shape(content, work)) return role::Unread::kNone;
+  const std::string_view kind = work.hints().key_kind.empty() ? std::string_view("generic.secret") : work.hints().key_kind;
   work.add(work.fact(kind, KeyClass::kAccessKey, Lifetime::kUnknown), content);
   return role::Unread::kNone;
 }

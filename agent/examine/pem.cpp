@@ -45,6 +45,35 @@ std::string common_name(const X509* certificate) {
   return is_name(name, 254) ? std::string(name) : std::string();
 }
 
+/// The place's kind where that is a certificate; else by its extended key usage (RFC 5280, 4.2.1.12).
+std::string_view certificate_kind(X509* certificate, const Hints& hints) {
+  if (hints.key_class == KeyClass::kCertificate && !hints.key_kind.empty()) return hints.key_kind;
+  const bool client =
+      (X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE) != 0 && (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;
+  return client ? "tls.client_certificate" : "tls.certificate";
+}
+
+/// A certificate and its private key in one file, both of the place's kind, are one key: the fingerprint of one, the dates of the other.
+void join_pairs(std::vector<KeyFact>& keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (std::size_t k = i + 1; k < keys.size();) {
+      if (keys[k].key.id != keys[i].key.id || keys[k].key.kind != keys[i].key.kind) {
+        ++k;
+        continue;
+      }
+      Key& one = keys[i].key;
+      const Key& other = keys[k].key;
+      if (one.fingerprint.empty()) one.fingerprint = other.fingerprint;
+      if (one.principal.empty()) one.principal = other.principal;
+      if (one.expires_s == 0) {
+        one.issued_s = other.issued_s;
+        one.expires_s = other.expires_s;
+      }
+      keys.erase(keys.begin() + static_cast<std::ptrdiff_t>(k));
+    }
+  }
+}
+
 /// The first certificate of a file, and later ones that are no authorities: the rest of a chain belongs to others.
 void add_certificate(const PemBlock& block, bool first, Work& work) {
   std::string_view der;
@@ -53,7 +82,7 @@ void add_certificate(const PemBlock& block, bool first, Work& work) {
   X509* certificate = d2i_X509(nullptr, &at, static_cast<long>(der.size()));
   if (certificate == nullptr) return work.skip();
   if (first || X509_check_ca(certificate) == 0) {
-    KeyFact fact = work.fact("tls.certificate", KeyClass::kCertificate, Lifetime::kUnknown);
+    KeyFact fact = work.fact(certificate_kind(certificate, work.hints()), KeyClass::kCertificate, Lifetime::kUnknown);
     if (EVP_PKEY* key = X509_get0_pubkey(certificate); key != nullptr) fact.key.id = public_key_id(key);
     fact.key.principal = common_name(certificate);
     fact.key.issued_s = seconds_of(X509_get0_notBefore(certificate));
@@ -85,6 +114,7 @@ role::Unread pem(std::string_view bytes, Work& work) {
     }  // parameters, requests, public keys: no keys of anybody
   }
   ERR_clear_error();
+  join_pairs(work.found().keys);
   return blocks == 0 ? role::Unread::kUnknownFormat : role::Unread::kNone;
 }
 

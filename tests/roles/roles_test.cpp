@@ -163,6 +163,32 @@ TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
   }
 }
 
+TEST_F(RolesTest, AnInitialEnvironmentIsReadAndAnEmptyOneIsNotGone) {
+  const auto sleeper = [](std::vector<const char*> environment) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      environment.push_back(nullptr);
+      const char* const arguments[] = {"sleep", "60", nullptr};
+      execve("/bin/sleep", const_cast<char* const*>(arguments), const_cast<char* const*>(environment.data()));
+      _exit(127);
+    }
+    return pid;
+  };
+  const pid_t full = sleeper({"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=CanaryCanaryCanary", "OTHER=x"});
+  const pid_t empty = sleeper({});
+  ask_ = "env:" + std::to_string(full) + " env:" + std::to_string(empty);
+  run();
+  EXPECT_TRUE(within(Ms(3000), [&] { return said("env=AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE/ env=AWS_SECRET_ACCESS_KEY=/fp:"); }));
+  EXPECT_TRUE(within(Ms(3000), [&] { return said("answer env:" + std::to_string(empty) + " unread=\n"); }));
+  EXPECT_FALSE(said("OTHER"));
+  EXPECT_FALSE(said("Canary"));
+  for (const pid_t pid : {full, empty}) {
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+  }
+  EXPECT_TRUE(within(Ms(3000), [&] { return said("answer env:" + std::to_string(full) + " unread=gone"); }));
+}
+
 TEST_F(RolesTest, TheWorkerHasNoPrivilegeAtAll) {
   run();
   const pid_t worker = child("roles_worker");

@@ -129,6 +129,24 @@ TEST(Pem, TakesTheClassOfAPrivateKeyForEncryption) {
   EXPECT_EQ(found.keys[0].key.key_class, KeyClass::kEncryptionKey);
 }
 
+TEST(Pem, MakesOneKeyOfACertificateAndItsKeyWhereThePlaceIsForCertificates) {
+  Bench bench;
+  Found found;
+  const Hints hints{.format = "pem", .key_kind = "k8s.client_certificate", .key_class = KeyClass::kCertificate};
+  parse(hints, std::string(kTlsKey) + std::string(kTlsCertificate), bench.session, bench.scratch, found);
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.kind, "k8s.client_certificate");
+  EXPECT_EQ(found.keys[0].key.principal, "web.example");
+  EXPECT_FALSE(found.keys[0].key.fingerprint.empty());
+}
+
+TEST(Pem, IsFoundByShapeInAnOpaquePlace) {
+  Bench bench;
+  const Found found = bench.parse("opaque", kTlsKey, "tls.private_key");
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_TRUE(found.keys[0].key.id.starts_with("spki:"));
+}
+
 TEST(Pem, NamesAnEncryptedKeyByItsFingerprint) {
   Bench bench;
   const Found found = bench.parse("pem", kEncryptedPkcs8, "tls.private_key");

@@ -30,11 +30,11 @@ constexpr std::string_view kProjected =
 TEST(Jwt, ReadsTheClaimsOfAProjectedToken) {
   Bench bench;
   const std::string text = token(kHeader, kProjected);
-  const Found found = bench.parse("jwt", "\n" + text + "\n", "k8s.service_account_token");
+  const Found found = bench.parse("jwt", "\n" + text + "\n", "k8s.service_account_token", false, KeyClass::kIdentityToken);
   ASSERT_EQ(found.keys.size(), 1U);
   const Key& key = found.keys[0].key;
   EXPECT_EQ(key.id, "k1/j-1");
-  EXPECT_EQ(key.kind, "k8s.projected_token");
+  EXPECT_EQ(key.kind, "k8s.service_account_token");
   EXPECT_EQ(key.principal, "system:serviceaccount:payments:api");
   EXPECT_EQ(key.issued_s, 1700000000);
   EXPECT_EQ(key.expires_s, 1700003607);
@@ -47,9 +47,21 @@ TEST(Jwt, TakesATokenWithoutEndForLongLived) {
   Bench bench;
   const Found found = bench.parse("jwt", token(kHeader, R"({"iss":"kubernetes/serviceaccount","sub":"s"})"), "k8s.service_account_token");
   ASSERT_EQ(found.keys.size(), 1U);
-  EXPECT_EQ(found.keys[0].key.kind, "k8s.service_account_token");
+  EXPECT_EQ(found.keys[0].key.kind, "k8s.legacy_service_account_token");
   EXPECT_EQ(found.keys[0].key.lifetime, Lifetime::kLongLived);
   EXPECT_TRUE(found.keys[0].key.id.starts_with("fp:"));
+}
+
+TEST(Jwt, TellsByTheAudienceWhetherAServiceAccountTokenIsForTheApiServer) {
+  Bench bench;
+  const auto kind = [&](const std::string& audience) {
+    const std::string claims = R"({"iss":"https://oidc.example","exp":1,"kubernetes.io":{},"aud":)" + audience + "}";
+    return bench.parse("jwt", token(kHeader, claims), "k8s.projected_token").keys.at(0).key.kind;
+  };
+  EXPECT_EQ(kind(R"(["https://kubernetes.default.svc"])"), "k8s.service_account_token");
+  EXPECT_EQ(kind(R"("https://oidc.example")"), "k8s.service_account_token");
+  EXPECT_EQ(kind(R"(["sts.amazonaws.com"])"), "k8s.projected_token");
+  EXPECT_EQ(kind("[7]"), "k8s.projected_token");
 }
 
 TEST(Jwt, RefusesWhatIsNone) {

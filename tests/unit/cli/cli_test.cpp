@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parser: words in, command and exit code out. Standard output and error are taken through pipes of GoogleTest.
+#include "agent/cli/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+
+#include "agent/cli/completion.h"
+
+namespace keytrail::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Done {
+  int code;
+  std::string out, err;
+};
+
+Done run(std::vector<std::string> words) {
+  spdlog::drop_all();
+  words.insert(words.begin(), "keytrail");
+  std::vector<char*> argv;
+  for (std::string& word : words)
+    argv.push_back(word.data());
+  ::testing::internal::CaptureStdout();
+  ::testing::internal::CaptureStderr();
+  int ran = 0;
+  const int code =
+      run_cli(static_cast<int>(argv.size()), argv.data(), {{"agent", "runs the agent", [](CLI::App&) {}, [&ran] { return ++ran, 42; }}});
+  return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
+}
+
+TEST(Cli, HelpShowsEveryCommandAndTheExitCodes) {
+  const Done help = run({"--help"});
+  EXPECT_EQ(help.code, 0);
+  for (const char* name : {"agent", "status", "doctor", "uses", "keys", "key", "workloads", "findings", "watch", "explain", "catalog",
+                           "config", "completion"}) {
+    EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name));
+  }
+  EXPECT_THAT(help.out, HasSubstr("5 refused"));
+  EXPECT_EQ(run({"--version"}).code, 0);
+}
+
+TEST(Cli, ExtraCommandsRunAndGiveTheirCode) { EXPECT_EQ(run({"agent"}).code, 42); }
+
+TEST(Cli, WrongUsageIsExit2WithAHint) {
+  EXPECT_EQ(run({}).code, 2);
+  EXPECT_EQ(run({"nonsense"}).code, 2);
+  EXPECT_EQ(run({"uses", "--nonsense"}).code, 2);
+  EXPECT_EQ(run({"uses", "-o", "xml"}).code, 2);
+  EXPECT_EQ(run({"key"}).code, 2);
+  EXPECT_THAT(run({"uses", "--nonsense"}).err, HasSubstr("Try: keytrail uses --help"));
+}
+
+TEST(Cli, BothFormsOfAKeyAreUnderstood) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"uses", "AKIAIOSFODNN7EXAMPLE", "--socket", "/nonexistent/s"},
+                                             {"uses", "--key", "AKIAIOSFODNN7EXAMPLE", "--socket", "/nonexistent/s"},
+                                             {"keys", "AKIAIOSFODNN7EXAMPLE", "--socket", "/nonexistent/s"}}) {
+    EXPECT_EQ(run(words).code, 4);
+  }
+}
+
+TEST(Cli, ASecretOnTheCommandLineIsNeverRepeated) {
+  const std::string secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+           {"uses", secret}, {"uses", "AKIAIOSFODNN7EXAMPLE", secret}, {secret}, {"status", "--limit", secret}}) {
+    const Done done = run(words);
+    EXPECT_EQ(done.code, 2);
+    EXPECT_THAT(done.err, HasSubstr("that is a secret"));
+    EXPECT_THAT(done.out + done.err, Not(HasSubstr("wJalr")));
+  }
+}
+
+TEST(Cli, CompletionsNameCommandsAndOptions) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Done done = run({"completion", shell});
+    EXPECT_EQ(done.code, 0);
+    EXPECT_THAT(done.out, HasSubstr("workloads"));
+    EXPECT_THAT(done.out, HasSubstr("evidence"));
+  }
+  EXPECT_EQ(run({"completion", "csh"}).code, 2);
+  EXPECT_EQ(completion_script("csh", {}), "");
+}
+
+}  // namespace
+}  // namespace keytrail::cli

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands against a real server on a temporary socket: questions, exit codes, messages.
+#include "agent/cli/commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "agent/serve/server.h"
+#include "tests/unit/serve/fake_agent.h"
+
+namespace keytrail::cli {
+namespace {
+
+using namespace serve::testing;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+namespace json = boost::json;
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  CommandsTest() : world_(real_world(out_, err_)) {
+    history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
+    history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}}, false});
+    history_.key_list.push_back({make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {"aws / s3 / eu-west-1"}, "", 0});
+    history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, "direct", false});
+    history_.state_now.oldest_ns = kNoon;
+    options_.socket = serve_.path = directory_.file("api.sock");
+    world_.now_ns = [] { return kNoon + 100 * kSecond; };
+  }
+  void start() {
+    server_ = std::make_unique<serve::Server>(serve_, history_, status_, catalog::Catalog::builtin());
+    ASSERT_TRUE(server_->start());
+  }
+  std::string out() { return out_.str(); }
+  std::string err() { return err_.str(); }
+
+  TemporaryDirectory directory_;
+  FakeHistory history_;
+  FakeStatus status_;
+  serve::ServeOptions serve_;
+  std::unique_ptr<serve::Server> server_;
+  std::ostringstream out_, err_;
+  Options options_;
+  World world_;
+};
+
+TEST_F(CommandsTest, UsesOfAKeyHaveAHeadline) {
+  start();
+  options_.key = kKeyId;
+  EXPECT_EQ(run_uses(options_, world_), kOk);
+  EXPECT_THAT(out(),
+              HasSubstr("first seen 2025-11-21 12:00:00 · 0 uses confirmed, 1,234 inferred, 0 possible, by 1 workload · last 40 s ago\n"));
+  EXPECT_THAT(out(), HasSubstr("python3[8121]"));
+  EXPECT_THAT(out(), HasSubstr("Coverage: node node-1"));
+}
+
+TEST_F(CommandsTest, RelativeTimesAreEchoedAbsolute) {
+  start();
+  options_.since = "50s";
+  options_.filter["workload"] = "payments/*";
+  EXPECT_EQ(run_uses(options_, world_), kOk);
+  EXPECT_THAT(out(), StartsWith("2025-11-21 12:00:50Z to now\n"));
+}
+
+TEST_F(CommandsTest, JsonIsTheAgentsAnswer) {
+  start();
+  options_.output = "json";
+  EXPECT_EQ(run_uses(options_, world_), kOk);
+  const json::value answer = json::parse(out());
+  EXPECT_EQ(answer.at("schema").as_string(), "1.0");
+  EXPECT_EQ(answer.at("rows").as_array().size(), 1U);
+  out_.str("");
+  options_.output = "yaml";
+  EXPECT_EQ(run_keys(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("id: \"AKIAIOSFODNN7EXAMPLE\""));
+}
+
+TEST_F(CommandsTest, NoAgentIsExit4WithWhatToTry) {
+  options_.socket = "/nonexistent/api.sock";
+  EXPECT_EQ(run_status(options_, world_), kNoAgent);
+  EXPECT_EQ(err(), "keytrail: no agent at /nonexistent/api.sock. Try: systemctl status keytrail; journalctl -u keytrail -n 20\n");
+}
+
+TEST_F(CommandsTest, DoctorWithoutAnAgentStillLooksAtTheMachine) {
+  options_.socket = "/nonexistent/api.sock";
+  EXPECT_EQ(run_doctor(options_, world_), kNoAgent);
+  EXPECT_THAT(out(), HasSubstr("Kernel types (BTF)"));
+  EXPECT_THAT(out(), HasSubstr("The agent is not running"));
+}
+
+TEST_F(CommandsTest, RefusedIsExit5AndNamesUserAndGroup) {
+  serve_.peer_of = [](int) -> Result<serve::Peer> { return serve::Peer{1, 65534, 65534, {}, false}; };
+  start();
+  EXPECT_EQ(run_uses(options_, world_), kRefused);
+  EXPECT_THAT(err(), HasSubstr(options_.socket + " refused uid 65534"));
+  EXPECT_THAT(err(), HasSubstr("needs root or group"));
+}
+
+TEST_F(CommandsTest, ASecretIsNotSent) {
+  start();
+  options_.key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+  world_.get = [](const std::string&, const std::string&) -> Result<Answer> {
+    ADD_FAILURE() << "it was sent";
+    return Answer{};
+  };
+  for (auto* run : {run_uses, run_keys, run_key, run_watch})
+    EXPECT_EQ(run(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("that is a secret, not a key ID. It was not sent or stored, but it is in your shell history."));
+  EXPECT_THAT(err(), Not(HasSubstr("wJal")));
+}
+
+TEST_F(CommandsTest, HoldersIsACheck) {
+  start();
+  options_.key = kKeyId;
+  options_.holders = true;
+  EXPECT_EQ(run_key(options_, world_), kNo);
+  EXPECT_THAT(out(), HasSubstr("NOT CLEAR: 1 process holds it (never seen used)"));
+  history_.holding_list.clear();
+  EXPECT_EQ(run_key(options_, world_), kOk);
+  status_.now.families[0].chosen = "";
+  EXPECT_EQ(run_key(options_, world_), kCannotTell);
+}
+
+TEST_F(CommandsTest, StrictTellsEmptyAndIncompleteApart) {
+  start();
+  history_.edge_list.clear();
+  EXPECT_EQ(run_uses(options_, world_), kOk);
+  options_.strict = true;
+  EXPECT_EQ(run_uses(options_, world_), kNo);
+  status_.now.families[0].chosen = "";
+  EXPECT_EQ(run_uses(options_, world_), kCannotTell);
+}
+
+TEST_F(CommandsTest, DoctorSaysNoWhenAFamilyIsNotArmed) {
+  start();
+  EXPECT_EQ(run_doctor(options_, world_), kOk);
+  status_.now.families[2].chosen = "";
+  EXPECT_EQ(run_doctor(options_, world_), kNo);
+}
+
+TEST_F(CommandsTest, ExplainTakesBothForms) {
+  start();
+  options_.words = {"use", "2"};
+  EXPECT_EQ(run_explain(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("inferred: python3[8121]"));
+  options_.words = {"99"};
+  EXPECT_EQ(run_explain(options_, world_), kNo);
+  EXPECT_THAT(err(), HasSubstr("there is no row 99"));
+  options_.words = {"x"};
+  EXPECT_EQ(run_explain(options_, world_), kUsage);
+}
+
+TEST_F(CommandsTest, WatchReplaysAndEndsAfterCount) {
+  start();
+  options_.since = "2025-11-21T00:00:00Z";
+  options_.count = 2;
+  EXPECT_EQ(run_watch(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("read             AKIAIOSFODNN7EXAMPLE"));
+  EXPECT_THAT(out(), HasSubstr("used (inferred)  AKIAIOSFODNN7EXAMPLE"));
+}
+
+TEST_F(CommandsTest, WrongParametersAreUsage) {
+  start();
+  options_.filter["pid"] = "x";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_EQ(run_watch(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("pid: must be a whole number"));
+  options_.filter.clear();
+  options_.since = "whenever";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("--since: a time is"));
+}
+
+TEST_F(CommandsTest, PagesAreFollowedUpToTheLimit) {
+  start();
+  history_.stored.clear();
+  FindingRow finding;
+  finding.type = "old_key_in_use";
+  for (std::uint64_t seq = 1; seq <= 2500; ++seq)
+    history_.stored.push_back(make_row(seq, finding));
+  options_.output = "json";
+  EXPECT_EQ(run_findings(options_, world_), kOk);
+  EXPECT_EQ(json::parse(out()).at("rows").as_array().size(), 2500U);
+  out_.str("");
+  options_.limit = 10;
+  EXPECT_EQ(run_findings(options_, world_), kOk);
+  EXPECT_EQ(json::parse(out()).at("rows").as_array().size(), 10U);
+}
+
+TEST_F(CommandsTest, AnAnswerOfAnotherProgramIsNotBelieved) {
+  world_.get = [](const std::string&, const std::string&) -> Result<Answer> { return Answer{200, "<html>"}; };
+  EXPECT_EQ(run_uses(options_, world_), kCannotTell);
+  EXPECT_THAT(err(), HasSubstr("not understood"));
+}
+
+TEST_F(CommandsTest, CatalogMatchUsesTheAgentsMatcher) {
+  options_.words = {"/root/.aws/credentials"};
+  EXPECT_EQ(run_catalog_match(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("file"));
+  options_.words = {"s3.eu-west-1.amazonaws.com"};
+  EXPECT_EQ(run_catalog_match(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("aws / s3 / eu-west-1"));
+  options_.words = {"/no/such/thing"};
+  EXPECT_EQ(run_catalog_match(options_, world_), kNo);
+  options_.words = {};
+  EXPECT_EQ(run_catalog_list(options_, world_), kOk);
+}
+
+TEST_F(CommandsTest, ConfigCheckSaysWhereItIsWrong) {
+  const std::string path = directory_.file("c.yaml");
+  std::ofstream(path) << "history: {max_bm: 3}\n";
+  options_.words = {path};
+  EXPECT_EQ(run_config_check(options_, world_), kNo);
+  EXPECT_THAT(err(), HasSubstr(":1: history.max_bm: unknown key; did you mean history.max_mb?"));
+  std::ofstream(path) << "history: {max_mb: 30}\n";
+  EXPECT_EQ(run_config_check(options_, world_), kOk);
+  options_.config = path;
+  EXPECT_EQ(run_config_show(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("max_mb: 30"));
+}
+
+}  // namespace
+}  // namespace keytrail::cli

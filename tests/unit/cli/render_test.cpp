@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people read: golden texts of the answers.
+#include "agent/cli/render.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "agent/cli/event_stream.h"
+#include "agent/cli/output.h"
+#include "agent/cli/table.h"
+#include "agent/cli/words.h"
+#include "agent/serve/api.h"
+#include "agent/serve/row_json.h"
+#include "tests/unit/serve/fake_agent.h"
+
+namespace keytrail::cli {
+namespace {
+
+using namespace serve::testing;
+using ::testing::HasSubstr;
+using ::testing::Not;
+namespace json = boost::json;
+
+class RenderTest : public ::testing::Test {
+ protected:
+  RenderTest() : api_(history_, status_, catalog::Catalog::builtin()) {
+    history_.state_now.oldest_ns = kNoon;
+    history_.state_now.max_bytes = 1'024'000'000;
+    view_.now_ns = kNoon + 120 * kSecond;
+  }
+  json::object ask(const std::string& target) { return json::parse(api_.handle("GET", target).body).as_object(); }
+  /// Without the coverage line, whose end is the time of the test.
+  View quiet() const {
+    View view = view_;
+    view.show_coverage = false;
+    return view;
+  }
+
+  FakeHistory history_;
+  FakeStatus status_;
+  serve::Api api_;
+  View view_;
+};
+
+TEST_F(RenderTest, UsesAsATable) {
+  history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}, {8200, 6000, 2}}, false});
+  UseRow other = make_use();
+  other.keys.clear();
+  other.evidence = Evidence::kUnattributed;
+  other.reason = Reason::kNoKeySeen;
+  other.reason_detail = "";
+  other.destination = {"", "", "", "api.example.com", "10.0.0.9", 443, "", NameSource::kSni, false};
+  other.outcome = Outcome::kRefused;
+  other.first_ns = other.last_ns = kNoon + kSecond;
+  other.connections = 1;
+  other.requests = 3;
+  history_.edge_list.push_back({other, 3, {{8121, 5000, 2}}, false});
+  EXPECT_EQ(render_uses(ask("/v1/uses"), quiet()),
+            "FIRST (UTC)          LAST (UTC)           COUNT  WORKLOAD      PROCESS           KEY                   CALLED               "
+            "RESULT   EVIDENCE      WHY\n"
+            "2025-11-21 12:00:01  2025-11-21 12:00:01      3  payments/api  python3[8121]     ?                     api.example.com:443  "
+            "refused  unattributed  no key was seen crossing into it\n"
+            "2025-11-21 12:00:00  2025-11-21 12:01:00  1,234  payments/api  python3[8200] +1  AKIAIOSFODNN7EXAMPLE  s3:? eu-west-1       ? "
+            "       inferred      profile prod\n"
+            "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n"
+            "COUNT = connections where requests are not visible.\n");
+}
+
+TEST_F(RenderTest, EncryptionKeysHaveTheirOwnLists) {
+  KeySummary access{make_key(), kNoon, {make_slot()}, {"payments/api"}, 2, kNoon + 60 * kSecond, {"aws / s3 / eu-west-1"}, "", 0};
+  KeySummary tls = access;
+  tls.key.id = "fp:91be03aa5c7742d0a1b2c3d4e5f60718";
+  tls.key.key_class = KeyClass::kEncryptionKey;
+  tls.last_use_ns = 0;
+  tls.used_for.clear();
+  tls.slots = {{From::kFile, "/tls/tls.key", ""}};
+  history_.key_list = {tls, access};
+  const std::string text = render_keys(ask("/v1/keys"), quiet());
+  EXPECT_LT(text.find("ACCESS KEYS"), text.find("AKIAIOSFODNN7EXAMPLE"));
+  EXPECT_LT(text.find("AKIAIOSFODNN7EXAMPLE"), text.find("ENCRYPTION KEYS"));
+  EXPECT_LT(text.find("ENCRYPTION KEYS"), text.find("fp:91be03aa5c7742d0a1b2c3d4e5f60718"));
+  EXPECT_THAT(text, HasSubstr("long-lived  ≥ 2 min"));
+  EXPECT_THAT(text, HasSubstr("never"));
+}
+
+TEST_F(RenderTest, AnEmptyAnswerSaysWhatWasLookedAt) {
+  EXPECT_THAT(render_uses(ask("/v1/uses"), view_), HasSubstr("No use seen 2025-11-21 12:00:00Z to "));
+  view_.key = kKeyId;
+  EXPECT_THAT(render_keys(ask("/v1/keys"), view_), HasSubstr("no process held or used AKIAIOSFODNN7EXAMPLE"));
+  EXPECT_THAT(render_findings(ask("/v1/findings"), view_), HasSubstr("No open findings"));
+  EXPECT_THAT(render_workloads(ask("/v1/workloads"), view_), HasSubstr("No workload"));
+}
+
+TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
+  EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CLEAR: no process"));
+  history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, "direct", true});
+  const std::string text = render_holders(ask("/v1/holders"), view_);
+  EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (last use 38 s ago)\n"));
+  EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));
+  EXPECT_THAT(text, HasSubstr("restart it: its slot has another key by now"));
+  history_.holding_list.clear();
+  status_.now.families[1].chosen = "";
+  EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CANNOT TELL"));
+}
+
+TEST_F(RenderTest, FindingsAreCounted) {
+  FindingRow finding;
+  finding.type = "old_key_in_use";
+  finding.text = "an old key is in use";
+  finding.actor = make_actor();
+  finding.key = make_key();
+  finding.attack = {"T1552.001", "T1078.004"};
+  history_.stored = {make_row(1, finding), make_row(2, finding, kNoon + kSecond)};
+  EXPECT_EQ(
+      render_findings(ask("/v1/findings"), quiet()),
+      "LAST (UTC)           SEV  TYPE            KEY                   WORKLOAD      COUNT  ATT&CK                WHAT\n"
+      "2025-11-21 12:00:01  med  old_key_in_use  AKIAIOSFODNN7EXAMPLE  payments/api      2  T1552.001, T1078.004  an old key is in use\n");
+}
+
+TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
+  GapRow gap;
+  gap.cause = "ring_full";
+  gap.family = "open";
+  gap.from_ns = kNoon;
+  gap.to_ns = kNoon + 38 * kSecond;
+  gap.text = "The ring was full.";
+  history_.stored = {make_row(1, gap)};
+  const std::string text = coverage_text(ask("/v1/uses"), view_);
+  EXPECT_THAT(text,
+              HasSubstr("! GAP 2025-11-21 12:00:00 to 2025-11-21 12:00:38 ring_full (open): an unknown number lost. The ring was full.\n"));
+  EXPECT_THAT(text, HasSubstr("Coverage: node node-1 · 2025-11-21 12:00:00Z to "));
+  EXPECT_THAT(text, HasSubstr("not armed: request"));
+  EXPECT_THAT(text, HasSubstr("1 gap · lost unknown · INCOMPLETE\n"));
+}
+
+TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
+  history_.state_now.exporters["siem"] = {10, 5, 1, 2, 2};
+  status_.now.exporters.push_back({"siem", "http://collector:4318", "ok"});
+  status_.now.roles.push_back({"examiner", 77, 1, "killed by signal 9"});
+  status_.now.remarks.push_back("no seccomp");
+  const std::string text = render_status(ask("/v1/status"), view_);
+  EXPECT_THAT(text, HasSubstr("kernel: hits 500 = filtered 450 + sent 40 + lost 10 · difference 0\n"));
+  EXPECT_THAT(text, HasSubstr("worker: sent 40 = recorded 30 + absorbed 9 + dropped 1 + in flight 0 · difference 0\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("export siem http://collector:4318: ok · rows 10 = acknowledged 5 + rejected 1 + expired 2 + waiting 2 · difference 0\n"));
+  EXPECT_THAT(text, HasSubstr("examiner[77] 1 restart (killed by signal 9)"));
+  EXPECT_THAT(text, HasSubstr("! no seccomp"));
+}
+
+TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
+  status_.now.families[1].missing = "paths longer than 1,024 bytes are cut";
+  status_.now.families[2].silent = true;
+  status_.now.families[0].refused = {{"fentry", "no trampolines"}};
+  view_.wide = true;
+  const std::string text = render_doctor(ask("/v1/doctor"), view_);
+  EXPECT_THAT(text, HasSubstr("Key files that are opened"));
+  EXPECT_THAT(text, HasSubstr("partial"));
+  EXPECT_THAT(text, HasSubstr("heartbeat does not come through"));
+  EXPECT_THAT(text, HasSubstr("exec: not fentry: no trampolines"));
+}
+
+TEST_F(RenderTest, ExplainListsKeysAndAcquisitions) {
+  history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
+  const std::string text = render_explain(ask("/v1/explain/2"), view_);
+  EXPECT_THAT(text, HasSubstr("inferred: python3[8121] called s3:? eu-west-1 1,234×; profile prod\n"));
+  EXPECT_THAT(text, HasSubstr("key AKIAIOSFODNN7EXAMPLE"));
+  EXPECT_THAT(text, HasSubstr("host: s3.eu-west-1.amazonaws.com 10.9.0.5, name by sni"));
+  EXPECT_THAT(text, HasSubstr("read             AKIAIOSFODNN7EXAMPLE  from file /root/.aws/credentials [prod]"));
+}
+
+TEST_F(RenderTest, WatchLinesUseTheVerbOfTheEvidence) {
+  UseRow use = make_use();
+  EXPECT_EQ(watch_line(serve::to_json(make_row(1, use)), view_),
+            "2025-11-21 12:00:00  payments/api              python3[8121]       used (inferred)  AKIAIOSFODNN7EXAMPLE  → s3:? eu-west-1 "
+            "×1,234  (profile prod)");
+  use.evidence = Evidence::kPossible;
+  use.keys.push_back({make_key("AKIAI44QH8DHBEXAMPLE"), make_slot(), Reason::kSeveralKeys});
+  use.reason = Reason::kSeveralKeys;
+  use.reason_detail = "";
+  EXPECT_THAT(watch_line(serve::to_json(make_row(1, use)), view_),
+              HasSubstr("may have used    AKIAIOSFODNN7EXAMPLE, AKIAI44QH8DHBEXAMPLE  →"));
+  AcquisitionRow unread = make_acquisition();
+  unread.key = {};
+  unread.unread = "gone";
+  EXPECT_THAT(watch_line(serve::to_json(make_row(1, unread)), view_), HasSubstr("read             ? (gone)  from file"));
+  GapRow gap;
+  gap.cause = "ring_full";
+  gap.lost = 1234;
+  EXPECT_EQ(watch_line(serve::to_json(make_row(1, gap)), view_), "2025-11-21 12:00:00  ! GAP ring_full: 1,234 lost. ");
+}
+
+TEST_F(RenderTest, TextFromOutsideCannotDriveTheTerminal) {
+  UseRow use = make_use();
+  use.actor.program = "x\x1b[2J";
+  use.actor.workload.name = "pay\nments";
+  use.destination.service = "";
+  use.destination.host = "\x1b]0;owned\a";
+  history_.edge_list.push_back({use, 2, {{1, 2, 3}}, false});
+  json::object answer = ask("/v1/uses");
+  // An agent that is not ours might send raw bytes.
+  answer.at("rows").as_array().at(0).at("reason_detail") = "\x1b[31m";
+  for (const std::string& text : {render_uses(answer, view_), watch_line(answer.at("rows").as_array().at(0).as_object(), view_)}) {
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(text, Not(HasSubstr("\a")));
+    EXPECT_THAT(text, HasSubstr("pay\\x0aments"));
+  }
+}
+
+TEST(Words, ThousandsAndKinds) {
+  EXPECT_EQ(thousands(0), "0");
+  EXPECT_EQ(thousands(999), "999");
+  EXPECT_EQ(thousands(8'812'400), "8,812,400");
+  EXPECT_EQ(thousands(-1000), "-1,000");
+  EXPECT_EQ(kind_words("no.such.kind"), "no.such.kind");
+}
+
+TEST(Table, WidthsCountWhatIsSeen) {
+  Table table({{"A"}, {"B", Align::kRight}});
+  table.add({"äö", "1"});
+  table.add({"", "22"});
+  EXPECT_EQ(table.text(), "A    B\näö   1\n-   22\n");
+  EXPECT_FALSE(table.has_unknown());
+  EXPECT_EQ(display_width("日本"), 4U);
+}
+
+TEST(Output, JsonYamlAndLines) {
+  const json::object answer =
+      json::parse(R"({"rows":[{"a":1},{"a":2.5}],"coverage":{"lost":0},"complete":true,"cursor":null})").as_object();
+  EXPECT_EQ(json_lines(answer), "{\"a\":1}\n{\"a\":2.5E0}\n{\"type\":\"coverage\",\"lost\":0,\"complete\":true}\n");
+  EXPECT_THAT(pretty_json(answer), HasSubstr("\"a\": 2.5\n"));
+  EXPECT_EQ(json::parse(pretty_json(answer)), json::value(answer));
+  EXPECT_THAT(to_yaml(answer), HasSubstr("complete: true"));
+}
+
+TEST(EventStream, EventsInAnyPieces) {
+  std::string seen;
+  EventStream stream([&](std::string_view name, std::string_view data) {
+    seen += std::string(name) + "=" + std::string(data) + ";";
+    return data != "end";
+  });
+  for (const char c : std::string(": hello\n\nid: 1\nevent: row\r\ndata: {\"a\":1}\n\ndata: two\ndata: lines\n\n"))
+    EXPECT_TRUE(stream.feed(std::string(1, c)));
+  EXPECT_EQ(seen, "row={\"a\":1};message=two\nlines;");
+  EXPECT_FALSE(stream.feed("data: end\n\ndata: never\n\n"));
+}
+
+}  // namespace
+}  // namespace keytrail::cli

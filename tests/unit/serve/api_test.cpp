@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// Questions and answers without a socket: parameters, refusals, coverage, accounting.
+#include "agent/serve/api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+#include "agent/serve/watch_hub.h"
+#include "tests/unit/serve/fake_agent.h"
+
+namespace keytrail::serve {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+using ::testing::Not;
+namespace json = boost::json;
+
+class ApiTest : public ::testing::Test {
+ protected:
+  ApiTest() : api_(history_, status_, catalog::Catalog::builtin(), 1000) {
+    history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use(), kNoon + kSecond)};
+    history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}}, false});
+    history_.state_now.oldest_ns = kNoon;
+  }
+  json::object get(const std::string& target, unsigned status = 200) {
+    const ApiAnswer answer = api_.handle("GET", target);
+    EXPECT_EQ(answer.status, status) << target << answer.body;
+    return json::parse(answer.body).as_object();
+  }
+  std::string refused(const std::string& target, unsigned status) {
+    return std::string(get(target, status).at("error").at("message").as_string());
+  }
+
+  FakeHistory history_;
+  FakeStatus status_;
+  Api api_;
+};
+
+TEST_F(ApiTest, EveryAnswerHasTheEnvelope) {
+  for (const char* path :
+       {"/v1/rows", "/v1/uses", "/v1/keys", "/v1/holders", "/v1/workloads", "/v1/findings", "/v1/status", "/v1/doctor", "/v1/explain/2"}) {
+    const json::object answer = get(path);
+    for (const char* name : {"schema", "asked", "rows", "coverage", "complete", "cursor"})
+      EXPECT_TRUE(answer.contains(name)) << path << " " << name;
+    EXPECT_EQ(answer.at("coverage").at("scope").as_string(), "node-1");
+  }
+}
+
+TEST_F(ApiTest, RowsAreFilteredAndPaged) {
+  EXPECT_EQ(get("/v1/rows").at("rows").as_array().size(), 2U);
+  EXPECT_EQ(get("/v1/rows?kinds=use").at("rows").as_array().size(), 1U);
+  EXPECT_EQ(get("/v1/rows?key=AKIAIOSFODNN7EXAMPLE&workload=payments/*").at("rows").as_array().size(), 2U);
+  EXPECT_EQ(get("/v1/rows?pid=1").at("rows").as_array().size(), 0U);
+  const json::object first = get("/v1/rows?limit=1");
+  EXPECT_EQ(first.at("cursor").as_string(), "1");
+  const json::object second = get("/v1/rows?limit=1&after=1");
+  EXPECT_TRUE(second.at("cursor").is_null());
+  EXPECT_EQ(second.at("rows").as_array().at(0).at("seq").as_int64(), 2);
+}
+
+TEST_F(ApiTest, CompleteOnlyWhenNothingCanBeMissing) {
+  EXPECT_TRUE(get("/v1/uses").at("complete").as_bool());
+  EXPECT_FALSE(get("/v1/uses?since=2025-11-20T00:00:00Z").at("complete").as_bool()) << "asked for more than the history has";
+  GapRow gap;
+  gap.cause = "ring_full";
+  gap.from_ns = gap.to_ns = kNoon + kSecond;
+  gap.lost = 0;
+  history_.stored.push_back(make_row(3, gap));
+  EXPECT_TRUE(get("/v1/uses").at("complete").as_bool()) << "a gap that the counters prove empty";
+  gap.lost = 5;
+  history_.stored.push_back(make_row(4, gap));
+  const json::object answer = get("/v1/uses");
+  EXPECT_FALSE(answer.at("complete").as_bool());
+  EXPECT_EQ(answer.at("coverage").at("lost").as_int64(), 5);
+  EXPECT_EQ(answer.at("coverage").at("gaps").as_array().size(), 2U);
+  EXPECT_TRUE(get("/v1/uses?since=2025-11-21T12:10:00Z").at("complete").as_bool()) << "the gap is before the asked period";
+  gap.lost.reset();
+  history_.stored.push_back(make_row(5, gap));
+  EXPECT_TRUE(get("/v1/uses").at("coverage").at("lost").is_null());
+}
+
+TEST_F(ApiTest, AnUnarmedOrSilentFamilyIsNotComplete) {
+  status_.now.families[1].silent = true;
+  const json::object answer = get("/v1/uses");
+  EXPECT_FALSE(answer.at("complete").as_bool());
+  EXPECT_EQ(answer.at("coverage").at("not_armed").as_array().at(0).as_string(), "open");
+}
+
+TEST_F(ApiTest, StatusShowsTheAccountingWithItsDifferences) {
+  const json::object status = get("/v1/status").at("rows").as_array().at(0).as_object();
+  const json::object& accounting = status.at("accounting").as_object();
+  EXPECT_EQ(accounting.at("kernel").at("difference").as_int64(), 0);
+  EXPECT_EQ(accounting.at("worker").at("difference").as_int64(), 0);
+  status_.now.worker.absorbed -= 1;  // one increment is skipped somewhere
+  EXPECT_EQ(get("/v1/status").at("rows").as_array().at(0).at("accounting").at("worker").at("difference").as_int64(), 1);
+  history_.state_now.exporters["siem"] = {10, 5, 1, 1, 2};
+  EXPECT_EQ(get("/v1/status").at("rows").as_array().at(0).at("accounting").at("exporters").as_array().at(0).at("difference").as_int64(), 1);
+}
+
+TEST_F(ApiTest, ASecretAsKeyIsRefusedAndNeverRepeated) {
+  for (const char* secret : {"wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+                             "-----BEGIN%20PRIVATE%20KEY-----abc", "ghp_0123456789abcdefghijABCDEFGHIJ012345"}) {
+    const ApiAnswer answer = api_.handle("GET", std::string("/v1/uses?key=") + secret);
+    EXPECT_EQ(answer.status, 400U) << secret;
+    EXPECT_THAT(answer.body, HasSubstr("that is a secret, not a key ID"));
+    EXPECT_THAT(answer.body, Not(HasSubstr(std::string(secret).substr(0, 6))));
+    EXPECT_EQ(answer.for_log, "/v1/uses?key=(hidden)");
+  }
+  EXPECT_EQ(api_.handle("GET", "/v1/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl").for_log, "/v1/(hidden)");
+}
+
+TEST_F(ApiTest, KeyIdsOfEveryFormAreTaken) {
+  for (const char* id : {"AKIAIOSFODNN7EXAMPLE", "fp:0d4417be9f2177aa04b6c1d2e3f40516", "2f1d0e3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
+                         "login%40host%20%231", "aws.session%40role/deployer", "0d4417be-9f21-77aa-04b6-c1d2e3f40516"}) {
+    get(std::string("/v1/uses?key=") + id);
+  }
+}
+
+TEST_F(ApiTest, WrongParametersSayWhatIsWantedWithoutTheValue) {
+  EXPECT_THAT(refused("/v1/rows?limit=0", 400), HasSubstr("from 1 to 1000"));
+  EXPECT_THAT(refused("/v1/rows?limit=99999", 400), HasSubstr("from 1 to 1000"));
+  EXPECT_THAT(refused("/v1/rows?pid=x", 400), HasSubstr("pid: must be"));
+  EXPECT_THAT(refused("/v1/rows?since=canary", 400), Not(HasSubstr("canary")));
+  EXPECT_THAT(refused("/v1/rows?since=2025-11-21T12:00:00Z&until=2025-11-21T11:00:00Z", 400), HasSubstr("before until"));
+  EXPECT_THAT(refused("/v1/rows?evidence=sure", 400), HasSubstr("confirmed, inferred"));
+  EXPECT_THAT(refused("/v1/rows?kinds=use,", 400), HasSubstr("kinds:"));
+  EXPECT_THAT(refused("/v1/rows?nope=1", 400), HasSubstr("unknown parameter; known: key"));
+  EXPECT_THAT(refused("/v1/rows?pid=1&pid=2", 400), HasSubstr("twice"));
+  EXPECT_THAT(refused("/v1/rows?workload=" + std::string(600, 'x'), 400), HasSubstr("512"));
+  EXPECT_THAT(refused("/v1/explain/seven", 400), HasSubstr("sequence number"));
+  EXPECT_THAT(refused("/v1/explain/99", 404), HasSubstr("no row 99"));
+}
+
+TEST_F(ApiTest, UnknownPathsMethodsAndBytes) {
+  EXPECT_THAT(refused("/v2/uses", 404), HasSubstr("/v1/uses"));
+  EXPECT_THAT(refused("/", 404), HasSubstr("/v1/uses"));
+  EXPECT_EQ(api_.handle("POST", "/v1/uses").status, 405U);
+  EXPECT_EQ(api_.handle("GET", "http://elsewhere/v1/uses").status, 400U);
+  EXPECT_EQ(api_.handle("GET", "/v1/uses?key=%zz").status, 400U);
+  EXPECT_EQ(api_.handle("GET", "/" + std::string(5000, 'a')).status, 400U);
+  EXPECT_EQ(api_.handle("GET", "/v1/uses?workload=%00'%3B%20DROP%20TABLE%20rows--").status, 200U);
+}
+
+TEST_F(ApiTest, ABrokenHistoryIsAnErrorNotAnEmptyAnswer) {
+  history_.broken = Error{Error::Code::kUnavailable, "the history is locked"};
+  EXPECT_EQ(refused("/v1/rows", 503), "the history is locked");
+  history_.broken->code = Error::Code::kSystem;
+  EXPECT_EQ(api_.handle("GET", "/v1/uses").status, 500U);
+}
+
+TEST_F(ApiTest, ExplainGivesWhatTheProcessAcquiredBefore) {
+  const json::object answer = get("/v1/explain/2");
+  ASSERT_EQ(answer.at("rows").as_array().size(), 2U);
+  EXPECT_EQ(answer.at("rows").as_array().at(0).at("explanation").as_string(), "selector of a known program");
+  EXPECT_EQ(answer.at("rows").as_array().at(1).at("type").as_string(), "acquisition");
+}
+
+TEST_F(ApiTest, OpenApiDescribesEveryPath) {
+  const json::object description = get("/v1/openapi.json");
+  for (const char* path : {"/v1/rows", "/v1/uses", "/v1/keys", "/v1/holders", "/v1/workloads", "/v1/findings", "/v1/status", "/v1/doctor",
+                           "/v1/explain/{seq}", "/v1/watch", "/v1/openapi.json"}) {
+    EXPECT_TRUE(description.at("paths").as_object().contains(path)) << path;
+  }
+}
+
+TEST(Watcher, BoundedAndToldWhatItMissed) {
+  int woken = 0;
+  Watcher watcher(Query{}, 2, [&] { ++woken; });
+  WatchHub hub;
+  hub.add(&watcher);
+  hub.deliver({make_row(1, make_use()), make_row(2, make_use()), make_row(3, make_use())});
+  hub.deliver({make_row(3, make_use())});  // again: passed over
+  const std::string text = watcher.take();
+  EXPECT_THAT(text, HasSubstr("id: 1\nevent: row\ndata: {\"seq\":1,"));
+  EXPECT_THAT(text, Not(HasSubstr("id: 3")));
+  EXPECT_THAT(text, HasSubstr("event: missed\ndata: {\"missed\":1}\n\n"));
+  EXPECT_EQ(watcher.take(), "");
+  EXPECT_EQ(woken, 3);
+  hub.remove(&watcher);
+  EXPECT_EQ(hub.watchers(), 0U);
+}
+
+TEST(Watcher, GetsOnlyWhatItAskedFor) {
+  Query query;
+  query.kinds = {false, true, false, false, false};
+  query.filter.evidence = Evidence::kConfirmed;
+  Watcher watcher(query, 8, [] {});
+  WatchHub hub;
+  hub.add(&watcher);
+  hub.deliver({make_row(1, make_acquisition()), make_row(2, make_use())});
+  EXPECT_EQ(watcher.take(), "");
+}
+
+}  // namespace
+}  // namespace keytrail::serve

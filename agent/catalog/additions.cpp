@@ -112,11 +112,11 @@ void check_contradictions(const source::Model& m, Problems& problems) {
     paths += e.paths.size() + e.exclusions.size();
   for (const source::EndpointEntry& e : m.endpoints)
     paths += e.exact.size() + e.suffix.size() + e.domains.size();
-  if (paths > kMostPaths) problems.push_back("catalog.d: more than 20000 paths and hosts");
+  if (paths > kMostPaths) problems.emplace_back("catalog.d: more than 20000 paths and hosts");
   constexpr std::size_t kMostEntries = 2000;
   for (const std::size_t count :
        {m.kinds.size(), m.files.size(), m.endpoints.size(), m.rules.size(), m.sockets.size(), m.programs.size()}) {
-    if (count > kMostEntries) problems.push_back("catalog.d: more than 2000 entries in one section");
+    if (count > kMostEntries) problems.emplace_back("catalog.d: more than 2000 entries in one section");
   }
 }
 
@@ -235,6 +235,7 @@ class Merged {
     for (const source::RuleEntry& rule : m.rules) {
       if (std::ranges::find(rule.endpoints, endpoint) == rule.endpoints.end()) continue;
       std::vector<std::uint16_t> issuers;
+      issuers.reserve(rule.accept.issuers.size());
       for (const std::string& id : rule.accept.issuers) {
         issuers.push_back(index(static_cast<std::size_t>(std::ranges::find(t_.issuers, id, &tables::Issuer::id) - t_.issuers.begin())));
       }

@@ -136,10 +136,10 @@ class Checker {
     for (const std::string& pattern : patterns) {
       const std::optional<CutPattern> cut = cut_pattern(pattern);
       if (!cut) {
-        problem(where, by + ": `" + pattern + "` must start with /, ~/ or **/ and name something below it");
+        problem(where, std::string(by).append(": `").append(pattern).append("` must start with /, ~/ or **/ and name something below it"));
       } else if (std::ranges::all_of(cut->segments,
                                      [](const std::string& part) { return part.find_first_not_of("*?.") == std::string::npos; })) {
-        problem(where, by + ": `" + pattern + "` would be every file; name at least one directory or file");
+        problem(where, std::string(by).append(": `").append(pattern).append("` would be every file; name at least one directory or file"));
       }
     }
   }

@@ -82,6 +82,7 @@ class Writer {
   template <typename T, typename Key>
   static std::vector<const T*> sorted(const std::vector<T>& entries, Key key) {
     std::vector<const T*> out;
+    out.reserve(entries.size());
     for (const T& entry : entries)
       out.push_back(&entry);
     std::ranges::sort(out, {}, [&](const T* entry) -> const std::string& { return entry->*key; });
@@ -173,6 +174,7 @@ class Writer {
 
   std::size_t accept(const AcceptEntry& a) {
     std::vector<std::size_t> issuers;
+    issuers.reserve(a.issuers.size());
     for (const std::string& id : a.issuers) {
       issuers.push_back(static_cast<std::size_t>(std::ranges::find(m_.issuers, id, &IssuerEntry::id) - m_.issuers.begin()));
     }

@@ -289,10 +289,30 @@ void RoleLink::examine(const ExamineRequest& request, std::function<void(Examine
   open.file = identity_of(request.file);
   open.hints = hints_of(request);
   if (!open.path.assign(request.path)) return refuse_later(std::move(done), "refused");
-  if (!send(&open, sizeof(open))) return refuse_later(std::move(done), "busy");
   pending_.emplace(next_id_, Pending{std::move(done), {}, false});
   deadlines_.emplace_back(std::chrono::steady_clock::now() + kDeadline, next_id_);
   arm_timer();
+  outbox_.push_back(open);
+  flush();
+}
+
+void RoleLink::flush() {
+  while (!outbox_.empty() && !waiting_writable_) {
+    // One whose deadline has passed is not asked any more.
+    if (pending_.contains(outbox_.front().head.request) && !send(&outbox_.front(), sizeof(role::Open))) {
+      if (errno != EAGAIN) return outbox_.clear();  // the warden is gone: the deadline answers
+      return wait_writable();
+    }
+    outbox_.pop_front();
+  }
+}
+
+void RoleLink::wait_writable() {
+  waiting_writable_ = true;
+  control_.async_wait(asio::posix::descriptor_base::wait_write, [this](const boost::system::error_code& error) {
+    waiting_writable_ = false;
+    if (!error) flush();
+  });
 }
 
 void RoleLink::refuse_later(std::function<void(ExamineAnswer)> done, std::string unread) {

@@ -91,6 +91,8 @@ class RoleLink final : public Examiner {
   Result<void> greet();
   void wait_control();
   void wait_facts();
+  void wait_writable();
+  void flush();
   void arm_timer();
   void on_timer();
   bool read_control();
@@ -110,6 +112,8 @@ class RoleLink final : public Examiner {
   KindLookup kinds_;
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::deque<std::pair<Time, std::uint64_t>> deadlines_;
+  std::deque<role::Open> outbox_;  ///< requests that the socket did not take yet; bounded by kMaxOutstanding
+  bool waiting_writable_ = false;
   std::uint64_t next_id_ = 0;
   bool timer_armed_ = false;
   bool greeted_ = false;

@@ -25,7 +25,7 @@ int send_bytes(int socket, std::span<const char> bytes, int descriptor, int flag
     memcpy(CMSG_DATA(head), &descriptor, sizeof(descriptor));
   }
   while (sendmsg(socket, &message, flags | MSG_NOSIGNAL) < 0) {
-    if (errno == EAGAIN || errno == ENOBUFS) return 0;
+    if (errno == EAGAIN || errno == ENOBUFS || errno == ETOOMANYREFS) return 0;
     if (errno != EINTR) return -1;
   }
   return 1;

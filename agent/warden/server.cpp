@@ -92,6 +92,10 @@ bool Server::prepare() {
     say(Level::kError, "Cannot set up the event loop: %s.", strerror(errno));
     return false;
   }
+  for (const int end : pair) {
+    const int bytes = 2 << 20;  // a file of 256 keys fits several times
+    setsockopt(end, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
+  }
   facts_examiner_end_.reset(pair[0]);
   facts_worker_end_.reset(pair[1]);
   watch(signals_.get(), kSignals);
@@ -183,21 +187,30 @@ void Server::on_opener() {
     return;
   }
   if (!in_flight_ || in_flight_->head.request != opened.head.request) return;
-  hand_over(opened, descriptor);
+  hand_over(opened, std::move(descriptor));
 }
 
-void Server::hand_over(const role::Opened& opened, const base::UniqueFd& descriptor) {
+void Server::hand_over(const role::Opened& opened, base::UniqueFd descriptor) {
   const auto unread = static_cast<role::Unread>(opened.unread);
   if (unread != role::Unread::kNone || opened.unchanged != 0 || !descriptor) {
     return settle(unread == role::Unread::kNone && opened.unchanged == 0 ? role::Unread::kRefused : unread, opened.unchanged != 0,
                   opened.file);
   }
-  auto message = role::make<role::Examine>(role::Type::kExamine, opened.head.request);
-  message.file = opened.file;
+  held_ = opened;
+  held_descriptor_ = std::move(descriptor);
+  pass_on();
+}
+
+/// Gives what was opened to the examiner; while its socket is full, the next request waits.
+void Server::pass_on() {
+  auto message = role::make<role::Examine>(role::Type::kExamine, held_.head.request);
+  message.file = held_.file;
   message.hints = in_flight_->hints;
   message.hints.environment = (in_flight_->flags & role::kOpenEnvironment) != 0 ? 1 : 0;
-  const int sent = examiner_socket_ ? send_message(examiner_socket_.get(), message, descriptor.get(), MSG_DONTWAIT) : -1;
-  if (sent != 1) return settle(sent == 0 ? role::Unread::kBusy : role::Unread::kExaminerRestarted, false, opened.file);
+  const int sent = examiner_socket_ ? send_message(examiner_socket_.get(), message, held_descriptor_.get(), MSG_DONTWAIT) : -1;
+  if (sent == 0) return watch(examiner_socket_.get(), kExaminer, true);
+  held_descriptor_.reset();
+  if (sent < 0) return settle(role::Unread::kExaminerRestarted, false, held_.file);
   in_flight_.reset();
   pump();
 }
@@ -290,6 +303,10 @@ void Server::send_hello() {
 }
 
 void Server::on_examiner() {
+  if (held_descriptor_ && in_flight_) {
+    watch(examiner_socket_.get(), kExaminer);
+    pass_on();
+  }
   std::array<char, role::kMaxMessage> buffer;
   for (int i = 0; i < kBurst && examiner_socket_; ++i) {
     base::UniqueFd unexpected;

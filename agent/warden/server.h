@@ -68,7 +68,8 @@ class Server {
 
   void pump();
   void settle(role::Unread unread, bool unchanged, const role::Identity& file);
-  void hand_over(const role::Opened& opened, const base::UniqueFd& descriptor);
+  void hand_over(const role::Opened& opened, base::UniqueFd descriptor);
+  void pass_on();
 
   template <role::Wire Message>
   void to_worker(const Message& message);
@@ -97,6 +98,8 @@ class Server {
   std::deque<role::Open> waiting_;
   std::optional<role::Open> in_flight_;
   std::uint64_t opener_deadline_ = 0;
+  role::Opened held_;  ///< opened for the request in flight, and not yet taken by the examiner
+  base::UniqueFd held_descriptor_;
   std::deque<std::vector<char>> outbox_;
   std::vector<role::Notice> kept_notices_;  ///< for a worker that is not there
   std::vector<std::string> examiner_remarks_;

@@ -34,14 +34,20 @@ void Server::own(std::uint32_t slot, pid_t pid) {
   if (!set) say(Level::kWarn, "The agent's own process %d is not filtered: %s", pid, set.error().message.c_str());
 }
 
+/// Room for a burst; more than net.core.wmem_max where CAP_NET_ADMIN allows it.
+static void enlarge(int socket) {
+  const int bytes = 2 << 20;
+  if (setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) != 0) {
+    setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+  }
+}
+
 /// A pair of sockets, ours and theirs; false when there are no descriptors left.
 static bool make_pair(base::UniqueFd& ours, base::UniqueFd& theirs) {
   std::array<int, 2> pair{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) return false;
-  // Room for a burst of answers; more than net.core.wmem_max where CAP_NET_ADMIN allows it.
-  const int bytes = 2 << 20;
-  if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)) != 0)
-    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+  for (const int end : pair)
+    enlarge(end);
   ours.reset(pair[0]);
   theirs.reset(pair[1]);
   return true;
@@ -71,6 +77,7 @@ void Server::start_examiner() {
   own(1, *pid);
   watch(examiner_socket_.get(), kExaminer);
   greet_examiner();
+  if (in_flight_ && held_descriptor_) pass_on();
   if (examiner_.ended_ns == 0) return;
   const std::uint64_t gap_ms = (examiner_.started_ns - examiner_.ended_ns + kMs - 1) / kMs;
   notice("examiner_restart", examiner_.ended_ns, examiner_.started_ns,
@@ -193,6 +200,7 @@ void Server::begin_stop() {
   kill_at_ = boot_ns() + kStopPatience;
   opener_.kill();
   in_flight_.reset();
+  held_descriptor_.reset();
   waiting_.clear();
   if (worker_.pid > 0) {
     kill(worker_.pid, SIGTERM);
@@ -214,13 +222,14 @@ void Server::tick(std::uint64_t now) {
     kill_at_ = now + kSecond;
     return;
   }
-  if (in_flight_ && now >= opener_deadline_) {
+  if (in_flight_ && !held_descriptor_ && now >= opener_deadline_) {
     say(Level::kWarn, "A file system does not answer: opening was given up after 1 s.");
     opener_.kill();
     settle(role::Unread::kTimeout, false, {});
   }
   if (examiner_.restart_ns != 0 && now >= examiner_.restart_ns) start_examiner();
   if (worker_.restart_ns != 0 && now >= worker_.restart_ns) start_worker();
+  if (in_flight_ && held_descriptor_ && !examiner_socket_) pass_on();  // nobody is there: the worker is told so
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + kHeartbeatEvery;
     const Result<void> beat = loader_.heartbeat();
@@ -242,7 +251,7 @@ int Server::timeout_ms(std::uint64_t now) const {
   if (stopping_) {
     consider(kill_at_);
   } else {
-    if (in_flight_) consider(opener_deadline_);
+    if (in_flight_ && !held_descriptor_) consider(opener_deadline_);
     consider(examiner_.restart_ns);
     consider(worker_.restart_ns);
     consider(next_heartbeat_);

@@ -107,13 +107,13 @@ struct NamePattern {
   enum class Match : std::uint8_t { kExact, kPrefix, kSuffix } match;  ///< of the last path component
   std::string_view text;
 };
-/// kSecretUnhashed: a password; only its presence and length leave, never a fingerprint.
-enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName, kSecretUnhashed };
+enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName };
 struct EnvName {
   std::string_view name;
   EnvAction action;
-  bool prefix = false;  ///< `name` is a prefix
-  bool suffix = false;  ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
+  bool prefix = false;    ///< `name` is a prefix
+  bool suffix = false;    ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
+  bool unhashed = false;  ///< a password among the secrets: only its presence and length leave, never a fingerprint
 };
 struct ArgFlag {
   std::string_view flag;  ///< "--profile": value leaves as a hash

@@ -368,8 +368,8 @@ std::string emit_kernel_tables(const KernelRules& rules) {
     out += fmt::format("    {{{}, {}}},\n", match_name(rule.match), quoted(rule.text));
   out += "};\nconstexpr EnvName kEnv[] = {\n";
   for (const EnvRule& rule : rules.env) {
-    out += fmt::format("    {{{}, static_cast<EnvAction>({}), {}, {}}},\n", quoted(rule.name), static_cast<int>(rule.action),
-                       truth(rule.prefix), truth(rule.suffix));
+    out += fmt::format("    {{{}, static_cast<EnvAction>({}), {}, {}, {}}},\n", quoted(rule.name), static_cast<int>(rule.action),
+                       truth(rule.prefix), truth(rule.suffix), truth(rule.unhashed));
   }
   out += "};\nconstexpr ArgFlag kFlags[] = {\n";
   for (const FlagRule& rule : rules.flags)

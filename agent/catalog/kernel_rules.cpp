@@ -63,15 +63,23 @@ void file_rules(const Model& model, KernelRules& out) {
   out.directories.assign(directories.begin(), directories.end());
 }
 
-EnvAction action_of(const EnvEntry& entry, const std::map<std::string, const KindEntry*>& kinds) {
-  if (entry.use == EnvUse::kPointer) return EnvAction::kShowAndWatchBaseName;
-  if (entry.use != EnvUse::kSecret) return entry.show ? EnvAction::kShow : EnvAction::kSecretUnhashed;
-  // A password's fingerprint could be guessed: one kind that is guessable is enough.
-  const bool guessable = std::ranges::any_of(entry.kinds, [&](const std::string& id) {
+/// Whether any kind of key behind the variable can be guessed: then its fingerprint could be, too.
+bool guessable(const EnvEntry& entry, const std::map<std::string, const KindEntry*>& kinds) {
+  return std::ranges::any_of(entry.kinds, [&](const std::string& id) {
     const auto found = kinds.find(id);
     return found == kinds.end() || found->second->guessable;
   });
-  return guessable ? EnvAction::kSecretUnhashed : EnvAction::kSecret;
+}
+
+EnvRule rule_of(const EnvEntry& entry, const std::map<std::string, const KindEntry*>& kinds) {
+  EnvRule rule{.name = entry.name};
+  if (entry.use == EnvUse::kPointer) {
+    rule.action = EnvAction::kShowAndWatchBaseName;
+  } else if (entry.use == EnvUse::kSecret || !entry.show) {
+    rule.action = EnvAction::kSecret;
+    rule.unhashed = entry.use != EnvUse::kSecret || guessable(entry, kinds);
+  }
+  return rule;
 }
 
 void env_rules(const Model& model, KernelRules& out) {
@@ -80,7 +88,7 @@ void env_rules(const Model& model, KernelRules& out) {
     kinds.emplace(kind.id, &kind);
   std::map<std::pair<std::string, int>, EnvRule> rules;
   for (const EnvEntry& entry : model.env) {
-    EnvRule rule{.name = entry.name, .action = action_of(entry, kinds)};
+    EnvRule rule = rule_of(entry, kinds);
     const std::size_t star = entry.name.find('*');
     if (star == 0) {
       rule.suffix = true;
@@ -92,7 +100,11 @@ void env_rules(const Model& model, KernelRules& out) {
     }
     if (rule.name.contains('*') || rule.name.empty()) continue;
     const auto [place, fresh] = rules.emplace(std::pair{rule.name, rule.prefix ? 1 : (rule.suffix ? 2 : 0)}, rule);
-    if (!fresh && rule.action != place->second.action) place->second.action = EnvAction::kSecretUnhashed;
+    if (!fresh && (rule.action != place->second.action || rule.unhashed != place->second.unhashed)) {
+      // Two patterns share a prefix: the one that lets less out decides.
+      place->second.action = EnvAction::kSecret;
+      place->second.unhashed = true;
+    }
   }
   for (const auto& [key, rule] : rules)
     out.env.push_back(rule);

@@ -18,6 +18,7 @@ struct EnvRule {
   std::string name;
   EnvAction action = EnvAction::kShow;
   bool prefix = false, suffix = false;
+  bool unhashed = false;  ///< kSecret without a fingerprint
 };
 struct FlagRule {
   std::string flag;

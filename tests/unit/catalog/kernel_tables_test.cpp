@@ -72,12 +72,15 @@ TEST(KernelEnvironment, SecretsAreNeverShown) {
 TEST(KernelEnvironment, APasswordHasNoFingerprint) {
   const Catalog& catalog = Catalog::builtin();
   for (const EnvName& rule : kernel_tables().env) {
-    if (rule.prefix || rule.suffix || rule.action != EnvAction::kSecret) continue;
+    if (rule.prefix || rule.suffix || rule.action != EnvAction::kSecret || rule.unhashed) continue;
     for (const std::string_view kind : catalog.match_env(rule.name)->kinds) {
       EXPECT_FALSE(catalog.kind(kind)->guessable) << rule.name << " " << kind;
     }
   }
-  EXPECT_EQ(env("MYSQL_PWD")->action, EnvAction::kSecretUnhashed);
+  EXPECT_EQ(env("MYSQL_PWD")->action, EnvAction::kSecret);
+  EXPECT_TRUE(env("MYSQL_PWD")->unhashed);
+  EXPECT_FALSE(env("AWS_SECRET_ACCESS_KEY")->unhashed);
+  EXPECT_TRUE(env("https_proxy")->unhashed);
   EXPECT_EQ(env("AWS_SECRET_ACCESS_KEY")->action, EnvAction::kSecret);
   EXPECT_EQ(env("AWS_PROFILE")->action, EnvAction::kShow);
   EXPECT_EQ(env("AWS_SHARED_CREDENTIALS_FILE")->action, EnvAction::kShowAndWatchBaseName);

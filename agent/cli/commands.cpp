@@ -149,6 +149,7 @@ int run_watch(const Options& options, World& world) {
   const bool chosen = options.filter.contains("kinds");
   const std::string target = fmt::format("/v1/watch?{}{}{}", chosen ? "" : "kinds=acquisition,use,finding,gap",
                                          parameters->empty() || chosen ? "" : "&", fmt::join(*parameters, "&"));
+  if (!raw) world.err << "Watching; Ctrl-C ends the view, not the agent.\n" << std::flush;
   std::uint64_t shown = 0;
   const Result<Answer> end = world.follow(socket_of(options), target, [&](std::string_view name, std::string_view data) {
     boost::system::error_code error;

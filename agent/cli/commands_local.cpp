@@ -6,6 +6,7 @@
 
 #include "agent/base/config.h"
 #include "agent/base/log.h"
+#include "agent/catalog/additions.h"
 #include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
@@ -18,6 +19,21 @@ namespace json = boost::json;
 using base::printable;
 
 namespace {
+
+/// The catalog the agent works with: the compiled-in one and the site's additions. Unsound additions are said, and not used, as the agent
+/// does.
+catalog::Catalog catalog_of(const Options& options, World& world) {
+  base::ConfigOptions how;
+  how.resolve = false;
+  const Result<base::Config> config = base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
+  const Result<catalog::Additions> additions =
+      catalog::Additions::read_directory(config ? config->catalog_directory : base::Config{}.catalog_directory);
+  if (!additions) {
+    world.err << "! additions are not used:\n" << additions.error().message << "\n";
+    return catalog::Catalog::builtin();
+  }
+  return additions->empty() ? catalog::Catalog::builtin() : catalog::Catalog::with_additions(*additions);
+}
 
 struct Match {
   std::string what, entry, says;
@@ -80,7 +96,7 @@ int run_catalog_match(const Options& options, World& world) {
     world.err << "keytrail: catalog match wants one path, variable, host, kind or key ID\n";
     return kUsage;
   }
-  const catalog::Catalog& catalog = catalog::Catalog::builtin();
+  const catalog::Catalog catalog = catalog_of(options, world);
   const std::vector<Match> matches = matches_of(catalog, options.words[0]);
   if (matches.empty()) {
     world.err << "keytrail: the catalog does not know "
@@ -99,7 +115,8 @@ int run_catalog_match(const Options& options, World& world) {
 int run_catalog_list(const Options& options, World& world) {
   Table table({{"SECTION"}, {"ENTRY"}, {"WHAT IT SAYS"}});
   json::array rows;
-  for (const catalog::Catalog::Listed& entry : catalog::Catalog::builtin().list()) {
+  const catalog::Catalog catalog = catalog_of(options, world);
+  for (const catalog::Catalog::Listed& entry : catalog.list()) {
     if (!options.words.empty() && entry.section != options.words[0]) continue;
     table.add({std::string(entry.section), std::string(entry.id), entry.line});
     rows.push_back(json::object{{"section", entry.section}, {"id", entry.id}, {"line", entry.line}});

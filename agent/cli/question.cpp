@@ -54,7 +54,7 @@ void append(json::object& whole, json::object& page) {
   json::array& rows = whole["rows"].as_array();
   for (json::value& row : page["rows"].as_array())
     rows.push_back(std::move(row));
-  for (const char* name : {"coverage", "complete", "cursor"})
+  for (const char* name : {"coverage", "complete", "cursor", "more"})
     whole[name] = page[name];
 }
 
@@ -123,12 +123,13 @@ Asked ask(const Options& options, World& world, const std::string& path, const s
 }
 
 Asked ask_all(const Options& options, World& world, const std::string& path, std::vector<std::string> parameters) {
-  constexpr std::uint64_t kPage = 1000;
+  const std::uint64_t page_rows =
+      path == "/v1/uses" || path == "/v1/findings" || path == "/v1/rows" ? 1000 : 10'000;  // the others have no pages
   std::string after;
   json::object whole;
   for (std::uint64_t have = 0;;) {
     std::vector<std::string> page_parameters = parameters;
-    page_parameters.push_back(fmt::format("limit={}", std::min(kPage, options.limit - have)));
+    page_parameters.push_back(fmt::format("limit={}", std::min(page_rows, options.limit - have)));
     if (!after.empty()) page_parameters.push_back("after=" + after);
     Asked page = ask(options, world, path, page_parameters);
     if (!page) return page;

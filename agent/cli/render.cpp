@@ -190,6 +190,8 @@ std::string coverage_text(const json::object& answer, const View& view) {
   }
   const std::int64_t gaps = number(coverage, "gaps_total");
   const std::string not_armed = joined(array(coverage, "not_armed"));
+  if (const std::int64_t more = number(answer, "more"); more != 0)
+    out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
   if (!is_null(answer, "cursor")) out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
   out += fmt::format("Coverage: node {} · {} to {} · hooks {}{} · {} · lost {} · {}\n", printable(text(coverage, "scope")),
                      format_when_zone(time(coverage, "from"), view.local), format_when_zone(time(coverage, "to"), view.local),

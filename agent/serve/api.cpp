@@ -110,8 +110,8 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
   const std::int64_t to = filter.to_ns == 0 ? now : std::min(filter.to_ns, now);
 
   Coverage out;
-  out.complete = history && history->error.empty() && history->queue_dropped == 0 && gaps_read && !gaps_forgotten_ &&
-                 agent.armed_since_ns != 0 && (filter.from_ns == 0 || filter.from_ns >= oldest);
+  out.complete = history && history->error.empty() && gaps_read && !gaps_forgotten_ && agent.armed_since_ns != 0 &&
+                 (filter.from_ns == 0 || filter.from_ns >= oldest);
   json::array families, not_armed, gaps;
   for (const FamilyStatus& family : agent.families) {
     const bool armed = !family.chosen.empty() && !family.silent;
@@ -146,7 +146,7 @@ namespace {
 
 /// The envelope of every answer. `what` is the path.
 ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage, bool complete,
-                   std::uint64_t cursor) {
+                   std::uint64_t cursor, std::size_t more = 0) {
   json::object parameters;
   for (const auto& [name, value] : target.parameters)
     parameters[base::printable(name)] = base::printable(value);
@@ -164,15 +164,19 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
                                              {"rows", std::move(rows)},
                                              {"coverage", std::move(coverage)},
                                              {"complete", complete},
+                                             {"more", more},
                                              {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}}) +
                 "\n";
   return answer;
 }
 
-/// Lists without pages: the first `limit` of them.
+/// Lists without pages: the first `limit` of them; gives how many were cut off.
 template <typename Items>
-void cut(Items& items, std::size_t limit) {
-  if (items.size() > limit) items.resize(limit);
+std::size_t cut(Items& items, std::size_t limit) {
+  if (items.size() <= limit) return 0;
+  const std::size_t more = items.size() - limit;
+  items.resize(limit);
+  return more;
 }
 
 }  // namespace
@@ -200,25 +204,25 @@ ApiAnswer Api::uses(const Request& request) {
 ApiAnswer Api::keys(const Request& request) {
   Result<std::vector<KeySummary>> list = history_.keys(request.query.filter);
   if (!list) return failed(list.error());
-  cut(*list, request.query.filter.limit);
+  const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0, more);
 }
 
 ApiAnswer Api::holders(const Request& request) {
   Result<std::vector<Holding>> list = history_.holders(request.query.filter);
   if (!list) return failed(list.error());
-  cut(*list, request.query.filter.limit);
+  const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0, more);
 }
 
 ApiAnswer Api::workloads(const Request& request) {
   Result<std::vector<WorkloadSummary>> list = history_.workloads(request.query.filter);
   if (!list) return failed(list.error());
-  cut(*list, request.query.filter.limit);
+  const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0, more);
 }
 
 ApiAnswer Api::status_answer(const Request& request, bool doctor) {

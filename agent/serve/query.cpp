@@ -94,8 +94,9 @@ Result<void> set_parameter(const std::string& name, const std::string& value, Qu
     return {};
   }
   if (name == "limit") {
-    if (!to_number<std::size_t>(value, f.limit, 1, max_rows))
-      return invalid(fmt::format("limit: must be a whole number from 1 to {}", max_rows));
+    constexpr std::size_t kMost = 10'000;
+    if (!to_number<std::size_t>(value, f.limit, 1, kMost)) return invalid(fmt::format("limit: must be a whole number from 1 to {}", kMost));
+    f.limit = std::min(f.limit, max_rows);  // a smaller page than asked for: the cursor goes on
     return {};
   }
   return invalid(

@@ -201,8 +201,11 @@ TEST_F(RenderTest, TextFromOutsideCannotDriveTheTerminal) {
   history_.edge_list.push_back({use, 2, {{1, 2, 3}}, false});
   json::object answer = ask("/v1/uses");
   // An agent that is not ours might send raw bytes.
-  answer.at("rows").as_array().at(0).at("reason_detail") = "\x1b[31m";
-  for (const std::string& text : {render_uses(answer, view_), watch_line(answer.at("rows").as_array().at(0).as_object(), view_)}) {
+  json::object& row = answer.at("rows").as_array().at(0).as_object();
+  row["reason_detail"] = "\x1b[31m";
+  const std::string table = render_uses(answer, view_);
+  row["type"] = "use";
+  for (const std::string& text : {table, watch_line(row, view_)}) {
     EXPECT_THAT(text, Not(HasSubstr("\x1b")));
     EXPECT_THAT(text, Not(HasSubstr("\a")));
     EXPECT_THAT(text, HasSubstr("pay\\x0aments"));

@@ -61,6 +61,19 @@ TEST_F(ApiTest, RowsAreFilteredAndPaged) {
   EXPECT_EQ(second.at("rows").as_array().at(0).at("seq").as_int64(), 2);
 }
 
+TEST_F(ApiTest, ALimitOverTheConfiguredPageGivesAPageAndACursor) {
+  Api small(history_, status_, catalog::Catalog::builtin(), 1);
+  const json::object answer = json::parse(small.handle("GET", "/v1/rows?limit=10000").body).as_object();
+  EXPECT_EQ(answer.at("rows").as_array().size(), 1U);
+  EXPECT_EQ(answer.at("cursor").as_string(), "1");
+}
+
+TEST_F(ApiTest, ListsWithoutPagesSayHowManyWereCutOff) {
+  history_.key_list.resize(5);
+  EXPECT_EQ(get("/v1/keys?limit=2").at("rows").as_array().size(), 2U);
+  EXPECT_EQ(get("/v1/keys?limit=2").at("more").as_int64(), 3);
+}
+
 TEST_F(ApiTest, CompleteOnlyWhenNothingCanBeMissing) {
   EXPECT_TRUE(get("/v1/uses").at("complete").as_bool());
   EXPECT_FALSE(get("/v1/uses?since=2025-11-20T00:00:00Z").at("complete").as_bool()) << "asked for more than the history has";
@@ -120,8 +133,8 @@ TEST_F(ApiTest, KeyIdsOfEveryFormAreTaken) {
 }
 
 TEST_F(ApiTest, WrongParametersSayWhatIsWantedWithoutTheValue) {
-  EXPECT_THAT(refused("/v1/rows?limit=0", 400), HasSubstr("from 1 to 1000"));
-  EXPECT_THAT(refused("/v1/rows?limit=99999", 400), HasSubstr("from 1 to 1000"));
+  EXPECT_THAT(refused("/v1/rows?limit=0", 400), HasSubstr("from 1 to 10000"));
+  EXPECT_THAT(refused("/v1/rows?limit=99999", 400), HasSubstr("from 1 to 10000"));
   EXPECT_THAT(refused("/v1/rows?pid=x", 400), HasSubstr("pid: must be"));
   EXPECT_THAT(refused("/v1/rows?since=canary", 400), Not(HasSubstr("canary")));
   EXPECT_THAT(refused("/v1/rows?since=2025-11-21T12:00:00Z&until=2025-11-21T11:00:00Z", 400), HasSubstr("before until"));

@@ -45,13 +45,19 @@ Reason loose_reason(const Held& held) {
   return held.what->issued ? Reason::kParentOrIssued : Reason::kSeveralKeys;
 }
 
+/// By its kind; a key that does not tell its kind, by any that its place may hold.
+bool fits_there(const Resolved& where, const Key& key, const HeldKey& held, const catalog::Catalog& catalog) {
+  if (accepts(where, key.kind, catalog)) return true;
+  return key.kind == held.key.kind && std::ranges::any_of(held.kinds, [&](std::string_view kind) { return accepts(where, kind, catalog); });
+}
+
 /// The keys that fit, one per key id, best rank first, within a rank the newest first.
 std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
   std::vector<Fit> found;
   for (const Held& held : question.caller.holdings) {
     if (held.what->since_ns > question.world.use_ns) continue;
     Key key = index.best(held.what->key);
-    if (key.key_class == KeyClass::kEncryptionKey || !accepts(question.where, key.kind, catalog)) continue;
+    if (key.key_class == KeyClass::kEncryptionKey || !fits_there(question.where, key, *held.what, catalog)) continue;
     const catalog::Kind* kind = catalog.kind(key.kind);
     const int wildcard = kind != nullptr && kind->wildcard ? kWildcardRank : 0;
     found.push_back({&held, std::move(key), rank(held) + wildcard, found.size()});
@@ -110,13 +116,15 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
     if (talk.remote != question.remote) earliest(world.broker_ns, talk.time_ns);
   }
   const catalog::Program* program = caller.program;
-  world.relay_or_hub = caller.bulk || (program != nullptr && (program->relay || program->hub || program->bulk_reader));
+  world.relay_or_hub = caller.reads_in_bulk() || (program != nullptr && (program->relay || program->hub));
   const auto concerns = [&](std::string_view kind) { return kind.empty() || accepts(question.where, kind, catalog); };
   for (const Unidentified& mark : caller.unidentified) {
     if (concerns(mark.kind)) earliest(world.unidentified_ns, mark.time_ns);
   }
   for (const auto& pending : caller.pending) {
-    if (!pending->done && concerns(pending->kind)) earliest(world.unidentified_ns, pending->time_ns);
+    // What the program before its exec opened says nothing of this one.
+    const bool own = pending->time_ns >= caller.life_from_ns;
+    if (own && !pending->done && concerns(pending->kind)) earliest(world.unidentified_ns, pending->time_ns);
   }
   world.names_contradict = question.where.contradiction;
 }

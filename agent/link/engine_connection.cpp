@@ -165,8 +165,12 @@ Engine::Done Engine::start_use(const ConnectionRef& connection, const InstanceRe
     judge_use(oldest, last_event_ns_);
   }
   ++caller->held_uses;
-  held_uses_.push_back(std::move(use));
-  judge_ready(last_event_ns_);
+  // The common case waits for nothing, and walks no list.
+  if (caller->held_uses == 1 && is_ready(use, last_event_ns_)) {
+    judge_use(use, last_event_ns_);
+  } else {
+    held_uses_.push_back(std::move(use));
+  }
   return Done::kLater;
 }
 

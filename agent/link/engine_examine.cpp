@@ -3,10 +3,24 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 
 #include "agent/link/engine.h"
 
 namespace keytrail::link {
+namespace {
+
+/// Whoever got what was in it holds something unknown; a program that came by exec did not read it.
+void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual) {
+  for (const auto& [instance, how] : examination.receivers) {
+    if (how == How::kLostAtExec) continue;
+    mark_unidentified(*instance, examination.time_ns, usual);
+    for (const std::string_view kind : kinds)
+      mark_unidentified(*instance, examination.time_ns, kind);
+  }
+}
+
+}  // namespace
 
 std::vector<std::uint32_t> Engine::others_of_mount_ns(const Instance& instance) const {
   if (!instance.process || !same_mount_ns_) return {};
@@ -72,15 +86,14 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
   const InstanceRef opener = examination->receivers.front().instance;
   bool recorded = false;
   if (!answer.unread.empty()) {
-    for (const auto& receiver : examination->receivers)
-      mark_unidentified(*receiver.instance, examination->time_ns, entry.kind);
+    mark_receivers(*examination, entry.kinds, entry.kind);
     if (acquisitions_.is_unread_news(*opener, event.path, answer.unread)) {
       AcquisitionRow row;
       row.actor = make_actor(*opener);
       row.key.kind = entry.kind;
       row.slot = {From::kFile, event.path, {}};
       row.unread = answer.unread;
-      row.bulk = opener->bulk;
+      row.bulk = opener->reads_in_bulk();
       row.baseline = baseline;
       Row out;
       out.time_ns = clock_.to_wall(examination->time_ns);
@@ -94,8 +107,7 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
       if (fact.key.kind.empty()) fact.key.kind = entry.kind;
       if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
       if (fact.key.id.empty()) {
-        for (const auto& receiver : examination->receivers)
-          mark_unidentified(*receiver.instance, examination->time_ns, entry.kind);
+        mark_receivers(*examination, entry.kinds, entry.kind);
         continue;
       }
       index_.learn(fact.key);
@@ -107,6 +119,8 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
       what->selector_rule = entry.selector;
       what->selector_hash = fact.selector_hash;
       what->baseline = baseline;
+      const bool untold = entry.format == "opaque" || entry.format == "raw_token";  // parsers that see a secret, not its kind
+      if (untold && fact.key.kind == entry.kind) what->kinds = entry.kinds;
       for (std::size_t i = 0; i < examination->receivers.size(); ++i) {
         const auto& [instance, how] = examination->receivers[i];
         Held* held = hold(instance, what, how);
@@ -176,8 +190,7 @@ void Engine::on_environment_answer(const std::shared_ptr<Examination>& examinati
   --environments_;
   --examinations_;
   if (!answer.unread.empty()) {
-    for (const auto& receiver : examination->receivers)
-      mark_unidentified(*receiver.instance, examination->time_ns, {});
+    mark_receivers(*examination, {}, {});
     ++counters_["environments_unread"];
   } else {
     const InstanceRef first = examination->receivers.front().instance;
@@ -190,9 +203,10 @@ void Engine::on_environment_answer(const std::shared_ptr<Examination>& examinati
       if (it == found.end()) {
         const bool paired = std::ranges::any_of(
             found, [&](const FoundKey& one) { return !fact.key.fingerprint.empty() && one.key.fingerprint == fact.key.fingerprint; });
-        if (!paired) found.push_back({fact.key, {From::kEnvironment, fact.variable, {}}});
+        if (!paired) found.push_back({fact.key, {From::kEnvironment, fact.variable, {}}, {}});
       } else if (it->key.id.starts_with("fp:")) {
         it->key = fact.key;
+        it->kinds = {};
       }
     }
     for (const FoundKey& one : found)

@@ -42,7 +42,7 @@ bool Engine::announce(Instance& instance, Held& held) {
   row.actor = make_actor(instance);
   row.key = key;
   row.slot = what.slot;
-  row.bulk = instance.bulk || (instance.program != nullptr && instance.program->bulk_reader);
+  row.bulk = instance.reads_in_bulk();
   row.baseline = what.baseline;
   Row out;
   out.time_ns = clock_.to_wall(what.since_ns);
@@ -60,6 +60,7 @@ bool Engine::hold_environment(const InstanceRef& instance, std::span<const Found
     what->key = one.key;
     what->slot = one.slot;
     what->since_ns = time_ns;
+    what->kinds = one.kinds;
     what->baseline = how == How::kBaseline;
     Held* held = hold(instance, std::move(what), how);
     if (held == nullptr) continue;

@@ -151,6 +151,7 @@ Engine::Done Engine::on_exec(const ExecEvent& event, const EventHead& head, cons
     for (const auto& pending : before->pending) {
       if (pending->done || pending->receivers.size() >= kMaxReceivers) continue;
       pending->receivers.push_back({next, How::kLostAtExec});
+      next->pending.push_back(pending);
     }
   }
   if (next->program != nullptr && next->program->helper) {
@@ -168,7 +169,10 @@ Engine::Done Engine::on_exec(const ExecEvent& event, const EventHead& head, cons
 }
 
 Engine::Done Engine::on_exit(const EventHead& head) {
-  if (const InstanceRef instance = find_live(head.who)) end(instance);
+  if (const InstanceRef instance = find_live(head.who)) {
+    end(instance);
+    if (instance->held_uses > 0) judge_ready(last_event_ns_);
+  }
   return Done::kAbsorbed;
 }
 

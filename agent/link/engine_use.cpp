@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a held use to its row: waits for the examinations of what its process opened before, judges, notes what an issuer may have given.
 #include <algorithm>
+#include <unordered_set>
 
 #include "agent/link/engine.h"
 
@@ -23,11 +24,11 @@ bool Engine::is_ready(const HeldUse& use, std::uint64_t now_ns) const {
 
 void Engine::judge_ready(std::uint64_t now_ns, bool all) {
   // In order for each process, because what an issuer gave at one use counts at the next.
-  std::vector<const Instance*> waiting;
+  std::unordered_set<const Instance*> waiting;
   for (auto it = held_uses_.begin(); it != held_uses_.end();) {
-    const bool behind = std::ranges::find(waiting, it->caller.get()) != waiting.end();
+    const bool behind = waiting.contains(it->caller.get());
     if (!all && (behind || !is_ready(*it, now_ns))) {
-      if (!behind && !it->where.ssh) waiting.push_back(it->caller.get());
+      if (!behind && !it->where.ssh) waiting.insert(it->caller.get());
       ++it;
       continue;
     }

@@ -82,11 +82,12 @@ std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const 
     const auto main = std::ranges::find_if(paired, [&](const Known& secret) { return secret.item->name == identifier.entry->pair; });
     const Fingerprint fingerprint = (main == paired.end() ? paired.front() : *main).item->fingerprint;
     found.push_back({make_key(identifier.item->value, kind_of_pair(identifier, paired, catalog), fingerprint, catalog),
-                     Slot{From::kEnvironment, identifier.item->name, {}}});
+                     Slot{From::kEnvironment, identifier.item->name, {}},
+                     {}});
   }
   for (const Known& secret : secrets) {
     found.push_back({make_key(id_of_secret(secret, owner), secret.entry->kind, secret.item->fingerprint, catalog),
-                     Slot{From::kEnvironment, secret.item->name, {}}});
+                     Slot{From::kEnvironment, secret.item->name, {}}, secret.entry->kinds});
   }
   return found;
 }
@@ -97,11 +98,11 @@ std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const C
     const Slot slot{From::kArgument, arg.flag.empty() ? "argument " + std::to_string(arg.position) : arg.flag, {}};
     if (arg.fingerprint.empty()) continue;
     if (const Key* known = index.find(arg.fingerprint)) {
-      found.push_back({*known, slot});
+      found.push_back({*known, slot, {}});
     } else if (!arg.format.empty() && arg.value.empty()) {
       const Catalog::Format* format = catalog.format(arg.format);
       if (format == nullptr || format->public_id) continue;
-      found.push_back({make_key(arg.fingerprint.text(), format->kind, arg.fingerprint, catalog), slot});
+      found.push_back({make_key(arg.fingerprint.text(), format->kind, arg.fingerprint, catalog), slot, {}});
     }
   }
   return found;

@@ -2,6 +2,7 @@
 // Keys in an initial environment and in arguments, and the variables that point at files. Pure.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@ namespace keytrail::link {
 struct FoundKey {
   Key key;
   Slot slot;
+  std::span<const std::string_view> kinds;  ///< what its variable may hold, when the value does not tell; else empty
 };
 
 /// The keys of an environment: identifier and secrets that the catalog pairs are one key, a lone secret is known by its fingerprint.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,9 +46,10 @@ struct HeldKey {
   std::uint32_t dev = 0;           ///< of its file
   std::string_view selector_rule;  ///< catalog id of the selector of its file, or ""
   Fingerprint selector_hash;
-  bool issued = false;    ///< maybe issued: an issuer was called with `key.parent`
-  bool broker = false;    ///< from a local broker: possible at most
-  bool baseline = false;  ///< found by the sweep
+  std::span<const std::string_view> kinds;  ///< what its place may hold, when the key itself does not tell (catalog data); else empty
+  bool issued = false;                      ///< maybe issued: an issuer was called with `key.parent`
+  bool broker = false;                      ///< from a local broker: possible at most
+  bool baseline = false;                    ///< found by the sweep
 };
 
 struct Held {
@@ -101,6 +103,7 @@ struct Instance {
   std::vector<OwnName> names;                                      ///< newest last
   std::vector<std::pair<std::uint64_t, std::uint64_t>> key_files;  ///< (inode, time) of the bulk window
 
+  [[nodiscard]] bool reads_in_bulk() const { return bulk || (program != nullptr && program->bulk_reader); }
   [[nodiscard]] std::uint32_t uid() const { return process ? process->uid : 0; }
   [[nodiscard]] const SharedList<EnvItem>& env() const {
     static const SharedList<EnvItem> kNone;

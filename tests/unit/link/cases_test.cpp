@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real-input cases of the chain, as events: files with profiles, environment, metadata, decoys, lineage, rotation, what ran before.
+#include "scene.h"
+
+namespace keytrail::link {
+namespace {
+
+const std::string kA = "AKIAAAAAAAAAAAAAAAA2", kB = "AKIABBBBBBBBBBBBBBB2", kC = "AKIACCCCCCCCCCCCCCC2";
+
+class Cases : public Scene {
+ protected:
+  void three_profiles() { examiner.files[kCredentials] = file_of({aws_fact(kA), aws_fact(kB, "staging"), aws_fact(kC, "prod")}); }
+  void one_key() { examiner.files[kCredentials] = file_of({aws_fact(kA)}); }
+};
+
+// 1. A file of three profiles.
+TEST_F(Cases, AwsWithProfileInEnvironmentIsInferredByItsSelector) {
+  three_profiles();
+  start(10, aws_program({shown("AWS_PROFILE", "prod")}));
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred selector: " + kC});
+  EXPECT_EQ(uses[0].reason_detail, "profile prod");
+  EXPECT_EQ(uses[0].destination.provider, "aws");
+  EXPECT_EQ(uses[0].destination.service, "s3");
+  EXPECT_EQ(uses[0].destination.region, "eu-west-1");
+  EXPECT_EQ(uses[0].destination.name_source, NameSource::kSni);
+  EXPECT_EQ(uses[0].actor.program, "aws");
+  EXPECT_EQ(acquired(),
+            (Lines{"file " + kCredentials + " [default] " + kA + " by 10", "file " + kCredentials + " [staging] " + kB + " by 10",
+                   "file " + kCredentials + " [prod] " + kC + " by 10"}));
+}
+
+TEST_F(Cases, AwsProfileArgumentBeatsTheVariable) {
+  three_profiles();
+  start(10, aws_program({shown("AWS_PROFILE", "prod")}, {flag("--profile", "staging")}));
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred selector: " + kB});
+}
+
+TEST_F(Cases, AwsWithoutSelectorUsesTheDefault) {
+  three_profiles();
+  start(10, aws_program());
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred selector: " + kA});
+}
+
+TEST_F(Cases, RuntimeWithProfileIsPossibleAndRankedFirst) {
+  three_profiles();
+  start(10, {.env = {shown("AWS_PROFILE", "prod")}});
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible selector_in_runtime: " + kC + " " + kA + " " + kB});
+}
+
+TEST_F(Cases, RuntimeWithoutSelectorListsAllDefaultFirst) {
+  examiner.files[kCredentials] = file_of({aws_fact(kB, "staging"), aws_fact(kA)});
+  start(10);
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA + " " + kB});
+  EXPECT_EQ(uses[0].reason_detail, "1 of 2 AWS keys");
+}
+
+TEST_F(Cases, AwsWithAProfileThatIsNotInTheFileIsNotInferred) {
+  one_key();
+  start(10, aws_program({shown("AWS_PROFILE", "app")}));
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA});
+}
+
+TEST_F(Cases, AwsWithoutSignatureIsNotInferred) {
+  one_key();
+  start(10, aws_program({}, {flag("--no-sign-request", "")}));
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA});
+}
+
+TEST_F(Cases, FileNamedByAPointerVariable) {
+  examiner.files["/root/keys/mine"] = file_of({aws_fact(kA)});
+  start(10, {.env = {shown("AWS_SHARED_CREDENTIALS_FILE", "/root/keys/mine")}});
+  open(10, "/root/keys/mine");
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+// 2. Environment.
+TEST_F(Cases, KeyInTheEnvironment) {
+  start(10, {.env = aws_env(kA)});
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(acquired(), Lines{"environment AWS_ACCESS_KEY_ID [] " + kA + " by 10"});
+}
+
+TEST_F(Cases, SessionInTheEnvironmentIsOneShortLivedKey) {
+  const std::string id = "ASIAAAAAAAAAAAAAAAA2";
+  auto env = aws_env(id);
+  env.push_back(secret("AWS_SESSION_TOKEN", "a session token"));
+  start(10, {.env = env});
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + id});
+  ASSERT_EQ(acquisitions.size(), 1U);
+  EXPECT_EQ(acquisitions[0].key.kind, "aws.session");
+  EXPECT_EQ(acquisitions[0].key.key_class, KeyClass::kSessionToken);
+  EXPECT_EQ(acquisitions[0].key.lifetime, Lifetime::kShortLived);
+}
+
+TEST_F(Cases, SameKeyInFileAndEnvironmentIsOneKeyInTwoSlots) {
+  one_key();
+  start(10, {.env = aws_env(kA)});
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(acquired(),
+            (Lines{"environment AWS_ACCESS_KEY_ID [] " + kA + " by 10", "file " + kCredentials + " [default] " + kA + " by 10"}));
+}
+
+TEST_F(Cases, LoneSecretIsTheSameKeyAsTheFileItsIdIsIn) {
+  one_key();
+  start(10, {.env = {secret("AWS_SECRET_ACCESS_KEY", "secret of " + kA)}});
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Cases, DifferentKeyInTheFileGivesTwoCandidatesEnvironmentFirst) {
+  examiner.files[kCredentials] = file_of({aws_fact(kB)});
+  start(10, {.env = aws_env(kA)});
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA + " " + kB});
+}
+
+TEST_F(Cases, AwsWithThePairInTheEnvironmentBeatsTheFile) {
+  examiner.files[kCredentials] = file_of({aws_fact(kB)});
+  start(10, aws_program(aws_env(kA)));
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred selector: " + kA});
+}
+
+TEST_F(Cases, AwsWithThePairAndAProfileArgumentIsPossible) {
+  examiner.files[kCredentials] = file_of({aws_fact(kB, "prod")});
+  start(10, aws_program(aws_env(kA), {flag("--profile", "prod")}));
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kB + " " + kA});
+}
+
+// 3. Metadata and issuers.
+TEST_F(Cases, RoleFromTheMetadataService) {
+  Endpoint metadata;
+  metadata.address = {169, 254, 169, 254};
+  metadata.port = 80;
+  start(10);
+  connect(10, 1, metadata);
+  http(10, 1, "169.254.169.254", "/latest/api/token", "PUT");
+  connect(10, 2, metadata);
+  http(10, 2, "169.254.169.254", "/latest/meta-data/iam/security-credentials/");
+  http(10, 2, "169.254.169.254", "/latest/meta-data/iam/security-credentials/web");
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred issued_by_role: aws.session@role/web"});
+  EXPECT_EQ(acquired(), Lines{"metadata 169.254.169.254 /latest/meta-data/iam/security-credentials/web [] aws.session@role/web by 10"});
+  EXPECT_EQ(acquisitions[0].key.parent, "role/web");
+  EXPECT_EQ(acquisitions[0].key.key_class, KeyClass::kSessionToken);
+}
+
+TEST_F(Cases, AfterAnIssuerTheIssuedKeyAndItsParentAreNamed) {
+  one_key();
+  start(10);
+  open(10);
+  call(10, "sts.eu-west-1.amazonaws.com", ip(2));
+  call(10);
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: aws.session@" + kA + " " + kA}));
+  EXPECT_EQ(acquired().back(), "issued sts.eu-west-1.amazonaws.com [] aws.session@" + kA + " by 10");
+}
+
+TEST_F(Cases, AnIssuedKeyIsInferredWhereItsParentIsNotAccepted) {
+  KeyFact token;
+  token.key.id = "kid/jti";
+  token.key.kind = "k8s.projected_token";
+  const std::string path = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token";
+  examiner.files[path] = file_of({token});
+  start(10);
+  open(10, path);
+  call(10, "sts.eu-west-1.amazonaws.com", ip(2));
+  call(10);
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: kid/jti", "inferred only_key_held: aws.session@kid/jti"}));
+}
+
+// 4. Decoys.
+TEST_F(Cases, ReadsAndNeverCalls) {
+  one_key();
+  start(10, {"/usr/bin/cat", "/bin/cat", {}, {}, false});
+  open(10);
+  exit(10);
+  EXPECT_TRUE(told().empty());
+  EXPECT_EQ(acquisitions.size(), 1U);
+}
+
+TEST_F(Cases, CallWithoutAKeyIsUnattributed) {
+  start(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"unattributed no_key_seen:"});
+}
+
+TEST_F(Cases, KeyOfAnotherKindIsUnattributed) {
+  KeyFact fact;
+  fact.key.id = "SHA256:x";
+  fact.key.kind = "ssh.private_key";
+  examiner.files["/root/.ssh/id_ed25519"] = file_of({fact});
+  start(10);
+  open(10, "/root/.ssh/id_ed25519");
+  call(10);
+  EXPECT_EQ(told(), Lines{"unattributed no_key_of_this_kind:"});
+}
+
+TEST_F(Cases, AHostThatNobodyKnowsIsNoUse) {
+  one_key();
+  start(10);
+  open(10);
+  call(10, "nobody.test");
+  call(10, "", ip(77));
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_F(Cases, TwoProcessesAtTheSameTimeDoNotMix) {
+  start(10, {.env = aws_env(kA)});
+  start(11, {.env = aws_env(kB)});
+  connect(10, 1);
+  connect(11, 2);
+  payload(11, 2);
+  payload(10, 1);
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kB, "inferred only_key_held: " + kA}));
+  EXPECT_EQ(uses[0].actor.id.tgid, 11U);
+  EXPECT_EQ(uses[1].actor.id.tgid, 10U);
+}
+
+TEST_F(Cases, ABackupProgramIsABulkReader) {
+  one_key();
+  start(10, {"/usr/bin/tar", "/bin/tar", {}, {}, false});
+  open(10);
+  collect();
+  ASSERT_EQ(acquisitions.size(), 1U);
+  EXPECT_TRUE(acquisitions[0].bulk);
+  EXPECT_TRUE(uses.empty());
+}
+
+TEST_F(Cases, EightKeyFilesInTenSecondsMakeABulkReader) {
+  start(10);
+  for (int i = 0; i < 9; ++i) {
+    const std::string path = "/home/u" + std::to_string(i) + "/.aws/credentials";
+    examiner.files[path] = file_of({aws_fact("AKIAAAAAAAAAAAAAAA" + std::to_string(20 + i))}, static_cast<std::uint64_t>(100 + i));
+    open(10, path);
+  }
+  collect();
+  EXPECT_FALSE(acquisitions.front().bulk);
+  EXPECT_TRUE(acquisitions.back().bulk);
+}
+
+// 5. Lineage.
+TEST_F(Cases, ParentReadsForkedChildCalls) {
+  one_key();
+  start(10);
+  open(10);
+  fork(10, 11);
+  call(11);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(uses[0].actor.id.tgid, 11U);
+  EXPECT_EQ(acquired().size(), 1U) << "a fork is no acquisition";
+  EXPECT_EQ(holders[11][kA].how, "fork");
+}
+
+TEST_F(Cases, ShellExportsAndStarts) {
+  start(10, {"/usr/bin/bash", "/bin/bash", {}, {}, false});
+  fork(10, 11);
+  exec(11, {.env = aws_env(kA)});
+  call(11);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(acquired(), Lines{"environment AWS_ACCESS_KEY_ID [] " + kA + " by 11"});
+}
+
+TEST_F(Cases, BashThatExecutesInPlace) {
+  start(10, {"/usr/bin/bash", "/bin/bash", aws_env(kA), {}, false});
+  exec(10, {.env = aws_env(kA)});
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  collect();
+  ASSERT_EQ(acquisitions.size(), 2U) << "the first of the chain, and the one that uses it";
+  EXPECT_EQ(acquisitions[0].actor.program, "bash");
+  EXPECT_EQ(acquisitions[1].actor.exe, "/usr/bin/python3.11");
+}
+
+TEST_F(Cases, SixteenHelpersThatInheritAreNoNews) {
+  start(10, aws_program(aws_env(kA)));
+  for (std::uint32_t pid = 100; pid < 116; ++pid) {
+    fork(10, pid);
+    exec(pid, {"/usr/bin/tool" + std::to_string(pid), "/usr/bin/tool" + std::to_string(pid), aws_env(kA), {}, false});
+    exit(pid);
+  }
+  EXPECT_EQ(acquired().size(), 1U);
+  EXPECT_EQ(holders.size(), 1U) << "what lived shorter than a batch never reaches the table";
+}
+
+TEST_F(Cases, KeyReadBeforeAnExecIsPossibleAtMost) {
+  one_key();
+  start(10);
+  open(10);
+  exec(10, {"/usr/bin/other", "/usr/bin/other", {}, {}, false});
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible lost_at_exec: " + kA});
+}
+
+TEST_F(Cases, OneThreadReadsAnotherCalls) {
+  one_key();
+  start(10);
+  open(10);  // threads share the instance: events name the process, whichever task it was
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Cases, AReusedPidDoesNotJoin) {
+  one_key();
+  start(10);
+  open(10);
+  exit(10);
+  clock.now += kMs;
+  start(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"unattributed no_key_seen:"});
+}
+
+TEST_F(Cases, AReusedPidDoesNotJoinWhenTheExitWasMissed) {
+  one_key();
+  start(10);
+  open(10);
+  clock.now += kMs;
+  start(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"unattributed no_key_seen:"});
+  EXPECT_FALSE(holders.contains(10));
+}
+
+TEST_F(Cases, TheUseBelongsToTheWriter) {
+  start(10);
+  start(11, {.env = aws_env(kA)});
+  connect(10, 1);
+  payload(11, 1);
+  collect();
+  ASSERT_EQ(uses.size(), 1U);
+  EXPECT_EQ(uses[0].actor.id.tgid, 11U);
+}
+
+TEST_F(Cases, WhatAHelperReadIsPossibleForItsCaller) {
+  KeyFact fact;
+  fact.key.id = "fp:11111111111111111111111111111111";
+  fact.key.kind = "git.password";
+  const std::string path = "/root/.git-credentials";
+  ASSERT_NE(catalog::Catalog::builtin().match_file(path), nullptr);
+  start(10, {"/usr/lib/git-core/git-remote-http", "/usr/lib/git-core/git-remote-https", {}, {}, false});
+  fork(10, 11);
+  exec(11, {"/usr/lib/git-core/git-credential-store", "/usr/lib/git-core/git-credential-store", {}, {}, false});
+  fact.selector = "github.com";
+  examiner.files[path] = file_of({fact});
+  open(11, path);
+  exit(11);
+  call(10, "github.com");
+  call(10, "api.github.com");
+  collect();
+  ASSERT_FALSE(uses.empty());
+  EXPECT_EQ(told()[0], "inferred helper: " + fact.key.id) << "its entry is bound to this host";
+  for (std::size_t i = 1; i < uses.size(); ++i)
+    EXPECT_EQ(told()[i], "possible from_helper: " + fact.key.id);
+}
+
+// 6. Rotation.
+TEST_F(Cases, OldKeyGoesOnAfterAnotherProcessReadTheNewOne) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
+  start(10);
+  open(10);
+  call(10);
+  examiner.files[kCredentials] = file_of({aws_fact(kB)}, 2);
+  start(11);
+  open(11);
+  call(10);
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "inferred only_key_held: " + kA}));
+  EXPECT_TRUE(holders[10][kA].slot_changed);
+  EXPECT_FALSE(holders[11][kB].slot_changed);
+  ASSERT_TRUE(state.contains("rotation:" + kA));
+  EXPECT_NE(state["rotation:" + kA].find(kB), std::string::npos);
+}
+
+TEST_F(Cases, ARotationThatNobodyReadsIsNoticedByLooking) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
+  start(10);
+  open(10);
+  tick();
+  collect();
+  EXPECT_FALSE(holders[10][kA].slot_changed);
+  examiner.files[kCredentials] = file_of({aws_fact(kB)}, 2);
+  tick(10'000);
+  collect();
+  EXPECT_TRUE(holders[10][kA].slot_changed);
+  EXPECT_TRUE(state.contains("rotation:" + kA));
+  EXPECT_EQ(acquisitions.size(), 1U) << "nobody acquired the new key";
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Cases, ASlotThatGoesBackIsNoRotationAnyMore) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
+  start(10);
+  open(10);
+  examiner.files[kCredentials] = file_of({aws_fact(kB)}, 2);
+  open(10);
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 3);
+  open(10);
+  collect();
+  EXPECT_FALSE(state.contains("rotation:" + kA));
+  EXPECT_TRUE(state.contains("rotation:" + kB));
+}
+
+// 7. What ran before the agent, and after a restart.
+TEST_F(Cases, BaselineEnvironmentIsPossible) {
+  ExamineAnswer answer;
+  for (const EnvItem& item : aws_env(kA))
+    answer.env.push_back(item);
+  examiner.environments[20] = answer;
+  const ProcessRef old = make_process({20, 5, 3}, {}, {}, Origin::kBaseline);
+  send(old->id, TaskEvent{}, old, {}, true);
+  link->set_armed_ns(clock.now);
+  call(20);
+  EXPECT_EQ(told(), Lines{"possible exec_not_seen: " + kA});
+  ASSERT_EQ(acquisitions.size(), 1U);
+  EXPECT_TRUE(acquisitions[0].baseline);
+  EXPECT_EQ(holders[20][kA].how, "baseline");
+}
+
+TEST_F(Cases, BaselineOpenFileIsPossible) {
+  one_key();
+  const ProcessRef old = make_process({20, 5, 3}, {}, {}, Origin::kBaseline);
+  send(old->id, TaskEvent{}, old, {}, true);
+  open(20, kCredentials, true);
+  send({}, BaselineDoneEvent{clock.now}, {});
+  call(20);
+  EXPECT_EQ(told(), Lines{"possible exec_not_seen: " + kA});
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_EQ(gaps[0].cause, "baseline");
+}
+
+TEST_F(Cases, AChildOfAnOldProcessIsNotSurer) {
+  const ProcessRef old = make_process({20, 5, 3}, {}, {}, Origin::kBaseline);
+  send(old->id, TaskEvent{}, old, {}, true);
+  fork(20, 21);
+  call(21);
+  EXPECT_EQ(told(), Lines{"unattributed exec_not_seen:"});
+}
+
+TEST_F(Cases, AfterARestartTheHoldersAreKnownAsWellAsBefore) {
+  one_key();
+  start(10);
+  open(10);
+  call(10);
+  collect();
+  const auto stored = state;
+  const Holding held = holders[10][kA];
+  uses.clear();
+  acquisitions.clear();
+  make();
+  link->load_state(stored);
+  link->adopt(held, process(10));
+  link->gap(clock.now, clock.now + kMs, "worker_restart", 0, "");
+  tick();
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA}) << "the counters prove the gap empty";
+  open(10);
+  EXPECT_TRUE(acquired().empty()) << "no news";
+  link->gap(clock.now, clock.now + kMs, "agent_restart", std::nullopt, "");
+  clock.now += 2 * kMs;
+  call(10);
+  EXPECT_EQ(told().back(), "possible gap_in_life: " + kA);
+}
+
+TEST_F(Cases, AfterARestartABrokerIsNotForgotten) {
+  one_key();
+  start(10);
+  open(10);
+  send(process(10)->id, UnixConnectEvent{"/srv/unknown.sock"}, process(10));
+  collect();
+  const auto stored = state;
+  const Holding held = holders[10][kA];
+  make();
+  link->load_state(stored);
+  link->adopt(held, process(10));
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible local_broker: " + kA});
+}
+
+TEST_F(Cases, WhoWasNotAdoptedLeavesNoState) {
+  one_key();
+  start(10);
+  open(10);
+  collect();
+  const auto stored = state;
+  make();
+  link->load_state(stored);
+  tick();
+  collect();
+  for (const auto& [name, value] : state)
+    EXPECT_FALSE(name.starts_with("life:")) << name;
+}
+
+}  // namespace
+}  // namespace keytrail::link

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each clause of the closed world broken by events, and what holds a use back or weakens it. All other clauses hold in each test.
+#include "scene.h"
+
+namespace keytrail::link {
+namespace {
+
+const std::string kA = "AKIAAAAAAAAAAAAAAAA2", kB = "AKIABBBBBBBBBBBBBBB2";
+
+class Clauses : public Scene {
+ protected:
+  void SetUp() override {
+    Scene::SetUp();
+    examiner.files[kCredentials] = file_of({aws_fact(kA)});
+  }
+  void expect(const std::string& reason) { EXPECT_EQ(told(), Lines{"possible " + reason + ": " + kA}); }
+};
+
+TEST_F(Clauses, AllHold) {
+  start(10);
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Clauses, ExecNotSeen) {
+  make_process({10, 7, 1}, {}, {}, Origin::kInferred);
+  open(10);
+  call(10);
+  expect("exec_not_seen");
+}
+
+TEST_F(Clauses, LossInItsLife) {
+  start(10);
+  open(10);
+  LossEvent loss;
+  loss.family = Family::kOpen;
+  loss.cause = "ring_full";
+  loss.count = 4;
+  loss.from_ns = clock.now - kMs;
+  send({}, loss, {});
+  call(10);
+  expect("gap_in_life");
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_EQ(gaps[0].lost, 4U);
+  start(11);
+  open(11);
+  call(11);
+  EXPECT_EQ(told().back(), "inferred only_key_held: " + kA) << "who started later is not concerned";
+}
+
+TEST_F(Clauses, HookFamilyNotArmed) {
+  start(10);
+  open(10);
+  link->set_armed(Family::kOpen, false);
+  call(10);
+  expect("hooks_not_armed");
+}
+
+TEST_F(Clauses, UnclassifiedUnixSocket) {
+  start(10);
+  open(10);
+  send(process(10)->id, UnixConnectEvent{"/srv/unknown.sock"}, process(10));
+  call(10);
+  expect("local_broker");
+}
+
+TEST_F(Clauses, HarmlessUnixSocketBreaksNothing) {
+  start(10);
+  open(10);
+  send(process(10)->id, UnixConnectEvent{"/run/dbus/system_bus_socket"}, process(10));
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Clauses, UnknownLoopbackPort) {
+  start(10);
+  open(10);
+  connect(10, 900, loopback(8200));
+  payload(10, 900, "");
+  call(10);
+  expect("local_broker");
+}
+
+TEST_F(Clauses, ADestinationOnALoopbackAddressIsNoBroker) {
+  start(10);
+  open(10);
+  call(10, kS3, loopback(443));
+  call(10, kS3, loopback(443));
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "inferred only_key_held: " + kA}));
+}
+
+TEST_F(Clauses, Relay) {
+  start(10, {"/usr/bin/envoy", "/usr/bin/envoy", {}, {}, false});
+  open(10);
+  call(10);
+  expect("relay_or_hub");
+}
+
+TEST_F(Clauses, ConnectionOlderThanTheKey) {
+  start(10);
+  connect(10, 1);
+  open(10);
+  payload(10, 1);
+  expect("opened_before_key");
+}
+
+TEST_F(Clauses, ASecondKeyReadLaterDoesNotCountForAnEarlierPayload) {
+  start(10, {.env = aws_env(kB)});
+  connect(10, 1);
+  payload(10, 1);
+  open(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kB});
+}
+
+TEST_F(Clauses, UnidentifiedFile) {
+  ExamineAnswer unread;
+  unread.unread = "too large";
+  examiner.files[kCredentials] = unread;
+  start(10, {.env = aws_env(kA)});
+  open(10);
+  call(10);
+  expect("unidentified_file");
+  EXPECT_EQ(acquired().back(), "file " + kCredentials + " [] unread too large by 10");
+  open(10);
+  EXPECT_EQ(acquired().size(), 2U) << "said once";
+}
+
+TEST_F(Clauses, AnUnidentifiedFileOfAnotherKindDoesNotMatter) {
+  ExamineAnswer unread;
+  unread.unread = "gone";
+  examiner.files["/root/.ssh/id_ed25519"] = unread;
+  start(10, {.env = aws_env(kA)});
+  open(10, "/root/.ssh/id_ed25519");
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Clauses, SniThatContradictsTheProcessesOwnDns) {
+  start(10);
+  open(10);
+  dns(10, "elsewhere.test", ip(1));
+  call(10);
+  expect("names_contradict");
+  EXPECT_TRUE(uses[0].destination.ambiguous);
+}
+
+TEST_F(Clauses, AGarbledNameDoesNotHideTheDestination) {
+  start(10);
+  open(10);
+  dns(10, kS3, ip(1));
+  call(10, "a.b.c.test");
+  EXPECT_EQ(told(), Lines{"possible names_contradict: " + kA});
+  EXPECT_EQ(uses[0].destination.host, kS3);
+}
+
+TEST_F(Clauses, OwnDnsThatAgrees) {
+  start(10);
+  open(10);
+  dns(10, kS3, ip(1));
+  call(10);
+  call(10, "");
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "inferred only_key_held: " + kA}));
+  EXPECT_EQ(uses[1].destination.name_source, NameSource::kDns);
+}
+
+TEST_F(Clauses, AnAddressSharedByTwoServicesIsAmbiguous) {
+  start(10);
+  open(10);
+  dns(10, kS3, ip(1));
+  dns(10, "sts.amazonaws.com", ip(1));
+  call(10, "");
+  expect("names_contradict");
+}
+
+TEST_F(Clauses, AnotherProcessesDnsNamesButDoesNotContradict) {
+  start(9);
+  dns(9, "elsewhere.test", ip(1));
+  start(10);
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+// Waiting for answers.
+TEST_F(Clauses, AUseWaitsForTheExaminationOfAnEarlierOpen) {
+  examiner.hold = true;
+  start(10);
+  open(10);
+  call(10);
+  EXPECT_TRUE(told().empty());
+  examiner.answer_all();
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(Clauses, AUseDoesNotWaitForALaterOpen) {
+  examiner.hold = true;
+  start(10, {.env = aws_env(kB)});
+  call(10);
+  open(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kB});
+}
+
+TEST_F(Clauses, AfterHalfASecondTheUseIsJudgedWithoutTheAnswer) {
+  examiner.hold = true;
+  start(10, {.env = aws_env(kB)});
+  open(10);
+  call(10);
+  tick(499);
+  EXPECT_TRUE(told().empty());
+  tick(2);
+  EXPECT_EQ(told(), Lines{"possible unidentified_file: " + kB});
+  examiner.answer_all();
+  EXPECT_EQ(acquired().size(), 2U) << "the late answer is still an acquisition";
+}
+
+TEST_F(Clauses, AProcessThatEndedBeforeTheAnswerIsStillNamed) {
+  examiner.hold = true;
+  start(10);
+  open(10);
+  call(10);
+  exit(10);
+  collect();
+  examiner.answer_all();
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_FALSE(holders.contains(10));
+}
+
+TEST_F(Clauses, AChildForkedBeforeTheAnswerInheritsTheKey) {
+  examiner.hold = true;
+  start(10);
+  open(10);
+  fork(10, 11);
+  call(11);
+  examiner.answer_all();
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(acquired().size(), 1U);
+}
+
+TEST_F(Clauses, AnExecBeforeTheAnswerLosesTheKey) {
+  examiner.hold = true;
+  start(10);
+  open(10);
+  exec(10, {"/usr/bin/other", "/usr/bin/other", {}, {}, false});
+  call(10);
+  examiner.answer_all();
+  tick(600);
+  EXPECT_EQ(told(), Lines{"possible lost_at_exec: " + kA});
+}
+
+// Connections.
+TEST_F(Clauses, BytesThatFollowMoveTheUse) {
+  start(10);
+  open(10);
+  call(10);
+  socket(cookies, SocketState::kSample, 100);
+  socket(cookies, SocketState::kSample, 100);
+  socket(cookies, SocketState::kClosed, 150);
+  collect();
+  ASSERT_EQ(uses.size(), 1U);
+  ASSERT_EQ(touches.size(), 2U) << "no bytes, no touch";
+  EXPECT_EQ(touches[0].use.bytes_sent, 100U);
+  EXPECT_EQ(touches[1].use.bytes_sent, 50U);
+  EXPECT_EQ(touches[0].use.connections, 0U);
+  EXPECT_EQ(touches[0].use.keys.at(0).key.id, kA);
+}
+
+TEST_F(Clauses, AFailedConnectIsNoUse) {
+  start(10);
+  open(10);
+  connect(10, 1);
+  socket(1, SocketState::kFailed);
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_F(Clauses, AConnectionWhosePayloadWasNotSeenIsAUseByItsBytes) {
+  start(10);
+  open(10);
+  dns(10, kS3, ip(1));
+  connect(10, 1);
+  socket(1, SocketState::kClosed, 500);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(uses[0].bytes_sent, 500U);
+}
+
+TEST_F(Clauses, QuicNeedsBytesAndAName) {
+  start(10);
+  open(10);
+  dns(10, kS3, ip(1));
+  connect(10, 1, ip(1), true);
+  connect(10, 2, ip(1, 53), true);
+  payload(10, 2, "");
+  EXPECT_TRUE(told().empty()) << "a resolver's sorting connects and sends nothing";
+  payload(10, 1, "");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(uses[0].destination.name_source, NameSource::kDns);
+}
+
+TEST_F(Clauses, AConnectProxyNamesItsTarget) {
+  start(10);
+  open(10);
+  connect(10, 1, ip(9, 3128));
+  PayloadEvent event;
+  event.cookie = 1;
+  event.protocol = PayloadEvent::Protocol::kHttpConnect;
+  event.name = kS3;
+  event.port = 443;
+  send(process(10)->id, event, process(10));
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  EXPECT_EQ(uses[0].destination.name_source, NameSource::kConnectProxy);
+  EXPECT_EQ(uses[0].destination.port, 443);
+  EXPECT_EQ(uses[0].via, "proxy 198.51.100.9:3128");
+}
+
+TEST_F(Clauses, ADestinationVariableBindsAnAddress) {
+  KeyFact token;
+  token.key.id = "kid/jti";
+  token.key.kind = "k8s.service_account_token";
+  const std::string path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+  examiner.files[path] = file_of({token});
+  start(10, {.env = {shown("KUBERNETES_SERVICE_HOST", "198.51.100.5"), shown("KUBERNETES_SERVICE_PORT", "443")}});
+  open(10, path);
+  call(10, "", ip(5));
+  ASSERT_EQ(told().size(), 1U);
+  EXPECT_EQ(uses[0].destination.name_source, NameSource::kEnvironment);
+  EXPECT_EQ(uses[0].destination.provider, "kubernetes");
+  EXPECT_EQ(uses[0].keys.at(0).key.id, "kid/jti");
+}
+
+TEST_F(Clauses, SshReadsItsKeyAfterItConnected) {
+  KeyFact fact;
+  fact.key.id = "SHA256:x";
+  fact.key.kind = "ssh.private_key";
+  examiner.files["/root/.ssh/id_ed25519"] = file_of({fact});
+  start(10, {"/usr/bin/ssh", "/usr/bin/ssh", {}, {}, false});
+  dns(10, "host.example.net", ip(3));
+  connect(10, 1, ip(3, 22));
+  PayloadEvent banner;
+  banner.cookie = 1;
+  banner.protocol = PayloadEvent::Protocol::kSsh;
+  send(process(10)->id, banner, process(10));
+  open(10, "/root/.ssh/id_ed25519");
+  EXPECT_TRUE(told().empty());
+  socket(1, SocketState::kClosed, 3'000);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: SHA256:x"});
+  EXPECT_EQ(uses[0].destination.provider, "ssh");
+  EXPECT_EQ(uses[0].destination.host, "host.example.net");
+}
+
+TEST_F(Clauses, ABrokersKeyIsPossibleAtMost) {
+  start(10, {"/usr/bin/ssh", "/usr/bin/ssh", {}, {}, false});
+  send(process(10)->id, UnixConnectEvent{"/tmp/ssh-abc/agent.7"}, process(10));
+  connect(10, 1, ip(3, 22));
+  payload(10, 1, "");
+  exit(10);
+  EXPECT_EQ(told(), Lines{"possible local_broker: ssh.private_key@/tmp/ssh-abc/agent.7"});
+  EXPECT_EQ(acquired(), Lines{"broker /tmp/ssh-abc/agent.7 [] ssh.private_key@/tmp/ssh-abc/agent.7 by 10"});
+}
+
+TEST_F(Clauses, ASecretInAnArgumentIsAnAcquisition) {
+  start(10, {.args = {flag("--secret", "secret of " + kA)}});
+  EXPECT_TRUE(acquired().empty()) << "a hash that nobody knows is no key";
+  start(11);
+  open(11);
+  start(12, {.args = {flag("--secret", "secret of " + kA)}});
+  EXPECT_EQ(acquired().back(), "argument --secret [] " + kA + " by 12");
+}
+
+}  // namespace
+}  // namespace keytrail::link

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small world for link's tests: processes, files and connections by hand-made events in kernel time order, and a fake examiner.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/link/link.h"
+
+namespace keytrail::link {
+
+inline constexpr std::uint64_t kMs = 1'000'000;
+inline const std::string kCredentials = "/root/.aws/credentials";
+inline const std::string kS3 = "s3.eu-west-1.amazonaws.com";
+
+struct FakeClock : Clock {
+  std::uint64_t now = 1'000'000 * kMs;
+  [[nodiscard]] std::uint64_t boot_ns() const override { return now; }
+  [[nodiscard]] std::int64_t wall_ns() const override { return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now); }
+};
+
+/// Answers at once from `files`, unless told to hold the answers back.
+struct FakeExaminer : Examiner {
+  struct Waiting {
+    ExamineRequest request;
+    std::function<void(ExamineAnswer)> done;
+  };
+  std::map<std::string, ExamineAnswer> files;
+  std::map<std::uint32_t, ExamineAnswer> environments;
+  bool hold = false;
+  std::deque<Waiting> waiting;
+  std::vector<ExamineRequest> asked;
+
+  void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override {
+    asked.push_back(request);
+    waiting.push_back({request, std::move(done)});
+  }
+  ExamineAnswer answer_for(const ExamineRequest& request) {
+    if (request.kind == ExamineRequest::Kind::kEnvironment) return environments[request.who.tgid];
+    ExamineAnswer answer = files[request.path];
+    if (answer.file.inode == 0) answer.file = request.file;
+    if (request.look) answer.unchanged = answer.file == request.file;
+    return answer;
+  }
+  void answer_all() {
+    while (!waiting.empty()) {
+      Waiting one = std::move(waiting.front());
+      waiting.pop_front();
+      one.done(answer_for(one.request));
+    }
+  }
+};
+
+inline Fingerprint fingerprint_of(std::string_view text) {
+  Fingerprint out;
+  for (std::size_t i = 0; i < out.bytes.size(); ++i) {
+    out.bytes[i] = static_cast<std::uint8_t>(std::hash<std::string>{}(std::string(text) + std::to_string(i)) | 1U);
+  }
+  return out;
+}
+
+inline Endpoint ip(std::uint8_t last, std::uint16_t port = 443) {
+  Endpoint out;
+  out.address = {198, 51, 100, last};
+  out.port = port;
+  return out;
+}
+inline Endpoint loopback(std::uint16_t port) {
+  Endpoint out;
+  out.address = {127, 0, 0, 1};
+  out.port = port;
+  return out;
+}
+
+/// A long-lived AWS key of a profile; its secret is "secret of ID".
+inline KeyFact aws_fact(const std::string& id, const std::string& profile = "default") {
+  KeyFact fact;
+  fact.key.id = id;
+  fact.key.kind = "aws.access_key";
+  fact.key.lifetime = Lifetime::kLongLived;
+  fact.key.fingerprint = fingerprint_of("secret of " + id);
+  fact.selector = profile;
+  fact.selector_hash = fingerprint_of(profile);
+  return fact;
+}
+inline ExamineAnswer file_of(std::vector<KeyFact> keys, std::uint64_t inode = 0) {
+  ExamineAnswer answer;
+  answer.keys = std::move(keys);
+  answer.file.inode = inode;
+  answer.file.size = inode;
+  return answer;
+}
+inline EnvItem shown(const std::string& name, const std::string& value) {
+  return {name, value, {}, static_cast<std::uint32_t>(value.size()), false};
+}
+inline EnvItem secret(const std::string& name, const std::string& text) {
+  return {name, {}, fingerprint_of(text), static_cast<std::uint32_t>(text.size()), false};
+}
+inline std::vector<EnvItem> aws_env(const std::string& id) {
+  return {shown("AWS_ACCESS_KEY_ID", id), secret("AWS_SECRET_ACCESS_KEY", "secret of " + id)};
+}
+inline ArgItem flag(const std::string& name, const std::string& value) { return {name, {}, {}, fingerprint_of(value), 1}; }
+
+struct Program {
+  std::string exe = "/usr/bin/python3.11", filename = "/usr/bin/python3";
+  std::vector<EnvItem> env;
+  std::vector<ArgItem> args;
+  bool env_truncated = false;
+};
+inline Program aws_program(std::vector<EnvItem> env = {}, std::vector<ArgItem> args = {}) {
+  return {"/usr/bin/python3.11", "/usr/bin/aws", std::move(env), std::move(args), false};
+}
+
+class Scene : public ::testing::Test {
+ protected:
+  void SetUp() override { make(); }
+
+  void make(LinkOptions options = {}) {
+    link = std::make_unique<Link>(
+        options, catalog::Catalog::builtin(), examiner, clock, [this](Fate fate, const std::string& reason) { fates.add(fate, reason); },
+        [](std::uint32_t) { return std::vector<std::uint32_t>{}; });
+    for (std::size_t i = 0; i < kFamilies; ++i)
+      link->set_armed(static_cast<Family>(i), true);
+    link->set_armed_ns(1);
+  }
+
+  void TearDown() override {
+    examiner.answer_all();
+    link->finish(clock.now);
+    collect();
+    EXPECT_EQ(fates.recorded + fates.absorbed + dropped(), sent) << "every event of the ring has one fate";
+  }
+  [[nodiscard]] std::uint64_t dropped() const {
+    std::uint64_t total = 0;
+    for (const auto& [reason, count] : fates.dropped)
+      total += count;
+    return total;
+  }
+
+  ProcessRef process(std::uint32_t pid) { return processes[pid]; }
+  ProcessRef make_process(InstanceId id, const Program& program, InstanceId parent, Origin origin) {
+    auto out = std::make_shared<Process>();
+    out->id = id;
+    out->parent = parent;
+    out->exe = program.exe;
+    out->filename = program.filename;
+    out->comm = "comm";
+    out->mnt_ns = 1;
+    out->net_ns = 1;
+    out->exec_ns = clock.now;
+    out->origin = origin;
+    out->env = program.env;
+    out->args = program.args;
+    auto workload = std::make_shared<Workload>();
+    workload->name = "host: test";
+    out->workload = workload;
+    processes[id.tgid] = out;
+    return out;
+  }
+  void send(InstanceId who, decltype(Event::body) body, const ProcessRef& self, const ProcessRef& other = {}, bool baseline = false) {
+    Event event;
+    event.head.time_ns = clock.now += kMs;
+    event.head.who = who;
+    event.head.from_ring = true;
+    event.head.baseline = baseline;
+    event.body = std::move(body);
+    ++sent;
+    link->on_event(event, self, other);
+    if (!examiner.hold) examiner.answer_all();
+  }
+
+  /// A process of its own, started by a shell that has nothing.
+  void start(std::uint32_t pid, const Program& program = {}, std::uint32_t parent = 1) {
+    if (!processes.contains(parent)) {
+      const InstanceId init{parent, parent, 0};
+      make_process(init, {"/usr/bin/bash", "/bin/bash", {}, {}, false}, {}, Origin::kExecSeen);
+      exec(parent, {"/usr/bin/bash", "/bin/bash", {}, {}, false});
+    }
+    fork(parent, pid);
+    exec(pid, program);
+  }
+  void fork(std::uint32_t parent, std::uint32_t child) {
+    const ProcessRef from = process(parent);
+    const InstanceId id{child, clock.now, from->id.exec};
+    Program same{from->exe, from->filename, {from->env.begin(), from->env.end()}, {from->args.begin(), from->args.end()}, false};
+    const ProcessRef made = make_process(id, same, from->id, Origin::kForkSeen);
+    send(from->id, ForkEvent{id}, from, made);
+  }
+  void exec(std::uint32_t pid, const Program& program) {
+    const ProcessRef before = process(pid);
+    InstanceId id = before->id;
+    ++id.exec;
+    const ProcessRef made = make_process(id, program, before->parent, Origin::kExecSeen);
+    ExecEvent event;
+    event.parent = before->parent;
+    event.exe = program.exe;
+    event.filename = program.filename;
+    event.env = program.env;
+    event.args = program.args;
+    event.env_truncated = program.env_truncated;
+    send(id, std::move(event), made, before);
+  }
+  void exit(std::uint32_t pid) { send(process(pid)->id, ExitEvent{}, process(pid)); }
+  void open(std::uint32_t pid, const std::string& path = kCredentials, bool baseline = false) {
+    OpenEvent event;
+    event.path = path;
+    event.mnt_ns = 1;
+    event.file.dev = 8;
+    event.file.inode = std::hash<std::string>{}(path);
+    if (examiner.files.contains(path) && examiner.files[path].file.inode != 0) event.file = examiner.files[path].file;
+    event.file.dev = 8;
+    send(process(pid)->id, event, process(pid), {}, baseline);
+  }
+  void connect(std::uint32_t pid, std::uint64_t cookie, Endpoint remote = ip(1), bool udp = false) {
+    send(process(pid)->id, ConnectEvent{cookie, remote, 1, udp}, process(pid));
+  }
+  void payload(std::uint32_t pid, std::uint64_t cookie, const std::string& sni = kS3) {
+    PayloadEvent event;
+    event.cookie = cookie;
+    event.protocol = sni.empty() ? PayloadEvent::Protocol::kOther : PayloadEvent::Protocol::kTls;
+    event.name = sni;
+    send(process(pid)->id, event, process(pid));
+  }
+  void http(std::uint32_t pid, std::uint64_t cookie, const std::string& host, const std::string& path, const std::string& method = "GET") {
+    PayloadEvent event;
+    event.cookie = cookie;
+    event.protocol = PayloadEvent::Protocol::kHttp;
+    event.name = host;
+    event.method = method;
+    event.path = path;
+    send(process(pid)->id, event, process(pid));
+  }
+  void socket(std::uint64_t cookie, SocketState now, std::uint64_t bytes_sent = 0) {
+    SocketEvent event;
+    event.cookie = cookie;
+    event.state = now;
+    event.bytes_sent = bytes_sent;
+    send({}, event, {});
+  }
+  void dns(std::uint32_t pid, const std::string& name, Endpoint address) {
+    address.port = 0;
+    send(process(pid)->id, DnsEvent{1, {{name, address, 60}}}, process(pid));
+  }
+  void call(std::uint32_t pid, const std::string& sni = kS3, Endpoint remote = ip(1)) {
+    connect(pid, ++cookies, remote);
+    payload(pid, cookies, sni);
+  }
+  void tick(std::uint64_t ms = 0) {
+    clock.now += ms * kMs;
+    link->on_tick(clock.now);
+    if (!examiner.hold) examiner.answer_all();
+  }
+
+  void collect() {
+    Link::Output out = link->take();
+    for (Row& row : out.rows) {
+      if (auto* acquisition = std::get_if<AcquisitionRow>(&row.body)) acquisitions.push_back(*acquisition);
+      if (auto* gap = std::get_if<GapRow>(&row.body)) gaps.push_back(*gap);
+    }
+    for (UseRow& use : out.uses)
+      uses.push_back(std::move(use));
+    for (UseTouch& touch : out.touches)
+      touches.push_back(std::move(touch));
+    for (HoldingChange& change : out.holdings) {
+      const std::uint32_t pid = change.holding.actor.id.tgid;
+      if (change.kind == HoldingChange::Kind::kEnd) {
+        holders.erase(pid);
+      } else {
+        holders[pid][change.holding.key.id] = change.holding;
+      }
+    }
+    for (const auto& [name, value] : out.state) {
+      if (value.empty()) {
+        state.erase(name);
+      } else {
+        state[name] = value;
+      }
+    }
+  }
+  /// "evidence reason: KEY, KEY" of each use.
+  std::vector<std::string> told() {
+    collect();
+    std::vector<std::string> out;
+    for (const UseRow& use : uses) {
+      std::string text = std::string(to_string(use.evidence)) + " " + to_string(use.reason) + ":";
+      for (const Candidate& key : use.keys)
+        text += " " + key.key.id;
+      out.push_back(text);
+    }
+    return out;
+  }
+  /// "from place [selector] KEY by PID" of each acquisition.
+  std::vector<std::string> acquired() {
+    collect();
+    std::vector<std::string> out;
+    for (const AcquisitionRow& row : acquisitions) {
+      out.push_back(std::string(to_string(row.slot.from)) + " " + row.slot.place + " [" + row.slot.selector + "] " +
+                    (row.unread.empty() ? row.key.id : "unread " + row.unread) + " by " + std::to_string(row.actor.id.tgid));
+    }
+    return out;
+  }
+  using Lines = std::vector<std::string>;
+
+  FakeClock clock;
+  FakeExaminer examiner;
+  WorkerCounters fates;
+  std::uint64_t sent = 0, cookies = 0;
+  std::map<std::uint32_t, ProcessRef> processes;
+  std::unique_ptr<Link> link;
+  std::vector<AcquisitionRow> acquisitions;
+  std::vector<GapRow> gaps;
+  std::vector<UseRow> uses;
+  std::vector<UseTouch> touches;
+  std::map<std::uint32_t, std::map<std::string, Holding>> holders;
+  std::map<std::string, std::string> state;
+};
+
+}  // namespace keytrail::link

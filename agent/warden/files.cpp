@@ -72,6 +72,7 @@ Result<void> clear_place(const std::string& path) {
   }
   if (!S_ISSOCK(now.st_mode) || now.st_uid != 0) return fail(Error::Code::kRefused, path + " is not a socket of root's: remove it.");
   UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return system_error("Cannot make a socket");
   const sockaddr_un address = address_of(path);
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN) {
     return fail(Error::Code::kRefused, "Somebody answers on " + path + ": is another agent running?");
@@ -139,6 +140,7 @@ Result<UniqueFd> listen_api(const std::string& run_dir, gid_t group) {
     return fail(Error::Code::kInvalid, "The name " + path + " is too long for a socket: choose a shorter --run-dir.");
   if (const Result<void> clear = clear_place(path); !clear) return std::unexpected(clear.error());
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return system_error("Cannot make a socket");
   const sockaddr_un address = address_of(path);
   const mode_t before = umask(0177);  // nobody but root connects until group and mode are set
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));

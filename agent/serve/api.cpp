@@ -24,7 +24,8 @@ namespace {
 
 constexpr std::size_t kMaxGaps = 10'000;    // remembered
 constexpr std::size_t kMaxGapsShown = 100;  // in one answer
-constexpr int kMaxGapPages = 64;            // read for one answer
+constexpr int kMaxExplainPages = 16;
+constexpr int kMaxGapPages = 64;  // read for one answer
 
 std::int64_t now_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -259,12 +260,16 @@ ApiAnswer Api::explain(const Request& request) {
     list[0].as_object()["explanation"] = keytrail::explain(use->reason);
     filter.pid = use->actor.id.tgid;
     filter.limit = std::min<std::size_t>(1000, max_rows_);
-    const Result<Page<Row>> before = history_.rows(filter, RowKinds{true, false, false, false, false});
-    if (!before) return failed(before.error());
-    for (const Row& other : before->items) {
-      const auto* acquired = std::get_if<AcquisitionRow>(&other.body);
-      if (acquired != nullptr && acquired->actor.id.same_process(use->actor.id) && other.time_ns <= use->last_ns)
-        list.push_back(to_json(other));
+    for (int pages = 0; pages < kMaxExplainPages; ++pages) {
+      const Result<Page<Row>> before = history_.rows(filter, RowKinds{true, false, false, false, false});
+      if (!before) return failed(before.error());
+      for (const Row& other : before->items) {
+        const auto* acquired = std::get_if<AcquisitionRow>(&other.body);
+        if (acquired != nullptr && acquired->actor.id.same_process(use->actor.id) && other.time_ns <= use->last_ns)
+          list.push_back(to_json(other));
+      }
+      if (before->next == 0) break;
+      filter.after_seq = before->next;
     }
     filter = {};
     filter.from_ns = use->first_ns;

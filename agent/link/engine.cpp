@@ -20,6 +20,15 @@ Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& e
       slots_(options.max_files),
       gaps_(options.max_gaps) {}
 
+Engine::~Engine() {
+  // Who waits and what is waited for own each other until the answer comes, and none will.
+  for (const auto& examination : unanswered_) {
+    for (const auto& receiver : examination->receivers)
+      receiver.instance->pending.clear();
+    examination->receivers.clear();
+  }
+}
+
 void Engine::settle(bool from_ring, Fate fate, const std::string& reason) {
   if (from_ring && fate_) fate_(fate, reason);
 }

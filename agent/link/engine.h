@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/link/acquisitions.h"
@@ -50,6 +51,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
  public:
   Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock, Link::FateCall fate,
          Link::SameMountNs same_mount_ns);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   void on_event(const Event& event, const ProcessRef& who, const ProcessRef& other);
   void on_tick(std::uint64_t now_ns);
@@ -76,7 +80,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   [[nodiscard]] InstanceRef instance_of(const InstanceId& id, const ProcessRef& who);
   [[nodiscard]] InstanceRef find_live(const InstanceId& id) const;
   void insert(const InstanceRef& instance);
-  void end(const InstanceRef& instance);
+  void end(InstanceRef instance);  // by value: the table's own reference goes
   Done on_fork(const ForkEvent& event, const EventHead& head, const ProcessRef& parent, const ProcessRef& child);
   Done on_exec(const ExecEvent& event, const EventHead& head, const ProcessRef& who);
   Done on_exit(const EventHead& head);
@@ -144,7 +148,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Slots slots_;
   GapList gaps_;
 
-  std::size_t examinations_ = 0;  ///< outstanding
+  std::unordered_set<std::shared_ptr<Examination>> unanswered_;  ///< asked or queued
+  std::size_t examinations_ = 0;                                 ///< outstanding
   std::size_t environments_ = 0;
   std::size_t looks_ = 0;
   std::deque<std::pair<std::weak_ptr<Instance>, std::shared_ptr<Examination>>> environment_queue_;

@@ -57,6 +57,7 @@ Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, cons
   examination->kind = entry->kind;
   examination->receivers.push_back({instance, head.baseline ? How::kBaseline : How::kDirect});
   instance->pending.push_back(examination);
+  unanswered_.insert(examination);
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive) {
     examination->receivers.push_back({instance->parent, How::kHelper});
@@ -146,6 +147,7 @@ void Engine::finish_examination(const std::shared_ptr<Examination>& examination)
   examination->done = true;
   for (const auto& receiver : examination->receivers)
     std::erase(receiver.instance->pending, examination);
+  unanswered_.erase(examination);
   examination->receivers.clear();  // instance and examination point at each other until here
 }
 
@@ -160,6 +162,7 @@ void Engine::ask_environment(const InstanceRef& instance, std::uint64_t time_ns)
   }
   examination->receivers.push_back({instance, instance->exec_seen ? How::kExec : How::kBaseline});
   instance->pending.push_back(examination);
+  unanswered_.insert(examination);
   environment_queue_.emplace_back(instance, examination);
   start_environments();
 }

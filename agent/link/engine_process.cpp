@@ -36,7 +36,7 @@ void Engine::insert(const InstanceRef& instance) {
   live_[instance->id.tgid] = instance;
 }
 
-void Engine::end(const InstanceRef& instance) {
+void Engine::end(InstanceRef instance) {  // NOLINT(performance-unnecessary-value-param): the table's own reference goes
   instance->alive = false;
   instance->parent = nullptr;
   const auto it = live_.find(instance->id.tgid);

@@ -2,7 +2,9 @@
 // The real warden, examiner and opener with a fake loader and a small worker (worker.cpp), as root.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -187,6 +189,34 @@ TEST_F(RolesTest, AnInitialEnvironmentIsReadAndAnEmptyOneIsNotGone) {
     waitpid(pid, nullptr, 0);
   }
   EXPECT_TRUE(within(Ms(3000), [&] { return said("answer env:" + std::to_string(full) + " unread=gone"); }));
+}
+
+TEST_F(RolesTest, AHangingFileSystemDelaysOthersByASecondAtMost) {
+  const int fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (fuse < 0) GTEST_SKIP() << "no FUSE here";
+  fs::create_directory(dir_ + "/m");
+  const pid_t actor = fork();
+  if (actor == 0) {
+    const std::string options = "fd=" + std::to_string(fuse) + ",rootmode=40000,user_id=0,group_id=0";
+    const bool mounted = unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         mount("hang", (dir_ + "/m").c_str(), "fuse", 0, options.c_str()) == 0;
+    std::ofstream(dir_ + (mounted ? "/mounted" : "/refused")) << "x";
+    while (true)
+      pause();
+  }
+  EXPECT_TRUE(within(Ms(2000), [&] { return fs::exists(dir_ + "/mounted") || fs::exists(dir_ + "/refused"); }));
+  std::ofstream(dir_ + "/token") << "hvs.abcdefghijklmnop\n";
+  if (fs::exists(dir_ + "/mounted")) {
+    const std::string hanging = "raw_token:" + dir_ + "/m/key@" + std::to_string(actor);
+    ask_ = hanging + " raw_token:" + dir_ + "/token";
+    run();
+    EXPECT_TRUE(within(Ms(3000), [&] { return said("answer " + hanging + " unread=timeout"); })) << slurp(out());
+    EXPECT_TRUE(within(Ms(3000), [&] { return said("/token unread= key=fp:"); })) << slurp(out());
+    stop();
+  }
+  kill(actor, SIGKILL);
+  close(fuse);
+  waitpid(actor, nullptr, 0);
 }
 
 TEST_F(RolesTest, TheWorkerHasNoPrivilegeAtAll) {

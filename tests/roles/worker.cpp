@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what KEYTRAIL_TEST_ASK
-// names ("format:path" or "env:pid", separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
+// names ("format:path", "format:path@pid" or "env:pid", separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT,
+// appended.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -47,7 +48,9 @@ class Worker {
     ExamineRequest request;
     request.kind = first == "env" ? ExamineRequest::Kind::kEnvironment : ExamineRequest::Kind::kFile;
     request.who.tgid = first == "env" ? static_cast<std::uint32_t>(std::atoi(second.c_str())) : static_cast<std::uint32_t>(getppid());
-    request.path = second;
+    request.path = second.substr(0, second.find('@'));
+    if (second.find('@') != std::string::npos)
+      request.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str() + second.find('@') + 1));
     request.format = first;
     link_.examine(request, [what](const ExamineAnswer& answer) {
       std::string line = "answer " + what + " unread=" + answer.unread;

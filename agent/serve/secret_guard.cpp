@@ -7,6 +7,7 @@ namespace keytrail::serve {
 namespace {
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+bool is_hex_any_case(char c) { return is_hex(c) || (c >= 'A' && c <= 'F'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
@@ -15,7 +16,7 @@ bool is_uuid(std::string_view text) {
   if (text.size() != 36) return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : !is_hex(text[i] | ('A' <= text[i] && text[i] <= 'F' ? 0x20 : 0))) return false;
+    if (dash ? text[i] != '-' : !is_hex_any_case(text[i])) return false;
   }
   return true;
 }

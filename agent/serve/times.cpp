@@ -81,7 +81,8 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
   const auto offset = fraction ? take_offset_s(text) : std::nullopt;
   const year_month_day date{year{*y}, month{static_cast<unsigned>(*mo)}, day{static_cast<unsigned>(*d)}};
   if (!offset || !text.empty() || !date.ok() || *y < 1678 || *y > 2261 || *h > 23 || *mi > 59 || *s > 60) return std::nullopt;
-  const std::int64_t whole = sys_days{date}.time_since_epoch().count() * std::int64_t{86'400} + *h * 3600 + *mi * 60 + *s - *offset;
+  const std::int64_t whole =
+      sys_days{date}.time_since_epoch().count() * std::int64_t{86'400} + std::int64_t{*h} * 3600 + std::int64_t{*mi} * 60 + *s - *offset;
   return whole * kSecond + *fraction;
 }
 

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading exporters' cursors and counters (they are written by Store).
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "agent/record/sqlite.h"
+#include "keytrail/accounting.h"
+
+namespace keytrail::record {
+
+/// Of all exporters; call inside a read transaction.
+Result<std::map<std::string, ExportCounters>> read_export_counters(Database& db);
+Result<std::uint64_t> read_cursor(Database& db, const std::string& exporter);
+
+}  // namespace keytrail::record

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/record/dictionary.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace keytrail::record {
+namespace {
+
+constexpr std::size_t kCacheEntries = 16'384;
+
+static constexpr char kWorkloadSql[] =
+    "INSERT INTO workload(name, kind, known_by, container_id, pod_uid, unit, user, login_user, cgroup, used_seq) "
+    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+static constexpr char kProgramSql[] =
+    "INSERT INTO program(exe, program, comm, used_seq) VALUES(?1, ?2, ?3, ?4) "
+    "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+static constexpr char kKeySql[] =
+    "INSERT INTO key(key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s, used_seq) "
+    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+static constexpr char kSlotSql[] =
+    "INSERT INTO slot(origin, place, selector, used_seq) VALUES(?1, ?2, ?3, ?4) "
+    "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+static constexpr char kDestinationSql[] =
+    "INSERT INTO destination(host, address, port, action, provider, service, region, name_source, ambiguous, used_seq) "
+    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+static constexpr char kKeysetSql[] =
+    "INSERT INTO keyset(members, used_seq) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+static constexpr char kCandidateSql[] = "INSERT OR IGNORE INTO candidate(keyset, position, key, slot, reason) VALUES(?1, ?2, ?3, ?4, ?5)";
+
+// ?1: entries marked before this sequence may go. Key sets before keys and slots, whose users they are.
+static constexpr char kRemoveKeysetsSql[] =
+    "DELETE FROM keyset WHERE id IN (SELECT id FROM keyset WHERE used_seq < ?1 AND id NOT IN (SELECT keyset FROM edge UNION SELECT "
+    "id_keyset FROM edge) LIMIT 2000)";
+static constexpr char kRemoveCandidatesSql[] = "DELETE FROM candidate WHERE keyset NOT IN (SELECT id FROM keyset)";
+static constexpr char kRemoveKeysSql[] =
+    "DELETE FROM key WHERE id IN (SELECT id FROM key WHERE used_seq < ?1 AND id NOT IN (SELECT key FROM candidate UNION SELECT key FROM "
+    "holding UNION SELECT id_key FROM holding UNION SELECT id_key FROM sighting) LIMIT 2000)";
+static constexpr char kRemoveSlotsSql[] =
+    "DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE used_seq < ?1 AND id NOT IN (SELECT slot FROM candidate UNION SELECT slot "
+    "FROM holding UNION SELECT slot FROM sighting) LIMIT 2000)";
+static constexpr char kRemoveWorkloadsSql[] =
+    "DELETE FROM workload WHERE id IN (SELECT id FROM workload WHERE used_seq < ?1 AND id NOT IN (SELECT workload FROM edge UNION SELECT "
+    "id_workload FROM edge UNION SELECT workload FROM holding UNION SELECT id_workload FROM sighting UNION SELECT workload FROM finding) "
+    "LIMIT 2000)";
+static constexpr char kRemoveProgramsSql[] =
+    "DELETE FROM program WHERE id IN (SELECT id FROM program WHERE used_seq < ?1 AND id NOT IN (SELECT program FROM edge UNION SELECT "
+    "id_program FROM edge UNION SELECT program FROM holding) LIMIT 2000)";
+static constexpr char kRemoveDestinationsSql[] =
+    "DELETE FROM destination WHERE id IN (SELECT id FROM destination WHERE used_seq < ?1 AND id NOT IN (SELECT destination FROM edge UNION "
+    "SELECT id_destination FROM edge) LIMIT 2000)";
+
+/// Appends a value so that two different lists of values never look the same.
+template <typename Value>
+void pack(std::string& out, const Value& value) {
+  if constexpr (std::is_enum_v<Value> || std::is_integral_v<Value>) {
+    const auto number = static_cast<std::int64_t>(value);
+    out.append(reinterpret_cast<const char*>(&number), sizeof number);
+  } else {
+    const std::string_view text = value;
+    const std::size_t size = text.size();
+    out.append(reinterpret_cast<const char*>(&size), sizeof size);
+    out.append(text);
+  }
+}
+
+}  // namespace
+
+Workload identity_of(const Workload& workload) {
+  Workload out = workload;
+  out.cgroup.clear();  // a session or a restarted unit gets a new one
+  out.known_by = KnownBy::kKernel;
+  return out;
+}
+
+Key identity_of(const Key& key) {
+  Key out;
+  out.id = key.id;
+  out.kind = key.kind;
+  return out;
+}
+
+Destination identity_of(const Destination& destination) {
+  Destination out = destination;
+  if (!out.host.empty()) out.address.clear();
+  out.name_source = NameSource::kNone;
+  out.ambiguous = false;
+  return out;
+}
+
+template <typename... Values>
+Result<std::int64_t> Dictionary::intern(Cache& cache, const char* sql, const Values&... values) {
+  scratch_.clear();
+  (pack(scratch_, values), ...);
+  auto found = cache.find(std::string_view(scratch_));
+  if (found != cache.end() && seq_ - found->second.seq <= kMarkEvery) return found->second.id;
+  Cursor cursor = db_.query(sql, values..., seq_);
+  auto row = cursor.next();
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return fail(Error::Code::kSystem, "the history gave no number for a dictionary entry");
+  const std::int64_t id = cursor.integer(0);
+  if (cache.size() >= kCacheEntries) cache.clear();
+  cache[scratch_] = Entry{id, seq_};
+  return id;
+}
+
+Result<std::int64_t> Dictionary::workload(const Workload& w) {
+  return intern(workloads_, kWorkloadSql, w.name, w.kind, w.known_by, w.container_id, w.pod_uid, w.unit, w.user, w.login_user, w.cgroup);
+}
+
+Result<std::int64_t> Dictionary::program(std::string_view exe, std::string_view program, std::string_view comm) {
+  return intern(programs_, kProgramSql, exe, program, comm);
+}
+
+Result<std::int64_t> Dictionary::key(const Key& k) {
+  return intern(keys_, kKeySql, k.id, k.kind, k.key_class, k.lifetime, k.fingerprint.text(), k.principal, k.parent, k.issued_s,
+                k.expires_s);
+}
+
+Result<std::int64_t> Dictionary::slot(const Slot& s) { return intern(slots_, kSlotSql, s.from, s.place, s.selector); }
+
+Result<std::int64_t> Dictionary::destination(const Destination& d) {
+  return intern(destinations_, kDestinationSql, d.host, d.address, d.port, d.action, d.provider, d.service, d.region, d.name_source,
+                d.ambiguous);
+}
+
+Result<std::int64_t> Dictionary::keyset(const std::vector<Candidate>& candidates, bool identity) {
+  struct Member {
+    std::int64_t key, slot, reason;
+  };
+  std::vector<Member> members;
+  std::string text;
+  for (const Candidate& candidate : candidates) {
+    auto key_number = key(identity ? identity_of(candidate.key) : candidate.key);
+    if (!key_number) return key_number;
+    auto slot_number = slot(candidate.slot);
+    if (!slot_number) return slot_number;
+    members.push_back({*key_number, *slot_number, static_cast<std::int64_t>(candidate.reason)});
+    fmt::format_to(std::back_inserter(text), "{}:{}:{} ", *key_number, *slot_number, members.back().reason);
+  }
+  const auto cached = keysets_.size();
+  auto id = intern(keysets_, kKeysetSql, text);
+  if (!id || keysets_.size() == cached) return id;
+  std::int64_t position = 0;
+  for (const Member& member : members) {
+    if (auto r = db_.run(kCandidateSql, *id, position++, member.key, member.slot, member.reason); !r) return std::unexpected(r.error());
+  }
+  return id;
+}
+
+void Dictionary::forget() {
+  for (Cache* cache : {&workloads_, &programs_, &keys_, &slots_, &destinations_, &keysets_})
+    cache->clear();
+}
+
+Result<std::int64_t> Dictionary::remove_unused(std::uint64_t oldest_seq) {
+  if (oldest_seq <= kMarkEvery) return 0;
+  const std::uint64_t before = oldest_seq - kMarkEvery;
+  std::int64_t removed = 0;
+  for (const char* sql :
+       {kRemoveKeysetsSql, kRemoveKeysSql, kRemoveSlotsSql, kRemoveWorkloadsSql, kRemoveProgramsSql, kRemoveDestinationsSql}) {
+    if (auto r = db_.run(sql, before); !r) return std::unexpected(r.error());
+    removed += sqlite3_changes64(db_.handle());
+    if (sql == kRemoveKeysetsSql) {
+      if (auto r = db_.run(kRemoveCandidatesSql); !r) return std::unexpected(r.error());
+    }
+  }
+  return removed;
+}
+
+}  // namespace keytrail::record

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Repeated strings as numbers: workloads, programs, keys, slots, destinations, key sets. Written by the store inside its transaction;
+// the cache is bounded and forgotten after a rollback.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/record/sqlite.h"
+#include "keytrail/row.h"
+
+namespace keytrail::record {
+
+/// The parts of a workload, key, destination and executable that make two uses the same edge.
+[[nodiscard]] Workload identity_of(const Workload& workload);
+[[nodiscard]] Key identity_of(const Key& key);
+[[nodiscard]] Destination identity_of(const Destination& destination);
+
+class Dictionary {
+ public:
+  explicit Dictionary(Database& db) : db_(db) {}
+  /// A dictionary row is marked again when its mark is older than this many rows.
+  static constexpr std::uint64_t kMarkEvery = 65'536;
+
+  Result<std::int64_t> workload(const Workload& workload);
+  Result<std::int64_t> program(std::string_view exe, std::string_view program, std::string_view comm);
+  Result<std::int64_t> key(const Key& key);
+  Result<std::int64_t> slot(const Slot& slot);
+  Result<std::int64_t> destination(const Destination& destination);
+  /// With `identity`, keys count by id and kind only.
+  Result<std::int64_t> keyset(const std::vector<Candidate>& candidates, bool identity);
+
+  /// The sequence of the next row, for the marks.
+  void at(std::uint64_t seq) { seq_ = seq; }
+  /// After a rollback or a removal of rows.
+  void forget();
+  /// Removes entries that no row at or above `oldest_seq`, no edge, holding or sighting needs: some thousand per call.
+  /// The caller forgets the cache afterwards.
+  Result<std::int64_t> remove_unused(std::uint64_t oldest_seq);
+
+ private:
+  struct Entry {
+    std::int64_t id = 0;
+    std::uint64_t seq = 0;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+  };
+  using Cache = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
+
+  template <typename... Values>
+  Result<std::int64_t> intern(Cache& cache, const char* sql, const Values&... values);
+
+  Database& db_;
+  std::uint64_t seq_ = 1;
+  std::string scratch_;
+  Cache workloads_, programs_, keys_, slots_, destinations_, keysets_;
+};
+
+}  // namespace keytrail::record

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dictionary numbers back to what they stand for, for one page of results (inside its read transaction).
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "agent/record/sqlite.h"
+#include "keytrail/row.h"
+
+namespace keytrail::record {
+
+struct Program {
+  std::string exe, program, comm;
+};
+
+class DictionaryView {
+ public:
+  explicit DictionaryView(Database& db) : db_(db) {}
+  Result<const Workload*> workload(std::int64_t id);
+  Result<const Program*> program(std::int64_t id);
+  Result<const Key*> key(std::int64_t id);
+  Result<const Slot*> slot(std::int64_t id);
+  Result<const Destination*> destination(std::int64_t id);
+  Result<const std::vector<Candidate>*> keyset(std::int64_t id);
+  Result<Actor> actor(std::int64_t workload_id, std::int64_t program_id, const InstanceId& instance, std::uint32_t uid);
+
+ private:
+  template <typename T>
+  using Map = std::unordered_map<std::int64_t, T>;
+  template <typename T, typename Read>
+  Result<const T*> look_up(Map<T>& map, const char* sql, std::int64_t id, Read read);
+
+  Database& db_;
+  Map<Workload> workloads_;
+  Map<Program> programs_;
+  Map<Key> keys_;
+  Map<Slot> slots_;
+  Map<Destination> destinations_;
+  Map<std::vector<Candidate>> keysets_;
+};
+
+/// "fp:…" back to bytes; empty when the text is none.
+[[nodiscard]] Fingerprint parse_fingerprint(const std::string& text);
+
+}  // namespace keytrail::record

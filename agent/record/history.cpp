@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening and closing, and the ports that only pass on. The writer's loop is in history_writer.cpp.
+#include "agent/record/history.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "agent/record/schema.h"
+
+namespace keytrail::record {
+namespace {
+
+constexpr std::uint64_t kSmallestBytes = 1U << 20U;
+
+// The log is copied into the file by the writer itself, so that a failure there is seen (SQLite's own hook hides it).
+static constexpr char kWriterPragmas[] =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 8388608; "
+    "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY";
+static constexpr char kJournalModeSql[] = "PRAGMA journal_mode";
+static constexpr char kRunningName[] = "session:running";
+
+std::string read_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+/// What to do about a file that cannot be used as it is.
+Error advise(const std::string& path, Error error) {
+  if (error.message.find("damaged") != std::string::npos) {
+    error.message =
+        fmt::format("{} in {}: move it away together with its -wal file (mv {} {}.damaged) and start again; a new history begins",
+                    error.message, path, path, path);
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<History>> History::open(const HistoryOptions& options, const Clock& clock) {
+  if (options.max_bytes < kSmallestBytes) return fail(Error::Code::kInvalid, "the history's bound must be at least 1 MiB");
+  if (options.retention_ns <= 0) return fail(Error::Code::kInvalid, "the history's retention must be longer than nothing");
+  HistoryOptions complete = options;
+  if (complete.boot_id.empty()) complete.boot_id = read_boot_id();
+  std::unique_ptr<History> history(new History(complete, clock));
+  if (auto r = history->start(); !r) return std::unexpected(advise(options.path, r.error()));
+  return history;
+}
+
+Result<void> History::start() {
+  boot_id_ = options_.boot_id;
+  auto file = HistoryFile::open(options_.path);
+  if (!file) return std::unexpected(file.error());
+  file_ = std::move(*file);
+  auto db = Database::open(file_.path(), Database::Mode::kWrite);
+  if (!db) return std::unexpected(db.error());
+  // Before anything is written: a file that is newer or not ours stays as it is.
+  if (auto r = check_schema(**db, file_.path()); !r) return r;
+  if (auto r = (*db)->script(kWriterPragmas); !r) return r;
+  {
+    Cursor mode = (*db)->query(kJournalModeSql);
+    auto row = mode.next();
+    if (!row) return std::unexpected(row.error());
+    if (!*row || mode.text(0) != "wal") {
+      return fail(Error::Code::kUnavailable,
+                  fmt::format("{} cannot have a write-ahead log: is it on a network file system?", file_.path()));
+    }
+  }
+  if (auto r = prepare_schema(**db, file_.path(), clock_); !r) return r;
+  auto id = read_history_id(**db);
+  if (!id) return std::unexpected(id.error());
+  history_id_ = *id;
+  auto store = Store::open(std::move(*db), options_, clock_);
+  if (!store) return std::unexpected(store.error());
+  store_ = std::move(*store);
+  for (auto* reader : {&questions_, &exporters_}) {
+    auto opened = Reader::open(file_.path(), options_.query_limit, clock_);
+    if (!opened) return std::unexpected(opened.error());
+    *reader = std::move(*opened);
+  }
+  auto status = questions_->status();
+  if (!status) return std::unexpected(status.error());
+  auto totals = questions_->totals();
+  if (!totals) return std::unexpected(totals.error());
+  auto running = questions_->state(kRunningName);
+  if (!running) return std::unexpected(running.error());
+  last_batch_ = {static_cast<std::int64_t>((*totals)["last_batch_ns"]), status->worker, running->empty()};
+  Batch session;
+  session.state[kRunningName] = std::to_string(clock_.wall_ns());
+  session.counters = status->worker;
+  // A full disk must not keep the agent from starting: the writer tries again.
+  if (auto flushed = store_->flush_all(); !flushed) {
+    store_->forget();
+    set_error(flushed.error().message);
+  }
+  if (auto held = store_->retain_holdings(boot_id_, [](const InstanceId&) { return true; }); !held) store_->forget();
+  file_.make_reserve(options_.reserve_bytes);
+  queue_.push_back(std::move(session));
+  next_maintenance_ = next_retention_ = std::chrono::steady_clock::now();
+  writer_ = std::thread([this] { run(); });
+  return {};
+}
+
+History::~History() { close(); }
+
+void History::close() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (writer_.joinable()) writer_.join();
+  const std::lock_guard lock(store_mutex_);
+  if (!store_) return;
+  if (auto r = store_->set_state(kRunningName, ""); !r) store_->forget();
+  (void)store_->checkpoint(true);
+}
+
+bool History::drain(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  urgent_ = true;
+  changed_.notify_all();
+  const bool done =
+      drained_.wait_for(lock, timeout, [this] { return queue_.empty() && !overflowed_ && !busy_ && lost_.lost.value_or(0) == 0; });
+  urgent_ = false;
+  return done;
+}
+
+Result<std::vector<Holding>> History::all_holdings() { return questions_->holders({}, 0); }
+
+Result<std::uint64_t> History::retain_holdings(const std::function<bool(const InstanceId&)>& alive) {
+  const std::lock_guard lock(store_mutex_);
+  auto done = store_->retain_holdings(boot_id_, alive);
+  if (!done) store_->forget();
+  return done;
+}
+
+Result<void> History::open(const std::string& exporter, bool from_start) {
+  const std::lock_guard lock(store_mutex_);
+  auto done = store_->open_exporter(exporter, from_start);
+  if (!done) store_->forget();
+  return done;
+}
+
+Result<std::vector<Row>> History::read(const std::string& exporter, std::uint64_t after_seq, std::size_t limit) {
+  return exporters_->after(exporter, after_seq, limit);
+}
+
+Result<void> History::settle(const std::string& exporter, std::uint64_t up_to_seq, std::uint64_t rejected) {
+  const std::lock_guard lock(store_mutex_);
+  auto done = store_->settle(exporter, up_to_seq, rejected);
+  if (!done) store_->forget();
+  return done;
+}
+
+Result<ExportCounters> History::counters(const std::string& exporter) { return exporters_->counters(exporter); }
+
+void History::on_append(std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  wakes_.push_back(std::move(wake));
+}
+
+void History::wake_exporters() {
+  std::vector<std::function<void()>> wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    wakes = wakes_;
+  }
+  for (const auto& wake : wakes)
+    wake();
+}
+
+void History::set_error(std::string error) {
+  const std::lock_guard lock(mutex_);
+  error_ = std::move(error);
+}
+
+Result<HistoryStatus> History::status() {
+  auto status = questions_->status();
+  if (!status) return status;
+  const std::lock_guard lock(mutex_);
+  status->max_bytes = options_.max_bytes;
+  status->wal_bytes = file_.log_bytes();
+  status->queue = queued_rows_;
+  status->queue_dropped += lost_.lost.value_or(0);
+  status->error = error_;
+  return status;
+}
+
+}  // namespace keytrail::record

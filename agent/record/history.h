@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The history: what the pipeline hands over becomes durable rows, exporters tail them, serve asks them. One writer thread, started by
+// `open`, joined by `close`; three connections (writer, questions, exporters). All public functions may be called from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "agent/record/history_file.h"
+#include "agent/record/options.h"
+#include "agent/record/reader.h"
+#include "agent/record/store.h"
+#include "keytrail/history_reader.h"
+#include "keytrail/recorder.h"
+#include "keytrail/row_queue.h"
+
+namespace keytrail::record {
+
+/// What the history knew when it was opened: where the last run ended. For the gap of a restart and to go on counting.
+struct LastBatch {
+  std::int64_t wall_ns = 0;  ///< Unix ns of the last committed batch; 0 = a new history
+  WorkerCounters counters;   ///< totals stored with it
+  bool clean_stop = false;   ///< `close` was reached
+};
+
+class History final : public Recorder, public RowQueue, public HistoryReader {
+ public:
+  /// Opens or creates the history and starts the writer. Errors are sentences for the operator: wrong owner or mode, locked by another
+  /// process, of a newer version, damaged.
+  static Result<std::unique_ptr<History>> open(const HistoryOptions& options, const Clock& clock);
+  ~History() override;
+
+  /// Stores what is queued and stops the writer. Further batches are dropped. Called by the destructor.
+  void close();
+  /// Waits until all that was submitted is stored; false after `timeout`.
+  bool drain(std::chrono::milliseconds timeout);
+  [[nodiscard]] const LastBatch& last_batch() const { return last_batch_; }
+  /// All holdings of this boot, for link to adopt at start.
+  Result<std::vector<Holding>> all_holdings();
+  /// Ends the holdings of processes for which `alive` is false (they died while the agent was down). Returns how many instances went.
+  Result<std::uint64_t> retain_holdings(const std::function<bool(const InstanceId&)>& alive);
+
+  // Recorder
+  void submit(Batch batch) override;
+
+  // RowQueue
+  [[nodiscard]] std::array<std::uint8_t, 16> history_id() const override { return history_id_; }
+  Result<void> open(const std::string& exporter, bool from_start) override;
+  Result<std::vector<Row>> read(const std::string& exporter, std::uint64_t after_seq, std::size_t limit) override;
+  Result<void> settle(const std::string& exporter, std::uint64_t up_to_seq, std::uint64_t rejected) override;
+  [[nodiscard]] Result<ExportCounters> counters(const std::string& exporter) override;
+  void on_append(std::function<void()> wake) override;
+
+  // HistoryReader
+  Result<Page<Row>> rows(const HistoryFilter& filter, RowKinds kinds) override { return questions_->rows(filter, kinds); }
+  Result<Page<Edge>> edges(const HistoryFilter& filter) override { return questions_->edges(filter); }
+  Result<std::vector<Holding>> holders(const HistoryFilter& filter) override { return questions_->holders(filter, filter.limit); }
+  Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) override { return questions_->keys(filter); }
+  Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override { return questions_->workloads(filter); }
+  Result<std::optional<Row>> row(std::uint64_t seq) override { return questions_->row(seq); }
+  Result<HistoryStatus> status() override;
+  Result<std::map<std::string, std::string>> state(const std::string& prefix) override { return questions_->state(prefix); }
+
+ private:
+  History(const HistoryOptions& options, const Clock& clock) : options_(options), clock_(clock) {}
+  Result<void> start();
+  void run();
+  std::vector<Batch> take(std::unique_lock<std::mutex>& lock);
+  void store(std::vector<Batch> batches);
+  void maintain();
+  void recover(const Error& error, int attempt);
+  void look_for_room();
+  bool give_up(std::vector<Batch>& batches, const Error& error, int attempt);
+  void drop_rows(Batch& batch, const char* cause);
+  void admit_overflow();
+  void set_error(std::string error);
+  void wake_exporters();
+
+  const HistoryOptions options_;
+  const Clock& clock_;
+  HistoryFile file_;
+  std::array<std::uint8_t, 16> history_id_{};
+  LastBatch last_batch_;
+  std::string boot_id_;
+
+  std::mutex store_mutex_;  ///< guards `store_`
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Reader> questions_, exporters_;
+
+  std::mutex mutex_;  ///< guards all below
+  std::condition_variable changed_, drained_;
+  std::deque<Batch> queue_;
+  std::size_t queued_rows_ = 0;
+  Batch overflow_;  ///< holdings, state and counters of batches whose rows were dropped
+  bool overflowed_ = false;
+  GapRow lost_;  ///< what was dropped since the last gap row; `lost` 0 = nothing
+  bool busy_ = false, stopping_ = false, urgent_ = false;
+  std::string error_;
+  std::vector<std::function<void()>> wakes_;
+  // Writer thread only.
+  bool no_room_ = false;
+  std::chrono::steady_clock::time_point next_maintenance_, next_retention_;
+  std::thread writer_;
+};
+
+}  // namespace keytrail::record

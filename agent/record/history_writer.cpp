@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queue and the writer's thread: batches in, transactions out, and what is done when there is no room.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/base/log.h"
+#include "agent/record/history.h"
+
+namespace keytrail::record {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr std::uint64_t kLogSoft = 4U << 20U;   // the log is copied into the file from here on
+constexpr std::uint64_t kLogHard = 32U << 20U;  // and from here on readers are waited for
+constexpr std::uint64_t kChunkInNeed = 1000;
+constexpr int kAttemptsWithoutRoom = 5;  // for errors that trying again does not mend
+constexpr std::size_t kMaxOverflowHoldings = 100'000;
+constexpr auto kRetentionEvery = std::chrono::seconds(30);
+
+std::size_t rows_in(const Batch& batch) { return batch.rows.size() + batch.uses.size() + batch.touches.size(); }
+
+}  // namespace
+
+/// Counts the rows of a batch as lost and empties them; holdings, state and counters stay. Call with `mutex_` held.
+void History::drop_rows(Batch& batch, const char* cause) {
+  const std::size_t rows = batch.rows.size() + batch.uses.size();
+  const std::int64_t now = clock_.wall_ns();
+  batch.rows.clear();
+  batch.uses.clear();
+  batch.touches.clear();
+  if (rows == 0) return;
+  if (lost_.lost.value_or(0) == 0) {
+    lost_.from_ns = now;
+    lost_.lost = 0;
+    lost_.cause = cause;
+  }
+  lost_.to_ns = now;
+  *lost_.lost += rows;
+  lost_.text = fmt::format("{} rows were dropped because the history could not take them", *lost_.lost);
+}
+
+/// What was kept of dropped batches goes behind those that are queued. Call with `mutex_` held.
+void History::admit_overflow() {
+  if (!overflowed_) return;
+  queue_.push_back(std::exchange(overflow_, Batch{}));
+  overflowed_ = false;
+}
+
+void History::submit(Batch batch) {
+  const std::size_t rows = rows_in(batch);
+  {
+    const std::lock_guard lock(mutex_);
+    const bool full = stopping_ || queue_.size() >= options_.queue_batches || queued_rows_ + rows > options_.queue_rows;
+    if (!full) {
+      admit_overflow();
+      queued_rows_ += rows;
+      queue_.push_back(std::move(batch));
+    } else {
+      drop_rows(batch, "record_queue_full");
+      auto& kept = overflow_.holdings;
+      kept.insert(kept.end(), std::make_move_iterator(batch.holdings.begin()), std::make_move_iterator(batch.holdings.end()));
+      if (kept.size() > kMaxOverflowHoldings) {
+        // Bounded memory comes first; the gap says that holders may be wrong until the next start looks at them.
+        kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(kept.size() - kMaxOverflowHoldings));
+        lost_.lost = lost_.lost.value_or(0);
+      }
+      for (auto& [name, value] : batch.state)
+        overflow_.state[name] = std::move(value);
+      overflow_.counters = std::move(batch.counters);
+      overflowed_ = true;
+    }
+  }
+  changed_.notify_all();
+}
+
+std::vector<Batch> History::take(std::unique_lock<std::mutex>& lock) {
+  if (!stopping_ && !urgent_ && !queue_.empty()) {
+    const auto until = steady_clock::now() + options_.merge_for;
+    changed_.wait_until(lock, until, [this] { return stopping_ || urgent_ || queued_rows_ >= options_.merge_rows; });
+  }
+  std::vector<Batch> batches;
+  std::size_t rows = 0;
+  while (!queue_.empty() && (batches.empty() || rows + rows_in(queue_.front()) <= options_.merge_rows)) {
+    rows += rows_in(queue_.front());
+    batches.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  queued_rows_ -= rows;
+  if (queue_.empty()) admit_overflow();
+  return batches;
+}
+
+void History::run() {
+  while (true) {
+    std::vector<Batch> batches;
+    bool last = false;
+    {
+      std::unique_lock lock(mutex_);
+      busy_ = false;
+      if (queue_.empty() && !overflowed_ && lost_.lost.value_or(0) == 0) drained_.notify_all();
+      changed_.wait_until(lock, next_maintenance_, [this] { return stopping_ || !queue_.empty() || overflowed_; });
+      if (queue_.empty()) admit_overflow();
+      batches = take(lock);
+      busy_ = true;
+      last = stopping_ && queue_.empty() && !overflowed_;
+    }
+    bool lost = false;
+    {
+      const std::lock_guard lock(mutex_);
+      lost = lost_.lost.value_or(0) != 0;
+    }
+    if (!batches.empty() || lost) store(std::move(batches));
+    if (last) break;
+    if (steady_clock::now() >= next_maintenance_) maintain();
+  }
+  const std::lock_guard lock(mutex_);
+  busy_ = false;
+  drained_.notify_all();
+}
+
+/// Stores the batches, however often that has to be tried.
+void History::store(std::vector<Batch> batches) {
+  for (int attempt = 1;; ++attempt) {
+    std::optional<GapRow> lost;
+    {
+      const std::lock_guard lock(mutex_);
+      if (lost_.lost.value_or(0) != 0) lost = lost_;
+    }
+    Result<std::uint64_t> stored = 0;
+    {
+      const std::lock_guard lock(store_mutex_);
+      stored = store_->apply(batches, lost);
+    }
+    if (stored) {
+      {
+        const std::lock_guard lock(mutex_);
+        // More may have been lost while this gap was being stored.
+        if (lost) {
+          *lost_.lost -= *lost->lost;
+          lost_.from_ns = lost->to_ns;
+        }
+        if (!no_room_) error_.clear();
+      }
+      if (*stored != 0) wake_exporters();
+      const std::uint64_t log = file_.log_bytes();
+      if (log > kLogSoft) {
+        const std::lock_guard lock(store_mutex_);
+        if (auto r = store_->checkpoint(log > kLogHard); !r) set_error(r.error().message);
+      }
+      return;
+    }
+    recover(stored.error(), attempt);
+    if (give_up(batches, stored.error(), attempt)) return;
+  }
+}
+
+/// True when trying again makes no sense: the rows are counted as lost, what is left is tried once more with the next batch.
+bool History::give_up(std::vector<Batch>& batches, const Error& error, int attempt) {
+  std::unique_lock lock(mutex_);
+  if (stopping_ && attempt >= kAttemptsWithoutRoom) {
+    spdlog::error("history: {} batches could not be stored before the end: {}", batches.size(), base::printable(error.message));
+    queue_.clear();
+    overflowed_ = false;
+    return true;
+  }
+  if (!no_room_ && error.code != Error::Code::kUnavailable && attempt >= kAttemptsWithoutRoom) {
+    spdlog::error("history: rows dropped: {}", base::printable(error.message));
+    for (Batch& batch : batches)
+      drop_rows(batch, "record_error");
+    if (attempt < 2 * kAttemptsWithoutRoom) return false;
+    return true;
+  }
+  const auto pause = milliseconds(std::min(100 * attempt, 1000));
+  changed_.wait_for(lock, pause, [this] { return stopping_; });
+  return false;
+}
+
+void History::recover(const Error& error, int attempt) {
+  const std::lock_guard lock(store_mutex_);
+  sqlite3* handle = store_->db().handle();
+  const bool full = is_no_room(sqlite3_extended_errcode(handle), sqlite3_system_errno(handle));
+  store_->forget();
+  if (attempt == 1) spdlog::error("history: {}", base::printable(error.message));
+  set_error(error.message);
+  if (!full && error.message.find("no room") == std::string::npos) return;
+  no_room_ = true;
+  file_.drop_reserve();
+  (void)store_->checkpoint(true);
+  if (auto r = store_->hold_size(true); !r) store_->forget();
+  if (auto r = store_->remove_oldest(kChunkInNeed); !r) store_->forget();
+  (void)store_->checkpoint(true);
+}
+
+/// After a full disk: when there is room again, the reserve comes back and the file may grow.
+void History::look_for_room() {
+  if (!file_.make_reserve(options_.reserve_bytes)) return;
+  if (auto r = store_->hold_size(false); !r) {
+    store_->forget();
+    return;
+  }
+  no_room_ = false;
+  set_error("");
+}
+
+void History::maintain() {
+  const auto now = steady_clock::now();
+  const bool retention = now >= next_retention_;
+  next_maintenance_ = now + std::chrono::seconds(1);
+  std::uint64_t appended = 0;
+  {
+    const std::lock_guard lock(store_mutex_);
+    if (no_room_) look_for_room();
+    const std::int64_t end = store_->next_window_end_ns();
+    if (end != 0) {
+      auto closed = store_->tick();
+      if (closed) appended = *closed;
+      if (!closed) store_->forget();
+    }
+    if (retention) {
+      auto more = store_->retain();
+      if (!more) store_->forget();
+      next_retention_ = more.value_or(false) ? now + milliseconds(200) : now + kRetentionEvery;
+      if (more.value_or(false)) next_maintenance_ = next_retention_;
+    }
+    if (file_.log_bytes() > kLogSoft) {
+      if (auto r = store_->checkpoint(false); !r) set_error(r.error().message);
+    }
+  }
+  if (appended != 0) wake_exporters();
+}
+
+}  // namespace keytrail::record

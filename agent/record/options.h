@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be set about the history.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace keytrail::record {
+
+inline constexpr std::int64_t kSecond = 1'000'000'000;
+inline constexpr std::int64_t kMinute = 60 * kSecond;
+
+struct HistoryOptions {
+  std::string path = "/var/lib/keytrail/history.db";  ///< its directory must exist and be 0700 or stricter
+  std::uint64_t max_bytes = std::uint64_t{1} << 30;   ///< bound of the database file; at least 1 MiB
+  std::int64_t retention_ns = 30 * 24 * 60 * kMinute;
+  std::uint64_t reserve_bytes = 4U << 20;  ///< size of the file that is removed to get out of a full disk; 0 = none
+  std::array<std::int64_t, 4> windows_ns{kMinute, 5 * kMinute, 15 * kMinute, 60 * kMinute};
+  std::size_t max_open_windows = 32'768;  ///< more edges in use at a time close their windows early
+  std::size_t queue_batches = 1024;
+  std::size_t queue_rows = 32'768;          ///< rows and uses waiting for the writer
+  std::chrono::milliseconds merge_for{50};  ///< batches that come within this time share a transaction
+  std::size_t merge_rows = 2000;
+  std::chrono::milliseconds query_limit{3000};  ///< a question that takes longer is refused
+  std::string boot_id;                          ///< empty: taken from /proc/sys/kernel/random/boot_id
+};
+
+}  // namespace keytrail::record

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pages of edges. Totals are those of the asked time: where an edge reaches beyond it, they are summed from its rows and what is pending.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "agent/record/edge_codec.h"
+#include "agent/record/filter_sql.h"
+#include "agent/record/reader.h"
+
+namespace keytrail::record {
+namespace {
+
+// ?9 after, ?10 from, ?11 to, ?12 evidence or -1, ?13 limit
+static constexpr char kEdgesSql[] = KEYTRAIL_CHAIN
+    "SELECT id, workload, program, keyset, destination, pid, start_ns, exec, uid, outcome, evidence, reason, detail, via, first_ns, "
+    "last_ns, "
+    "connections, requests, bytes_sent, bytes_received, last_seq, instances, truncated, pending_first_ns, pending_last_ns, "
+    "pending_connections, pending_requests, pending_bytes_sent, pending_bytes_received FROM edge "
+    "WHERE id > ?9 AND last_ns >= ?10 AND first_ns < ?11 AND (?12 < 0 OR evidence = ?12) AND " KEYTRAIL_HAS_WORKLOAD(
+        "workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY("keyset") "ORDER BY id LIMIT ?13";
+// ?1 edge ids as a JSON array (ours, numbers), ?2 from, ?3 to
+static constexpr char kInTimeSql[] =
+    "SELECT edge, min(first_ns), max(last_ns), sum(amount), min(requests), sum(requests), sum(bytes_sent), sum(bytes_received) FROM rows "
+    "WHERE kind = 2 AND last_ns >= ?2 AND first_ns < ?3 AND edge IN (SELECT value FROM json_each(?1)) GROUP BY edge";
+
+struct Pending {
+  std::int64_t first_ns = 0, last_ns = 0;
+  std::uint64_t connections = 0, bytes_sent = 0, bytes_received = 0;
+  std::optional<std::uint64_t> requests;
+};
+
+struct Found {
+  std::int64_t id = 0;
+  Edge edge;
+  Pending pending;
+};
+
+std::optional<std::uint64_t> optional_count(std::int64_t value) {
+  return value < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(value));
+}
+
+Result<Found> read_found(const Cursor& c, DictionaryView& names) {
+  Found out;
+  out.id = c.integer(0);
+  const InstanceId instance{static_cast<std::uint32_t>(c.integer(5)), c.natural(6), static_cast<std::uint32_t>(c.integer(7))};
+  auto actor = names.actor(c.integer(1), c.integer(2), instance, static_cast<std::uint32_t>(c.integer(8)));
+  if (!actor) return std::unexpected(actor.error());
+  auto keys = names.keyset(c.integer(3));
+  if (!keys) return std::unexpected(keys.error());
+  auto destination = names.destination(c.integer(4));
+  if (!destination) return std::unexpected(destination.error());
+  UseRow& use = out.edge.use;
+  use.actor = std::move(*actor);
+  use.keys = **keys;
+  use.destination = **destination;
+  use.outcome = static_cast<Outcome>(c.integer(9));
+  use.evidence = static_cast<Evidence>(c.integer(10));
+  use.reason = static_cast<Reason>(c.integer(11));
+  use.reason_detail = c.text(12);
+  use.via = c.text(13);
+  use.first_ns = c.integer(14);
+  use.last_ns = c.integer(15);
+  use.connections = c.natural(16);
+  use.requests = optional_count(c.integer(17));
+  use.bytes_sent = c.natural(18);
+  use.bytes_received = c.natural(19);
+  out.edge.last_seq = c.natural(20);
+  out.edge.instances = unpack_instances(c.bytes(21));
+  out.edge.instances_truncated = c.integer(22) != 0;
+  out.pending = {c.integer(23), c.integer(24), c.natural(25), c.natural(27), c.natural(28), optional_count(c.integer(26))};
+  return out;
+}
+
+bool has_pid(const Edge& edge, std::uint32_t pid) {
+  return std::any_of(edge.instances.begin(), edge.instances.end(), [pid](const InstanceId& id) { return id.tgid == pid; });
+}
+
+/// Replaces totals by what lies in the asked time. A row's window that overlaps it counts as a whole.
+Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<Found>& found) {
+  std::unordered_map<std::int64_t, Found*> beyond;
+  std::string ids;
+  for (Found& one : found) {
+    if (one.edge.use.first_ns >= f.from_ns && one.edge.use.last_ns < end_of(f)) continue;
+    beyond.emplace(one.id, &one);
+    ids += fmt::format("{}{}", ids.empty() ? "[" : ",", one.id);
+  }
+  if (beyond.empty()) return {};
+  ids += "]";
+  for (auto& [id, one] : beyond) {
+    UseRow& use = one->edge.use;
+    use.first_ns = use.last_ns = 0;
+    use.connections = use.bytes_sent = use.bytes_received = 0;
+    use.requests.reset();
+    const Pending& p = one->pending;
+    if (p.first_ns == 0 || p.last_ns < f.from_ns || p.first_ns >= end_of(f)) continue;
+    use.first_ns = p.first_ns;
+    use.last_ns = p.last_ns;
+    use.connections = p.connections;
+    use.requests = p.requests;
+    use.bytes_sent = p.bytes_sent;
+    use.bytes_received = p.bytes_received;
+  }
+  Cursor cursor = db.query(kInTimeSql, ids, f.from_ns, end_of(f));
+  while (true) {
+    auto more = cursor.next();
+    if (!more) return std::unexpected(more.error());
+    if (!*more) return {};
+    UseRow& use = beyond.at(cursor.integer(0))->edge.use;
+    const bool pending = use.first_ns != 0;
+    use.first_ns = pending ? std::min(use.first_ns, cursor.integer(1)) : cursor.integer(1);
+    use.last_ns = std::max(use.last_ns, cursor.integer(2));
+    const auto requests = cursor.integer(4) < 0 ? std::nullopt : optional_count(cursor.integer(5));
+    use.requests = use.connections == 0 ? requests : (use.requests && requests ? std::optional(*use.requests + *requests) : std::nullopt);
+    use.connections += cursor.natural(3);
+    use.bytes_sent += cursor.natural(6);
+    use.bytes_received += cursor.natural(7);
+  }
+}
+
+}  // namespace
+
+Result<Page<Edge>> Reader::edges(const HistoryFilter& f) {
+  if (auto r = check(f); !r) return std::unexpected(r.error());
+  return reading<Page<Edge>>([&]() -> Result<Page<Edge>> {
+    const NamePattern workload = name_pattern(f.workload);
+    DictionaryView names(*db_);
+    std::vector<Found> found;
+    Page<Edge> page;
+    {
+      // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
+      const std::int64_t limit = f.pid != 0 ? -1 : static_cast<std::int64_t>(f.limit) + 1;
+      Cursor cursor = db_->query(kEdgesSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
+                                 f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit);
+      while (true) {
+        auto more = cursor.next();
+        if (!more) return std::unexpected(more.error());
+        if (!*more) break;
+        auto one = read_found(cursor, names);
+        if (!one) return std::unexpected(one.error());
+        if (f.pid != 0 && !has_pid(one->edge, f.pid)) continue;
+        if (found.size() == f.limit) {
+          page.next = static_cast<std::uint64_t>(found.back().id);
+          break;
+        }
+        found.push_back(std::move(*one));
+      }
+    }
+    if (auto r = restrict_to_time(*db_, f, found); !r) return std::unexpected(r.error());
+    for (Found& one : found) {
+      // Used before and after the asked time, but not within it.
+      if (one.edge.use.first_ns != 0) page.items.push_back(std::move(one.edge));
+    }
+    return page;
+  });
+}
+
+}  // namespace keytrail::record

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers from the history on a read-only connection. Each call is one short read transaction with a time limit; calls wait for each other.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+
+#include "agent/record/dictionary_view.h"
+#include "agent/record/sqlite.h"
+#include "keytrail/clock.h"
+#include "keytrail/history_reader.h"
+
+namespace keytrail::record {
+
+class Reader {
+ public:
+  static Result<std::unique_ptr<Reader>> open(const std::string& path, std::chrono::milliseconds limit, const Clock& clock);
+
+  Result<Page<Row>> rows(const HistoryFilter& filter, RowKinds kinds);
+  Result<Page<Edge>> edges(const HistoryFilter& filter);
+  /// `limit` 0 = all.
+  Result<std::vector<Holding>> holders(const HistoryFilter& filter, std::size_t limit);
+  Result<std::vector<KeySummary>> keys(const HistoryFilter& filter);
+  Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter);
+  Result<std::optional<Row>> row(std::uint64_t seq);
+  /// What the file knows; queue, size bound, log and error are History's.
+  Result<HistoryStatus> status();
+  Result<std::map<std::string, std::string>> state(const std::string& prefix);
+  /// Rows after the exporter's cursor and after `after_seq`.
+  Result<std::vector<Row>> after(const std::string& exporter, std::uint64_t after_seq, std::size_t limit);
+  Result<ExportCounters> counters(const std::string& exporter);
+  Result<std::map<std::string, std::uint64_t>> totals();
+
+ private:
+  Reader(std::unique_ptr<Database> db, std::chrono::milliseconds limit, const Clock& clock)
+      : db_(std::move(db)), limit_(limit), clock_(clock) {}
+  /// Runs `work` in a read transaction under the limit.
+  template <typename T, typename Work>
+  Result<T> reading(Work work);
+  Result<std::vector<Holding>> read_holdings(const HistoryFilter& filter, std::size_t limit);
+  Result<std::map<std::string, std::string>> read_state(const std::string& prefix);
+  Result<std::map<std::string, std::uint64_t>> read_totals();
+  static int over_limit(void* self);
+
+  std::unique_ptr<Database> db_;
+  std::chrono::milliseconds limit_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point deadline_;
+};
+
+template <typename T, typename Work>
+Result<T> Reader::reading(Work work) {
+  const std::lock_guard lock(mutex_);
+  deadline_ = std::chrono::steady_clock::now() + limit_;
+  auto transaction = Transaction::begin(*db_, false);
+  if (!transaction) return std::unexpected(transaction.error());
+  return work();
+}
+
+/// The end of a filter's time, Unix ns.
+[[nodiscard]] inline std::int64_t end_of(const HistoryFilter& filter) { return filter.to_ns == 0 ? INT64_MAX : filter.to_ns; }
+
+/// "payments/*" is asked for as a prefix: the name without the star, and whether there was one.
+struct NamePattern {
+  std::string text;
+  bool prefix = false;
+};
+[[nodiscard]] NamePattern name_pattern(const std::string& asked);
+
+/// Checks what no filter may hold.
+Result<void> check(const HistoryFilter& filter);
+
+}  // namespace keytrail::record

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/record/store.h"
+
+#include <algorithm>
+
+namespace keytrail::record {
+namespace {
+
+static constexpr char kLastSeqSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'rows'), 0)";
+static constexpr char kSetTotalSql[] =
+    "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != excluded.value";
+static constexpr char kAddTotalSql[] =
+    "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = value + excluded.value";
+static constexpr char kSetStateSql[] =
+    "INSERT INTO state(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != excluded.value";
+static constexpr char kDeleteStateSql[] = "DELETE FROM state WHERE name = ?1";
+static constexpr char kSetHoldingSql[] =
+    "INSERT INTO holding(pid, start_ns, exec, id_key, slot, key, workload, program, uid, since_ns, last_use_ns, how, slot_changed, "
+    "boot_id) "
+    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO UPDATE SET key = excluded.key, "
+    "workload = excluded.workload, program = excluded.program, uid = excluded.uid, since_ns = excluded.since_ns, "
+    "last_use_ns = max(last_use_ns, excluded.last_use_ns), how = excluded.how, slot_changed = excluded.slot_changed, "
+    "boot_id = excluded.boot_id";
+static constexpr char kEndHoldingSql[] = "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
+static constexpr char kTouchHoldingSql[] =
+    "UPDATE holding SET last_use_ns = ?5 WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND last_use_ns < ?5";
+static constexpr char kHoldersSql[] = "SELECT DISTINCT pid, start_ns, exec, boot_id FROM holding";
+
+}  // namespace
+
+Store::Store(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock)
+    : db_(std::move(db)), options_(options), clock_(clock), dictionary_(*db_), coalescer_(options.windows_ns) {}
+
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock) {
+  std::unique_ptr<Store> store(new Store(std::move(db), options, clock));
+  if (auto r = store->hold_size(false); !r) return std::unexpected(r.error());
+  if (auto r = store->load_open_windows(); !r) return std::unexpected(r.error());
+  return store;
+}
+
+Result<std::uint64_t> Store::in_transaction(const std::function<Result<void>()>& work) {
+  auto transaction = Transaction::begin(*db_, true);
+  if (!transaction) return std::unexpected(transaction.error());
+  auto last = db_->number(kLastSeqSql, 0);
+  if (!last) return std::unexpected(last.error());
+  next_seq_ = static_cast<std::uint64_t>(*last) + 1;
+  now_ns_ = clock_.wall_ns();
+  appended_ = 0;
+  dictionary_.at(next_seq_);
+  if (auto r = work(); !r) return std::unexpected(r.error());
+  if (auto r = limit_open_windows(); !r) return std::unexpected(r.error());
+  if (auto r = save_dirty(); !r) return std::unexpected(r.error());
+  if (appended_ != 0) {
+    if (auto r = add_total("rows", appended_); !r) return std::unexpected(r.error());
+  }
+  if (auto r = transaction->commit(); !r) return std::unexpected(r.error());
+  return appended_;
+}
+
+Result<std::uint64_t> Store::apply(std::span<const Batch> batches, const std::optional<GapRow>& lost) {
+  return in_transaction([&]() -> Result<void> {
+    if (auto r = close_due(); !r) return r;
+    for (const Batch& batch : batches) {
+      if (auto r = apply_one(batch); !r) return r;
+    }
+    if (lost) {
+      Row row;
+      row.time_ns = lost->to_ns;
+      row.body = *lost;
+      if (auto seq = append(row); !seq) return std::unexpected(seq.error());
+      if (auto r = add_total("queue_dropped", lost->lost.value_or(0)); !r) return r;
+    }
+    if (batches.empty()) return {};
+    return store_totals(batches.back().counters);
+  });
+}
+
+Result<std::uint64_t> Store::tick() {
+  return in_transaction([this] { return close_due(); });
+}
+
+Result<std::uint64_t> Store::flush_all() {
+  return in_transaction([this]() -> Result<void> {
+    for (EdgeState* edge : coalescer_.soonest(coalescer_.size())) {
+      dirty_.insert(edge);
+      if (auto r = emit(*edge, coalescer_.flush(*edge)); !r) return r;
+    }
+    return {};
+  });
+}
+
+void Store::forget() {
+  db_->roll_back();
+  dirty_.clear();
+  coalescer_.clear();
+  dictionary_.forget();
+  // When even reading fails, windows that are open in the file are found again by the next forget or start.
+  (void)load_open_windows();
+}
+
+Result<void> Store::apply_one(const Batch& batch) {
+  for (const Row& row : batch.rows) {
+    if (auto seq = append(row); !seq) return std::unexpected(seq.error());
+  }
+  for (const HoldingChange& change : batch.holdings) {
+    if (auto r = change_holding(change); !r) return r;
+  }
+  for (const UseRow& use : batch.uses) {
+    if (auto r = observe(use, false); !r) return r;
+  }
+  for (const UseTouch& touch : batch.touches) {
+    if (auto r = observe(touch.use, true); !r) return r;
+  }
+  for (const auto& [name, value] : batch.state) {
+    if (auto r = set_state(name, value); !r) return r;
+  }
+  return {};
+}
+
+Result<void> Store::set_state(const std::string& name, const std::string& value) {
+  return value.empty() ? db_->run(kDeleteStateSql, name) : db_->run(kSetStateSql, name, value);
+}
+
+Result<void> Store::change_holding(const HoldingChange& change) {
+  const Holding& h = change.holding;
+  const InstanceId& id = h.actor.id;
+  if (change.kind == HoldingChange::Kind::kEnd) return db_->run(kEndHoldingSql, id.tgid, id.start_ns, id.exec);
+  auto ids = intern(h.actor);
+  if (!ids) return std::unexpected(ids.error());
+  auto id_key = dictionary_.key(identity_of(h.key));
+  auto key = dictionary_.key(h.key);
+  auto slot = dictionary_.slot(h.slot);
+  for (const auto* number : {&id_key, &key, &slot}) {
+    if (!*number) return std::unexpected(number->error());
+  }
+  if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload, ids->program, h.actor.uid,
+                        h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
+      !r) {
+    return r;
+  }
+  return note_sighting(h.key, h.slot, h.actor.workload, h.since_ns);
+}
+
+Result<void> Store::touch_holdings(const EdgeState& edge, const UseRow& use) {
+  const InstanceId& id = edge.latest.instance;
+  for (const Candidate& candidate : use.keys) {
+    auto key = dictionary_.key(identity_of(candidate.key));
+    if (!key) return std::unexpected(key.error());
+    if (auto r = db_->run(kTouchHoldingSql, id.tgid, id.start_ns, id.exec, *key, std::max(use.first_ns, use.last_ns)); !r) return r;
+  }
+  return {};
+}
+
+Result<void> Store::store_totals(const WorkerCounters& counters) {
+  auto set = [this](const std::string& name, std::uint64_t value) { return db_->run(kSetTotalSql, name, value); };
+  if (auto r = set("received", counters.received); !r) return r;
+  if (auto r = set("recorded", counters.recorded); !r) return r;
+  if (auto r = set("absorbed", counters.absorbed); !r) return r;
+  for (const auto& [reason, count] : counters.dropped) {
+    if (auto r = set("dropped:" + reason, count); !r) return r;
+  }
+  return set("last_batch_ns", static_cast<std::uint64_t>(now_ns_));
+}
+
+Result<void> Store::add_total(const char* name, std::uint64_t value) { return db_->run(kAddTotalSql, name, value); }
+
+Result<std::uint64_t> Store::retain_holdings(const std::string& boot_id, const std::function<bool(const InstanceId&)>& alive) {
+  std::vector<InstanceId> ended;
+  {
+    Cursor cursor = db_->query(kHoldersSql);
+    while (true) {
+      auto row = cursor.next();
+      if (!row) return std::unexpected(row.error());
+      if (!*row) break;
+      const InstanceId id{static_cast<std::uint32_t>(cursor.integer(0)), cursor.natural(1), static_cast<std::uint32_t>(cursor.integer(2))};
+      if (cursor.text(3) != boot_id || !alive(id)) ended.push_back(id);
+    }
+  }
+  auto done = in_transaction([&]() -> Result<void> {
+    for (const InstanceId& id : ended) {
+      if (auto r = db_->run(kEndHoldingSql, id.tgid, id.start_ns, id.exec); !r) return r;
+    }
+    return {};
+  });
+  if (!done) return done;
+  return ended.size();
+}
+
+}  // namespace keytrail::record

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// The writing side of the history: batches become rows, edges, holdings and totals in one transaction each. One thread at a time
+// (History locks). After any error the caller calls `forget()`: memory follows what the file holds, and the batch can be tried again.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+
+#include "agent/record/coalescer.h"
+#include "agent/record/dictionary.h"
+#include "agent/record/options.h"
+#include "agent/record/sqlite.h"
+#include "keytrail/clock.h"
+#include "keytrail/recorder.h"
+
+namespace keytrail::record {
+
+class Store {
+ public:
+  /// `db` is open for writing and has the schema. Reads what the file holds; flushes what was pending.
+  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock);
+
+  /// Stores batches, in order, in one transaction. `lost`, if any, becomes a gap row and is added to the total of dropped rows.
+  /// Returns the number of rows appended.
+  Result<std::uint64_t> apply(std::span<const Batch> batches, const std::optional<GapRow>& lost);
+  /// Closes the windows that are over. Returns the number of rows appended.
+  Result<std::uint64_t> tick();
+  /// Flushes all pending uses.
+  Result<std::uint64_t> flush_all();
+  Result<void> set_state(const std::string& name, const std::string& value);
+  /// Removes holdings of another boot and those of this boot for which `alive` is false. Returns how many.
+  Result<std::uint64_t> retain_holdings(const std::string& boot_id, const std::function<bool(const InstanceId&)>& alive);
+  void forget();
+
+  /// One chunk of retention by age, by size, and of what nothing needs any more. True when there is more to do.
+  Result<bool> retain();
+  /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many went.
+  Result<std::uint64_t> remove_oldest(std::uint64_t count);
+  /// Copies the log into the file. `hard` waits for readers and empties the log.
+  Result<void> checkpoint(bool hard);
+  /// Keeps the file from growing (disk full), or lets it grow to its bound again.
+  Result<void> hold_size(bool hold);
+
+  Result<void> open_exporter(const std::string& name, bool from_start);
+  Result<void> settle(const std::string& name, std::uint64_t up_to_seq, std::uint64_t rejected);
+
+  [[nodiscard]] Database& db() { return *db_; }
+  [[nodiscard]] std::int64_t next_window_end_ns() const { return coalescer_.next_end_ns(); }
+
+ private:
+  Store(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock);
+
+  // row_store.cpp
+  Result<std::uint64_t> append(const Row& row);
+  Result<std::uint64_t> append_use(const EdgeState& edge, const Amount& amount);
+  struct ActorIds {
+    std::int64_t workload = 0, program = 0;
+  };
+  Result<ActorIds> intern(const Actor& actor);
+  Result<void> note_sighting(const Key& key, const Slot& slot, const Workload& workload, std::int64_t at_ns);
+  Result<void> note_finding(const FindingRow& row, std::int64_t time_ns, std::uint64_t seq);
+
+  // edge_store.cpp
+  Result<EdgeState*> edge_for(const UseRow& use);
+  Result<EdgeState> load_or_create(const EdgeIdentity& identity, const Latest& latest, const Amount& amount);
+  Result<void> load_open_windows();
+  Result<void> save(const EdgeState& edge);
+  Result<void> emit(EdgeState& edge, const std::optional<Amount>& amount);
+  Result<void> observe(const UseRow& use, bool touch);
+  Result<void> close_due();
+  Result<void> limit_open_windows();
+  Result<void> save_dirty();
+
+  // store.cpp
+  Result<void> apply_one(const Batch& batch);
+  Result<void> change_holding(const HoldingChange& change);
+  Result<void> touch_holdings(const EdgeState& edge, const UseRow& use);
+  Result<void> store_totals(const WorkerCounters& counters);
+  Result<void> add_total(const char* name, std::uint64_t value);
+  Result<std::uint64_t> in_transaction(const std::function<Result<void>()>& work);
+
+  std::unique_ptr<Database> db_;
+  const HistoryOptions options_;
+  const Clock& clock_;
+  Dictionary dictionary_;
+  Coalescer coalescer_;
+  std::set<EdgeState*> dirty_;
+  std::uint64_t appended_ = 0;  ///< rows of the open transaction
+  std::uint64_t next_seq_ = 1;
+  std::int64_t now_ns_ = 0;    ///< Unix ns of the open transaction
+  bool rows_removed_ = false;  ///< dictionaries may hold what nothing needs
+};
+
+}  // namespace keytrail::record

@@ -78,6 +78,7 @@ Key identity_of(const Key& key) {
   Key out;
   out.id = key.id;
   out.kind = key.kind;
+  out.issued_s = kIdentityMark;
   return out;
 }
 
@@ -94,7 +95,7 @@ Result<std::int64_t> Dictionary::intern(Cache& cache, const char* sql, const Val
   scratch_.clear();
   (pack(scratch_, values), ...);
   auto found = cache.find(std::string_view(scratch_));
-  if (found != cache.end() && seq_ - found->second.seq <= kMarkEvery) return found->second.id;
+  if (found != cache.end() && seq_ - found->second.seq <= mark_every_) return found->second.id;
   Cursor cursor = db_.query(sql, values..., seq_);
   auto row = cursor.next();
   if (!row) return std::unexpected(row.error());
@@ -155,8 +156,8 @@ void Dictionary::forget() {
 }
 
 Result<std::int64_t> Dictionary::remove_unused(std::uint64_t oldest_seq) {
-  if (oldest_seq <= kMarkEvery) return 0;
-  const std::uint64_t before = oldest_seq - kMarkEvery;
+  if (oldest_seq <= mark_every_) return 0;
+  const std::uint64_t before = oldest_seq - mark_every_;
   std::int64_t removed = 0;
   for (const char* sql :
        {kRemoveKeysetsSql, kRemoveKeysSql, kRemoveSlotsSql, kRemoveWorkloadsSql, kRemoveProgramsSql, kRemoveDestinationsSql}) {

@@ -13,6 +13,9 @@
 
 namespace keytrail::record {
 
+/// `issued_s` of an entry that stands for a key's identity and describes nothing.
+inline constexpr std::int64_t kIdentityMark = -1;
+
 /// The parts of a workload, key, destination and executable that make two uses the same edge.
 [[nodiscard]] Workload identity_of(const Workload& workload);
 [[nodiscard]] Key identity_of(const Key& key);
@@ -20,9 +23,8 @@ namespace keytrail::record {
 
 class Dictionary {
  public:
-  explicit Dictionary(Database& db) : db_(db) {}
-  /// A dictionary row is marked again when its mark is older than this many rows.
-  static constexpr std::uint64_t kMarkEvery = 65'536;
+  /// An entry is marked again when its mark is older than `mark_every` rows.
+  Dictionary(Database& db, std::uint64_t mark_every) : db_(db), mark_every_(mark_every) {}
 
   Result<std::int64_t> workload(const Workload& workload);
   Result<std::int64_t> program(std::string_view exe, std::string_view program, std::string_view comm);
@@ -55,6 +57,7 @@ class Dictionary {
   Result<std::int64_t> intern(Cache& cache, const char* sql, const Values&... values);
 
   Database& db_;
+  const std::uint64_t mark_every_;
   std::uint64_t seq_ = 1;
   std::string scratch_;
   Cache workloads_, programs_, keys_, slots_, destinations_, keysets_;

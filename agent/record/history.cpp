@@ -97,6 +97,8 @@ Result<void> History::start() {
   }
   if (auto held = store_->retain_holdings(boot_id_, [](const InstanceId&) { return true; }); !held) store_->forget();
   file_.make_reserve(options_.reserve_bytes);
+  stored_counters_ = session.counters;
+  copied_ns_ = clock_.wall_ns();
   queue_.push_back(std::move(session));
   next_maintenance_ = next_retention_ = std::chrono::steady_clock::now();
   writer_ = std::thread([this] { run(); });
@@ -186,7 +188,7 @@ Result<HistoryStatus> History::status() {
   status->wal_bytes = file_.log_bytes();
   status->queue = queued_rows_;
   status->queue_dropped += lost_.lost.value_or(0);
-  status->error = error_;
+  status->error = error_.empty() ? copy_error_ : error_;
   return status;
 }
 

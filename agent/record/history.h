@@ -73,6 +73,7 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   std::vector<Batch> take(std::unique_lock<std::mutex>& lock);
   void store(std::vector<Batch> batches);
   void maintain();
+  void after_commit();
   void recover(const Error& error, int attempt);
   void look_for_room();
   bool give_up(std::vector<Batch>& batches, const Error& error, int attempt);
@@ -100,7 +101,10 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   bool overflowed_ = false;
   GapRow lost_;  ///< what was dropped since the last gap row; `lost` 0 = nothing
   bool busy_ = false, stopping_ = false, urgent_ = false;
-  std::string error_;
+  std::string error_, copy_error_;
+  std::int64_t copied_ns_ = 0;  ///< Unix ns of the last good copy of the log
+  std::uint64_t holdings_dropped_ = 0;
+  WorkerCounters stored_counters_;  ///< of the last committed batch
   std::vector<std::function<void()>> wakes_;
   // Writer thread only.
   bool no_room_ = false;

@@ -13,9 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::uint64_t kLogSoft = 4U << 20U;   // the log is copied into the file from here on
-constexpr std::uint64_t kLogHard = 32U << 20U;  // and from here on readers are waited for
-constexpr std::uint64_t kChunkInNeed = 1000;
 constexpr int kAttemptsWithoutRoom = 5;  // for errors that trying again does not mend
 constexpr std::size_t kMaxOverflowHoldings = 100'000;
 constexpr auto kRetentionEvery = std::chrono::seconds(30);
@@ -143,13 +140,10 @@ void History::store(std::vector<Batch> batches) {
           lost_.from_ns = lost->to_ns;
         }
         if (!no_room_) error_.clear();
+        if (!batches.empty()) stored_counters_ = batches.back().counters;
       }
       if (*stored != 0) wake_exporters();
-      const std::uint64_t log = file_.log_bytes();
-      if (log > kLogSoft) {
-        const std::lock_guard lock(store_mutex_);
-        if (auto r = store_->checkpoint(log > kLogHard); !r) set_error(r.error().message);
-      }
+      after_commit();
       return;
     }
     recover(stored.error(), attempt);
@@ -178,19 +172,47 @@ bool History::give_up(std::vector<Batch>& batches, const Error& error, int attem
   return false;
 }
 
+/// Copies the log when it is due and looks whether retention is. A log or file that cannot be synced is said and leaves a gap row: what was
+/// committed since the last good copy is not surely on the disk.
+void History::after_commit() {
+  const std::lock_guard store_lock(store_mutex_);
+  auto copied = store_->checkpoint_if_due();
+  if (auto full = store_->crowded(); full.value_or(false)) next_retention_ = next_maintenance_ = steady_clock::now();
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now = clock_.wall_ns();
+  if (copied) {
+    copied_ns_ = now;
+    copy_error_.clear();
+    return;
+  }
+  if (!copy_error_.empty()) return;
+  copy_error_ = copied.error().message;
+  spdlog::error("history: {}", base::printable(copy_error_));
+  Batch batch;
+  batch.rows.push_back({.time_ns = now, .observed_ns = now});
+  batch.rows.back().body =
+      GapRow{"storage_error", "", copied_ns_, now, std::nullopt, "The history could not be synced to the disk: " + copy_error_};
+  batch.counters = stored_counters_;
+  ++queued_rows_;
+  queue_.push_front(std::move(batch));
+}
+
 void History::recover(const Error& error, int attempt) {
   const std::lock_guard lock(store_mutex_);
-  sqlite3* handle = store_->db().handle();
-  const bool full = is_no_room(sqlite3_extended_errcode(handle), sqlite3_system_errno(handle));
   store_->forget();
   if (attempt == 1) spdlog::error("history: {}", base::printable(error.message));
   set_error(error.message);
-  if (!full && error.message.find("no room") == std::string::npos) return;
+  if (!is_no_room(error)) return;
+  if (file_.free_bytes() > std::max<std::uint64_t>(2 * options_.reserve_bytes, 1U << 20U)) {
+    // Not the disk but our own bound: retention has to catch up.
+    if (auto r = store_->retain(); !r) store_->forget();
+    return;
+  }
   no_room_ = true;
   file_.drop_reserve();
   (void)store_->checkpoint(true);
   if (auto r = store_->hold_size(true); !r) store_->forget();
-  if (auto r = store_->remove_oldest(kChunkInNeed); !r) store_->forget();
+  if (auto r = store_->remove_some(); !r) store_->forget();
   (void)store_->checkpoint(true);
 }
 
@@ -222,14 +244,12 @@ void History::maintain() {
     if (retention) {
       auto more = store_->retain();
       if (!more) store_->forget();
-      next_retention_ = more.value_or(false) ? now + milliseconds(200) : now + kRetentionEvery;
+      next_retention_ = more.value_or(false) ? now + milliseconds(20) : now + kRetentionEvery;
       if (more.value_or(false)) next_maintenance_ = next_retention_;
-    }
-    if (file_.log_bytes() > kLogSoft) {
-      if (auto r = store_->checkpoint(false); !r) set_error(r.error().message);
     }
   }
   if (appended != 0) wake_exporters();
+  after_commit();
 }
 
 }  // namespace keytrail::record

@@ -15,13 +15,12 @@ constexpr std::int64_t kRateNs = 600'000'000'000;  // ten minutes
 
 // One row per key id, its newest description. ?9 from, ?10 to, ?11 limit.
 static constexpr char kKeysSql[] = KEYTRAIL_CHAIN
-    "SELECT max(k.id), k.key_id FROM key k WHERE k.key_id != '' AND (?1 = '' OR k.key_id IN (SELECT key_id FROM chain)) "
+    "SELECT max(k.id), k.key_id FROM key k WHERE k.key_id != '' AND k.issued_s != -1 AND (?1 = '' OR k.key_id IN (SELECT key_id FROM chain)) "
     "AND (?5 = '' OR k.kind = ?5) AND ((?3 = '' AND ?6 = '' AND ?7 = '' AND ?8 = '' AND ?9 = 0 AND ?10 = 9223372036854775807) "
     "OR ((?6 = '' AND ?7 = '' AND ?8 = '') AND k.key_id IN (SELECT o.key_id FROM sighting s JOIN key o ON o.id = s.id_key WHERE s.last_ns >= "
     "?9 AND s.first_ns < ?10 AND " KEYTRAIL_HAS_WORKLOAD("s.id_workload") ")) "
     "OR k.key_id IN (SELECT o.key_id FROM edge e JOIN candidate c ON c.keyset = e.keyset JOIN key o ON o.id = c.key WHERE e.last_ns >= ?9 "
     "AND e.first_ns < ?10 AND " KEYTRAIL_HAS_WORKLOAD("e.workload") "AND " KEYTRAIL_HAS_DESTINATION("e.destination") ")) "
-    "AND EXISTS (SELECT 1 FROM candidate c WHERE c.key = k.id UNION ALL SELECT 1 FROM holding h WHERE h.key = k.id) "
     "GROUP BY k.key_id ORDER BY 1 LIMIT ?11";
 static constexpr char kSightingsSql[] =
     "SELECT k.key_id, s.slot, w.name, s.first_ns FROM sighting s JOIN key k ON k.id = s.id_key JOIN workload w ON w.id = s.id_workload "
@@ -36,8 +35,9 @@ static constexpr char kRotationsSql[] = "SELECT name, value FROM state WHERE nam
 
 // Workloads: one entry per name. ?3 name, ?4 prefix.
 static constexpr char kNamesSql[] =
-    "SELECT max(id), name FROM workload WHERE name != '' AND (?3 = '' OR CASE WHEN ?4 THEN substr(name, 1, "
-    "length(?3)) = ?3 ELSE name = ?3 END) GROUP BY name ORDER BY name LIMIT ?5";
+    "SELECT coalesce(nullif(max(CASE WHEN cgroup != '' THEN id ELSE 0 END), 0), max(id)), name FROM workload "
+    "WHERE name != '' AND (?3 = '' OR CASE WHEN ?4 THEN substr(name, 1, length(?3)) = ?3 ELSE name = ?3 END) GROUP BY name ORDER BY name "
+    "LIMIT ?5";
 static constexpr char kProcessesSql[] =
     "SELECT w.name, count(DISTINCT h.pid || ':' || h.start_ns) FROM holding h JOIN workload w ON "
     "w.id = h.workload GROUP BY w.name";
@@ -45,7 +45,7 @@ static constexpr char kKeysOfSql[] =
     "SELECT name, k.key_id, max(k.id) FROM (SELECT w.name AS name, o.key_id AS key_id FROM sighting s JOIN workload w ON w.id = "
     "s.id_workload JOIN key o ON o.id = s.id_key UNION SELECT w.name, o.key_id FROM holding h JOIN workload w ON w.id = h.workload JOIN "
     "key o "
-    "ON o.id = h.key) JOIN key k USING (key_id) GROUP BY name, k.key_id";
+    "ON o.id = h.key) JOIN key k USING (key_id) WHERE k.issued_s != -1 GROUP BY name, k.key_id";
 static constexpr char kRecentSql[] =
     "SELECT w.name, r.observed_ns, r.first_ns, r.last_ns, r.amount FROM rows r LEFT JOIN workload w ON w.id = r.workload WHERE r.kind = 2 "
     "ORDER BY r.seq DESC";

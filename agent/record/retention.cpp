@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::uint64_t kChunk = 5000;
 constexpr std::int64_t kMaxEdges = 100'000;
+constexpr int kCopyEveryPages = 1000;
+constexpr int kHardPages = 8000;
+constexpr int kWaitForReadersMs = 300;
+constexpr auto kHardEvery = std::chrono::seconds(5);
 
 static constexpr char kPageSizeSql[] = "PRAGMA page_size";
 static constexpr char kPagesSql[] =
@@ -29,8 +33,17 @@ static constexpr char kAgedEdgesSql[] =
     "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE last_ns < ?1 AND pending_first_ns = 0 AND window_end_ns = 0 LIMIT 5000)";
 static constexpr char kEdgesSql[] = "SELECT count(*) FROM edge";
 static constexpr char kSurplusEdgesSql[] =
-    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 ORDER BY last_ns LIMIT 5000)";
+    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 ORDER BY last_ns LIMIT min(?1, "
+    "5000))";
 static constexpr char kAgedSightingsSql[] = "DELETE FROM sighting WHERE last_ns < ?1 AND id_key NOT IN (SELECT id_key FROM holding)";
+static constexpr char kSurplusSightingsSql[] =
+    "DELETE FROM sighting WHERE (SELECT count(*) FROM sighting) > ?1 AND last_ns < (SELECT last_ns FROM sighting ORDER BY last_ns DESC "
+    "LIMIT 1 "
+    "OFFSET ?1)";
+static constexpr char kSurplusFindingsSql[] =
+    "DELETE FROM finding WHERE (SELECT count(*) FROM finding) > ?1 AND last_ns < (SELECT last_ns FROM finding ORDER BY last_ns DESC LIMIT "
+    "1 "
+    "OFFSET ?1)";
 static constexpr char kAgedFindingsSql[] = "DELETE FROM finding WHERE last_ns < ?1";
 
 }  // namespace
@@ -52,52 +65,93 @@ Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
   return last - first + 1;
 }
 
-Result<bool> Store::retain() {
-  const std::int64_t before = clock_.wall_ns() - options_.retention_ns;
+Result<std::uint64_t> Store::remove_some() {
   auto oldest = db_->number(kOldestSql, 0);
-  auto aged = db_->number(kAgedSql, 0, before, kChunk);
+  auto newest = db_->number(kNewestSql, 0);
+  if (!oldest) return std::unexpected(oldest.error());
+  if (!newest) return std::unexpected(newest.error());
+  return remove_oldest(std::clamp<std::uint64_t>(static_cast<std::uint64_t>(*newest - *oldest + 1) / 20, 100, kChunk));
+}
+
+Result<bool> Store::crowded() {
   auto pages = db_->number(kPagesSql, 0);
   auto page_size = db_->number(kPageSizeSql, 4096);
+  if (!pages) return std::unexpected(pages.error());
+  if (!page_size) return std::unexpected(page_size.error());
+  return static_cast<std::uint64_t>(*pages * *page_size) > options_.max_bytes / 10 * 9;
+}
+
+/// Removes what no row needs any more: old edges, sightings and findings, unused dictionary entries.
+Result<std::uint64_t> Store::clean(std::int64_t before_ns) {
+  auto oldest = db_->number(kOldestSql, 0);
+  auto newest = db_->number(kNewestSql, 0);
   auto edges = db_->number(kEdgesSql, 0);
-  for (const auto* number : {&oldest, &aged, &pages, &page_size, &edges}) {
+  for (const auto* number : {&oldest, &newest, &edges}) {
     if (!*number) return std::unexpected(number->error());
   }
-  const auto used = static_cast<std::uint64_t>(*pages * *page_size);
-  if (*oldest != 0 && *aged >= *oldest) {
-    auto removed = remove_oldest(static_cast<std::uint64_t>(*aged - *oldest + 1));
-    if (!removed) return std::unexpected(removed.error());
-    return true;
-  }
-  // A tenth of the bound stays free, so that a burst between two looks has room.
-  if (used > options_.max_bytes / 10 * 9) {
-    auto removed = remove_oldest(kChunk);
-    if (!removed) return std::unexpected(removed.error());
-    if (*removed != 0) return true;
-  }
   const auto most_edges = std::min<std::int64_t>(kMaxEdges, static_cast<std::int64_t>(options_.max_bytes / 4096));
-  auto cleaned = in_transaction([&]() -> Result<void> {
+  const auto first = static_cast<std::uint64_t>(*oldest != 0 ? *oldest : *newest + 1);
+  return in_transaction([&]() -> Result<void> {
     for (const char* sql : {kAgedEdgesSql, kAgedSightingsSql, kAgedFindingsSql}) {
-      if (auto r = db_->run(sql, before); !r) return r;
+      if (auto r = db_->run(sql, before_ns); !r) return r;
     }
     if (*edges > most_edges) {
-      if (auto r = db_->run(kSurplusEdgesSql); !r) return r;
+      if (auto r = db_->run(kSurplusEdgesSql, *edges - most_edges); !r) return r;
     }
+    if (auto r = db_->run(kSurplusSightingsSql, most_edges); !r) return r;
+    if (auto r = db_->run(kSurplusFindingsSql, most_edges); !r) return r;
     if (!rows_removed_) return {};
-    auto removed = dictionary_.remove_unused(static_cast<std::uint64_t>(*oldest));
+    auto removed = dictionary_.remove_unused(first);
     if (!removed) return std::unexpected(removed.error());
     rows_removed_ = *removed != 0;
     dictionary_.forget();
     return {};
   });
-  if (!cleaned) return std::unexpected(cleaned.error());
-  return false;
+}
+
+Result<bool> Store::retain() {
+  const std::int64_t before = clock_.wall_ns() - options_.retention_ns;
+  auto oldest = db_->number(kOldestSql, 0);
+  auto aged = db_->number(kAgedSql, 0, before, kChunk);
+  auto full = crowded();
+  if (!oldest) return std::unexpected(oldest.error());
+  if (!aged) return std::unexpected(aged.error());
+  if (!full) return full;
+  std::uint64_t removed = 0;
+  if (*oldest != 0 && *aged >= *oldest) {
+    auto done = remove_oldest(static_cast<std::uint64_t>(*aged - *oldest + 1));
+    if (!done) return std::unexpected(done.error());
+    removed = *done;
+  } else if (*full) {
+    auto done = remove_some();
+    if (!done) return std::unexpected(done.error());
+    removed = *done;
+  }
+  // In a flood dictionaries fill the file too; looking through them costs more than a chunk of rows.
+  if (removed == 0 || removed < kChunk || ++chunks_ % 8 == 0) {
+    if (auto done = clean(before); !done) return std::unexpected(done.error());
+  }
+  return removed != 0;
 }
 
 Result<void> Store::checkpoint(bool hard) {
+  const auto now = std::chrono::steady_clock::now();
+  if (hard) {
+    sqlite3_busy_timeout(db_->handle(), kWaitForReadersMs);
+    next_hard_ = now + kHardEvery;
+  }
   const int code =
       sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, hard ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (hard) sqlite3_busy_timeout(db_->handle(), kBusyMs);
+  copied_pages_ = log_pages_;
   if (code == SQLITE_OK || (code & 0xFF) == SQLITE_BUSY) return {};
   return std::unexpected(database_error(db_->handle(), code));
+}
+
+Result<void> Store::checkpoint_if_due() {
+  if (log_pages_ < copied_pages_) copied_pages_ = 0;  // the log began again
+  if (log_pages_ - copied_pages_ < kCopyEveryPages) return {};
+  return checkpoint(log_pages_ > kHardPages && std::chrono::steady_clock::now() >= next_hard_);
 }
 
 Result<void> Store::hold_size(bool hold) {

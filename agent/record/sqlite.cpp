@@ -8,8 +8,9 @@
 namespace keytrail::record {
 namespace {
 
-constexpr int kBusyMs = 5000;
 constexpr int kMaxValueBytes = 16 << 20;
+
+constexpr std::string_view kNoRoom = "the history has no room: the disk, a quota or its size bound is full";
 
 static constexpr char kBeginWriteSql[] = "BEGIN IMMEDIATE";
 static constexpr char kBeginReadSql[] = "BEGIN DEFERRED";
@@ -33,12 +34,12 @@ void harden(sqlite3* db) {
 Error database_error(sqlite3* db, int code) {
   const char* text = sqlite3_errstr(code);
   const int system = db != nullptr ? sqlite3_system_errno(db) : 0;
+  const bool no_space = (code & 0xFF) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT);
+  if ((code & 0xFF) == SQLITE_FULL || no_space) return {Error::Code::kUnavailable, std::string(kNoRoom)};
   switch (code & 0xFF) {
     case SQLITE_INTERRUPT:
       return {Error::Code::kTooLarge,
               "the question reads too much of the history: narrow the question (a key, a workload, a shorter time)"};
-    case SQLITE_FULL:
-      return {Error::Code::kUnavailable, "the history has no room: the disk, a quota or its size bound is full"};
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
@@ -56,10 +57,7 @@ Error database_error(sqlite3* db, int code) {
   }
 }
 
-bool is_no_room(int extended_code, int system_errno) {
-  if ((extended_code & 0xFF) == SQLITE_FULL) return true;
-  return (extended_code & 0xFF) == SQLITE_IOERR && (system_errno == ENOSPC || system_errno == EDQUOT);
-}
+bool is_no_room(const Error& error) { return error.code == Error::Code::kUnavailable && error.message == kNoRoom; }
 
 Cursor::Cursor(Cursor&& other) noexcept : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)), code_(other.code_) {}
 

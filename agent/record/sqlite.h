@@ -16,6 +16,9 @@
 
 namespace keytrail::record {
 
+/// How long a statement waits for a lock of another connection, ms.
+inline constexpr int kBusyMs = 5000;
+
 /// One execution of a prepared statement. Values come from `next()` being true until it is called again; the end resets the statement.
 class Cursor {
  public:
@@ -82,8 +85,6 @@ class Database {
 
   void roll_back();
   [[nodiscard]] sqlite3* handle() const { return db_; }
-  /// Extended result code and errno of the last failure.
-  [[nodiscard]] int last_code() const { return sqlite3_extended_errcode(db_); }
 
  private:
   explicit Database(sqlite3* db) : db_(db) {}
@@ -106,8 +107,8 @@ class Database {
 /// The error of a connection as a sentence; the code tells a full disk, a damaged file and an exceeded limit apart.
 [[nodiscard]] Error database_error(sqlite3* db, int code);
 
-/// True when this (extended) code means that there is no room: disk, quota or the page bound.
-[[nodiscard]] bool is_no_room(int extended_code, int system_errno);
+/// True when the error means that there is no room: disk, quota or the page bound.
+[[nodiscard]] bool is_no_room(const Error& error);
 
 /// A transaction that rolls back unless it is committed.
 class Transaction {

@@ -29,7 +29,18 @@ static constexpr char kHoldersSql[] = "SELECT DISTINCT pid, start_ns, exec, boot
 }  // namespace
 
 Store::Store(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock)
-    : db_(std::move(db)), options_(options), clock_(clock), dictionary_(*db_), coalescer_(options.windows_ns) {}
+    : db_(std::move(db)),
+      options_(options),
+      clock_(clock),
+      dictionary_(*db_, std::clamp<std::uint64_t>(options.max_bytes / 16'384, 64, 65'536)),
+      coalescer_(options.windows_ns) {
+  sqlite3_wal_hook(db_->handle(), &Store::on_commit, this);
+}
+
+int Store::on_commit(void* self, sqlite3*, const char*, int frames) {
+  static_cast<Store*>(self)->log_pages_ = frames;
+  return SQLITE_OK;
+}
 
 Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock) {
   std::unique_ptr<Store> store(new Store(std::move(db), options, clock));

@@ -3,6 +3,7 @@
 // (History locks). After any error the caller calls `forget()`: memory follows what the file holds, and the batch can be tried again.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <optional>
@@ -37,10 +38,16 @@ class Store {
 
   /// One chunk of retention by age, by size, and of what nothing needs any more. True when there is more to do.
   Result<bool> retain();
+  /// True when a tenth or less of the size bound is left.
+  Result<bool> crowded();
+  /// Removes a twentieth of the rows, the oldest. Returns how many.
+  Result<std::uint64_t> remove_some();
   /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many went.
   Result<std::uint64_t> remove_oldest(std::uint64_t count);
-  /// Copies the log into the file. `hard` waits for readers and empties the log.
+  /// Copies the log into the file. `hard` waits a moment for readers and empties the log.
   Result<void> checkpoint(bool hard);
+  /// Copies the log when it has grown by some megabytes since the last time.
+  Result<void> checkpoint_if_due();
   /// Keeps the file from growing (disk full), or lets it grow to its bound again.
   Result<void> hold_size(bool hold);
 
@@ -80,6 +87,8 @@ class Store {
   Result<void> touch_holdings(const EdgeState& edge, const UseRow& use);
   Result<void> store_totals(const WorkerCounters& counters);
   Result<void> add_total(const char* name, std::uint64_t value);
+  Result<std::uint64_t> clean(std::int64_t before_ns);
+  static int on_commit(void* self, sqlite3* db, const char* name, int frames);
   Result<std::uint64_t> in_transaction(const std::function<Result<void>()>& work);
 
   std::unique_ptr<Database> db_;
@@ -90,7 +99,11 @@ class Store {
   std::set<EdgeState*> dirty_;
   std::uint64_t appended_ = 0;  ///< rows of the open transaction
   std::uint64_t next_seq_ = 1;
-  std::int64_t now_ns_ = 0;    ///< Unix ns of the open transaction
+  std::int64_t now_ns_ = 0;   ///< Unix ns of the open transaction
+  std::uint64_t chunks_ = 0;  ///< of retention
+  int log_pages_ = 0;         ///< in the write-ahead log
+  int copied_pages_ = 0;      ///< of them, when it was last copied
+  std::chrono::steady_clock::time_point next_hard_;
   bool rows_removed_ = false;  ///< dictionaries may hold what nothing needs
 };
 

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/loader_tables.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "agent/warden/loader_kernel.h"
+#include "agent/warden/skeleton.h"
+
+namespace keytrail::warden {
+namespace {
+
+/// Up to 8 bytes, little endian as the kernel side reads them.
+kt_u64 word(std::string_view text) {
+  kt_u64 value = 0;
+  for (std::size_t i = 0; i < text.size() && i < 8; ++i)
+    value |= kt_u64{static_cast<std::uint8_t>(text[i])} << (8 * i);
+  return value;
+}
+
+kt_u64 key_of(std::string_view text, std::uint32_t kind) {
+  const std::string_view last = text.size() >= 8 ? text.substr(text.size() - 8) : text;
+  return kt_mix(word(text), word(last), static_cast<std::uint32_t>(text.size()), kind);
+}
+
+std::uint32_t slot(kt_u64 key, std::uint32_t slots) { return static_cast<std::uint32_t>(key >> 8U) & (slots - 1); }
+std::uint32_t bit(kt_u64 key) { return static_cast<std::uint32_t>(key >> 16U) & (KT_PATTERN_BITS - 1); }
+
+std::uint8_t env_action(const catalog::EnvName& variable) {
+  switch (variable.action) {
+    case catalog::EnvAction::kShow:
+      return KT_ENV_SHOW;
+    case catalog::EnvAction::kSecret:
+      return variable.unhashed ? KT_ENV_UNHASHED : KT_ENV_SECRET;
+    case catalog::EnvAction::kShowAndWatchBaseName:
+      return KT_ENV_WATCH;
+  }
+  return KT_ENV_UNHASHED;
+}
+
+std::unexpected<Error> too_long(const char* what, std::string_view text) {
+  return fail(Error::Code::kTooLarge, std::string("The kernel filter has no room for ") + what + " \"" + std::string(text) + "\".");
+}
+
+}  // namespace
+
+kt_u64 name_key(std::string_view name) { return key_of(name, KT_NAME_KEY_EXACT); }
+
+Result<void> KernelFilter::add_pattern(const catalog::NamePattern& pattern) {
+  using Match = catalog::NamePattern::Match;
+  if (pattern.text.empty() || pattern.text.size() > 255) return too_long("the name", pattern.text);
+  if (pattern.match == Match::kExact) {
+    keys_.push_back(name_key(pattern.text));
+    exact_slots_.push_back(slot(keys_.back(), KT_EXACT_SLOTS));
+    return {};
+  }
+  // Only the first or last 8 bytes count: a longer pattern lets a little more through, user space matches all of it.
+  const auto length = static_cast<std::uint32_t>(std::min<std::size_t>(pattern.text.size(), 8));
+  const bool prefix = pattern.match == Match::kPrefix;
+  const std::string_view part = prefix ? pattern.text.substr(0, length) : pattern.text.substr(pattern.text.size() - length);
+  keys_.push_back(kt_mix(word(part), 0, length, prefix ? KT_NAME_KEY_PREFIX : KT_NAME_KEY_SUFFIX));
+  (prefix ? prefix_bits_ : suffix_bits_).push_back(bit(keys_.back()));
+  (prefix ? prefix_lengths_ : suffix_lengths_) |= 1U << length;
+  return {};
+}
+
+Result<void> KernelFilter::add_variable(const catalog::EnvName& variable) {
+  if (variable.prefix || variable.suffix) {
+    kt_affix affix{};
+    if (variable.name.size() > sizeof(affix.text) || affixes_.size() == KT_ENV_AFFIXES) return too_long("the variable", variable.name);
+    affix.len = static_cast<kt_u8>(variable.name.size());
+    affix.action = env_action(variable);
+    affix.suffix = variable.suffix ? 1 : 0;
+    std::ranges::copy(variable.name, affix.text);
+    // prefixes win over suffixes
+    affixes_.insert(variable.suffix ? affixes_.end() : affixes_.begin(), affix);
+    return {};
+  }
+  if (variable.name.size() >= KT_ITEM_NAME_MAX) return too_long("the variable", variable.name);
+  Named named{.value = env_action(variable)};
+  std::ranges::copy(variable.name, named.name.text);
+  env_.push_back(named);
+  env_slots_.push_back(slot(name_key(variable.name), KT_ENV_SLOTS));
+  return {};
+}
+
+Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
+  KernelFilter filter;
+  if (const Result<void> added = filter.add_pattern({catalog::NamePattern::Match::kExact, "memfd:" KT_HEARTBEAT_MEMFD}); !added)
+    return std::unexpected(added.error());
+  for (const catalog::NamePattern& pattern : tables.names) {
+    if (const Result<void> added = filter.add_pattern(pattern); !added) return std::unexpected(added.error());
+  }
+  for (const catalog::NamePattern& directory : tables.directories) {
+    if (directory.match != catalog::NamePattern::Match::kExact) continue;  // the catalog has none; files in it are matched by their names
+    filter.keys_.push_back(key_of(directory.text, KT_NAME_KEY_DIRECTORY));
+    filter.directory_slots_.push_back(slot(filter.keys_.back(), KT_DIRECTORY_SLOTS));
+  }
+  for (const catalog::EnvName& variable : tables.env) {
+    if (const Result<void> added = filter.add_variable(variable); !added) return std::unexpected(added.error());
+  }
+  for (const catalog::ArgFlag& flag : tables.flags) {
+    if (flag.flag.size() >= KT_ITEM_NAME_MAX) return too_long("the flag", flag.flag);
+    Named named{.value = flag.value ? std::uint8_t{KT_FLAG_VALUE} : std::uint8_t{KT_FLAG_PRESENCE}};
+    std::ranges::copy(flag.flag, named.name.text);
+    filter.flags_.push_back(named);
+  }
+  for (const catalog::ArgFormat& format : tables.formats) {
+    kt_format out{};
+    if (format.prefix.size() > sizeof(out.prefix) || filter.formats_.size() == KT_ARG_FORMATS)
+      return too_long("the format", format.format_id);
+    out.prefix_len = static_cast<kt_u8>(format.prefix.size());
+    out.is_public = format.is_public ? 1 : 0;
+    out.min_len = format.min_len;
+    out.max_len = format.max_len;
+    std::ranges::copy(format.prefix, out.prefix);
+    filter.formats_.push_back(out);
+  }
+  return filter;
+}
+
+void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
+  auto& variables = *skeleton.rodata;
+  for (std::uint32_t one : exact_slots_)
+    skeleton.bss->name_exact[one] = 1;
+  for (std::uint32_t one : directory_slots_)
+    variables.cfg_directories[one] = 1;
+  for (std::uint32_t one : env_slots_)
+    variables.cfg_env_slots[one] = 1;
+  for (std::uint32_t one : prefix_bits_)
+    variables.cfg_name_prefix[one / 64] |= kt_u64{1} << (one % 64);
+  for (std::uint32_t one : suffix_bits_)
+    variables.cfg_name_suffix[one / 64] |= kt_u64{1} << (one % 64);
+  variables.cfg_prefix_lengths = prefix_lengths_;
+  variables.cfg_suffix_lengths = suffix_lengths_;
+  std::ranges::copy(affixes_, variables.cfg_env_affixes);
+  variables.cfg_env_affix_count = static_cast<kt_u32>(affixes_.size());
+  std::ranges::copy(formats_, variables.cfg_formats);
+  variables.cfg_format_count = static_cast<kt_u32>(formats_.size());
+  const auto room = [](bpf_map* map, std::size_t entries) { bpf_map__set_max_entries(map, static_cast<std::uint32_t>(entries + 1)); };
+  room(skeleton.maps.names, keys_.size());
+  room(skeleton.maps.env_names, env_.size());
+  room(skeleton.maps.arg_flags, flags_.size());
+}
+
+Result<void> KernelFilter::fill_maps(keytrail_bpf& skeleton) const {
+  const std::uint8_t one = 1;
+  int failed = 0;
+  for (kt_u64 key : keys_)
+    failed |= bpf_map__update_elem(skeleton.maps.names, &key, sizeof(key), &one, sizeof(one), BPF_ANY);
+  for (const Named& named : env_)
+    failed |= bpf_map__update_elem(skeleton.maps.env_names, &named.name, sizeof(named.name), &named.value, sizeof(named.value), BPF_ANY);
+  for (const Named& named : flags_)
+    failed |= bpf_map__update_elem(skeleton.maps.arg_flags, &named.name, sizeof(named.name), &named.value, sizeof(named.value), BPF_ANY);
+  if (failed != 0) return fail(Error::Code::kSystem, "Filling the kernel filter failed: " + errno_text(errno) + ".");
+  return {};
+}
+
+}  // namespace keytrail::warden

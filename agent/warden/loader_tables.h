@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns the catalog's kernel tables into what the programs filter by: variables before loading, maps after it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "bpf/lib/control.h"
+#include "keytrail/result.h"
+
+struct keytrail_bpf;
+
+namespace keytrail::warden {
+
+/// Key of a file name, as the kernel side computes it.
+[[nodiscard]] kt_u64 name_key(std::string_view name);
+
+class KernelFilter {
+ public:
+  /// Checks sizes: an entry that does not fit is an error, never silently dropped.
+  static Result<KernelFilter> make(const catalog::KernelTables& tables);
+  /// Writes variables and map sizes of a skeleton that is open but not loaded.
+  void write_variables(keytrail_bpf& skeleton) const;
+  /// Fills the maps of a loaded skeleton.
+  [[nodiscard]] Result<void> fill_maps(keytrail_bpf& skeleton) const;
+
+ private:
+  struct Named {
+    kt_name name{};
+    std::uint8_t value = 0;
+  };
+  Result<void> add_pattern(const catalog::NamePattern& pattern);
+  Result<void> add_variable(const catalog::EnvName& variable);
+
+  std::vector<kt_u64> keys_;  ///< of names, patterns and directories
+  std::vector<std::uint32_t> exact_slots_, directory_slots_, env_slots_, prefix_bits_, suffix_bits_;
+  std::uint32_t prefix_lengths_ = 0, suffix_lengths_ = 0;
+  std::vector<Named> env_, flags_;
+  std::vector<kt_affix> affixes_;
+  std::vector<kt_format> formats_;
+};
+
+}  // namespace keytrail::warden

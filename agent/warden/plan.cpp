@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/plan.h"
+
+#include <algorithm>
+
+namespace keytrail::warden {
+namespace {
+
+constexpr std::array<std::string_view, kFeatures> kFeatureNames{"fentry", "kprobe", "tracepoint", "rdonly_cast",
+                                                                "tp_btf", "iter",   "cgroup",     "connect_unix"};
+
+std::string_view why_not(const Alternative& alternative, const Features& features, const std::map<std::string, std::string>& refused) {
+  for (Feature need : alternative.needs) {
+    const std::string& reason = features[static_cast<std::size_t>(need)];
+    if (!reason.empty()) return reason;
+  }
+  const auto found = refused.find(std::string(alternative.name));
+  return found == refused.end() ? std::string_view{} : std::string_view(found->second);
+}
+
+void append(std::string& list, std::string_view text, std::string_view separator) {
+  if (text.empty() || list.find(text) != std::string::npos) return;
+  if (!list.empty()) list += separator;
+  list += text;
+}
+
+void report_choice(HookReport& report, const Alternative& choice) {
+  append(report.chosen, choice.name, ", ");
+  append(report.cost, choice.cost, "; ");
+  append(report.missing, choice.missing, "; ");
+}
+
+}  // namespace
+
+std::string_view to_string(Feature feature) { return kFeatureNames[static_cast<std::size_t>(feature)]; }
+
+Result<void> disable(Features& features, std::span<const std::string> names) {
+  for (const std::string& name : names) {
+    const auto* const found = std::ranges::find(kFeatureNames, name);
+    if (found == kFeatureNames.end()) {
+      std::string known;
+      for (std::string_view one : kFeatureNames)
+        append(known, one, ", ");
+      return fail(Error::Code::kInvalid, "--no-feature=" + name + ": there is no such feature. Known are " + known + ".");
+    }
+    features[static_cast<std::size_t>(found - kFeatureNames.begin())] = "taken away by --no-feature=" + name;
+  }
+  return {};
+}
+
+const std::vector<Alternative>& alternatives() {
+  static constexpr std::string_view kTaxed = "every system call about +20 ns";
+  static constexpr std::string_view kExitMisses =
+      "opens through io_uring, 32-bit calls of 64-bit programs, descriptors that arrive open; a thread that swaps the descriptor at once "
+      "can show another file";
+  static const std::vector<Alternative> kTable{
+      {Family::kExec,
+       "exec",
+       "tp_btf sched_process_exec",
+       {Feature::kBtfTrace},
+       {"tp_btf__sched_process_exec"},
+       "",
+       "",
+       "programs that start, with the keys in their environment and arguments",
+       true},
+
+      {Family::kOpen,
+       "open",
+       "fentry security_file_open",
+       {Feature::kTrampoline},
+       {"fentry__security_file_open"},
+       "",
+       "descriptors that arrive open",
+       "",
+       true},
+      {Family::kOpen,
+       "open",
+       "kprobe security_file_open",
+       {Feature::kKprobe},
+       {"kprobe__security_file_open"},
+       "",
+       "descriptors that arrive open",
+       "",
+       true},
+      {Family::kOpen,
+       "open",
+       "tracepoint sys_exit_openat",
+       {Feature::kTracepoint, Feature::kRdonlyCast},
+       {"tracepoint__openat_fast", "tracepoint__openat2_fast", "tracepoint__open_fast"},
+       kTaxed,
+       kExitMisses,
+       "",
+       true},
+      {Family::kOpen,
+       "open",
+       "tracepoint sys_exit_openat with probe_read",
+       {Feature::kTracepoint},
+       {"tracepoint__openat_slow", "tracepoint__openat2_slow", "tracepoint__open_slow"},
+       kTaxed,
+       kExitMisses,
+       "files that are read",
+       true},
+
+      {Family::kConnect,
+       "inet",
+       "cgroup connect4, connect6",
+       {Feature::kCgroup},
+       {"cgroup__connect4", "cgroup__connect6"},
+       "",
+       "raw and packet sockets",
+       "connections over TCP and UDP",
+       true},
+      {Family::kConnect,
+       "udp",
+       "cgroup sendmsg4, sendmsg6",
+       {Feature::kCgroup},
+       {"cgroup__sendmsg4", "cgroup__sendmsg6"},
+       "",
+       "",
+       "UDP without connect (DNS, QUIC)",
+       false},
+      {Family::kConnect,
+       "state",
+       "tp_btf inet_sock_set_state",
+       {Feature::kBtfTrace},
+       {"tp_btf__inet_sock_set_state"},
+       "",
+       "",
+       "whether a connection was made, its errno and its bytes",
+       false},
+      {Family::kConnect,
+       "unix",
+       "fentry security_unix_stream_connect",
+       {Feature::kTrampoline},
+       {"fentry__security_unix_stream_connect"},
+       "",
+       "unix datagram sockets",
+       "",
+       false},
+      {Family::kConnect,
+       "unix",
+       "cgroup connect_unix",
+       {Feature::kCgroup, Feature::kCgroupUnix},
+       {"cgroup__connect_unix"},
+       "",
+       "",
+       "",
+       false},
+      {Family::kConnect,
+       "unix",
+       "tracepoint sys_enter_connect",
+       {Feature::kTracepoint},
+       {"tracepoint__connect"},
+       kTaxed,
+       "the address of a unix socket is what the caller's memory said",
+       "local sockets of key brokers",
+       false},
+
+      {Family::kName,
+       "payload",
+       "cgroup_skb egress",
+       {Feature::kCgroup},
+       {"cgroup_skb__egress"},
+       "every packet about +60 ns",
+       "a ClientHello that the program wrote in pieces",
+       "names of servers (SNI, Host, CONNECT)",
+       true},
+      {Family::kName,
+       "dns",
+       "cgroup_skb ingress",
+       {Feature::kCgroup},
+       {"cgroup_skb__ingress"},
+       "every packet about +60 ns",
+       "DNS over TCP, TLS, HTTPS and varlink",
+       "names that were looked up",
+       false},
+
+      {Family::kLifetime,
+       "life",
+       "tp_btf sched_process_fork, sched_process_exit",
+       {Feature::kBtfTrace},
+       {"tp_btf__sched_process_fork", "tp_btf__sched_process_exit"},
+       "",
+       "",
+       "forks and exits",
+       true},
+      {Family::kLifetime,
+       "sweep",
+       "iter task, task_file",
+       {Feature::kIterator},
+       {"iter__task", "iter__task_file"},
+       "",
+       "",
+       "processes, files and connections older than the agent; activity of connections kept open",
+       false},
+  };
+  return kTable;
+}
+
+Plan plan(const Features& features, const std::map<std::string, std::string>& refused) {
+  Plan out;
+  for (std::size_t i = 0; i < kFamilies; ++i)
+    out.reports.push_back({.family = static_cast<Family>(i)});
+  std::array<bool, kFamilies> unarmed{};
+  const std::vector<Alternative>& table = alternatives();
+  for (std::size_t first = 0; first < table.size();) {
+    std::size_t end = first;
+    while (end < table.size() && table[end].family == table[first].family && table[end].part == table[first].part)
+      ++end;
+    HookReport& report = out.reports[static_cast<std::size_t>(table[first].family)];
+    bool found = false;
+    for (std::size_t i = first; i < end && !found; ++i) {
+      const std::string_view reason = why_not(table[i], features, refused);
+      if (reason.empty()) {
+        out.chosen.push_back(&table[i]);
+        report_choice(report, table[i]);
+        found = true;
+      } else {
+        report.refused.push_back({std::string(table[i].name), std::string(reason)});
+      }
+    }
+    if (!found) {
+      append(report.missing, table[end - 1].lost, "; ");
+      if (table[first].essential) unarmed[static_cast<std::size_t>(table[first].family)] = true;
+    }
+    first = end;
+  }
+  HookReport& request = out.reports[static_cast<std::size_t>(Family::kRequest)];
+  request.missing = "requests inside TLS: evidence is per connection";
+  for (std::size_t i = 0; i < kFamilies; ++i) {
+    if (unarmed[i]) out.reports[i].chosen.clear();
+  }
+  return out;
+}
+
+}  // namespace keytrail::warden

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A program starts: who, its executable, what was passed to execve (for `#!` the script), the variables and arguments that the catalog names.
+ */
+#include "lib/emit.h"
+#include "lib/items.h"
+#include "lib/process.h"
+
+#define ENV_MAX 2048
+#define ARG_MAX 1024
+
+static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u64 task)
+{
+	struct mm_struct *mm = BPF_CORE_READ((struct task_struct *)task, mm);
+	int i, r = STEP_DONE;
+
+	s->pos = BPF_CORE_READ(mm, arg_start);
+	s->end = BPF_CORE_READ(mm, arg_end);
+	s->index = 0;
+	s->fault = 0;
+	s->flag_pending = 0;
+	for (i = 0; i < ARG_MAX; i++) {
+		r = arg__step(SCRATCH_EXEC);
+		if (r != STEP_MORE)
+			break;
+	}
+	ev->argc = s->index;
+	ev->args_truncated = s->fault || r != STEP_DONE;
+
+	s->pos = BPF_CORE_READ(mm, env_start);
+	s->end = BPF_CORE_READ(mm, env_end);
+	s->index = 0;
+	s->fault = 0;
+	for (i = 0; i < ENV_MAX; i++) {
+		r = env__step(SCRATCH_EXEC);
+		if (r != STEP_MORE)
+			break;
+	}
+	ev->envc = s->index;
+	ev->env_truncated = s->fault || r != STEP_DONE;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(tp_btf__sched_process_exec, struct task_struct *unused, int old_pid, struct linux_binprm *bprm)
+{
+	struct counters *c = hit__begin(KT_FAMILY_EXEC);
+	u64 task = bpf_get_current_task(), node = 0, cgroup_id;
+	struct identity who;
+	struct ev_exec *ev;
+	struct scratch *s;
+	u32 off, parent;
+	long n;
+
+	task__identity(task, false, &who);
+	parent = BPF_CORE_READ((struct task_struct *)task, real_parent, tgid);
+	cgroup_id = task__cgroup(task, false, &node);
+	if (parent == control.heartbeat_tgid && heartbeat__take(parent, KT_FAMILY_EXEC)) {
+		struct ev_head head;
+
+		head__fill(&head, &who, cgroup_id, KT_EV_HEARTBEAT, KT_FAMILY_EXEC);
+		return hit__end(c, KT_FAMILY_EXEC, ring__send(&ring_high, &head, sizeof(head)));
+	}
+	if (task__is_own(task, who.tgid, false))
+		return hit__end(c, KT_FAMILY_EXEC, KT_C_FILTERED);
+	s = scratch__get(SCRATCH_EXEC);
+	if (!s)
+		return hit__end(c, KT_FAMILY_EXEC, KT_C_LOST_SCRATCH);
+	ev = (struct ev_exec *)s->buf;
+	exec__fill(ev, task, &who, cgroup_id, KT_EV_EXEC, KT_FAMILY_EXEC);
+	exec__exe(ev, s, SCRATCH_EXEC, task);
+	off = sizeof(*ev) + ev->exe_len;
+	n = bpf_probe_read_kernel_str(s->buf + (off & 4095), KT_PATH_MAX, bprm->filename);
+	if (n > 0) {
+		ev->filename_len = n - 1;
+		if (n == KT_PATH_MAX)
+			ev->head.flags |= KT_F_TRUNCATED;
+	} else {
+		ev->head.flags |= KT_F_MISSING;
+	}
+	off += ev->filename_len;
+	/* padding: the items begin at a multiple of 8 */
+	*(u64 *)(s->buf + (off & 4095)) = 0;
+	off = (off + 7) & ~7U;
+	s->items = off;
+	s->limit = off + KT_ITEMS_MAX;
+	exec__items(ev, s, task);
+	ev->items_len = s->items - off;
+	event__send(&ring_high, c, KT_FAMILY_EXEC, ev, s->items & (SCRATCH_BYTES - 1), cgroup_id, node);
+	scratch__put(s);
+	return 0;
+}
+
+char _license[] SEC("license") __weak = "Dual BSD/GPL";

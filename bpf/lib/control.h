@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the loader tells the programs: shapes of the variables that it writes, and the one hash that both sides compute. C, included by both.
+ */
+#ifndef KEYTRAIL_BPF_CONTROL_H
+#define KEYTRAIL_BPF_CONTROL_H
+
+#include "keytrail/event_abi.h"
+
+#define KT_OWN_PROCESSES 8
+#define KT_EXACT_SLOTS 65536  /* one byte each, so that a program can set one without an atomic instruction */
+#define KT_PATTERN_BITS 65536
+#define KT_ENV_AFFIXES 48
+#define KT_ENV_SLOTS 4096
+#define KT_ARG_FORMATS 96
+#define KT_NAME_KEY_EXACT 0
+#define KT_NAME_KEY_PREFIX 1
+#define KT_NAME_KEY_SUFFIX 2
+#define KT_NAME_KEY_DIRECTORY 3
+#define KT_DIRECTORY_SLOTS 16384
+
+/* Base name of the memfd through which the open and exec heartbeats go ("memfd:" is the kernel's own prefix). */
+#define KT_HEARTBEAT_MEMFD "keytrail-heartbeat"
+
+struct kt_control {
+	kt_u32 own[KT_OWN_PROCESSES];    /* tgids; slot 0 is the warden: its children count as own too */
+	kt_u32 heartbeat_tgid;           /* the process that makes heartbeats */
+	kt_u32 heartbeat_child;          /* set by the fork hook: the child that execs for the heartbeat */
+	kt_u8 heartbeat[KT_FAMILIES];    /* 1 = the next event of heartbeat_tgid in this family is a heartbeat */
+	kt_u8 pad[2];
+	kt_u32 sweep_mode;               /* KT_SWEEP_… for the next run of the iterators */
+	kt_u32 sweep_generation;
+	kt_u64 jiffies;                  /* taken by the sweep: with boot_ns of the same moment, HZ follows */
+	kt_u64 jiffies_at_ns;
+	kt_u64 jiffies_per_second;       /* found by the loader; 0 = not yet known */
+};
+
+#define KT_SWEEP_LISTENERS 1
+#define KT_SWEEP_BASELINE 2
+#define KT_SWEEP_SAMPLE 3
+
+#define KT_ENV_SHOW 1
+#define KT_ENV_SECRET 2
+#define KT_ENV_WATCH 3
+#define KT_ENV_UNHASHED 4 /* a secret without a fingerprint: presence and length only */
+
+#define KT_FLAG_VALUE 1
+#define KT_FLAG_PRESENCE 2
+
+/* A variable known by the beginning or the end of its name. */
+struct kt_affix {
+	kt_u8 len;
+	kt_u8 action;
+	kt_u8 suffix;
+	char text[61];
+};
+
+struct kt_format {
+	kt_u8 prefix_len;
+	kt_u8 is_public;
+	kt_u16 min_len;
+	kt_u16 max_len;
+	char prefix[26];
+};
+
+struct kt_name { /* zero-padded */
+	char text[KT_ITEM_NAME_MAX];
+};
+
+/* The key of a name in the filter: its first and last 8 bytes (shorter names: the bytes they have) and its length. */
+static inline kt_u64 kt_mix(kt_u64 first, kt_u64 last, kt_u32 len, kt_u32 kind)
+{
+	kt_u64 h = (first ^ ((kt_u64)len << 56) ^ kind) * 0x9E3779B97F4A7C15ULL;
+
+	h ^= h >> 32;
+	h = (h + last) * 0xD6E8FEB86659FD93ULL;
+	h ^= h >> 29;
+	h *= 0xBF58476D1CE4E5B9ULL;
+	return h ^ (h >> 32);
+}
+
+#endif

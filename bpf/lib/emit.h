@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The way out, with its accounting: each hook run counts one hit at its start and one fate at its end. Never wakes the reader.
+ */
+#ifndef KEYTRAIL_BPF_EMIT_H
+#define KEYTRAIL_BPF_EMIT_H
+
+#include "task.h"
+
+#define CGROUP_DEPTH 24
+
+static __always_inline void count(struct counters *c, u32 family, u32 what)
+{
+	if (c)
+		__sync_fetch_and_add(&c->v[family * KT_COUNTERS_PER_FAMILY + what], 1);
+}
+
+/* A hook ran. The result goes to hit__end. */
+static __always_inline struct counters *hit__begin(u32 family)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+	struct counters *c = bpf_map_lookup_elem(&counters, &cpu);
+
+	count(c, family, KT_C_HITS);
+	return c;
+}
+
+static __always_inline int hit__end(struct counters *c, u32 family, u32 fate)
+{
+	count(c, family, fate);
+	return 0;
+}
+
+/* Sends `size` bytes; the fate is returned. */
+static __always_inline u32 ring__send(void *ring, void *data, u64 size)
+{
+	return bpf_ringbuf_output(ring, data, size, BPF_RB_NO_WAKEUP) ? KT_C_LOST_RING : KT_C_SENT;
+}
+
+/* KT_EV_CGROUP: the path of a cgroup, leaf first. An event of its own family and accounting. */
+__weak __noinline int cgroup__announce(u64 id, u64 node)
+{
+	struct counters *c = hit__begin(KT_FAMILY_LIFETIME);
+	struct scratch *s = scratch__get(SCRATCH_CGROUP);
+	struct identity nobody = {};
+	struct ev_cgroup *ev;
+	u32 off = sizeof(*ev), fate;
+	u64 name, parent;
+	long len;
+	int i;
+
+	if (!s) {
+		hit__end(c, KT_FAMILY_LIFETIME, KT_C_LOST_SCRATCH);
+		return 0;
+	}
+	ev = (struct ev_cgroup *)s->buf;
+	head__fill(&ev->head, &nobody, id, KT_EV_CGROUP, KT_FAMILY_LIFETIME);
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	ev->head.flags = KT_F_LEAF_FIRST;
+	for (i = 0; i < CGROUP_DEPTH && node; i++) {
+		parent = kernfs__parent_slow(node);
+		if (!parent)
+			break;
+		name = (u64)BPF_CORE_READ((struct kernfs_node *)node, name);
+		if (off > KT_PATH_MAX - 256) {
+			ev->head.flags |= KT_F_TRUNCATED;
+			break;
+		}
+		len = bpf_probe_read_kernel_str(s->buf + (off & 0xfff), 256, (void *)name);
+		if (len <= 0) {
+			ev->head.flags |= KT_F_MISSING;
+			break;
+		}
+		off += len;
+		node = parent;
+	}
+	if (i == CGROUP_DEPTH)
+		ev->head.flags |= KT_F_TRUNCATED;
+	ev->path_len = off - sizeof(*ev);
+	fate = ring__send(&ring_low, ev, off & 0xfff);
+	hit__end(c, KT_FAMILY_LIFETIME, fate);
+	scratch__put(s);
+	return fate == KT_C_SENT;
+}
+
+/* Announces a cgroup that is new and takes one event from its budget. False: the budget of this second is spent. */
+static __always_inline bool cgroup__admit(u64 id, u64 node)
+{
+	struct cgroup_state *state = bpf_map_lookup_elem(&cgroups_seen, &id);
+	u64 second;
+
+	if (!state) {
+		struct cgroup_state fresh = {};
+
+		bpf_map_update_elem(&cgroups_seen, &id, &fresh, BPF_NOEXIST);
+		state = bpf_map_lookup_elem(&cgroups_seen, &id);
+		if (!state)
+			return true;
+	}
+	if (!state->announced) {
+		u64 address = 0;
+
+		/* the verifier knows `node` as a pointer and wants a number for a global function */
+		bpf_probe_read_kernel(&address, sizeof(address), &node);
+		state->announced = 1;
+		if (!cgroup__announce(id, address))
+			state->announced = 0;
+	}
+	if (!cfg_budget)
+		return true;
+	second = bpf_ktime_get_boot_ns() >> 30; /* 1.07 s: near enough, and no division */
+	if (state->second != second) {
+		state->second = second;
+		state->used = 0;
+	}
+	__sync_fetch_and_add(&state->used, 1);
+	return state->used <= cfg_budget;
+}
+
+/* Sends a hook's event: budget, ring, counters. Returns the fate, which is already counted. */
+static __always_inline u32 event__send(void *ring, struct counters *c, u32 family, void *data, u64 size, u64 cgroup_id, u64 node)
+{
+	u32 fate = KT_C_LOST_BUDGET;
+
+	if (cgroup__admit(cgroup_id, node))
+		fate = ring__send(ring, data, size);
+	hit__end(c, family, fate);
+	return fate;
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Is a file name of interest? First and last 8 bytes and the length against small tables, then a hash map. A hit is a candidate:
+ * user space matches exactly, with the directory.
+ */
+#ifndef KEYTRAIL_BPF_FILTER_H
+#define KEYTRAIL_BPF_FILTER_H
+
+#include "task.h"
+
+kt_u8 name_exact[KT_EXACT_SLOTS] __weak;
+const volatile kt_u8 cfg_directories[KT_DIRECTORY_SLOTS] __weak = {};
+const volatile kt_u64 cfg_name_prefix[KT_PATTERN_BITS / 64] __weak = {};
+const volatile kt_u64 cfg_name_suffix[KT_PATTERN_BITS / 64] __weak = {};
+const volatile kt_u32 cfg_prefix_lengths __weak = 0; /* bit n: there is a prefix of n bytes (8 = 8 or more) */
+const volatile kt_u32 cfg_suffix_lengths __weak = 0;
+
+/* Keys of the compiled-in names. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u64);
+	__type(value, u8);
+} names __weak SEC(".maps");
+
+/* Keys of names added while running; the oldest go. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u8);
+} names_watched __weak SEC(".maps");
+
+static __always_inline u64 bytes__low(u64 value, u32 n)
+{
+	return n >= 8 ? value : value & ((1ULL << (n * 8)) - 1);
+}
+
+static __always_inline bool pattern__hit(const volatile u64 *bits, u64 key)
+{
+	u32 bit = (u32)(key >> 16) & (KT_PATTERN_BITS - 1);
+
+	return (bits[bit >> 6] >> (bit & 63)) & 1 ? bpf_map_lookup_elem(&names, &key) != NULL : false;
+}
+
+static __always_inline bool name__of_interest(u64 name, u32 len, const bool fast)
+{
+	u64 first, last, key;
+	u32 n;
+
+	first = word__read(name, fast);
+	if (len >= 8) {
+		last = word__read(name + len - 8, fast);
+	} else {
+		first = bytes__low(first, len);
+		last = first;
+	}
+	key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
+	if (name_exact[(key >> 8) & (KT_EXACT_SLOTS - 1)]) {
+		if (bpf_map_lookup_elem(&names, &key) || bpf_map_lookup_elem(&names_watched, &key))
+			return true;
+	}
+#pragma unroll
+	for (n = 1; n <= 8; n++) {
+		if ((cfg_prefix_lengths & (1U << n)) && len >= n) {
+			key = kt_mix(bytes__low(first, n), 0, n, KT_NAME_KEY_PREFIX);
+			if (pattern__hit(cfg_name_prefix, key))
+				return true;
+		}
+	}
+#pragma unroll
+	for (n = 1; n <= 8; n++) {
+		if ((cfg_suffix_lengths & (1U << n)) && len >= n) {
+			/* little endian: the last bytes of the name are the high ones */
+			u64 tail = len >= 8 ? last >> (64 - 8 * n) : last >> (8 * (len - n));
+
+			key = kt_mix(bytes__low(tail, n), 0, n, KT_NAME_KEY_SUFFIX);
+			if (pattern__hit(cfg_name_suffix, key))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Is it the name of a directory whose files have free names? */
+static __always_inline bool directory__of_interest(u64 name, u32 len, const bool fast)
+{
+	u64 first = word__read(name, fast), last, key;
+
+	if (len >= 8) {
+		last = word__read(name + len - 8, fast);
+	} else {
+		first = bytes__low(first, len);
+		last = first;
+	}
+	key = kt_mix(first, last, len, KT_NAME_KEY_DIRECTORY);
+	return cfg_directories[(key >> 8) & (KT_DIRECTORY_SLOTS - 1)] && bpf_map_lookup_elem(&names, &key);
+}
+
+/* File systems on which key files live and that cannot block a later reader for ever (no FUSE, no network). */
+static __always_inline bool magic__known(u64 magic)
+{
+	switch (magic) {
+	case 0xEF53:     /* ext2, ext3, ext4 */
+	case 0x58465342: /* xfs */
+	case 0x9123683E: /* btrfs */
+	case 0x01021994: /* tmpfs */
+	case 0x858458F6: /* ramfs */
+	case 0x794C7630: /* overlayfs */
+	case 0x2FC12FC1: /* zfs */
+	case 0xF2F52010: /* f2fs */
+	case 0xCA451A4E: /* bcachefs */
+	case 0xE0F5E1E2: /* erofs */
+	case 0x73717368: /* squashfs */
+	case 0x4D44:     /* vfat */
+		return true;
+	}
+	return false;
+}
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The environment and arguments of a new program, one string per call, state in scratch memory. What leaves: values of names that may be
+ * shown, fingerprints of secrets and of the values of known flags, public identifiers. Nothing else.
+ */
+#ifndef KEYTRAIL_BPF_ITEMS_H
+#define KEYTRAIL_BPF_ITEMS_H
+
+#include "filter.h"
+#include "siphash.h"
+
+#define TEXT_MAX (KT_ITEM_NAME_MAX + 1 + KT_HASHED_MAX) /* of a string that is looked at */
+#define MIN_FINGERPRINTED 16
+#define STEP_MORE 0
+#define STEP_DONE 1
+#define STEP_CUT 2
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct kt_name);
+	__type(value, u8);
+} env_names __weak SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct kt_name);
+	__type(value, u8);
+} arg_flags __weak SEC(".maps");
+
+const volatile kt_u8 cfg_env_slots[KT_ENV_SLOTS] __weak = {};
+const volatile struct kt_affix cfg_env_affixes[KT_ENV_AFFIXES] __weak = {};
+const volatile kt_u32 cfg_env_affix_count __weak = 0;
+const volatile struct kt_format cfg_formats[KT_ARG_FORMATS] __weak = {};
+const volatile kt_u32 cfg_format_count __weak = 0;
+
+/* Reads the next string into s->text; s->full_len is its whole length. Strings are at most 128 KiB (MAX_ARG_STRLEN). */
+__weak __noinline int text__next(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 pos;
+	long n;
+	int i;
+
+	if (!s || s->pos >= s->end)
+		return STEP_DONE;
+	n = bpf_probe_read_user_str(s->text, TEXT_MAX + 1, (void *)s->pos);
+	if (n <= 0) {
+		s->fault = 1;
+		return STEP_DONE;
+	}
+	s->text_len = n - 1;
+	s->full_len = n - 1;
+	s->pos += n;
+	if (n <= TEXT_MAX)
+		return STEP_MORE;
+	/* filled to the last byte: it may go on behind the NUL that the helper put there */
+	pos = s->pos - 1;
+	for (i = 0; i < 34; i++) {
+		n = bpf_probe_read_user_str(s->skip, sizeof(s->skip), (void *)pos);
+		if (n <= 0) {
+			s->fault = 1;
+			return STEP_DONE;
+		}
+		s->full_len += n - 1;
+		pos += n - 1;
+		if (n < (long)sizeof(s->skip))
+			break;
+	}
+	s->pos = pos + 1;
+	return STEP_MORE;
+}
+
+/* Copies the text up to '=' into s->name, zero-padded; false when there is none within a name's length. */
+__weak __noinline int text__split(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i;
+
+	if (!s)
+		return 0;
+	__builtin_memset(&s->name, 0, sizeof(s->name));
+#pragma clang loop unroll(disable)
+	for (i = 0; i < KT_ITEM_NAME_MAX; i++) {
+		u8 c = s->text[i];
+
+		if (c == '=') {
+			s->name_len = i;
+			return 1;
+		}
+		if (!c)
+			break;
+		s->name.text[i] = c;
+	}
+	s->name_len = i;
+	return s->text[i & 127] == '=';
+}
+
+static __always_inline u64 word__at(const void *p)
+{
+	return *(const u64 *)p;
+}
+
+__weak __noinline int env__has_affix(u32 which, u32 n)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i, from, len;
+
+	if (!s || n >= KT_ENV_AFFIXES)
+		return 0;
+	len = cfg_env_affixes[n].len;
+	if (s->name_len < len)
+		return 0;
+	from = cfg_env_affixes[n].suffix ? s->name_len - len : 0;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < sizeof(cfg_env_affixes[0].text); i++) {
+		if (i >= len)
+			return 1;
+		if (s->name.text[(from + i) & (KT_ITEM_NAME_MAX - 1)] != cfg_env_affixes[n].text[i])
+			return 0;
+	}
+	return i >= len;
+}
+
+/* What the catalog says about the variable in s->name: KT_ENV_… or 0. */
+__weak __noinline int env__action(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 key, first, last;
+	u32 i, len;
+	u8 *action;
+
+	if (!s)
+		return 0;
+	len = s->name_len;
+	if (!len || len >= KT_ITEM_NAME_MAX)
+		return 0;
+	first = word__at(s->name.text);
+	last = len >= 8 ? word__at(&s->name.text[(len - 8) & (KT_ITEM_NAME_MAX - 1)]) : first;
+	key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
+	if (cfg_env_slots[(key >> 8) & (KT_ENV_SLOTS - 1)]) {
+		action = bpf_map_lookup_elem(&env_names, &s->name);
+		if (action)
+			return *action;
+	}
+#pragma clang loop unroll(disable)
+	for (i = 0; i < KT_ENV_AFFIXES; i++) {
+		if (i >= cfg_env_affix_count)
+			break;
+		if (env__has_affix(which, i))
+			return cfg_env_affixes[i].action;
+	}
+	return 0;
+}
+
+/* s->text[s->off…] to its end becomes a watched file name. */
+__weak __noinline int name__watch_from(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 start, end, len;
+	u64 first, last, key;
+	u8 one = 1;
+
+	if (!s)
+		return 0;
+	start = s->off;
+	end = s->text_len;
+	if (start >= end || end - start > 255)
+		return 0;
+	len = end - start;
+	first = word__at(&s->text[start & 1023]);
+	last = len >= 8 ? word__at(&s->text[(end - 8) & 1023]) : bytes__low(first, len);
+	first = bytes__low(first, len);
+	key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
+	bpf_map_update_elem(&names_watched, &key, &one, BPF_ANY);
+	name_exact[(key >> 8) & (KT_EXACT_SLOTS - 1)] = 1;
+	return 1;
+}
+
+/* The last component of the path in s->text[from…] is watched at once: the process opens it within milliseconds. */
+__weak __noinline int name__watch(u32 which, u32 from)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i;
+
+	if (!s || s->text_len != s->full_len)
+		return 0; /* the end of the path was not read */
+	s->off = from;    /* state in memory: in registers it would multiply the verifier's states */
+#pragma clang loop unroll(disable)
+	for (i = 0; i < TEXT_MAX; i++) {
+		u8 c = s->text[i];
+
+		if (!c)
+			break;
+		if (c == '/')
+			s->off = i + 1;
+	}
+	if (s->off < from)
+		s->off = from;
+	return name__watch_from(which);
+}
+
+/*
+ * Appends an item: name = s->name (name_len bytes), value = s->text[from…from+len) or, for hash, s->hash. False when the room is spent.
+ * `shape`: kind | flags << 8 | format << 16.
+ */
+__weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 kind = shape & 0xff, flags = (shape >> 8) & 0xff, format = shape >> 16, name_len, total, off;
+	struct ev_item *item;
+	u8 *out;
+
+	if (!s)
+		return 0;
+	name_len = s->name_len;
+	if (kind == KT_ITEM_ARG_FORMAT)
+		name_len = 0;
+	if (name_len > KT_ITEM_NAME_MAX || value_len > KT_ITEM_VALUE_MAX)
+		return 0;
+	total = (sizeof(*item) + name_len + value_len + 7) & ~7U;
+	off = s->items;
+	if (off + total > s->limit || off > SCRATCH_BYTES - 1024)
+		return 0;
+	out = s->buf + (off & (SCRATCH_BYTES - 1));
+	__builtin_memset(out, 0, sizeof(*item) + KT_ITEM_NAME_MAX + KT_ITEM_VALUE_MAX + 8);
+	item = (struct ev_item *)out;
+	item->item_len = total;
+	item->kind = kind;
+	item->flags = flags;
+	item->name_len = name_len;
+	item->value_len = value_len;
+	item->full_len = s->action; /* bytes of the whole value */
+	item->position = s->index;
+	item->format = format;
+	BOUNDED(name_len, 127);
+	BOUNDED(value_len, 511);
+	BOUNDED(from, 1023);
+	bpf_probe_read_kernel(out + sizeof(*item), name_len, s->name.text);
+	if (kind == KT_ITEM_ENV_SHOW || (flags & KT_ITEM_F_PUBLIC))
+		bpf_probe_read_kernel(out + sizeof(*item) + name_len, value_len, s->text + from);
+	else if (value_len)
+		bpf_probe_read_kernel(out + sizeof(*item) + name_len, 16, s->hash);
+	s->items = off + total;
+	return 1;
+}
+
+/* One variable. */
+__weak __noinline int env__step(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 from, have, full, value_len, flags = 0, kind;
+	int r, action;
+
+	if (!s)
+		return STEP_DONE;
+	r = text__next(which);
+	if (r != STEP_MORE)
+		return r;
+	s->index++;
+	if (!text__split(which))
+		return STEP_MORE;
+	action = env__action(which);
+	if (!action)
+		return STEP_MORE;
+	from = s->name_len + 1;
+	if (from > s->text_len)
+		return STEP_MORE;
+	have = s->text_len - from;
+	full = s->full_len - from;
+	if (have > KT_HASHED_MAX)
+		have = KT_HASHED_MAX;
+	s->action = full;
+	if (action == KT_ENV_SECRET || action == KT_ENV_UNHASHED) {
+		kind = KT_ITEM_ENV_SECRET;
+		value_len = action == KT_ENV_SECRET && full >= MIN_FINGERPRINTED ? 16 : 0;
+		flags = full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED : 0;
+		if (value_len)
+			sip__value(which, from, have, full);
+	} else {
+		kind = KT_ITEM_ENV_SHOW;
+		value_len = have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have;
+		flags = full > value_len ? KT_ITEM_F_TRUNCATED : 0;
+		if (action == KT_ENV_WATCH)
+			name__watch(which, from);
+	}
+	return item__add(which, kind | flags << 8, from, value_len) ? STEP_MORE : STEP_CUT;
+}
+
+/* The argument in s->text[from…] against the formats of key texts. */
+__weak __noinline int arg__format(u32 which, u32 from)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i, j, have, full, shape;
+
+	if (!s || from > s->text_len)
+		return 1;
+	from &= 127;
+	have = s->text_len - from;
+	full = s->full_len - from;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < KT_ARG_FORMATS; i++) {
+		if (i >= cfg_format_count)
+			break;
+		if (full < cfg_formats[i].min_len || full > cfg_formats[i].max_len)
+			continue;
+#pragma clang loop unroll(disable)
+		for (j = 0; j < sizeof(cfg_formats[0].prefix); j++) {
+			if (j >= cfg_formats[i].prefix_len)
+				break;
+			if (s->text[from + j] != (u8)cfg_formats[i].prefix[j])
+				break;
+		}
+		if (j < cfg_formats[i].prefix_len)
+			continue;
+		s->action = full;
+		shape = KT_ITEM_ARG_FORMAT | i << 16;
+		if (cfg_formats[i].is_public)
+			return item__add(which, shape | KT_ITEM_F_PUBLIC << 8 | (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from,
+					 have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have);
+		if (full < MIN_FINGERPRINTED)
+			return item__add(which, shape, from, 0);
+		sip__value(which, from, have, full);
+		return item__add(which, shape | (full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from, 16);
+	}
+	return 1;
+}
+
+/* The value of the flag in s->name: only its hash leaves, whatever its length; of some flags only that they were there. */
+static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
+{
+	u32 have = s->text_len - from, full = s->full_len - from;
+
+	s->action = full;
+	if (s->flag_kind == KT_FLAG_PRESENCE)
+		return item__add(which, KT_ITEM_ARG_FLAG, from, 0);
+	sip__value(which, from, have, full);
+	return item__add(which, KT_ITEM_ARG_FLAG | (full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from, 16);
+}
+
+/* One argument. */
+__weak __noinline int arg__step(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 from = 0;
+	int r, split;
+	u8 *kind;
+
+	if (!s)
+		return STEP_DONE;
+	r = text__next(which);
+	if (r != STEP_MORE)
+		return r;
+	if (s->flag_pending) { /* s->name still holds the flag */
+		s->flag_pending = 0;
+		if (!flag__add(s, which, 0))
+			return STEP_CUT;
+	} else if (s->text[0] == '-') {
+		split = text__split(which);
+		kind = s->name_len < KT_ITEM_NAME_MAX ? bpf_map_lookup_elem(&arg_flags, &s->name) : NULL;
+		if (kind) {
+			s->flag_kind = *kind;
+			if (!split) {
+				s->flag_pending = 1;
+				s->index++;
+				return STEP_MORE;
+			}
+			from = s->name_len + 1;
+			if (!flag__add(s, which, from))
+				return STEP_CUT;
+		} else if (split) {
+			from = s->name_len + 1;
+		}
+	}
+	r = arg__format(which, from);
+	s->index++;
+	return r ? STEP_MORE : STEP_CUT;
+}
+
+#endif

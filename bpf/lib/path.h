@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The path of a file from its dentries and mounts, up to the process's own root; components leaf first, each with its NUL. One global
+ * function per step with its state in scratch memory: a plain loop passes the verifier's million instructions.
+ */
+#ifndef KEYTRAIL_BPF_PATH_H
+#define KEYTRAIL_BPF_PATH_H
+
+#include "task.h"
+
+#define WALK_STEPS 96
+#define WALK_MORE 0
+#define WALK_DONE 1
+#define NAME_BYTES 256
+
+static __always_inline int walk__body(struct scratch *s, const bool fast)
+{
+	u64 dentry = s->dentry, mnt = s->mnt, parent, mount, up, name;
+	u32 off = s->off;
+	long len;
+
+	if (!dentry || (dentry == s->root_dentry && mnt == s->root_mnt))
+		return WALK_DONE;
+	parent = (u64)READ(fast, dentry, struct dentry, d_parent);
+	if (dentry == (u64)READ(fast, mnt, struct vfsmount, mnt_root)) {
+		mount = mnt - bpf_core_field_offset(struct mount, mnt);
+		up = (u64)READ(fast, mount, struct mount, mnt_parent);
+		if (!up || up == mount)
+			return WALK_DONE;
+		s->dentry = (u64)READ(fast, mount, struct mount, mnt_mountpoint);
+		s->mnt = up + bpf_core_field_offset(struct mount, mnt);
+		return WALK_MORE;
+	}
+	if (off > s->limit - NAME_BYTES) {
+		s->truncated = 1;
+		return WALK_DONE;
+	}
+	name = (u64)READ(fast, dentry, struct dentry, d_name.name);
+	len = bpf_probe_read_kernel_str(s->buf + (off & (SCRATCH_BYTES - 1)), NAME_BYTES, (void *)name);
+	if (len <= 0) {
+		s->truncated = 1;
+		return WALK_DONE;
+	}
+	s->off = off + len;
+	if (!parent || parent == dentry) /* a pseudo file is its own parent */
+		return WALK_DONE;
+	s->dentry = parent;
+	return WALK_MORE;
+}
+
+/* In one object only: libbpf 1.1 cannot link two objects that name the same kernel function. */
+#ifdef KEYTRAIL_FAST_READS
+__weak __noinline int walk__step_fast(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	return s ? walk__body(s, true) : WALK_DONE;
+}
+#else
+#define walk__step_fast walk__step_slow
+#endif
+
+__weak __noinline int walk__step_slow(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+
+	return s ? walk__body(s, false) : WALK_DONE;
+}
+
+/* Writes the path of `path_addr` (a struct path) at s->buf[off]; returns its bytes, at most KT_PATH_MAX. s->truncated says if it was cut. */
+static __always_inline u32 path__walk(struct scratch *s, u32 which, u64 mnt, u64 dentry, u64 task, u32 off, const bool fast)
+{
+	u64 fs = (u64)READ(fast, task, struct task_struct, fs);
+	u32 len;
+	int i;
+
+	s->root_dentry = fs ? (u64)READ(fast, fs, struct fs_struct, root.dentry) : 0;
+	s->root_mnt = fs ? (u64)READ(fast, fs, struct fs_struct, root.mnt) : 0;
+	s->dentry = dentry;
+	s->mnt = mnt;
+	s->off = off;
+	s->limit = off + KT_PATH_MAX;
+	for (i = 0; i < WALK_STEPS; i++) {
+		if ((fast ? walk__step_fast(which) : walk__step_slow(which)) != WALK_MORE)
+			break;
+	}
+	if (i == WALK_STEPS)
+		s->truncated = 1;
+	len = s->off - off;
+	return len > KT_PATH_MAX ? 0 : len;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What is remembered of a client's TCP socket, in socket storage, and its payload byte counts. */
+#ifndef KEYTRAIL_BPF_SOCKET_H
+#define KEYTRAIL_BPF_SOCKET_H
+
+#include "task.h"
+
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define AF_UNIX_FAMILY 1
+#define AF_INET_FAMILY 2
+#define AF_INET6_FAMILY 10
+#define TCP_STATE_ESTABLISHED 1
+#define TCP_STATE_CLOSE 7
+#define TCP_STATE_LISTEN 10
+#define SOCK_DONE_BIT 1 /* enum sock_flags: the peer's FIN came */
+
+#define SOCKET_CONNECTING 1
+#define SOCKET_OPEN 2
+#define SOCKET_OVER 3
+
+struct socket_state {
+	struct identity owner; /* who connected */
+	u64 cgroup_id;
+	u64 cookie;
+	u32 phase;
+	u32 payload_seen;
+	u32 generation; /* of the last sweep that sent it */
+	u32 pad;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_state);
+} sockets __weak SEC(".maps");
+
+/* Payload only. bytes_acked counts the SYN, and like bytes_received the FIN (RFC 4898 counts sequence numbers). */
+static __always_inline void socket__bytes(u64 sk, u64 *sent, u64 *received)
+{
+	struct tcp_sock *tp = (void *)sk;
+	u64 acked = BPF_CORE_READ(tp, bytes_acked);
+	u64 out = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+	u64 in = BPF_CORE_READ(tp, bytes_received);
+
+	acked = acked ? acked - 1 : 0;
+	*sent = acked < out ? acked : out;
+	if (in && (BPF_CORE_READ((struct sock *)sk, __sk_common.skc_flags) >> SOCK_DONE_BIT) & 1)
+		in--;
+	*received = in;
+}
+
+#endif

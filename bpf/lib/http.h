@@ -1,115 +1,203 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A plain HTTP request reduced to what may leave: "METHOD path HTTP/1.1", LF, the Host header's value. Cut away: the query, the fragment,
- * path parameters (from ';'), credentials before '@' in an absolute URL, every other header. State in scratch memory, one byte per step.
+ * A plain HTTP/1 request reduced to what may leave: "METHOD target HTTP/1.x", LF, the Host header's value. Cut away: the query, the fragment,
+ * path parameters (from ';'), credentials before '@', every other header. What does not prove to be HTTP/1 leaves nothing: other protocols
+ * begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 64 bytes per call.
  */
 #ifndef KEYTRAIL_BPF_HTTP_H
 #define KEYTRAIL_BPF_HTTP_H
 
 #include "maps.h"
 
-#define HTTP_LINE_MAX 1024 /* bytes of request line and Host that leave */
-#define HTTP_SCAN_MAX 2048 /* bytes of the segment that are looked at */
+#define HTTP_CHUNK 64
+#define HTTP_SCAN_MAX 4096 /* bytes of the segment that are looked at */
+#define HTTP_OUT_MAX 1024  /* bytes that leave */
 
-#define HTTP_METHOD 0
-#define HTTP_TARGET 1
-#define HTTP_CUT 2      /* behind '?', '#' or ';': dropped up to the space */
-#define HTTP_REST 3     /* protocol version, to the line's end */
-#define HTTP_LINE_START 4
-#define HTTP_OTHER 5    /* some other header */
-#define HTTP_HOST 6
-#define HTTP_DONE 7
+enum {
+	HTTP_METHOD,
+	HTTP_TARGET,
+	HTTP_CUT,        /* behind '?', '#' or ';': dropped up to the space */
+	HTTP_VERSION,
+	HTTP_LINE_START, /* from here on it is HTTP */
+	HTTP_OTHER,      /* some other header */
+	HTTP_HOST,
+	HTTP_DONE,
+	HTTP_INVALID,
+};
+
+/* Names of the scratch members in this use. */
+#define http_state index
+#define http_matched name_len /* letters of the version or of "host:" */
+#define http_begin items      /* where in buf the target, or its authority, begins */
+#define http_scheme action    /* matched of "://": 3 = inside the authority, 4 = behind it */
+#define http_first flag_kind  /* first byte of the target */
+
+static const char http__version[8] = "HTTP/1.";
+static const char http__host[8] = "host:";
 
 static __always_inline void http__put(struct scratch *s, u8 c)
 {
 	u32 at = s->off;
 
-	if (at < s->limit)
-		s->buf[at & (SCRATCH_BYTES - 1)] = c;
-	else
+	if (at >= s->limit) {
 		s->truncated = 1;
+		return;
+	}
+	s->buf[at & (SCRATCH_BYTES - 1)] = c;
 	s->off = at + 1;
 }
 
-/* name_len counts matched letters of "host:"; items remembers where the target began in the output; action counts '/' of "scheme://". */
+static __always_inline void http__target(struct scratch *s, u8 c)
+{
+	if (!s->http_first)
+		s->http_first = c;
+	if (c == '?' || c == '#' || c == ';') {
+		s->http_state = HTTP_CUT;
+		return;
+	}
+	if (c == ' ') {
+		http__put(s, c);
+		s->http_state = HTTP_VERSION;
+		s->http_matched = 0;
+		return;
+	}
+	if (c <= ' ' || c >= 0x7f || c == '{' || c == '"') {
+		s->http_state = HTTP_INVALID;
+		return;
+	}
+	/* user:password@: what was written since the target's or the authority's beginning is taken back */
+	if (c == '@' && (s->http_scheme == 3 || (s->http_scheme < 3 && s->http_first != '/'))) {
+		s->off = s->http_begin;
+		return;
+	}
+	http__put(s, c);
+	if (s->http_scheme == 3) {
+		if (c == '/')
+			s->http_scheme = 4;
+	} else if (s->http_scheme < 3) {
+		if (c == ':') {
+			s->http_scheme = 1;
+		} else if (c == '/' && s->http_scheme) {
+			s->http_scheme++;
+			if (s->http_scheme == 3)
+				s->http_begin = s->off;
+		} else {
+			s->http_scheme = 0;
+		}
+	}
+}
+
 static __always_inline void http__byte(struct scratch *s, u8 c)
 {
-	static const char kHost[] = "host:";
-	u32 state = s->index;
-
-	switch (state) {
+	switch (s->http_state) {
 	case HTTP_METHOD:
 		http__put(s, c);
 		if (c == ' ') {
-			s->index = HTTP_TARGET;
-			s->items = s->off;
-			s->action = 0;
+			s->http_state = HTTP_TARGET;
+			s->http_begin = s->off;
+			s->http_scheme = 0;
+			s->http_first = 0;
+		} else if (c < 'A' || c > 'Z') {
+			s->http_state = HTTP_INVALID;
 		}
 		break;
 	case HTTP_TARGET:
-		if (c == '?' || c == '#' || c == ';') {
-			s->index = HTTP_CUT;
-			break;
-		}
-		/* user:password@ of an absolute URL: what was written since "://" is taken back */
-		if (c == '@' && s->action == 2) {
-			s->off = s->items;
-			break;
-		}
-		if (c == ' ')
-			s->index = HTTP_REST;
-		http__put(s, c);
-		if (c == '/') {
-			s->action++;
-			if (s->action == 2 && s->flag_pending == ':')
-				s->items = s->off; /* the authority begins */
-			else if (s->action == 1 && s->flag_kind == ':')
-				s->flag_pending = ':';
-		}
-		s->flag_kind = c;
+		http__target(s, c);
 		break;
 	case HTTP_CUT:
 		if (c == ' ') {
 			http__put(s, c);
-			s->index = HTTP_REST;
+			s->http_state = HTTP_VERSION;
+			s->http_matched = 0;
+		} else if (c < ' ') {
+			s->http_state = HTTP_INVALID;
 		}
 		break;
-	case HTTP_REST:
-		if (c == '\n')
-			s->index = HTTP_LINE_START, s->name_len = 0;
-		else if (c != '\r')
-			http__put(s, c);
+	case HTTP_VERSION:
+		if (s->http_matched < 7) {
+			if (c != (u8)http__version[s->http_matched & 7])
+				s->http_state = HTTP_INVALID;
+		} else if (c == '\n') {
+			s->http_state = HTTP_LINE_START;
+			s->http_matched = 0;
+			break;
+		} else if (c == '\r') {
+			break;
+		} else if (s->http_matched > 7 || c < '0' || c > '9') {
+			s->http_state = HTTP_INVALID;
+		}
+		s->http_matched++;
+		http__put(s, c);
 		break;
 	case HTTP_LINE_START:
-		if (c == '\n') {
-			s->index = HTTP_DONE;
+		if (c == '\n')
+			s->http_state = HTTP_DONE;
+		if (c == '\n' || c == '\r')
+			break;
+		if ((c | 0x20) != (u8)http__host[s->http_matched & 7]) {
+			s->http_state = HTTP_OTHER;
 			break;
 		}
-		if (c == '\r')
-			break;
-		if (c >= 'A' && c <= 'Z')
-			c += 'a' - 'A';
-		if (c != (u8)kHost[s->name_len & 3 ? s->name_len & 7 : s->name_len & 7]) {
-			s->index = HTTP_OTHER;
-			break;
-		}
-		s->name_len++;
-		if (s->name_len == sizeof(kHost) - 1) {
-			s->index = HTTP_HOST;
+		s->http_matched++;
+		if (s->http_matched == 5) {
+			s->http_state = HTTP_HOST;
 			http__put(s, '\n');
 		}
 		break;
 	case HTTP_OTHER:
-		if (c == '\n')
-			s->index = HTTP_LINE_START, s->name_len = 0;
+		if (c == '\n') {
+			s->http_state = HTTP_LINE_START;
+			s->http_matched = 0;
+		}
 		break;
 	case HTTP_HOST:
 		if (c == '\n')
-			s->index = HTTP_DONE;
-		else if (c != '\r' && c != ' ' && c != '\t')
+			s->http_state = HTTP_DONE;
+		else if (c > ' ' && c < 0x7f)
 			http__put(s, c);
 		break;
+	default:
+		break;
 	}
+}
+
+/* Reads 64 bytes of s->skip from `from`; true when there is nothing more to read. */
+__weak __noinline int http__chunk(u32 which, u32 from)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i;
+
+	if (!s)
+		return 1;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < HTTP_CHUNK; i++) {
+		if (from + i >= s->text_len)
+			return 1;
+		http__byte(s, s->skip[(from + i) & (HTTP_SCAN_MAX - 1)]);
+		if (s->http_state >= HTTP_DONE)
+			return 1;
+	}
+	return 0;
+}
+
+/* Reduces the request in s->skip (text_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is no HTTP. */
+static __always_inline u32 http__reduce(struct scratch *s, u32 which, u32 begin)
+{
+	u32 i;
+
+	s->off = begin;
+	s->limit = begin + HTTP_OUT_MAX;
+	s->http_state = HTTP_METHOD;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < HTTP_SCAN_MAX; i += HTTP_CHUNK) {
+		if (http__chunk(which, i))
+			break;
+	}
+	if (s->http_state < HTTP_LINE_START || s->http_state == HTTP_INVALID)
+		return 0;
+	if (s->http_state != HTTP_DONE)
+		s->truncated = 1;
+	return s->off - begin;
 }
 
 #endif

@@ -244,8 +244,13 @@ struct sock_common {
 	unsigned long skc_flags;
 };
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	u16 sk_type;
 	u16 sk_protocol; /* a bit field below 5.6 */
 	int sk_err;

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a connection is called: the first payload that leaves a client's TCP socket (ClientHello, reduced plain HTTP request, SSH banner; of
+ * anything else only that it was sent), and answers of UDP port 53 to queries that were seen leaving.
+ */
+#include "lib/emit.h"
+#include "lib/context.h"
+#include "lib/http.h"
+#include "lib/socket.h"
+
+#define ETHERTYPE_IP 0x0800
+#define ETHERTYPE_IPV6 0x86DD
+#define DNS_PORT 53
+#define PASS 1
+
+struct dns_key {
+	u64 cookie;
+	u32 id;
+	u32 pad;
+};
+struct dns_asker {
+	struct identity who;
+	u64 cgroup_id;
+	u64 asked_ns;
+	u32 net_ns;
+	u32 pad;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct dns_key);
+	__type(value, struct dns_asker);
+} dns_asked __weak SEC(".maps");
+
+/* Where the transport header begins and which one it is; 0 for fragments, extension headers and what is no IP. */
+static __always_inline u32 packet__transport(struct __sk_buff *skb, u8 *protocol)
+{
+	u8 head[10];
+
+	if (bpf_skb_load_bytes(skb, 0, head, sizeof(head)))
+		return 0;
+	if (skb->protocol == bpf_htons(ETHERTYPE_IP)) {
+		if ((head[6] & 0x1f) || head[7]) /* a later fragment */
+			return 0;
+		*protocol = head[9];
+		return (head[0] & 15) * 4;
+	}
+	if (skb->protocol != bpf_htons(ETHERTYPE_IPV6))
+		return 0;
+	*protocol = head[6];
+	return 40;
+}
+
+static __always_inline int name__end(struct counters *c, u32 fate)
+{
+	hit__end(c, KT_FAMILY_NAME, fate);
+	return PASS;
+}
+
+/* A query leaves: who asks is kept until the answer comes. */
+static __always_inline int dns__note_query(struct __sk_buff *skb, struct counters *c, u32 at)
+{
+	u64 task = bpf_get_current_task(), node = 0;
+	struct dns_asker asker = {};
+	struct dns_key key = {};
+	u8 head[4];
+
+	if (bpf_skb_load_bytes(skb, at + 8, head, sizeof(head)) || (head[2] & 0x80))
+		return name__end(c, KT_C_FILTERED);
+	task__identity(task, false, &asker.who);
+	if (task__is_own(task, asker.who.tgid, false))
+		return name__end(c, KT_C_FILTERED);
+	asker.cgroup_id = task__cgroup(task, false, &node);
+	asker.asked_ns = bpf_ktime_get_boot_ns();
+	asker.net_ns = BPF_CORE_READ((struct task_struct *)task, nsproxy, net_ns, ns.inum);
+	key.cookie = bpf_get_socket_cookie(skb);
+	key.id = head[0] << 8 | head[1];
+	bpf_map_update_elem(&dns_asked, &key, &asker, BPF_ANY);
+	return name__end(c, KT_C_FILTERED);
+}
+
+static __always_inline int udp__leaves(struct __sk_buff *skb, struct counters *c, u32 at)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	u16 port = 0;
+
+	if (heartbeat__take(tgid, KT_FAMILY_NAME)) {
+		u64 task = bpf_get_current_task(), node = 0, cgroup_id;
+		struct identity who;
+		struct ev_head head;
+
+		task__identity(task, false, &who);
+		cgroup_id = task__cgroup(task, false, &node);
+		head__fill(&head, &who, cgroup_id, KT_EV_HEARTBEAT, KT_FAMILY_NAME);
+		return name__end(c, ring__send(&ring_high, &head, sizeof(head)));
+	}
+	if (bpf_skb_load_bytes(skb, at + 2, &port, sizeof(port)) || port != bpf_htons(DNS_PORT))
+		return name__end(c, KT_C_FILTERED);
+	return dns__note_query(skb, c, at);
+}
+
+/* Which protocol the first bytes speak. */
+static __always_inline u32 payload__protocol(const u8 *head, u32 len)
+{
+	if (len >= 6 && head[0] == 0x16 && head[1] == 3 && head[5] == 1)
+		return KT_PAYLOAD_TLS;
+	if (len >= 8 && head[0] == 'S' && head[1] == 'S' && head[2] == 'H' && head[3] == '-')
+		return KT_PAYLOAD_SSH;
+	/* every method is upper case and at most 7 letters: the parser proves the rest */
+	if (len >= 16 && head[0] >= 'A' && head[0] <= 'Z' && head[1] >= 'A' && head[1] <= 'Z' && head[2] >= 'A' && head[2] <= 'Z')
+		return KT_PAYLOAD_HTTP;
+	return KT_PAYLOAD_OTHER;
+}
+
+/* Fills data behind `ev`; returns its bytes. */
+static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *s, struct ev_payload *ev, u32 at, u32 len, const u8 *head)
+{
+	u32 want = len, i;
+
+	if (ev->protocol == KT_PAYLOAD_TLS) {
+		/* the record that begins here and no byte more */
+		if (want > 5 + (u32)(head[3] << 8 | head[4]))
+			want = 5 + (u32)(head[3] << 8 | head[4]);
+		if (want > KT_PAYLOAD_MAX) {
+			want = KT_PAYLOAD_MAX;
+			s->truncated = 1;
+		}
+		BOUNDED(want, 8191);
+		if (!want || bpf_skb_load_bytes(skb, at, s->buf + sizeof(*ev), want))
+			return 0;
+		return want;
+	}
+	if (want > HTTP_SCAN_MAX)
+		want = HTTP_SCAN_MAX;
+	s->text_len = want;
+	BOUNDED(want, 8191);
+	if (!want || want > HTTP_SCAN_MAX || bpf_skb_load_bytes(skb, at, s->skip, want))
+		return 0;
+	if (ev->protocol == KT_PAYLOAD_HTTP)
+		return http__reduce(s, SCRATCH_NAME, sizeof(*ev));
+	/* SSH: the banner line (RFC 4253, 4.2: at most 255 bytes) */
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 255; i++) {
+		if (i >= *(volatile u32 *)&s->text_len || s->skip[i] < ' ' || s->skip[i] >= 0x7f)
+			break;
+		s->buf[sizeof(*ev) + i] = s->skip[i];
+	}
+	return i;
+}
+
+static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, struct socket_state *state, u32 at, u32 len)
+{
+	u64 task = bpf_get_current_task(), node = 0, cgroup_id = state->cgroup_id;
+	struct identity who = state->owner;
+	struct scratch *s = scratch__get(SCRATCH_NAME);
+	struct ev_payload *ev;
+	u8 head[8] = {};
+	u32 n;
+
+	if (!s)
+		return name__end(c, KT_C_LOST_SCRATCH);
+	/* the writer, not all that hold the socket; where the data leaves later, in a softirq, its owner */
+	if (context__is_sender(sk)) {
+		task__identity(task, false, &who);
+		cgroup_id = task__cgroup(task, false, &node);
+	}
+	ev = (struct ev_payload *)s->buf;
+	head__fill(&ev->head, &who, cgroup_id, KT_EV_PAYLOAD, KT_FAMILY_NAME);
+	ev->cookie = state->cookie;
+	ev->seen_len = len;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	bpf_skb_load_bytes(skb, at, head, len >= 8 ? 8 : 1);
+	ev->protocol = payload__protocol(head, len);
+	n = ev->protocol == KT_PAYLOAD_OTHER ? 0 : payload__data(skb, s, ev, at, len, head);
+	if (!n)
+		ev->protocol = KT_PAYLOAD_OTHER;
+	BOUNDED(n, 8191);
+	ev->data_len = n;
+	if (s->truncated)
+		ev->head.flags |= KT_F_TRUNCATED;
+	event__send(&ring_high, c, KT_FAMILY_NAME, ev, sizeof(*ev) + n, cgroup_id, node);
+	scratch__put(s);
+	return PASS;
+}
+
+SEC("cgroup_skb/egress")
+int cgroup_skb__egress(struct __sk_buff *skb)
+{
+	struct counters *c = hit__begin(KT_FAMILY_NAME);
+	struct bpf_sock *sk = skb->sk;
+	struct socket_state *state;
+	u8 protocol = 0, offset = 0;
+	u32 at, header;
+
+	if (!sk)
+		return name__end(c, KT_C_FILTERED);
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return name__end(c, KT_C_FILTERED);
+	if (sk->protocol == IPPROTO_UDP) {
+		at = packet__transport(skb, &protocol);
+		return at && protocol == IPPROTO_UDP ? udp__leaves(skb, c, at) : name__end(c, KT_C_FILTERED);
+	}
+	if (sk->protocol != IPPROTO_TCP)
+		return name__end(c, KT_C_FILTERED);
+	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (!state || state->payload_seen)
+		return name__end(c, KT_C_FILTERED);
+	at = packet__transport(skb, &protocol);
+	if (!at || protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, at + 12, &offset, 1))
+		return name__end(c, KT_C_FILTERED);
+	header = at + (offset >> 4) * 4;
+	if (skb->len <= header) /* SYN, ACK */
+		return name__end(c, KT_C_FILTERED);
+	state->payload_seen = 1;
+	return payload__report(skb, c, sk, state, header, skb->len - header);
+}
+
+SEC("cgroup_skb/ingress")
+int cgroup_skb__ingress(struct __sk_buff *skb)
+{
+	struct counters *c = hit__begin(KT_FAMILY_NAME);
+	struct dns_asker *asker;
+	struct dns_key key = {};
+	struct scratch *s;
+	struct ev_dns *ev;
+	u8 protocol = 0, head[4];
+	u16 port = 0;
+	u32 at, n;
+
+	at = packet__transport(skb, &protocol);
+	if (!at || protocol != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, &port, sizeof(port)) || port != bpf_htons(DNS_PORT))
+		return name__end(c, KT_C_FILTERED);
+	if (bpf_skb_load_bytes(skb, at + 8, head, sizeof(head)) || !(head[2] & 0x80))
+		return name__end(c, KT_C_FILTERED);
+	key.cookie = bpf_get_socket_cookie(skb);
+	key.id = head[0] << 8 | head[1];
+	asker = bpf_map_lookup_elem(&dns_asked, &key);
+	if (!asker) /* nobody asked */
+		return name__end(c, KT_C_FILTERED);
+	s = scratch__get(SCRATCH_NAME);
+	if (!s)
+		return name__end(c, KT_C_LOST_SCRATCH);
+	ev = (struct ev_dns *)s->buf;
+	head__fill(&ev->head, &asker->who, asker->cgroup_id, KT_EV_DNS, KT_FAMILY_NAME);
+	ev->cookie = key.cookie;
+	ev->net_ns = asker->net_ns;
+	ev->pad = 0;
+	n = skb->len - at - 8;
+	if (n > KT_DNS_MAX) {
+		n = KT_DNS_MAX;
+		ev->head.flags |= KT_F_TRUNCATED;
+	}
+	BOUNDED(n, 2047);
+	if (!n || bpf_skb_load_bytes(skb, at + 8, s->buf + sizeof(*ev), n)) {
+		scratch__put(s);
+		return name__end(c, KT_C_LOST_FAULT);
+	}
+	ev->data_len = n;
+	event__send(&ring_low, c, KT_FAMILY_NAME, ev, sizeof(*ev) + n, asker->cgroup_id, 0);
+	bpf_map_delete_elem(&dns_asked, &key);
+	scratch__put(s);
+	return PASS;
+}
+
+char _license[] SEC("license") __weak = "Dual BSD/GPL";

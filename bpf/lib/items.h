@@ -287,41 +287,63 @@ __weak __noinline int env__step(u32 which)
 	return item__add(which, kind | flags << 8, from, value_len) ? STEP_MORE : STEP_CUT;
 }
 
-/* The argument in s->text[from…] against the formats of key texts. */
-__weak __noinline int arg__format(u32 which, u32 from)
+/* Does the argument in s->text[from…] look like format n? A function of its own, verified once for all n. */
+__weak __noinline int arg__has_format(u32 which, u32 from, u32 n)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 i, j, have, full, shape;
+	u32 i, len, full;
 
-	if (!s || from > s->text_len)
+	if (!s || n >= KT_ARG_FORMATS)
+		return 0;
+	from &= 127;
+	full = s->full_len - from;
+	if (full < cfg_formats[n].min_len || full > cfg_formats[n].max_len)
+		return 0;
+	len = cfg_formats[n].prefix_len;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < sizeof(cfg_formats[0].prefix); i++) {
+		if (i >= len)
+			return 1;
+		if (s->text[from + i] != (u8)cfg_formats[n].prefix[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* The argument in s->text[from…] as an item of format n. */
+__weak __noinline int arg__add_format(u32 which, u32 from, u32 n)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 have, full, shape = KT_ITEM_ARG_FORMAT | n << 16;
+
+	if (!s || n >= KT_ARG_FORMATS)
 		return 1;
 	from &= 127;
 	have = s->text_len - from;
 	full = s->full_len - from;
+	s->action = full;
+	if (cfg_formats[n].is_public)
+		return item__add(which, shape | KT_ITEM_F_PUBLIC << 8 | (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from,
+				 have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have);
+	if (full < MIN_FINGERPRINTED)
+		return item__add(which, shape, from, 0);
+	sip__value(which, from, have, full);
+	return item__add(which, shape | (full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from, 16);
+}
+
+/* The argument in s->text[from…] against the formats of key texts; 0 when the room for items is spent. */
+static __always_inline int arg__format(struct scratch *s, u32 which, u32 from)
+{
+	u32 i;
+
+	if (from > s->text_len)
+		return 1;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_ARG_FORMATS; i++) {
 		if (i >= cfg_format_count)
 			break;
-		if (full < cfg_formats[i].min_len || full > cfg_formats[i].max_len)
-			continue;
-#pragma clang loop unroll(disable)
-		for (j = 0; j < sizeof(cfg_formats[0].prefix); j++) {
-			if (j >= cfg_formats[i].prefix_len)
-				break;
-			if (s->text[from + j] != (u8)cfg_formats[i].prefix[j])
-				break;
-		}
-		if (j < cfg_formats[i].prefix_len)
-			continue;
-		s->action = full;
-		shape = KT_ITEM_ARG_FORMAT | i << 16;
-		if (cfg_formats[i].is_public)
-			return item__add(which, shape | KT_ITEM_F_PUBLIC << 8 | (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from,
-					 have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have);
-		if (full < MIN_FINGERPRINTED)
-			return item__add(which, shape, from, 0);
-		sip__value(which, from, have, full);
-		return item__add(which, shape | (full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from, 16);
+		if (arg__has_format(which, from, i))
+			return arg__add_format(which, from, i);
 	}
 	return 1;
 }
@@ -372,7 +394,7 @@ __weak __noinline int arg__step(u32 which)
 			from = s->name_len + 1;
 		}
 	}
-	r = arg__format(which, from);
+	r = arg__format(s, which, from);
 	s->index++;
 	return r ? STEP_MORE : STEP_CUT;
 }

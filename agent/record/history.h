@@ -74,7 +74,7 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   void store(std::vector<Batch> batches);
   void maintain();
   void after_commit();
-  void recover(const Error& error, int attempt);
+  bool recover(const Error& error, int attempt);
   void look_for_room();
   bool give_up(std::vector<Batch>& batches, const Error& error, int attempt);
   void drop_rows(Batch& batch, const char* cause);
@@ -107,7 +107,8 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   WorkerCounters stored_counters_;  ///< of the last committed batch
   std::vector<std::function<void()>> wakes_;
   // Writer thread only.
-  bool no_room_ = false;
+  bool no_room_ = false;   ///< the disk is full
+  bool hopeless_ = false;  ///< a batch does not fit an empty history
   std::chrono::steady_clock::time_point next_maintenance_, next_retention_;
   std::thread writer_;
 };

@@ -146,7 +146,7 @@ void History::store(std::vector<Batch> batches) {
       after_commit();
       return;
     }
-    recover(stored.error(), attempt);
+    if (recover(stored.error(), attempt)) continue;
     if (give_up(batches, stored.error(), attempt)) return;
   }
 }
@@ -160,7 +160,7 @@ bool History::give_up(std::vector<Batch>& batches, const Error& error, int attem
     overflowed_ = false;
     return true;
   }
-  if (!no_room_ && error.code != Error::Code::kUnavailable && attempt >= kAttemptsWithoutRoom) {
+  if ((hopeless_ || error.code != Error::Code::kUnavailable) && attempt >= kAttemptsWithoutRoom) {
     spdlog::error("history: rows dropped: {}", base::printable(error.message));
     for (Batch& batch : batches)
       drop_rows(batch, "record_error");
@@ -197,23 +197,26 @@ void History::after_commit() {
   queue_.push_front(std::move(batch));
 }
 
-void History::recover(const Error& error, int attempt) {
+/// Makes room where that is what is missing. True when trying again at once makes sense.
+bool History::recover(const Error& error, int attempt) {
   const std::lock_guard lock(store_mutex_);
   store_->forget();
-  if (attempt == 1) spdlog::error("history: {}", base::printable(error.message));
-  set_error(error.message);
-  if (!is_no_room(error)) return;
-  if (file_.free_bytes() > std::max<std::uint64_t>(2 * options_.reserve_bytes, 1U << 20U)) {
-    // Not the disk but our own bound: retention has to catch up.
-    if (auto r = store_->retain(); !r) store_->forget();
-    return;
+  const bool own_bound = is_no_room(error) && file_.free_bytes() > std::max<std::uint64_t>(2 * options_.reserve_bytes, 1U << 20U);
+  if (!own_bound) {
+    if (attempt == 1) spdlog::error("history: {}", base::printable(error.message));
+    set_error(error.message);
+    if (!is_no_room(error)) return false;
+    no_room_ = true;
+    file_.drop_reserve();
+    (void)store_->checkpoint(true);
+    if (auto r = store_->hold_size(true); !r) store_->forget();
   }
-  no_room_ = true;
-  file_.drop_reserve();
-  (void)store_->checkpoint(true);
-  if (auto r = store_->hold_size(true); !r) store_->forget();
-  if (auto r = store_->remove_some(); !r) store_->forget();
-  (void)store_->checkpoint(true);
+  auto removed = store_->make_room();
+  if (!removed) store_->forget();
+  if (!own_bound) (void)store_->checkpoint(true);
+  // Nothing left to remove, and it still does not fit the bound: this will not change.
+  hopeless_ = own_bound && removed && *removed == 0;
+  return own_bound && removed && *removed != 0;
 }
 
 /// After a full disk: when there is room again, the reserve comes back and the file may grow.

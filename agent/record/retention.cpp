@@ -65,12 +65,18 @@ Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
   return last - first + 1;
 }
 
-Result<std::uint64_t> Store::remove_some() {
+Result<std::uint64_t> Store::make_room() {
   auto oldest = db_->number(kOldestSql, 0);
   auto newest = db_->number(kNewestSql, 0);
   if (!oldest) return std::unexpected(oldest.error());
   if (!newest) return std::unexpected(newest.error());
-  return remove_oldest(std::clamp<std::uint64_t>(static_cast<std::uint64_t>(*newest - *oldest + 1) / 20, 100, kChunk));
+  const std::uint64_t count = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(*newest - *oldest + 1) / 20, 100, kChunk);
+  auto removed = remove_oldest(count);
+  if (!removed) return removed;
+  // In a flood dictionaries fill the file too; looking through them costs more than a big chunk of rows.
+  if (count == kChunk && ++chunks_ % 8 != 0) return removed;
+  if (auto r = clean(clock_.wall_ns() - options_.retention_ns); !r) return r;
+  return removed;
 }
 
 Result<bool> Store::crowded() {
@@ -117,21 +123,18 @@ Result<bool> Store::retain() {
   if (!oldest) return std::unexpected(oldest.error());
   if (!aged) return std::unexpected(aged.error());
   if (!full) return full;
-  std::uint64_t removed = 0;
   if (*oldest != 0 && *aged >= *oldest) {
-    auto done = remove_oldest(static_cast<std::uint64_t>(*aged - *oldest + 1));
-    if (!done) return std::unexpected(done.error());
-    removed = *done;
-  } else if (*full) {
-    auto done = remove_some();
-    if (!done) return std::unexpected(done.error());
-    removed = *done;
+    auto removed = remove_oldest(static_cast<std::uint64_t>(*aged - *oldest + 1));
+    if (!removed) return std::unexpected(removed.error());
+    return true;
   }
-  // In a flood dictionaries fill the file too; looking through them costs more than a chunk of rows.
-  if (removed == 0 || removed < kChunk || ++chunks_ % 8 == 0) {
-    if (auto done = clean(before); !done) return std::unexpected(done.error());
+  if (*full) {
+    auto removed = make_room();
+    if (!removed) return std::unexpected(removed.error());
+    return *removed != 0;
   }
-  return removed != 0;
+  if (auto cleaned = clean(before); !cleaned) return std::unexpected(cleaned.error());
+  return false;
 }
 
 Result<void> Store::checkpoint(bool hard) {

@@ -40,8 +40,8 @@ class Store {
   Result<bool> retain();
   /// True when a tenth or less of the size bound is left.
   Result<bool> crowded();
-  /// Removes a twentieth of the rows, the oldest. Returns how many.
-  Result<std::uint64_t> remove_some();
+  /// Removes a twentieth of the rows, the oldest, and what they alone needed. Returns how many rows went.
+  Result<std::uint64_t> make_room();
   /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many went.
   Result<std::uint64_t> remove_oldest(std::uint64_t count);
   /// Copies the log into the file. `hard` waits a moment for readers and empties the log.

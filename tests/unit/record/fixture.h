@@ -123,12 +123,12 @@ class HistoryTest : public testing::Test {
   }
   void record(Batch batch) {
     history->submit(std::move(batch));
-    ASSERT_TRUE(history->drain(std::chrono::seconds(20)));
+    ASSERT_TRUE(history->drain(std::chrono::seconds(5)));
   }
   void record_use(const UseRow& use) {
     Batch batch;
     batch.uses.push_back(use);
-    record(std::move(batch));
+    ASSERT_NO_FATAL_FAILURE(record(std::move(batch)));
   }
   std::vector<Row> all_rows() {
     HistoryFilter filter;

@@ -1,1 +1,132 @@
 // SPDX-License-Identifier: Apache-2.0
+// Exporters: cursors, counters, retention in between.
+#include "tests/unit/record/fixture.h"
+
+namespace keytrail::record {
+namespace {
+
+class QueueTest : public HistoryTest {
+ protected:
+  void append(int rows) {
+    Batch batch;
+    for (int i = 0; i < rows; ++i)
+      batch.rows.push_back(make_acquisition(make_actor(1), make_key("AKIA1"), clock.now));
+    ASSERT_NO_FATAL_FAILURE(record(std::move(batch)));
+  }
+  ExportCounters count(const std::string& name) {
+    auto counters = history->counters(name);
+    EXPECT_TRUE(counters) << counters.error().message;
+    if (!counters) return {};
+    EXPECT_EQ(counters->rows, counters->acknowledged + counters->rejected + counters->expired + counters->waiting);
+    return *counters;
+  }
+};
+
+TEST_F(QueueTest, a_cursor_survives_restarts_and_settles_rows) {
+  start();
+  ASSERT_TRUE(history->open("otlp", true));
+  append(10);
+  auto rows = history->read("otlp", 0, 4);
+  ASSERT_TRUE(rows);
+  ASSERT_EQ(rows->size(), 4U);
+  EXPECT_EQ(rows->at(0).seq, 1U);
+  auto more = history->read("otlp", rows->back().seq, 100);
+  EXPECT_EQ(more->size(), 6U);
+  ASSERT_TRUE(history->settle("otlp", 4, 1));
+  restart();
+  ASSERT_TRUE(history->open("otlp", true));
+  EXPECT_EQ(history->read("otlp", 0, 100)->front().seq, 5U);
+  const ExportCounters counters = count("otlp");
+  EXPECT_EQ(counters.acknowledged, 3U);
+  EXPECT_EQ(counters.rejected, 1U);
+  EXPECT_EQ(counters.waiting, 6U);
+}
+
+TEST_F(QueueTest, a_late_exporter_starts_at_the_end_or_at_the_start) {
+  start();
+  append(5);
+  ASSERT_TRUE(history->open("late", false));
+  ASSERT_TRUE(history->open("whole", true));
+  append(2);
+  EXPECT_EQ(count("late").rows, 2U);
+  EXPECT_EQ(count("whole").rows, 7U);
+  EXPECT_EQ(history->read("late", 0, 100)->size(), 2U);
+}
+
+TEST_F(QueueTest, settling_twice_counts_once_and_the_future_is_refused) {
+  start();
+  ASSERT_TRUE(history->open("otlp", true));
+  append(5);
+  ASSERT_TRUE(history->settle("otlp", 5, 0));
+  ASSERT_TRUE(history->settle("otlp", 5, 0));
+  ASSERT_TRUE(history->settle("otlp", 3, 0));
+  EXPECT_FALSE(history->settle("otlp", 6, 0));
+  EXPECT_FALSE(history->settle("nobody", 1, 0));
+  EXPECT_FALSE(history->open("Bad name", false));
+  EXPECT_EQ(count("otlp").acknowledged, 5U);
+}
+
+TEST_F(QueueTest, rows_removed_before_delivery_are_expired) {
+  options.retention_ns = 60 * kMinute;
+  start();
+  ASSERT_TRUE(history->open("slow", true));
+  append(20);
+  ASSERT_TRUE(history->settle("slow", 5, 0));
+  clock.now += 61 * kMinute;
+  restart();  // retention looks at once
+  for (int i = 0; i < 50 && count("slow").expired == 0; ++i)
+    usleep(50'000);
+  EXPECT_EQ(count("slow").expired, 15U);
+  EXPECT_EQ(count("slow").acknowledged, 5U);
+  EXPECT_TRUE(all_rows().empty());
+  // The sequence goes on although the table is empty: a cursor must never wait for numbers that come again.
+  append(1);
+  EXPECT_EQ(all_rows().at(0).seq, 21U);
+  EXPECT_EQ(history->read("slow", 0, 10)->size(), 1U);
+  EXPECT_EQ(count("slow").waiting, 1U);
+}
+
+TEST_F(QueueTest, wakes_after_rows_and_not_after_state) {
+  start();
+  std::atomic<int> woken{0};
+  history->on_append([&woken] { ++woken; });
+  Batch batch;
+  batch.state["a"] = "b";
+  record(std::move(batch));
+  EXPECT_EQ(woken, 0);
+  append(1);
+  for (int i = 0; i < 50 && woken == 0; ++i)
+    usleep(10'000);
+  EXPECT_EQ(woken, 1);
+}
+
+TEST_F(QueueTest, size_bound_holds_under_a_flood_and_every_row_is_accounted_for) {
+  options.max_bytes = 2U << 20U;
+  start();
+  ASSERT_TRUE(history->open("none", true));
+  for (int i = 0; i < 60; ++i) {
+    Batch batch;
+    for (int j = 0; j < 500; ++j) {
+      // Each row brings a new key, workload and slot: dictionaries grow as fast as rows.
+      const std::string number = std::to_string(i * 500 + j);
+      Row row = make_acquisition(make_actor(1, "w" + number), make_key("AKIA" + number), clock.now);
+      std::get<AcquisitionRow>(row.body).slot.selector = number;
+      batch.rows.push_back(std::move(row));
+    }
+    ASSERT_NO_FATAL_FAILURE(record(std::move(batch)));
+    clock.now += kSecond;
+  }
+  const auto status = history->status();
+  ASSERT_TRUE(status);
+  EXPECT_LE(status->bytes, options.max_bytes);
+  EXPECT_GE(status->rows + status->queue_dropped, 30'000U);
+  EXPECT_EQ(status->queue_dropped, 0U);
+  const ExportCounters counters = count("none");
+  EXPECT_EQ(counters.rows, 30'000U);
+  EXPECT_GT(counters.expired, 0U);
+  EXPECT_GT(all_rows().size(), 200U);
+  EXPECT_EQ(status->error, "");
+}
+
+}  // namespace
+}  // namespace keytrail::record

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs that start: who, from where, and what of their environment and arguments leaves the kernel side.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <thread>
+
+#include "tests/bpf/kernel_side.h"
+
+namespace keytrail::tests {
+namespace {
+
+struct Item {
+  ev_item head{};
+  std::string name, value;
+};
+
+std::vector<Item> items_of(const Record& record) {
+  const auto& event = record.as<ev_exec>();
+  std::size_t at = (sizeof(ev_exec) + event.exe_len + event.filename_len + 7U) & ~std::size_t{7};
+  EXPECT_EQ(record.bytes.size(), at + event.items_len);
+  std::vector<Item> out;
+  while (at + sizeof(ev_item) <= record.bytes.size()) {
+    Item item;
+    memcpy(&item.head, record.bytes.data() + at, sizeof(ev_item));
+    item.name = record.bytes.substr(at + sizeof(ev_item), item.head.name_len);
+    item.value = record.bytes.substr(at + sizeof(ev_item) + item.head.name_len, item.head.value_len);
+    EXPECT_EQ(item.head.item_len % 8, 0);
+    EXPECT_GE(item.head.item_len, sizeof(ev_item) + item.name.size() + item.value.size());
+    at += item.head.item_len;
+    out.push_back(std::move(item));
+  }
+  return out;
+}
+
+std::map<std::string, Item> environment_of(const Record& record) {
+  std::map<std::string, Item> out;
+  for (Item& item : items_of(record)) {
+    if (item.head.kind == KT_ITEM_ENV_SHOW || item.head.kind == KT_ITEM_ENV_SECRET) out[item.name] = std::move(item);
+  }
+  return out;
+}
+
+/// Runs a program with these arguments and variables; the exec event.
+Record run(const std::string& program, const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {
+  const std::uint32_t tgid = in_child([&] {
+    std::vector<char*> argv{const_cast<char*>(program.c_str())};
+    std::vector<char*> envp;
+    for (const std::string& one : arguments)
+      argv.push_back(const_cast<char*>(one.c_str()));
+    for (const std::string& one : variables)
+      envp.push_back(const_cast<char*>(one.c_str()));
+    argv.push_back(nullptr);
+    envp.push_back(nullptr);
+    execve(program.c_str(), argv.data(), envp.data());
+    return 1;
+  });
+  std::vector<Record> events = kernel_side().events(KT_EV_EXEC, tgid);
+  EXPECT_EQ(events.size(), 1U);
+  return events.empty() ? Record{std::string(sizeof(ev_exec), '\0')} : events[0];
+}
+
+std::string fingerprint(std::string_view value) {
+  const auto bytes = siphash_value(kKey, value);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(Exec, TellsWhoRunsWhat) {
+  const Record record = run("/bin/true", {}, {});
+  const auto& event = record.as<ev_exec>();
+  EXPECT_EQ(event.parent_tgid, static_cast<std::uint32_t>(getpid()));
+  EXPECT_EQ(event.uid, getuid());
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(event.comm)), "true");
+  EXPECT_TRUE(joined(record.rest<ev_exec>().substr(0, event.exe_len)).ends_with("/bin/true"));
+  EXPECT_EQ(record.rest<ev_exec>().substr(event.exe_len, event.filename_len), "/bin/true");
+  EXPECT_EQ(event.argc, 1);
+  EXPECT_EQ(event.envc, 0);
+  EXPECT_EQ(event.env_truncated + event.args_truncated, 0);
+  struct stat status{};
+  stat("/proc/self/ns/mnt", &status);
+  EXPECT_EQ(event.mnt_ns, status.st_ino);
+  stat("/proc/self/ns/pid", &status);
+  EXPECT_EQ(event.pid_ns, status.st_ino);
+  stat("/proc/self/ns/net", &status);
+  EXPECT_EQ(event.net_ns, status.st_ino);
+  EXPECT_NE(event.head.start_ns, 0U);
+  EXPECT_GT(event.head.time_ns, event.head.start_ns);
+  EXPECT_GT(event.head.exec, event.parent_exec);
+}
+
+TEST(Exec, ScriptsShowTheScript) {
+  const Folder folder;
+  const std::string path = folder.file("tool", "#!/bin/sh\nexit 0\n");
+  chmod(path.c_str(), 0755);
+  const Record record = run(path, {}, {});
+  const auto& event = record.as<ev_exec>();
+  EXPECT_EQ(record.rest<ev_exec>().substr(event.exe_len, event.filename_len), path);
+  EXPECT_TRUE(joined(record.rest<ev_exec>().substr(0, event.exe_len)).ends_with("sh"));
+}
+
+TEST(Exec, VariablesLeaveAsTheCatalogSays) {
+  const std::string secret = "CANARYenvironment0123456789";
+  const std::string password = "CANARYpassword0123456789";
+  const Record record = run("/bin/true", {},
+                            {"PATH=/bin", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=" + secret,
+                             "SHORT_SECRET=tooshort", "PGPASSWORD=" + password, "TF_VAR_db=" + secret, "GH_TOKEN=" + secret,
+                             "TF_VAR_SHOWN_TOKEN=shown", "novalue", "AWS_SECRET_ACCESS_KEYS=" + secret, "=odd", "HOME=/root"});
+  const std::map<std::string, Item> items = environment_of(record);
+  ASSERT_EQ(items.size(), 7U);
+  EXPECT_EQ(items.at("AWS_ACCESS_KEY_ID").value, "AKIAIOSFODNN7EXAMPLE");
+  EXPECT_EQ(items.at("AWS_ACCESS_KEY_ID").head.kind, KT_ITEM_ENV_SHOW);
+  EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.kind, KT_ITEM_ENV_SECRET);
+  EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").value, fingerprint(secret));
+  EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.full_len, secret.size());
+  EXPECT_EQ(items.at("SHORT_SECRET").value, "");
+  EXPECT_EQ(items.at("SHORT_SECRET").head.full_len, 8U);
+  EXPECT_EQ(items.at("PGPASSWORD").value, "");
+  EXPECT_EQ(items.at("PGPASSWORD").head.full_len, password.size());
+  EXPECT_EQ(items.at("TF_VAR_db").value, fingerprint(secret));
+  EXPECT_EQ(items.at("GH_TOKEN").value, fingerprint(secret));
+  EXPECT_EQ(items.at("TF_VAR_SHOWN_TOKEN").value, "shown");
+  EXPECT_EQ(record.as<ev_exec>().envc, 12);
+}
+
+TEST(Exec, FingerprintsOfEveryLengthAgreeWithTheReference) {
+  std::string value;
+  for (std::size_t length : {16U, 17U, 23U, 24U, 31U, 64U, 255U, 511U, 512U, 513U, 576U, 577U, 578U, 4000U, 100'000U}) {
+    value.assign(length, 'q');
+    value[length / 2] = static_cast<char>('A' + length % 26);
+    const Record record = run("/bin/true", {}, {"A=1", "AWS_SECRET_ACCESS_KEY=" + value, "AWS_ACCESS_KEY_ID=behind"});
+    const std::map<std::string, Item> items = environment_of(record);
+    ASSERT_EQ(items.size(), 2U) << length;
+    EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").value, fingerprint(value)) << length;
+    EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.full_len, length);
+    EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.flags & KT_ITEM_F_TRUNCATED, length > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED : 0);
+    EXPECT_EQ(items.at("AWS_ACCESS_KEY_ID").value, "behind") << "the walk lost its place after " << length;
+  }
+}
+
+TEST(Exec, ArgumentsLeaveOnlyAsHashesAndPublicIds) {
+  const std::string secret = "CANARYargument0123456789";
+  const Record record = run("/bin/true",
+                            {"s3", "--profile", "prod", "--profile=" + secret, "-i", "/root/key", "--token", secret, "--other=" + secret,
+                             "AKIAIOSFODNN7EXAMPLE", "AKIAtooshort", "ghp_" + secret, "--key=AKIAIOSFODNN7EXAMPLE", "--token=" + secret},
+                            {});
+  const std::vector<Item> items = items_of(record);
+  ASSERT_EQ(items.size(), 8U);
+  const auto flag = [&](std::size_t i, const std::string& name, const std::string& value, int position) {
+    EXPECT_EQ(items[i].head.kind, KT_ITEM_ARG_FLAG);
+    EXPECT_EQ(items[i].name, name);
+    EXPECT_EQ(items[i].value, value);
+    EXPECT_EQ(items[i].head.position, position);
+  };
+  flag(0, "--profile", fingerprint("prod"), 3);
+  flag(1, "--profile", fingerprint(secret), 4);
+  flag(2, "-i", fingerprint("/root/key"), 6);
+  flag(3, "--token", "", 8);
+  EXPECT_EQ(items[4].head.kind, KT_ITEM_ARG_FORMAT);
+  EXPECT_EQ(items[4].value, "AKIAIOSFODNN7EXAMPLE");
+  EXPECT_EQ(items[4].head.format, 0);
+  EXPECT_EQ(items[4].head.flags & KT_ITEM_F_PUBLIC, KT_ITEM_F_PUBLIC);
+  EXPECT_EQ(items[5].value, fingerprint("ghp_" + secret));
+  EXPECT_EQ(items[5].head.format, 1);
+  EXPECT_EQ(items[6].value, "AKIAIOSFODNN7EXAMPLE");
+  flag(7, "--token", "", 14);
+  EXPECT_EQ(record.as<ev_exec>().argc, 15);
+}
+
+TEST(Exec, APointedToFileIsWatchedBeforeTheProgramCanOpenIt) {
+  const Folder folder;
+  const std::string path = folder.file("a/strange.name");
+  const Record record = run("/bin/cat", {path}, {"AWS_CONFIG_FILE=" + path});
+  EXPECT_EQ(environment_of(record).at("AWS_CONFIG_FILE").value, path);
+  const std::vector<Record> opens = kernel_side().events(KT_EV_OPEN, record.head().tgid);
+  ASSERT_EQ(opens.size(), 1U);
+  EXPECT_EQ(joined(opens[0].rest<ev_open>()), path);
+}
+
+TEST(Exec, AThreadThatIsNotTheLeaderKeepsTheProcess) {
+  const std::uint32_t tgid = in_child([] {
+    std::thread([] { execl("/bin/true", "true", nullptr); }).join();
+    return 1;
+  });
+  const std::vector<Record> events = kernel_side().events(KT_EV_EXEC, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].head().tid, tgid);
+  const std::vector<Record> forks = kernel_side().events(KT_EV_FORK, static_cast<std::uint32_t>(getpid()));
+  ASSERT_FALSE(forks.empty());
+  EXPECT_EQ(forks.back().as<ev_fork>().child_tgid, tgid);
+  EXPECT_EQ(forks.back().as<ev_fork>().child_start_ns, events[0].head().start_ns);
+}
+
+TEST(Exec, HugeEnvironmentsAndArgumentListsAreCutAndSaySo) {
+  std::vector<std::string> many(9000, "X=" + std::string(20, 'y'));
+  many.emplace_back("AWS_ACCESS_KEY_ID=behind");
+  const Record variables = run("/bin/true", {}, many);
+  EXPECT_EQ(variables.as<ev_exec>().env_truncated, 1);
+  EXPECT_EQ(variables.as<ev_exec>().args_truncated, 0);
+
+  const Record arguments = run("/bin/true", std::vector<std::string>(60'000, "a"), {"AWS_ACCESS_KEY_ID=x"});
+  EXPECT_EQ(arguments.as<ev_exec>().args_truncated, 1);
+  EXPECT_EQ(environment_of(arguments).size(), 1U);
+
+  std::vector<std::string> shown;
+  for (int i = 0; i < 40; ++i)
+    shown.push_back("AWS_ACCESS_KEY_ID=" + std::string(250, 'z'));
+  const Record full = run("/bin/true", {}, shown);
+  EXPECT_EQ(full.as<ev_exec>().env_truncated, 1);
+  EXPECT_LE(full.as<ev_exec>().items_len, KT_ITEMS_MAX);
+  EXPECT_GT(full.as<ev_exec>().items_len, KT_ITEMS_MAX - 400);
+}
+
+}  // namespace
+}  // namespace keytrail::tests

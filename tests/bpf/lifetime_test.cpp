@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forks, exits, the sweep over what is older than the agent, samples, heartbeats, own processes.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+#include <thread>
+
+#include "tests/bpf/sockets.h"
+
+namespace keytrail::tests {
+namespace {
+
+std::uint32_t me() { return static_cast<std::uint32_t>(getpid()); }
+
+TEST(Lifetime, ForkAndExitNameTheSameInstance) {
+  kernel_side().drain();
+  const std::uint32_t tgid = in_child([] { return 0; });
+  const std::vector<Record> forks = kernel_side().events(KT_EV_FORK, me());
+  ASSERT_EQ(forks.size(), 1U);
+  EXPECT_EQ(forks[0].as<ev_fork>().child_tgid, tgid);
+  EXPECT_EQ(forks[0].as<ev_fork>().child_exec, forks[0].head().exec);
+  const std::vector<Record> exits = kernel_side().events(KT_EV_EXIT, tgid);
+  ASSERT_EQ(exits.size(), 1U);
+  EXPECT_EQ(exits[0].head().start_ns, forks[0].as<ev_fork>().child_start_ns);
+  EXPECT_FALSE(exits[0].high);
+}
+
+TEST(Lifetime, ThreadsAreNoProcesses) {
+  const std::uint32_t tgid = in_child([] {
+    std::thread([] {}).join();
+    return 0;
+  });
+  EXPECT_TRUE(kernel_side().events(KT_EV_FORK, tgid).empty());
+  EXPECT_EQ(kernel_side().events(KT_EV_EXIT, tgid).size(), 1U);
+}
+
+TEST(Lifetime, TheCgroupOfAnEventWasAnnouncedWithItsPath) {
+  KernelSide fresh;
+  const std::uint32_t tgid = in_child([] {
+    execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  const std::vector<Record> records = fresh.drain();
+  std::map<std::uint64_t, std::string> paths;
+  std::uint64_t mine = 0;
+  for (const Record& record : records) {
+    if (record.head().type == KT_EV_CGROUP) paths[record.head().cgroup_id] = joined(record.rest<ev_cgroup>());
+    if (record.head().type == KT_EV_EXEC && record.head().tgid == tgid) mine = record.head().cgroup_id;
+  }
+  ASSERT_TRUE(paths.contains(mine));
+  std::ifstream file("/proc/self/cgroup");
+  std::set<std::string> real;
+  for (std::string line; std::getline(file, line);)
+    real.insert(line.substr(line.find(':', line.find(':') + 1) + 1));
+  EXPECT_TRUE(real.contains(paths[mine])) << paths[mine];
+  fresh.expect_identity();
+}
+
+/// A process with a key file open, a client connection and a server's side of it, older than the sweep.
+class Older {
+ public:
+  explicit Older(const std::string& path) {
+    EXPECT_EQ(pipe(ready_), 0);
+    EXPECT_EQ(pipe(leave_), 0);
+    child_ = fork();
+    if (child_ == 0) _exit(live(path));
+    char byte = 0;
+    EXPECT_EQ(read(ready_[0], &byte, 1), 1);
+  }
+  ~Older() {
+    close(leave_[1]);
+    waitpid(child_, nullptr, 0);
+    for (int fd : {ready_[0], ready_[1], leave_[0]})
+      close(fd);
+  }
+  Older(const Older&) = delete;
+  Older& operator=(const Older&) = delete;
+  [[nodiscard]] std::uint32_t tgid() const { return static_cast<std::uint32_t>(child_); }
+
+ private:
+  int live(const std::string& path) {
+    close(leave_[1]);
+    const int file = open(path.c_str(), O_RDONLY);
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = loopback4(0);
+    socklen_t length = sizeof(address);
+    if (file < 0 || bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1) != 0) return 1;
+    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(client, reinterpret_cast<sockaddr*>(&address), length) != 0) return 2;
+    const int peer = accept(listener, nullptr, nullptr);
+    send_all(client, "hello");
+    receive_all(peer, 5);
+    char byte = 1;
+    if (write(ready_[1], &byte, 1) != 1) return 3;
+    return read(leave_[0], &byte, 1) != 0;
+  }
+  int ready_[2]{}, leave_[2]{};
+  pid_t child_ = 0;
+};
+
+TEST(Sweep, FindsProcessesFilesAndConnectionsOlderThanTheAgent) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  const Older older(path);
+  KernelSide late;
+  ASSERT_TRUE(late.loader().sweep());
+  const std::vector<Record> records = late.drain();
+  int tasks = 0;
+  int files = 0;
+  int connections = 0;
+  int done = 0;
+  for (const Record& record : records) {
+    const ev_head& head = record.head();
+    if (head.type == KT_EV_BASELINE_DONE) ++done;
+    if (head.tgid != older.tgid()) continue;
+    EXPECT_TRUE(head.flags & KT_F_BASELINE) << head.type;
+    if (head.type == KT_EV_TASK) {
+      ++tasks;
+      EXPECT_EQ(record.as<ev_exec>().parent_tgid, me());
+      EXPECT_TRUE(joined(record.rest<ev_exec>()).ends_with("bpf_test"));
+    }
+    if (head.type == KT_EV_OPEN) {
+      ++files;
+      EXPECT_EQ(joined(record.rest<ev_open>()), path);
+    }
+    if (head.type == KT_EV_CONNECT) ++connections;
+  }
+  EXPECT_EQ(tasks, 1);
+  EXPECT_EQ(files, 1);
+  EXPECT_EQ(connections, 1) << "the client's side only";
+  EXPECT_EQ(done, 1);
+  EXPECT_EQ(records.back().head().type == KT_EV_BASELINE_DONE || done == 1, true);
+  late.expect_identity();
+}
+
+TEST(Sweep, SamplesShowBytesAndIdleTimeOfOpenConnections) {
+  const Folder folder;
+  kernel_side().drain();
+  const Older older(folder.file("credentials"));
+  ASSERT_TRUE(kernel_side().loader().sample_sockets());
+  usleep(300'000);
+  kernel_side().events(KT_EV_SOCKET, 0);
+  ASSERT_TRUE(kernel_side().loader().sample_sockets());
+  std::vector<Record> samples;
+  for (Record& record : kernel_side().events(KT_EV_SOCKET, older.tgid())) {
+    if (record.as<ev_socket>().state == KT_SOCKET_SAMPLE) samples.push_back(std::move(record));
+  }
+  ASSERT_EQ(samples.size(), 1U);
+  EXPECT_EQ(samples[0].as<ev_socket>().bytes_sent, 5U);
+  EXPECT_GE(samples[0].as<ev_socket>().idle_ms, 250U);
+  EXPECT_LE(samples[0].as<ev_socket>().idle_ms, 3000U);
+}
+
+TEST(Heartbeat, EachArmedFamilyBeatsOnce) {
+  kernel_side().drain();
+  ASSERT_TRUE(kernel_side().loader().heartbeat());
+  std::multiset<int> families;
+  for (const Record& record : kernel_side().events(KT_EV_HEARTBEAT, 0))
+    families.insert(record.head().family);
+  EXPECT_EQ(families, (std::multiset<int>{KT_FAMILY_EXEC, KT_FAMILY_OPEN, KT_FAMILY_CONNECT, KT_FAMILY_NAME, KT_FAMILY_LIFETIME}));
+  for (const Record& record : kernel_side().drain())
+    EXPECT_NE(record.head().tgid, me()) << "a heartbeat left another event of type " << record.head().type;
+}
+
+TEST(OwnProcesses, AreFilteredWithTheirChildren) {
+  KernelSide fresh;
+  ASSERT_TRUE(fresh.loader().set_own_process(0, me()));
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  const std::uint32_t child = in_child([&] {
+    if (open(path.c_str(), O_RDONLY) < 0) return 1;
+    execl("/bin/true", "true", nullptr);
+    return 2;
+  });
+  close(open(path.c_str(), O_RDONLY));
+  for (const Record& record : fresh.drain()) {
+    EXPECT_NE(record.head().tgid, me()) << record.head().type;
+    EXPECT_NE(record.head().tgid, child) << record.head().type;
+  }
+  EXPECT_FALSE(fresh.loader().set_own_process(8, 1));
+  fresh.expect_identity();
+}
+
+}  // namespace
+}  // namespace keytrail::tests

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens of key files by every road, against the file's own truth.
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "tests/bpf/kernel_side.h"
+
+namespace keytrail::tests {
+namespace {
+
+int read_once(const std::string& path, int flags = O_RDONLY) {
+  const int fd = open(path.c_str(), flags);
+  if (fd < 0) return 1;
+  close(fd);
+  return 0;
+}
+
+/// One event, of this very file, under this path.
+void expect_open(std::uint32_t tgid, const std::string& real, const std::string& seen_as) {
+  const std::vector<Record> events = kernel_side().events(KT_EV_OPEN, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  const auto& event = events[0].as<ev_open>();
+  struct stat status{};
+  ASSERT_EQ(stat(real.c_str(), &status), 0);
+  EXPECT_EQ(event.inode, status.st_ino);
+  EXPECT_EQ(event.size, static_cast<std::uint64_t>(status.st_size));
+  EXPECT_EQ(event.ctime_s, status.st_ctim.tv_sec);
+  EXPECT_EQ(event.ctime_ns, static_cast<std::uint32_t>(status.st_ctim.tv_nsec));
+  EXPECT_NE(event.fs_magic, 0U);
+  EXPECT_EQ(event.head.family, KT_FAMILY_OPEN);
+  EXPECT_EQ(event.head.tid, tgid);
+  EXPECT_TRUE(event.head.flags & KT_F_LEAF_FIRST);
+  EXPECT_EQ(events[0].bytes.size(), sizeof(ev_open) + event.path_len);
+  EXPECT_EQ(joined(events[0].rest<ev_open>()), seen_as);
+  EXPECT_TRUE(events[0].high);
+}
+
+TEST(Open, APlainReadGivesTheFileAndItsPath) {
+  const Folder folder;
+  const std::string path = folder.file("a/b/credentials");
+  expect_open(in_child([&] { return read_once(path); }), path, path);
+}
+
+TEST(Open, ASymbolicLinkShowsTheFileBehindIt) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  std::filesystem::create_symlink(path, folder.at("harmless"));
+  expect_open(in_child([&] { return read_once(folder.at("harmless")); }), path, path);
+}
+
+TEST(Open, AHardLinkAndARenameOfAKeyNameAreSeenUnderTheNameInUse) {
+  const Folder folder;
+  const std::string path = folder.file("harmless");
+  std::filesystem::create_hard_link(path, folder.at("credentials"));
+  expect_open(in_child([&] { return read_once(folder.at("credentials")); }), path, folder.at("credentials"));
+  std::filesystem::rename(folder.at("credentials"), folder.at("id_new"));
+  expect_open(in_child([&] { return read_once(folder.at("id_new")); }), path, folder.at("id_new"));
+}
+
+TEST(Open, Openat2AndTheOldOpenCallAreSeen) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  expect_open(in_child([&] {
+                open_how how{};
+                how.flags = O_RDONLY;
+                return syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof(how)) < 0;
+              }),
+              path, path);
+#ifdef SYS_open
+  expect_open(in_child([&] { return syscall(SYS_open, path.c_str(), O_RDONLY) < 0; }), path, path);
+#endif
+}
+
+TEST(Open, ABindMountShowsThePathInItsNamespace) {
+  const Folder folder;
+  const std::string path = folder.file("from/credentials");
+  std::filesystem::create_directory(folder.at("to"));
+  const std::uint32_t tgid = in_namespaces([&] {
+    if (mount(folder.at("from").c_str(), folder.at("to").c_str(), nullptr, MS_BIND, nullptr) != 0) return 2;
+    return read_once(folder.at("to/credentials"));
+  });
+  expect_open(tgid, path, folder.at("to/credentials"));
+}
+
+TEST(Open, AnotherRootShowsThePathInsideIt) {
+  const Folder folder;
+  const std::string path = folder.file("root/etc/credentials");
+  expect_open(in_child([&] { return chroot(folder.at("root").c_str()) != 0 || read_once("/etc/credentials"); }), path, "/etc/credentials");
+}
+
+TEST(Open, APathOnlyDescriptorCountsWhenItIsReopened) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  expect_open(in_child([&] {
+                const int fd = open(path.c_str(), O_PATH);
+                return fd < 0 || read_once("/proc/self/fd/" + std::to_string(fd));
+              }),
+              path, path);
+}
+
+TEST(Open, PrefixesSuffixesAndDirectoriesMatch) {
+  const Folder folder;
+  for (const char* name :
+       {"id_x", "client-certificate-7.crt", "a.pem", "server.private.key", "tok", "keytrail-cache/0123456789abcdef.json"}) {
+    const std::string path = folder.file(name);
+    expect_open(in_child([&] { return read_once(path); }), path, path);
+  }
+}
+
+TEST(Open, WhatIsNoKeyIsFilteredAndCounted) {
+  const Folder folder;
+  std::vector<std::string> paths;
+  for (const char* name : {"credential", "credentials2", "to", "tokk", "id", "a.pe", "x.private.keys", "deep/deeper/x", "xtok"})
+    paths.push_back(folder.file(name));
+  std::filesystem::create_directory(folder.at("credentials"));
+  paths.push_back(folder.at("credentials"));
+  const Totals before = kernel_side().totals(KT_FAMILY_OPEN);
+  const std::uint32_t tgid = in_child([&] {
+    for (const std::string& path : paths) {
+      if (read_once(path) != 0) return 1;
+    }
+    return read_once(folder.file("only-written.pem"), O_WRONLY);
+  });
+  EXPECT_TRUE(kernel_side().events(KT_EV_OPEN, tgid).empty());
+  EXPECT_GE(kernel_side().totals(KT_FAMILY_OPEN)[KT_C_FILTERED] - before[KT_C_FILTERED], paths.size() + 1);
+}
+
+TEST(Open, TheSameFileReadAgainIsCountedUntilItChanges) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  const Totals before = kernel_side().totals(KT_FAMILY_OPEN);
+  const std::uint32_t tgid = in_child([&] {
+    for (int i = 0; i < 100; ++i)
+      if (read_once(path) != 0) return 1;
+    if (truncate(path.c_str(), 0) != 0) return 2;
+    return read_once(path);
+  });
+  const std::vector<Record> events = kernel_side().events(KT_EV_OPEN, tgid);
+  EXPECT_EQ(events.size(), 2U);
+  EXPECT_GE(kernel_side().totals(KT_FAMILY_OPEN)[KT_C_REPEATED] - before[KT_C_REPEATED], 99U);
+}
+
+TEST(Open, ANameWatchedWhileRunningIsSeenFromThenOn) {
+  const Folder folder;
+  const std::string path = folder.file("quite-free.name");
+  EXPECT_TRUE(kernel_side().events(KT_EV_OPEN, in_child([&] { return read_once(path); })).empty());
+  ASSERT_TRUE(kernel_side().loader().watch_name("quite-free.name"));
+  expect_open(in_child([&] { return read_once(path); }), path, path);
+  EXPECT_FALSE(kernel_side().loader().watch_name("a/b"));
+  EXPECT_FALSE(kernel_side().loader().watch_name(""));
+}
+
+TEST(Open, ADeepPathIsCutAndSaysSo) {
+  const Folder folder;
+  std::string path = folder.path();
+  const std::uint32_t tgid = in_child([&] {
+    if (chdir(folder.path().c_str()) != 0) return 1;
+    const std::string part(200, 'd');
+    for (int i = 0; i < 12; ++i) {
+      if (mkdir(part.c_str(), 0700) != 0 || chdir(part.c_str()) != 0) return 2;
+    }
+    const int fd = open("credentials", O_CREAT | O_RDWR, 0600);
+    return fd < 0 ? 3 : 0;
+  });
+  const std::vector<Record> events = kernel_side().events(KT_EV_OPEN, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_TRUE(events[0].head().flags & KT_F_TRUNCATED);
+  EXPECT_LE(events[0].as<ev_open>().path_len, KT_PATH_MAX);
+  EXPECT_TRUE(joined(events[0].rest<ev_open>()).ends_with("/credentials"));
+}
+
+}  // namespace
+}  // namespace keytrail::tests

@@ -180,6 +180,7 @@ void History::after_commit() {
   if (auto full = store_->crowded(); full.value_or(false)) next_retention_ = next_maintenance_ = steady_clock::now();
   const std::lock_guard lock(mutex_);
   const std::int64_t now = clock_.wall_ns();
+  if (copied && !*copied) return;
   if (copied) {
     copied_ns_ = now;
     copy_error_.clear();

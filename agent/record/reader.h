@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 
@@ -12,6 +13,28 @@
 #include "keytrail/history_reader.h"
 
 namespace keytrail::record {
+
+/// A mutex that lets callers in by their order, so that one who asks without pause does not keep the others out.
+class FairMutex {
+ public:
+  void lock() {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t mine = next_++;
+    turn_.wait(lock, [&] { return serving_ == mine; });
+  }
+  void unlock() {
+    {
+      const std::lock_guard lock(mutex_);
+      ++serving_;
+    }
+    turn_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable turn_;
+  std::uint64_t next_ = 0, serving_ = 0;
+};
 
 class Reader {
  public:
@@ -46,7 +69,7 @@ class Reader {
   std::unique_ptr<Database> db_;
   std::chrono::milliseconds limit_;
   const Clock& clock_;
-  std::mutex mutex_;
+  FairMutex mutex_;
   std::chrono::steady_clock::time_point deadline_;
 };
 

@@ -151,10 +151,12 @@ Result<void> Store::checkpoint(bool hard) {
   return std::unexpected(database_error(db_->handle(), code));
 }
 
-Result<void> Store::checkpoint_if_due() {
+Result<bool> Store::checkpoint_if_due() {
   if (log_pages_ < copied_pages_) copied_pages_ = 0;  // the log began again
-  if (log_pages_ - copied_pages_ < kCopyEveryPages) return {};
-  return checkpoint(log_pages_ > kHardPages && std::chrono::steady_clock::now() >= next_hard_);
+  if (log_pages_ - copied_pages_ < kCopyEveryPages) return false;
+  auto done = checkpoint(log_pages_ > kHardPages && std::chrono::steady_clock::now() >= next_hard_);
+  if (!done) return std::unexpected(done.error());
+  return true;
 }
 
 Result<void> Store::hold_size(bool hold) {

@@ -46,8 +46,8 @@ class Store {
   Result<std::uint64_t> remove_oldest(std::uint64_t count);
   /// Copies the log into the file. `hard` waits a moment for readers and empties the log.
   Result<void> checkpoint(bool hard);
-  /// Copies the log when it has grown by some megabytes since the last time.
-  Result<void> checkpoint_if_due();
+  /// Copies the log when it has grown by some megabytes since the last time. False: it was not due.
+  Result<bool> checkpoint_if_due();
   /// Keeps the file from growing (disk full), or lets it grow to its bound again.
   Result<void> hold_size(bool hold);
 

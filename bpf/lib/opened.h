@@ -10,6 +10,7 @@
 struct open_key {
 	u64 start_ns;
 	u64 inode;
+	u64 size; /* change times are as coarse as a tick where nobody asks for them: a rewrite inside one shows in the size, if at all */
 	s64 ctime_s;
 	u32 ctime_ns;
 	u32 dev;
@@ -23,6 +24,8 @@ struct {
 	__type(value, u8);
 } opened __weak SEC(".maps");
 
+#define CTIME_NS 0x7fffffffU
+
 static __always_inline void inode__ctime(u64 inode, const bool fast, s64 *seconds, u32 *ns)
 {
 	if (bpf_core_field_exists(struct inode, i_ctime_sec)) {
@@ -35,6 +38,7 @@ static __always_inline void inode__ctime(u64 inode, const bool fast, s64 *second
 		*seconds = BPF_CORE_READ((struct inode___old *)inode, i_ctime.tv_sec);
 		*ns = (u32)BPF_CORE_READ((struct inode___old *)inode, i_ctime.tv_nsec);
 	}
+	*ns &= CTIME_NS; /* 6.13 and newer: the top bit says that somebody asked for it (include/linux/fs.h, I_CTIME_QUERIED) */
 }
 
 static __always_inline bool name__is_heartbeat(u32 len)
@@ -73,6 +77,7 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	key.tgid = who.tgid;
 	key.exec = who.exec;
 	key.inode = READ(fast, inode, struct inode, i_ino);
+	key.size = READ(fast, inode, struct inode, i_size);
 	key.dev = READ(fast, sb, struct super_block, s_dev);
 	inode__ctime(inode, fast, &key.ctime_s, &key.ctime_ns);
 	if (bpf_map_lookup_elem(&opened, &key))
@@ -86,7 +91,7 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	head__fill(&ev->head, &who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
 	ev->inode = key.inode;
 	ev->fs_magic = magic;
-	ev->size = READ(fast, inode, struct inode, i_size);
+	ev->size = key.size;
 	ev->ctime_s = key.ctime_s;
 	ev->ctime_ns = key.ctime_ns;
 	ev->dev = key.dev;

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel side costs those that it watches. Interleaved rounds: nothing attached, attached, nothing, attached, …; medians and
+// ratios. The catalog's own tables, both rings drained by a timer every 2 ms in another thread, as the worker does. Needs root.
+//   kernel_bench [ROUNDS] [--no-feature=NAME …]
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/warden/loader.h"
+#include "keytrail/event_abi.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Case {
+  std::string name;
+  int count;
+  std::function<void(int)> once;  ///< the argument grows over all rounds
+};
+
+double nanoseconds_each(const Case& one, int& serial) {
+  const auto begin = Clock::now();
+  for (int i = 0; i < one.count; ++i)
+    one.once(serial++);
+  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / one.count;
+}
+
+void open_close(const char* path) { close(open(path, O_RDONLY | O_CLOEXEC)); }
+
+void fork_exec() {
+  static std::vector<std::string> text;
+  static std::vector<char*> variables;
+  if (text.empty()) {
+    for (int i = 0; i < 30; ++i)
+      text.push_back("SOME_VARIABLE_" + std::to_string(i) + "=a value of ordinary length");
+    text.emplace_back("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE");
+    text.emplace_back("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    for (std::string& one : text)
+      variables.push_back(one.data());
+    variables.push_back(nullptr);
+  }
+  const pid_t child = vfork();
+  if (child == 0) {
+    char name[] = "true";
+    char* arguments[] = {name, nullptr};
+    execve("/bin/true", arguments, variables.data());
+    _exit(1);
+  }
+  waitpid(child, nullptr, 0);
+}
+
+class Server {
+ public:
+  Server() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address_);
+    if (bind(listener_, reinterpret_cast<sockaddr*>(&address_), length) != 0 || listen(listener_, 128) != 0) perror("listen");
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &length);
+  }
+  void connect_close() const {
+    const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const linger reset{1, 0};  // no TIME_WAIT: the ports would run out
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    if (connect(client, reinterpret_cast<const sockaddr*>(&address_), sizeof(address_)) != 0) perror("connect");
+    const int peer = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    close(client);
+    close(peer);
+  }
+
+ private:
+  int listener_;
+  sockaddr_in address_{};
+};
+
+class Drain {
+ public:
+  explicit Drain(keytrail::warden::Loader& loader) {
+    rings_ = ring_buffer__new(loader.high_ring_fd(), [](void*, void*, size_t) { return 0; }, nullptr, nullptr);
+    ring_buffer__add(rings_, loader.low_ring_fd(), [](void*, void*, size_t) { return 0; }, nullptr);
+    thread_ = std::thread([this] {
+      while (!stop_) {
+        ring_buffer__consume(rings_);
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      }
+    });
+  }
+  ~Drain() {
+    stop_ = true;
+    thread_.join();
+    ring_buffer__free(rings_);
+  }
+  Drain(const Drain&) = delete;
+  Drain& operator=(const Drain&) = delete;
+
+ private:
+  ring_buffer* rings_ = nullptr;
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  int rounds = 9;
+  keytrail::warden::LoaderOptions options;
+  options.budget_per_cgroup = 0;
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    if (argument.starts_with("--no-feature="))
+      options.disabled_features.push_back(argument.substr(strlen("--no-feature=")));
+    else
+      rounds = std::max(1, atoi(argv[i]));
+  }
+  char pattern[] = "/tmp/keytrail-bench-XXXXXX";
+  const std::string folder = mkdtemp(pattern);
+  const std::string deep = folder + "/home/someone/.aws";
+  std::filesystem::create_directories(deep);
+  std::ofstream(deep + "/credentials") << "x";
+  std::ofstream(deep + "/nothing-special") << "x";
+  const std::string hit = deep + "/credentials";
+  const std::string miss = deep + "/nothing-special";
+  const Server server;
+  // a hit that is no repeat: the size differs each time; the truncate is timed alone too and taken off
+  const std::vector<Case> cases{
+      {"getppid", 200'000, [](int) { syscall(SYS_getppid); }},
+      {"open+close, missed", 40'000, [&](int) { open_close(miss.c_str()); }},
+      {"truncate", 20'000, [&](int n) { (void)!truncate(hit.c_str(), n % 100'000 + 1); }},
+      {"truncate+open+close, hit", 20'000,
+       [&](int n) {
+         (void)!truncate(hit.c_str(), n % 100'000 + 1);
+         open_close(hit.c_str());
+       }},
+      {"open+close, repeated", 40'000, [&](int) { open_close(hit.c_str()); }},
+      {"fork+exec, 32 variables", 150, [](int) { fork_exec(); }},
+      {"connect+close", 2'000, [&](int) { server.connect_close(); }},
+  };
+  std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> raw;
+  std::vector<double> armed_ms;
+  int serial = 0;
+  std::string hooks;
+  for (int round = 0; round < rounds; ++round) {
+    for (const Case& one : cases)
+      raw[one.name].first.push_back(nanoseconds_each(one, serial));
+    const auto begin = Clock::now();
+    auto loader = keytrail::warden::Loader::load(options, keytrail::catalog::kernel_tables());
+    if (!loader) {
+      fprintf(stderr, "%s\n", loader.error().message.c_str());
+      return 1;
+    }
+    armed_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+    hooks.clear();
+    for (const auto& report : (*loader)->report())
+      hooks += report.chosen.empty() ? "" : std::string("  ") + keytrail::to_string(report.family) + ": " + report.chosen + "\n";
+    const Drain drain(**loader);
+    for (const Case& one : cases)
+      raw[one.name].second.push_back(nanoseconds_each(one, serial));
+  }
+  std::filesystem::remove_all(folder);
+
+  printf("%d interleaved rounds, medians, ns per operation\n%s\n", rounds, hooks.c_str());
+  printf("%-28s %12s %12s %10s %8s\n", "", "nothing", "attached", "added", "ratio");
+  for (const Case& one : cases) {
+    const double bare = median(raw[one.name].first);
+    const double attached = median(raw[one.name].second);
+    printf("%-28s %12.0f %12.0f %+10.0f %8.2f\n", one.name.c_str(), bare, attached, attached - bare, attached / bare);
+  }
+  const double bare = median(raw["truncate+open+close, hit"].first) - median(raw["truncate"].first);
+  const double attached = median(raw["truncate+open+close, hit"].second) - median(raw["truncate"].second);
+  printf("%-28s %12.0f %12.0f %+10.0f %8.2f\n", "open+close, hit (difference)", bare, attached, attached - bare, attached / bare);
+  printf("start to armed: median %.0f ms of %zu\n\nraw:\n", median(armed_ms), armed_ms.size());
+  for (const Case& one : cases) {
+    for (const auto& [label, values] : {std::pair{"nothing", &raw[one.name].first}, std::pair{"attached", &raw[one.name].second}}) {
+      printf("%-28s %-8s", one.name.c_str(), label);
+      for (double value : *values)
+        printf(" %.0f", value);
+      printf("\n");
+    }
+  }
+  return 0;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/warden/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+namespace keytrail::warden {
+namespace {
+
+Features everything() { return {}; }
+
+Features without(std::initializer_list<Feature> missing) {
+  Features out;
+  for (Feature one : missing)
+    out[static_cast<std::size_t>(one)] = "not on this kernel";
+  return out;
+}
+
+const HookReport& report(const Plan& plan, Family family) { return plan.reports[static_cast<std::size_t>(family)]; }
+
+TEST(Plan, TakesTheBestOfEachPartOnAKernelThatHasEverything) {
+  const Plan best = plan(everything());
+  EXPECT_EQ(report(best, Family::kOpen).chosen, "fentry security_file_open");
+  EXPECT_TRUE(report(best, Family::kOpen).refused.empty());
+  EXPECT_EQ(report(best, Family::kOpen).cost, "");
+  EXPECT_THAT(report(best, Family::kConnect).chosen, testing::HasSubstr("fentry security_unix_stream_connect"));
+}
+
+TEST(Plan, FallsBackInOrderAndSaysWhy) {
+  const Plan fallback = plan(without({Feature::kTrampoline, Feature::kKprobe}));
+  const HookReport& open = report(fallback, Family::kOpen);
+  EXPECT_EQ(open.chosen, "tracepoint sys_exit_openat");
+  ASSERT_EQ(open.refused.size(), 2U);
+  EXPECT_EQ(open.refused[0].name, "fentry security_file_open");
+  EXPECT_EQ(open.refused[0].why, "not on this kernel");
+  EXPECT_NE(open.cost, "");
+  EXPECT_NE(open.missing, "");
+  EXPECT_EQ(report(plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kRdonlyCast})), Family::kOpen).chosen,
+            "tracepoint sys_exit_openat with probe_read");
+}
+
+TEST(Plan, AFamilyWithoutAWayIsUnarmedAndSaysWhatIsNotSeen) {
+  const Plan blind = plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kTracepoint}));
+  EXPECT_EQ(report(blind, Family::kOpen).chosen, "");
+  EXPECT_EQ(report(blind, Family::kOpen).refused.size(), 4U);
+  EXPECT_EQ(report(blind, Family::kOpen).missing, "files that are read");
+  EXPECT_NE(report(blind, Family::kExec).chosen, "");
+}
+
+TEST(Plan, APartThatIsNotEssentialLeavesTheFamilyArmed) {
+  const Plan partly = plan(without({Feature::kTrampoline, Feature::kCgroupUnix, Feature::kTracepoint, Feature::kKprobe}));
+  EXPECT_NE(report(partly, Family::kConnect).chosen, "");
+  EXPECT_THAT(report(partly, Family::kConnect).missing, testing::HasSubstr("local sockets of key brokers"));
+}
+
+TEST(Plan, WhatTheKernelTurnedDownLaterIsNotChosenAgain) {
+  const Plan second = plan(everything(), {{"fentry security_file_open", "refused at load: Invalid argument"}});
+  EXPECT_EQ(report(second, Family::kOpen).chosen, "kprobe security_file_open");
+  ASSERT_EQ(report(second, Family::kOpen).refused.size(), 1U);
+  EXPECT_EQ(report(second, Family::kOpen).refused[0].why, "refused at load: Invalid argument");
+}
+
+TEST(Plan, WithNothingAtAllNothingIsChosen) {
+  Features none;
+  none.fill("no");
+  const Plan empty = plan(none);
+  EXPECT_TRUE(empty.chosen.empty());
+  ASSERT_EQ(empty.reports.size(), kFamilies);
+  for (const HookReport& one : empty.reports)
+    EXPECT_EQ(one.chosen, "");
+}
+
+TEST(Plan, AlternativesOfOnePartStandTogetherAndTheLastSaysWhatIsLost) {
+  std::set<std::pair<Family, std::string_view>> finished;
+  const std::vector<Alternative>& table = alternatives();
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const std::pair part{table[i].family, table[i].part};
+    EXPECT_FALSE(finished.contains(part)) << table[i].name;
+    EXPECT_FALSE(table[i].programs.empty());
+    if (i + 1 == table.size() || std::pair{table[i + 1].family, table[i + 1].part} != part) {
+      finished.insert(part);
+      EXPECT_NE(table[i].lost, "") << table[i].name;
+    }
+  }
+}
+
+TEST(Features, AreTakenAwayByNameAndUnknownNamesAreRefused) {
+  for (std::size_t i = 0; i < kFeatures; ++i) {
+    Features features;
+    const std::vector<std::string> names{std::string(to_string(static_cast<Feature>(i)))};
+    ASSERT_TRUE(disable(features, names));
+    EXPECT_EQ(features[i], "taken away by --no-feature=" + names[0]);
+  }
+  Features features;
+  const std::vector<std::string> wrong{"btf"};
+  const Result<void> refused = disable(features, wrong);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("rdonly_cast"));
+}
+
+}  // namespace
+}  // namespace keytrail::warden

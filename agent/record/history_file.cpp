@@ -24,13 +24,19 @@ Result<void> check_directory(const std::string& directory) {
   if (stat(directory.c_str(), &st) != 0)
     return fail(Error::Code::kNotFound, fmt::format("the history's directory {}: {}", directory, reason()));
   if (!S_ISDIR(st.st_mode)) return fail(Error::Code::kInvalid, fmt::format("{} is no directory", directory));
-  if (st.st_uid != geteuid()) {
-    return fail(Error::Code::kRefused, fmt::format("the history's directory {} belongs to user {}, not to user {} that runs this: chown it",
-                                                   directory, st.st_uid, geteuid()));
-  }
-  if ((st.st_mode & 077U) != 0) {
+  const unsigned mode = st.st_mode & 07777U;
+  if (st.st_uid != geteuid() && st.st_uid != 0) {
     return fail(Error::Code::kRefused,
-                fmt::format("others can get into the history's directory {} (mode {:04o}): chmod 0700 it", directory, st.st_mode & 07777U));
+                fmt::format("the history's directory {} belongs to user {}, not to root or user {} that runs this: chown it", directory,
+                            st.st_uid, geteuid()));
+  }
+  // A group may get in (its members cannot read our files) but must not be able to put other files in their place.
+  const bool replaceable = (mode & 020U) != 0 && (mode & S_ISVTX) == 0;
+  if ((mode & 07U) != 0 || replaceable) {
+    return fail(Error::Code::kRefused,
+                fmt::format("others can get into the history's directory {} (mode {:04o}): chmod 0700 it, or 1770 to share it "
+                            "with its group",
+                            directory, mode));
   }
   return {};
 }
@@ -71,7 +77,10 @@ Result<HistoryFile> HistoryFile::open(const std::string& path) {
     return fail(Error::Code::kUnavailable, fmt::format("another process has the history {} open: one agent per history", out.path_));
   }
   out.lock_ = std::move(*lock);
-  if (auto file = open_own(out.path_); !file) return std::unexpected(file.error());
+  // The log's files are made here too: SQLite would take those that somebody else in the group has put there.
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    if (auto file = open_own(out.path_ + suffix); !file) return std::unexpected(file.error());
+  }
   return out;
 }
 
@@ -93,10 +102,11 @@ bool HistoryFile::make_reserve(std::uint64_t bytes) const {
   if (free_bytes() < bytes * 3) return false;
   unlink(name.c_str());
   base::UniqueFd fd(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return false;
-  if (posix_fallocate(fd.get(), 0, static_cast<off_t>(bytes)) == 0) return true;
+  if (!fd) return errno != ENOSPC && errno != EDQUOT;
+  const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(bytes));
+  if (error == 0) return true;
   unlink(name.c_str());
-  return false;
+  return error != ENOSPC && error != EDQUOT;
 }
 
 bool HistoryFile::drop_reserve() const { return unlink((path_ + ".reserve").c_str()) == 0; }

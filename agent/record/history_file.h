@@ -19,7 +19,7 @@ class HistoryFile {
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::uint64_t log_bytes() const;   ///< size of the write-ahead log
   [[nodiscard]] std::uint64_t free_bytes() const;  ///< on its file system, for us
-  /// Makes the reserve file if it is missing and there is room for it and some more.
+  /// Makes the reserve file if it is missing. False: there is no room for it and twice as much again.
   bool make_reserve(std::uint64_t bytes) const;
   bool drop_reserve() const;
 

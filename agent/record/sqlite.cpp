@@ -27,6 +27,8 @@ void harden(sqlite3* db) {
   sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, kBusyMs);
+  int keep_log = 1;
+  sqlite3_file_control(db, nullptr, SQLITE_FCNTL_PERSIST_WAL, &keep_log);
 }
 
 }  // namespace

@@ -64,7 +64,12 @@ TEST_F(HistoryFileTest, a_link_a_fifo_and_a_directory_are_refused) {
 TEST_F(HistoryFileTest, an_open_directory_or_file_is_refused) {
   chmod(directory.path().c_str(), 0755);
   EXPECT_NE(refusal().find("chmod 0700"), std::string::npos);
+  chmod(directory.path().c_str(), 0770);
+  EXPECT_NE(refusal().find("1770"), std::string::npos);
+  chmod(directory.path().c_str(), 01770);
+  EXPECT_EQ(refusal(), "");
   chmod(directory.path().c_str(), 0700);
+  unlink(options.path.c_str());
   std::ofstream(options.path) << "";
   chmod(options.path.c_str(), 0644);
   EXPECT_NE(refusal().find("chmod 0600"), std::string::npos);
@@ -78,6 +83,19 @@ TEST_F(HistoryFileTest, a_file_of_somebody_else_is_refused) {
   chmod(options.path.c_str(), 0600);
   ASSERT_EQ(chown(options.path.c_str(), 65534, 65534), 0);
   EXPECT_NE(refusal().find("belongs to user 65534"), std::string::npos);
+}
+
+TEST_F(HistoryFileTest, a_log_that_somebody_else_put_there_is_refused) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to give a file away";
+  for (const char* suffix : {"-wal", "-shm"}) {
+    std::ofstream(options.path + suffix) << "";
+    chmod((options.path + suffix).c_str(), 0600);
+    ASSERT_EQ(chown((options.path + suffix).c_str(), 65534, 65534), 0);
+    EXPECT_NE(refusal().find("belongs to user 65534"), std::string::npos);
+    unlink((options.path + suffix).c_str());
+  }
+  EXPECT_EQ(refusal(), "");
+  EXPECT_TRUE(std::filesystem::exists(options.path + "-wal"));
 }
 
 TEST_F(HistoryFileTest, a_second_process_is_refused) {

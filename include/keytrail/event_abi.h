@@ -4,6 +4,7 @@
  * Fixed-width members only, explicit padding, no packing; sizes and offsets asserted at the end. Unused bytes are zero.
  * Every event starts with struct ev_head. Times are bpf_ktime_get_boot_ns(). Strings are not NUL-terminated unless said.
  */
+/* clang-format off: the kernel's style, as in bpf/ */
 #ifndef KEYTRAIL_EVENT_ABI_H
 #define KEYTRAIL_EVENT_ABI_H
 
@@ -63,7 +64,7 @@ typedef int64_t kt_s64;
 #define KT_F_BASELINE 0x0001   /* found by the sweep at start */
 #define KT_F_TRUNCATED 0x0002  /* a string or list was cut */
 #define KT_F_MISSING 0x0004    /* a part could not be read (fault) */
-#define KT_F_LEAF_FIRST 0x0008 /* paths are components, leaf first, each followed by a NUL; else absolute strings */
+#define KT_F_LEAF_FIRST 0x0008 /* paths (not ev_exec's filename) are components, leaf first, each followed by a NUL; else absolute strings */
 #define KT_F_IO_URING 0x0010
 #define KT_F_COMPAT 0x0020
 
@@ -91,7 +92,8 @@ typedef int64_t kt_s64;
 struct ev_head {
 	kt_u64 time_ns;
 	kt_u64 start_ns;   /* group leader's start_boottime, ns */
-	kt_u64 cgroup_id;  /* v2 id, or on cgroup v1 and hybrid hosts (v2 id of the root) the id in the first v1 hierarchy */
+	kt_u64 cgroup_id;  /* v2 id; where that is the root's (cgroup v1, hybrid), the kernfs id in the first v1 hierarchy in which the task is
+	                      not at the root, with (controller + 1) << 56: ids repeat between hierarchies */
 	kt_u32 tgid;
 	kt_u32 tid;
 	kt_u32 exec;       /* low half of self_exec_id */
@@ -120,7 +122,7 @@ struct ev_item {
 	kt_u8 kind;
 	kt_u8 flags;
 	kt_u16 name_len;
-	kt_u16 value_len;
+	kt_u16 value_len;  /* 0 for a flag of which only the presence leaves */
 	kt_u32 full_len;   /* bytes of the whole value */
 	kt_u16 position;   /* index among the arguments or variables */
 	kt_u16 format;     /* index into the catalog's argument formats */
@@ -161,7 +163,7 @@ struct ev_open {       /* followed by path_len bytes */
 	kt_u64 fs_magic;
 	kt_u64 size;
 	kt_s64 ctime_s;
-	kt_u32 ctime_ns;
+	kt_u32 ctime_ns;   /* without the kernel's own mark (I_CTIME_QUERIED) */
 	kt_u32 dev;        /* s_dev */
 	kt_u32 mnt_ns;
 	kt_u32 open_flags;

@@ -148,7 +148,8 @@ static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *
 	return i;
 }
 
-static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, struct socket_state *state, u32 at, u32 len)
+static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, struct socket_state *state,
+					   u32 at, u32 len)
 {
 	u64 task = bpf_get_current_task(), node = 0, cgroup_id = state->cgroup_id;
 	struct identity who = state->owner;
@@ -224,10 +225,16 @@ int cgroup_skb__ingress(struct __sk_buff *skb)
 	struct dns_key key = {};
 	struct scratch *s;
 	struct ev_dns *ev;
+	struct bpf_sock *sk = skb->sk;
 	u8 protocol = 0, head[4];
 	u16 port = 0;
 	u32 at, n;
 
+	if (!sk)
+		return name__end(c, KT_C_FILTERED);
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol != IPPROTO_UDP)
+		return name__end(c, KT_C_FILTERED);
 	at = packet__transport(skb, &protocol);
 	if (!at || protocol != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, &port, sizeof(port)) || port != bpf_htons(DNS_PORT))
 		return name__end(c, KT_C_FILTERED);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the loader tells the programs: shapes of the variables that it writes, and the one hash that both sides compute. C, included by both.
+ * What the loader tells the programs: shapes of the variables that it writes, and the one hash that both sides compute. C, included by
+ * both.
  */
 #ifndef KEYTRAIL_BPF_CONTROL_H
 #define KEYTRAIL_BPF_CONTROL_H
@@ -8,7 +9,7 @@
 #include "keytrail/event_abi.h"
 
 #define KT_OWN_PROCESSES 8
-#define KT_EXACT_SLOTS 65536  /* one byte each, so that a program can set one without an atomic instruction */
+#define KT_EXACT_SLOTS 65536 /* one byte each, so that a program can set one without an atomic instruction */
 #define KT_PATTERN_BITS 65536
 #define KT_ENV_AFFIXES 48
 #define KT_ENV_SLOTS 4096
@@ -18,21 +19,23 @@
 #define KT_NAME_KEY_SUFFIX 2
 #define KT_NAME_KEY_DIRECTORY 3
 #define KT_DIRECTORY_SLOTS 16384
+#define KT_ENDS 4096 /* slots by two bytes at an end of a name */
+#define KT_AFFIX_ENDS 4096
 
 /* Base name of the memfd through which the open and exec heartbeats go ("memfd:" is the kernel's own prefix). */
 #define KT_HEARTBEAT_MEMFD "keytrail-heartbeat"
 
 struct kt_control {
-	kt_u32 own[KT_OWN_PROCESSES];    /* tgids; slot 0 is the warden: its children count as own too */
-	kt_u32 heartbeat_tgid;           /* the process that makes heartbeats */
-	kt_u32 heartbeat_child;          /* set by the fork hook: the child that execs for the heartbeat */
-	kt_u8 heartbeat[KT_FAMILIES];    /* 1 = the next event of heartbeat_tgid in this family is a heartbeat */
+	kt_u32 own[KT_OWN_PROCESSES]; /* tgids; slot 0 is the warden: its children count as own too */
+	kt_u32 heartbeat_tgid;        /* the process that makes heartbeats */
+	kt_u32 heartbeat_child;       /* set by the fork hook: the child that execs for the heartbeat */
+	kt_u8 heartbeat[KT_FAMILIES]; /* 1 = the next event of heartbeat_tgid in this family is a heartbeat */
 	kt_u8 pad[2];
-	kt_u32 sweep_mode;               /* KT_SWEEP_… for the next run of the iterators */
+	kt_u32 sweep_mode; /* KT_SWEEP_… for the next run of the iterators */
 	kt_u32 sweep_generation;
-	kt_u64 jiffies;                  /* taken by the sweep: with boot_ns of the same moment, HZ follows */
+	kt_u64 jiffies; /* taken by the sweep: with boot_ns of the same moment, HZ follows */
 	kt_u64 jiffies_at_ns;
-	kt_u64 jiffies_per_second;       /* found by the loader; 0 = not yet known */
+	kt_u64 jiffies_per_second; /* found by the loader; 0 = not yet known */
 };
 
 #define KT_SWEEP_LISTENERS 1
@@ -77,6 +80,18 @@ static inline kt_u64 kt_mix(kt_u64 first, kt_u64 last, kt_u32 len, kt_u32 kind)
 	h ^= h >> 29;
 	h *= 0xBF58476D1CE4E5B9ULL;
 	return h ^ (h >> 32);
+}
+
+/* Slot of two bytes at a name's beginning or end; little endian. */
+static inline kt_u32 kt_end_slot(kt_u32 two)
+{
+	return ((two & 0xffff) * 0x9E3779B1U) >> 20;
+}
+
+/* Slot of three bytes at a variable's beginning or end. */
+static inline kt_u32 kt_affix_slot(kt_u32 three)
+{
+	return ((three & 0xffffff) * 0x9E3779B1U) >> 20;
 }
 
 #endif

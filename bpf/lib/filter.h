@@ -12,8 +12,9 @@ kt_u8 name_exact[KT_EXACT_SLOTS] __weak;
 const volatile kt_u8 cfg_directories[KT_DIRECTORY_SLOTS] __weak = {};
 const volatile kt_u64 cfg_name_prefix[KT_PATTERN_BITS / 64] __weak = {};
 const volatile kt_u64 cfg_name_suffix[KT_PATTERN_BITS / 64] __weak = {};
-const volatile kt_u32 cfg_prefix_lengths __weak = 0; /* bit n: there is a prefix of n bytes (8 = 8 or more) */
-const volatile kt_u32 cfg_suffix_lengths __weak = 0;
+/* By the first (last) two bytes of a name: bit n = there is such a prefix (suffix) of n bytes, 8 = 8 or more. Most names stop here. */
+const volatile kt_u16 cfg_prefix_lengths[KT_ENDS] __weak = {};
+const volatile kt_u16 cfg_suffix_lengths[KT_ENDS] __weak = {};
 
 /* Keys of the compiled-in names. */
 struct {
@@ -43,10 +44,28 @@ static __always_inline bool pattern__hit(const volatile u64 *bits, u64 key)
 	return (bits[bit >> 6] >> (bit & 63)) & 1 ? bpf_map_lookup_elem(&names, &key) != NULL : false;
 }
 
+/* Does one of the pattern lengths in `lengths` match these bytes (of a prefix the low ones, of a suffix the high ones)? */
+static __noinline int pattern__any(u64 bytes, u32 lengths, u32 len, u32 kind)
+{
+	u64 part, key;
+	u32 n;
+
+#pragma clang loop unroll(disable)
+	for (n = 2; n <= 8; n++) {
+		if (!(lengths & (1U << n)) || len < n)
+			continue;
+		part = kind == KT_NAME_KEY_PREFIX ? bytes__low(bytes, n) : bytes >> (8 * (8 - n));
+		key = kt_mix(part, 0, n, kind);
+		if (pattern__hit(kind == KT_NAME_KEY_PREFIX ? cfg_name_prefix : cfg_name_suffix, key))
+			return 1;
+	}
+	return 0;
+}
+
 static __always_inline bool name__of_interest(u64 name, u32 len, const bool fast)
 {
 	u64 first, last, key;
-	u32 n;
+	u32 lengths;
 
 	first = word__read(name, fast);
 	if (len >= 8) {
@@ -60,26 +79,15 @@ static __always_inline bool name__of_interest(u64 name, u32 len, const bool fast
 		if (bpf_map_lookup_elem(&names, &key) || bpf_map_lookup_elem(&names_watched, &key))
 			return true;
 	}
-#pragma unroll
-	for (n = 1; n <= 8; n++) {
-		if ((cfg_prefix_lengths & (1U << n)) && len >= n) {
-			key = kt_mix(bytes__low(first, n), 0, n, KT_NAME_KEY_PREFIX);
-			if (pattern__hit(cfg_name_prefix, key))
-				return true;
-		}
-	}
-#pragma unroll
-	for (n = 1; n <= 8; n++) {
-		if ((cfg_suffix_lengths & (1U << n)) && len >= n) {
-			/* little endian: the last bytes of the name are the high ones */
-			u64 tail = len >= 8 ? last >> (64 - 8 * n) : last >> (8 * (len - n));
-
-			key = kt_mix(bytes__low(tail, n), 0, n, KT_NAME_KEY_SUFFIX);
-			if (pattern__hit(cfg_name_suffix, key))
-				return true;
-		}
-	}
-	return false;
+	if (len < 2)
+		return false;
+	lengths = cfg_prefix_lengths[kt_end_slot(first) & (KT_ENDS - 1)];
+	if (lengths && pattern__any(first, lengths, len, KT_NAME_KEY_PREFIX))
+		return true;
+	/* little endian: the last bytes of the name are the high ones */
+	last = len >= 8 ? last : last << (8 * (8 - len));
+	lengths = cfg_suffix_lengths[kt_end_slot(last >> 48) & (KT_ENDS - 1)];
+	return lengths && pattern__any(last, lengths, len, KT_NAME_KEY_SUFFIX);
 }
 
 /* Is it the name of a directory whose files have free names? */

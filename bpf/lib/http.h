@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A plain HTTP/1 request reduced to what may leave: "METHOD target HTTP/1.x", LF, the Host header's value. Cut away: the query, the fragment,
- * path parameters (from ';'), credentials before '@', every other header. What does not prove to be HTTP/1 leaves nothing: other protocols
- * begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 64 bytes per call.
+ * A plain HTTP/1 request reduced to what may leave: "METHOD target HTTP/1.x", LF, the Host header's value. Cut away: the query, the
+ * fragment, path parameters (from ';'), credentials before '@', every other header. What does not prove to be HTTP/1 leaves nothing: other
+ * protocols begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 64 bytes per call.
  */
 #ifndef KEYTRAIL_BPF_HTTP_H
 #define KEYTRAIL_BPF_HTTP_H
@@ -16,7 +16,7 @@
 enum {
 	HTTP_METHOD,
 	HTTP_TARGET,
-	HTTP_CUT,        /* behind '?', '#' or ';': dropped up to the space */
+	HTTP_CUT, /* behind '?', '#' or ';': dropped up to the space */
 	HTTP_VERSION,
 	HTTP_LINE_START, /* from here on it is HTTP */
 	HTTP_OTHER,      /* some other header */

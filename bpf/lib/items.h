@@ -31,6 +31,7 @@ struct {
 const volatile kt_u8 cfg_env_slots[KT_ENV_SLOTS] __weak = {};
 const volatile struct kt_affix cfg_env_affixes[KT_ENV_AFFIXES] __weak = {};
 const volatile kt_u32 cfg_env_affix_count __weak = 0;
+const volatile kt_u8 cfg_affix_ends[KT_AFFIX_ENDS] __weak = {}; /* by three bytes: 1 = some prefix begins so, 2 = some suffix ends so */
 const volatile struct kt_format cfg_formats[KT_ARG_FORMATS] __weak = {};
 const volatile kt_u32 cfg_format_count __weak = 0;
 
@@ -143,6 +144,12 @@ __weak __noinline int env__action(u32 which)
 		if (action)
 			return *action;
 	}
+	if (len < 3)
+		return 0;
+	last = len >= 8 ? last >> 40 : last >> (8 * (len - 3));
+	if (!(cfg_affix_ends[kt_affix_slot(first) & (KT_AFFIX_ENDS - 1)] & 1) &&
+	    !(cfg_affix_ends[kt_affix_slot(last) & (KT_AFFIX_ENDS - 1)] & 2))
+		return 0;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_ENV_AFFIXES; i++) {
 		if (i >= cfg_env_affix_count)

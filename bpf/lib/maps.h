@@ -59,21 +59,21 @@ struct {
 struct scratch {
 	u32 busy;
 	/* path walk */
-	u32 off;       /* where the next byte goes in buf */
-	u32 limit;     /* first byte that a path must not reach */
+	u32 off;   /* where the next byte goes in buf */
+	u32 limit; /* first byte that a path must not reach */
 	u32 truncated;
 	u64 dentry;
-	u64 mnt;       /* struct vfsmount */
+	u64 mnt; /* struct vfsmount */
 	u64 root_dentry;
 	u64 root_mnt;
 	/* strings of exec */
-	u64 pos;       /* next string in user memory */
+	u64 pos; /* next string in user memory */
 	u64 end;
-	u32 text_len;  /* bytes of it in text, without the NUL */
+	u32 text_len; /* bytes of it in text, without the NUL */
 	u32 full_len;
 	u32 name_len;
 	u32 index;
-	u32 items;     /* where the next item goes in buf */
+	u32 items; /* where the next item goes in buf */
 	u32 flag_pending;
 	u32 flag_kind;
 	u32 pad;

@@ -8,7 +8,8 @@
 
 #include "task.h"
 
-#define WALK_STEPS 96
+#define WALK_STEPS 24
+#define WALK_AT_ONCE 4 /* components per step */
 #define WALK_MORE 0
 #define WALK_DONE 1
 #define NAME_BYTES 256
@@ -48,13 +49,25 @@ static __always_inline int walk__body(struct scratch *s, const bool fast)
 	return WALK_MORE;
 }
 
+static __always_inline int walk__some(struct scratch *s, const bool fast)
+{
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < WALK_AT_ONCE; i++) {
+		if (walk__body(s, fast) != WALK_MORE)
+			return WALK_DONE;
+	}
+	return WALK_MORE;
+}
+
 /* In one object only: libbpf 1.1 cannot link two objects that name the same kernel function. */
 #ifdef KEYTRAIL_FAST_READS
 __weak __noinline int walk__step_fast(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s ? walk__body(s, true) : WALK_DONE;
+	return s ? walk__some(s, true) : WALK_DONE;
 }
 #else
 #define walk__step_fast walk__step_slow
@@ -64,10 +77,11 @@ __weak __noinline int walk__step_slow(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
-	return s ? walk__body(s, false) : WALK_DONE;
+	return s ? walk__some(s, false) : WALK_DONE;
 }
 
-/* Writes the path of `path_addr` (a struct path) at s->buf[off]; returns its bytes, at most KT_PATH_MAX. s->truncated says if it was cut. */
+/* Writes the path of `path_addr` (a struct path) at s->buf[off]; returns its bytes, at most KT_PATH_MAX. s->truncated says if it was cut.
+ */
 static __always_inline u32 path__walk(struct scratch *s, u32 which, u64 mnt, u64 dentry, u64 task, u32 off, const bool fast)
 {
 	u64 fs = (u64)READ(fast, task, struct task_struct, fs);

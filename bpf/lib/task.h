@@ -9,8 +9,7 @@
 #include "maps.h"
 
 /* Reads a member of a kernel structure whose address is known. */
-#define READ(fast, address, type, member) \
-	((fast) ? VIEW(address, type)->member : BPF_CORE_READ((type *)(address), member))
+#define READ(fast, address, type, member) ((fast) ? VIEW(address, type)->member : BPF_CORE_READ((type *)(address), member))
 
 /* Eight bytes at a kernel address. */
 static __always_inline u64 word__read(u64 address, const bool fast)

@@ -89,7 +89,7 @@ class BpfLoader final : public Loader {
     }
     std::string why;
     for (const auto& [name, reason] : refused)
-      why += " " + name + ": " + reason + ".";
+      why.append(" ").append(name).append(": ").append(reason).append(".");
     return fail(Error::Code::kRefused,
                 "No kernel program could be loaded. It needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN." + why);
   }

@@ -55,19 +55,22 @@ Result<void> KernelFilter::add_pattern(const catalog::NamePattern& pattern) {
     exact_slots_.push_back(slot(keys_.back(), KT_EXACT_SLOTS));
     return {};
   }
+  if (pattern.text.size() < 2) return fail(Error::Code::kInvalid, "A pattern of file names needs at least two characters.");
   // Only the first or last 8 bytes count: a longer pattern lets a little more through, user space matches all of it.
   const auto length = static_cast<std::uint32_t>(std::min<std::size_t>(pattern.text.size(), 8));
   const bool prefix = pattern.match == Match::kPrefix;
   const std::string_view part = prefix ? pattern.text.substr(0, length) : pattern.text.substr(pattern.text.size() - length);
   keys_.push_back(kt_mix(word(part), 0, length, prefix ? KT_NAME_KEY_PREFIX : KT_NAME_KEY_SUFFIX));
   (prefix ? prefix_bits_ : suffix_bits_).push_back(bit(keys_.back()));
-  (prefix ? prefix_lengths_ : suffix_lengths_) |= 1U << length;
+  const std::string_view end = prefix ? part.substr(0, 2) : part.substr(part.size() - 2);
+  (prefix ? prefix_lengths_ : suffix_lengths_).push_back({kt_end_slot(static_cast<kt_u32>(word(end))), static_cast<kt_u16>(1U << length)});
   return {};
 }
 
 Result<void> KernelFilter::add_variable(const catalog::EnvName& variable) {
   if (variable.prefix || variable.suffix) {
     kt_affix affix{};
+    if (variable.name.size() < 3) return fail(Error::Code::kInvalid, "A prefix or suffix of variables needs at least three characters.");
     if (variable.name.size() > sizeof(affix.text) || affixes_.size() == KT_ENV_AFFIXES) return too_long("the variable", variable.name);
     affix.len = static_cast<kt_u8>(variable.name.size());
     affix.action = env_action(variable);
@@ -132,8 +135,16 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
     variables.cfg_name_prefix[one / 64] |= kt_u64{1} << (one % 64);
   for (std::uint32_t one : suffix_bits_)
     variables.cfg_name_suffix[one / 64] |= kt_u64{1} << (one % 64);
-  variables.cfg_prefix_lengths = prefix_lengths_;
-  variables.cfg_suffix_lengths = suffix_lengths_;
+  for (const Ends& one : prefix_lengths_)
+    variables.cfg_prefix_lengths[one.slot] |= one.lengths;
+  for (const Ends& one : suffix_lengths_)
+    variables.cfg_suffix_lengths[one.slot] |= one.lengths;
+  for (const kt_affix& one : affixes_) {
+    const std::string_view text(one.text, one.len);
+    variables
+        .cfg_affix_ends[kt_affix_slot(static_cast<kt_u32>(word(one.suffix != 0 ? text.substr(text.size() - 3) : text.substr(0, 3))))] |=
+        one.suffix != 0 ? 2 : 1;
+  }
   std::ranges::copy(affixes_, variables.cfg_env_affixes);
   variables.cfg_env_affix_count = static_cast<kt_u32>(affixes_.size());
   std::ranges::copy(formats_, variables.cfg_formats);

@@ -32,12 +32,16 @@ class KernelFilter {
     kt_name name{};
     std::uint8_t value = 0;
   };
+  struct Ends {
+    std::uint32_t slot;
+    kt_u16 lengths;
+  };
   Result<void> add_pattern(const catalog::NamePattern& pattern);
   Result<void> add_variable(const catalog::EnvName& variable);
 
   std::vector<kt_u64> keys_;  ///< of names, patterns and directories
   std::vector<std::uint32_t> exact_slots_, directory_slots_, env_slots_, prefix_bits_, suffix_bits_;
-  std::uint32_t prefix_lengths_ = 0, suffix_lengths_ = 0;
+  std::vector<Ends> prefix_lengths_, suffix_lengths_;
   std::vector<Named> env_, flags_;
   std::vector<kt_affix> affixes_;
   std::vector<kt_format> formats_;

@@ -41,9 +41,10 @@ Result<void> disable(Features& features, std::span<const std::string> names) {
       std::string known;
       for (std::string_view one : kFeatureNames)
         append(known, one, ", ");
-      return fail(Error::Code::kInvalid, "--no-feature=" + name + ": there is no such feature. Known are " + known + ".");
+      return fail(Error::Code::kInvalid,
+                  std::string("--no-feature=").append(name).append(": there is no such feature. Known are ").append(known).append("."));
     }
-    features[static_cast<std::size_t>(found - kFeatureNames.begin())] = "taken away by --no-feature=" + name;
+    features[static_cast<std::size_t>(found - kFeatureNames.begin())] = std::string("taken away by --no-feature=").append(name);
   }
   return {};
 }

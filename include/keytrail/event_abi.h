@@ -4,7 +4,8 @@
  * Fixed-width members only, explicit padding, no packing; sizes and offsets asserted at the end. Unused bytes are zero.
  * Every event starts with struct ev_head. Times are bpf_ktime_get_boot_ns(). Strings are not NUL-terminated unless said.
  */
-/* clang-format off: the kernel's style, as in bpf/ */
+/* The kernel's style, as in bpf/. */
+/* clang-format off */
 #ifndef KEYTRAIL_EVENT_ABI_H
 #define KEYTRAIL_EVENT_ABI_H
 

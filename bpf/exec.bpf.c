@@ -20,8 +20,8 @@ static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u
 	s->index = 0;
 	s->fault = 0;
 	s->flag_pending = 0;
-	for (i = 0; i < ARG_MAX; i++) {
-		r = arg__step(SCRATCH_EXEC);
+	for (i = 0; i < ARG_MAX; i += STEPS_AT_ONCE) {
+		r = arg__steps(SCRATCH_EXEC);
 		if (r != STEP_MORE)
 			break;
 	}
@@ -32,8 +32,8 @@ static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u
 	s->end = BPF_CORE_READ(mm, env_end);
 	s->index = 0;
 	s->fault = 0;
-	for (i = 0; i < ENV_MAX; i++) {
-		r = env__step(SCRATCH_EXEC);
+	for (i = 0; i < ENV_MAX; i += STEPS_AT_ONCE) {
+		r = env__steps(SCRATCH_EXEC);
 		if (r != STEP_MORE)
 			break;
 	}

@@ -112,10 +112,28 @@ static __always_inline u32 payload__protocol(const u8 *head, u32 len)
 	return KT_PAYLOAD_OTHER;
 }
 
+/* Copies the banner line of SSH (RFC 4253, 4.2: at most 255 bytes) from s->skip to s->buf[begin…]; returns its bytes. */
+__weak __noinline int ssh__banner(u32 which, u32 begin)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i;
+
+	if (!s)
+		return 0;
+	begin &= 255;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 255; i++) {
+		if (i >= *(volatile u32 *)&s->text_len || s->skip[i] < ' ' || s->skip[i] >= 0x7f)
+			break;
+		s->buf[begin + i] = s->skip[i];
+	}
+	return i;
+}
+
 /* Fills data behind `ev`; returns its bytes. */
 static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *s, struct ev_payload *ev, u32 at, u32 len, const u8 *head)
 {
-	u32 want = len, i;
+	u32 want = len;
 
 	if (ev->protocol == KT_PAYLOAD_TLS) {
 		/* the record that begins here and no byte more */
@@ -138,14 +156,7 @@ static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *
 		return 0;
 	if (ev->protocol == KT_PAYLOAD_HTTP)
 		return http__reduce(s, SCRATCH_NAME, sizeof(*ev));
-	/* SSH: the banner line (RFC 4253, 4.2: at most 255 bytes) */
-#pragma clang loop unroll(disable)
-	for (i = 0; i < 255; i++) {
-		if (i >= *(volatile u32 *)&s->text_len || s->skip[i] < ' ' || s->skip[i] >= 0x7f)
-			break;
-		s->buf[sizeof(*ev) + i] = s->skip[i];
-	}
-	return i;
+	return ssh__banner(SCRATCH_NAME, sizeof(*ev));
 }
 
 static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, struct socket_state *state,

@@ -2,14 +2,14 @@
 /*
  * A plain HTTP/1 request reduced to what may leave: "METHOD target HTTP/1.x", LF, the Host header's value. Cut away: the query, the
  * fragment, path parameters (from ';'), credentials before '@', every other header. What does not prove to be HTTP/1 leaves nothing: other
- * protocols begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 64 bytes per call.
+ * protocols begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 16 bytes per call.
  */
 #ifndef KEYTRAIL_BPF_HTTP_H
 #define KEYTRAIL_BPF_HTTP_H
 
 #include "maps.h"
 
-#define HTTP_CHUNK 64
+#define HTTP_CHUNK 16
 #define HTTP_SCAN_MAX 4096 /* bytes of the segment that are looked at */
 #define HTTP_OUT_MAX 1024  /* bytes that leave */
 
@@ -161,7 +161,7 @@ static __always_inline void http__byte(struct scratch *s, u8 c)
 	}
 }
 
-/* Reads 64 bytes of s->skip from `from`; true when there is nothing more to read. */
+/* Reads 16 bytes of s->skip from `from`; true when there is nothing more to read. */
 __weak __noinline int http__chunk(u32 which, u32 from)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);

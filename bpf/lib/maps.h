@@ -76,7 +76,7 @@ struct scratch {
 	u32 items; /* where the next item goes in buf */
 	u32 flag_pending;
 	u32 flag_kind;
-	u32 pad;
+	u32 words;
 	u32 action;
 	u32 fault;
 	u64 hash[2];

@@ -50,22 +50,22 @@ __weak __noinline int sip__value(u32 which, u32 from, u32 have, u32 full)
 		k0 ^ 0x6c7967656e657261ULL,
 		k1 ^ 0x7465646279746573ULL,
 	};
-	u32 words, i;
+	u32 i;
 
 	if (!s)
 		return 0;
 	if (have > KT_HASHED_MAX)
 		have = KT_HASHED_MAX;
 	from &= 127;
-	words = have / 8;
+	s->words = have / 8; /* in memory, so that the verifier does not follow each of 65 lengths to the end */
 	sip__word(&v, full);
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_HASHED_MAX / 8; i++) {
-		if (i >= words)
+		if (i >= *(volatile u32 *)&s->words)
 			break;
 		sip__word(&v, *(u64 *)&s->text[from + i * 8]);
 	}
-	tail = *(u64 *)&s->text[from + (words & 127) * 8];
+	tail = *(u64 *)&s->text[from + (*(volatile u32 *)&s->words & 127) * 8];
 	tail = (have & 7) ? tail & ((1ULL << ((have & 7) * 8)) - 1) : 0;
 	sip__word(&v, tail | ((u64)(8 + have) << 56));
 	v.v2 ^= 0xee;

@@ -18,9 +18,9 @@ namespace keytrail {
 /// The kernel side's counters of one family, summed over CPUs.
 struct KernelCounters {
   std::uint64_t hits = 0;
-  std::uint64_t filtered = 0;                  ///< of no interest, or a repeat counted in the kernel
-  std::uint64_t sent = 0;                      ///< committed to a ring
-  std::map<std::string, std::uint64_t> lost;   ///< by cause
+  std::uint64_t filtered = 0;                 ///< of no interest, or a repeat counted in the kernel
+  std::uint64_t sent = 0;                     ///< committed to a ring
+  std::map<std::string, std::uint64_t> lost;  ///< by cause
 };
 
 /// What became of an event that came through a ring.
@@ -39,19 +39,25 @@ struct WorkerCounters {
 
   void add(Fate fate, const std::string& reason = {}) {
     switch (fate) {
-      case Fate::kRecorded: ++recorded; break;
-      case Fate::kAbsorbed: ++absorbed; break;
-      case Fate::kDropped: ++dropped[reason]; break;
+      case Fate::kRecorded:
+        ++recorded;
+        break;
+      case Fate::kAbsorbed:
+        ++absorbed;
+        break;
+      case Fate::kDropped:
+        ++dropped[reason];
+        break;
     }
   }
 };
 
 /// Rows since the history began, and what became of them at one exporter.
 struct ExportCounters {
-  std::uint64_t rows = 0;          ///< rows that this exporter has to deliver (appended since it was first configured)
+  std::uint64_t rows = 0;  ///< rows that this exporter has to deliver (appended since it was first configured)
   std::uint64_t acknowledged = 0;
-  std::uint64_t rejected = 0;      ///< refused by the collector for good
-  std::uint64_t expired = 0;       ///< removed by retention before they were delivered
+  std::uint64_t rejected = 0;  ///< refused by the collector for good
+  std::uint64_t expired = 0;   ///< removed by retention before they were delivered
   std::uint64_t waiting = 0;
 };
 

@@ -17,26 +17,33 @@ struct Destination {
   std::string host;      ///< lower case, no trailing dot; empty when only the address is known
   std::string address;   ///< numeric, as connected to
   std::uint16_t port = 0;
-  std::string action;    ///< "GetObject"; empty when not visible
+  std::string action;  ///< "GetObject"; empty when not visible
   NameSource name_source = NameSource::kNone;
   bool ambiguous = false;  ///< the address is shared, or two names contradict
 
   /// What makes two uses the same edge: provenance and address do not.
   [[nodiscard]] bool same_place(const Destination& o) const {
-    return provider == o.provider && service == o.service && region == o.region && host == o.host && port == o.port &&
-           action == o.action && (!host.empty() || address == o.address);
+    return provider == o.provider && service == o.service && region == o.region && host == o.host && port == o.port && action == o.action &&
+           (!host.empty() || address == o.address);
   }
 };
 
 [[nodiscard]] constexpr const char* to_string(NameSource value) {
   switch (value) {
-    case NameSource::kRequest: return "request";
-    case NameSource::kSni: return "sni";
-    case NameSource::kConnectProxy: return "connect";
-    case NameSource::kEnvironment: return "environment";
-    case NameSource::kDns: return "dns";
-    case NameSource::kAddress: return "address";
-    case NameSource::kNone: return "none";
+    case NameSource::kRequest:
+      return "request";
+    case NameSource::kSni:
+      return "sni";
+    case NameSource::kConnectProxy:
+      return "connect";
+    case NameSource::kEnvironment:
+      return "environment";
+    case NameSource::kDns:
+      return "dns";
+    case NameSource::kAddress:
+      return "address";
+    case NameSource::kNone:
+      return "none";
   }
   return "none";
 }

@@ -19,19 +19,25 @@ inline constexpr std::size_t kFamilies = 6;
 
 [[nodiscard]] constexpr const char* to_string(Family value) {
   switch (value) {
-    case Family::kExec: return "exec";
-    case Family::kOpen: return "open";
-    case Family::kConnect: return "connect";
-    case Family::kName: return "name";
-    case Family::kLifetime: return "lifetime";
-    case Family::kRequest: return "request";
+    case Family::kExec:
+      return "exec";
+    case Family::kOpen:
+      return "open";
+    case Family::kConnect:
+      return "connect";
+    case Family::kName:
+      return "name";
+    case Family::kLifetime:
+      return "lifetime";
+    case Family::kRequest:
+      return "request";
   }
   return "exec";
 }
 
 /// A file as the kernel knows it. On overlayfs `dev` differs from what stat says: compare inode, change time and size there.
 struct FileIdentity {
-  std::uint32_t dev = 0;     ///< super_block.s_dev, kernel encoding (major << 20 | minor)
+  std::uint32_t dev = 0;  ///< super_block.s_dev, kernel encoding (major << 20 | minor)
   std::uint64_t inode = 0;
   std::uint64_t fs_magic = 0;
   std::int64_t ctime_s = 0;
@@ -48,7 +54,9 @@ struct Endpoint {
   auto operator<=>(const Endpoint&) const = default;
 };
 
-struct ForkEvent { InstanceId child; };
+struct ForkEvent {
+  InstanceId child;
+};
 
 struct ExecEvent {
   InstanceId parent;
@@ -65,7 +73,7 @@ struct ExitEvent {};
 
 struct OpenEvent {
   FileIdentity file;
-  std::string path;          ///< from the kernel's dentries, in the mount namespace of the process
+  std::string path;  ///< from the kernel's dentries, in the mount namespace of the process
   std::uint32_t mnt_ns = 0;
   bool path_truncated = false;
 };
@@ -83,10 +91,10 @@ enum class SocketState : std::uint8_t { kEstablished, kFailed, kClosed, kSample 
 struct SocketEvent {
   std::uint64_t cookie = 0;
   SocketState state = SocketState::kEstablished;
-  std::int32_t error = 0;          ///< errno of a failed connect
-  std::uint64_t bytes_sent = 0;    ///< payload acknowledged by the peer
+  std::int32_t error = 0;        ///< errno of a failed connect
+  std::uint64_t bytes_sent = 0;  ///< payload acknowledged by the peer
   std::uint64_t bytes_received = 0;
-  std::uint32_t idle_ms = 0;       ///< samples: since the last payload sent
+  std::uint32_t idle_ms = 0;  ///< samples: since the last payload sent
 };
 
 /// The first payload that left a connection. `head.who` is the task that wrote it.
@@ -102,8 +110,8 @@ struct PayloadEvent {
 };
 
 struct DnsAnswer {
-  std::string name;          ///< the name that was asked for, CNAMEs followed
-  Endpoint address;          ///< port 0
+  std::string name;  ///< the name that was asked for, CNAMEs followed
+  Endpoint address;  ///< port 0
   std::uint32_t ttl_s = 0;
 };
 
@@ -114,7 +122,7 @@ struct DnsEvent {
 };
 
 struct UnixConnectEvent {
-  std::string path;          ///< abstract names start with '@'; claimed where the fallback hook read it from user memory
+  std::string path;  ///< abstract names start with '@'; claimed where the fallback hook read it from user memory
 };
 
 /// A cgroup seen for the first time.
@@ -124,35 +132,41 @@ struct CgroupEvent {
 };
 
 /// A process found by the sweep at start. Environment comes later, from the examiner.
-struct TaskEvent { ExecEvent exec; };
+struct TaskEvent {
+  ExecEvent exec;
+};
 
 /// All that the sweep at start found has been sent.
-struct BaselineDoneEvent { std::uint64_t armed_ns = 0; };
+struct BaselineDoneEvent {
+  std::uint64_t armed_ns = 0;
+};
 
 /// A heartbeat went through the hooks of this family.
-struct HeartbeatEvent { Family family = Family::kExec; };
+struct HeartbeatEvent {
+  Family family = Family::kExec;
+};
 
 /// The kernel's counters say that events were lost between two looks at them.
 struct LossEvent {
   Family family = Family::kExec;
-  std::string cause;             ///< "ring_full", "budget", "read_fault", …
+  std::string cause;  ///< "ring_full", "budget", "read_fault", …
   std::uint64_t count = 0;
-  std::uint64_t from_ns = 0;     ///< ns since boot; the loss lies in [from_ns, head.time_ns]
+  std::uint64_t from_ns = 0;  ///< ns since boot; the loss lies in [from_ns, head.time_ns]
 };
 
 struct EventHead {
-  std::uint64_t time_ns = 0;     ///< ns since boot
-  InstanceId who;                ///< the task's process; tgid 0 where it has none
+  std::uint64_t time_ns = 0;  ///< ns since boot
+  InstanceId who;             ///< the task's process; tgid 0 where it has none
   Family family = Family::kExec;
   std::uint64_t cgroup_id = 0;
-  bool baseline = false;         ///< found by the sweep at start, not by a hook
-  bool from_ring = false;        ///< came through a ring: it needs one fate in the accounting
+  bool baseline = false;   ///< found by the sweep at start, not by a hook
+  bool from_ring = false;  ///< came through a ring: it needs one fate in the accounting
 };
 
 struct Event {
   EventHead head;
-  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent, UnixConnectEvent,
-               CgroupEvent, TaskEvent, BaselineDoneEvent, HeartbeatEvent, LossEvent>
+  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent, UnixConnectEvent, CgroupEvent,
+               TaskEvent, BaselineDoneEvent, HeartbeatEvent, LossEvent>
       body;
 };
 

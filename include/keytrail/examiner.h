@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: ask what a file or an initial environment holds. The warden opens it, the examiner reads it, facts come back; the bytes never reach the worker.
+// Port: ask what a file or an initial environment holds. The warden opens it, the examiner reads it, facts come back; the bytes never reach
+// the worker.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,9 @@ namespace keytrail {
 /// One key found by the examiner.
 struct KeyFact {
   Key key;
-  std::string selector;          ///< profile, context, host …; empty when the place holds one key
-  Fingerprint selector_hash;     ///< SipHash of the selector with the fingerprint key: compared with an argument's hash
-  std::string variable;          ///< environment only: the variable
+  std::string selector;       ///< profile, context, host …; empty when the place holds one key
+  Fingerprint selector_hash;  ///< SipHash of the selector with the fingerprint key: compared with an argument's hash
+  std::string variable;       ///< environment only: the variable
 };
 
 struct ExamineRequest {
@@ -29,18 +30,19 @@ struct ExamineRequest {
   std::vector<std::uint32_t> same_mount_ns;  ///< other live processes of that mount namespace, to open through if `who` is gone (≤ 8)
   std::string path;                          ///< kFile
   FileIdentity file;                         ///< what the kernel saw opened
-  std::string format;                        ///< parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", …; from the catalog entry
-  std::string key_kind;                      ///< catalog kind to give when the format does not tell; may be empty
-  bool look = false;                         ///< look again at a known place: open what is there now; `file` is what was there before
+  std::string format;    ///< parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", …; from the catalog entry
+  std::string key_kind;  ///< catalog kind to give when the format does not tell; may be empty
+  bool look = false;     ///< look again at a known place: open what is there now; `file` is what was there before
 };
 
 struct ExamineAnswer {
-  std::string unread;            ///< empty when read; else "gone", "changed", "refused", "timeout", "too large", "unknown format", "examiner restarted"
-  std::vector<KeyFact> keys;     ///< may be empty: the file holds no key
+  std::string
+      unread;  ///< empty when read; else "gone", "changed", "refused", "timeout", "too large", "unknown format", "examiner restarted"
+  std::vector<KeyFact> keys;  ///< may be empty: the file holds no key
   /// Values of shown variables of an initial environment, and names of secret ones with their fingerprints.
   std::vector<EnvItem> env;
-  FileIdentity file;             ///< kFile: what was opened (inode, ctime, size; dev as fstat says)
-  bool unchanged = false;        ///< `look` only: the same inode, change time and size as before; nothing was read
+  FileIdentity file;       ///< kFile: what was opened (inode, ctime, size; dev as fstat says)
+  bool unchanged = false;  ///< `look` only: the same inode, change time and size as before; nothing was read
 };
 
 class Examiner {

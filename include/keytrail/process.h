@@ -24,9 +24,7 @@ struct InstanceId {
 
   auto operator<=>(const InstanceId&) const = default;
   /// True when both are the same process, whatever program it runs.
-  [[nodiscard]] bool same_process(const InstanceId& other) const {
-    return tgid == other.tgid && start_ns == other.start_ns;
-  }
+  [[nodiscard]] bool same_process(const InstanceId& other) const { return tgid == other.tgid && start_ns == other.start_ns; }
 };
 
 /// A variable of the initial environment that the catalog names. A secret's value is never here.
@@ -40,10 +38,10 @@ struct EnvItem {
 
 /// An argument of a flag that the catalog names, or an argument that looks like a key.
 struct ArgItem {
-  std::string flag;          ///< "--profile"; empty for a bare value recognised by its format
-  std::string format;        ///< catalog format id for a recognised value ("fmt.aws.akia"), else empty
-  std::string value;         ///< only for public identifiers (an AKIA… id), else empty
-  Fingerprint fingerprint;   ///< of the value
+  std::string flag;         ///< "--profile"; empty for a bare value recognised by its format
+  std::string format;       ///< catalog format id for a recognised value ("fmt.aws.akia"), else empty
+  std::string value;        ///< only for public identifiers (an AKIA… id), else empty
+  Fingerprint fingerprint;  ///< of the value
   std::uint32_t position = 0;
 };
 
@@ -57,22 +55,22 @@ enum class Origin : std::uint8_t {
 
 struct Process {
   InstanceId id;
-  InstanceId parent;         ///< tgid 0 when unknown
-  std::string exe;           ///< path of the executable as the kernel resolved it, in the process's own root
-  std::string filename;      ///< what was passed to execve; for a `#!` program the script, which the kernel opened itself
-  std::string comm;          ///< a label that the process can change: never evidence
-  std::uint32_t uid = 0;     ///< effective
+  InstanceId parent;      ///< tgid 0 when unknown
+  std::string exe;        ///< path of the executable as the kernel resolved it, in the process's own root
+  std::string filename;   ///< what was passed to execve; for a `#!` program the script, which the kernel opened itself
+  std::string comm;       ///< a label that the process can change: never evidence
+  std::uint32_t uid = 0;  ///< effective
   std::uint32_t gid = 0;
-  std::uint32_t login_uid = UINT32_MAX;    ///< audit loginuid; UINT32_MAX when unset
-  std::uint32_t session_id = UINT32_MAX;   ///< audit session id; UINT32_MAX when unset
-  std::uint32_t mnt_ns = 0;  ///< inode numbers of the namespaces
+  std::uint32_t login_uid = UINT32_MAX;   ///< audit loginuid; UINT32_MAX when unset
+  std::uint32_t session_id = UINT32_MAX;  ///< audit session id; UINT32_MAX when unset
+  std::uint32_t mnt_ns = 0;               ///< inode numbers of the namespaces
   std::uint32_t pid_ns = 0;
   std::uint32_t net_ns = 0;
   std::uint64_t cgroup_id = 0;
-  std::uint64_t exec_ns = 0;               ///< when its program began (exec, or fork), ns since boot
+  std::uint64_t exec_ns = 0;  ///< when its program began (exec, or fork), ns since boot
   Origin origin = Origin::kInferred;
-  bool env_truncated = false;              ///< variables were left unread at exec
-  SharedList<EnvItem> env;                 ///< of its exec; a forked process shares its parent's
+  bool env_truncated = false;  ///< variables were left unread at exec
+  SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
   std::shared_ptr<const Workload> workload;  ///< never null once published
 

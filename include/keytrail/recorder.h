@@ -17,10 +17,10 @@ struct Holding {
   Actor actor;
   Key key;
   Slot slot;
-  std::int64_t since_ns = 0;       ///< Unix ns
-  std::int64_t last_use_ns = 0;    ///< Unix ns; 0 = never seen used
-  std::string how;                 ///< "direct", "fork", "exec", "baseline", "lost_at_exec", "helper"
-  bool slot_changed = false;       ///< its slot holds another key by now, and it has not read it
+  std::int64_t since_ns = 0;     ///< Unix ns
+  std::int64_t last_use_ns = 0;  ///< Unix ns; 0 = never seen used
+  std::string how;               ///< "direct", "fork", "exec", "baseline", "lost_at_exec", "helper"
+  bool slot_changed = false;     ///< its slot holds another key by now, and it has not read it
 };
 
 struct HoldingChange {
@@ -31,16 +31,16 @@ struct HoldingChange {
 
 /// A 60 s sample: a connection of an already recorded use is still alive and sent payload. No row; it moves the edge's `last`.
 struct UseTouch {
-  UseRow use;                      ///< the same actor, keys, destination, evidence as the use that made the edge
+  UseRow use;  ///< the same actor, keys, destination, evidence as the use that made the edge
 };
 
 /// One transaction: rows, state, and the totals that make the accounting exact across crashes.
 struct Batch {
-  std::vector<Row> rows;               ///< acquisitions, findings, gaps, revisions; uses go to `uses`
-  std::vector<UseRow> uses;            ///< observations; record coalesces them into windows and rows
+  std::vector<Row> rows;     ///< acquisitions, findings, gaps, revisions; uses go to `uses`
+  std::vector<UseRow> uses;  ///< observations; record coalesces them into windows and rows
   std::vector<UseTouch> touches;
-  std::vector<HoldingChange> holdings; ///< in order
-  WorkerCounters counters;             ///< totals at the end of this batch
+  std::vector<HoldingChange> holdings;       ///< in order
+  WorkerCounters counters;                   ///< totals at the end of this batch
   std::map<std::string, std::string> state;  ///< key → value to store beside it ("session", "slot:…"); empty value deletes
   [[nodiscard]] bool empty() const { return rows.empty() && uses.empty() && touches.empty() && holdings.empty() && state.empty(); }
 };

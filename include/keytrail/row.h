@@ -19,8 +19,8 @@ namespace keytrail {
 /// Who did it, as the rows keep it: a copy, because the process will be gone.
 struct Actor {
   InstanceId id;
-  std::string exe;           ///< executable path
-  std::string program;       ///< what people know it by: the script of a `#!` program, else the executable's base name
+  std::string exe;      ///< executable path
+  std::string program;  ///< what people know it by: the script of a `#!` program, else the executable's base name
   std::string comm;
   std::uint32_t uid = 0;
   Workload workload;
@@ -29,11 +29,11 @@ struct Actor {
 /// A key crossed a boundary into a process, and that is news for the workload, user, executable or content.
 struct AcquisitionRow {
   Actor actor;
-  Key key;                   ///< id empty when `unread` is set and nothing is known of the key
+  Key key;  ///< id empty when `unread` is set and nothing is known of the key
   Slot slot;
-  std::string unread;        ///< empty, or why the key is not known: "gone", "changed", "refused", "timeout", "too large", "unknown format"
-  bool bulk = false;         ///< by a bulk reader (backup): says little about use
-  bool baseline = false;     ///< found by the sweep at start: held since before `time`
+  std::string unread;     ///< empty, or why the key is not known: "gone", "changed", "refused", "timeout", "too large", "unknown format"
+  bool bulk = false;      ///< by a bulk reader (backup): says little about use
+  bool baseline = false;  ///< found by the sweep at start: held since before `time`
 };
 
 /// One of the keys a use may have used, best first.
@@ -48,14 +48,14 @@ enum class Outcome : std::uint8_t { kUnknown, kOk, kRefused, kFailed };
 /// A process that holds keys called a destination that accepts them. One row is a window of equal uses.
 struct UseRow {
   Actor actor;
-  std::vector<Candidate> keys;   ///< one for confirmed and inferred; the ranked list for possible; none for unattributed
+  std::vector<Candidate> keys;  ///< one for confirmed and inferred; the ranked list for possible; none for unattributed
   Destination destination;
   Outcome outcome = Outcome::kUnknown;
   Evidence evidence = Evidence::kUnattributed;
   Reason reason = Reason::kNoKeySeen;
-  std::string reason_detail;     ///< "profile prod", "1 of 2 AWS keys": no secret, ≤ 200 bytes
-  std::string via;               ///< a relay's name, or empty
-  std::int64_t first_ns = 0;     ///< Unix ns
+  std::string reason_detail;  ///< "profile prod", "1 of 2 AWS keys": no secret, ≤ 200 bytes
+  std::string via;            ///< a relay's name, or empty
+  std::int64_t first_ns = 0;  ///< Unix ns
   std::int64_t last_ns = 0;
   std::uint64_t connections = 1;
   std::optional<std::uint64_t> requests;  ///< where seen
@@ -67,30 +67,30 @@ enum class Severity : std::uint8_t { kInfo, kLow, kMedium, kHigh };
 
 /// Something a person should look at.
 struct FindingRow {
-  std::string type;              ///< "old_key_in_use", "key_in_arguments"
+  std::string type;  ///< "old_key_in_use", "key_in_arguments"
   Severity severity = Severity::kMedium;
-  std::string text;              ///< one sentence
+  std::string text;                 ///< one sentence
   std::vector<std::string> attack;  ///< ATT&CK ids
   Actor actor;
   Key key;
   Slot slot;
-  std::string subject;           ///< what makes two findings of a type the same one
+  std::string subject;  ///< what makes two findings of a type the same one
 };
 
 /// A period or count in which something may be missing.
 struct GapRow {
-  std::string cause;             ///< "ring_full", "worker_restart", "agent_restart", "examiner_restart", "silent_hook", "baseline"
-  std::string family;            ///< hook family, or empty for all
-  std::int64_t from_ns = 0;      ///< Unix ns
+  std::string cause;         ///< "ring_full", "worker_restart", "agent_restart", "examiner_restart", "silent_hook", "baseline"
+  std::string family;        ///< hook family, or empty for all
+  std::int64_t from_ns = 0;  ///< Unix ns
   std::int64_t to_ns = 0;
   std::optional<std::uint64_t> lost;  ///< exact count; absent = unknown
-  std::string text;              ///< one sentence
+  std::string text;                   ///< one sentence
 };
 
 /// Later knowledge of an earlier row.
 struct RevisionRow {
   std::uint64_t of_seq = 0;
-  std::string what;              ///< "key", "evidence", "state"
+  std::string what;  ///< "key", "evidence", "state"
   std::string value;
 };
 
@@ -103,20 +103,28 @@ struct Row {
 
 [[nodiscard]] constexpr const char* to_string(Outcome value) {
   switch (value) {
-    case Outcome::kUnknown: return "unknown";
-    case Outcome::kOk: return "ok";
-    case Outcome::kRefused: return "refused";
-    case Outcome::kFailed: return "failed";
+    case Outcome::kUnknown:
+      return "unknown";
+    case Outcome::kOk:
+      return "ok";
+    case Outcome::kRefused:
+      return "refused";
+    case Outcome::kFailed:
+      return "failed";
   }
   return "unknown";
 }
 
 [[nodiscard]] constexpr const char* to_string(Severity value) {
   switch (value) {
-    case Severity::kInfo: return "info";
-    case Severity::kLow: return "low";
-    case Severity::kMedium: return "medium";
-    case Severity::kHigh: return "high";
+    case Severity::kInfo:
+      return "info";
+    case Severity::kLow:
+      return "low";
+    case Severity::kMedium:
+      return "medium";
+    case Severity::kHigh:
+      return "high";
   }
   return "info";
 }

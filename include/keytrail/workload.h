@@ -26,24 +26,36 @@ struct Workload {
 
 [[nodiscard]] constexpr const char* to_string(KnownBy value) {
   switch (value) {
-    case KnownBy::kKernel: return "kernel";
-    case KnownBy::kRuntime: return "runtime";
-    case KnownBy::kCluster: return "cluster";
-    case KnownBy::kToken: return "token";
-    case KnownBy::kClaimed: return "claimed";
+    case KnownBy::kKernel:
+      return "kernel";
+    case KnownBy::kRuntime:
+      return "runtime";
+    case KnownBy::kCluster:
+      return "cluster";
+    case KnownBy::kToken:
+      return "token";
+    case KnownBy::kClaimed:
+      return "claimed";
   }
   return "claimed";
 }
 
 [[nodiscard]] constexpr const char* to_string(WorkloadKind value) {
   switch (value) {
-    case WorkloadKind::kHost: return "host";
-    case WorkloadKind::kSystemdUnit: return "systemd_unit";
-    case WorkloadKind::kContainer: return "container";
-    case WorkloadKind::kPod: return "pod";
-    case WorkloadKind::kLoginSession: return "login_session";
-    case WorkloadKind::kCiJob: return "ci_job";
-    case WorkloadKind::kSpiffe: return "spiffe";
+    case WorkloadKind::kHost:
+      return "host";
+    case WorkloadKind::kSystemdUnit:
+      return "systemd_unit";
+    case WorkloadKind::kContainer:
+      return "container";
+    case WorkloadKind::kPod:
+      return "pod";
+    case WorkloadKind::kLoginSession:
+      return "login_session";
+    case WorkloadKind::kCiJob:
+      return "ci_job";
+    case WorkloadKind::kSpiffe:
+      return "spiffe";
   }
   return "host";
 }

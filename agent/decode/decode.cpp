@@ -164,7 +164,7 @@ Result<Body> decode_body(Record record, const ev_head& head, std::span<const cat
     case KT_EV_FORK:
       return decode_fork(record);
     case KT_EV_EXEC:
-      return decode_exec(record, head, formats);
+      return decode_exec(record, formats);
     case KT_EV_EXIT:
       return ExitEvent{};
     case KT_EV_OPEN:
@@ -182,7 +182,7 @@ Result<Body> decode_body(Record record, const ev_head& head, std::span<const cat
     case KT_EV_CGROUP:
       return decode_cgroup(record, head);
     case KT_EV_TASK: {
-      auto exec = decode_exec(record, head, formats);
+      auto exec = decode_exec(record, formats);
       if (!exec) return std::unexpected(std::move(exec.error()));
       return TaskEvent{.exec = std::move(*exec)};
     }

@@ -85,19 +85,24 @@ bool read_items(std::span<const std::byte> items, std::span<const catalog::ArgFo
 
 std::string_view until_nul(std::string_view text) { return text.substr(0, text.find('\0')); }
 
-// The flag of the head covers strings and lists alike. When a list was cut, a long or deep path must count as cut too: its beginning may be
-// missing, and a path that wrongly began with '/' could pass for a well-known program.
+// The head's flag covers all strings and lists. Where a list or the filename explains it, only a long or deep path counts as cut too: its
+// beginning may be missing, and one that wrongly began with '/' could pass for a well-known program.
 bool exe_is_cut(const ev_exec& raw, std::string_view exe) {
   static constexpr std::size_t kSurelyWhole = KT_PATH_MAX - 256;
   static constexpr auto kSurelyWholeDepth = 32;
-  if ((raw.head.flags & (KT_F_TRUNCATED | KT_F_MISSING)) == 0) return false;
-  const bool list_cut = raw.env_truncated != 0 || raw.args_truncated != 0;
-  return !list_cut || exe.size() > kSurelyWhole || std::count(exe.begin(), exe.end(), '\0') > kSurelyWholeDepth;
+  if ((raw.head.flags & KT_F_TRUNCATED) == 0) return false;
+  const bool explained = raw.env_truncated != 0 || raw.args_truncated != 0 || raw.filename_len >= KT_PATH_MAX - 1;
+  return !explained || exe.size() > kSurelyWhole || std::count(exe.begin(), exe.end(), '\0') > kSurelyWholeDepth;
+}
+
+// Empty when the kernel side could not read it (a kernel thread has none); never "/".
+std::string exe_text(const ev_exec& raw, std::string_view exe) {
+  return exe.empty() ? std::string{} : path_text(exe, (raw.head.flags & KT_F_LEAF_FIRST) != 0, exe_is_cut(raw, exe));
 }
 
 }  // namespace
 
-Result<ExecEvent> decode_exec(std::span<const std::byte> record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {
+Result<ExecEvent> decode_exec(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats) {
   ev_exec raw{};
   if (!read_struct(record, raw)) return fail(Error::Code::kInvalid, kTooShort);
   const std::span<const std::byte> rest = record.subspan(sizeof raw);
@@ -108,7 +113,7 @@ Result<ExecEvent> decode_exec(std::span<const std::byte> record, const ev_head& 
   }
   const std::string_view exe = text_of(rest.first(raw.exe_len));
   ExecEvent out{.parent = {.tgid = raw.parent_tgid, .start_ns = raw.parent_start_ns, .exec = raw.parent_exec},
-                .exe = path_text(exe, (head.flags & KT_F_LEAF_FIRST) != 0, exe_is_cut(raw, exe)),
+                .exe = exe_text(raw, exe),
                 .filename = std::string(until_nul(text_of(rest.subspan(raw.exe_len, raw.filename_len)))),
                 .comm = std::string(until_nul({reinterpret_cast<const char*>(raw.comm), sizeof raw.comm})),
                 .uid = raw.uid,

@@ -237,12 +237,17 @@ TEST(DecodeTest, CgroupPathThatWasCutHasNoRoot) {
 TEST(DecodeTest, ExeIsCutOnlyWhenTheFlagCanMeanIt) {
   ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}, KT_F_TRUNCATED)};
   EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", "", "")).exe, "usr/bin/aws");
+  EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", std::string(KT_PATH_MAX - 1, 'f'), "")).exe, "/usr/bin/aws");
   fixed.env_truncated = 1;
   EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", "", "")).exe, "/usr/bin/aws");
   std::string deep;
   for (int i = 0; i < 40; ++i)
     deep += "/a";
   EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, deep + "/usr/bin/aws", "", "")).exe.front(), 'a');
+}
+
+TEST(DecodeTest, ExeThatCouldNotBeReadIsEmpty) {
+  EXPECT_EQ(body_of<ExecEvent>(exec_of({.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}, KT_F_MISSING)}, "", "", "")).exe, "");
 }
 
 TEST(DecodeTest, NonsenseIsRefusedWithItsReason) {

@@ -38,6 +38,8 @@ Identified Identify::on_event(const Event& event) {
     if (Life* life = life_of(head.who)) mark_exited(key_of(head.who), *life, head.time_ns);
     return {.who = std::move(who)};
   }
+  // Payloads and DNS answers may carry the cgroup of an earlier moment (the connect, the question): they move nobody.
+  if (std::holds_alternative<PayloadEvent>(event.body) || std::holds_alternative<DnsEvent>(event.body)) return {.who = std::move(who)};
   const auto* open = std::get_if<OpenEvent>(&event.body);
   return {.who = follow_changes(head, std::move(who), open == nullptr ? 0 : open->mnt_ns)};
 }

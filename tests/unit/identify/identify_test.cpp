@@ -195,6 +195,14 @@ TEST_F(IdentifyTest, ProcessThatMovesGetsTheWorkloadOfItsNewCgroup) {
   EXPECT_EQ(send(kOne, OpenEvent{}, 2).who->workload->name, "person: alice");
 }
 
+TEST_F(IdentifyTest, AnswerToAnEarlierQuestionDoesNotMoveTheProcessBack) {
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/ssh.service"});
+  send({}, CgroupEvent{.cgroup_id = 2, .path = "/user.slice/user-1000.slice/session-1.scope"});
+  send(kOne, program("/bin/bash"), 2);
+  EXPECT_EQ(send(kOne, DnsEvent{}, 1).who->workload->name, "person: alice");
+  EXPECT_EQ(send(kOne, PayloadEvent{}, 1).who->workload->name, "person: alice");
+}
+
 TEST_F(IdentifyTest, SocketEventsOfStrangersMakeNoProcess) {
   EXPECT_FALSE(send(kOne, SocketEvent{}).who);
   EXPECT_FALSE(send(kOne, HeartbeatEvent{}).who);

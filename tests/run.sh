@@ -76,20 +76,28 @@ unit_targets() { ctest --test-dir "$1" --show-only=json-v1 2>/dev/null | python3
 import json, os, sys
 print(" ".join(sorted({os.path.basename(t["command"][0]) for t in json.load(sys.stdin)["tests"] if t.get("command")})))'; }
 
-# run_ctest LABEL FOLDER: every program is one test.
-run_ctest() {
-  local label="$1" folder="$2" filter=() line
+# gtests LABEL LOG BEGIN: adds the tests that a log of GoogleTest programs tells.
+gtests() {
+  local counts
+  counts=$(/usr/bin/python3 tests/gtest_count.py "$2")
+  grep '^skip' <<<"$counts"
+  set -- "$1" "$2" "$3" $(tail -n 1 <<<"$counts")
+  add "$4" "$5" "$6"
+  if [ "$5" = 0 ]; then say "ok    $1: $4 tests ($((SECONDS - $3)) s)"; return; fi
+  say "FAIL  $1: $5 of $(($4 + $5)) tests"
+  grep -E 'FAILED|Failure|error:|ERROR:|WARNING: ThreadSanitizer|SUMMARY|Expected|Actual|Which is' "$2" | head -n 80 | sed 's/^/      /'
+  return 1
+}
+
+run_ctest() { # LABEL FOLDER
+  local filter=() begin=$SECONDS
   [ -n "$only" ] && filter=(-R "$only")
-  ctest --test-dir "$folder" -j "$jobs" --timeout 300 --output-on-failure "${filter[@]}" >"$logs/ctest" 2>&1
-  line=$(grep -E 'tests passed, [0-9]+ tests failed out of [0-9]+' "$logs/ctest")
-  if [ -z "$line" ]; then
+  ctest --test-dir "$2" -j "$jobs" --timeout 300 --verbose "${filter[@]}" >"$logs/ctest" 2>&1
+  if ! grep -q 'tests passed' "$logs/ctest"; then
     [ -n "$only" ] && return 0
-    add 0 1 0; say "FAIL  $label: ctest ran nothing"; tail -n 20 "$logs/ctest"; return 1
+    add 0 1 0; say "FAIL  $1: ctest ran nothing"; tail -n 20 "$logs/ctest"; return 1
   fi
-  local bad all
-  bad=$(sed -E 's/.*, ([0-9]+) tests failed out of .*/\1/' <<<"$line"); all=$(sed -E 's/.* out of ([0-9]+).*/\1/' <<<"$line")
-  add $((all - bad)) "$bad" 0
-  if [ "$bad" = 0 ]; then say "ok    $label: $all programs"; else say "FAIL  $label: $bad of $all programs"; sed 's/^/      /' "$logs/ctest" | tail -n 120; fi
+  gtests "$1" "$logs/ctest" "$begin"
 }
 
 sanitized() { # NAME SANITIZERS
@@ -108,9 +116,12 @@ check_tidy() { run-clang-tidy-19 -quiet -p "$build" -j "$jobs" "^$PWD/(agent|exp
 root_program() { # TARGET: a test program that needs root
   if ! ninja -C "$build" -t targets all 2>/dev/null | grep -qE "(^|/)$1: "; then skip "$1" "no such target in this tree"; return; fi
   step "build $1" ninja -C "$build" -j "$jobs" "$1" || return
-  local program
+  local program code begin=$SECONDS
   program=$(find "$build" -type f -perm -u+x -name "$1" | head -n 1)
-  step "$1" "$program"
+  timeout 600 "$program" >"$logs/gtest" 2>&1
+  code=$?
+  gtests "$1" "$logs/gtest" "$begin" || return
+  if [ $code != 0 ]; then add 0 1 0; say "FAIL  $1 ended with $code"; fi
 }
 
 unit_python() {

@@ -8,8 +8,10 @@ import unittest
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import accounting  # noqa: E402
 import canary  # noqa: E402
+import gtest_count  # noqa: E402
 import rows  # noqa: E402
 from cases.g0_accounting import terms, with_term  # noqa: E402
 from stage import apis, names  # noqa: E402
@@ -106,6 +108,15 @@ class Accounting(unittest.TestCase):
         lying["families"][0]["hits"] += 1
         lying["accounting"]["kernel"]["hits"] += 1
         self.assertEqual(len(accounting.broken(lying)), 4)
+
+
+class Counting(unittest.TestCase):
+    LOG = ("3: [ RUN      ] A.B\n4: [ RUN      ] C.D\n3: [       OK ] A.B (0 ms)\n4: x.cpp:1: Skipped\n4: no root\n4: [  SKIPPED ] C.D (0 ms)\n"
+           "4: [ RUN      ] C.E\n4: [  FAILED  ] C.E (1 ms)\n4: [  FAILED  ] C.E\n1/3 Test #3: a_test ....   Passed    0.10 sec\n2/3 Test #4: c_test ....***Failed    0.10 sec\n"
+           "3/3 Test #5: d_test ....***Exception: SegFault  0.10 sec\n")
+
+    def test_passed_failed_skipped_and_crashed(self):
+        self.assertEqual(gtest_count.count(self.LOG), (1, 2, [("C.D", "no root")]))
 
 
 class Stage(unittest.TestCase):

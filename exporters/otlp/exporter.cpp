@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "exporters/otlp/exporter.h"
+
+#include <algorithm>
+#include <exception>
+#include <random>
+
+#include "agent/base/log.h"
+#include "exporters/otlp/gzip.h"
+#include "exporters/otlp/logs.h"
+#include "exporters/otlp/spans.h"
+
+namespace keytrail::otlp {
+
+using std::chrono::milliseconds;
+
+Exporter::Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, std::string host_name, ExporterTuning tuning)
+    : config_(std::move(config)), queue_(queue), clock_(clock), host_name_(std::move(host_name)), tuning_(tuning) {}
+
+Exporter::~Exporter() { stop(); }
+
+Result<void> Exporter::start() {
+  auto transport = HttpTransport::create(config_);
+  if (!transport) return fail(transport.error().code, "exporter " + config_.name + ": " + transport.error().message);
+  if (Result<void> opened = queue_.open(config_.name, config_.from_start); !opened) return opened;
+  transport_ = std::move(*transport);
+  builder_ = std::make_unique<SpanBuilder>(queue_.history_id());
+  set_text("idle");
+  try {
+    thread_ = std::thread([this] {
+      try {
+        run();
+      } catch (const std::exception& error) {
+        spdlog::error("exporter {}: {}", config_.name, base::printable(error.what()));
+        set_text("stopped: internal error");
+      }
+    });
+  } catch (const std::system_error& error) {
+    return fail(Error::Code::kSystem, std::string("the exporter's thread cannot be started: ") + error.what());
+  }
+  return {};
+}
+
+void Exporter::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  if (transport_) transport_->cancel();
+  if (thread_.joinable()) {
+    thread_.join();
+    set_text("stopped");
+  }
+}
+
+void Exporter::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+  }
+  changed_.notify_all();
+}
+
+ExporterState Exporter::state() {
+  ExporterState state{config_.name, config_.endpoint, {}, {}};
+  {
+    const std::lock_guard lock(mutex_);
+    state.text = text_;
+  }
+  if (Result<ExportCounters> counters = queue_.counters(config_.name)) state.counters = *counters;
+  return state;
+}
+
+void Exporter::set_text(std::string text) {
+  const std::lock_guard lock(mutex_);
+  text_ = std::move(text);
+}
+
+void Exporter::warn(const std::string& text) {
+  if (text == last_warning_) return;  // a collector that is down says the same each second
+  last_warning_ = text;
+  spdlog::warn("exporter {}: {}", config_.name, text);
+}
+
+bool Exporter::pause(milliseconds time, bool wakeable) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, time, [&] { return stopping_ || (wakeable && woken_); });
+  if (wakeable) woken_ = false;
+  return !stopping_;
+}
+
+milliseconds Exporter::backoff(unsigned attempt, const std::optional<std::chrono::seconds>& asked) const {
+  const auto grown = std::min(tuning_.backoff_max, tuning_.backoff_first * (1U << std::min(attempt, 16U)));
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  // Half of it is chance, so that a thousand agents do not come back in the same second.
+  std::uniform_int_distribution<std::int64_t> jitter(0, std::max<std::int64_t>(grown.count() / 2, 1));
+  const milliseconds wait(grown.count() / 2 + jitter(random));
+  return asked ? std::max<milliseconds>(*asked + milliseconds(jitter(random) / 4), wait) : wait;
+}
+
+void Exporter::run() {
+  while (pause(milliseconds(0), false)) {
+    Result<std::vector<Row>> rows = queue_.read(config_.name, 0, tuning_.rows);
+    if (!rows) {
+      warn("the history cannot be read: " + base::printable(rows.error().message));
+      set_text("history: " + base::printable(rows.error().message));
+      if (!pause(tuning_.poll, false)) return;
+      continue;
+    }
+    if (rows->empty()) {
+      set_text("idle");
+      if (!pause(tuning_.poll, true)) return;
+      continue;
+    }
+    const std::vector<Place> places = builder_->place(*rows);
+    if (!export_rows(*rows, places)) return;
+  }
+}
+
+bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> places) {
+  std::size_t take = rows.size();
+  while (!rows.empty()) {
+    take = std::min(take, rows.size());
+    const auto part = rows.first(take);
+    TraceRequest traces;
+    LogRequest logs;
+    if (config_.traces) traces = build_trace_request(part, places.first(take), host_name_);
+    if (config_.logs) logs = build_log_request(part, places.first(take), host_name_);
+    if (take > 1 && std::max(traces.ByteSizeLong(), logs.ByteSizeLong()) > tuning_.request_max) {
+      take /= 2;
+      continue;
+    }
+    std::uint64_t rejected = 0;
+    if (traces.resource_spans_size() > 0) {
+      const auto refused = deliver(Signal::kTraces, traces.SerializeAsString(), take);
+      if (!refused) return false;
+      rejected = *refused;
+    }
+    if (logs.resource_logs_size() > 0) {
+      const auto refused = deliver(Signal::kLogs, logs.SerializeAsString(), take);
+      if (!refused) return false;
+      rejected = std::max(rejected, *refused);  // a row is refused once, by whichever signal
+    }
+    if (!settle(part.back().seq, rejected)) return false;
+    rows = rows.subspan(take);
+    places = places.subspan(take);
+  }
+  return true;
+}
+
+std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string& body, std::uint64_t records) {
+  const std::string path = signal == Signal::kTraces ? "/v1/traces" : "/v1/logs";
+  std::string sent = body;
+  bool gzipped = false;
+  if (config_.gzip) {
+    if (Result<std::string> small = gzip(body)) {
+      sent = std::move(*small);
+      gzipped = true;
+    } else {
+      warn(small.error().message + "; sent without compression");
+    }
+  }
+  for (unsigned attempt = 0;; ++attempt) {
+    const Result<HttpResponse> response = transport_->post(path, sent, gzipped);
+    std::optional<std::chrono::seconds> asked;
+    std::string trouble;
+    if (response) {
+      const Answer answer = judge(signal, *response, clock_.wall_ns());
+      if (answer.kind == Answer::Kind::kAccepted) {
+        if (!answer.text.empty()) warn(answer.text);
+        if (answer.text.empty()) last_warning_.clear();
+        set_text("ok");
+        return std::min(answer.rejected, records);
+      }
+      if (answer.kind == Answer::Kind::kRefused) {
+        warn(path + " was refused: " + answer.text + "; " + std::to_string(records) + " rows are counted as rejected");
+        set_text("refused: " + answer.text);
+        return records;
+      }
+      asked = answer.retry_after;
+      trouble = answer.text;
+    } else if (response.error().code == Error::Code::kTooLarge) {
+      warn(path + ": " + response.error().message + "; " + std::to_string(records) + " rows are counted as rejected");
+      set_text("refused: " + response.error().message);
+      return records;
+    } else if (response.error().code == Error::Code::kGone) {
+      return std::nullopt;
+    } else {
+      trouble = response.error().message;
+    }
+    warn(path + " will be tried again: " + trouble);
+    set_text("retrying: " + trouble);
+    if (!pause(backoff(attempt, asked), false)) return std::nullopt;
+  }
+}
+
+bool Exporter::settle(std::uint64_t up_to, std::uint64_t rejected) {
+  while (true) {
+    const Result<void> settled = queue_.settle(config_.name, up_to, rejected);
+    if (settled) return true;
+    warn("the cursor cannot be moved: " + base::printable(settled.error().message));
+    set_text("history: " + base::printable(settled.error().message));
+    if (!pause(tuning_.poll, false)) return false;
+  }
+}
+
+}  // namespace keytrail::otlp

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// One export destination: reads the rows after its cursor, sends them as traces and logs, and moves the cursor when both are answered.
+// Own thread, started by `start`, joined by `stop` (or the destructor). Every row is acknowledged or counted as rejected; none is skipped.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/base/config.h"
+#include "exporters/otlp/answer.h"
+#include "exporters/otlp/segments.h"
+#include "keytrail/clock.h"
+#include "keytrail/row_queue.h"
+
+namespace keytrail::otlp {
+
+struct ExporterState {
+  std::string name;
+  std::string endpoint;
+  std::string text;         ///< "idle", "ok", "retrying: connection refused", "stopped", "history: …": no secret
+  ExportCounters counters;  ///< as the history counts them
+};
+
+/// For tests; the defaults are for use.
+struct ExporterTuning {
+  std::chrono::milliseconds backoff_first{1000};
+  std::chrono::milliseconds backoff_max{60'000};
+  std::chrono::milliseconds poll{1000};  ///< how often the history is asked without a wake
+  std::size_t rows = 512;                ///< of one request
+  std::size_t request_max = 3U << 20U;   ///< bytes before compression; a gRPC collector behind takes 4 MiB
+};
+
+class Exporter {
+ public:
+  /// `queue` and `clock` must outlive it.
+  Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, std::string host_name, ExporterTuning tuning = {});
+  ~Exporter();
+  Exporter(const Exporter&) = delete;
+  Exporter& operator=(const Exporter&) = delete;
+
+  /// Checks endpoint and TLS files, registers its cursor, starts the thread. A collector that is down is not an error.
+  [[nodiscard]] Result<void> start();
+  /// Ends a running request and joins. What was not answered stays after the cursor and is sent again. Final.
+  void stop();
+  /// New rows may be there. Any thread; quick (fit for RowQueue::on_append).
+  void wake();
+  /// A copy. Any thread.
+  [[nodiscard]] ExporterState state();
+
+ private:
+  void run();
+  /// Sends the rows in as many requests as their size asks for. False: stopping.
+  bool export_rows(std::span<const Row> rows, std::span<const Place> places);
+  /// Sends one signal until it is answered. nullopt: stopping; else how many of its records were refused.
+  std::optional<std::uint64_t> deliver(Signal signal, const std::string& body, std::uint64_t records);
+  bool settle(std::uint64_t up_to, std::uint64_t rejected);
+  /// Waits; false: stopping. A wake ends it only when `wakeable`.
+  bool pause(std::chrono::milliseconds time, bool wakeable);
+  [[nodiscard]] std::chrono::milliseconds backoff(unsigned attempt, const std::optional<std::chrono::seconds>& asked) const;
+  void set_text(std::string text);
+  void warn(const std::string& text);
+
+  const base::OtlpConfig config_;
+  RowQueue& queue_;
+  const Clock& clock_;
+  const std::string host_name_;
+  const ExporterTuning tuning_;
+  std::unique_ptr<HttpTransport> transport_;
+  std::unique_ptr<SpanBuilder> builder_;  ///< thread only
+  std::string last_warning_;              ///< thread only
+
+  std::mutex mutex_;  ///< guards what follows
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  bool woken_ = false;
+  std::string text_ = "stopped";
+  std::thread thread_;
+};
+
+}  // namespace keytrail::otlp

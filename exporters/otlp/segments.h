@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which trace each row belongs to. A trace is one segment of one (process instance, key): it ends after 15 idle minutes, 200 spans or one
+// hour, and the next one links back. Ids are hashes of the history's id and the row's sequence or the segment: a row that is sent twice has
+// the same span id. Bounded memory, no I/O; one thread (the exporter's).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "agent/base/siphash.h"
+#include "keytrail/row.h"
+
+namespace keytrail::otlp {
+
+using HistoryId = std::array<std::uint8_t, 16>;
+
+struct SpanRef {
+  std::string trace_id;  ///< 16 bytes, never all zero
+  std::string span_id;   ///< 8 bytes, never all zero
+};
+
+struct SpanLink {
+  SpanRef to;
+  std::string relation;  ///< "previous_segment", "acquired_elsewhere", "candidate", "issued_from"
+  std::string key_id;
+  std::string reason;  ///< why the candidate fits, or empty
+};
+
+/// Where a row's record stands. `self.span_id` is empty for a row without a span (finding, gap, revision).
+struct Place {
+  SpanRef self;
+  std::string parent;  ///< span id, or empty for a root
+  std::vector<SpanLink> links;
+};
+
+/// The last `max` used entries by a text key.
+template <typename Value>
+class LastUsed {
+ public:
+  explicit LastUsed(std::size_t max) : max_(max) {}
+  Value* find(const std::string& key) {
+    const auto at = index_.find(key);
+    if (at == index_.end()) return nullptr;
+    order_.splice(order_.begin(), order_, at->second);
+    return &at->second->second;
+  }
+  Value& put(const std::string& key, Value value) {
+    if (Value* old = find(key)) return *old = std::move(value);
+    order_.emplace_front(key, std::move(value));
+    index_[key] = order_.begin();
+    if (order_.size() > max_) {
+      index_.erase(order_.back().first);
+      order_.pop_back();
+    }
+    return order_.front().second;
+  }
+  [[nodiscard]] std::size_t size() const { return order_.size(); }
+
+ private:
+  std::size_t max_;
+  std::list<std::pair<std::string, Value>> order_;
+  std::unordered_map<std::string, typename std::list<std::pair<std::string, Value>>::iterator> index_;
+};
+
+class SpanBuilder {
+ public:
+  static constexpr std::int64_t kIdleNs = 15LL * 60 * 1'000'000'000;
+  static constexpr std::int64_t kAgeNs = 60LL * 60 * 1'000'000'000;
+  static constexpr std::uint32_t kSpansMax = 200;
+  static constexpr std::size_t kSegmentsMax = 16'384;
+
+  explicit SpanBuilder(const HistoryId& history, std::size_t segments_max = kSegmentsMax)
+      : history_(history), segments_(segments_max), acquired_(segments_max) {}
+  /// One place per row, in the rows' order. Give each row once, oldest first.
+  [[nodiscard]] std::vector<Place> place(std::span<const Row> rows);
+
+ private:
+  struct Segment {
+    SpanRef root;
+    std::int64_t begun_ns = 0;
+    std::int64_t last_ns = 0;
+    std::uint32_t spans = 0;
+    std::uint32_t ordinal = 0;  ///< how many began before it in the same hour
+  };
+  Place place_row(const Row& row);
+  Place place_acquisition(const Row& row, const AcquisitionRow& body);
+  Place place_use(const Row& row, const UseRow& body);
+  /// Joins the segment of the instance and key, or begins the next one. `began`: the row is its root.
+  Place join(const Row& row, const InstanceId& who, const std::string& key_id, bool& began);
+  /// A trace of its own.
+  [[nodiscard]] Place alone(const Row& row) const;
+  /// The root of the instance's live or last segment with the key; else where the key was acquired last, by any process.
+  [[nodiscard]] std::optional<SpanRef> origin_of(const InstanceId& who, const std::string& key_id);
+  [[nodiscard]] std::string hash(char domain, const std::string& text, std::size_t bytes) const;
+  [[nodiscard]] std::string span_id(const Row& row) const;
+
+  HistoryId history_;
+  LastUsed<Segment> segments_;  ///< by instance and key id
+  LastUsed<SpanRef> acquired_;  ///< by key id: the span of its latest acquisition
+};
+
+}  // namespace keytrail::otlp

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exporter against a small HTTP server of sockets that answers from a list.
+#include "exporters/otlp/exporter.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <atomic>
+#include <functional>
+
+#include "agent/base/system_clock.h"
+#include "exporters/otlp/gzip.h"
+#include "exporters/otlp/logs.h"
+#include "exporters/otlp/spans.h"
+#include "rows.h"
+
+namespace keytrail::otlp {
+namespace {
+
+using namespace test;
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+using Time = std::chrono::steady_clock;
+
+class FakeQueue final : public RowQueue {
+ public:
+  [[nodiscard]] std::array<std::uint8_t, 16> history_id() const override { return {5}; }
+  Result<void> open(const std::string&, bool) override { return {}; }
+  Result<std::vector<Row>> read(const std::string&, std::uint64_t, std::size_t limit) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<Row> out;
+    for (const Row& row : rows_) {
+      if (row.seq > cursor_ && out.size() < limit) out.push_back(row);
+    }
+    return out;
+  }
+  Result<void> settle(const std::string&, std::uint64_t up_to, std::uint64_t rejected) override {
+    const std::lock_guard lock(mutex_);
+    counters_.acknowledged += up_to - cursor_ - rejected;
+    counters_.rejected += rejected;
+    cursor_ = up_to;
+    return {};
+  }
+  Result<ExportCounters> counters(const std::string&) override {
+    const std::lock_guard lock(mutex_);
+    ExportCounters out = counters_;
+    out.rows = rows_.size();
+    out.waiting = rows_.size() - cursor_;
+    return out;
+  }
+  void on_append(std::function<void()>) override {}
+  void add(Row row) {
+    const std::lock_guard lock(mutex_);
+    rows_.push_back(std::move(row));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Row> rows_;
+  std::uint64_t cursor_ = 0;
+  ExportCounters counters_;
+};
+
+/// Answers the requests in turn with the texts given, the last one for ever; an empty text: no answer at all.
+class FakeCollector {
+ public:
+  explicit FakeCollector(std::vector<std::string> answers) : answers_(std::move(answers)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(at);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&at), size), 0);
+    EXPECT_EQ(listen(listener_, 8), 0);
+    EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size), 0);
+    port_ = ntohs(at.sin_port);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeCollector() {
+    shutdown(listener_, SHUT_RDWR);
+    {
+      const std::lock_guard lock(mutex_);
+      if (peer_ >= 0) shutdown(peer_, SHUT_RDWR);
+    }
+    thread_.join();
+    close(listener_);
+  }
+  [[nodiscard]] std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::vector<std::string> requests() {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+
+ private:
+  void serve() {
+    for (int peer = accept(listener_, nullptr, nullptr); peer >= 0; peer = accept(listener_, nullptr, nullptr)) {
+      set_peer(peer);
+      while (one(peer)) {
+      }
+      set_peer(-1);
+      close(peer);
+    }
+  }
+  void set_peer(int peer) {
+    const std::lock_guard lock(mutex_);
+    peer_ = peer;
+  }
+  bool one(int peer) {
+    std::string in;
+    std::size_t want = std::string::npos;
+    char piece[4096];
+    while (in.size() < want) {
+      const ssize_t got = read(peer, piece, sizeof(piece));
+      if (got <= 0) return false;
+      in.append(piece, static_cast<std::size_t>(got));
+      const auto head = in.find("\r\n\r\n");
+      const auto length = in.find("Content-Length: ");
+      if (head != std::string::npos && length < head) want = head + 4 + std::stoul(in.substr(length + 16));
+    }
+    std::string answer;
+    {
+      const std::lock_guard lock(mutex_);
+      answer = answers_[std::min(requests_.size(), answers_.size() - 1)];
+      requests_.push_back(in);
+    }
+    if (answer.empty()) return read(peer, piece, 1) > 0;  // hangs until the client goes
+    return write(peer, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
+  }
+
+  std::vector<std::string> answers_;
+  int listener_;
+  int port_ = 0;
+  std::mutex mutex_;
+  int peer_ = -1;
+  std::vector<std::string> requests_;
+  std::thread thread_;
+};
+
+std::string http(const std::string& status, const std::string& body = {}, const std::string& headers = {}) {
+  return "HTTP/1.1 " + status + "\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+bool eventually(const std::function<bool()>& done) {
+  for (const auto until = Time::now() + std::chrono::seconds(5); Time::now() < until; std::this_thread::sleep_for(milliseconds(5))) {
+    if (done()) return true;
+  }
+  return done();
+}
+
+std::string body_of(const std::string& request) { return request.substr(request.find("\r\n\r\n") + 4); }
+
+class ExporterTest : public ::testing::Test {
+ protected:
+  void launch(const std::string& endpoint) {
+    config_.endpoint = endpoint;
+    tuning_.poll = milliseconds(20);
+    exporter_ = std::make_unique<Exporter>(config_, queue_, clock_, "node-1", tuning_);
+    const Result<void> started = exporter_->start();
+    ASSERT_TRUE(started) << started.error().message;
+  }
+  ExportCounters counters() { return *queue_.counters(""); }
+  bool settled() {
+    return eventually([&] { return counters().waiting == 0; });
+  }
+
+  base::SystemClock clock_;
+  FakeQueue queue_;
+  base::OtlpConfig config_{};
+  ExporterTuning tuning_{.backoff_first = milliseconds(10), .backoff_max = milliseconds(40)};
+  std::unique_ptr<Exporter> exporter_;
+};
+
+TEST_F(ExporterTest, BothSignalsAreSentAndTheCursorMoves) {
+  config_.gzip = false;
+  config_.headers = {{"authorization", "Bearer x", "text"}};
+  FakeCollector collector({http("200 OK")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint() + "/base/");
+  ASSERT_TRUE(settled());
+  queue_.add(use(2, 7, {"AKIA1"}, Evidence::kInferred));
+  exporter_->wake();
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 2U);
+  const auto requests = collector.requests();
+  ASSERT_EQ(requests.size(), 4U);
+  EXPECT_THAT(requests[0], HasSubstr("POST /base/v1/traces HTTP/1.1\r\n"));
+  EXPECT_THAT(requests[0], HasSubstr("authorization: Bearer x\r\n"));
+  EXPECT_THAT(requests[0], HasSubstr("Content-Type: application/x-protobuf\r\n"));
+  EXPECT_THAT(requests[0], HasSubstr("User-Agent: Keytrail/"));
+  EXPECT_THAT(requests[1], HasSubstr("POST /base/v1/logs "));
+  TraceRequest first;
+  TraceRequest second;
+  ASSERT_TRUE(first.ParseFromString(body_of(requests[0])));
+  ASSERT_TRUE(second.ParseFromString(body_of(requests[2])));
+  EXPECT_EQ(second.resource_spans(0).scope_spans(0).spans(0).parent_span_id(), first.resource_spans(0).scope_spans(0).spans(0).span_id());
+  EXPECT_TRUE(eventually([&] { return exporter_->state().text == "idle"; }));
+}
+
+TEST_F(ExporterTest, BodiesAreGzipped) {
+  FakeCollector collector({http("200 OK")});
+  config_.logs = false;
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  const std::string request = collector.requests().at(0);
+  EXPECT_THAT(request, HasSubstr("Content-Encoding: gzip\r\n"));
+  std::string body = body_of(request);
+  std::string plain(65536, '\0');
+  z_stream stream{};
+  ASSERT_EQ(inflateInit2(&stream, 15 + 16), Z_OK);
+  stream.next_in = reinterpret_cast<Bytef*>(body.data());
+  stream.avail_in = static_cast<uInt>(body.size());
+  stream.next_out = reinterpret_cast<Bytef*>(plain.data());
+  stream.avail_out = static_cast<uInt>(plain.size());
+  EXPECT_EQ(inflate(&stream, Z_FINISH), Z_STREAM_END);
+  plain.resize(stream.total_out);
+  inflateEnd(&stream);
+  TraceRequest traces;
+  EXPECT_TRUE(traces.ParseFromString(plain));
+  EXPECT_EQ(traces.resource_spans_size(), 1);
+}
+
+TEST_F(ExporterTest, ARefusalIsCountedOnceAndNotRepeated) {
+  FakeCollector collector({http("400 Bad Request")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  queue_.add(use(2, 7, {"AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().rejected, 2U);
+  EXPECT_EQ(counters().acknowledged, 0U);
+  EXPECT_EQ(collector.requests().size(), 2U);
+}
+
+TEST_F(ExporterTest, ABusyCollectorGetsTheSameBytesAgain) {
+  FakeCollector collector({http("503 Service Unavailable"), http("429 Too Many Requests"), http("200 OK")});
+  config_.logs = false;
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  const auto requests = collector.requests();
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_EQ(requests[0], requests[2]);
+  EXPECT_EQ(counters().acknowledged, 1U);
+}
+
+TEST_F(ExporterTest, RetryAfterIsWaitedForAndDoesNotHoldUpStop) {
+  FakeCollector collector({http("503 Service Unavailable", "", "Retry-After: 100\r\n"), http("200 OK")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(eventually([&] { return exporter_->state().text == "retrying: 503 Service Unavailable"; }));
+  std::this_thread::sleep_for(milliseconds(200));
+  EXPECT_EQ(collector.requests().size(), 1U);
+  EXPECT_EQ(exporter_->state().counters.waiting, 1U);
+  const auto begin = Time::now();
+  exporter_->stop();
+  EXPECT_LT(Time::now() - begin, milliseconds(500));
+}
+
+TEST_F(ExporterTest, PartialSuccessIsCountedAndNotRepeated) {
+  TraceResponse response;
+  response.mutable_partial_success()->set_rejected_spans(1);
+  response.mutable_partial_success()->set_error_message("too old");
+  FakeCollector collector({http("200 OK", response.SerializeAsString()), http("200 OK")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  queue_.add(use(2, 7, {"AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().rejected, 1U);
+  EXPECT_EQ(counters().acknowledged, 1U);
+  EXPECT_EQ(collector.requests().size(), 2U);
+}
+
+TEST_F(ExporterTest, AnHtmlPageWithStatus200IsAccepted) {
+  FakeCollector collector({http("200 OK", "<html>")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 1U);
+}
+
+TEST_F(ExporterTest, ACollectorThatHangsDoesNotHoldUpStop) {
+  FakeCollector collector({""});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(eventually([&] { return collector.requests().size() == 1; }));
+  const auto begin = Time::now();
+  exporter_->stop();
+  EXPECT_LT(Time::now() - begin, milliseconds(500));
+  EXPECT_EQ(counters().waiting, 1U);
+}
+
+TEST_F(ExporterTest, ACollectorThatHangsIsGivenUpAtTheTimeLimitAndAskedAgain) {
+  FakeCollector collector({"", http("200 OK")});
+  config_.timeout_s = 1;
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  EXPECT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 1U);
+}
+
+TEST_F(ExporterTest, NoCollectorAndNonsenseAreTriedAgain) {
+  FakeCollector collector({"nonsense\r\n\r\n", http("200 OK")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  EXPECT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 1U);
+  exporter_->stop();
+
+  FakeQueue other;
+  other.add(acquisition(1, 7, "AKIA1"));
+  config_.endpoint = "http://127.0.0.1:1";
+  Exporter alone(config_, other, clock_, "node-1", tuning_);
+  ASSERT_TRUE(alone.start());
+  EXPECT_TRUE(eventually([&] { return alone.state().text == "retrying: Connection refused"; })) << alone.state().text;
+}
+
+TEST_F(ExporterTest, AnAnswerOverFourMebibytesIsNotTriedAgain) {
+  FakeCollector collector({http("200 OK", std::string(kResponseMax + 1, 'x')), http("200 OK")});
+  config_.logs = false;
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  EXPECT_TRUE(settled());
+  EXPECT_EQ(counters().rejected, 1U);
+}
+
+TEST_F(ExporterTest, LargeBatchesAreSplit) {
+  FakeCollector collector({http("200 OK")});
+  config_.logs = false;
+  tuning_.request_max = 8192;
+  for (std::uint64_t i = 1; i <= 64; ++i)
+    queue_.add(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  EXPECT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 64U);
+  EXPECT_GE(collector.requests().size(), 8U);
+}
+
+TEST_F(ExporterTest, ABadEndpointOrTlsFileIsAnErrorAtStart) {
+  for (const char* endpoint : {"ftp://a", "http://", "collector:4318", "http://user:secret@a/", "http://a/?q"}) {
+    config_.endpoint = endpoint;
+    Exporter bad(config_, queue_, clock_, "n");
+    const Result<void> started = bad.start();
+    ASSERT_FALSE(started) << endpoint;
+    EXPECT_EQ(started.error().message.find("secret"), std::string::npos);
+  }
+  config_.endpoint = "https://127.0.0.1:1";
+  config_.ca_file = "/nonexistent/ca.pem";
+  Exporter bad(config_, queue_, clock_, "n");
+  const Result<void> started = bad.start();
+  ASSERT_FALSE(started);
+  EXPECT_THAT(started.error().message, HasSubstr("ca_file /nonexistent/ca.pem"));
+}
+
+}  // namespace
+}  // namespace keytrail::otlp

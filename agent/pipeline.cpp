@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/pipeline.h"
+
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/decode/decode.h"
+#include "agent/identify/proc_reader.h"
+
+namespace keytrail {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+constexpr std::uint64_t kSecond = 1000 * kMs;
+constexpr std::uint64_t kSilentAfter = 35 * kSecond;  // three heartbeats of the warden
+
+std::uint64_t sent_of(const capture::FamilyCounters& counters) {
+  std::uint64_t sum = 0;
+  for (const KernelCounters& family : counters)
+    sum += family.sent;
+  return sum;
+}
+
+std::string stored_session(record::History& history) {
+  auto state = history.state("session");
+  return state && state->contains("session") ? state->at("session") : std::string{};
+}
+
+link::LinkOptions link_options(const PipelineOptions& options) {
+  link::LinkOptions out;
+  out.look_every_ms = std::uint64_t{options.slots_s} * 1000;
+  return out;
+}
+
+}  // namespace
+
+void Pipeline::LearningExaminer::examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) {
+  if (request.kind != ExamineRequest::Kind::kEnvironment) return next_.examine(request, std::move(done));
+  next_.examine(request, [this, who = request.who, done = std::move(done)](ExamineAnswer answer) {
+    if (answer.unread.empty()) identify_.learn_environment(who, answer.env, false);
+    done(std::move(answer));
+  });
+}
+
+Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
+                   record::History& history, const catalog::Catalog& catalog, const Clock& clock)
+    : options_(options),
+      timer_(io),
+      capture_(std::move(capture)),
+      roles_(roles),
+      history_(history),
+      clock_(clock),
+      examiner_(roles, identify_),
+      session_(roles.session_id(), stored_session(history), history.last_batch().counters),
+      link_(
+          link_options(options), catalog, examiner_, clock, [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
+          [this](std::uint32_t mnt_ns) { return identify_.same_mount_ns(mnt_ns, 8); }),
+      judge_(clock) {}
+
+Result<void> Pipeline::start() {
+  auto state = history_.state("");
+  if (!state) return std::unexpected(state.error());
+  link_.load_state(*state);
+  judge_.load_state(*state);
+  for (std::size_t i = 0; i < kFamilies; ++i)
+    link_.set_armed(static_cast<Family>(i), false);
+  for (const HookPlan& plan : roles_.plan())
+    link_.set_armed(plan.family, !plan.chosen.empty());
+  link_.set_armed_ns(roles_.armed_ns());
+  heartbeat_.fill(clock_.boot_ns());
+  adopt();
+  book_restart();
+  roles_.on_notice([this](const examine::WardenNotice& notice) {
+    spdlog::warn("{}", base::printable(notice.text));
+    // A restarted worker knows exactly what the one before it lost; the warden only knows when.
+    const bool mine = notice.cause == "worker_restart";
+    link_.gap(notice.from_ns, notice.to_ns, notice.cause, mine ? std::optional(lost_in_restart_) : std::nullopt, mine ? "" : "open");
+  });
+  if (!roles_.sweep()) spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
+  next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;
+  publish(clock_.boot_ns());
+  arm();
+  return {};
+}
+
+// Holdings of processes that still live go on; the others ended while nobody looked.
+void Pipeline::adopt() {
+  const identify::ProcReader proc("/proc");
+  const auto alive = [&](const InstanceId& id) { return proc.alive(id.tgid, id.start_ns) != identify::ProcReader::Alive::kNo; };
+  if (auto gone = history_.retain_holdings(alive); !gone) spdlog::warn("holdings: {}", gone.error().message);
+  auto holdings = history_.all_holdings();
+  if (!holdings) {
+    spdlog::warn("holdings of the last run could not be read: {}", holdings.error().message);
+    return;
+  }
+  for (const Holding& holding : *holdings) {
+    // An event of no meaning of its own makes identify look the process up.
+    Event event{.head = {.time_ns = clock_.boot_ns(), .who = holding.actor.id}, .body = UnixConnectEvent{}};
+    if (const auto identified = identify_.on_event(event); identified.who) link_.adopt(holding, identified.who);
+  }
+}
+
+// What happened between the last batch in the history and now.
+void Pipeline::book_restart() {
+  const std::uint64_t now = clock_.boot_ns();
+  if (session_.continued() || roles_.life() > 1) {
+    capture::FamilyCounters counters = capture_.kernel_counters();
+    std::size_t backlog = capture_.backlog();
+    for (int i = 0; i < 100; ++i) {  // both must be of one moment
+      const auto again = capture_.kernel_counters();
+      if (sent_of(again) == sent_of(counters)) break;
+      counters = again;
+      backlog = capture_.backlog();
+    }
+    lost_in_restart_ = session_.book_loss(sent_of(counters), backlog, "worker_restart");
+    return;
+  }
+  const record::LastBatch& last = history_.last_batch();
+  if (last.wall_ns != 0) link_.gap(to_boot(last.wall_ns), std::max(now, roles_.armed_ns()), "agent_restart", std::nullopt, "");
+}
+
+std::uint64_t Pipeline::to_boot(std::int64_t wall_ns) const {
+  const std::int64_t boot = static_cast<std::int64_t>(clock_.boot_ns()) - (clock_.wall_ns() - wall_ns);
+  return boot > 0 ? static_cast<std::uint64_t>(boot) : 0;
+}
+
+void Pipeline::on_record(std::span<const std::byte> bytes) {
+  session_.received();
+  auto event = decode::decode(bytes, catalog::kernel_tables().formats);
+  if (!event) {
+    session_.fate(Fate::kDropped, event.error().message);
+    return;
+  }
+  event->head.from_ring = true;
+  if (const auto* beat = std::get_if<HeartbeatEvent>(&event->body))
+    heartbeat_[static_cast<std::size_t>(beat->family)] = event->head.time_ns;
+  deliver(*event);
+}
+
+void Pipeline::deliver(const Event& event) {
+  const auto identified = identify_.on_event(event);
+  link_.on_event(event, identified.who, identified.child_or_previous);
+}
+
+void Pipeline::arm() {
+  timer_.expires_after(capture_.next_delay());
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopped_) tick();
+  });
+}
+
+void Pipeline::tick() {
+  const std::uint64_t now = clock_.boot_ns();
+  capture_.drain(now, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  if (now >= next_flush_) {
+    next_flush_ = now + 50 * kMs;
+    for (const Event& loss : capture_.loss_since_last(now))
+      deliver(loss);
+    link_.on_tick(now);
+    flush();
+    publish(now);
+  }
+  if (now >= next_second_) {
+    next_second_ = now + kSecond;
+    identify_.expire(now);
+  }
+  if (now >= next_sample_) {
+    next_sample_ = now + std::uint64_t{options_.sample_s} * kSecond;
+    roles_.sample_sockets();
+  }
+  arm();
+}
+
+void Pipeline::flush() {
+  auto out = link_.take();
+  auto findings = judge_.on_batch(out.rows, out.uses, out.touches, out.state);
+  Batch batch{.rows = std::move(out.rows),
+              .uses = std::move(out.uses),
+              .touches = std::move(out.touches),
+              .holdings = std::move(out.holdings),
+              .counters = session_.totals(),
+              .state = std::move(out.state)};
+  for (Row& finding : findings)
+    batch.rows.push_back(std::move(finding));
+  batch.state.merge(judge_.take_state());
+  if (!session_stored_) {
+    batch.state["session"] = session_.text();
+    session_stored_ = true;
+  }
+  history_.submit(std::move(batch));
+}
+
+void Pipeline::publish(std::uint64_t now) {
+  PipelineSnapshot next;
+  next.kernel = capture_.kernel_counters();
+  std::size_t backlog = capture_.backlog();
+  for (int i = 0; i < 3; ++i) {
+    auto again = capture_.kernel_counters();
+    const bool same = sent_of(again) == sent_of(next.kernel);
+    next.kernel = std::move(again);
+    if (same) break;
+    backlog = capture_.backlog();
+  }
+  next.worker = session_.since_armed();
+  next.in_flight = backlog + session_.pending();
+  for (std::size_t i = 0; i < kFamilies; ++i)
+    next.silent[i] = heartbeat_[i] + kSilentAfter < now;
+  const std::scoped_lock lock(mutex_);
+  snapshot_ = std::move(next);
+}
+
+PipelineSnapshot Pipeline::snapshot() const {
+  const std::scoped_lock lock(mutex_);
+  return snapshot_;
+}
+
+void Pipeline::stop() {
+  if (std::exchange(stopped_, true)) return;
+  timer_.cancel();
+  const std::uint64_t now = clock_.boot_ns();
+  capture_.drain(UINT64_MAX, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  link_.finish(now);
+  flush();
+  publish(now);
+}
+
+}  // namespace keytrail

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data's way on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them by the ports of include/.
+// In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that of its io_context.
+#pragma once
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "agent/capture/capture.h"
+#include "agent/catalog/catalog.h"
+#include "agent/examine/client.h"
+#include "agent/identify/identify.h"
+#include "agent/judge/judge.h"
+#include "agent/link/link.h"
+#include "agent/record/history.h"
+#include "agent/session.h"
+#include "keytrail/clock.h"
+
+namespace keytrail {
+
+/// What status shows of the pipeline; copied under a lock.
+struct PipelineSnapshot {
+  capture::FamilyCounters kernel{};
+  WorkerCounters worker;        ///< since the kernel's counters began
+  std::uint64_t in_flight = 0;  ///< in the rings, or without a fate yet
+  std::array<bool, kFamilies> silent{};
+};
+
+struct PipelineOptions {
+  std::uint32_t sample_s = 60;
+  std::uint32_t slots_s = 5;
+};
+
+class Pipeline {
+ public:
+  Pipeline(PipelineOptions options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
+           record::History& history, const catalog::Catalog& catalog, const Clock& clock);
+
+  /// Takes over what an earlier worker left (state, holdings, losses), asks for the sweep, and runs.
+  Result<void> start();
+  /// Settles what waits and hands the last batch over.
+  void stop();
+  /// Any thread.
+  [[nodiscard]] PipelineSnapshot snapshot() const;
+
+ private:
+  /// Asks through the warden; what the sweep's processes have in their environment goes to identify too.
+  class LearningExaminer final : public Examiner {
+   public:
+    LearningExaminer(Examiner& next, identify::Identify& identify) : next_(next), identify_(identify) {}
+    void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override;
+
+   private:
+    Examiner& next_;
+    identify::Identify& identify_;
+  };
+
+  void adopt();
+  void book_restart();
+  void on_record(std::span<const std::byte> bytes);
+  void deliver(const Event& event);
+  void tick();
+  void arm();
+  void flush();
+  void publish(std::uint64_t now);
+  std::uint64_t to_boot(std::int64_t wall_ns) const;
+
+  const PipelineOptions options_;
+  boost::asio::steady_timer timer_;
+  capture::Capture capture_;
+  examine::RoleLink& roles_;
+  record::History& history_;
+  const Clock& clock_;
+  identify::Identify identify_;
+  LearningExaminer examiner_;
+  Session session_;
+  link::Link link_;
+  judge::Judge judge_;
+  bool session_stored_ = false, stopped_ = false;
+  std::uint64_t lost_in_restart_ = 0;
+  std::uint64_t next_flush_ = 0, next_second_ = 0, next_sample_ = 0;
+  std::array<std::uint64_t, kFamilies> heartbeat_{};
+  mutable std::mutex mutex_;  ///< guards `snapshot_`
+  PipelineSnapshot snapshot_;
+};
+
+}  // namespace keytrail

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/worker.h"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <filesystem>
+#include <optional>
+
+#include "agent/base/config.h"
+#include "agent/base/log.h"
+#include "agent/base/system_clock.h"
+#include "agent/catalog/additions.h"
+#include "agent/pipeline.h"
+#include "agent/serve/server.h"
+#include "exporters/otlp/exporter.h"
+
+namespace keytrail {
+namespace {
+
+constexpr int kFailed = 1, kBadConfiguration = 2, kRefused = 5;
+
+std::string host_name() {
+  utsname names{};
+  return ::uname(&names) == 0 ? names.nodename : "";
+}
+
+/// What the running agent knows of itself, for serve.
+class Status final : public serve::StatusSource {
+ public:
+  using Exporters = std::vector<std::unique_ptr<otlp::Exporter>>;
+  Status(const examine::RoleLink& roles, const Pipeline& pipeline, const Exporters& exporters, const Clock& clock)
+      : pipeline_(pipeline), exporters_(exporters) {
+    utsname names{};
+    ::uname(&names);
+    fixed_.version = KEYTRAIL_VERSION;
+    fixed_.host = names.nodename;
+    fixed_.kernel = names.release;
+    fixed_.armed_since_ns = clock.to_wall(roles.armed_ns());
+    fixed_.remarks = roles.remarks();
+    fixed_.roles.push_back({.name = "worker", .pid = static_cast<std::uint32_t>(::getpid()), .restarts = roles.life() - 1, .note = {}});
+    for (std::size_t i = 0; i < kFamilies; ++i)
+      fixed_.families.push_back({.family = static_cast<Family>(i)});
+    for (const HookPlan& plan : roles.plan()) {
+      auto& family = fixed_.families[static_cast<std::size_t>(plan.family)];
+      family.chosen = plan.chosen;
+      family.cost = plan.cost;
+      family.missing = plan.missing;
+      for (const auto& refused : plan.refused)
+        family.refused.emplace_back(refused.name, refused.why);
+    }
+    fixed_.families[static_cast<std::size_t>(Family::kRequest)].optional = true;
+  }
+
+  [[nodiscard]] serve::AgentStatus status() override {
+    serve::AgentStatus out = fixed_;
+    PipelineSnapshot now = pipeline_.snapshot();
+    for (std::size_t i = 0; i < kFamilies; ++i) {
+      out.families[i].counters = now.kernel[i];
+      out.families[i].silent = now.silent[i] && !out.families[i].chosen.empty();
+    }
+    out.worker = std::move(now.worker);
+    out.in_flight = now.in_flight;
+    for (const auto& exporter : exporters_) {
+      const auto state = exporter->state();
+      out.exporters.push_back({.name = state.name, .endpoint = state.endpoint, .state = state.text});
+    }
+    return out;
+  }
+
+ private:
+  const Pipeline& pipeline_;
+  const Exporters& exporters_;
+  serve::AgentStatus fixed_;
+};
+
+record::HistoryOptions history_options(const base::HistoryConfig& config) {
+  record::HistoryOptions out;
+  out.path = config.path;
+  out.max_bytes = std::uint64_t{config.max_mb} << 20U;
+  out.retention_ns = std::int64_t{config.retention_days} * 24 * 60 * record::kMinute;
+  out.reserve_bytes = std::uint64_t{config.reserve_mb} << 20U;
+  return out;
+}
+
+int fail_with(int code, const std::string& message) {
+  spdlog::error("{}", message);
+  return code;
+}
+
+}  // namespace
+
+int run_worker(examine::InheritedFds fds, const std::string& config_path) {
+  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path, {.required = !config_path.empty()});
+  if (!config) return fail_with(kBadConfiguration, config.error().message);
+  spdlog::set_level(spdlog::level::from_str(config->log_level));
+  for (const std::string& remark : config->remarks)
+    spdlog::warn("{}", remark);
+  // The warden's directories win over the defaults: it made them.
+  const base::HistoryConfig defaults;
+  if (const char* state = ::getenv("KEYTRAIL_STATE_DIR"); state != nullptr && config->history.path == defaults.path)
+    config->history.path = std::string(state) + "/history.db";
+
+  auto additions = catalog::Additions::read_directory(config->catalog_directory);
+  if (!additions) return fail_with(kBadConfiguration, additions.error().message);
+  std::optional<catalog::Catalog> own;
+  if (!additions->empty()) own.emplace(catalog::Catalog::with_additions(*additions));
+  const catalog::Catalog& catalog = own ? *own : catalog::Catalog::builtin();
+
+  boost::asio::io_context io(1);
+  const base::SystemClock clock;
+  auto history = record::History::open(history_options(config->history), clock);
+  if (!history) return fail_with(kFailed, history.error().message);
+  auto roles = examine::RoleLink::connect(io, fds, [&catalog](std::string_view id) { return catalog.kind(id); });
+  if (!roles) return fail_with(kFailed, roles.error().message);
+  auto capture = capture::Capture::open({.high_ring = fds.get("high").get(),
+                                         .low_ring = fds.get("low").get(),
+                                         .counters = fds.get("counters").get(),
+                                         .cpus = (*roles)->cpus()});
+  if (!capture) return fail_with(kFailed, capture.error().message);
+  for (const std::string& name : additions->watch_names())
+    (*roles)->watch_name(name);
+
+  Pipeline pipeline({.sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io, *std::move(capture), **roles,
+                    **history, catalog, clock);
+  Status::Exporters exporters;
+  for (const base::OtlpConfig& target : config->otlp) {
+    exporters.push_back(std::make_unique<otlp::Exporter>(target, **history, clock, host_name()));
+    if (auto started = exporters.back()->start(); !started) return fail_with(kBadConfiguration, started.error().message);
+  }
+  Status status(**roles, pipeline, exporters, clock);
+  serve::ServeOptions serve_options;
+  serve_options.listen_fd = fds.get("api").release();
+  serve_options.max_rows = config->queries.max_rows;
+  serve_options.request_timeout = std::chrono::seconds(config->queries.timeout_s);
+  serve::Server server(std::move(serve_options), **history, status, catalog);
+  (*history)->on_append([&server, &exporters] {
+    server.notify();
+    for (const auto& exporter : exporters)
+      exporter->wake();
+  });
+  if (auto started = pipeline.start(); !started) return fail_with(kFailed, started.error().message);
+  if (auto started = server.start(); !started) return fail_with(kFailed, started.error().message);
+
+  boost::asio::signal_set signals(io, SIGTERM, SIGINT);
+  signals.async_wait([&io](const boost::system::error_code& error, int) {
+    if (!error) io.stop();
+  });
+  (*roles)->on_closed([&io] { io.stop(); });
+  spdlog::info("armed; history {}, {} exporters", config->history.path, exporters.size());
+  io.run();
+  pipeline.stop();
+  server.stop();
+  (*history)->drain(std::chrono::seconds(5));
+  for (const auto& exporter : exporters)
+    exporter->stop();
+  (*history)->close();
+  return 0;
+}
+
+int become_warden(const std::string& config_path) {
+  if (::geteuid() != 0) {
+    fmt::print(stderr, "keytrail: the agent needs root to load its kernel programs. Try: sudo keytrail agent\n");
+    return kRefused;
+  }
+  auto config =
+      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path, {.required = !config_path.empty(), .resolve = false});
+  if (!config) {
+    fmt::print(stderr, "keytrail: {}\n", config.error().message);
+    return kBadConfiguration;
+  }
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const std::string warden = (self.parent_path() / "keytrail-warden").string();
+  std::vector<std::string> args{warden,        "--foreground",
+                                "--worker",    self.string(),
+                                "--state-dir", fs::path(config->history.path).parent_path().string(),
+                                "--run-dir",   fs::path(config->api.socket).parent_path().string()};
+  if (!config_path.empty()) args.insert(args.end(), {"--config", fs::absolute(config_path).string()});
+  for (const std::string& name : config->disabled_hooks)
+    args.push_back("--no-feature=" + name);
+  std::vector<char*> argv;
+  for (std::string& arg : args)
+    argv.push_back(arg.data());
+  argv.push_back(nullptr);
+  ::execv(warden.c_str(), argv.data());
+  fmt::print(stderr, "keytrail: {} could not be started; it belongs beside this program\n", warden);
+  return kFailed;
+}
+
+}  // namespace keytrail

@@ -77,6 +77,11 @@ void Exporter::set_text(std::string text) {
   text_ = std::move(text);
 }
 
+void Exporter::set_settled_text(const char* otherwise) {
+  const auto refused = std::ranges::find_if(refused_, [](const std::string& text) { return !text.empty(); });
+  set_text(refused == refused_.end() ? otherwise : *refused);
+}
+
 void Exporter::warn(const std::string& text) {
   if (text == last_warning_) return;  // a collector that is down says the same each second
   last_warning_ = text;
@@ -109,7 +114,7 @@ void Exporter::run() {
       continue;
     }
     if (rows->empty()) {
-      set_text("idle");
+      set_settled_text("idle");
       if (!pause(tuning_.poll, true)) return;
       continue;
     }
@@ -151,6 +156,7 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
 
 std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string& body, std::uint64_t records) {
   const std::string path = signal == Signal::kTraces ? "/v1/traces" : "/v1/logs";
+  const std::size_t index = signal == Signal::kTraces ? 0 : 1;
   std::string sent = body;
   bool gzipped = false;
   if (config_.gzip) {
@@ -170,19 +176,22 @@ std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string&
       if (answer.kind == Answer::Kind::kAccepted) {
         if (!answer.text.empty()) warn(answer.text);
         if (answer.text.empty()) last_warning_.clear();
-        set_text("ok");
+        refused_[index].clear();
+        set_settled_text("ok");
         return std::min(answer.rejected, records);
       }
       if (answer.kind == Answer::Kind::kRefused) {
         warn(path + " was refused: " + answer.text + "; " + std::to_string(records) + " rows are counted as rejected");
-        set_text("refused: " + answer.text);
+        refused_[index] = "refused: " + answer.text;
+        set_settled_text("ok");
         return records;
       }
       asked = answer.retry_after;
       trouble = answer.text;
     } else if (response.error().code == Error::Code::kTooLarge) {
       warn(path + ": " + response.error().message + "; " + std::to_string(records) + " rows are counted as rejected");
-      set_text("refused: " + response.error().message);
+      refused_[index] = "refused: " + response.error().message;
+      set_settled_text("ok");
       return records;
     } else if (response.error().code == Error::Code::kGone) {
       return std::nullopt;

@@ -3,6 +3,7 @@
 // Own thread, started by `start`, joined by `stop` (or the destructor). Every row is acknowledged or counted as rejected; none is skipped.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -25,7 +26,7 @@ namespace keytrail::otlp {
 struct ExporterState {
   std::string name;
   std::string endpoint;
-  std::string text;         ///< "idle", "ok", "retrying: connection refused", "stopped", "history: …": no secret
+  std::string text;  ///< "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped", "history: …": no secret
   ExportCounters counters;  ///< as the history counts them
 };
 
@@ -66,6 +67,8 @@ class Exporter {
   bool pause(std::chrono::milliseconds time, bool wakeable);
   [[nodiscard]] std::chrono::milliseconds backoff(unsigned attempt, const std::optional<std::chrono::seconds>& asked) const;
   void set_text(std::string text);
+  /// What was refused last, while that signal has not been accepted since; else `otherwise`.
+  void set_settled_text(const char* otherwise);
   void warn(const std::string& text);
 
   const base::OtlpConfig config_;
@@ -76,6 +79,7 @@ class Exporter {
   std::unique_ptr<HttpTransport> transport_;
   std::unique_ptr<SpanBuilder> builder_;  ///< thread only
   std::string last_warning_;              ///< thread only
+  std::array<std::string, 2> refused_;    ///< thread only; by signal
 
   std::mutex mutex_;  ///< guards what follows
   std::condition_variable changed_;

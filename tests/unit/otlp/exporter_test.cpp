@@ -232,6 +232,8 @@ TEST_F(ExporterTest, ARefusalIsCountedOnceAndNotRepeated) {
   EXPECT_EQ(counters().rejected, 2U);
   EXPECT_EQ(counters().acknowledged, 0U);
   EXPECT_EQ(collector.requests().size(), 2U);
+  std::this_thread::sleep_for(milliseconds(60));  // with nothing to send it still says what is wrong
+  EXPECT_EQ(exporter_->state().text, "refused: 400 Bad Request");
 }
 
 TEST_F(ExporterTest, ABusyCollectorGetsTheSameBytesAgain) {

@@ -14,7 +14,7 @@ namespace keytrail::capture {
 namespace {
 
 constexpr std::uint32_t kMaxCpus = 8192;
-constexpr std::size_t kPerCpu = KT_COUNTERS, kPerFamily = KT_COUNTERS_PER_FAMILY;
+constexpr std::size_t kPerCpu = std::size_t{KT_FAMILIES} * KT_COUNTERS_PER_FAMILY, kPerFamily = KT_COUNTERS_PER_FAMILY;
 
 }  // namespace
 

@@ -9,10 +9,17 @@
 namespace keytrail::examine {
 namespace {
 
+// Exact names and prefixes win over suffixes, as on the kernel side.
 const catalog::EnvName* find(std::span<const catalog::EnvName> names, std::string_view name) {
-  const auto at =
-      std::ranges::find_if(names, [&](const catalog::EnvName& e) { return e.prefix ? name.starts_with(e.name) : name == e.name; });
-  return at == names.end() ? nullptr : &*at;
+  const catalog::EnvName* by_suffix = nullptr;
+  for (const catalog::EnvName& rule : names) {
+    if (rule.suffix) {
+      if (by_suffix == nullptr && name.ends_with(rule.name)) by_suffix = &rule;
+    } else if (rule.prefix ? name.starts_with(rule.name) : name == rule.name) {
+      return &rule;
+    }
+  }
+  return by_suffix;
 }
 
 /// "http://user:password@host/" → "http://host/": a shown destination must not carry a password.
@@ -32,7 +39,7 @@ EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string
   item.length = static_cast<std::uint32_t>(value.size());
   if (rule.action == catalog::EnvAction::kSecret) {
     item.truncated = value.size() > KT_HASHED_MAX;
-    if (value.size() >= kMinFingerprintedBytes) item.fingerprint = base::fingerprint_of(key, value);
+    if (!rule.unhashed && value.size() >= kMinFingerprintedBytes) item.fingerprint = base::fingerprint_of(key, value);
     return item;
   }
   std::string shown = without_user_info(value);

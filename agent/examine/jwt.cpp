@@ -14,7 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::int64_t kShortSeconds = 7 * 24 * 3600;
+constexpr std::int64_t kShortSeconds = std::int64_t{7} * 24 * 3600;
 
 /// Decodes and parses one part; all memory is scratch memory.
 bool read_part(std::string_view part, Work& work, json::monotonic_resource& memory, json::object& out) {

@@ -15,7 +15,7 @@ inline constexpr std::int64_t kMinute = 60 * kSecond;
 struct HistoryOptions {
   std::string path = "/var/lib/keytrail/history.db";  ///< its directory must exist: 0700, or 1770 with a group
   std::uint64_t max_bytes = std::uint64_t{1} << 30;   ///< bound of the database file; at least 1 MiB
-  std::int64_t retention_ns = 30 * 24 * 60 * kMinute;
+  std::int64_t retention_ns = std::int64_t{30} * 24 * 60 * kMinute;
   std::uint64_t reserve_bytes = 4U << 20;  ///< size of the file that is removed to get out of a full disk; 0 = none
   std::array<std::int64_t, 4> windows_ns{kMinute, 5 * kMinute, 15 * kMinute, 60 * kMinute};
   std::size_t max_open_windows = 32'768;  ///< more edges in use at a time close their windows early

@@ -91,9 +91,7 @@ class Database {
   Cursor prepare(const char* sql);
   template <typename Value>
   static void bind_one(Cursor& cursor, int index, const Value& value) {
-    if constexpr (std::is_enum_v<Value>) {
-      cursor.bind(index, static_cast<std::int64_t>(value));
-    } else if constexpr (std::is_integral_v<Value>) {
+    if constexpr (std::is_enum_v<Value> || std::is_integral_v<Value>) {
       cursor.bind(index, static_cast<std::int64_t>(value));
     } else {
       cursor.bind(index, value);

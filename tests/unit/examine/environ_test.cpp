@@ -10,7 +10,10 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::array<catalog::EnvName, 4> kNames{{
+constexpr std::array<catalog::EnvName, 7> kNames{{
+    {.name = "_TOKEN", .action = catalog::EnvAction::kSecret, .suffix = true},
+    {.name = "SHOWN_TOKEN", .action = catalog::EnvAction::kShow},
+    {.name = "MYSQL_PWD", .action = catalog::EnvAction::kSecret, .unhashed = true},
     {"AWS_ACCESS_KEY_ID", catalog::EnvAction::kShow},
     {"AWS_SECRET_ACCESS_KEY", catalog::EnvAction::kSecret},
     {"TF_TOKEN_", catalog::EnvAction::kSecret, true},
@@ -42,6 +45,20 @@ TEST(Environ, GivesNoFingerprintOfAShortSecret) {
 }
 
 TEST(Environ, MatchesPrefixes) { EXPECT_EQ(read("TF_TOKEN_app_terraform_io=abcdefghijklmnop\0TF_TOKE=x\0"sv).env.size(), 1U); }
+
+TEST(Environ, MatchesSuffixesAfterExactNames) {
+  const Found found = read("MY_TOKEN=abcdefghijklmnopq\0SHOWN_TOKEN=public\0TOKEN=x\0"sv);
+  ASSERT_EQ(found.env.size(), 2U);
+  EXPECT_EQ(found.env[0].fingerprint, base::fingerprint_of({7}, "abcdefghijklmnopq"));
+  EXPECT_EQ(found.env[1].value, "public");
+}
+
+TEST(Environ, GivesNoFingerprintOfAPassword) {
+  const Found found = read("MYSQL_PWD=a-long-but-guessable-password\0"sv);
+  ASSERT_EQ(found.env.size(), 1U);
+  EXPECT_TRUE(found.env[0].fingerprint.empty());
+  EXPECT_EQ(found.env[0].length, 29U);
+}
 
 TEST(Environ, TakesThePasswordOutOfAShownAddress) {
   EXPECT_EQ(read("HTTPS_PROXY=http://bob:pass@word@proxy:3128/x@y\0"sv).env.at(0).value, "http://proxy:3128/x@y");

@@ -195,6 +195,15 @@ static __always_inline int payload__report(struct __sk_buff *skb, struct counter
 	return PASS;
 }
 
+/* Metadata services (link-local, and the fixed addresses of Alibaba and of EC2 over IPv6): one connection carries several requests, and the last
+ * one hands out the key. */
+static __always_inline bool socket__is_metadata(struct bpf_sock *sk)
+{
+	if (sk->family == AF_INET_FAMILY)
+		return (sk->dst_ip4 & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000) || sk->dst_ip4 == bpf_htonl(0x646464c8);
+	return sk->family == AF_INET6_FAMILY && sk->dst_ip6[0] == bpf_htonl(0xfd000ec2);
+}
+
 SEC("cgroup_skb/egress")
 int cgroup_skb__egress(struct __sk_buff *skb)
 {
@@ -216,7 +225,7 @@ int cgroup_skb__egress(struct __sk_buff *skb)
 	if (sk->protocol != IPPROTO_TCP)
 		return name__end(c, KT_C_FILTERED);
 	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (!state || state->payload_seen)
+	if (!state || (state->payload_seen && !socket__is_metadata(sk)))
 		return name__end(c, KT_C_FILTERED);
 	at = packet__transport(skb, &protocol);
 	if (!at || protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, at + 12, &offset, 1))
@@ -224,6 +233,12 @@ int cgroup_skb__egress(struct __sk_buff *skb)
 	header = at + (offset >> 4) * 4;
 	if (skb->len <= header) /* SYN, ACK */
 		return name__end(c, KT_C_FILTERED);
+	if (state->payload_seen) { /* a further segment: of a body, unless it begins like a request */
+		u8 first = 0;
+
+		if (bpf_skb_load_bytes(skb, header, &first, 1) || first < 'A' || first > 'Z')
+			return name__end(c, KT_C_FILTERED);
+	}
 	state->payload_seen = 1;
 	return payload__report(skb, c, sk, state, header, skb->len - header);
 }

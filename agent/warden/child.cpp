@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <string_view>
 
-extern char** environ;
 
 namespace keytrail::warden {
 namespace {
@@ -35,13 +34,14 @@ std::vector<std::string> environment_of(const Spawn& what) {
     out.push_back(name + "=" + value);
   std::string fds = "KEYTRAIL_FDS=";
   for (const auto& [name, fd] : what.descriptors)
-    fds += (fds.back() == '=' ? "" : ",") + std::string(name) + "=" + std::to_string(fd);
+    fds.append(fds.back() == '=' ? "" : ",").append(name).append("=").append(std::to_string(fd));
   out.push_back(fds);
   return out;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (std::string& text : texts)
     out.push_back(text.data());
   out.push_back(nullptr);

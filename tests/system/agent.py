@@ -50,11 +50,15 @@ class Agent:
             os.makedirs(path, mode=0o755, exist_ok=True)
         self.sink = Sink() if sink else None
         self.process, self._output, self.small_disk_mb = None, b"", 0
-        with open(self.config_path, "w") as file:
-            file.write(self.config_text() + config)
+        self.configure("sampling:\n  slots_s: 2\n" + config)
 
-    def config_text(self):
-        text = f"history:\n  path: {self.state}/history.db\n  reserve_mb: 1\napi:\n  socket: {self.socket}\nsampling:\n  slots_s: 2\n"
+    def configure(self, more):
+        """Writes the configuration: this agent's own paths and sink, then `more`."""
+        with open(self.config_path, "w") as file:
+            file.write(self._config_text() + more)
+
+    def _config_text(self):
+        text = f"history:\n  path: {self.state}/history.db\n  reserve_mb: 1\napi:\n  socket: {self.socket}\n"
         if self.sink:
             text += f"otlp:\n  - name: sink\n    endpoint: http://127.0.0.1:{self.sink.port}\n    from_start: true\n"
         return text

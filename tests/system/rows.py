@@ -50,7 +50,7 @@ class Use:
         ids = [entry["key"]["id"] for entry in row["keys"]]
         return (row["evidence"] == self.evidence and same(self.reason, row["reason"]) and len(ids) == len(self.keys)
                 and all(same(want, got) for want, got in zip(self.keys, ids))
-                and (to["provider"], to["service"], to["host"]) == (self.provider, self.service, self.host) and same(self.region, to["region"])
+                and (to["provider"], to["host"]) == (self.provider, self.host) and same(self.service, to["service"]) and same(self.region, to["region"])
                 and self.connections in (None, row["connections"]) and self.pid in (None, row["actor"]["pid"]) and self.exe in (None, row["actor"]["exe"]))
 
 

@@ -31,25 +31,19 @@ class Accounting(SystemCase):
         self.assertTrue(any("difference" in line for line in errors), errors)
 
     def take_one(self):
-        """Lowers one non-zero "sent" counter of the family open by one, in the map that the warden's process holds."""
-        bpftool = ["bpftool", "--json"]
-        maps = json.loads(subprocess.run([*bpftool, "map", "show"], capture_output=True, check=True).stdout)
-        mine = [one for one in maps if "counters" in one["name"] and self.agent.process.pid in [p["pid"] for p in one.get("pids", [])]]
-        mine = mine or [max((one for one in maps if "counters" in one["name"]), key=lambda one: one["id"])]
-        number = str(mine[0]["id"])
-        entries = json.loads(subprocess.run([*bpftool, "map", "dump", "id", number], capture_output=True, check=True).stdout)
-        per_family, sent, families = 8, 3, 6
-        for entry in entries:
-            index = int.from_bytes(bytes(int(x, 16) for x in entry["key"]), "little") if isinstance(entry["key"], list) else int(entry["key"])
-            value = int.from_bytes(bytes(int(x, 16) for x in entry["value"]), "little") if isinstance(entry["value"], list) else int(entry["value"])
-            if index % per_family == sent and (index // per_family) % families == 1 and value > 0:
-                subprocess.run(["bpftool", "map", "update", "id", number, "key", "hex", *_hex(index, 4), "value", "hex", *_hex(value - 1, 8)], check=True)
+        """Lowers one non-zero "sent" counter of the family open by one: the map has one value per CPU, 8 counters of 8 bytes per family (event_abi.h)."""
+        at = (1 * 8 + 3) * 8
+        maps = json.loads(subprocess.run(["bpftool", "--json", "map", "show"], capture_output=True, check=True).stdout)
+        number = max(one["id"] for one in maps if one.get("name") == "counters")  # the newest: this agent's
+        for entry in json.loads(subprocess.run(["bpftool", "--json", "map", "dump", "id", str(number)], capture_output=True, check=True).stdout):
+            value = bytes(int(byte, 16) for byte in entry["value"])
+            sent = int.from_bytes(value[at:at + 8], "little")
+            if sent > 0:
+                value = value[:at] + (sent - 1).to_bytes(8, "little") + value[at + 8:]
+                subprocess.run(["bpftool", "map", "update", "id", str(number), "key", "hex", *(byte[2:] for byte in entry["key"]), "value", "hex", *(f"{byte:02x}" for byte in value)],
+                               check=True)
                 return
         self.fail("no counter to take from")
-
-
-def _hex(number, size):
-    return [f"{byte:02x}" for byte in number.to_bytes(size, "little")]
 
 
 class EveryTerm(SystemCase):

@@ -70,7 +70,7 @@ class OneKey(SystemCase):
     def test_symbolic_and_hard_links_lead_to_the_same_key(self):
         key = self.maker.aws()
         self.plant(".aws/credentials", key.profile())
-        self.start(["/bin/sh", "-c", f"ln -s {CREDENTIALS} /root/link; cat /root/link >/dev/null"]).wait()
+        self.start(["/bin/sh", "-c", f"ln -s {CREDENTIALS} /root/link; cat /root/link >/dev/null; sleep 0.3"]).wait()
         self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default", exe="/usr/bin/cat")], [])
 
 
@@ -90,7 +90,7 @@ class Classes(SystemCase):
         place = "/run/secrets/kubernetes.io/serviceaccount/token"
         _, host = self.bucket()
         self.actor("read", "/var" + place, "call", host, trees={"/run": folder}).wait()
-        self.expect([Acquisition("file", place, f"{kid}/{jti}", kind="k8s.projected_token", key_class="identity_token", lifetime="short_lived")],
+        self.expect([Acquisition("file", place, f"{kid}/{jti}", kind="k8s.service_account_token", key_class="identity_token", lifetime="short_lived")],
                     [Use("unattributed", "no_key_of_this_kind", [], host=host)])
 
     def test_tls_private_key_is_an_encryption_key(self):
@@ -98,7 +98,7 @@ class Classes(SystemCase):
         folder = self.tree("ssl-cert-snakeoil.key", text)
         place = "/etc/ssl/private/ssl-cert-snakeoil.key"
         self.actor("read", place, trees={"/etc/ssl/private": folder}).wait()
-        self.expect([Acquisition("file", place, shown, kind="tls.private_key", key_class="encryption_key")], [])
+        self.expect([Acquisition("file", place, shown, kind="tls.private_key", key_class="encryption_key", lifetime="unknown")], [])
 
     def test_ssh_private_key(self):
         text, shown = self.maker.ssh()

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group 4: what looks like a use and is none, or a use whose key nobody saw."""
+import time
+
 from case import PYTHON, S3, SystemCase
 from rows import Acquisition, Use
 
@@ -14,8 +16,19 @@ class Decoys(SystemCase):
 
     def test_reads_a_key_and_never_calls(self):
         _, read = self.one_key()
-        self.start(["/usr/bin/cat", CREDENTIALS]).wait()
+        self.start(["/bin/sh", "-c", f"cat {CREDENTIALS}; sleep 0.3"]).wait()
         self.expect([read], [])
+
+    def test_reader_that_is_gone_at_once(self):
+        """Nothing of its mount namespace is left when the file is looked at: the key is told, or why it is not (`gone`), never nothing."""
+        _, read = self.one_key()
+        self.start(["/usr/bin/cat", CREDENTIALS]).wait()
+        got, limit = [], time.monotonic() + 10
+        while not got and time.monotonic() < limit:
+            self.agent.quiet()
+            got = self.rows()
+        unread = Acquisition("file", CREDENTIALS, "", unread="gone")
+        self.assertTrue(len(got) == 1 and (read.matches(got[0]) or unread.matches(got[0])), got)
 
     def test_call_without_a_key_is_unattributed(self):
         _, host = self.bucket()
@@ -52,7 +65,7 @@ class Decoys(SystemCase):
         private, shown = self.maker.ssh()
         self.plant(".ssh/id_ed25519", private)
         self.plant("notes.txt", "nothing\n", 0o644)
-        self.start(["/usr/bin/tar", "-cf", "/tmp/../root/backup.tar", "--exclude=backup.tar", "-C", "/root", "."]).wait()
+        self.start(["/bin/sh", "-c", "tar -cf /root/backup --exclude=./backup -C /root .; sleep 0.3"]).wait()
         self.expect([read, Acquisition("file", "/root/.ssh/id_ed25519", shown, kind="ssh.private_key", bulk=True)], [])
 
     def test_key_set_by_the_program_itself_is_unattributed(self):

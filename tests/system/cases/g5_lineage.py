@@ -7,7 +7,7 @@ CREDENTIALS = "/root/.aws/credentials"
 
 # Reads and ends; then another process gets the same pid and calls. clone3's set_tid gives the pid, without racing for it.
 REUSE = '''
-import ctypes, os, sys
+import ctypes, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 class Args(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint64) for n in "flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup".split()]
@@ -25,7 +25,8 @@ if second == 0:
     os.execv(sys.argv[2], sys.argv[2:])
 assert second == first, os.strerror(ctypes.get_errno())
 assert os.waitpid(second, 0)[1] == 0
-print(second)
+print(second, flush=True)
+time.sleep(0.3)
 '''
 
 

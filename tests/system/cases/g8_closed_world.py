@@ -92,9 +92,11 @@ class ExecNotSeen(WithKey):
 
 class HooksNotArmed(WithKey):
     def make_agent(self):
-        return self.own_agent(options=["--no-feature=open"]).start()
+        return self.own_agent(options=["--no-feature=fentry", "--no-feature=kprobe", "--no-feature=tracepoint"]).start()
 
     def test_open_family_not_armed(self):
+        armed = {family["family"]: family["armed"] for family in self.agent.status()["families"]}
+        self.assertEqual((armed["exec"], armed["open"], armed["connect"], armed["name"]), (True, False, True, True), "only the family open is without hooks")
         self.actor("call", S3, env=self.key.env()).wait()
         self.expect([self.in_env()], [self.possible("hooks_not_armed")])
 

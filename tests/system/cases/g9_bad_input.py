@@ -83,7 +83,7 @@ class Configuration(SystemCase):
         with open(path, "w") as file:
             file.write(text)
         done = subprocess.run([Run.build.keytrail, "config", "check", "--config", path], capture_output=True, text=True, timeout=20, check=False)
-        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("did you mean queries.max_rows?", done.stdout + done.stderr)
 
     def test_malformed_file_is_refused_with_its_line(self):

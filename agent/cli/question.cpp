@@ -122,7 +122,7 @@ Asked ask(const Options& options, World& world, const std::string& path, const s
   return std::move(body.get_object());
 }
 
-Asked ask_all(const Options& options, World& world, const std::string& path, std::vector<std::string> parameters) {
+Asked ask_all(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters) {
   const std::uint64_t page_rows =
       path == "/v1/uses" || path == "/v1/findings" || path == "/v1/rows" ? 1000 : 10'000;  // the others have no pages
   std::string after;

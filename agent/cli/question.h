@@ -21,7 +21,7 @@ using Asked = std::expected<boost::json::object, int>;  ///< the answer, or the 
 /// One page of `path`.
 [[nodiscard]] Asked ask(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters);
 /// All pages of `path`, up to --limit rows, as one answer.
-[[nodiscard]] Asked ask_all(const Options& options, World& world, const std::string& path, std::vector<std::string> parameters);
+[[nodiscard]] Asked ask_all(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters);
 /// Prints what went wrong on the way to the agent; gives the exit code.
 int no_answer(const Options& options, World& world, const Error& error);
 

@@ -33,10 +33,12 @@ std::vector<json::object> rows_of(const json::object& answer) {
 /// Oldest first; equal times keep their order. (std::stable_sort of libstdc++ 12 uses what clang calls deprecated.)
 void sort_by_time(std::vector<json::object>& rows, std::string_view name) {
   std::vector<std::pair<std::int64_t, std::size_t>> order;
+  order.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i)
     order.emplace_back(time(rows[i], name), i);
   std::ranges::sort(order);
   std::vector<json::object> sorted;
+  sorted.reserve(rows.size());
   for (const auto& [at, i] : order)
     sorted.push_back(std::move(rows[i]));
   rows = std::move(sorted);
@@ -340,6 +342,7 @@ std::string render_findings(const json::object& answer, const View& view) {
   }
   if (groups.empty()) return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
   std::vector<Group*> list;
+  list.reserve(groups.size());
   for (auto& [id, group] : groups)
     list.push_back(&group);
   std::ranges::sort(list, {}, [](const Group* group) { return std::pair(time(group->last, "time"), number(group->last, "seq")); });

@@ -82,8 +82,8 @@ std::string render_explain(const json::object& answer, const View& view) {
   if (text(row, "type") == "use") {
     const std::string evidence = text(row, "evidence");
     const std::string count = thousands(count_of(row));
-    out += fmt::format("{}: {} {} {} {}×; {}\n", printable(evidence), process_words(row), evidence == "unattributed" ? "called" : "called",
-                       called_words(object(row, "destination")), count, why_words(row));
+    out += fmt::format("{}: {} called {} {}×; {}\n", printable(evidence), process_words(row), called_words(object(row, "destination")),
+                       count, why_words(row));
     if (const std::string sentence = text(row, "explanation"); !sentence.empty())
       out += fmt::format("  reason: {} ({})\n", printable(sentence), printable(text(row, "reason")));
     for (const json::value& value : array(row, "keys")) {

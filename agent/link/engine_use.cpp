@@ -86,7 +86,9 @@ void Engine::judge_use(HeldUse& use, std::uint64_t now_ns) {
 
 void Engine::release(const HeldUse& use) {
   Instance& caller = *use.caller;
-  if (caller.held_uses > 0 && --caller.held_uses == 0 && !caller.alive) mark_dirty(use.caller);
+  if (caller.held_uses == 0) return;
+  --caller.held_uses;
+  if (caller.held_uses == 0 && !caller.alive) mark_dirty(use.caller);
 }
 
 void Engine::note_issued(const HeldUse& use, const Verdict& verdict) {

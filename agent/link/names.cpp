@@ -2,6 +2,7 @@
 #include "agent/link/names.h"
 
 #include <arpa/inet.h>
+#include <ranges>
 
 #include <algorithm>
 #include <cctype>
@@ -64,8 +65,8 @@ void Names::learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker)
 
 std::vector<std::string> Names::own(const Instance& instance, const Endpoint& address) {
   std::vector<std::string> found;
-  for (auto it = instance.names.rbegin(); it != instance.names.rend(); ++it) {
-    if (same_address(it->address, address)) found.push_back(it->name);
+  for (const auto& known : std::views::reverse(instance.names)) {
+    if (same_address(known.address, address)) found.push_back(known.name);
   }
   return found;
 }

@@ -47,6 +47,7 @@ Result<base::UniqueFd> listen_at(const std::string& path) {
     return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
   std::memcpy(address.sun_path, path.data(), path.size());
   base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail(Error::Code::kSystem, std::string("socket: ") + std::strerror(errno));
   const mode_t before = ::umask(0117);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;

@@ -80,7 +80,9 @@ WorkerCounters Session::since_armed() const {
   out.recorded -= base_.recorded;
   out.absorbed -= base_.absorbed;
   for (const auto& [reason, count] : base_.dropped) {
-    if ((out.dropped[reason] -= count) == 0) out.dropped.erase(reason);
+    std::uint64_t& dropped = out.dropped[reason];
+    dropped -= count;
+    if (dropped == 0) out.dropped.erase(reason);
   }
   return out;
 }

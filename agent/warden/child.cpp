@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <string_view>
 
-
 namespace keytrail::warden {
 namespace {
 
@@ -31,7 +30,7 @@ std::vector<std::string> environment_of(const Spawn& what) {
     if (inherited(*at)) out.emplace_back(*at);
   }
   for (const auto& [name, value] : what.environment)
-    out.push_back(name + "=" + value);
+    out.emplace_back(name).append("=").append(value);
   std::string fds = "KEYTRAIL_FDS=";
   for (const auto& [name, fd] : what.descriptors)
     fds.append(fds.back() == '=' ? "" : ",").append(name).append("=").append(std::to_string(fd));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -74,7 +75,10 @@ Result<void> Pipeline::start() {
     spdlog::warn("{}", base::printable(notice.text));
     // A restarted worker knows exactly what the one before it lost; the warden only knows when.
     const bool mine = notice.cause == "worker_restart";
-    link_.gap(notice.from_ns, notice.to_ns, notice.cause, mine ? std::optional(lost_in_restart_) : std::nullopt, mine ? "" : "open");
+    // The gap begins where the history ends: workers between may have lived too short to store theirs.
+    const std::int64_t stored = history_.last_batch().wall_ns;
+    const std::uint64_t from = mine && stored != 0 ? std::min(notice.from_ns, to_boot(stored)) : notice.from_ns;
+    link_.gap(from, notice.to_ns, notice.cause, mine ? std::optional(lost_in_restart_) : std::nullopt, mine ? "" : "open");
   });
   if (!roles_.sweep()) spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
   next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;

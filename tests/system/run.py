@@ -42,11 +42,19 @@ def chosen(name, patterns):
     return not patterns or any(fnmatch.fnmatch(name, pattern) or pattern in name for pattern in patterns)
 
 
+def known_failures():
+    """Cases that show a shortfall of the product which is not mended yet: name → why. Each is run all the same and named in the summary."""
+    with open(HERE + "/known_failures.txt") as file:
+        return dict(line.rstrip("\n").split(": ", 1) for line in file if line.strip() and not line.startswith("#"))
+
+
 def run_one(case):
     """("ok" | "FAIL" | "skip", text)."""
     result = unittest.TestResult()
     case.run(result)
     problems = [text for _, text in result.errors + result.failures]
+    if problems and short(case) in known_failures():
+        return "skip", "fails, and that is known: " + known_failures()[short(case)]
     if problems:
         return "FAIL", "\n".join(problems)
     if result.skipped:

@@ -69,7 +69,7 @@ static __always_inline u64 sweep__cgroup(u64 task, u64 *node)
 {
 	u64 id = task__cgroup(task, false, node);
 
-	cgroup__admit(id, *node);
+	cgroup__admit(NULL, id, *node);
 	return id;
 }
 

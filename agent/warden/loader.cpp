@@ -112,6 +112,7 @@ class BpfLoader final : public Loader {
     const std::uint64_t was_jiffies = skeleton_->bss->control.jiffies;
     const std::uint64_t was_ns = skeleton_->bss->control.jiffies_at_ns;
     skeleton_->bss->control.sweep_generation++;
+    forget_cgroups();
     if (Result<void> ran = run(skeleton_->progs.iter__task_file, KT_SWEEP_LISTENERS); !ran) return ran;
     if (Result<void> ran = run(skeleton_->progs.iter__task, 0); !ran) return ran;
     if (Result<void> ran = run(skeleton_->progs.iter__task_file, KT_SWEEP_BASELINE); !ran) return ran;
@@ -246,6 +247,13 @@ class BpfLoader final : public Loader {
     out.raw_link = base::UniqueFd(bpf_link_create(bpf_program__fd(which), kernel_.cgroup_root(), type, nullptr));
     if (!out.raw_link) return fail(Error::Code::kRefused, section + " is refused at attach: " + errno_text(errno));
     return {};
+  }
+
+  /// A restarted worker has not met any cgroup yet: each is announced again. (Twice what the map holds: others may come meanwhile.)
+  void forget_cgroups() {
+    kt_u64 id = 0;
+    for (int i = 0; i < (1 << 14) && bpf_map__get_next_key(skeleton_->maps.cgroups_seen, nullptr, &id, sizeof(id)) == 0; ++i)
+      bpf_map__delete_elem(skeleton_->maps.cgroups_seen, &id, sizeof(id), 0);
   }
 
   Result<void> run(bpf_program* which, std::uint32_t mode) {

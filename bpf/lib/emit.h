@@ -83,8 +83,12 @@ __weak __noinline int cgroup__announce(u64 id, u64 node)
 	return fate == KT_C_SENT;
 }
 
-/* Announces a cgroup that is new and takes one event from its budget. False: the budget of this second is spent. */
-static __always_inline bool cgroup__admit(u64 id, u64 node)
+/*
+ * Announces a cgroup that is new and takes one event from its budget. False: the budget of this second is spent.
+ * `head` is of the event that comes next, or NULL: it must not be older than the announcement, or user space meets it before it knows
+ * whose it is.
+ */
+static __always_inline bool cgroup__admit(struct ev_head *head, u64 id, u64 node)
 {
 	struct cgroup_state *state = bpf_map_lookup_elem(&cgroups_seen, &id);
 	u64 second;
@@ -105,6 +109,8 @@ static __always_inline bool cgroup__admit(u64 id, u64 node)
 		state->announced = 1;
 		if (!cgroup__announce(id, address))
 			state->announced = 0;
+		if (head)
+			head->time_ns = bpf_ktime_get_boot_ns();
 	}
 	if (!cfg_budget)
 		return true;
@@ -122,7 +128,7 @@ static __always_inline u32 event__send(void *ring, struct counters *c, u32 famil
 {
 	u32 fate = KT_C_LOST_BUDGET;
 
-	if (cgroup__admit(cgroup_id, node))
+	if (cgroup__admit(data, cgroup_id, node))
 		fate = ring__send(ring, data, size);
 	hit__end(c, family, fate);
 	return fate;

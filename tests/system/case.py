@@ -105,6 +105,7 @@ class SystemCase(unittest.TestCase):
         self.folder = f"{self.world.dir}/cases/{self.tag}"
         os.makedirs(self.folder)
         self.groups, self.started, self.files = self.world.group(self.tag), [], {}
+        self.cgroup = f"/{self.world.name}/{self.tag}"  # another run of the same case may be on this machine
         self._finished = False
         self.addCleanup(self._cleanup)
         self.agent = self.make_agent()
@@ -198,7 +199,7 @@ class SystemCase(unittest.TestCase):
             if row["type"] not in ("acquisition", "use", "finding") or "actor" not in row:
                 continue
             cgroup = row["actor"]["workload"].get("cgroup", "")
-            if self.tag in cgroup or row["actor"]["pid"] in pids or cgroup == "":
+            if cgroup.endswith(self.cgroup) or row["actor"]["pid"] in pids or cgroup == "":
                 out.append(row)
         return out
 
@@ -230,7 +231,7 @@ class SystemCase(unittest.TestCase):
             self.fail("rows differ from what is expected:\n  " + "\n  ".join(differences))
 
     def uses(self, got):
-        edges = [edge for edge in self.agent.edges() if self.tag in edge["actor"]["workload"].get("cgroup", "")]
+        edges = [edge for edge in self.agent.edges() if edge["actor"]["workload"].get("cgroup", "").endswith(self.cgroup)]
         return rows.merge_uses([row for row in got if row["type"] == "use"], edges)
 
     @staticmethod

@@ -195,8 +195,8 @@ static __always_inline int payload__report(struct __sk_buff *skb, struct counter
 	return PASS;
 }
 
-/* Metadata services (link-local, and the fixed addresses of Alibaba and of EC2 over IPv6): one connection carries several requests, and the last
- * one hands out the key. */
+/* Metadata services (link-local, and the fixed addresses of Alibaba and of EC2 over IPv6): one connection carries several requests, and the
+ * last one hands out the key. */
 static __always_inline bool socket__is_metadata(struct bpf_sock *sk)
 {
 	if (sk->family == AF_INET_FAMILY)

@@ -23,6 +23,13 @@ constexpr std::array<Format, 6> kFormats{{
 
 }  // namespace
 
+std::vector<std::string_view> format_names() {
+  std::vector<std::string_view> out;
+  for (const Format& format : kFormats)
+    out.push_back(format.name);
+  return out;
+}
+
 void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& scratch, Found& found) {
   found.unread = role::Unread::kUnknownFormat;
   if (bytes.size() > role::kMaxFileBytes) {

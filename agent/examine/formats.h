@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "agent/examine/facts.h"
 
@@ -11,6 +12,9 @@ namespace keytrail::examine {
 /// Parses `bytes` (≤ role::kMaxFileBytes) as `hints.format` and puts what it found into `found`. Hostile input gives
 /// `unread` or a count of skipped entries; it never throws. An unknown format name is kUnknownFormat.
 void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& scratch, Found& found);
+
+/// Names of all formats of the table.
+[[nodiscard]] std::vector<std::string_view> format_names();
 
 /// The same for an initial environment (NAME=VALUE, each followed by a NUL).
 void parse_environment(std::string_view bytes, const Session& session, Found& found);

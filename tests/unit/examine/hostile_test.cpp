@@ -10,8 +10,6 @@
 namespace keytrail::examine {
 namespace {
 
-constexpr std::string_view kFormats[] = {"aws_credentials", "raw_token", "jwt", "pem", "ssh_private_key", "opaque"};
-
 std::string repeated(std::string_view unit, std::size_t bytes) {
   std::string out;
   while (out.size() + unit.size() <= bytes)
@@ -36,7 +34,7 @@ TEST(Hostile, EveryParserEndsWithinHalfASecond) {
                                     "[x\xff]\naws_access_key_id=AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key=s\n"};
   for (const std::string_view unit : units) {
     const std::string bytes = repeated(unit, role::kMaxFileBytes);
-    for (const std::string_view format : kFormats) {
+    for (const std::string_view format : format_names()) {
       const auto begin = std::chrono::steady_clock::now();
       const Found found = bench.parse(format, bytes);
       EXPECT_LE(found.keys.size(), role::kMaxKeysPerFile);
@@ -87,7 +85,7 @@ TEST(Hostile, TheScratchMemoryIsWiped) {
 TEST(Hostile, NoSecretIsInWhatIsFound) {
   Bench bench;
   const std::string canary = "CanaryCanaryCanaryCanary0123456789";
-  for (const std::string_view format : kFormats) {
+  for (const std::string_view format : format_names()) {
     const Found found =
         bench.parse(format, "[a]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = " + canary + "\n", "some.kind");
     for (const KeyFact& fact : found.keys) {

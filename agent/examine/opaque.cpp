@@ -5,6 +5,8 @@
 namespace keytrail::examine::format {
 
 role::Unread opaque(std::string_view bytes, Work& work) {
+  // A database is no secret: its bytes change with every write, and what it holds would need a reader of its own.
+  if (bytes.starts_with("SQLite format 3")) return role::Unread::kUnknownFormat;
   const std::string_view content = trimmed(bytes);
   if (content.empty()) return role::Unread::kNone;
   if (content.starts_with("-----BEGIN ")) {

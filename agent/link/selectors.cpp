@@ -33,6 +33,24 @@ std::string describe(std::string_view rule, std::string_view entry) {
   return text;
 }
 
+/// A path as people and variables write it: /var/run is /run, and a projected volume's generation ("..2026_11_21", "..data") is left out.
+std::string usual_path(std::string_view path) {
+  std::string out;
+  if (path.starts_with("/var/run/")) path.remove_prefix(std::string_view("/var").size());
+  while (!path.empty()) {
+    const std::size_t end = std::min(path.find('/', 1), path.size());
+    const std::string_view component = path.substr(0, end);
+    if (!(component.starts_with("/..") && component.size() > 3)) out += component;
+    path.remove_prefix(end);
+  }
+  return out;
+}
+
+/// Whether a pointer's value is the very file that this key was read from.
+bool names_file_of(const EnvItem& item, const Held& held) {
+  return held.what->slot.from == From::kFile && item.value.starts_with('/') && usual_path(item.value) == usual_path(held.what->slot.place);
+}
+
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
 bool is_entry_of_host(std::string_view entry, std::string_view host) {
   if (const std::size_t scheme = entry.find("://"); scheme != entry.npos) entry.remove_prefix(scheme + 3);
@@ -72,7 +90,7 @@ std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, 
   if (flag ? argument(caller, name) == nullptr : item == nullptr) return std::nullopt;
   // A pointer to the very file that was read beats nothing.
   const bool names_file = item != nullptr && std::ranges::any_of(choice.held, [&](const Held* one) {
-                            return choice.is_entry(*one) && one->what->slot.place == item->value;
+                            return choice.is_entry(*one) && names_file_of(*item, *one);
                           });
   if (names_file) return std::nullopt;
   Narrowed out = choice.pick(std::string(name) + " beats the file", nothing, [&](const Held& one) {
@@ -116,10 +134,10 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
         break;
       case By::kEnvironment:
         if (const EnvItem* item = variable(caller, step.name)) {
-          return finish(
-              choice.pick(
-                  describe(choice.rule, item->value), [&](const Held& one) { return one.what->slot.selector == item->value; }, nothing),
-              true);
+          return finish(choice.pick(
+                            describe(choice.rule, item->value),
+                            [&](const Held& one) { return one.what->slot.selector == item->value || names_file_of(*item, one); }, nothing),
+                        true);
         }
         break;
       case By::kOverridden:

@@ -126,6 +126,13 @@ TEST(Opaque, NumbersGuessableKindsOfAnyLength) {
   EXPECT_TRUE(found.keys[0].key.fingerprint.empty());
 }
 
+TEST(Opaque, ADatabaseIsNoSecret) {
+  Bench bench;
+  const Found found = bench.parse("opaque", std::string("SQLite format 3\0\x10 rows", 22), "gcp.access_token");
+  EXPECT_EQ(found.unread, role::Unread::kUnknownFormat);
+  EXPECT_TRUE(found.keys.empty());
+}
+
 TEST(Opaque, SaysNothingOfAnEmptyFile) {
   Bench bench;
   const Found found = bench.parse("opaque", "\n", "x");

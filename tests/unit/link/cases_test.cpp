@@ -192,6 +192,38 @@ TEST_F(Cases, AnIssuedKeyIsInferredWhereItsParentIsNotAccepted) {
   EXPECT_EQ(told(), (Lines{"inferred only_key_held: kid/jti", "inferred only_key_held: aws.session@kid/jti"}));
 }
 
+TEST_F(Cases, TheRoleThatGoesWithATokenFileDoesNotBeatIt) {
+  KeyFact token;
+  token.key.id = "kid/jti";
+  token.key.kind = "k8s.projected_token";
+  const std::string path = "/run/secrets/eks.amazonaws.com/serviceaccount/..2026_11_21_01_00_00.1/token";
+  examiner.files[path] = file_of({token});
+  const auto env = [](const std::string& file) {
+    return std::vector{shown("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/app"), shown("AWS_WEB_IDENTITY_TOKEN_FILE", file)};
+  };
+  start(10, {.env = env("/var/run/secrets/eks.amazonaws.com/serviceaccount/token")});
+  open(10, path);
+  call(10, "sts.eu-west-1.amazonaws.com", ip(2));
+  start(11, {.env = env("/var/run/secrets/another/token")});
+  open(11, path);
+  call(11, "sts.eu-west-1.amazonaws.com", ip(2));
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: kid/jti", "possible several_keys: kid/jti"}));
+}
+
+TEST_F(Cases, AVariableThatNamesTheFileChoosesWhatWasReadFromIt) {
+  KeyFact fact;
+  fact.key.id = "fp:1";
+  fact.key.kind = "gcp.service_account_key";
+  examiner.files["/srv/sa.json"] = examiner.files["/srv/other.json"] = file_of({fact});
+  for (const std::string read : {"/srv/sa.json", "/srv/other.json"}) {
+    const std::uint32_t pid = read == "/srv/sa.json" ? 10 : 11;
+    start(pid, {.env = {shown("GOOGLE_GHA_CREDS_PATH", read), shown("GOOGLE_APPLICATION_CREDENTIALS", "/srv/sa.json")}});
+    open(pid, read);
+    call(pid, "oauth2.googleapis.com", ip(3));
+  }
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: fp:1", "possible several_keys: fp:1"}));
+}
+
 // 4. Decoys.
 TEST_F(Cases, ReadsAndNeverCalls) {
   one_key();

@@ -111,9 +111,10 @@ enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName };
 struct EnvName {
   std::string_view name;
   EnvAction action;
-  bool prefix = false;    ///< `name` is a prefix
-  bool suffix = false;    ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
-  bool unhashed = false;  ///< a password among the secrets: only its presence and length leave, never a fingerprint
+  bool prefix = false;         ///< `name` is a prefix
+  bool suffix = false;         ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
+  bool unhashed = false;       ///< a password among the secrets: only its presence and length leave, never a fingerprint
+  std::string_view kind = {};  ///< of the key that it usually holds, for identifiers and secrets
 };
 struct ArgFlag {
   std::string_view flag;  ///< "--profile": value leaves as a hash
@@ -124,6 +125,7 @@ struct ArgFormat {
   std::string_view format_id;
   bool is_public;
   std::uint16_t min_len, max_len;
+  std::string_view kind = {};  ///< of the key that looks so
 };
 struct KernelTables {
   std::span<const NamePattern> names;

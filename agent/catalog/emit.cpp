@@ -368,15 +368,16 @@ std::string emit_kernel_tables(const KernelRules& rules) {
     out += fmt::format("    {{{}, {}}},\n", match_name(rule.match), quoted(rule.text));
   out += "};\nconstexpr EnvName kEnv[] = {\n";
   for (const EnvRule& rule : rules.env) {
-    out += fmt::format("    {{{}, static_cast<EnvAction>({}), {}, {}, {}}},\n", quoted(rule.name), static_cast<int>(rule.action),
-                       truth(rule.prefix), truth(rule.suffix), truth(rule.unhashed));
+    out += fmt::format("    {{{}, static_cast<EnvAction>({}), {}, {}, {}, {}}},\n", quoted(rule.name), static_cast<int>(rule.action),
+                       truth(rule.prefix), truth(rule.suffix), truth(rule.unhashed), quoted(rule.kind));
   }
   out += "};\nconstexpr ArgFlag kFlags[] = {\n";
   for (const FlagRule& rule : rules.flags)
     out += fmt::format("    {{{}, {}}},\n", quoted(rule.flag), truth(rule.value));
   out += "};\nconstexpr ArgFormat kFormats[] = {\n";
   for (const FormatEntry* e : rules.formats) {
-    out += fmt::format("    {{{}, {}, {}, {}, {}}},\n", quoted(e->prefix), quoted(e->id), truth(e->public_id), e->min_len, e->max_len);
+    out += fmt::format("    {{{}, {}, {}, {}, {}, {}}},\n", quoted(e->prefix), quoted(e->id), truth(e->public_id), e->min_len, e->max_len,
+                       quoted(e->kinds.empty() ? std::string() : e->kinds.front()));
   }
   out +=
       "};\nconstexpr KernelTables kTables = {kNames, kEnv, kFlags, kFormats, kDirectories};\n}  // namespace\n\n"

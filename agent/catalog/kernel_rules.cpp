@@ -72,7 +72,7 @@ bool guessable(const EnvEntry& entry, const std::map<std::string, const KindEntr
 }
 
 EnvRule rule_of(const EnvEntry& entry, const std::map<std::string, const KindEntry*>& kinds) {
-  EnvRule rule{.name = entry.name};
+  EnvRule rule{.name = entry.name, .kind = entry.kinds.empty() ? std::string() : entry.kinds.front()};
   if (entry.use == EnvUse::kPointer) {
     rule.action = EnvAction::kShowAndWatchBaseName;
   } else if (entry.use == EnvUse::kSecret || !entry.show) {

@@ -19,6 +19,7 @@ struct EnvRule {
   EnvAction action = EnvAction::kShow;
   bool prefix = false, suffix = false;
   bool unhashed = false;  ///< kSecret without a fingerprint
+  std::string kind;       ///< the usual one, of identifiers and secrets
 };
 struct FlagRule {
   std::string flag;

@@ -259,6 +259,9 @@ void RoleLink::take_key(const role::KeyFact& fact) {
   out.selector = std::string(fact.selector.view());
   out.selector_hash.bytes = fact.selector_hash;
   out.variable = std::string(fact.variable.view());
+  out.host = std::string(fact.host.view());
+  out.current = fact.current != 0;
+  out.untold = fact.untold != 0;
   at->second.answer.keys.push_back(std::move(out));
 }
 
@@ -272,6 +275,11 @@ role::Hints RoleLink::hints_of(const ExamineRequest& request) const {
     out.key_class = static_cast<std::uint8_t>(kind->key_class);
     out.lifetime = static_cast<std::uint8_t>(kind->lifetime);
     out.guessable = kind->guessable ? 1 : 0;
+  }
+  if (const catalog::Kind* kind = kinds_ ? kinds_(request.other_kind) : nullptr; kind != nullptr) {
+    out.other_kind.assign(request.other_kind);
+    out.other_class = static_cast<std::uint8_t>(kind->key_class);
+    out.other_lifetime = static_cast<std::uint8_t>(kind->lifetime);
   }
   return out;
 }

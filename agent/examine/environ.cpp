@@ -4,34 +4,11 @@
 #include <algorithm>
 
 #include "agent/examine/formats.h"
+#include "agent/examine/text.h"
 #include "keytrail/event_abi.h"
 
 namespace keytrail::examine {
 namespace {
-
-// Exact names and prefixes win over suffixes, as on the kernel side.
-const catalog::EnvName* find(std::span<const catalog::EnvName> names, std::string_view name) {
-  const catalog::EnvName* by_suffix = nullptr;
-  for (const catalog::EnvName& rule : names) {
-    if (rule.suffix) {
-      if (by_suffix == nullptr && name.ends_with(rule.name)) by_suffix = &rule;
-    } else if (rule.prefix ? name.starts_with(rule.name) : name == rule.name) {
-      return &rule;
-    }
-  }
-  return by_suffix;
-}
-
-/// "http://user:password@host/" → "http://host/": a shown destination must not carry a password.
-std::string without_user_info(std::string_view value) {
-  const std::size_t scheme = value.find("://");
-  if (scheme == std::string_view::npos) return std::string(value);
-  const std::size_t begin = scheme + 3;
-  const std::size_t end = std::min(value.find_first_of("/?#", begin), value.size());
-  const std::size_t at = value.substr(0, end).rfind('@');
-  if (at == std::string_view::npos || at < begin) return std::string(value);
-  return std::string(value.substr(0, begin)).append(value.substr(at + 1));
-}
 
 EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string_view value, const base::SipKey& key) {
   EnvItem item;
@@ -51,6 +28,18 @@ EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string
 
 }  // namespace
 
+const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, std::string_view name) {
+  const catalog::EnvName* by_suffix = nullptr;
+  for (const catalog::EnvName& rule : names) {
+    if (rule.suffix) {
+      if (by_suffix == nullptr && name.ends_with(rule.name)) by_suffix = &rule;
+    } else if (rule.prefix ? name.starts_with(rule.name) : name == rule.name) {
+      return &rule;
+    }
+  }
+  return by_suffix;
+}
+
 void parse_environment(std::string_view bytes, const Session& session, Found& found) {
   while (!bytes.empty()) {
     const std::size_t end = std::min(bytes.find('\0'), bytes.size());
@@ -59,7 +48,7 @@ void parse_environment(std::string_view bytes, const Session& session, Found& fo
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || equals == 0 || equals > KT_ITEM_NAME_MAX) continue;
     const std::string_view name = pair.substr(0, equals);
-    const catalog::EnvName* rule = find(session.env, name);
+    const catalog::EnvName* rule = find_variable(session.env, name);
     if (rule == nullptr) continue;
     if (found.env.size() >= role::kMaxKeysPerFile || !is_name(name, KT_ITEM_NAME_MAX)) {
       ++found.skipped;

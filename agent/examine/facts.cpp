@@ -5,10 +5,18 @@
 
 #include <algorithm>
 
+#include "agent/examine/text.h"
+
 namespace keytrail::examine {
 namespace {
 
 constexpr std::size_t kMaxNumbered = 4096;
+
+/// "login@host", as far as the fact tells.
+std::string owner_of(const KeyFact& fact) {
+  if (fact.host.empty()) return fact.key.principal;
+  return fact.key.principal + "@" + fact.host;
+}
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -34,15 +42,45 @@ KeyFact Work::fact(std::string_view kind, KeyClass key_class, Lifetime lifetime)
   return out;
 }
 
+KeyFact Work::usual_fact(bool password) const {
+  KeyFact out;
+  out.untold = true;
+  const bool hinted = !hints_.key_kind.empty() && password == (hints_.key_class == KeyClass::kPassword);
+  const bool other = !hints_.other_kind.empty() && password == (hints_.other_class == KeyClass::kPassword);
+  if (hinted || (!other && !password && !hints_.key_kind.empty())) {
+    out.key.kind = std::string(hints_.key_kind);
+    out.key.key_class = hints_.key_class;
+    out.key.lifetime = hints_.lifetime;
+  } else if (other) {
+    out.key.kind = std::string(hints_.other_kind);
+    out.key.key_class = hints_.other_class;
+    out.key.lifetime = hints_.other_lifetime;
+  } else {
+    out.key.kind = password ? "generic.password" : "generic.secret";
+    out.key.key_class = password ? KeyClass::kPassword : KeyClass::kAccessKey;
+  }
+  return out;
+}
+
+void Work::place(KeyFact& fact) const {
+  if (fact.selector.empty() && is_name(entry_.selector, 126)) fact.selector = without_user_info(entry_.selector);
+  if (fact.host.empty() && is_name(entry_.host, 126)) fact.host = std::string(entry_.host);
+  if (fact.key.principal.empty() && is_name(entry_.login, 254)) fact.key.principal = std::string(entry_.login);
+  fact.current = fact.current || entry_.current;
+}
+
 void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   if (full()) return skip();
-  const bool guessable = secret.size() < kMinFingerprintedBytes || (hints_.guessable && fact.key.kind == hints_.key_kind);
+  place(fact);
+  const bool guessable = secret.size() < kMinFingerprintedBytes || fact.key.key_class == KeyClass::kPassword ||
+                         (hints_.guessable && fact.key.kind == hints_.key_kind);
+  const std::string owner = label.empty() ? owner_of(fact) : std::string(label);
   if (!secret.empty()) {
     const Fingerprint print = base::fingerprint_of(session_.key, secret);
     if (!guessable) fact.key.fingerprint = print;
     if (fact.key.id.empty()) {
-      const std::string place = label.empty() ? fact.key.kind : fact.key.kind + ":" + std::string(label);
-      fact.key.id = guessable ? session_.numbers.id(place, print) : print.text();
+      const std::string numbered = owner.empty() ? fact.key.kind : fact.key.kind + ":" + owner;
+      fact.key.id = guessable ? session_.numbers.id(numbered, print) : print.text();
     }
   }
   if (fact.key.id.empty()) return skip();

@@ -24,6 +24,18 @@ struct Hints {
   KeyClass key_class = KeyClass::kAccessKey;
   Lifetime lifetime = Lifetime::kUnknown;
   bool guessable = false;  ///< fingerprints of this kind stay here; the keys are numbered instead
+  /// What the place may hold besides: passwords where `key_kind` is none, else what is no password.
+  std::string_view other_kind = {};
+  KeyClass other_class = KeyClass::kAccessKey;
+  Lifetime other_lifetime = Lifetime::kUnknown;
+};
+
+/// The entry of a file that a key belongs to. What is no name (is_name) is left out of the facts.
+struct Entry {
+  std::string_view selector;  ///< profile, context, section, host …
+  std::string_view host;      ///< "host" or "host:port" it is for
+  std::string_view login;
+  bool current = false;  ///< the file names it as the one in use
 };
 
 /// Numbers for keys whose fingerprint must not leave: "kind #1", "kind:login@host #2". They last as long as the examiner.
@@ -41,7 +53,8 @@ class Numbering {
 struct Session {
   base::SipKey key{};
   Numbering numbers;
-  std::span<const catalog::EnvName> env;  ///< variables that may leave, and how
+  std::span<const catalog::EnvName> env;        ///< variables that may leave, and how
+  std::span<const catalog::ArgFormat> formats;  ///< tokens that begin with what they are
 };
 
 struct Found {
@@ -64,6 +77,11 @@ class Work {
 
   /// A fact of this kind; class and lifetime as the catalog says when `kind` is the hinted one, else as given.
   [[nodiscard]] KeyFact fact(std::string_view kind, KeyClass key_class, Lifetime lifetime) const;
+  /// A fact of the kind that such a place holds, for a key that does not tell its own.
+  [[nodiscard]] KeyFact usual_fact(bool password = false) const;
+  /// The entry that the keys added from now on belong to. Its texts must live as long.
+  void at(const Entry& entry) { entry_ = entry; }
+  [[nodiscard]] const Entry& entry() const { return entry_; }
   /// Adds it, with the fingerprint and, when `fact.key.id` is empty, an id made from `secret` (may be empty: then none is made).
   /// `label`: who the key is for ("login@host"), for keys that are numbered.
   void add(KeyFact fact, std::string_view secret, std::string_view label = {});
@@ -71,10 +89,13 @@ class Work {
   [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }
 
  private:
+  void place(KeyFact& fact) const;
+
   Session& session_;
   Arena& scratch_;
   const Hints& hints_;
   Found& found_;
+  Entry entry_;
 };
 
 /// Without white space at both ends, and without a byte-order mark.

@@ -12,13 +12,15 @@ struct Format {
   role::Unread (*parse)(std::string_view bytes, Work& work);
 };
 
-constexpr std::array<Format, 6> kFormats{{
+constexpr std::array<Format, 8> kFormats{{
     {"aws_credentials", format::aws_credentials},
     {"raw_token", format::raw_token},
     {"jwt", format::jwt},
     {"pem", format::pem},
     {"ssh_private_key", format::ssh_private_key},
     {"opaque", format::opaque},
+    {"configuration", format::configuration},
+    {"gitconfig", format::gitconfig},
 }};
 
 }  // namespace

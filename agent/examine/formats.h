@@ -19,6 +19,9 @@ void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& 
 /// The same for an initial environment (NAME=VALUE, each followed by a NUL).
 void parse_environment(std::string_view bytes, const Session& session, Found& found);
 
+/// The rule of a variable, or nullptr. Exact names and prefixes win over suffixes, as on the kernel side.
+const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, std::string_view name);
+
 /// The parsers. Each gets the whole file and reports through `work`; kUnknownFormat when the file is not what its place promises.
 namespace format {
 role::Unread aws_credentials(std::string_view bytes, Work& work);
@@ -27,6 +30,8 @@ role::Unread jwt(std::string_view bytes, Work& work);
 role::Unread pem(std::string_view bytes, Work& work);
 role::Unread ssh_private_key(std::string_view bytes, Work& work);
 role::Unread opaque(std::string_view bytes, Work& work);
+role::Unread configuration(std::string_view bytes, Work& work);
+role::Unread gitconfig(std::string_view bytes, Work& work);
 
 /// Adds the key of a JSON Web Token (RFC 7519); false when `token` is none.
 bool add_jwt(std::string_view token, Work& work);

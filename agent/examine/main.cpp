@@ -80,7 +80,10 @@ bool same_after(int descriptor, const role::Identity& before) {
 
 class Server {
  public:
-  Server(int warden, int facts) : warden_(warden), facts_(facts) { session_.env = catalog::kernel_tables().env; }
+  Server(int warden, int facts) : warden_(warden), facts_(facts) {
+    session_.env = catalog::kernel_tables().env;
+    session_.formats = catalog::kernel_tables().formats;
+  }
 
   [[nodiscard]] bool locked() const { return file_.locked() && scratch_.locked(); }
 
@@ -127,7 +130,10 @@ class Server {
                       .key_kind = asked.hints.key_kind.view(),
                       .key_class = static_cast<KeyClass>(asked.hints.key_class),
                       .lifetime = static_cast<Lifetime>(asked.hints.lifetime),
-                      .guessable = asked.hints.guessable != 0};
+                      .guessable = asked.hints.guessable != 0,
+                      .other_kind = asked.hints.other_kind.view(),
+                      .other_class = static_cast<KeyClass>(asked.hints.other_class),
+                      .other_lifetime = static_cast<Lifetime>(asked.hints.other_lifetime)};
     parse(hints, {buffer.data(), length}, session_, scratch_, found);
     if (!same_after(descriptor.get(), asked.file)) {
       found.keys.clear();
@@ -150,6 +156,9 @@ class Server {
       out.parent.assign(fact.key.parent);
       out.selector.assign(fact.selector);
       out.variable.assign(fact.variable);
+      out.host.assign(fact.host);
+      out.current = fact.current ? 1 : 0;
+      out.untold = fact.untold ? 1 : 0;
       if (!send_message(facts_, out)) return false;
     }
     for (const EnvItem& item : found.env) {

@@ -14,8 +14,7 @@ role::Unread opaque(std::string_view bytes, Work& work) {
     if (!work.found().keys.empty()) return role::Unread::kNone;
   }
   if (add_by_shape(content, work)) return role::Unread::kNone;
-  const std::string_view kind = work.hints().key_kind.empty() ? std::string_view("generic.secret") : work.hints().key_kind;
-  work.add(work.fact(kind, KeyClass::kAccessKey, Lifetime::kUnknown), content);
+  work.add(work.usual_fact(work.hints().key_class == KeyClass::kPassword), content);
   return role::Unread::kNone;
 }
 

@@ -82,8 +82,7 @@ role::Unread raw_token(std::string_view bytes, Work& work) {
   const std::string_view token = trimmed(bytes);
   if (token.empty() || add_by_shape(token, work)) return role::Unread::kNone;
   if (token.find('\0') != std::string_view::npos) return role::Unread::kUnknownFormat;
-  const std::string_view kind = work.hints().key_kind.empty() ? std::string_view("generic.secret") : work.hints().key_kind;
-  work.add(work.fact(kind, KeyClass::kAccessKey, Lifetime::kUnknown), token);
+  work.add(work.usual_fact(work.hints().key_class == KeyClass::kPassword), token);
   return role::Unread::kNone;
 }
 

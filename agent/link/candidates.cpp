@@ -168,7 +168,7 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
   } else if (held.what->broker) {
     possible(verdict, Reason::kLocalBroker);
   } else if (held.how == How::kHelper) {
-    const bool bound = !held.what->slot.selector.empty() && held.what->slot.selector == question.where.destination.host;
+    const bool bound = is_entry_of_host(*held.what, question.where.destination.host);
     bound ? infer(verdict, question, *held.what, Reason::kHelper) : possible(verdict, Reason::kFromHelper);
   } else {
     const Held* const only[] = {&held};

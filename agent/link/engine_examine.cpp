@@ -10,6 +10,16 @@
 namespace keytrail::link {
 namespace {
 
+/// What such a place may hold besides its usual kind: a password where that is none, else what is no password. Empty when nothing.
+std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalog& catalog) {
+  const auto is_password = [&](std::string_view id) {
+    const catalog::Kind* kind = catalog.kind(id);
+    return kind != nullptr && kind->key_class == KeyClass::kPassword;
+  };
+  const auto other = std::ranges::find_if(entry.kinds, [&](std::string_view id) { return is_password(id) != is_password(entry.kind); });
+  return other == entry.kinds.end() ? std::string_view() : *other;
+}
+
 /// Whoever got what was in it holds something unknown; a program that came by exec did not read it.
 void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual) {
   for (const auto& [instance, how] : examination.receivers) {
@@ -72,6 +82,7 @@ Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, cons
   request.file = event.file;
   request.format = entry->format;
   request.key_kind = entry->kind;
+  request.other_kind = other_kind_of(*entry, catalog_);
   ++examinations_;
   examiner_.examine(request, [weak = weak_from_this(), examination, event, entry, baseline = head.baseline,
                               from_ring = head.from_ring](ExamineAnswer answer) {
@@ -119,9 +130,10 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
       what->dev = event.file.dev;
       what->selector_rule = entry.selector;
       what->selector_hash = fact.selector_hash;
+      what->host = fact.host;
+      what->current = fact.current;
       what->baseline = baseline;
-      const bool untold = entry.format == "opaque" || entry.format == "raw_token";  // parsers that see a secret, not its kind
-      if (untold && fact.key.kind == entry.kind) what->kinds = entry.kinds;
+      if (fact.untold) what->kinds = entry.kinds;
       for (std::size_t i = 0; i < examination->receivers.size(); ++i) {
         const auto& [instance, how] = examination->receivers[i];
         Held* held = hold(instance, what, how);
@@ -136,6 +148,7 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
     KnownFile& file = slots_.file(Slots::container_of(*opener), event.path, event.file.dev);
     file.format = entry.format;
     file.kind = entry.kind;
+    file.other_kind = other_kind_of(entry, catalog_);
     apply(slots_.update(file, answer.file.inode != 0 ? answer.file : event.file, answer.keys, clock_.wall_ns()), opener.get());
   }
   finish_examination(examination);
@@ -256,6 +269,7 @@ void Engine::start_looks() {
     request.file = file->identity;
     request.format = file->format;
     request.key_kind = file->kind;
+    request.other_kind = file->other_kind;
     request.look = true;
     ++looks_;
     ++examinations_;

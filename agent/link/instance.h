@@ -46,6 +46,8 @@ struct HeldKey {
   std::uint32_t dev = 0;           ///< of its file
   std::string_view selector_rule;  ///< catalog id of the selector of its file, or ""
   Fingerprint selector_hash;
+  std::string host;                         ///< host (and port) that the file says the entry is for, or ""
+  bool current = false;                     ///< the file names this entry as the one in use
   std::span<const std::string_view> kinds;  ///< what its place may hold, when the key itself does not tell (catalog data); else empty
   bool issued = false;                      ///< maybe issued: an issuer was called with `key.parent`
   bool broker = false;                      ///< from a local broker: possible at most

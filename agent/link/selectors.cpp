@@ -52,7 +52,7 @@ bool names_file_of(const EnvItem& item, const Held& held) {
 }
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
-bool is_entry_of_host(std::string_view entry, std::string_view host) {
+bool names_host(std::string_view entry, std::string_view host) {
   if (const std::size_t scheme = entry.find("://"); scheme != entry.npos) entry.remove_prefix(scheme + 3);
   if (const std::size_t user = entry.find('@'); user != entry.npos) entry.remove_prefix(user + 1);
   return !host.empty() && entry.substr(0, entry.find_first_of(":/")) == host;
@@ -103,6 +103,10 @@ std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, 
 
 }  // namespace
 
+bool is_entry_of_host(const HeldKey& key, std::string_view host) {
+  return names_host(key.host.empty() ? key.slot.selector : key.host, host);
+}
+
 std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,
                                const catalog::Catalog& catalog) {
   Choice choice{held, {}};
@@ -117,7 +121,7 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
     if (out.index) out.detail = describe(choice.rule, held[*out.index]->what->slot.selector);
     return out;
   };
-  const auto bound_to_host = [&](const Held& one) { return is_entry_of_host(one.what->slot.selector, host); };
+  const auto bound_to_host = [&](const Held& one) { return is_entry_of_host(*one.what, host); };
   const bool host_has_entry =
       selector->host_binds && std::ranges::any_of(held, [&](const Held* one) { return choice.is_entry(*one) && bound_to_host(*one); });
 
@@ -146,7 +150,8 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
       case By::kDefault:
         if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);
         return finish(choice.pick(
-                          describe(choice.rule, step.name), [&](const Held& one) { return one.what->slot.selector == step.name; }, nothing),
+                          describe(choice.rule, step.name),
+                          [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; }, nothing),
                       false);
     }
   }

@@ -22,6 +22,9 @@ struct Narrowed {
   std::string detail;  ///< "profile prod"; at most 200 bytes
 };
 
+/// Whether the key's entry of its file is for this host (lower case): by the host the file gives it, else by its selector.
+[[nodiscard]] bool is_entry_of_host(const HeldKey& key, std::string_view host);
+
 /// `host`: what is called, lower case. nullopt when no holding comes from a file with a selector, or no step of it decides.
 [[nodiscard]] std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,
                                              const catalog::Catalog& catalog);

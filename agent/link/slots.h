@@ -21,7 +21,7 @@ struct KnownFile {
   std::string path;
   std::uint32_t dev = 0;                    ///< kernel encoding; 0 = not known yet (after a restart)
   FileIdentity identity;                    ///< as last opened
-  std::string format, kind;                 ///< for the examiner
+  std::string format, kind, other_kind;     ///< for the examiner
   std::map<std::string, std::string> keys;  ///< selector → key id
   bool looking = false;
 };

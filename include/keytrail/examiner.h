@@ -20,6 +20,9 @@ struct KeyFact {
   std::string selector;       ///< profile, context, host …; empty when the place holds one key
   Fingerprint selector_hash;  ///< SipHash of the selector with the fingerprint key: compared with an argument's hash
   std::string variable;       ///< environment only: the variable
+  std::string host;           ///< "host" or "host:port" that the file says the entry is for; else empty
+  bool current = false;       ///< the file itself names this entry as the one in use (current-context)
+  bool untold = false;        ///< the kind is the usual one of the place: the key itself does not tell
 };
 
 struct ExamineRequest {
@@ -30,9 +33,10 @@ struct ExamineRequest {
   std::vector<std::uint32_t> same_mount_ns;  ///< other live processes of that mount namespace, to open through if `who` is gone (≤ 8)
   std::string path;                          ///< kFile
   FileIdentity file;                         ///< what the kernel saw opened
-  std::string format;    ///< parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", …; from the catalog entry
-  std::string key_kind;  ///< catalog kind to give when the format does not tell; may be empty
-  bool look = false;     ///< look again at a known place: open what is there now; `file` is what was there before
+  std::string format;      ///< parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", …; from the catalog entry
+  std::string key_kind;    ///< catalog kind to give when the format does not tell; may be empty
+  std::string other_kind;  ///< what the place may hold besides: a password where `key_kind` is none, else no password; may be empty
+  bool look = false;       ///< look again at a known place: open what is there now; `file` is what was there before
 };
 
 struct ExamineAnswer {

@@ -14,7 +14,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 1;
+inline constexpr std::uint16_t kVersion = 2;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxKeysPerFile = 256;
@@ -120,11 +120,14 @@ inline constexpr std::uint32_t kOpenLook = 1U << 1U;         ///< see ExamineReq
 struct Hints {
   Text<46> format;               ///< parser's name
   Text<62> key_kind;             ///< catalog kind to give when the format does not tell
+  Text<62> other_kind;           ///< the same for passwords where key_kind is none, for others where it is one
   std::uint8_t key_class = 0;    ///< of key_kind, as enum KeyClass
   std::uint8_t lifetime = 0;     ///< of key_kind, as enum Lifetime
   std::uint8_t guessable = 0;    ///< 1: fingerprints of this kind stay in the examiner
   std::uint8_t environment = 0;  ///< 1: the descriptor is an initial environment
-  std::uint32_t pad = 0;
+  std::uint8_t other_class = 0;  ///< of other_kind, as enum KeyClass
+  std::uint8_t other_lifetime = 0;
+  std::uint16_t pad = 0;
 };
 
 struct Open {
@@ -236,13 +239,16 @@ struct KeyFact {
   std::uint8_t key_class = 0;
   std::uint8_t lifetime = 0;
   std::uint8_t more = 1;  ///< continuation: 1, another message of this request follows; only kDone has none after it
-  std::uint8_t pad[5]{};
+  std::uint8_t current = 0;
+  std::uint8_t untold = 0;
+  std::uint8_t pad[3]{};
   Text<254> id;
   Text<62> kind;
   Text<254> principal;
   Text<254> parent;
   Text<126> selector;
   Text<62> variable;
+  Text<126> host;
 };
 
 /// A variable of an initial environment.
@@ -278,7 +284,10 @@ template <Wire Message>
 }
 
 namespace detail {
-inline bool lengths_ok(const Hints& m) { return m.format.valid() && m.key_kind.valid() && m.key_class <= 5 && m.lifetime <= 2; }
+inline bool lengths_ok(const Hints& m) {
+  return m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && m.key_class <= 5 && m.lifetime <= 2 && m.other_class <= 5 &&
+         m.other_lifetime <= 2;
+}
 inline bool lengths_ok(const Open& m) { return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid(); }
 inline bool lengths_ok(const Bare&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
@@ -298,7 +307,7 @@ inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints); }
 inline bool lengths_ok(const Opened& m) { return unread_ok(m.unread); }
 inline bool lengths_ok(const KeyFact& m) {
   return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() && m.variable.valid() &&
-         m.key_class <= 5 && m.lifetime <= 2;
+         m.host.valid() && m.key_class <= 5 && m.lifetime <= 2;
 }
 inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }
@@ -325,8 +334,8 @@ inline constexpr std::size_t kMaxMessage = 2560;
 
 static_assert(sizeof(Head) == 16);
 static_assert(sizeof(Identity) == 40);
-static_assert(sizeof(Hints) == 120);
-static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 120 + 1024);
+static_assert(sizeof(Hints) == 184);
+static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 184 + 1024);
 static_assert(sizeof(Bare) == 16);
 static_assert(sizeof(WatchName) == 272);
 static_assert(sizeof(Hello) == 56);
@@ -336,9 +345,9 @@ static_assert(sizeof(Remark) == 272);
 static_assert(sizeof(OpenFailed) == 64);
 static_assert(sizeof(Notice) == 16 + 16 + 32 + 256);
 static_assert(sizeof(FingerprintKey) == 32);
-static_assert(sizeof(Examine) == 176);
+static_assert(sizeof(Examine) == 240);
 static_assert(sizeof(Opened) == 64);
-static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64);
+static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264);
 static_assert(sizeof(Done) == 64);
 static_assert(sizeof(Hook) <= kMaxMessage && sizeof(Open) <= kMaxMessage && sizeof(KeyFact) <= kMaxMessage);

@@ -22,7 +22,7 @@ LIBRARIES = {
     "sqlite3": (r"sqlite3(ext)?\.h", r"\b(SQLite::SQLite3|sqlite3)\b", ("agent/record",)),
     "Protobuf": (r"google/protobuf/.*|.*\.pb\.h", r"\b(protobuf::\w+|protobuf)\b", ("exporters/otlp",)),
     "OpenSSL": (r"openssl/.*|boost/asio/ssl.*|boost/beast/ssl.*", r"\bOpenSSL::\w+", ("agent/examine", "exporters/otlp")),
-    "yaml-cpp": (r"yaml-cpp/.*", r"\byaml-cpp(::\S+)?\b", ("agent/base", "agent/catalog", "agent/cli")),
+    "yaml-cpp": (r"yaml-cpp/.*", r"\byaml-cpp(::\S+)?\b", ("agent/base", "agent/catalog", "agent/cli", "agent/examine")),
     "RE2": (r"re2/.*", r"\bre2(::\w+)?\b", ("agent/catalog",)),
     "CLI11": (r"CLI/.*", r"\bCLI11(::\w+)?\b", ("agent/cli", "agent", "agent/warden")),
 }

@@ -10,12 +10,20 @@
 namespace keytrail::examine {
 
 struct Bench {
-  Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
+  Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+                  .env = catalog::kernel_tables().env,
+                  .formats = catalog::kernel_tables().formats};
   Arena scratch{4U << 20U};
+  std::string_view other_kind;  ///< what the place may hold besides
 
   Found parse(std::string_view format, std::string_view bytes, std::string_view kind = {}, bool guessable = false,
               KeyClass key_class = KeyClass::kAccessKey) {
-    const Hints hints{.format = format, .key_kind = kind, .key_class = key_class, .guessable = guessable};
+    const Hints hints{.format = format,
+                      .key_kind = kind,
+                      .key_class = key_class,
+                      .guessable = guessable,
+                      .other_kind = other_kind,
+                      .other_class = key_class == KeyClass::kPassword ? KeyClass::kAccessKey : KeyClass::kPassword};
     Found found;
     examine::parse(hints, bytes, session, scratch, found);
     scratch.wipe();

@@ -55,6 +55,16 @@ TEST_F(Cases, RuntimeWithProfileIsPossibleAndRankedFirst) {
   EXPECT_EQ(told(), Lines{"possible selector_in_runtime: " + kC + " " + kA + " " + kB});
 }
 
+TEST_F(Cases, TheEntryThatTheFileNamesIsItsDefault) {
+  KeyFact current = aws_fact(kB, "staging");
+  current.current = true;
+  examiner.files[kCredentials] = file_of({aws_fact(kA, "prod"), current});
+  start(10, aws_program());
+  open(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred selector: " + kB});
+}
+
 TEST_F(Cases, RuntimeWithoutSelectorListsAllDefaultFirst) {
   examiner.files[kCredentials] = file_of({aws_fact(kB, "staging"), aws_fact(kA)});
   start(10);
@@ -391,6 +401,7 @@ TEST_F(Cases, WhatAHelperReadIsPossibleForItsCaller) {
   KeyFact fact;
   fact.key.id = "fp:11111111111111111111111111111111";
   fact.key.kind = "git.password";
+  fact.untold = true;
   const std::string path = "/root/.git-credentials";
   ASSERT_NE(catalog::Catalog::builtin().match_file(path), nullptr);
   start(10, {"/usr/lib/git-core/git-remote-http", "/usr/lib/git-core/git-remote-https", {}, {}, false});
@@ -407,6 +418,23 @@ TEST_F(Cases, WhatAHelperReadIsPossibleForItsCaller) {
   EXPECT_EQ(told()[0], "inferred helper: " + fact.key.id) << "its entry is bound to this host";
   for (std::size_t i = 1; i < uses.size(); ++i)
     EXPECT_EQ(told()[i], "possible from_helper: " + fact.key.id);
+}
+
+TEST_F(Cases, TheHostOfAnEntryBindsItWhateverItsSelectorIs) {
+  KeyFact mine, other;
+  mine.key.kind = other.key.kind = "github.token";
+  mine.key.id = "fp:11111111111111111111111111111111";
+  mine.selector = "work";
+  mine.host = "github.com:443";
+  other.key.id = "fp:22222222222222222222222222222222";
+  other.selector = "github.com";  // a name only: its host is another
+  other.host = "git.example";
+  const std::string path = "/root/.git-credentials";
+  start(10, {"/usr/bin/git", "/usr/bin/git", {}, {}, false});
+  examiner.files[path] = file_of({other, mine});
+  open(10, path);
+  call(10, "github.com");
+  EXPECT_EQ(told(), Lines{"inferred selector: " + mine.key.id});
 }
 
 // 6. Rotation.

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// A configuration whose keys, if it has any, stand in it by name: JSON, YAML, XML, TOML, INI, HCL, properties. What it is shows its
+// content, because one place may hold any of them. No key in it: no fact.
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "agent/examine/document.h"
+#include "agent/examine/formats.h"
+#include "agent/examine/settings.h"
+#include "agent/examine/text.h"
+
+namespace keytrail::examine::format {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kMinBareToken = 16;
+
+std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
+
+/// "registry.example:5000", "https://index.example/simple": a name that is the host of what stands below it.
+bool is_host_name(std::string_view name) {
+  if (const auto url = split_url(name)) return !url->host.empty();
+  const std::string_view host = name.substr(0, name.find_first_of(":/"));
+  return host.find('.') != std::string_view::npos &&
+         host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") == std::string_view::npos && host.front() != '.' &&
+         host.back() != '.';
+}
+
+std::string_view host_of(std::string_view name) {
+  const auto url = split_url(name);
+  return url ? url->host : name.substr(0, name.find('/'));
+}
+
+class Walker {
+ public:
+  explicit Walker(Work& work) : work_(work), settings_(work) {}
+
+  void document(const json::value& root) {
+    if (const json::object* object = root.if_object()) {
+      for (const std::string_view name : {"current", "current-context", "current_context", "current-profile", "active", "default"}) {
+        if (current_.empty()) current_ = text_of(*object, name);
+      }
+    }
+    walk(root, {});
+  }
+
+ private:
+  void walk(const json::value& value, const Entry& entry) {
+    if (const json::array* array = value.if_array()) {
+      for (const json::value& one : *array)
+        walk(one, entry);
+    }
+    const json::object* object = value.if_object();
+    if (object == nullptr || work_.full()) return;
+    Entry own = entry;
+    for (const std::string_view name : {"name", "id", "profile", "alias"}) {
+      const std::string_view text = text_of(*object, name);
+      if (!text.empty() && is_name(text, 126) && own.host.empty()) own.selector = text;
+    }
+    own.current = !current_.empty() && own.selector == current_;
+    settings_.begin(own);
+    named_pair(*object);
+    for (const auto& member : *object) {
+      const json::string* text = member.value().if_string();
+      if (text != nullptr) settings_.set({member.key().data(), member.key().size()}, view(*text));
+    }
+    settings_.finish();
+    for (const auto& member : *object) {
+      const std::string_view name(member.key().data(), member.key().size());
+      if (!member.value().is_structured()) continue;
+      Entry below = own;
+      if (own.host.empty() && is_name(name, 126)) {
+        below.selector = name;
+        if (is_host_name(name)) below.host = host_of(name);
+      }
+      walk(member.value(), below);
+    }
+  }
+
+  /// {"name": "API_TOKEN", "value": "…"}, <add key="ClearTextPassword" value="…"/>
+  void named_pair(const json::object& object) {
+    const std::string_view value = text_of(object, "value");
+    for (const std::string_view name : {"name", "key"}) {
+      if (const std::string_view text = text_of(object, name); !value.empty() && !text.empty()) settings_.set(text, value);
+    }
+  }
+
+  Work& work_;
+  Settings settings_;
+  std::string_view current_;
+};
+
+/// The same key for the same host, written twice (once more below its user's name), is one.
+void join_copies(std::vector<KeyFact>& keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto is_copy = [&](const KeyFact& one) { return one.key.id == keys[i].key.id && !one.host.empty() && one.host == keys[i].host; };
+    keys.erase(std::remove_if(keys.begin() + static_cast<std::ptrdiff_t>(i) + 1, keys.end(), is_copy), keys.end());
+  }
+}
+
+bool walk_document(const std::optional<json::value>& root, Work& work) {
+  if (!root || !root->is_structured()) return false;
+  Walker(work).document(*root);
+  join_copies(work.found().keys);
+  return true;
+}
+
+/// One word and nothing else.
+bool is_bare_token(std::string_view text) {
+  return text.size() >= kMinBareToken && text.find_first_of(" \t\r\n[]{}<>\"'") == std::string_view::npos &&
+         text.find("://") == std::string_view::npos && text.find_first_not_of('=') < text.find_last_not_of('=') &&
+         text.substr(0, text.find_last_not_of('=') + 1).find('=') == std::string_view::npos;
+}
+
+}  // namespace
+
+role::Unread configuration(std::string_view bytes, Work& work) {
+  const std::string_view text = trimmed(bytes);
+  if (text.empty()) return role::Unread::kNone;
+  if (text.find('\0') != std::string_view::npos) return role::Unread::kUnknownFormat;
+  if (text.starts_with("-----BEGIN ")) return pem(text, work);
+  if (is_bare_token(text)) return raw_token(text, work);
+  {
+    TreeMemory memory(work.scratch(), tree_bytes(text.size()));
+    if (text.front() == '{' || text.front() == '[') {
+      if (walk_document(read_json(text, memory), work)) return role::Unread::kNone;
+    } else if (text.front() == '<') {
+      return walk_document(read_xml(text, memory), work) ? role::Unread::kNone : role::Unread::kUnknownFormat;
+    } else if (walk_document(read_yaml(text, memory), work)) {
+      return role::Unread::kNone;
+    }
+  }
+  if (text.front() == '{') return role::Unread::kUnknownFormat;
+  Settings settings(work);
+  read_lines(text, settings, work);
+  return role::Unread::kNone;
+}
+
+}  // namespace keytrail::examine::format

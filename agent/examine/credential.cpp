@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/examine/credential.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+#include "agent/examine/formats.h"
+#include "agent/examine/text.h"
+
+namespace keytrail::examine {
+namespace {
+
+constexpr std::size_t kMaxName = 96;
+constexpr std::size_t kMinBareKey = 20;
+
+using Words = std::span<const std::string_view>;
+
+/// "awsSecretAccess-key" → "aws secret access key"; empty when too long for a name.
+std::string words_of(std::string_view name) {
+  std::string out;
+  if (name.size() > kMaxName) return out;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const auto c = static_cast<unsigned char>(name[i]);
+    if (std::isalnum(c) == 0) {
+      if (!out.empty() && out.back() != ' ') out += ' ';
+      continue;
+    }
+    const bool upper = std::isupper(c) != 0;
+    if (upper && i > 0 && std::islower(static_cast<unsigned char>(name[i - 1])) != 0) out += ' ';
+    out += static_cast<char>(std::tolower(c));
+  }
+  while (out.ends_with(' '))
+    out.pop_back();
+  return out;
+}
+
+bool ends_with_word(std::string_view words, std::string_view word) {
+  return words.ends_with(word) && (words.size() == word.size() || words[words.size() - word.size() - 1] == ' ');
+}
+
+bool ends_with_any(std::string_view words, Words list) {
+  return std::ranges::any_of(list, [&](std::string_view word) { return ends_with_word(words, word); });
+}
+
+constexpr std::array<std::string_view, 16> kPasswords{"password", "passwd",      "passphrase", "pass",     "pwd",    "psk",
+                                                      "bindpw",   "requirepass", "masterauth", "userpass", "rootpw", "password2",
+                                                      "keypass",  "storepass",   "mysqlpwd",   "passwort"};
+constexpr std::array<std::string_view, 30> kTokens{"token",
+                                                   "tokens",
+                                                   "secret",
+                                                   "secrets",
+                                                   "api key",
+                                                   "apikey",
+                                                   "secret key",
+                                                   "secretkey",
+                                                   "access key secret",
+                                                   "private key",
+                                                   "privatekey",
+                                                   "auth token",
+                                                   "authtoken",
+                                                   "auth key",
+                                                   "license key",
+                                                   "account key",
+                                                   "shared key",
+                                                   "signing key",
+                                                   "application key",
+                                                   "app key",
+                                                   "fernet key",
+                                                   "service key",
+                                                   "master key",
+                                                   "session key",
+                                                   "encryption key",
+                                                   "connection string",
+                                                   "access key",
+                                                   "accesskey",
+                                                   "jwt",
+                                                   "pat"};
+constexpr std::array<std::string_view, 5> kIdentifiers{"access key id", "accesskeyid", "key id", "access id", "secret id"};
+constexpr std::array<std::string_view, 12> kLogins{"user",   "username",  "login",    "user name", "email",   "account",
+                                                   "userid", "client id", "clientid", "app id",    "bind dn", "binddn"};
+constexpr std::array<std::string_view, 14> kHosts{"host",     "hostname", "server",  "url",        "uri",     "endpoint", "host base",
+                                                  "registry", "base url", "machine", "repository", "address", "site",     "index url"};
+
+/// A file is named, not a key: a path never has the mix of a random text.
+bool is_path(std::string_view value) {
+  if (!value.starts_with('/') && !value.starts_with("~/") && !value.starts_with("./") && !value.starts_with("../")) return false;
+  const auto has = [&](auto test) { return std::ranges::any_of(value, [&](unsigned char c) { return test(c) != 0; }); };
+  const bool random = value.size() >= 32 && has([](int c) { return std::isupper(c); }) && has([](int c) { return std::isdigit(c); }) &&
+                      value.find_first_of("._- ") == std::string_view::npos;
+  return !random;
+}
+
+bool is_word_of_choice(std::string_view value) {
+  static constexpr std::array<std::string_view, 14> kChoices{"true", "false", "yes",    "no",     "none", "null",    "on",
+                                                             "off",  "auto",  "prompt", "always", "ask",  "default", "~"};
+  return std::ranges::any_of(kChoices, [&](std::string_view choice) { return same_word(value, choice); });
+}
+
+/// The kind of password that a service's URL carries; empty for others.
+std::string_view password_kind_of(std::string_view scheme) {
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"postgres", "postgres.password"},   {"mysql", "mysql.password"},
+      {"mariadb", "mysql.password"},       {"mongodb", "mongodb.password"},
+      {"redis", "redis.password"},         {"amqp", "rabbitmq.password"},
+      {"mssql", "mssql.password"},         {"sqlserver", "mssql.password"},
+      {"oracle", "oracle.password"},       {"clickhouse", "clickhouse.password"},
+      {"cassandra", "cassandra.password"}, {"neo4j", "neo4j.password"},
+      {"bolt", "neo4j.password"},          {"couchdb", "couchdb.password"}};
+  if (scheme.starts_with("jdbc:")) scheme.remove_prefix(5);
+  for (const auto& [name, kind] : kKinds) {
+    if (scheme.starts_with(name)) return kind;
+  }
+  return {};
+}
+
+bool add_password(std::string_view kind, std::string_view secret, Work& work) {
+  if (secret.empty() || is_placeholder(secret)) return false;
+  if (add_token_by_shape(secret, work)) return true;
+  work.add(kind.empty() ? work.usual_fact(true) : work.fact(kind, KeyClass::kPassword, Lifetime::kLongLived), secret);
+  return true;
+}
+
+std::string_view query_value(std::string_view rest, std::string_view wanted) {
+  std::string_view query = rest;
+  (void)cut(query, '?');
+  while (!query.empty()) {
+    std::string_view value = cut(query, '&');
+    if (cut(value, '=') == wanted) return value;
+  }
+  return {};
+}
+
+}  // namespace
+
+Meaning meaning_of(std::string_view name) {
+  const std::string words = words_of(name);
+  if (words.empty()) return Meaning::kNone;
+  if (ends_with_any(words, kIdentifiers)) return Meaning::kIdentifier;
+  if (ends_with_any(words, kPasswords) || words.ends_with("password") || words.ends_with("passwd") || words.ends_with("passphrase"))
+    return Meaning::kPassword;
+  if (ends_with_any(words, kTokens) || words == "key" || words.ends_with("token") || words.ends_with("apikey") ||
+      words.ends_with("secretkey"))
+    return Meaning::kToken;
+  if (words.ends_with("header") || ends_with_word(words, "authorization") || ends_with_word(words, "auth")) return Meaning::kHeader;
+  if (ends_with_any(words, kLogins)) return Meaning::kLogin;
+  return ends_with_any(words, kHosts) ? Meaning::kHost : Meaning::kNone;
+}
+
+bool add_token_by_shape(std::string_view text, Work& work) {
+  if (text.starts_with("eyJ")) return format::add_jwt(text, work);
+  for (const catalog::ArgFormat& format : work.session().formats) {
+    if (format.is_public || format.kind.empty() || text.size() < format.min_len || text.size() > format.max_len) continue;
+    if (!text.starts_with(format.prefix) || text.find_first_of(" \t\"'<>") != std::string_view::npos) continue;
+    work.add(work.fact(format.kind, KeyClass::kAccessKey, Lifetime::kUnknown), text);
+    return true;
+  }
+  return false;
+}
+
+bool add_credential(std::string_view secret, bool password, Work& work) {
+  secret = trimmed(secret);
+  if (secret.empty() || is_placeholder(secret) || secret.find('\0') != std::string_view::npos) return false;
+  if (add_token_by_shape(secret, work)) return true;
+  const std::size_t before = work.found().keys.size();
+  if (secret.starts_with("-----BEGIN ")) return format::pem(secret, work) == role::Unread::kNone && work.found().keys.size() > before;
+  if (is_word_of_choice(secret) || (!password && (is_path(secret) || secret.find_first_of(" \t") != std::string_view::npos))) return false;
+  if (!password && secret.find("://") != std::string_view::npos) return add_url(secret, work);
+  work.add(work.usual_fact(password), secret);
+  return work.found().keys.size() > before;
+}
+
+bool add_url(std::string_view text, Work& work) {
+  const std::optional<Url> url = split_url(trimmed(text));
+  if (!url) return false;
+  const std::string_view kind = password_kind_of(url->scheme);
+  const Entry outer = work.entry();
+  Entry entry = outer;
+  entry.host = url->host;
+  bool added = false;
+  if (!url->secret.empty()) {
+    const std::string_view login = percent_decoded(url->login, work.scratch());
+    const std::string_view secret = percent_decoded(url->secret, work.scratch());
+    // GitHub's old form: the token as the login, and a word where the password would be.
+    const bool token_first = secret == "x-oauth-basic";
+    entry.login = token_first ? std::string_view() : login;
+    work.at(entry);
+    added = add_password(kind, token_first ? login : secret, work);
+  } else if (!url->login.empty()) {
+    entry.login = {};
+    work.at(entry);
+    added = add_token_by_shape(percent_decoded(url->login, work.scratch()), work);
+  }
+  if (const std::string_view secret = query_value(url->rest, "password"); !added && !secret.empty()) {
+    entry.login = percent_decoded(query_value(url->rest, "user"), work.scratch());
+    work.at(entry);
+    added = add_password(kind, percent_decoded(secret, work.scratch()), work);
+  }
+  work.at(outer);
+  return added;
+}
+
+bool add_header(std::string_view text, Work& work) {
+  text = trimmed(text);
+  if (const std::size_t colon = text.find(':');
+      colon != std::string_view::npos && text.substr(0, colon).find(' ') == std::string_view::npos) {
+    const std::string_view name = text.substr(0, colon);
+    const Meaning meaning = meaning_of(name);
+    if (meaning != Meaning::kHeader && meaning != Meaning::kToken) return false;
+    text = trimmed(text.substr(colon + 1));
+  }
+  const std::size_t space = text.find_first_of(" \t");
+  if (space == std::string_view::npos) return text.size() >= kMinBareKey && add_credential(text, false, work);
+  const std::string_view scheme = text.substr(0, space);
+  const std::string_view value = trimmed(text.substr(space + 1));
+  if (!same_word(scheme, "basic")) return (same_word(scheme, "bearer") || same_word(scheme, "token")) && add_credential(value, false, work);
+  std::string_view plain;
+  if (!decode_base64(value, false, work.scratch(), plain)) return false;
+  const Entry outer = work.entry();
+  Entry entry = outer;
+  entry.login = cut(plain, ':');
+  work.at(entry);
+  const bool added = add_credential(plain, true, work);
+  work.at(outer);
+  return added;
+}
+
+}  // namespace keytrail::examine

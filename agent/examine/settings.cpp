@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/examine/settings.h"
+
+#include <algorithm>
+#include <array>
+
+#include "agent/examine/formats.h"
+#include "agent/examine/text.h"
+
+namespace keytrail::examine {
+namespace {
+
+constexpr std::size_t kMaxSettings = 1024;  ///< of one section
+
+bool is_access_key(std::string_view name) {
+  return same_word(name, "access_key") || same_word(name, "accesskey") || same_word(name, "access-key");
+}
+
+/// "aws_session_token", "SessionToken", "security-token": the third part of a pair.
+bool is_session_part(std::string_view name) {
+  const auto ends = [&](std::string_view word) {
+    return name.size() >= word.size() && same_word(name.substr(name.size() - word.size()), word);
+  };
+  return ends("session_token") || ends("sessiontoken") || ends("security_token") || ends("securitytoken") || ends("security-token");
+}
+
+bool is_public_id(std::string_view value) {
+  return value.size() >= 6 && value.size() <= 128 && is_name(value, 128) && value.find_first_of(" /:@\"'") == std::string_view::npos;
+}
+
+std::size_t common_start(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+}
+
+/// The key that a public id names: by its own shape, else the place's.
+KeyFact fact_of_id(std::string_view id, const Work& work) {
+  for (const catalog::ArgFormat& format : work.session().formats) {
+    if (!format.is_public || format.kind.empty() || id.size() < format.min_len || id.size() > format.max_len) continue;
+    if (id.starts_with(format.prefix)) {
+      const bool session = id.starts_with("ASIA");
+      return work.fact(format.kind, session ? KeyClass::kSessionToken : KeyClass::kAccessKey,
+                       session ? Lifetime::kShortLived : Lifetime::kLongLived);
+    }
+  }
+  return work.usual_fact();
+}
+
+/// "[profile \"x\"]" → "x", "registries.mine" → "mine": the words that only say what sort of section it is are dropped.
+std::string_view section_name(std::string_view text) {
+  text = trimmed(text);
+  for (const std::string_view sort :
+       {"registries.", "connections.", "profiles.", "profile ", "runners.", "http-basic.", "pypi-token.", "remote "}) {
+    if (text.starts_with(sort)) text = trimmed(text.substr(sort.size()));
+  }
+  return unquoted(text);
+}
+
+/// What follows the value on its line: a comment after a blank, a comma, a semicolon.
+std::string_view value_of(std::string_view text) {
+  text = trimmed(text);
+  if (!text.empty() && (text.front() == '"' || text.front() == '\'')) {
+    const std::size_t end = text.find(text.front(), 1);
+    return end == std::string_view::npos ? text.substr(1) : text.substr(1, end - 1);
+  }
+  for (const std::string_view comment : {" #", "\t#", " ;", "\t;"})
+    text = text.substr(0, text.find(comment));
+  while (text.ends_with(',') || text.ends_with(';') || text.ends_with(' '))
+    text.remove_suffix(1);
+  return text;
+}
+
+struct Line {
+  std::string_view name, value;
+};
+
+/// "name = value", "name: value", "name value"; an empty name when it is none of these.
+Line split_line(std::string_view text) {
+  for (const std::string_view start : {"export ", "set ", "- "}) {
+    if (text.starts_with(start)) text = trimmed(text.substr(start.size()));
+  }
+  std::size_t at = text.find_first_of(text.starts_with("//") ? "=" : "=:");
+  // "requirepass a:b": the name ends at the blank.
+  const std::size_t blank = text.find_first_of(" \t");
+  const bool has_separator = at != std::string_view::npos && trimmed(text.substr(0, at)).find_first_of(" \t") == std::string_view::npos;
+  if (!has_separator) at = blank;
+  if (at == std::string_view::npos || at == 0) return {};
+  return {unquoted(trimmed(text.substr(0, at))), value_of(text.substr(at + 1))};
+}
+
+}  // namespace
+
+void Settings::set(std::string_view name, std::string_view value) {
+  if (settings_.size() >= kMaxSettings) return work_.skip();
+  value = trimmed(value);
+  const Meaning meaning = meaning_of(name);
+  if (value.empty() || (meaning == Meaning::kNone && value.find("://") == std::string_view::npos)) return;
+  settings_.push_back({name, value, meaning});
+}
+
+void Settings::describe(Entry& entry) const {
+  for (const Setting& setting : settings_) {
+    if (setting.meaning == Meaning::kLogin && entry.login.empty()) entry.login = setting.value;
+    if (setting.meaning == Meaning::kHost && entry.host.empty()) {
+      const std::optional<Url> url = split_url(setting.value);
+      const std::string_view host = url ? url->host : setting.value;
+      if (host.find_first_of("/ \t@") == std::string_view::npos) entry.host = host;
+    }
+  }
+}
+
+/// A public id and its secret are one key, whose id it is.
+void Settings::add_pairs() {
+  for (Setting& id : settings_) {
+    if (!is_public_id(id.value) || (id.meaning != Meaning::kIdentifier && !is_access_key(id.name))) continue;
+    Setting* best = nullptr;
+    std::size_t closest = 0;
+    for (Setting& secret : settings_) {
+      const std::size_t common = common_start(id.name, secret.name);
+      if (&secret == &id || secret.used || secret.meaning != Meaning::kToken || is_access_key(secret.name) || is_session_part(secret.name))
+        continue;
+      if (best != nullptr && common <= closest) continue;
+      best = &secret;
+      closest = common;
+    }
+    if (best == nullptr || is_placeholder(best->value)) continue;
+    best->used = id.used = true;
+    KeyFact fact = fact_of_id(id.value, work_);
+    fact.key.id = std::string(id.value);
+    work_.add(std::move(fact), best->value);
+    for (Setting& session : settings_)
+      session.used = session.used || is_session_part(session.name);
+  }
+}
+
+void Settings::add(const Setting& setting, bool alone) {
+  if (!alone && work_.entry().selector.empty()) {  // several keys of no section: their names tell them apart
+    Entry entry = work_.entry();
+    entry.selector = setting.name;
+    work_.at(entry);
+    entry.selector = {};
+    add(setting, true);
+    work_.at(entry);
+    return;
+  }
+  switch (setting.meaning) {
+    case Meaning::kToken:
+      // "key" alone is any word's name.
+      if (same_word(setting.name, "key") && setting.value.size() < 20) return;
+      (void)add_credential(setting.value, false, work_);
+      return;
+    case Meaning::kPassword:
+      (void)add_credential(setting.value, true, work_);
+      return;
+    case Meaning::kHeader:
+      (void)add_header(setting.value, work_);
+      return;
+    case Meaning::kIdentifier:
+    case Meaning::kLogin:
+    case Meaning::kHost:
+    case Meaning::kNone:
+      (void)add_url(setting.value, work_);
+      return;
+  }
+}
+
+void Settings::begin(const Entry& entry) {
+  if (!settings_.empty()) {
+    Entry own = entry_;
+    describe(own);
+    work_.at(own);
+    add_pairs();
+    const auto is_key = [](const Setting& one) {
+      return !one.used && (one.meaning == Meaning::kToken || one.meaning == Meaning::kPassword);
+    };
+    const bool alone = std::ranges::count_if(settings_, is_key) <= 1;
+    for (const Setting& setting : settings_) {
+      if (!setting.used) add(setting, alone);
+    }
+    work_.at({});
+    settings_.clear();
+  }
+  entry_ = entry;
+}
+
+void read_lines(std::string_view bytes, Settings& settings, Work& work) {
+  for_each_line(bytes, [&](std::string_view raw) {
+    const std::string_view text = trimmed(raw);
+    if (text.empty() || text.front() == '#' || text.front() == ';' || text.front() == '}' || text.front() == '!') return;
+    if (text.front() == '[') {
+      const std::size_t end = text.find_last_of(']');
+      if (end == std::string_view::npos) return work.skip();
+      std::string_view inner = text.substr(1, end - 1);
+      if (inner.starts_with('[')) inner.remove_prefix(1);
+      if (inner.ends_with(']')) inner.remove_suffix(1);
+      return settings.begin({.selector = section_name(inner)});
+    }
+    if (text.ends_with('{') && text.find('=') == std::string_view::npos) {  // HCL: credentials "app.terraform.io" {
+      const std::string_view head = trimmed(text.substr(0, text.size() - 1));
+      const std::size_t blank = head.find_last_of(" \t");
+      return settings.begin({.selector = unquoted(blank == std::string_view::npos ? head : head.substr(blank + 1))});
+    }
+    const Line line = split_line(text);
+    if (!line.name.empty()) settings.set(line.name, line.value);
+  });
+  settings.finish();
+}
+
+}  // namespace keytrail::examine

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings of one section of a configuration: which of them are keys, and what the others say of them (login, host, public id).
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "agent/examine/credential.h"
+#include "agent/examine/facts.h"
+
+namespace keytrail::examine {
+
+class Settings {
+ public:
+  explicit Settings(Work& work) : work_(work) {}
+
+  /// Begins a section; the keys of the one before are reported first.
+  void begin(const Entry& entry);
+  /// A setting. `name` and `value` must live until the next `begin` or `finish`.
+  void set(std::string_view name, std::string_view value);
+  void finish() { begin({}); }
+
+ private:
+  struct Setting {
+    std::string_view name, value;
+    Meaning meaning;
+    bool used = false;
+  };
+  void describe(Entry& entry) const;
+  void add_pairs();
+  void add(const Setting& setting, bool alone);
+
+  Work& work_;
+  Entry entry_;
+  std::vector<Setting> settings_;
+};
+
+/// Reads `bytes` as lines of INI, TOML, HCL, properties or "name value", whatever they are, into `settings`.
+void read_lines(std::string_view bytes, Settings& settings, Work& work);
+
+}  // namespace keytrail::examine

@@ -66,8 +66,15 @@ class Status final : public serve::StatusSource {
     out.worker = std::move(now.worker);
     out.in_flight = now.in_flight;
     for (const auto& exporter : exporters_) {
-      const auto state = exporter->state();
-      out.exporters.push_back({.name = state.name, .endpoint = state.endpoint, .state = state.text});
+      auto state = exporter->state();
+      out.exporters.push_back({.name = std::move(state.name),
+                               .endpoint = std::move(state.endpoint),
+                               .state = std::move(state.text),
+                               .last_error = std::move(state.last_error),
+                               .last_error_ns = state.last_error_ns,
+                               .last_ok_ns = state.last_ok_ns,
+                               .retries = state.retries,
+                               .lag_ns = state.lag_ns});
     }
     return out;
   }

@@ -44,6 +44,25 @@ std::string line(const json::object& row, std::string_view verb, const std::stri
 
 std::string number_or_zero(const json::object& from, std::string_view name) { return thousands(number(from, name)); }
 
+/// One export destination: its books, and how its requests go (`live`, empty when it is not configured any more).
+std::string export_words(const json::object& books, const json::object& live, const View& view) {
+  const std::string state = text(live, "state");
+  std::string out =
+      fmt::format("export {} {}: {} · lag {} s · rows {} = acknowledged {} + rejected {} + expired {} + waiting {} · difference {}\n",
+                  printable(text(books, "name")), printable(text(live, "endpoint")), state.empty() ? "not configured" : printable(state),
+                  thousands((number(live, "lag_ms") + 999) / 1000), number_or_zero(books, "rows"), number_or_zero(books, "acknowledged"),
+                  number_or_zero(books, "rejected"), number_or_zero(books, "expired"), number_or_zero(books, "waiting"),
+                  number_or_zero(books, "difference"));
+  const std::string error = text(live, "last_error");
+  if (!error.empty()) {
+    const std::int64_t accepted = time(live, "last_ok");
+    out += fmt::format("  last error {} ago: {} · {} sent again · last accepted {}\n",
+                       format_age(view.now_ns - time(live, "last_error_at")), printable(error), number_or_zero(live, "retries"),
+                       accepted == 0 ? "never since start" : format_age(view.now_ns - accepted) + " ago");
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string watch_line(const json::object& row, const View& view) {
@@ -134,17 +153,11 @@ std::string render_status(const json::object& answer, const View& view) {
   for (const json::value& value : array(accounting, "exporters")) {
     if (!value.is_object()) continue;
     const json::object& e = value.get_object();
-    std::string state, endpoint;
+    json::object live;
     for (const json::value& other : array(status, "exporters")) {
-      if (other.is_object() && text(other.get_object(), "name") == text(e, "name")) {
-        state = text(other.get_object(), "state");
-        endpoint = text(other.get_object(), "endpoint");
-      }
+      if (other.is_object() && text(other.get_object(), "name") == text(e, "name")) live = other.get_object();
     }
-    out += fmt::format("export {} {}: {} · rows {} = acknowledged {} + rejected {} + expired {} + waiting {} · difference {}\n",
-                       printable(text(e, "name")), printable(endpoint), state.empty() ? "not configured" : printable(state),
-                       number_or_zero(e, "rows"), number_or_zero(e, "acknowledged"), number_or_zero(e, "rejected"),
-                       number_or_zero(e, "expired"), number_or_zero(e, "waiting"), number_or_zero(e, "difference"));
+    out += export_words(e, live, view);
   }
   const std::int64_t oldest = time(history, "oldest");
   out += fmt::format("history: {} → now, {} rows, {} of {} MB, log {} MB, {} waiting, {} dropped{}\n",

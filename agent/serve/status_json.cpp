@@ -135,7 +135,14 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
   for (const FamilyStatus& family : agent.families)
     families.push_back(family_json(family));
   for (const ExporterStatus& e : agent.exporters) {
-    exporters.push_back(json::object{{"name", printable(e.name)}, {"endpoint", printable(e.endpoint)}, {"state", printable(e.state)}});
+    exporters.push_back(json::object{{"name", printable(e.name)},
+                                     {"endpoint", printable(e.endpoint)},
+                                     {"state", printable(e.state)},
+                                     {"lag_ms", e.lag_ns / 1'000'000},
+                                     {"last_ok", time_or_null(e.last_ok_ns)},
+                                     {"retries", e.retries},
+                                     {"last_error", printable(e.last_error)},
+                                     {"last_error_at", time_or_null(e.last_error_ns)}});
   }
   for (const RoleStatus& r : agent.roles) {
     roles.push_back(json::object{{"name", printable(r.name)}, {"pid", r.pid}, {"restarts", r.restarts}, {"note", printable(r.note)}});

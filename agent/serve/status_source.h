@@ -27,7 +27,12 @@ struct FamilyStatus {
 
 struct ExporterStatus {
   std::string name, endpoint;
-  std::string state;  ///< "ok", "retrying: connection refused", "stopped: 401 Unauthorized": no secret
+  std::string state;               ///< "ok", "retrying: connection refused", "stopped: 401 Unauthorized": no secret
+  std::string last_error;          ///< since start; empty = none
+  std::int64_t last_error_ns = 0;  ///< Unix ns
+  std::int64_t last_ok_ns = 0;     ///< Unix ns; 0 = no request was accepted since start
+  std::uint64_t retries = 0;       ///< requests sent again since start
+  std::int64_t lag_ns = 0;         ///< age of the oldest row that is being sent; 0 = none is
 };
 
 struct RoleStatus {

@@ -63,10 +63,15 @@ void Exporter::wake() {
 }
 
 ExporterState Exporter::state() {
-  ExporterState state{config_.name, config_.endpoint, {}, {}};
+  ExporterState state{.name = config_.name, .endpoint = config_.endpoint};
   {
     const std::lock_guard lock(mutex_);
     state.text = text_;
+    state.last_error = last_error_;
+    state.last_error_ns = last_error_ns_;
+    state.last_ok_ns = last_ok_ns_;
+    state.retries = retries_;
+    if (oldest_ns_ != 0) state.lag_ns = std::max<std::int64_t>(clock_.wall_ns() - oldest_ns_, 0);
   }
   if (Result<ExportCounters> counters = queue_.counters(config_.name)) state.counters = *counters;
   return state;
@@ -82,7 +87,22 @@ void Exporter::set_settled_text(const char* otherwise) {
   set_text(refused == refused_.end() ? otherwise : *refused);
 }
 
+void Exporter::note_accepted() {
+  const std::lock_guard lock(mutex_);
+  last_ok_ns_ = clock_.wall_ns();
+}
+
+void Exporter::set_oldest(std::int64_t observed_ns) {
+  const std::lock_guard lock(mutex_);
+  oldest_ns_ = observed_ns;
+}
+
 void Exporter::warn(const std::string& text) {
+  {
+    const std::lock_guard lock(mutex_);
+    last_error_ = text;
+    last_error_ns_ = clock_.wall_ns();
+  }
   if (text == last_warning_) return;  // a collector that is down says the same each second
   last_warning_ = text;
   spdlog::warn("exporter {}: {}", config_.name, text);
@@ -114,6 +134,7 @@ void Exporter::run() {
       continue;
     }
     if (rows->empty()) {
+      set_oldest(0);
       set_settled_text("idle");
       if (!pause(tuning_.poll, true)) return;
       continue;
@@ -128,6 +149,7 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
   while (!rows.empty()) {
     take = std::min(take, rows.size());
     const auto part = rows.first(take);
+    set_oldest(part.front().observed_ns);
     TraceRequest traces;
     LogRequest logs;
     if (config_.traces) traces = build_trace_request(part, places.first(take), host_name_);
@@ -176,6 +198,7 @@ std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string&
       if (answer.kind == Answer::Kind::kAccepted) {
         if (!answer.text.empty()) warn(answer.text);
         if (answer.text.empty()) last_warning_.clear();
+        note_accepted();
         refused_[index].clear();
         set_settled_text("ok");
         return std::min(answer.rejected, records);
@@ -200,6 +223,10 @@ std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string&
     }
     warn(path + " will be tried again: " + trouble);
     set_text("retrying: " + trouble);
+    {
+      const std::lock_guard lock(mutex_);
+      ++retries_;
+    }
     if (!pause(backoff(attempt, asked), false)) return std::nullopt;
   }
 }

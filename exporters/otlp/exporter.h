@@ -27,7 +27,12 @@ struct ExporterState {
   std::string name;
   std::string endpoint;
   std::string text;  ///< "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped", "history: …": no secret
-  ExportCounters counters;  ///< as the history counts them
+  ExportCounters counters;         ///< as the history counts them
+  std::string last_error;          ///< of a request since start; empty = none
+  std::int64_t last_error_ns = 0;  ///< Unix ns
+  std::int64_t last_ok_ns = 0;     ///< Unix ns: when a request was last accepted; 0 = never since start
+  std::uint64_t retries = 0;       ///< requests that had to be sent again since start
+  std::int64_t lag_ns = 0;         ///< how long the oldest row that is being sent has been known; 0 = nothing is being sent
 };
 
 /// For tests; the defaults are for use.
@@ -69,7 +74,10 @@ class Exporter {
   void set_text(std::string text);
   /// What was refused last, while that signal has not been accepted since; else `otherwise`.
   void set_settled_text(const char* otherwise);
+  /// For the log, unless it says the same as before; and for `state`.
   void warn(const std::string& text);
+  void note_accepted();
+  void set_oldest(std::int64_t observed_ns);
 
   const base::OtlpConfig config_;
   RowQueue& queue_;
@@ -86,6 +94,10 @@ class Exporter {
   bool stopping_ = false;
   bool woken_ = false;
   std::string text_ = "stopped";
+  std::string last_error_;
+  std::int64_t last_error_ns_ = 0, last_ok_ns_ = 0;
+  std::int64_t oldest_ns_ = 0;  ///< when the first row in hand became known; 0 = none
+  std::uint64_t retries_ = 0;
   std::thread thread_;
 };
 

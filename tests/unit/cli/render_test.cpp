@@ -137,15 +137,22 @@ TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
 
 TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
   history_.state_now.exporters["siem"] = {10, 5, 1, 2, 2};
-  status_.now.exporters.push_back({"siem", "http://collector:4318", "ok"});
+  status_.now.exporters.push_back({.name = "siem",
+                                   .endpoint = "http://collector:4318",
+                                   .state = "retrying: 503",
+                                   .last_error = "/v1/logs will be tried again: 503",
+                                   .last_error_ns = kNoon + 118 * kSecond,
+                                   .retries = 4,
+                                   .lag_ns = 3'200'000'000});
   status_.now.roles.push_back({"examiner", 77, 1, "killed by signal 9"});
   status_.now.remarks.push_back("no seccomp");
   const std::string text = render_status(ask("/v1/status"), view_);
   EXPECT_THAT(text, HasSubstr("kernel: hits 500 = filtered 450 + sent 40 + lost 10 · difference 0\n"));
   EXPECT_THAT(text, HasSubstr("worker: sent 40 = recorded 30 + absorbed 9 + dropped 1 + in flight 0 · difference 0\n"));
-  EXPECT_THAT(
-      text,
-      HasSubstr("export siem http://collector:4318: ok · rows 10 = acknowledged 5 + rejected 1 + expired 2 + waiting 2 · difference 0\n"));
+  EXPECT_THAT(text, HasSubstr("export siem http://collector:4318: retrying: 503 · lag 4 s · rows 10 = acknowledged 5 + rejected 1 + "
+                              "expired 2 + waiting 2 · difference 0\n"));
+  EXPECT_THAT(text,
+              HasSubstr("  last error 2 s ago: /v1/logs will be tried again: 503 · 4 sent again · last accepted never since start\n"));
   EXPECT_THAT(text, HasSubstr("examiner[77] 1 restart (killed by signal 9)"));
   EXPECT_THAT(text, HasSubstr("! no seccomp"));
 }

@@ -246,16 +246,24 @@ TEST_F(ExporterTest, ABusyCollectorGetsTheSameBytesAgain) {
   ASSERT_EQ(requests.size(), 3U);
   EXPECT_EQ(requests[0], requests[2]);
   EXPECT_EQ(counters().acknowledged, 1U);
+  const ExporterState state = exporter_->state();
+  EXPECT_EQ(state.retries, 2U);
+  EXPECT_EQ(state.last_error, "/v1/traces will be tried again: 429 Too Many Requests");
+  EXPECT_GT(state.last_error_ns, 0);
+  EXPECT_GE(state.last_ok_ns, state.last_error_ns);
+  EXPECT_TRUE(eventually([&] { return exporter_->state().lag_ns == 0; })) << "nothing waits";
 }
 
 TEST_F(ExporterTest, RetryAfterIsWaitedForAndDoesNotHoldUpStop) {
   FakeCollector collector({http("503 Service Unavailable", "", "Retry-After: 100\r\n"), http("200 OK")});
-  queue_.add(acquisition(1, 7, "AKIA1"));
+  queue_.add(acquisition(1, 7, "AKIA1", clock_.wall_ns()));
   launch(collector.endpoint());
   ASSERT_TRUE(eventually([&] { return exporter_->state().text == "retrying: 503 Service Unavailable"; }));
   std::this_thread::sleep_for(milliseconds(200));
   EXPECT_EQ(collector.requests().size(), 1U);
   EXPECT_EQ(exporter_->state().counters.waiting, 1U);
+  EXPECT_GE(exporter_->state().lag_ns, 200'000'000);
+  EXPECT_EQ(exporter_->state().last_ok_ns, 0);
   const auto begin = Time::now();
   exporter_->stop();
   EXPECT_LT(Time::now() - begin, milliseconds(500));

@@ -126,17 +126,18 @@ root_program() { # TARGET: a test program that needs root
 
 unit_python() {
   step "tests of the system tests" /usr/bin/python3 tests/system/self_test.py
+  step "tests of the interop tests" /usr/bin/python3 tests/interop/self_test.py
   step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
   step "layers" /usr/bin/python3 tests/layers/check.py
 }
 
-system_cases() {
+system_cases() { # FOLDER
   local pattern=()
   [ -n "$only" ] && pattern=(--only "$only")
-  /usr/bin/python3 tests/system/run.py --build "$build" "${pattern[@]}" | tee "$logs/system"
+  /usr/bin/python3 tests/system/run.py --build "$build" --cases "$1" "${pattern[@]}" | tee "$logs/system"
   local line numbers
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/system" | tail -n 1)
-  if [ -z "$line" ]; then add 0 1 0; say "FAIL  system cases did not end"; return; fi
+  if [ -z "$line" ]; then add 0 1 0; say "FAIL  $1 did not end"; return; fi
   numbers=$(sed -E 's/([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped/\1 \2 \3/' <<<"$line")
   # shellcheck disable=SC2086
   add $numbers
@@ -155,7 +156,7 @@ fi
 
 if [ $quick = yes ]; then
   skip "sanitizer builds, clang-tidy" "--quick"
-  skip "tests/bpf, tests/roles, tests/system" "--quick (they need root)"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop" "--quick (they need root)"
   end
 fi
 if [ -z "$only" ]; then
@@ -167,9 +168,10 @@ if [ "$(id -u)" = 0 ]; then
     root_program bpf_test
     root_program roles_test
   fi
-  system_cases
+  system_cases tests/system/cases
+  system_cases tests/interop/cases
 else
-  skip "tests/bpf, tests/roles, tests/system" "not root. Try: sudo tests/run.sh"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop" "not root. Try: sudo tests/run.sh"
 fi
 [ -z "$only" ] && step "clang-tidy" check_tidy
 end

@@ -9,7 +9,7 @@ _EMPTY = b""
 
 
 class Sink:
-    def __init__(self):
+    def __init__(self, port=0):
         self.bodies, self.manner, self.asked = [], "ok", 0
         self._lock, self._stop = threading.Lock(), threading.Event()
         sink = self
@@ -27,7 +27,7 @@ class Sink:
             def handle_error(self, *_):
                 pass  # a client that was killed resets its connection
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--list] [--keep]
+"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--list] [--keep] [--cases DIR]
 
 Needs root (network and mount namespaces, cgroups, BPF). Prints a line per case, each skip with its reason, and at the end "N passed, N failed, N skipped".
 """
@@ -18,11 +18,11 @@ from stage import keys  # noqa: E402
 from stage.world import World  # noqa: E402
 
 
-def find_cases():
-    """All tests, in the order of the files and of the lines."""
+def find_cases(folder):
+    """All tests of a folder named "cases", in the order of the files and of the lines. Its parent's modules can be imported."""
     loader = unittest.TestLoader()
     loader.sortTestMethodsUsing = None
-    flat, todo = [], [loader.discover(HERE + "/cases", pattern="*.py", top_level_dir=HERE)]
+    flat, todo = [], [loader.discover(folder, pattern="*.py", top_level_dir=os.path.dirname(folder))]
     if loader.errors:
         raise SystemExit("\n".join(loader.errors))
     while todo:
@@ -68,10 +68,14 @@ def main():
     parser.add_argument("--only", action="append", default=[], help="a part of a case's name, or a shell pattern; may be given more than once")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
+    parser.add_argument("--cases", default=HERE + "/cases", help="another folder of cases on the same stage")
     options = parser.parse_args()
-    cases = [case for case in find_cases() if chosen(short(case), options.only)]
+    cases = [case for case in find_cases(os.path.abspath(options.cases)) if chosen(short(case), options.only)]
     if options.list:
         print("\n".join(short(case) for case in cases))
+        return 0
+    if not cases:
+        print("0 passed, 0 failed, 0 skipped")
         return 0
     if os.geteuid() != 0:
         print("tests/system needs root: namespaces, cgroups and BPF programs. Try: sudo tests/run.sh")

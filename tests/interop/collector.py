@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real OpenTelemetry Collector: builds it once per version of its sources (otelcol/), runs it, shuts its gate, and reads what it wrote."""
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from stage.world import PATH, die_with_runner, end
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCES = HERE + "/otelcol"
+RESOURCE_EXHAUSTED, UNAVAILABLE, INVALID_ARGUMENT = 8, 14, 3  # gRPC codes; the collector's HTTP side makes 429, 503 and 400 of them
+
+
+class Missing(Exception):
+    """The collector cannot be had here; the text says why."""
+
+
+def _go():
+    for place in (*(f"{folder}/go" for folder in PATH.split(":")), "/usr/local/go/bin/go"):
+        if os.access(place, os.X_OK):
+            return place
+    raise Missing("no Go on this machine (1.26 or newer builds the OpenTelemetry Collector)")
+
+
+def _run_go(*words):
+    home = os.environ.get("HOME", "/root")
+    env = {"PATH": PATH, "HOME": home, "GOFLAGS": "-buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local", "GOPROXY": os.environ.get("GOPROXY", "https://proxy.golang.org"),
+           **{name: value for name, value in os.environ.items() if name in ("GOCACHE", "GOMODCACHE", "GOSUMDB", "https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE")}}
+    return subprocess.run([_go(), *words], cwd=SOURCES, env=env, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL, check=False)
+
+
+def built(folder):
+    """Path of the collector, built under `folder` unless these very sources were built there before. Raises Missing when Go or its proxy cannot be reached."""
+    digest = hashlib.sha256()
+    for name in sorted(os.listdir(SOURCES)):
+        with open(f"{SOURCES}/{name}", "rb") as file:
+            digest.update(name.encode() + b"\0" + file.read())
+    path = f"{folder}/interop/otelcol-{digest.hexdigest()[:16]}"
+    if os.access(path, os.X_OK):
+        return path
+    fetched = _run_go("mod", "download")
+    if fetched.returncode:
+        raise Missing("Go cannot fetch the collector's modules: " + (fetched.stderr.strip().splitlines() or ["?"])[-1][:300])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    done = _run_go("build", "-trimpath", "-ldflags=-s -w", "-p", "2", "-o", path + ".tmp", ".")
+    if done.returncode:
+        raise RuntimeError("the collector does not build:\n" + done.stderr[-3000:])
+    os.rename(path + ".tmp", path)
+    return path
+
+
+def _free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def _value(value):
+    """A Python value of an OTLP AnyValue."""
+    kind, inner = next(iter(value.items()), ("", None))
+    if kind == "intValue":
+        return int(inner)
+    return [_value(item) for item in inner.get("values", [])] if kind == "arrayValue" else inner
+
+
+def attributes(item):
+    return {entry["key"]: _value(entry["value"]) for entry in item.get("attributes", [])}
+
+
+class Collector:
+    """One collector on a free port of 127.0.0.1. `folder` keeps its output over restarts. Fits where the agent's own test class has its sink."""
+
+    def __init__(self, program, folder, port=None):
+        self.program, self.folder, self.port, self.process = program, folder, port or _free_port(), None
+        os.makedirs(folder)
+        self.output, self.log_path, self.gate_path = folder + "/out.jsonl", folder + "/log", folder + "/gate"
+        with open(folder + "/config.yaml", "w") as file:  # only gzip is taken: what is not compressed would be refused
+            file.write(f"""
+receivers:
+  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{self.port}", compression_algorithms: [gzip]}}}}}}
+processors:
+  gate: {{file: "{self.gate_path}"}}
+exporters:
+  file: {{path: "{self.output}", append: true, flush_interval: 50ms}}
+  debug: {{verbosity: basic}}
+service:
+  telemetry: {{metrics: {{level: none}}, logs: {{sampling: {{enabled: false}}}}}}
+  pipelines:
+    traces: {{receivers: [otlp], processors: [gate], exporters: [file, debug]}}
+    logs: {{receivers: [otlp], processors: [gate], exporters: [file, debug]}}
+""")
+
+    def start(self):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([self.program, "--config", self.folder + "/config.yaml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={"PATH": PATH}, start_new_session=True, preexec_fn=die_with_runner)
+        limit = time.monotonic() + 15
+        while time.monotonic() < limit:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return self
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise RuntimeError("the collector does not start:\n" + self.log()[-3000:])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self, frozen):
+        """Stops it as it stands, or lets it go on: its port is open, and nothing answers."""
+        os.kill(self.process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def shut(self, code, seconds=0):
+        """Refuses all batches with this gRPC code, and says how long to wait where `seconds` is not 0."""
+        with open(self.gate_path + ".tmp", "w") as file:
+            file.write(f"{code} {seconds}")
+        os.rename(self.gate_path + ".tmp", self.gate_path)
+
+    def open_gate(self):
+        os.unlink(self.gate_path)
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.freeze(False)
+            end(self.process)
+
+    def log(self):
+        with open(self.log_path, errors="replace") as file:
+            return file.read()
+
+    def bytes(self):
+        """All it wrote, its own log included, for the canary scan."""
+        out = self.log().encode()
+        if os.path.exists(self.output):
+            with open(self.output, "rb") as file:
+                out += file.read()
+        return out
+
+    def records(self):
+        """(spans, logs) by row sequence: {seq: [record, …]}, each with "attributes", "resource" and "scope" as dictionaries."""
+        spans, logs = {}, {}
+        if not os.path.exists(self.output):
+            return spans, logs
+        with open(self.output) as file:
+            for line in file:
+                if line.endswith("\n"):  # the last one may still be written
+                    self._collect(json.loads(line), spans, logs)
+        return spans, logs
+
+    @staticmethod
+    def _collect(batch, spans, logs):
+        for many, scopes, items, out in (("resourceSpans", "scopeSpans", "spans", spans), ("resourceLogs", "scopeLogs", "logRecords", logs)):
+            for group in batch.get(many, []):
+                for scope in group[scopes]:
+                    for item in scope[items]:
+                        known = attributes(item)
+                        record = {**item, "attributes": known, "resource": attributes(group["resource"]), "scope": scope["scope"]}
+                        out.setdefault(known.get("keytrail.row.seq"), []).append(record)

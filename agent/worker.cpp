@@ -192,6 +192,7 @@ int become_warden(const std::string& config_path) {
   for (const std::string& name : config->disabled_hooks)
     args.push_back("--no-feature=" + name);
   std::vector<char*> argv;
+  argv.reserve(args.size() + 1);
   for (std::string& arg : args)
     argv.push_back(arg.data());
   argv.push_back(nullptr);

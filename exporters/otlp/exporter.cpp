@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "exporters/otlp/exporter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <exception>
 #include <random>
@@ -221,7 +223,7 @@ std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string&
     } else {
       trouble = response.error().message;
     }
-    warn(path + " will be tried again: " + trouble);
+    warn(fmt::format("{} will be tried again: {}", path, trouble));
     set_text("retrying: " + trouble);
     {
       const std::lock_guard lock(mutex_);

@@ -79,6 +79,7 @@ void read_alpn(Bytes extension, ClientHello& out) {
 // `extensions`: what is there of the block; `whole`: all of it is.
 void read_extensions(Bytes extensions, bool whole, ClientHello& out) {
   bool name_settled = false;
+  bool name_seen = false;
   while (extensions.left() > 0) {
     const std::uint16_t type = extensions.u16();
     const std::uint16_t length = extensions.u16();
@@ -90,6 +91,11 @@ void read_extensions(Bytes extensions, bool whole, ClientHello& out) {
     }
     switch (type) {
       case kServerName:
+        if (name_seen) {  // RFC 8446 section 4.2: at most once; servers refuse it, and a second name must not replace the first
+          out.malformed = true;
+          return;
+        }
+        name_seen = true;
         name_settled = read_server_name(Bytes(body.bytes), out);
         out.truncated = !name_settled;
         break;

@@ -110,6 +110,15 @@ TEST(ClientHelloTest, NameThatIsNoHostNameIsDropped) {
   }
 }
 
+TEST(ClientHelloTest, ASecondNameDoesNotReplaceTheFirst) {
+  for (const Wire& second : {sni("b.example"), extension(0, Wire()), sni("no host name")}) {
+    const ClientHello found = parse_client_hello(hello(Wire().add(sni("a.example")).add(second)));
+    EXPECT_EQ(found.sni, "a.example");
+    EXPECT_TRUE(found.malformed);
+    EXPECT_FALSE(found.truncated);
+  }
+}
+
 TEST(ClientHelloTest, LengthsThatLieAreMalformed) {
   const ClientHello found = parse_client_hello(hello(Wire().u16(0).u16(500).u8(1)));
   EXPECT_TRUE(found.tls);

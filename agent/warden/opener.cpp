@@ -28,29 +28,22 @@ constexpr std::array<std::uint64_t, 10> kKnown{0xEF53,   0x58465342, kBtrfs,    
                                                kOverlay, 0xF2F52010, 0x2FC12FC1, 0x73717368 /* squashfs */, 0xE0F5E1E2 /* erofs */};
 constexpr std::uint64_t kNsPerTick = 10'000'000;  // USER_HZ is 100 on every architecture that we build for
 
-/// Field 22 of /proc/PID/stat: start of the group leader, in ticks since boot. 0 when the process is gone.
-std::uint64_t start_ticks(int process) {
+/// /proc/PID/stat; empty when the process is gone.
+std::array<char, 1024> stat_text(int process) {
   const UniqueFd fd(openat(process, "stat", O_RDONLY | O_CLOEXEC));
   std::array<char, 1024> text{};
-  if (!fd || read(fd.get(), text.data(), text.size() - 1) <= 0) return 0;
-  const char* at = strrchr(text.data(), ')');  // the name may hold anything, also ")"
-  for (int field = 2; at != nullptr && field < 22; ++field)
-    at = strchr(at + 1, ' ');
-  return at == nullptr ? 0 : strtoull(at + 1, nullptr, 10);
+  if (fd) (void)!read(fd.get(), text.data(), text.size() - 1);
+  return text;
 }
 
-/// Bytes of the initial environment, from fields 50 and 51 of /proc/PID/stat. 0 also when they may not be seen.
+/// Start of the group leader, in ticks since boot. 0 when the process is gone.
+std::uint64_t start_ticks(int process) { return stat_field(stat_text(process).data(), 22); }
+
+/// Bytes of the initial environment. 0 also when they may not be seen.
 std::uint64_t environment_bytes(int process) {
-  const UniqueFd fd(openat(process, "stat", O_RDONLY | O_CLOEXEC));
-  std::array<char, 1024> text{};
-  if (!fd || read(fd.get(), text.data(), text.size() - 1) <= 0) return 0;
-  const char* at = strrchr(text.data(), ')');
-  for (int field = 2; at != nullptr && field < 50; ++field)
-    at = strchr(at + 1, ' ');
-  if (at == nullptr) return 0;
-  char* next = nullptr;
-  const std::uint64_t begin = strtoull(at + 1, &next, 10);
-  const std::uint64_t end = strtoull(next, nullptr, 10);
+  const std::array<char, 1024> text = stat_text(process);
+  const std::uint64_t begin = stat_field(text.data(), 50);
+  const std::uint64_t end = stat_field(text.data(), 51);
   return end > begin ? end - begin : 0;
 }
 
@@ -155,6 +148,13 @@ bool better(Unread now, Unread before) {
 }
 
 }  // namespace
+
+std::uint64_t stat_field(const char* text, int number) {
+  const char* at = strrchr(text, ')');  // the name may hold anything, also ")"
+  for (int field = 2; at != nullptr && field < number; ++field)
+    at = strchr(at + 1, ' ');
+  return at == nullptr ? 0 : strtoull(at + 1, nullptr, 10);
+}
 
 bool is_known_filesystem(std::uint64_t magic) { return std::ranges::find(kKnown, magic) != kKnown.end(); }
 

@@ -24,6 +24,8 @@ struct Opening {
 /// Follows the request (see role::Open). Blocks as long as the file system does.
 [[nodiscard]] Opening open_requested(const role::Open& request);
 
+/// A number of /proc/PID/stat by its place (proc_pid_stat(5), 3 and up); 0 when it is not there. `text` ends with a NUL.
+[[nodiscard]] std::uint64_t stat_field(const char* text, int number);
 /// True for file systems that answer for themselves: ext2/3/4, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs, squashfs, erofs.
 /// FUSE, NFS, 9p, virtiofs and autofs may block for ever or lie: they are refused.
 [[nodiscard]] bool is_known_filesystem(std::uint64_t magic);

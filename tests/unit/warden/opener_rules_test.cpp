@@ -30,6 +30,16 @@ TEST(SameFile, LeavesTheDeviceOutWhereStatLies) {
 
 TEST(SameFile, KnowsNothingOfInodeZero) { EXPECT_TRUE(same_file(role::Identity{}, kSeen)); }
 
+TEST(StatField, IsCountedFromTheEndOfTheName) {
+  const char* text = "100 (a) (b 7 8) S 1 100 3\n";
+  EXPECT_EQ(stat_field(text, 4), 1U);
+  EXPECT_EQ(stat_field(text, 5), 100U);
+  EXPECT_EQ(stat_field(text, 6), 3U);
+  EXPECT_EQ(stat_field(text, 7), 0U);
+  for (const char* cut : {"", "100", "100 (a", "100 (a)", "100 (a) S", "100 (a) S "})
+    EXPECT_EQ(stat_field(cut, 4), 0U) << cut;
+}
+
 TEST(KnownFilesystem, RefusesThoseThatMayHangOrLie) {
   for (const std::uint64_t known : {0xEF53U, 0x58465342U, 0x9123683EU, 0x01021994U, 0x794c7630U})
     EXPECT_TRUE(is_known_filesystem(known));

@@ -6,10 +6,10 @@
 #include <array>
 #include <deque>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <ranges>
 #include <string_view>
 
+#include "agent/base/log.h"
 #include "agent/catalog/impl.h"
 #include "agent/catalog/source.h"
 
@@ -294,6 +294,19 @@ struct Site {
   Catalog::Impl impl;
 };
 
+/// The problems as lines for a person. What they quote of a file is cut and made safe for a terminal.
+std::string said(const Problems& problems) {
+  constexpr std::size_t kMostLines = 100;
+  constexpr std::size_t kMostBytes = 400;
+  std::string all;
+  for (const std::string& problem : problems | std::views::take(kMostLines)) {
+    const std::size_t cut = std::min(problem.size(), kMostBytes);
+    all += (all.empty() ? "" : "\n") + base::printable(std::string_view(problem).substr(0, cut)) + (cut < problem.size() ? "…" : "");
+  }
+  if (problems.size() > kMostLines) all += "\ncatalog.d: " + std::to_string(problems.size() - kMostLines) + " more problems";
+  return all;
+}
+
 Result<source::Model> checked(source::Model model, Problems problems) {
   if (problems.empty()) {
     const source::Model base = builtin_ids();
@@ -302,10 +315,7 @@ Result<source::Model> checked(source::Model model, Problems problems) {
   }
   if (problems.empty()) check_contradictions(model, problems);
   if (problems.empty()) return model;
-  std::string all;
-  for (const std::string& problem : problems)
-    all += (all.empty() ? "" : "\n") + problem;
-  return fail(Error::Code::kInvalid, all);
+  return fail(Error::Code::kInvalid, said(problems));
 }
 
 }  // namespace

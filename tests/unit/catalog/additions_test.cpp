@@ -84,6 +84,18 @@ TEST(Additions, EveryFileIsRefused) {
       HasSubstr("site.yaml:2: `f`: `/**` would be every file"));
 }
 
+TEST(Additions, WhatIsQuotedIsShortAndPlain) {
+  const std::string escape = refusal("kinds:\n- {id: \"a\\e[31mb\", nonsense: 1}\n");
+  EXPECT_THAT(escape, HasSubstr("site.yaml:2: unknown key `nonsense`"));
+  EXPECT_EQ(escape.find('\x1b'), std::string::npos);
+  EXPECT_LT(refusal("kinds:\n- {" + std::string(100'000, 'a') + ": 1}\n").size(), 3000U);
+  std::string many = "kinds:\n";
+  for (int i = 0; i < 1000; ++i)
+    many += "- {}\n";
+  EXPECT_THAT(refusal(many), HasSubstr("more problems"));
+  EXPECT_LT(refusal(many).size(), 50'000U);
+}
+
 TEST(Additions, ADirectoryIsReadInOrder) {
   const std::string directory = "/tmp/keytrail-additions-" + std::to_string(getpid());
   std::filesystem::create_directory(directory);

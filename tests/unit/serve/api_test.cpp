@@ -61,6 +61,16 @@ TEST_F(ApiTest, RowsAreFilteredAndPaged) {
   EXPECT_EQ(second.at("rows").as_array().at(0).at("seq").as_int64(), 2);
 }
 
+TEST_F(ApiTest, ASecretIsRefusedWhereverItStands) {
+  const std::string secret = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
+  for (const char* name : {"workload", "host", "kind", "finding_type", "after", "nonsense"}) {
+    const ApiAnswer answer = api_.handle("GET", std::string("/v1/workloads?") + name + "=" + secret);
+    EXPECT_EQ(answer.status, 400U) << name;
+    EXPECT_THAT(answer.body, Not(HasSubstr(secret)));
+    EXPECT_THAT(answer.for_log, Not(HasSubstr(secret)));
+  }
+}
+
 TEST_F(ApiTest, ALimitOverTheConfiguredPageGivesAPageAndACursor) {
   Api small(history_, status_, catalog::Catalog::builtin(), 1);
   const json::object answer = json::parse(small.handle("GET", "/v1/rows?limit=10000").body).as_object();

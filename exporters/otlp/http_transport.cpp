@@ -29,6 +29,8 @@ using asio::use_awaitable;
 using Plain = beast::tcp_stream;
 using Tls = beast::ssl_stream<beast::tcp_stream>;
 
+constexpr int kInterimMax = 16;
+
 struct Target {
   bool tls = false;
   std::string host;       ///< without brackets
@@ -180,29 +182,40 @@ class BeastTransport final : public HttpTransport {
     session.connected = true;
   }
 
+  using Parser = http::response_parser<http::string_body>;
+
   template <typename Stream>
-  static asio::awaitable<void> talk(Stream& stream, Session& session, Request& request, http::response_parser<http::string_body>& parser) {
+  static asio::awaitable<void> talk(Stream& stream, Session& session, Request& request, std::optional<Parser>& parser) {
     co_await http::async_write(stream, request, use_awaitable);
-    co_await http::async_read(stream, session.buffer, parser, use_awaitable);
+    bool interim = true;
+    for (int answers = 0; interim; ++answers) {
+      if (answers > kInterimMax) throw boost::system::system_error(http::make_error_code(http::error::bad_status));
+      parser.emplace();
+      parser->body_limit(kResponseMax);
+      co_await http::async_read(stream, session.buffer, *parser, use_awaitable);
+      // RFC 9110 section 15.2: any number of these may come before the answer. 101 would end HTTP, and nobody asked for it.
+      const unsigned status = parser->get().result_int();
+      interim = status >= 100 && status < 200 && status != 101;
+    }
   }
 
   asio::awaitable<Result<HttpResponse>> exchange(Session& session, Request request, Deadline until) {
     if (!session.connected) co_await connect(session, until);
     session.tcp().expires_at(until);
-    http::response_parser<http::string_body> parser;
-    parser.body_limit(kResponseMax);
+    std::optional<Parser> parser;
     if (session.tls) {
       co_await talk(*session.tls, session, request, parser);
     } else {
       co_await talk(*session.plain, session, request, parser);
     }
     session.tcp().expires_never();
-    session.connected = parser.get().keep_alive();
+    auto& answer = parser->get();
+    session.connected = answer.keep_alive() && answer.result_int() >= 200;
     HttpResponse response;
-    response.status = parser.get().result_int();
-    response.reason = std::string(parser.get().reason());
-    response.retry_after = std::string(parser.get()[http::field::retry_after]);
-    response.body = std::move(parser.get().body());
+    response.status = answer.result_int();
+    response.reason = std::string(answer.reason());
+    response.retry_after = std::string(answer[http::field::retry_after]);
+    response.body = std::move(answer.body());
     co_return response;
   }
 

@@ -327,6 +327,29 @@ TEST_F(ExporterTest, NoCollectorAndNonsenseAreTriedAgain) {
   EXPECT_TRUE(eventually([&] { return alone.state().text == "retrying: Connection refused"; })) << alone.state().text;
 }
 
+TEST_F(ExporterTest, InterimAnswersAreNotTheAnswer) {
+  const std::string early = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+  FakeCollector collector({early + http("200 OK"), http("400 Bad Request")});
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(collector.requests().size(), 2U);
+  EXPECT_TRUE(eventually([&] { return exporter_->state().text == "refused: 400 Bad Request"; })) << exporter_->state().text;
+}
+
+TEST_F(ExporterTest, InterimAnswersWithoutEndAreTriedAgain) {
+  std::string flood;
+  for (int i = 0; i < 40; ++i)
+    flood += "HTTP/1.1 102 Processing\r\n\r\n";
+  FakeCollector collector({flood, http("200 OK")});
+  config_.logs = false;
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  launch(collector.endpoint());
+  EXPECT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 1U);
+  EXPECT_EQ(collector.requests().size(), 2U);
+}
+
 TEST_F(ExporterTest, AnAnswerOverFourMebibytesIsNotTriedAgain) {
   FakeCollector collector({http("200 OK", std::string(kResponseMax + 1, 'x')), http("200 OK")});
   config_.logs = false;

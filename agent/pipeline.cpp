@@ -209,6 +209,7 @@ void Pipeline::publish(std::uint64_t now) {
   next.in_flight = backlog + session_.pending();
   for (std::size_t i = 0; i < kFamilies; ++i)
     next.silent[i] = heartbeat_[i] + kSilentAfter < now;
+  next.processes = roles_.processes();
   const std::scoped_lock lock(mutex_);
   snapshot_ = std::move(next);
 }

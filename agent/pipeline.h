@@ -29,6 +29,7 @@ struct PipelineSnapshot {
   WorkerCounters worker;        ///< since the kernel's counters began
   std::uint64_t in_flight = 0;  ///< in the rings, or without a fate yet
   std::array<bool, kFamilies> silent{};
+  std::vector<examine::RoleProcess> processes;
 };
 
 struct PipelineOptions {

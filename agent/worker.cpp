@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -42,7 +43,7 @@ class Status final : public serve::StatusSource {
     fixed_.kernel = names.release;
     fixed_.armed_since_ns = clock.to_wall(roles.armed_ns());
     fixed_.remarks = roles.remarks();
-    fixed_.roles.push_back({.name = "worker", .pid = static_cast<std::uint32_t>(::getpid()), .restarts = roles.life() - 1, .note = {}});
+    fixed_.armed_in_ms = static_cast<std::uint32_t>((roles.armed_ns() - std::min(roles.started_ns(), roles.armed_ns())) / 1'000'000);
     for (std::size_t i = 0; i < kFamilies; ++i)
       fixed_.families.push_back({.family = static_cast<Family>(i)});
     for (const HookPlan& plan : roles.plan()) {
@@ -65,6 +66,9 @@ class Status final : public serve::StatusSource {
     }
     out.worker = std::move(now.worker);
     out.in_flight = now.in_flight;
+    for (examine::RoleProcess& process : now.processes)
+      out.roles.push_back(
+          {.name = std::move(process.name), .pid = process.pid, .restarts = process.restarts, .note = std::move(process.ended)});
     for (const auto& exporter : exporters_) {
       auto state = exporter->state();
       out.exporters.push_back({.name = std::move(state.name),

@@ -19,7 +19,7 @@ namespace asio = boost::asio;
 
 constexpr int kBurst = 256;  ///< messages taken at once before other handlers get their turn
 constexpr std::chrono::seconds kGreetingPatience{5};
-constexpr std::size_t kMaxRemarks = 64;
+constexpr std::size_t kMaxRemarks = 64, kMaxProcesses = 8;
 
 FileIdentity identity_of(const role::Identity& from) {
   return {.dev = from.dev,
@@ -145,6 +145,7 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
     case role::Type::kHello: {
       role::Hello hello;
       if (!role::decode(data, size, hello)) break;
+      started_ns_ = hello.started_ns;
       armed_ns_ = hello.armed_ns;
       session_id_ = hex(hello.session);
       cpus_ = hello.cpus;
@@ -163,6 +164,11 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       const std::string text(remark.text.view());
       if (std::ranges::find(remarks_, text) == remarks_.end()) remarks_.push_back(text);
       return;
+    }
+    case role::Type::kRole: {
+      role::RoleState state;
+      if (!role::decode(data, size, state)) break;
+      return take_process(state);
     }
     case role::Type::kHelloEnd:
       greeted_ = true;
@@ -185,6 +191,16 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       break;
   }
   ++ignored_;
+}
+
+void RoleLink::take_process(const role::RoleState& state) {
+  const std::string name(state.name.view());
+  auto at = std::ranges::find(processes_, name, &RoleProcess::name);
+  if (at == processes_.end()) {
+    if (processes_.size() >= kMaxProcesses) return;
+    at = processes_.emplace(at);
+  }
+  *at = {.name = name, .pid = state.pid, .restarts = state.lives > 0 ? state.lives - 1 : 0, .ended = std::string(state.ended.view())};
 }
 
 void RoleLink::take_notice(const role::Notice& notice) {

@@ -34,6 +34,14 @@ struct WardenNotice {
   std::uint64_t to_ns = 0;
 };
 
+/// One of the agent's processes.
+struct RoleProcess {
+  std::string name;            ///< "warden", "examiner", "worker"
+  std::uint32_t pid = 0;       ///< 0: it is not running now
+  std::uint32_t restarts = 0;  ///< since the warden began
+  std::string ended;           ///< how its last life ended; empty in its first
+};
+
 class RoleLink final : public Examiner {
  public:
   /// Finds a kind in the catalog: `[](auto id) { return catalog::Catalog::builtin().kind(id); }`.
@@ -53,6 +61,8 @@ class RoleLink final : public Examiner {
   void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override;
 
   [[nodiscard]] const std::vector<HookPlan>& plan() const { return plan_; }
+  /// ns since boot when the warden began.
+  [[nodiscard]] std::uint64_t started_ns() const { return started_ns_; }
   /// ns since boot when the last hook family was attached.
   [[nodiscard]] std::uint64_t armed_ns() const { return armed_ns_; }
   /// 32 hexadecimal digits, drawn when the kernel programs were loaded: the kernel's counters begin at 0 with it, and outlive a worker.
@@ -61,6 +71,8 @@ class RoleLink final : public Examiner {
   [[nodiscard]] std::uint32_t cpus() const { return cpus_; }
   /// 1 for the first worker of this warden, then 2, …
   [[nodiscard]] std::uint32_t life() const { return life_; }
+  /// The agent's processes as the warden last told of them.
+  [[nodiscard]] const std::vector<RoleProcess>& processes() const { return processes_; }
   /// What could not be had (a sandbox, the user): sentences for `status`.
   [[nodiscard]] const std::vector<std::string>& remarks() const { return remarks_; }
 
@@ -100,6 +112,7 @@ class RoleLink final : public Examiner {
   void on_control_message(const char* data, std::size_t size);
   void on_facts_message(const char* data, std::size_t size);
   void take_notice(const role::Notice& notice);
+  void take_process(const role::RoleState& state);
   void take_key(const role::KeyFact& fact);
   void finish(std::uint64_t id, std::string unread);
   void refuse_later(std::function<void(ExamineAnswer)> done, std::string unread);
@@ -118,10 +131,11 @@ class RoleLink final : public Examiner {
   bool timer_armed_ = false;
   bool greeted_ = false;
   std::vector<HookPlan> plan_;
-  std::uint64_t armed_ns_ = 0;
+  std::uint64_t started_ns_ = 0, armed_ns_ = 0;
   std::string session_id_;
   std::uint32_t cpus_ = 0, life_ = 0;
   std::vector<std::string> remarks_;
+  std::vector<RoleProcess> processes_;
   std::vector<WardenNotice> early_notices_;
   std::function<void(WardenNotice)> notice_handler_;
   std::function<void()> closed_handler_;

@@ -52,7 +52,7 @@ Result<Peer> peer_of(int fd) {
 
 std::string refusal(const Peer& peer, const PeerRule& rule) {
   if (peer.nested) return fmt::format("refused pid {}: it asks from inside a container; ask from the host", peer.pid);
-  if (peer.uid == 0 || peer.uid == rule.own_uid) return {};
+  if (peer.uid == 0 || (rule.own_uid && peer.uid == *rule.own_uid)) return {};
   const bool member =
       rule.group && *rule.group != 0 && (peer.gid == *rule.group || std::ranges::find(peer.groups, *rule.group) != peer.groups.end());
   if (member) return {};

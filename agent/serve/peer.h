@@ -22,7 +22,7 @@ struct Peer {
 };
 
 struct PeerRule {
-  uid_t own_uid = 0;
+  std::optional<uid_t> own_uid;  ///< of the agent itself; none where it runs as nobody, which is not its own
   std::optional<gid_t> group;  ///< the socket's group; root's group admits nobody
 };
 

@@ -140,7 +140,9 @@ Result<void> Server::Impl::start() {
     fd = std::move(*bound);
   }
   options_.listen_fd = -1;
-  rule_ = {::geteuid(), options_.group ? options_.group : socket_group(fd.get())};
+  // Many services run as nobody (the kernel's overflow uid): it stands for no one.
+  constexpr uid_t kNobody = 65534;
+  rule_ = {::geteuid() == kNobody ? std::nullopt : std::optional(::geteuid()), options_.group ? options_.group : socket_group(fd.get())};
   const std::lock_guard lock(context_mutex_);
   context_ = std::make_unique<asio::io_context>(1);
   boost::system::error_code error;

@@ -52,7 +52,7 @@ int run(const Options& options) {
     say(Level::kError, "Keytrail needs root to load its kernel side: start it with sudo, or through systemd.");
     return 1;
   }
-  Setup setup{.options = options, .worker_user = {}, .examiner_user = {}, .api = {}, .remarks = {}};
+  Setup setup{.options = options, .worker_user = {}, .examiner_user = {}, .started_ns = boot_ns(), .api = {}, .remarks = {}};
   const Result<User> user = find_user(options.user);
   if (!user) return refuse(user.error());
   setup.worker_user = *user;
@@ -68,7 +68,7 @@ int run(const Options& options) {
   const Result<base::UniqueFd> lock = take_lock(options.run_dir);
   if (!lock) return refuse(lock.error());
   if (const Result<void> made = make_state_dir(options.state_dir, *user); !made) return refuse(made.error());
-  Result<base::UniqueFd> api = listen_api(options.run_dir, user->gid);
+  Result<base::UniqueFd> api = listen_api(options.run_dir, user->fallback ? 0 : user->gid);
   if (!api) return refuse(api.error());
   setup.api = std::move(*api);
   const std::string socket_path = options.run_dir + "/api.sock";

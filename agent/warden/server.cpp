@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/warden/log.h"
 #include "agent/warden/messages.h"
@@ -272,12 +273,13 @@ void Server::add_remark(const std::string& text) {
 
 void Server::send_hello() {
   auto hello = role::make<role::Hello>(role::Type::kHello);
+  hello.started_ns = setup_.started_ns;
   hello.armed_ns = loader_.armed_ns();
   hello.session = session_;
   hello.cpus = loader_.cpus();
   hello.hooks = static_cast<std::uint32_t>(loader_.report().size());
   hello.remarks = static_cast<std::uint32_t>(setup_.remarks.size() + examiner_remarks_.size());
-  hello.life = worker_lives_;
+  hello.life = worker_.lives;
   to_worker(hello);
   for (const HookReport& report : loader_.report()) {
     auto hook = role::make<role::Hook>(role::Type::kHook);
@@ -299,7 +301,19 @@ void Server::send_hello() {
       to_worker(remark);
     }
   }
+  const Role self{.name = "warden", .pid = getpid(), .lives = 1, .how = {}, .backoff = {}};
+  for (const Role* role : {&self, &std::as_const(examiner_), &std::as_const(worker_)})
+    send_role(*role);
   to_worker(role::make<role::Bare>(role::Type::kHelloEnd));
+}
+
+void Server::send_role(const Role& role) {
+  auto message = role::make<role::RoleState>(role::Type::kRole);
+  message.pid = role.pid > 0 ? static_cast<std::uint32_t>(role.pid) : 0;
+  message.lives = role.lives;
+  message.name.assign(role.name);
+  message.ended.assign(role.how);
+  to_worker(message);
 }
 
 void Server::on_examiner() {

@@ -24,6 +24,7 @@ struct Setup {
   Options options;
   User worker_user;
   User examiner_user;
+  std::uint64_t started_ns = 0;      ///< ns since boot when the warden began
   base::UniqueFd api;                ///< listening socket for the worker
   std::vector<std::string> remarks;  ///< what could not be had so far
 };
@@ -44,6 +45,7 @@ class Server {
   struct Role {
     const char* name;
     pid_t pid = -1;
+    std::uint32_t lives = 0;  ///< how often it was started
     std::uint64_t started_ns = 0;
     std::uint64_t ended_ns = 0;    ///< 0: it never ended
     std::uint64_t restart_ns = 0;  ///< when to start it again; 0: not planned
@@ -55,6 +57,7 @@ class Server {
   void start_examiner();
   void start_worker();
   void send_hello();
+  void send_role(const Role& role);
   void greet_examiner();
   void own(std::uint32_t slot, pid_t pid);
 
@@ -91,7 +94,6 @@ class Server {
   base::UniqueFd examiner_socket_;                        ///< to the examiner; new for each of its lives
   base::UniqueFd facts_examiner_end_, facts_worker_end_;  ///< both kept, so that each side outlives the other
   std::array<std::uint8_t, 16> session_{};
-  std::uint32_t worker_lives_ = 0;
   Role worker_{.name = "worker"};
   Role examiner_{.name = "examiner"};
   OpenerChild opener_;

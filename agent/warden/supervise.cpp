@@ -74,7 +74,9 @@ void Server::start_examiner() {
   }
   examiner_.pid = *pid;
   examiner_.started_ns = boot_ns();
+  ++examiner_.lives;
   own(1, *pid);
+  send_role(examiner_);
   watch(examiner_socket_.get(), kExaminer);
   greet_examiner();
   if (in_flight_ && held_descriptor_) pass_on();
@@ -132,7 +134,7 @@ void Server::start_worker() {
   }
   worker_.pid = *pid;
   worker_.started_ns = boot_ns();
-  ++worker_lives_;
+  ++worker_.lives;
   own(2, *pid);
   watch(control_.get(), kControl);
   send_hello();
@@ -174,6 +176,7 @@ void Server::on_ended(Role& role, int status) {
   role.how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit status " + std::to_string(WEXITSTATUS(status));
   if (&role == &worker_) unwatch(control_);
   if (&role == &examiner_) unwatch(examiner_socket_);
+  send_role(role);
   if (stopping_) {
     if (&role == &worker_ && examiner_.pid > 0) kill(examiner_.pid, SIGTERM);  // after the worker: until then it may still be asked
     return;

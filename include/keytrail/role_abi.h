@@ -32,6 +32,7 @@ enum class Type : std::uint16_t {
   kHello = 32,
   kHook,
   kRemark,
+  kRole,
   kHelloEnd,
   kOpenFailed,
   kNotice,
@@ -159,6 +160,7 @@ struct WatchName {
 
 struct Hello {
   Head head;
+  std::uint64_t started_ns = 0;            ///< ns since boot when the warden began
   std::uint64_t armed_ns = 0;              ///< ns since boot when the last family was attached
   std::array<std::uint8_t, 16> session{};  ///< random, drawn when the kernel programs were loaded: the counters begin with it
   std::uint32_t cpus = 0;                  ///< counter blocks
@@ -186,6 +188,15 @@ struct Hook {
 struct Remark {
   Head head;
   Text<254> text;
+};
+
+/// One of the three processes as it is now, for `status`; sent again when it was started anew.
+struct RoleState {
+  Head head;
+  std::uint32_t pid = 0;
+  std::uint32_t lives = 0;  ///< how often it was started
+  Text<14> name;            ///< "warden", "examiner", "worker"
+  Text<62> ended;           ///< how its last life ended; empty in its first
 };
 
 struct OpenFailed {
@@ -298,6 +309,7 @@ inline bool lengths_ok(const Hook& m) {
     ok = ok && refused.name.valid() && refused.why.valid();
   return ok;
 }
+inline bool lengths_ok(const RoleState& m) { return m.name.valid() && m.ended.valid(); }
 inline bool lengths_ok(const Remark& m) { return m.text.valid(); }
 inline bool unread_ok(std::uint16_t value) { return value <= static_cast<std::uint16_t>(Unread::kExaminerRestarted); }
 inline bool lengths_ok(const OpenFailed& m) { return unread_ok(m.unread); }
@@ -338,7 +350,8 @@ static_assert(sizeof(Hints) == 184);
 static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 184 + 1024);
 static_assert(sizeof(Bare) == 16);
 static_assert(sizeof(WatchName) == 272);
-static_assert(sizeof(Hello) == 56);
+static_assert(sizeof(Hello) == 64);
+static_assert(sizeof(RoleState) == 16 + 8 + 16 + 64);
 static_assert(sizeof(HookRefused) == 224);
 static_assert(sizeof(Hook) == 16 + 8 + 96 + 96 + 256 + 8 * 224);
 static_assert(sizeof(Remark) == 272);

@@ -245,6 +245,8 @@ TEST(Refusal, RootOwnUserAndGroupMembersMayAsk) {
   EXPECT_EQ(refusal({1, 1000, 1000, {27, 991}, false}, rule), "");
   EXPECT_THAT(refusal({1, 1000, 1000, {27}, false}, rule), HasSubstr("refused uid 1000"));
   EXPECT_THAT(refusal({1, 1000, 0, {}, false}, PeerRule{990, gid_t{0}}), HasSubstr("refused")) << "the group of root admits nobody";
+  EXPECT_THAT(refusal({1, 65534, 65534, {}, false}, PeerRule{std::nullopt, gid_t{0}}), HasSubstr("refused"))
+      << "an agent that runs as nobody";
   EXPECT_THAT(refusal({1, 0, 0, {}, true}, rule), HasSubstr("inside a container"));
 }
 

@@ -113,6 +113,10 @@ class Restarts(OwnAgent):
         self.assertEqual(len(found), count, f"gap rows with cause {cause}: {found}")
         return found
 
+    def restarts(self):
+        """What the status says of the three roles."""
+        return {role["name"]: (role["restarts"], role["note"]) for role in self.agent.status()["roles"] if role["pid"]}
+
     def call_again(self):
         self.raise_flag("go")
         self.holder.until("call", 2)
@@ -128,6 +132,7 @@ class Restarts(OwnAgent):
     def test_examiner_killed(self):
         self.assertLess(self.kill("examiner"), 1.0)
         gaps = self.gaps("examiner_restart")
+        self.assertEqual(self.restarts(), {"warden": (0, ""), "examiner": (1, "signal 9"), "worker": (0, "")})
         self.assertEqual(self.holders(), [self.holder.pid])
         other = self.maker.aws()
         self.plant(".aws/credentials", other.profile())
@@ -139,6 +144,7 @@ class Restarts(OwnAgent):
         self.assertLess(self.kill("worker"), 1.0)
         self.agent.status()
         gaps = self.gaps("worker_restart")
+        self.assertEqual(self.restarts(), {"warden": (0, ""), "examiner": (0, ""), "worker": (1, "signal 9")})
         self.assertIsNotNone(gaps[0]["lost"], "the kernel's counters tell the exact count")
         self.assertEqual(self.holders(), [self.holder.pid])
         self.call_again()

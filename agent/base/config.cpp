@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -14,18 +13,16 @@
 #include <cstdlib>
 #include <cstring>
 #include <set>
-#include <sstream>
 #include <utility>
 
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
+#include "agent/base/yaml_guard.h"
 
 namespace keytrail::base {
 namespace {
 
 constexpr std::size_t kMaxBytes = 1U << 20U;
-constexpr std::size_t kMaxNodes = 20'000;
-constexpr std::size_t kMaxDepth = 16;
 
 /// Where we are: "otlp[0].timeout_s". Values are never part of a message where they could be a secret.
 struct Context {
@@ -39,67 +36,17 @@ struct Context {
   }
 };
 
-/// Refuses aliases (an alias bomb is small until it is walked), depth and size before any tree is built.
-class Guard final : public YAML::EventHandler {
- public:
-  void OnDocumentStart(const YAML::Mark&) override {}
-  void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { node(mark, anchor); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, "aliases (*name) are not allowed here; write the value"); }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, const std::string&) override { node(mark, anchor); }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
-    enter(mark, anchor);
-  }
-  void OnSequenceEnd() override { --depth_; }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
-    enter(mark, anchor);
-  }
-  void OnMapEnd() override { --depth_; }
-
-  struct Refusal {
-    int line = 0;
-    std::string text;
-  };
-
- private:
-  [[noreturn]] static void refuse(const YAML::Mark& mark, std::string text) { throw Refusal{mark.line, std::move(text)}; }
-  void node(const YAML::Mark& mark, YAML::anchor_t anchor) {
-    if (anchor != 0) refuse(mark, "anchors (&name) are not allowed here; write the value");
-    if (++nodes_ > kMaxNodes) refuse(mark, fmt::format("more than {} values", kMaxNodes));
-  }
-  void enter(const YAML::Mark& mark, YAML::anchor_t anchor) {
-    node(mark, anchor);
-    if (++depth_ > kMaxDepth) refuse(mark, fmt::format("nested deeper than {} levels", kMaxDepth));
-  }
-  std::size_t nodes_ = 0;
-  std::size_t depth_ = 0;
-};
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j)
-    row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 using Setter = std::function<Result<void>(const YAML::Node&, const std::string& path)>;
 using Keys = std::vector<std::pair<std::string, Setter>>;
 
 std::string join(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
 
 std::string unknown_key(const std::string& path, const std::string& key, const Keys& known) {
-  const auto best = std::ranges::min_element(known, {}, [&](const auto& entry) { return edit_distance(key.substr(0, 64), entry.first); });
-  if (edit_distance(key.substr(0, 64), best->first) <= std::max<std::size_t>(2, best->first.size() / 2)) {
-    return "unknown key; did you mean " + join(path, best->first) + "?";
+  std::vector<std::string_view> words;
+  for (const auto& [name, setter] : known)
+    words.push_back(name);
+  if (const std::string_view best = nearest(key, words); !best.empty()) {
+    return "unknown key; did you mean " + join(path, std::string(best)) + "?";
   }
   std::string names;
   for (const auto& [name, setter] : known)
@@ -367,16 +314,9 @@ Result<Config> parse_config(const std::string& text, const std::string& file, co
   Config config;
   config.file = file;
   const Context context{file, options, config};
+  if (Result<void> sound = check_yaml(text, file); !sound) return std::unexpected(sound.error());
   try {
-    std::istringstream stream(text);
-    YAML::Parser parser(stream);
-    Guard guard;
-    parser.HandleNextDocument(guard);
-    Guard second;
-    if (parser.HandleNextDocument(second)) return fail(Error::Code::kInvalid, printable(file) + ": more than one document (---)");
     if (Result<void> done = read_root(context, YAML::Load(text)); !done) return std::unexpected(done.error());
-  } catch (const Guard::Refusal& refusal) {
-    return context.error(refusal.line, "", refusal.text);
   } catch (const YAML::Exception& error) {
     return context.error(error.mark.line, "", "not valid YAML: " + printable(error.msg));
   }

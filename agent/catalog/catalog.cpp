@@ -17,13 +17,6 @@ const T* find_sorted(std::span<const T> entries, std::string_view id, std::strin
   return found != entries.end() && (*found).*field == id ? &*found : nullptr;
 }
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
-
-std::string_view without_deleted(std::string_view path) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  return path.ends_with(kDeleted) ? path.substr(0, path.size() - kDeleted.size()) : path;
-}
-
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ' || text.back() == '\t'))
     text.remove_suffix(1);
@@ -59,43 +52,6 @@ const Env* Catalog::Impl::match_env(std::string_view name) const {
     if (glob(pattern.pattern, name)) return &t_.env[pattern.env];
   }
   return nullptr;
-}
-
-bool Catalog::Impl::installed(std::string_view path) const {
-  const std::string_view directory = path.substr(0, path.rfind('/'));
-  return std::ranges::any_of(t_.installed, [&](std::string_view known) {
-    if (!known.ends_with("/**")) return directory == known;
-    known.remove_suffix(3);
-    return directory.starts_with(known) && (directory.size() == known.size() || directory[known.size()] == '/') && !path.contains("/../");
-  });
-}
-
-const Program* Catalog::Impl::program_named(std::string_view path, bool script, bool trusted) const {
-  const std::string_view name = base_name(path);
-  std::uint16_t best = tables::kNone;
-  const auto consider = [&](std::uint16_t index) {
-    const tables::ProgramName& entry = t_.program_names[index];
-    const Program& program = t_.programs[entry.program];
-    if (script && !entry.script) return;
-    // What raises evidence must come from where packages install it: a copy named `aws` in /tmp proves nothing.
-    if ((program.obeys_selectors || program.helper) && !(trusted && installed(path))) return;
-    best = std::min(best, entry.program);
-  };
-  if (const auto found = program_names_.find(name); found != program_names_.end()) std::ranges::for_each(found->second, consider);
-  for (const std::uint16_t index : program_prefixes_) {
-    const std::string_view pattern = t_.program_names[index].name;
-    if (name.starts_with(pattern.substr(0, pattern.size() - 1))) consider(index);
-  }
-  return best == tables::kNone ? nullptr : &t_.programs[best];
-}
-
-const Program* Catalog::Impl::match_program(std::string_view exe, std::string_view filename) const {
-  exe = without_deleted(exe);
-  const Program* binary = program_named(exe, false, true);
-  if (binary == nullptr || !binary->runtime || filename.empty() || base_name(filename) == base_name(exe)) return binary;
-  // A script: the runtime is the executable, the script is what was passed to execve.
-  const Program* script = program_named(filename, true, installed(exe));
-  return script != nullptr ? script : binary;
 }
 
 std::optional<std::string_view> Catalog::Impl::match_format(std::string_view given) const {
@@ -148,21 +104,16 @@ bool Catalog::accepts(const Endpoint& endpoint, std::string_view kind) const {
   return accept != nullptr && std::ranges::find(accept->kinds, kind) != accept->kinds.end();
 }
 
-std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::string_view kind) const {
-  std::vector<std::string_view> out;
-  const tables::Accept* accept = impl_.accept_of(endpoint);
-  if (accept == nullptr) return out;
-  // An issuer takes here what both its call and the destination name.
-  if (!kind.empty() && std::ranges::find(accept->kinds, kind) == accept->kinds.end()) return out;
-  for (const std::uint16_t issuer : accept->issuers) {
-    for (const tables::Action& action : impl_.tables().issuers[issuer].actions) {
-      if (kind.empty() ? !action.takes.empty() : std::ranges::find(action.takes, kind) == action.takes.end()) continue;
-      for (const std::string_view given : action.gives) {
-        if (std::ranges::find(out, given) == out.end()) out.push_back(given);
-      }
-    }
-  }
-  return out;
+std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path) const {
+  return impl_.issues(endpoint, kind, path);
+}
+
+std::optional<IssueRequest> Catalog::match_request(std::string_view host, std::string_view path) const {
+  return impl_.match_request(host, path);
+}
+
+std::optional<Reader> Catalog::match_reader(std::string_view exe, std::string_view filename, const File* file) const {
+  return impl_.match_reader(exe, filename, file);
 }
 
 std::optional<Endpoint> Catalog::match_port(std::uint16_t port) const {
@@ -199,7 +150,7 @@ const Catalog::Format* Catalog::format(std::string_view id) const {
 std::vector<Catalog::Listed> Catalog::list() const {
   std::vector<Listed> out;
   for (const tables::Line& line : impl_.tables().lines)
-    out.push_back({line.section, line.id, std::string(line.text)});
+    out.push_back({line.section, line.id, line.verified, std::string(line.text)});
   return out;
 }
 

@@ -73,15 +73,34 @@ struct Issue {
   bool key = true;        ///< false: only a step (IMDSv2 session token, listing of roles)
 };
 
+enum class Often : std::uint8_t { kNever, kSometimes, kAlways };
+
 /// A program the catalog knows by executable (and, for scripts, by the file name passed to execve).
 struct Program {
   std::string_view id;
-  bool obeys_selectors = false;  ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
-  bool runtime = false;          ///< a general runtime: python, node, java
-  bool relay = false;            ///< carries others' requests
-  bool hub = false;              ///< holds many keys of others
-  bool bulk_reader = false;      ///< backup, indexer: reads without using
-  bool helper = false;           ///< hands keys to its parent through a pipe
+  bool obeys_selectors = false;             ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
+  bool runtime = false;                     ///< a general runtime: python, node, java
+  bool relay = false;                       ///< carries others' requests
+  bool hub = false;                         ///< holds many keys of others
+  bool bulk_reader = false;                 ///< backup, indexer: reads without using
+  bool helper = false;                      ///< hands keys to its parent through a pipe
+  Often ends_tls = Often::kSometimes;       ///< relay: the TLS outside is its own, not the caller's
+  Often adds_key = Often::kSometimes;       ///< relay: it puts a key into the requests of callers that may have none
+  std::span<const std::string_view> kinds;  ///< relay: its own keys; hub: what it holds; helper: what it gives
+};
+
+/// What a known reader of key files is.
+enum class ReaderRole : std::uint8_t { kOwner, kBackup, kScanner, kIndexer, kAssistant, kPerson, kTool };
+struct Reader {
+  std::string_view id;
+  ReaderRole role = ReaderRole::kTool;
+  bool expected = false;  ///< the file is among those that it usually reads
+};
+
+/// A request that hands out keys ("/v1/auth/approle/login").
+struct IssueRequest {
+  std::string_view id, provider;
+  std::span<const std::string_view> kinds;  ///< what the answer may hold, the usual one first
 };
 
 /// How the entry of a file of many keys is chosen.
@@ -111,10 +130,10 @@ enum class EnvAction : std::uint8_t { kShow, kSecret, kShowAndWatchBaseName };
 struct EnvName {
   std::string_view name;
   EnvAction action;
-  bool prefix = false;         ///< `name` is a prefix
-  bool suffix = false;         ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
-  bool unhashed = false;       ///< a password among the secrets: only its presence and length leave, never a fingerprint
-  std::string_view kind = {};  ///< of the key that it usually holds, for identifiers and secrets
+  bool prefix = false;    ///< `name` is a prefix
+  bool suffix = false;    ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
+  bool unhashed = false;  ///< a password among the secrets: only its presence and length leave, never a fingerprint
+  std::string_view kind;  ///< of the key that it usually holds, for identifiers and secrets
 };
 struct ArgFlag {
   std::string_view flag;  ///< "--profile": value leaves as a hash
@@ -125,7 +144,7 @@ struct ArgFormat {
   std::string_view format_id;
   bool is_public;
   std::uint16_t min_len, max_len;
-  std::string_view kind = {};  ///< of the key that looks so
+  std::string_view kind;  ///< of the key that looks so
 };
 struct KernelTables {
   std::span<const NamePattern> names;
@@ -162,9 +181,15 @@ class Catalog {
   [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
   /// Does the endpoint take keys of this kind?
   [[nodiscard]] bool accepts(const Endpoint& endpoint, std::string_view kind) const;
-  /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer.
-  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind) const;
+  /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer. `path` of the request, where
+  /// it was seen: when the catalog knows it as one that hands out keys, only those.
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path = {}) const;
+  /// The request that hands out keys at this host, by its path (a query does not count). Paths that any host may serve (Vault, Keycloak)
+  /// are found with the destination's issuers, by issues().
+  [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
+  /// The known reader that fits this file best. `exe` and `filename` as for match_program; `file` may be null.
+  [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename, const File* file) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
   /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the
   /// variable's binding.
@@ -186,6 +211,8 @@ class Catalog {
   /// Every entry as (section, id, one line), for `catalog list`.
   struct Listed {
     std::string_view section, id;
+    std::string_view
+        verified;  ///< "opened", "indexed", "cited" (not opened: check before relying on it), "site", or "" where nothing is cited
     std::string line;
   };
   [[nodiscard]] std::vector<Listed> list() const;

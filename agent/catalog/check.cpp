@@ -8,6 +8,8 @@
 #include <set>
 #include <string_view>
 
+#include "agent/catalog/fields.h"
+#include "agent/catalog/glob.h"
 #include "agent/catalog/source.h"
 #include "agent/catalog/tables.h"
 
@@ -35,15 +37,20 @@ class Ids {
   }
 
   void need(const std::string& id, const Where& where, const std::string& by) const {
-    if (id.empty() || known_.contains(id)) return;
+    if (id.empty() || known_.contains(id) || problems_.size() >= kMaxProblems) return;
     problems_.push_back(at(where) + by + " names the " + what_ + " `" + id + "`, which does not exist" + hint(id));
+  }
+
+  [[nodiscard]] bool any(const std::string& pattern) const {
+    return std::ranges::any_of(known_, [&](const std::string& id) { return glob(pattern, id); });
   }
 
   static std::string at(const Where& where) { return where.file + ":" + std::to_string(where.line) + ": "; }
 
  private:
-  /// The known id with the longest common start, as a hint for a typing error.
+  /// The nearest known id, else the one with the longest common start, as a hint for a typing error.
   [[nodiscard]] std::string hint(const std::string& id) const {
+    if (std::string near = did_you_mean(id, {known_.begin(), known_.end()}); !near.empty()) return near;
     std::string best;
     std::size_t length = 2;
     for (const std::string& known : known_) {
@@ -74,8 +81,15 @@ struct Spaces {
         metadata("metadata entry", p),
         sockets("socket entry", p),
         programs("program", p),
-        formats("format", p) {}
-  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, sockets, programs, formats;
+        formats("format", p),
+        proofs("proof", p),
+        requests("request", p),
+        commands("command", p),
+        brokers("broker", p),
+        readers("reader", p) {}
+  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, sockets, programs, formats, proofs, requests, commands, brokers,
+      readers;
+  [[nodiscard]] std::array<const Ids*, 6> places() const { return {&files, &requests, &metadata, &sockets, &commands, &brokers}; }
 };
 
 void collect(const Model& m, Spaces& s, bool base) {
@@ -108,6 +122,16 @@ void collect(const Model& m, Spaces& s, bool base) {
     add(s.programs, e.id, e.where);
   for (const auto& e : m.formats)
     add(s.formats, e.id, e.where);
+  for (const auto& e : m.proofs)
+    add(s.proofs, e.id, e.where);
+  for (const auto& e : m.requests)
+    add(s.requests, e.id, e.where);
+  for (const auto& e : m.commands)
+    add(s.commands, e.id, e.where);
+  for (const auto& e : m.brokers)
+    add(s.brokers, e.id, e.where);
+  for (const auto& e : m.readers)
+    add(s.readers, e.id, e.where);
 }
 
 class Checker {
@@ -182,13 +206,27 @@ bool gives_a_key(std::string_view flag) {
                              [&](std::string_view word) { return flag.contains(word); });
 }
 
-void check_programs(const Model& m, const Checker& c) {
-  for (const ProgramEntry& e : m.programs) {
-    for (const std::string& name : e.names) {
-      const std::size_t star = name.find('*');
-      if (name.empty() || name.contains('/') || (star != std::string::npos && star + 1 != name.size()) || name == "*") {
-        c.problem(e.where, "`" + e.id + "`: `" + name + "` must be the name of an executable, with '*' at its end at most");
-      }
+template <typename Entry>
+void check_names(const Entry& e, const Checker& c) {
+  for (const std::string& name : e.names) {
+    const std::size_t star = name.find('*');
+    if (name.empty() || name.contains('/') || (star != std::string::npos && star + 1 != name.size()) || name == "*") {
+      c.problem(e.where, "`" + e.id + "`: `" + name + "` must be the name of an executable, with '*' at its end at most");
+    }
+  }
+  for (const std::string& folder : e.folders) {
+    if (folder.size() < 5 || !folder.starts_with('/') || folder.ends_with('/') || folder.find_first_of("*?") != std::string::npos)
+      c.problem(e.where, "`" + e.id + "`: `" + folder + "` must be the path of a folder, without '/' at its end");
+  }
+}
+
+/// Everything that a reader may read, so that a pattern that fits nothing is found.
+void check_readers(const Model& m, const Spaces& s, const Checker& c) {
+  for (const ReaderEntry& e : m.readers) {
+    check_names(e, c);
+    for (const std::string& pattern : e.reads) {
+      if (std::ranges::none_of(s.places(), [&](const Ids* ids) { return ids->any(pattern); }))
+        c.problem(e.where, "`" + e.id + "`: `" + pattern + "` fits no entry of files, requests, metadata, sockets, commands or brokers");
     }
   }
 }
@@ -214,7 +252,13 @@ void check(const Model& m, const Model* base, Problems& problems) {
   }
   for (const EndpointEntry& e : m.endpoints)
     check_endpoint(e, c);
+  for (const KindEntry& e : m.kinds) {
+    for (const std::string& id : e.proofs)
+      s.proofs.need(id, e.where, "`" + e.id + "`");
+  }
   for (const IssuerEntry& e : m.issuers) {
+    for (const std::string& id : e.requests)
+      s.requests.need(id, e.where, "`" + e.id + "`");
     for (const ActionEntry& a : e.actions) {
       c.kinds(a.takes, e.where, "`" + e.id + "`");
       c.kinds(a.gives, e.where, "`" + e.id + "`");
@@ -253,7 +297,15 @@ void check(const Model& m, const Model* base, Problems& problems) {
     c.kinds(e.kinds, e.where, "`" + e.id + "`");
   for (const SocketEntry& e : m.sockets)
     c.kinds(e.kinds, e.where, "`" + e.id + "`");
-  check_programs(m, c);
+  for (const ProgramEntry& e : m.programs) {
+    check_names(e, c);
+    c.kinds(e.kinds, e.where, "`" + e.id + "`");
+  }
+  for (const auto* list : {&m.requests, &m.commands, &m.brokers}) {
+    for (const IssueEntry& e : *list)
+      c.kinds(e.kinds, e.where, "`" + e.id + "`");
+  }
+  check_readers(m, s, c);
   for (const FormatEntry& e : m.formats) {
     c.kinds(e.kinds, e.where, "`" + e.id + "`");
     c.regex(e.regex, e.where, "`" + e.id + "`");

@@ -27,13 +27,14 @@ bool write_file(const std::string& path, const std::string& text) {
   return !out.fail();
 }
 
-void report(const source::Model& model, const source::KernelRules& rules) {
+void report(const source::Model& m, const source::KernelRules& rules) {
+  fmt::print("kinds {}, proofs {}, files {}, env {}, endpoints {}, rules {}, services {}, bindings {}, ports {}\n", m.kinds.size(),
+             m.proofs.size(), m.files.size(), m.env.size(), m.endpoints.size(), m.rules.size(), m.services.size(), m.bindings.size(),
+             m.ports.size());
   fmt::print(
-      "kinds {}, files {}, env {}, endpoints {}, issuers {}, rules {}, services {}, bindings {}, selectors {}, metadata {}, sockets {}, "
-      "programs {}, formats {}\n",
-      model.kinds.size(), model.files.size(), model.env.size(), model.endpoints.size(), model.issuers.size(), model.rules.size(),
-      model.services.size(), model.bindings.size(), model.selectors.size(), model.metadata.size(), model.sockets.size(),
-      model.programs.size(), model.formats.size());
+      "issuers {}, requests {}, metadata {}, sockets {}, brokers {}, commands {}, programs {}, readers {}, selectors {}, formats {}\n",
+      m.issuers.size(), m.requests.size(), m.metadata.size(), m.sockets.size(), m.brokers.size(), m.commands.size(), m.programs.size(),
+      m.readers.size(), m.selectors.size(), m.formats.size());
   fmt::print("kernel side: names {}, directories {}, variables {}, flags {}, argument formats {}\n", rules.names.size(),
              rules.directories.size(), rules.env.size(), rules.flags.size(), rules.formats.size());
   fmt::print("paths whose last component says too little for a rule on names ({}); they need the rule on the directory's name:\n",
@@ -66,6 +67,7 @@ int run(const std::vector<std::string>& args) {
   for (const std::string& problem : problems)
     fmt::print(stderr, "{}\n", problem);
   if (!problems.empty()) return 1;
+  source::add_bulk_readers(model);
   const source::KernelRules rules = source::kernel_rules(model);
   if (check_only) {
     if (args[1] == "--report") report(model, rules);

@@ -10,27 +10,10 @@
 #include <numeric>
 #include <string_view>
 
+#include "agent/catalog/emit_parts.h"
+
 namespace keytrail::catalog::source {
 namespace {
-
-/// A C++ literal; everything but plain ASCII is written as octal, which has a fixed length.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte > 0x7e || c == '?') {
-      out += fmt::format("\\{:03o}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
-const char* truth(bool value) { return value ? "true" : "false"; }
 
 class Writer {
  public:
@@ -183,7 +166,21 @@ class Writer {
     return accepts_++;
   }
 
+  [[nodiscard]] std::vector<std::size_t> request_indices(const IssuerEntry& e) const {
+    std::vector<std::size_t> out;
+    out.reserve(e.requests.size());
+    for (const std::string& id : e.requests)
+      out.push_back(static_cast<std::size_t>(std::ranges::find(m_.requests, id, &IssueEntry::id) - m_.requests.begin()));
+    return out;
+  }
+
   void accepts() {
+    std::string requests;
+    for (const IssueEntry& e : m_.requests) {
+      requests += fmt::format("    {{{{{}, {}, {}}}, {}, {}}},\n", quoted(e.id), quoted(e.provider), strings(e.kinds), strings(e.hosts),
+                              strings(e.paths));
+    }
+    array("requests", "Request", requests);
     std::string issuers;
     std::size_t number = 0;
     for (const IssuerEntry& e : m_.issuers) {
@@ -191,7 +188,7 @@ class Writer {
       for (const ActionEntry& a : e.actions)
         actions += fmt::format("    {{{}, {}}},\n", strings(a.takes), strings(a.gives));
       body_ += fmt::format("constexpr Action k_actions{}[] = {{\n{}}};\n", number, actions);
-      issuers += fmt::format("    {{{}, k_actions{}}},\n", quoted(e.id), number);
+      issuers += fmt::format("    {{{}, {}, k_actions{}}},\n", quoted(e.id), numbers(request_indices(e)), number);
       ++number;
     }
     array("issuers", "Issuer", issuers);
@@ -287,51 +284,31 @@ class Writer {
   void programs() {
     std::string rows;
     std::string names;
+    std::string folders;
     std::size_t number = 0;
     for (const ProgramEntry& e : m_.programs) {
-      rows += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}}},\n", quoted(e.id), truth(e.obeys_selectors), truth(e.runtime), truth(e.relay),
-                          truth(e.hub), truth(e.bulk_reader), truth(e.helper));
+      if (!e.arguments.empty()) continue;  // its name alone says nothing
+      rows += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}, static_cast<Often>({}), static_cast<Often>({}), {}}},\n", quoted(e.id),
+                          truth(e.obeys_selectors), truth(e.runtime), truth(e.relay), truth(e.hub), truth(e.bulk_reader), truth(e.helper),
+                          static_cast<int>(e.ends_tls), static_cast<int>(e.adds_key), strings(e.kinds));
       for (const std::string& name : e.names)
         names += fmt::format("    {{{}, {}, {}}},\n", quoted(name), truth(e.script), number);
+      for (const std::string& folder : e.folders)
+        folders += fmt::format("    {{{}, {}}},\n", quoted(folder), number);
       ++number;
     }
     array("programs", "Program", rows);
     array("program_names", "ProgramName", names);
+    array("program_folders", "ProgramFolder", folders);
+    rows.clear();
+    for (const ReaderEntry& e : m_.readers) {
+      rows += fmt::format("    {{{}, static_cast<ReaderRole>({}), {}, {}, {}}},\n", quoted(e.id), static_cast<int>(e.role),
+                          strings(e.names), strings(e.folders), strings(e.reads));
+    }
+    array("readers", "ReaderData", rows);
   }
 
-  void lines() {
-    std::string rows;
-    const auto line = [&](std::string_view section, const std::string& id, const std::string& text) {
-      rows += fmt::format("    {{{}, {}, {}}},\n", quoted(section), quoted(id), quoted(text));
-    };
-    for (const auto& e : m_.kinds)
-      line("kinds", e.id, fmt::format("{}, {}, {}", e.title, to_string(e.key_class), to_string(e.lifetime)));
-    for (const auto& e : m_.files)
-      line("files", e.id, fmt::format("{} ({})", fmt::join(e.paths, " "), e.verified));
-    for (const auto& e : m_.env)
-      line("env", e.name, fmt::format("{}{}{} ({})", e.provider, e.kinds.empty() ? "" : ", ", first(e.kinds), e.verified));
-    for (const auto& e : m_.endpoints) {
-      const std::vector<std::string>& hosts = e.exact.empty() ? (e.suffix.empty() ? e.domains : e.suffix) : e.exact;
-      line("endpoints", e.id,
-           fmt::format("{}/{} {}{} ({})", e.provider, e.service.empty() ? "*" : e.service, e.exact.empty() ? "below " : "",
-                       fmt::join(hosts, " "), e.verified));
-    }
-    for (const auto& e : m_.bindings)
-      line("bindings", e.id, fmt::format("{}/{} by {}", e.provider, e.service, fmt::join(e.env, " ")));
-    for (const auto& e : m_.issuers)
-      line("issuers", e.id, fmt::format("{} calls ({})", e.actions.size(), e.verified));
-    for (const auto& e : m_.metadata)
-      line("metadata", e.id, fmt::format("{} {} ({})", e.provider, fmt::join(e.paths, " "), e.verified));
-    for (const auto& e : m_.sockets)
-      line("sockets", e.id, fmt::format("{} ({})", fmt::join(e.paths, " "), e.verified));
-    for (const auto& e : m_.programs)
-      line("programs", e.id, fmt::format("{} ({})", fmt::join(e.names, " "), e.verified));
-    for (const auto& e : m_.selectors)
-      line("selectors", e.id, fmt::format("{} ({})", e.selects, e.verified));
-    for (const auto& e : m_.formats)
-      line("formats", e.id, fmt::format("{}{} ({})", first(e.kinds), e.public_id ? ", public" : "", e.verified));
-    array("lines", "Line", rows);
-  }
+  void lines() { array("lines", "Line", line_rows(m_)); }
 
   const Model& m_;
   std::string lists_, body_, members_, accept_rows_;
@@ -340,49 +317,8 @@ class Writer {
   std::map<std::string, std::pair<std::size_t, bool>> rules_;
 };
 
-const char* match_name(NamePattern::Match match) {
-  switch (match) {
-    case NamePattern::Match::kExact:
-      return "NamePattern::Match::kExact";
-    case NamePattern::Match::kPrefix:
-      return "NamePattern::Match::kPrefix";
-    case NamePattern::Match::kSuffix:
-      return "NamePattern::Match::kSuffix";
-  }
-  return "";
-}
-
 }  // namespace
 
 std::string emit_tables(const Model& model) { return Writer(model).write(); }
-
-std::string emit_kernel_tables(const KernelRules& rules) {
-  std::string out =
-      "// Generated by keytrail-catalog-compile from agent/catalog/data; do not edit.\n#include \"agent/catalog/catalog.h\"\n\n"
-      "namespace keytrail::catalog {\nnamespace {\n";
-  out += "constexpr NamePattern kNames[] = {\n";
-  for (const NameRule& rule : rules.names)
-    out += fmt::format("    {{{}, {}}},\n", match_name(rule.match), quoted(rule.text));
-  out += "};\nconstexpr NamePattern kDirectories[] = {\n";
-  for (const NameRule& rule : rules.directories)
-    out += fmt::format("    {{{}, {}}},\n", match_name(rule.match), quoted(rule.text));
-  out += "};\nconstexpr EnvName kEnv[] = {\n";
-  for (const EnvRule& rule : rules.env) {
-    out += fmt::format("    {{{}, static_cast<EnvAction>({}), {}, {}, {}, {}}},\n", quoted(rule.name), static_cast<int>(rule.action),
-                       truth(rule.prefix), truth(rule.suffix), truth(rule.unhashed), quoted(rule.kind));
-  }
-  out += "};\nconstexpr ArgFlag kFlags[] = {\n";
-  for (const FlagRule& rule : rules.flags)
-    out += fmt::format("    {{{}, {}}},\n", quoted(rule.flag), truth(rule.value));
-  out += "};\nconstexpr ArgFormat kFormats[] = {\n";
-  for (const FormatEntry* e : rules.formats) {
-    out += fmt::format("    {{{}, {}, {}, {}, {}, {}}},\n", quoted(e->prefix), quoted(e->id), truth(e->public_id), e->min_len, e->max_len,
-                       quoted(e->kinds.empty() ? std::string() : e->kinds.front()));
-  }
-  out +=
-      "};\nconstexpr KernelTables kTables = {kNames, kEnv, kFlags, kFormats, kDirectories};\n}  // namespace\n\n"
-      "const KernelTables& kernel_tables() { return kTables; }\n\n}  // namespace keytrail::catalog\n";
-  return out;
-}
 
 }  // namespace keytrail::catalog::source

@@ -16,20 +16,6 @@ namespace {
 using tables::kMaxBindingNames;
 using tables::kNone;
 
-/// Lower case, without port, brackets and trailing dot.
-std::string normalised(std::string_view host) {
-  if (host.starts_with('[')) {
-    host = host.substr(1, host.find(']') == std::string_view::npos ? host.size() : host.find(']') - 1);
-  } else if (const std::size_t colon = host.find(':');
-             colon != std::string_view::npos && host.find(':', colon + 1) == std::string_view::npos) {
-    host = host.substr(0, colon);
-  }
-  if (host.ends_with('.')) host.remove_suffix(1);
-  std::string out(host);
-  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
-
 /// "169.254.169.254:80" or "[fd00:ec2::254]:80", as the data writes addresses.
 std::string address_text(const keytrail::Endpoint& remote) {
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -50,6 +36,19 @@ std::string starred(std::string_view pattern, std::string_view text) {
 }
 
 }  // namespace
+
+std::string normalised(std::string_view host) {
+  if (host.starts_with('[')) {
+    host = host.substr(1, host.find(']') == std::string_view::npos ? host.size() : host.find(']') - 1);
+  } else if (const std::size_t colon = host.find(':');
+             colon != std::string_view::npos && host.find(':', colon + 1) == std::string_view::npos) {
+    host = host.substr(0, colon);
+  }
+  if (host.ends_with('.')) host.remove_suffix(1);
+  std::string out(host);
+  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return out;
+}
 
 const RE2& LazyRegex::get(std::string_view text) const {
   std::call_once(once_, [&] {

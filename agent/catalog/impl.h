@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/catalog/glob.h"
 #include "agent/catalog/tables.h"
 
 namespace keytrail::catalog {
@@ -40,6 +41,9 @@ class Catalog::Impl {
   [[nodiscard]] const tables::Accept* accept_of(const Endpoint& endpoint) const;
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
+  [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename, const File* file) const;
+  [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path) const;
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
   [[nodiscard]] const tables::Tables& tables() const { return t_; }
@@ -49,6 +53,7 @@ class Catalog::Impl {
   [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host) const;
   [[nodiscard]] std::uint16_t accept_for(const tables::Host& entry, std::string_view service, const std::string& host) const;
   void fill(Endpoint& endpoint, std::uint16_t accept) const;
+  [[nodiscard]] const tables::Request* request_of(std::string_view path, tables::Indices among) const;
   [[nodiscard]] const Program* program_named(std::string_view path, bool script, bool trusted) const;
   [[nodiscard]] bool installed(std::string_view path) const;
 
@@ -59,8 +64,8 @@ class Catalog::Impl {
   std::vector<std::uint16_t> program_prefixes_;
 };
 
-/// Shell-like match: '*' any run of characters, '?' one.
-[[nodiscard]] bool glob(std::string_view pattern, std::string_view text);
+/// A host in lower case, without port, brackets and trailing dot.
+[[nodiscard]] std::string normalised(std::string_view host);
 /// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes dropped.
 [[nodiscard]] std::vector<std::string_view> cut_path(std::string_view path);
 /// Does the pattern fit a path cut by cut_path()?

@@ -23,12 +23,19 @@ struct KindEntry {
   KeyClass key_class = KeyClass::kAccessKey;
   Lifetime lifetime = Lifetime::kUnknown;
   bool authenticates = true, guessable = false, wildcard = false, audience_decides = false, host_bound = false;
+  std::vector<std::string> proofs;
+};
+
+/// How a kind shows in a request.
+struct ProofEntry {
+  Where where;
+  std::string id, text, names;
 };
 
 struct FileEntry {
   Where where;
   std::string id, provider, format, selector, note, verified;
-  std::vector<std::string> kinds, paths, exclusions;
+  std::vector<std::string> kinds, paths, exclusions, unverified;
 };
 
 struct EnvEntry {
@@ -42,7 +49,7 @@ struct EnvEntry {
 struct EndpointEntry {
   Where where;
   std::string id, provider, service, region, region_default, regex, api, note, verified;
-  std::vector<std::string> exact, suffix, domains;
+  std::vector<std::string> exact, suffix, domains, unverified;
 };
 
 struct ActionEntry {
@@ -52,7 +59,15 @@ struct ActionEntry {
 struct IssuerEntry {
   Where where;
   std::string id, verified;
+  std::vector<std::string> requests;
   std::vector<ActionEntry> actions;
+};
+
+/// A request (hosts, paths), a command (paths: its words) or a broker (hosts: program names; paths: where it is reached).
+struct IssueEntry {
+  Where where;
+  std::string id, provider, gives, verified;
+  std::vector<std::string> kinds, hosts, paths;
 };
 
 /// What rules, services, bindings and ports have in common.
@@ -114,7 +129,21 @@ struct ProgramEntry {
   Where where;
   std::string id, verified;
   std::vector<std::string> names;
+  std::vector<std::string> arguments;  ///< what it is only with one of these; then its name alone says nothing
+  std::vector<std::string> kinds;      ///< relay: its own keys; hub: what it holds; helper: what it gives
   bool script = false, obeys_selectors = false, runtime = false, relay = false, hub = false, bulk_reader = false, helper = false;
+  std::string role;
+  Often ends_tls = Often::kSometimes, adds_key = Often::kSometimes;
+  std::vector<std::uint16_t> ports;
+  std::vector<std::string> folders;  ///< of a bulk reader: its programs by place
+  bool from_reader = false;          ///< made by add_bulk_readers()
+};
+
+struct ReaderEntry {
+  Where where;
+  std::string id, verified;
+  ReaderRole role = ReaderRole::kOwner;
+  std::vector<std::string> names, folders, reads;
 };
 
 struct FormatEntry {
@@ -130,6 +159,7 @@ struct FormatEntry {
 
 /// All entries of all files read so far.
 struct Model {
+  std::vector<ProofEntry> proofs;
   std::vector<KindEntry> kinds;
   std::vector<FileEntry> files;
   std::vector<EnvEntry> env;
@@ -139,21 +169,27 @@ struct Model {
   std::vector<ServiceEntry> services;
   std::vector<BindingEntry> bindings;
   std::vector<PortEntry> ports;
+  std::vector<IssueEntry> requests, commands, brokers;
   std::vector<SelectorEntry> selectors;
   std::vector<MetadataEntry> metadata;
   std::vector<SocketEntry> sockets;
   std::vector<ProgramEntry> programs;
+  std::vector<ReaderEntry> readers;
   std::vector<std::string> installed;
   std::vector<FormatEntry> formats;
 };
 
 /// Problems found, each a whole line for a person.
 using Problems = std::vector<std::string>;
+/// So many are shown at most: a file that is wrong all through says nothing more.
+inline constexpr std::size_t kMaxProblems = 100;
 
 /// Adds the entries of one YAML text to `model`. `name` is what problems call the file.
 void read_text(const std::string& text, const std::string& name, Model& model, Problems& problems);
 /// Adds the entries of the YAML file at `path`; a file that cannot be read is a problem.
 void read_file(const std::string& path, Model& model, Problems& problems);
+/// Readers that read in bulk (backup, scanner, indexer) become programs, too: after the others, so that a program of its own wins.
+void add_bulk_readers(Model& model);
 /// References exist, ids are unique, expressions compile, patterns are well-formed. `base` holds further entries that may be referred to,
 /// or is null.
 void check(const Model& model, const Model* base, Problems& problems);

@@ -50,8 +50,13 @@ struct Domain {
 struct Action {
   Strings takes, gives;
 };
+struct Request {
+  IssueRequest is;
+  Strings hosts, paths;
+};
 struct Issuer {
   std::string_view id;
+  Indices requests;
   std::span<const Action> actions;
 };
 struct Accept {
@@ -89,6 +94,16 @@ struct ProgramName {
   bool script;
   std::uint16_t program;
 };
+/// A folder whose programs are this one, whatever their name.
+struct ProgramFolder {
+  std::string_view folder;
+  std::uint16_t program;
+};
+struct ReaderData {
+  std::string_view id;
+  ReaderRole role;
+  Strings names, folders, reads;
+};
 struct SelectorData {
   std::string_view id;
   std::span<const Selector::Step> steps;
@@ -99,7 +114,7 @@ struct FormatData {
   std::string_view regex;
 };
 struct Line {
-  std::string_view section, id, text;
+  std::string_view section, id, text, verified;
 };
 
 struct Tables {
@@ -111,6 +126,7 @@ struct Tables {
   std::span<const Env> env;  ///< exact names sorted; then those with '*'
   std::uint16_t exact_env;   ///< how many exact names
   std::span<const EnvPattern> env_patterns;
+  std::span<const Request> requests;
   std::span<const Issuer> issuers;
   std::span<const Service> services;
   std::span<const Binding> bindings;
@@ -123,6 +139,8 @@ struct Tables {
   Strings installed;
   std::span<const Program> programs;
   std::span<const ProgramName> program_names;
+  std::span<const ProgramFolder> program_folders;
+  std::span<const ReaderData> readers;
   std::span<const SelectorData> selectors;  ///< sorted by id
   std::span<const FormatData> formats;
   std::span<const Line> lines;  ///< for `catalog list`

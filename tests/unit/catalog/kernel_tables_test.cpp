@@ -88,6 +88,15 @@ TEST(KernelEnvironment, APasswordHasNoFingerprint) {
   EXPECT_TRUE(env("TF_TOKEN_")->prefix);
 }
 
+TEST(KernelEnvironment, WhatNamesACiJobIsShown) {
+  for (const char* name :
+       {"GITHUB_REPOSITORY", "GITHUB_JOB", "GITHUB_RUN_ID", "CI_PROJECT_PATH", "CI_JOB_NAME", "CI_JOB_ID", "BUILD_TAG", "JENKINS_URL"}) {
+    ASSERT_NE(env(name), nullptr) << name;
+    EXPECT_EQ(env(name)->action, EnvAction::kShow) << name;
+  }
+  EXPECT_EQ(env("CI_JOB_TOKEN")->action, EnvAction::kSecret);
+}
+
 TEST(KernelArguments, FlagsAndFormats) {
   const auto flag = [](std::string_view name) {
     const auto found = std::ranges::find(kernel_tables().flags, name, &ArgFlag::flag);

@@ -2,7 +2,9 @@
 // What the matcher promises beyond the cases: paths as the kernel gives them, programs, selectors, sockets, metadata, speed.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -169,6 +171,76 @@ TEST(Programs, FlagsThatLowerEvidenceCountAnywhere) {
   EXPECT_EQ(catalog().match_program("", ""), nullptr);
 }
 
+TEST(Programs, ReadersInBulkAreProgramsToo) {
+  EXPECT_TRUE(catalog().match_program("/usr/bin/borgmatic", "")->bulk_reader);
+  EXPECT_TRUE(catalog().match_program("/usr/bin/python3.11", "/usr/bin/borgmatic")->bulk_reader);
+  EXPECT_TRUE(catalog().match_program("/opt/sentinelone/bin/anything", "")->bulk_reader);
+  EXPECT_EQ(catalog().match_program("/opt/sentineloneX/bin/anything", ""), nullptr);
+  EXPECT_EQ(catalog().match_program("/opt/sentinelone/../../tmp/x", ""), nullptr);
+  // The name in the kernel has 15 characters, the executable's has all.
+  EXPECT_TRUE(catalog().match_program("/opt/qualys/qualys-cloud-agent", "")->bulk_reader);
+}
+
+TEST(Programs, ARelaySaysWhatIsItsOwn) {
+  const Program* proxy = catalog().match_program("/usr/local/bin/cloud-sql-proxy", "");
+  ASSERT_NE(proxy, nullptr);
+  EXPECT_TRUE(proxy->relay);
+  EXPECT_EQ(proxy->adds_key, Often::kAlways);
+  EXPECT_EQ(proxy->ends_tls, Often::kAlways);
+  EXPECT_NE(std::ranges::find(proxy->kinds, "gcp.access_token"), proxy->kinds.end());
+  EXPECT_EQ(catalog().match_program("/usr/bin/tinyproxy", "")->adds_key, Often::kNever);
+  // vault is a relay only as `vault agent` or `vault proxy`: its name alone says nothing.
+  const Program* vault = catalog().match_program("/usr/bin/vault", "");
+  EXPECT_TRUE(vault == nullptr || !vault->relay);
+}
+
+TEST(Readers, TheOwnerComesBeforeWhoeverReadsAnything) {
+  const File* aws = catalog().match_file("/root/.aws/credentials");
+  const auto owner = catalog().match_reader("/usr/bin/python3.11", "/usr/bin/aws", aws);
+  ASSERT_TRUE(owner);
+  EXPECT_EQ(owner->id, "rd.aws_cli");
+  EXPECT_TRUE(owner->expected);
+  const auto backup = catalog().match_reader("/usr/bin/restic", "", aws);
+  EXPECT_EQ(backup->role, ReaderRole::kBackup);
+  EXPECT_EQ(catalog().match_reader("/usr/bin/base64", "", aws)->role, ReaderRole::kPerson);
+  const auto elsewhere = catalog().match_reader("/usr/bin/psql", "", aws);
+  ASSERT_TRUE(elsewhere);
+  EXPECT_FALSE(elsewhere->expected);
+  EXPECT_FALSE(catalog().match_reader("/usr/bin/somebody", "", aws));
+  EXPECT_EQ(catalog().match_reader("/opt/CrowdStrike/falcon", "", nullptr)->role, ReaderRole::kScanner);
+}
+
+TEST(Requests, ThePathThatHandsOutKeys) {
+  const auto github = catalog().match_request("api.github.com", "/app/installations/42/access_tokens");
+  ASSERT_TRUE(github);
+  EXPECT_EQ(github->kinds.front(), "github.installation_token");
+  EXPECT_FALSE(catalog().match_request("api.github.com", "/repos/x/y"));
+  EXPECT_EQ(catalog().match_request("STS.eu-west-1.amazonaws.com:443", "/?Action=AssumeRole")->id, "iss.aws.sts");
+  // Any host may serve Vault's paths: they count where the destination is a Vault.
+  EXPECT_FALSE(catalog().match_request("www.example.org", "/v1/auth/approle/login"));
+}
+
+TEST(Requests, ThePathNarrowsWhatAnIssuerGives) {
+  const auto vault = catalog().bound_endpoint("VAULT_ADDR");
+  ASSERT_TRUE(vault);
+  const auto all = catalog().issues(*vault, "vault.token");
+  const auto created = catalog().issues(*vault, "vault.token", "/v1/auth/token/create");
+  EXPECT_EQ(created, std::vector<std::string_view>{"vault.token"});
+  EXPECT_GT(all.size(), created.size());
+  // A path that is not listed says nothing.
+  EXPECT_EQ(catalog().issues(*vault, "vault.token", "/v1/secret/data/app"), all);
+}
+
+TEST(Kinds, WhatTheExaminerNamesExists) {
+  for (const char* kind : {"aws.access_key", "aws.session", "generic.identity_token", "generic.secret", "k8s.legacy_service_account_token",
+                           "k8s.projected_token", "k8s.service_account_token", "oidc.id_token", "ssh.private_key", "tls.certificate",
+                           "tls.client_certificate", "tls.private_key"}) {
+    EXPECT_NE(catalog().kind(kind), nullptr) << kind;
+  }
+  EXPECT_FALSE(catalog().kind("tls.certificate")->authenticates);
+  EXPECT_EQ(catalog().kind("tls.certificate")->key_class, KeyClass::kCertificate);
+}
+
 TEST(Selectors, TheProfileIsChosenInTheDocumentedOrder) {
   const Selector* found = catalog().selector("sel.aws.profile");
   ASSERT_NE(found, nullptr);
@@ -267,6 +339,16 @@ TEST(List, EverySectionIsListed) {
   const auto all = catalog().list();
   EXPECT_GT(all.size(), 2000U);
   EXPECT_EQ(all.front().section, "kinds");
+  std::set<std::string_view> sections;
+  for (const auto& entry : all) {
+    sections.insert(entry.section);
+    if (entry.section == "files" || entry.section == "endpoints" || entry.section == "readers") EXPECT_NE(entry.verified, "") << entry.id;
+  }
+  EXPECT_EQ(sections,
+            (std::set<std::string_view>{"bindings", "brokers", "commands", "endpoints", "env", "files", "formats", "issuers", "kinds",
+                                        "metadata", "programs", "proofs", "readers", "requests", "selectors", "sockets"}));
+  const auto wandb = std::ranges::find(all, "aws.shared_credentials", &Catalog::Listed::id);
+  EXPECT_EQ(wandb->verified, "opened");
 }
 
 }  // namespace

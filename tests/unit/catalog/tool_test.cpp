@@ -64,14 +64,33 @@ TEST(Mistakes, AnExpressionWithoutDomainsIsRefused) {
 
 TEST(Mistakes, AnUnknownKeyListsTheKnownOnes) {
   EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X key, class: access_key,\n   lifetme: long_lived, lifetime: unknown}\n"),
-              ElementsAre(StartsWith("x.yaml:3: unknown key `lifetme`; known here: id, title, provider, class, lifetime")));
+              ElementsAre(StartsWith(
+                  "x.yaml:3: unknown key `lifetme` (did you mean `lifetime`?); known here: id, title, provider, class, lifetime")));
 }
 
 TEST(Mistakes, AnUnknownSectionOrValueIsNamed) {
-  EXPECT_THAT(problems_of("kind:\n- {id: a}\n"), ElementsAre(StartsWith("x.yaml:1: unknown section `kind`; known: ")));
+  EXPECT_THAT(problems_of("kind:\n- {id: a}\n"),
+              ElementsAre(StartsWith("x.yaml:1: unknown section `kind` (did you mean `kinds`?); known: ")));
   EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: acess, lifetime: unknown}\n"),
               ElementsAre(StartsWith("x.yaml:2: `class` is `acess`; it must be one of: access_key, ")));
   EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: access_key}\n"), ElementsAre("x.yaml:2: `lifetime` is missing"));
+}
+
+TEST(Mistakes, NewSectionsAreCheckedToo) {
+  EXPECT_THAT(problems_of("readers:\n- {id: r, role: owner, names: [x], reads: [awz.*], verified: cited, source: [s]}\n"),
+              ElementsAre(HasSubstr("x.yaml:2: `r`: `awz.*` fits no entry")));
+  EXPECT_THAT(problems_of("readers:\n- {id: r, role: owner, reads: ['*'], verified: cited, source: [s]}\n"),
+              testing::Contains(HasSubstr("x.yaml:2: `r` needs `names` or `folders`")));
+  EXPECT_THAT(problems_of("issuers:\n- {id: i, requests: [iss.no], actions: [], verified: cited, source: [s]}\n"),
+              ElementsAre(HasSubstr("names the request `iss.no`, which does not exist")));
+  EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: access_key, lifetime: unknown, proof: [no]}\n"),
+              ElementsAre(HasSubstr("names the proof `no`")));
+}
+
+TEST(Mistakes, WhatIsThereTwiceIsNamed) {
+  EXPECT_THAT(problems_of("kinds:\n- {id: a.b, id: c.d, title: X, class: password, lifetime: unknown}\n"),
+              ElementsAre("x.yaml:2: `id` is there twice"));
+  EXPECT_THAT(problems_of("kinds: []\nkinds: []\n"), ElementsAre("x.yaml:2: section `kinds` is there twice; join them"));
 }
 
 TEST(Mistakes, AnEncryptionKeyNeverAuthenticates) {

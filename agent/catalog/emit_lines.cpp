@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Each entry in one line for `catalog list`, with the mark that says how its facts are known.
+#include <fmt/format.h>
+
+#include <array>
+#include <utility>
+
+#include "agent/catalog/emit_parts.h"
+
+namespace keytrail::catalog::source {
+namespace {
+
+std::string first(const std::vector<std::string>& kinds) { return kinds.empty() ? std::string() : kinds.front(); }
+
+std::string unseen(const std::vector<std::string>& unverified) {
+  return unverified.empty() ? "" : fmt::format("; in no source: {}", fmt::join(unverified, " "));
+}
+
+std::string program_text(const ProgramEntry& e) {
+  std::string out = fmt::format("{}", fmt::join(e.names, " "));
+  if (!e.arguments.empty()) out += fmt::format(", only with {}", fmt::join(e.arguments, " "));
+  for (const auto& [on, word] : {std::pair{e.obeys_selectors, "obeys its selectors"},
+                                 {e.runtime, "runtime"},
+                                 {e.relay, "relay"},
+                                 {e.hub, "hub"},
+                                 {e.bulk_reader, "reads in bulk"},
+                                 {e.helper, "helper"}}) {
+    if (on) out += fmt::format("; {}", word);
+  }
+  if (!e.role.empty()) out += fmt::format(" ({})", e.role);
+  if (!e.ports.empty()) out += fmt::format(", ports {}", fmt::join(e.ports, " "));
+  return out;
+}
+
+std::string endpoint_text(const EndpointEntry& e) {
+  const std::vector<std::string>& hosts = e.exact.empty() ? (e.suffix.empty() ? e.domains : e.suffix) : e.exact;
+  return fmt::format("{}/{} {}{}{}", e.provider, e.service.empty() ? "*" : e.service, e.exact.empty() ? "below " : "",
+                     fmt::join(hosts, " "), unseen(e.unverified));
+}
+
+const char* role_text(ReaderRole role) {
+  static constexpr std::array<const char*, 7> kRoles = {"owner", "backup", "scanner", "indexer", "assistant", "person", "tool"};
+  return kRoles.at(static_cast<std::size_t>(role));
+}
+
+}  // namespace
+
+std::string line_rows(const Model& m) {
+  std::string rows;
+  const auto line = [&](std::string_view section, const std::string& id, const std::string& text, const std::string& verified) {
+    rows += fmt::format("    {{{}, {}, {}, {}}},\n", quoted(section), quoted(id), quoted(text), quoted(verified));
+  };
+  for (const auto& e : m.kinds)
+    line("kinds", e.id, fmt::format("{}, {}, {}", e.title, to_string(e.key_class), to_string(e.lifetime)), "");
+  for (const auto& e : m.proofs)
+    line("proofs", e.id, e.text, "");
+  for (const auto& e : m.files)
+    line("files", e.id, fmt::format("{}{}", fmt::join(e.paths, " "), unseen(e.unverified)), e.verified);
+  for (const auto& e : m.env)
+    line("env", e.name, fmt::format("{}{}{}", e.provider, e.kinds.empty() ? "" : ", ", first(e.kinds)), e.verified);
+  for (const auto& e : m.endpoints)
+    line("endpoints", e.id, endpoint_text(e), e.verified);
+  for (const auto& e : m.bindings)
+    line("bindings", e.id, fmt::format("{}/{} by {}", e.provider, e.service, fmt::join(e.env, " ")), "");
+  for (const auto& e : m.issuers)
+    line("issuers", e.id, fmt::format("{} calls", e.actions.size()), e.verified);
+  for (const auto* list : {&m.requests, &m.commands, &m.brokers}) {
+    const char* section = list == &m.requests ? "requests" : (list == &m.commands ? "commands" : "brokers");
+    for (const IssueEntry& e : *list)
+      line(section, e.id, fmt::format("{} {}{}: {}", fmt::join(e.hosts, " "), fmt::join(e.paths, ", "), "", e.gives), e.verified);
+  }
+  for (const auto& e : m.metadata)
+    line("metadata", e.id, fmt::format("{} {}", e.provider, fmt::join(e.paths, " ")), e.verified);
+  for (const auto& e : m.sockets)
+    line("sockets", e.id, fmt::format("{}", fmt::join(e.paths, " ")), e.verified);
+  for (const auto& e : m.programs) {
+    if (!e.from_reader) line("programs", e.id, program_text(e), e.verified);
+  }
+  for (const auto& e : m.readers)
+    line("readers", e.id,
+         fmt::format("{} of {}: {}", role_text(e.role), fmt::join(e.reads, " "), fmt::join(e.names.empty() ? e.folders : e.names, " ")),
+         e.verified);
+  for (const auto& e : m.selectors)
+    line("selectors", e.id, e.selects, e.verified);
+  for (const auto& e : m.formats)
+    line("formats", e.id, fmt::format("{}{}", first(e.kinds), e.public_id ? ", public" : ""), e.verified);
+  return rows;
+}
+
+}  // namespace keytrail::catalog::source

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where keys go and come from: hosts, what they take and give, requests, sockets, programs and readers. YAML to source::Model, strict.
+#include <string_view>
+#include <utility>
+
+#include "agent/catalog/fields.h"
+
+namespace keytrail::catalog::source {
+namespace {
+
+AcceptEntry read_accept(Fields& f) {
+  AcceptEntry a;
+  a.kinds = f.list("accepts");
+  a.issuers = f.list("issuers");
+  a.anonymous = static_cast<Anonymous>(f.choice("anonymous", {"never", "possible", "common"}, 0));
+  a.open = f.flag("open", false);
+  (void)f.text("note");
+  (void)f.verified();
+  return a;
+}
+
+/// What keys, commands and brokers of the same form have in common.
+IssueEntry read_issue(Fields& f) {
+  IssueEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.provider = f.text("provider", true);
+  e.kinds = f.list("kinds", true);
+  e.gives = f.text("gives", true);
+  (void)f.text("note");
+  e.verified = f.verified();
+  return e;
+}
+
+}  // namespace
+
+void read_endpoint(Fields& f, Model& model) {
+  EndpointEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.provider = f.text("provider", true);
+  e.service = f.text("service");
+  e.exact = f.list("exact");
+  e.suffix = f.list("suffix");
+  e.regex = f.text("regex");
+  e.domains = f.list("domains");
+  e.region = f.text("region");
+  e.region_default = f.text("region_default");
+  e.api = f.text("api");
+  e.note = f.text("note");
+  e.unverified = f.list("unverified");
+  e.verified = f.verified();
+  model.endpoints.push_back(std::move(e));
+}
+
+void read_issuer(Fields& f, const std::string& file, Model& model, Problems& problems) {
+  IssuerEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.requests = f.list("requests");
+  (void)f.text("child_id");
+  (void)f.flag("hands_out_others", false);
+  for (const YAML::Node& node : f.node("actions")) {
+    Fields a(node, file, problems);
+    ActionEntry action;
+    action.action = a.text("action", true);
+    action.takes = a.list("takes", true);
+    action.gives = a.list("gives", true);
+    for (const std::string_view said : {"lifetime", "request", "child_id"})
+      (void)a.text(said);
+    a.finish();
+    e.actions.push_back(std::move(action));
+  }
+  e.verified = f.verified();
+  model.issuers.push_back(std::move(e));
+}
+
+void read_rule(Fields& f, Model& model) {
+  RuleEntry e{.where = f.where()};
+  e.endpoints = f.list("endpoints", true);
+  e.by_service = f.flag("by_service", false);
+  e.accept = read_accept(f);
+  model.rules.push_back(std::move(e));
+}
+
+void read_service(Fields& f, Model& model) {
+  ServiceEntry e{.where = f.where()};
+  e.provider = f.text("provider", true);
+  e.service = f.text("service", true);
+  e.host_regex = f.text("host");
+  e.accept = read_accept(f);
+  model.services.push_back(std::move(e));
+}
+
+void read_binding(Fields& f, Model& model) {
+  BindingEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.provider = f.text("provider", true);
+  e.service = f.text("service", true);
+  e.env = f.list("env", true);
+  e.names = f.list("names");
+  (void)f.text("form");
+  (void)f.text("default");
+  e.accept = read_accept(f);
+  model.bindings.push_back(std::move(e));
+}
+
+void read_port(Fields& f, Model& model) {
+  PortEntry e{.where = f.where()};
+  e.port = f.number("port");
+  e.provider = f.text("provider", true);
+  e.service = f.text("service", true);
+  e.accept = read_accept(f);
+  model.ports.push_back(std::move(e));
+}
+
+void read_metadata(Fields& f, Model& model) {
+  MetadataEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.provider = f.text("provider", true);
+  e.kinds = f.list("kinds");
+  e.addresses = f.list("addresses");
+  e.hosts = f.list("hosts");
+  e.paths = f.list("paths", true);
+  e.role = f.flag("role", false);
+  e.step = f.flag("step", false);
+  (void)f.text("note");
+  e.verified = f.verified();
+  if (e.addresses.empty() && e.hosts.empty()) f.problem(e.where.line, "`" + e.id + "` needs `addresses` or `hosts`");
+  model.metadata.push_back(std::move(e));
+}
+
+void read_socket(Fields& f, Model& model) {
+  SocketEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.use = static_cast<SocketUse>(f.choice("use", {"harmless", "broker"}, 0, true));
+  e.kinds = f.list("kinds");
+  e.paths = f.list("paths", true);
+  (void)f.text("note");
+  e.verified = f.verified();
+  model.sockets.push_back(std::move(e));
+}
+
+void read_request(Fields& f, Model& model) {
+  IssueEntry e = read_issue(f);
+  e.hosts = f.list("hosts", true);
+  e.paths = f.list("paths", true);
+  model.requests.push_back(std::move(e));
+}
+
+void read_command(Fields& f, Model& model) {
+  IssueEntry e = read_issue(f);
+  e.paths = f.list("commands", true);
+  model.commands.push_back(std::move(e));
+}
+
+void read_broker(Fields& f, Model& model) {
+  IssueEntry e = read_issue(f);
+  e.hosts = f.list("names");
+  for (const char* where : {"addresses", "env", "paths"}) {
+    for (std::string& one : f.list(where))
+      e.paths.push_back(std::move(one));
+  }
+  if (e.hosts.empty() && e.paths.empty()) f.problem(e.where.line, "`" + e.id + "` needs one of: names, addresses, env, paths");
+  model.brokers.push_back(std::move(e));
+}
+
+void read_program(Fields& f, Model& model) {
+  ProgramEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.names = f.list("names", true);
+  e.arguments = f.list("arguments");
+  e.kinds = f.list("kinds");
+  e.script = f.flag("script", false);
+  e.obeys_selectors = f.flag("obeys_selectors", false);
+  e.runtime = f.flag("runtime", false);
+  e.relay = f.flag("relay", false);
+  e.hub = f.flag("hub", false);
+  e.bulk_reader = f.flag("bulk_reader", false);
+  e.helper = f.flag("helper", false);
+  e.role = f.text("role");
+  e.ends_tls = static_cast<Often>(f.choice("ends_tls", {"never", "sometimes", "always"}, 1));
+  e.adds_key = static_cast<Often>(f.choice("adds_key", {"never", "sometimes", "always"}, 1));
+  e.ports = f.numbers("ports");
+  (void)f.text("note");
+  e.verified = f.verified();
+  model.programs.push_back(std::move(e));
+}
+
+void read_reader(Fields& f, Model& model) {
+  ReaderEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.role = static_cast<ReaderRole>(f.choice("role", {"owner", "backup", "scanner", "indexer", "assistant", "person", "tool"}, 0, true));
+  e.names = f.list("names");
+  e.folders = f.list("folders");
+  e.reads = f.list("reads", true);
+  (void)f.text("note");
+  e.verified = f.verified();
+  if (e.names.empty() == e.folders.empty()) f.problem(e.where.line, "`" + e.id + "` needs `names` or `folders`, not both");
+  model.readers.push_back(std::move(e));
+}
+
+void add_bulk_readers(Model& model) {
+  for (const ReaderEntry& reader : model.readers) {
+    if (reader.role != ReaderRole::kBackup && reader.role != ReaderRole::kScanner && reader.role != ReaderRole::kIndexer) continue;
+    ProgramEntry program{.where = reader.where};
+    program.id = reader.id;
+    program.names = reader.names;
+    program.folders = reader.folders;
+    program.script = program.bulk_reader = program.from_reader = true;
+    model.programs.push_back(std::move(program));
+  }
+}
+
+}  // namespace keytrail::catalog::source

@@ -142,11 +142,21 @@ void possible(Verdict& verdict, Reason reason) {
   }
 }
 
+/// What a relay does with this key, for people; "" for what is no relay.
+std::string relay_detail(const catalog::Program* program, const HeldKey& held) {
+  if (program == nullptr || !program->relay) return {};
+  const bool own = std::ranges::find(program->kinds, held.key.kind) != program->kinds.end();
+  if (!own) return "carries others' requests; such a key is none of its own";
+  if (program->adds_key == catalog::Often::kNever) return "carries others' requests; adds no key to them";
+  return program->adds_key == catalog::Often::kAlways ? "adds its own key to others' requests" : "may add its own key to others' requests";
+}
+
 /// Inferred when the closed world holds, else possible with the clause that fails.
 void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason reason) {
   question.world.acquired_ns = question.key_after_connect ? 0 : held.since_ns;
   if (const auto clause = closed_world(question.world)) {
     possible(verdict, *clause);
+    if (*clause == Reason::kRelayOrHub && verdict.detail.empty()) verdict.detail = relay_detail(question.caller.program, held);
     return;
   }
   if (question.where.endpoint.open) {

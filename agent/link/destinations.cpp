@@ -40,6 +40,8 @@ HostPort host_of_value(std::string_view value) {
   return out;
 }
 
+std::string base_name(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
+
 struct Name {
   std::string host;
   NameSource source = NameSource::kNone;
@@ -115,6 +117,9 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
   out.destination.address = address_text(called.remote);
   out.destination.port = called.remote.port;
   const PayloadEvent* payload = called.payload;
+  if (payload != nullptr && payload->protocol == PayloadEvent::Protocol::kHttp) out.path = payload->path;
+  // Never taken for the user: who stands behind it is not seen here.
+  if (caller.program != nullptr && caller.program->relay && caller.process) out.via = "relay " + base_name(caller.process->exe);
   const std::vector<std::string> own = Names::own(caller, called.remote);
   Name name = name_of_payload(payload);
   const bool proxied = name.source == NameSource::kConnectProxy;

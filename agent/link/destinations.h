@@ -30,7 +30,8 @@ struct Resolved {
   bool takes_keys = false;
   bool ssh = false;
   bool contradiction = false;  ///< two names contradict, or the address is shared by names the process asked for
-  std::string via;             ///< "proxy ADDRESS:PORT" for a CONNECT proxy
+  std::string via;             ///< "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests
+  std::string path;            ///< of the request, where it was readable
 };
 
 [[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names, const catalog::Catalog& catalog);

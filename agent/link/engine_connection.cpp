@@ -101,6 +101,10 @@ Engine::Done Engine::on_payload(const PayloadEvent& event, const EventHead& head
   }
   if (connection->started) return Done::kAbsorbed;
   connection->started = true;
+  // Relatives of the metadata service on loopback and elsewhere share their address with anything: the request decides.
+  if (event.protocol == PayloadEvent::Protocol::kHttp && catalog_.match_metadata(connection->remote, event.name, event.path)) {
+    return on_metadata(event, *connection, caller, head.time_ns);
+  }
   return start_use(connection, caller, &event, head.time_ns, head.from_ring);
 }
 

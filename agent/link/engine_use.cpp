@@ -99,7 +99,7 @@ void Engine::note_issued(const HeldUse& use, const Verdict& verdict) {
     // What was issued from a key that was itself only maybe issued: the chain is not drawn longer than one guess.
     if (parent.slot.from == From::kIssued) continue;
     ++parents;
-    for (const std::string_view kind_id : catalog_.issues(use.where.endpoint, parent.key.kind)) {
+    for (const std::string_view kind_id : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path)) {
       auto what = std::make_shared<HeldKey>();
       what->key.kind = kind_id;
       what->key.id = what->key.kind + "@" + parent.key.id;

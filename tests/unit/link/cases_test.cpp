@@ -179,6 +179,41 @@ TEST_F(Cases, RoleFromTheMetadataService) {
   EXPECT_EQ(acquisitions[0].key.key_class, KeyClass::kSessionToken);
 }
 
+TEST_F(Cases, AMetadataServiceOnLoopbackIsKnownByItsRequest) {
+  one_key();
+  start(10);
+  connect(10, 1, loopback(9911));
+  http(10, 1, "127.0.0.1:9911", "/latest/meta-data/iam/security-credentials/edge");
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred issued_by_role: aws.session@role/edge"});
+  // The same address with another request is a local socket like any other.
+  start(11);
+  connect(11, 2, loopback(9911));
+  http(11, 2, "127.0.0.1:9911", "/health");
+  open(11);
+  call(11);
+  EXPECT_EQ(uses.size(), 1U);
+  EXPECT_EQ(told().back().substr(0, 21), "possible local_broker");
+}
+
+TEST_F(Cases, TheRequestPathSaysWhatAnIssuerGives) {
+  KeyFact fact;
+  fact.key.id = "fp:1";
+  fact.key.kind = "vault.token";
+  examiner.files["/root/.vault-token"] = file_of({fact});
+  start(10, {.env = {shown("VAULT_ADDR", "http://vault.example:8200")}});
+  open(10, "/root/.vault-token");
+  connect(10, 1, ip(9, 8200));
+  http(10, 1, "vault.example", "/v1/ssh/sign/ops", "POST");
+  connect(10, 2, ip(9, 8200));
+  http(10, 2, "vault.example", "/v1/auth/token/create", "POST");
+  connect(10, 3, ip(9, 8200));
+  http(10, 3, "vault.example", "/v1/secret/data/app");
+  // The first path signs a certificate and makes no token, the second makes one.
+  EXPECT_EQ(told(),
+            (Lines{"inferred only_key_held: fp:1", "inferred only_key_held: fp:1", "possible parent_or_issued: vault.token@fp:1 fp:1"}));
+}
+
 TEST_F(Cases, AfterAnIssuerTheIssuedKeyAndItsParentAreNamed) {
   one_key();
   start(10);

@@ -97,6 +97,29 @@ TEST_F(Clauses, Relay) {
   expect("relay_or_hub");
 }
 
+TEST_F(Clauses, ARelaySaysThatItIsOneAndWhetherTheKeyIsItsOwn) {
+  start(10, {"/usr/local/bin/aws-sigv4-proxy", "/usr/local/bin/aws-sigv4-proxy", {}, {}, false});
+  open(10);
+  call(10);
+  start(11, {"/usr/sbin/squid", "/usr/sbin/squid", {}, {}, false});
+  open(11);
+  call(11);
+  EXPECT_EQ(told(), (Lines{"possible relay_or_hub: " + kA, "possible relay_or_hub: " + kA}));
+  EXPECT_EQ(uses[0].via, "relay aws-sigv4-proxy");
+  EXPECT_EQ(uses[0].reason_detail, "adds its own key to others' requests");
+  EXPECT_EQ(uses[1].via, "relay squid");
+  EXPECT_EQ(uses[1].reason_detail, "carries others' requests; such a key is none of its own");
+}
+
+TEST_F(Clauses, ABackupThatTheCatalogKnowsReadsInBulk) {
+  start(10, {"/usr/bin/borgmatic", "/usr/bin/borgmatic", {}, {}, false});
+  open(10);
+  call(10);
+  expect("relay_or_hub");
+  ASSERT_EQ(acquisitions.size(), 1U);
+  EXPECT_TRUE(acquisitions[0].bulk);
+}
+
 TEST_F(Clauses, ConnectionOlderThanTheKey) {
   start(10);
   connect(10, 1);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // ~/.aws/credentials and ~/.aws/config: https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html, read as botocore
 // (Python's configparser) reads them: deeper indented lines continue the option above, options are case-insensitive.
-#include <strings.h>
-
 #include <algorithm>
 
 #include "agent/examine/formats.h"
+#include "agent/examine/text.h"
 
 namespace keytrail::examine::format {
 namespace {
@@ -13,8 +12,6 @@ namespace {
 struct Profile {
   std::string_view name, id, secret, session;
 };
-
-bool same_word(std::string_view a, std::string_view b) { return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0; }
 
 /// "[profile dev]" and "[dev]" → "dev"; "[sso-session x]" and "[services x]" hold no keys → "".
 std::string_view section_name(std::string_view inner) {
@@ -105,13 +102,8 @@ class Reader {
 
 role::Unread aws_credentials(std::string_view bytes, Work& work) {
   if (trimmed(bytes).empty()) return role::Unread::kNone;
-  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.remove_prefix(3);
   Reader reader(work);
-  while (!bytes.empty()) {
-    const std::size_t end = std::min(bytes.find('\n'), bytes.size());
-    reader.line(bytes.substr(0, end));
-    bytes.remove_prefix(std::min(end + 1, bytes.size()));
-  }
+  for_each_line(bytes, [&](std::string_view line) { reader.line(line); });
   return reader.finish() ? role::Unread::kNone : role::Unread::kUnknownFormat;
 }
 

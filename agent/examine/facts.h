@@ -25,7 +25,7 @@ struct Hints {
   Lifetime lifetime = Lifetime::kUnknown;
   bool guessable = false;  ///< fingerprints of this kind stay here; the keys are numbered instead
   /// What the place may hold besides: passwords where `key_kind` is none, else what is no password.
-  std::string_view other_kind = {};
+  std::string_view other_kind;
   KeyClass other_class = KeyClass::kAccessKey;
   Lifetime other_lifetime = Lifetime::kUnknown;
 };
@@ -79,6 +79,12 @@ class Work {
   [[nodiscard]] KeyFact fact(std::string_view kind, KeyClass key_class, Lifetime lifetime) const;
   /// A fact of the kind that such a place holds, for a key that does not tell its own.
   [[nodiscard]] KeyFact usual_fact(bool password = false) const;
+  /// The same work with other hints, for a part of the file; `hints` must live as long.
+  [[nodiscard]] Work with(const Hints& hints) const {
+    Work out(session_, scratch_, hints, found_);
+    out.entry_ = entry_;
+    return out;
+  }
   /// The entry that the keys added from now on belong to. Its texts must live as long.
   void at(const Entry& entry) { entry_ = entry; }
   [[nodiscard]] const Entry& entry() const { return entry_; }

@@ -12,7 +12,7 @@ struct Format {
   role::Unread (*parse)(std::string_view bytes, Work& work);
 };
 
-constexpr std::array<Format, 8> kFormats{{
+constexpr std::array<Format, 16> kFormats{{
     {"aws_credentials", format::aws_credentials},
     {"raw_token", format::raw_token},
     {"jwt", format::jwt},
@@ -21,6 +21,14 @@ constexpr std::array<Format, 8> kFormats{{
     {"opaque", format::opaque},
     {"configuration", format::configuration},
     {"gitconfig", format::gitconfig},
+    {"kubeconfig", format::kubeconfig},
+    {"google_credentials", format::google_credentials},
+    {"git_credentials", format::git_credentials},
+    {"netrc", format::netrc},
+    {"docker_config", format::docker_config},
+    {"dotenv", format::dotenv},
+    {"npmrc", format::npmrc},
+    {"pgpass", format::pgpass},
 }};
 
 }  // namespace

@@ -32,6 +32,14 @@ role::Unread ssh_private_key(std::string_view bytes, Work& work);
 role::Unread opaque(std::string_view bytes, Work& work);
 role::Unread configuration(std::string_view bytes, Work& work);
 role::Unread gitconfig(std::string_view bytes, Work& work);
+role::Unread kubeconfig(std::string_view bytes, Work& work);
+role::Unread google_credentials(std::string_view bytes, Work& work);
+role::Unread git_credentials(std::string_view bytes, Work& work);
+role::Unread netrc(std::string_view bytes, Work& work);
+role::Unread docker_config(std::string_view bytes, Work& work);
+role::Unread dotenv(std::string_view bytes, Work& work);
+role::Unread npmrc(std::string_view bytes, Work& work);
+role::Unread pgpass(std::string_view bytes, Work& work);
 
 /// Adds the key of a JSON Web Token (RFC 7519); false when `token` is none.
 bool add_jwt(std::string_view token, Work& work);

@@ -89,9 +89,12 @@ role::Unread gitconfig(std::string_view bytes, Work& work) {
   if (bytes.find('\0') != std::string_view::npos) return role::Unread::kUnknownFormat;
   Reader reader(work);
   bool comments = true;
-  std::string_view joined;  // a line and those that its backslash joins
+  std::size_t joined_from = bytes.size();  // where a line begins that goes on: its backslash joins the next
+  std::string_view joined;
   for_each_line(bytes, [&](std::string_view text) {
-    joined = joined.empty() ? text : std::string_view(joined.data(), static_cast<std::size_t>(text.data() + text.size() - joined.data()));
+    const auto begin = static_cast<std::size_t>(text.begin() - bytes.begin());
+    if (joined.empty()) joined_from = begin;
+    joined = bytes.substr(joined_from, begin + text.size() - joined_from);
     if (text.ends_with('\\') && !trimmed(joined).starts_with('#')) return;
     if (const std::string_view own = trimmed(joined); !own.empty() && own.front() != '#' && own.front() != ';') comments = false;
     reader.line(joined);

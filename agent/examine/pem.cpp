@@ -57,7 +57,7 @@ std::string_view certificate_kind(X509* certificate, const Hints& hints) {
 void join_pairs(std::vector<KeyFact>& keys) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     for (std::size_t k = i + 1; k < keys.size();) {
-      if (keys[k].key.id != keys[i].key.id || keys[k].key.kind != keys[i].key.kind) {
+      if (keys[k].key.id != keys[i].key.id || keys[k].key.kind != keys[i].key.kind || keys[k].selector != keys[i].selector) {
         ++k;
         continue;
       }

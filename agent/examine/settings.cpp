@@ -89,12 +89,12 @@ Line split_line(std::string_view text) {
 
 }  // namespace
 
-void Settings::set(std::string_view name, std::string_view value) {
+void Settings::set(std::string_view name, std::string_view value, std::string_view kind, bool password) {
   if (settings_.size() >= kMaxSettings) return work_.skip();
   value = trimmed(value);
-  const Meaning meaning = meaning_of(name);
+  const Meaning meaning = kind.empty() ? meaning_of(name) : (password ? Meaning::kPassword : Meaning::kToken);
   if (value.empty() || (meaning == Meaning::kNone && value.find("://") == std::string_view::npos)) return;
-  settings_.push_back({name, value, meaning});
+  settings_.push_back({name, value, meaning, kind});
 }
 
 void Settings::describe(Entry& entry) const {
@@ -126,31 +126,38 @@ void Settings::add_pairs() {
     best->used = id.used = true;
     KeyFact fact = fact_of_id(id.value, work_);
     fact.key.id = std::string(id.value);
+    if (by_name_) fact.selector = std::string(id.name);
     work_.add(std::move(fact), best->value);
     for (Setting& session : settings_)
       session.used = session.used || is_session_part(session.name);
   }
 }
 
-void Settings::add(const Setting& setting, bool alone) {
-  if (!alone && work_.entry().selector.empty()) {  // several keys of no section: their names tell them apart
-    Entry entry = work_.entry();
-    entry.selector = setting.name;
-    work_.at(entry);
-    entry.selector = {};
-    add(setting, true);
-    work_.at(entry);
-    return;
-  }
+/// Under its own name where no section tells the keys apart.
+void Settings::add(const Setting& setting) {
+  Entry entry = work_.entry();
+  const std::string_view section = entry.selector;
+  if (by_name_) entry.selector = setting.name;
+  work_.at(entry);
+  add_value(setting);
+  entry.selector = section;
+  work_.at(entry);
+}
+
+void Settings::add_value(const Setting& setting) {
   switch (setting.meaning) {
     case Meaning::kToken:
+    case Meaning::kPassword: {
+      const bool password = setting.meaning == Meaning::kPassword;
       // "key" alone is any word's name.
       if (same_word(setting.name, "key") && setting.value.size() < 20) return;
-      (void)add_credential(setting.value, false, work_);
+      if (setting.kind.empty()) {
+        (void)add_credential(setting.value, password, work_);
+      } else if (!is_placeholder(setting.value) && !add_url(setting.value, work_) && !add_token_by_shape(setting.value, work_)) {
+        work_.add(work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown), setting.value);
+      }
       return;
-    case Meaning::kPassword:
-      (void)add_credential(setting.value, true, work_);
-      return;
+    }
     case Meaning::kHeader:
       (void)add_header(setting.value, work_);
       return;
@@ -166,16 +173,18 @@ void Settings::add(const Setting& setting, bool alone) {
 void Settings::begin(const Entry& entry) {
   if (!settings_.empty()) {
     Entry own = entry_;
-    describe(own);
+    if (!by_name_) describe(own);  // of variables, none speaks for the others
     work_.at(own);
     add_pairs();
     const auto is_key = [](const Setting& one) {
       return !one.used && (one.meaning == Meaning::kToken || one.meaning == Meaning::kPassword);
     };
-    const bool alone = std::ranges::count_if(settings_, is_key) <= 1;
+    const bool was = by_name_;
+    by_name_ = was || (own.selector.empty() && std::ranges::count_if(settings_, is_key) > 1);
     for (const Setting& setting : settings_) {
-      if (!setting.used) add(setting, alone);
+      if (!setting.used) add(setting);
     }
+    by_name_ = was;
     work_.at({});
     settings_.clear();
   }

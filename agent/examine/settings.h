@@ -12,25 +12,30 @@ namespace keytrail::examine {
 
 class Settings {
  public:
-  explicit Settings(Work& work) : work_(work) {}
+  /// `by_name`: the entry of a key is the name of its setting, not its section.
+  explicit Settings(Work& work, bool by_name = false) : work_(work), by_name_(by_name) {}
 
   /// Begins a section; the keys of the one before are reported first.
   void begin(const Entry& entry);
-  /// A setting. `name` and `value` must live until the next `begin` or `finish`.
-  void set(std::string_view name, std::string_view value);
+  /// A setting. `name` and `value` must live until the next `begin` or `finish`. `kind`: what it is known to hold, and whether that is a
+  /// password; else its name tells.
+  void set(std::string_view name, std::string_view value, std::string_view kind = {}, bool password = false);
   void finish() { begin({}); }
 
  private:
   struct Setting {
     std::string_view name, value;
     Meaning meaning;
+    std::string_view kind;
     bool used = false;
   };
   void describe(Entry& entry) const;
   void add_pairs();
-  void add(const Setting& setting, bool alone);
+  void add(const Setting& setting);
+  void add_value(const Setting& setting);
 
   Work& work_;
+  bool by_name_;
   Entry entry_;
   std::vector<Setting> settings_;
 };

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/examine/text.h"
 
-#include <strings.h>
-
 #include <cctype>
 
 namespace keytrail::examine {
@@ -21,7 +19,10 @@ bool is_scheme(std::string_view text) {
 
 }  // namespace
 
-bool same_word(std::string_view a, std::string_view b) { return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0; }
+bool same_word(std::string_view a, std::string_view b) {
+  const auto lower = [](unsigned char c) { return std::tolower(c); };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
 
 std::string_view unquoted(std::string_view text) {
   const bool quoted =

@@ -2,12 +2,22 @@
 // One call of the parsers, as the examiner makes it.
 #pragma once
 
+#include <openssl/evp.h>
+
 #include <string>
 #include <string_view>
 
 #include "agent/examine/formats.h"
 
 namespace keytrail::examine {
+
+inline std::string base64(std::string_view text) {
+  std::string out(text.size() * 2 + 8, '\0');
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
+                                   static_cast<int>(text.size()));
+  out.resize(static_cast<std::size_t>(size));
+  return out;
+}
 
 struct Bench {
   Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},

@@ -31,8 +31,9 @@ struct Context {
   Config& config;
 
   [[nodiscard]] std::unexpected<Error> error(int line, const std::string& path, const std::string& text) const {
-    return fail(Error::Code::kInvalid,
-                fmt::format("{}:{}: {}{}{}", printable(file), line + 1, printable(path), path.empty() ? "" : ": ", text));
+    constexpr std::size_t kMaxShown = 128;  // of a path, whose last word may be anything
+    const std::string shown = printable(std::string_view(path).substr(0, kMaxShown)) + (path.size() > kMaxShown ? "…" : "");
+    return fail(Error::Code::kInvalid, fmt::format("{}:{}: {}{}{}", printable(file), line + 1, shown, path.empty() ? "" : ": ", text));
   }
 };
 

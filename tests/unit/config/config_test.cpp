@@ -174,6 +174,12 @@ TEST_F(ConfigFile, HeaderFromFileLosesItsLineEnd) {
   EXPECT_EQ(config->otlp[0].headers[0].value, "abc");
 }
 
+TEST(Config, ALongKeyIsNotQuotedWhole) {
+  const std::string error = parse(std::string(1000, 'k') + ": 1\n").error().message;
+  EXPECT_NE(error.find("kkk"), std::string::npos);
+  EXPECT_LT(error.size(), 400U);
+}
+
 TEST(Config, RenderedConfigurationReadsBack) {
   const Result<Config> config = parse("otlp: [{endpoint: \"http://a\"}]\nhooks: {disable: [a, b]}");
   ASSERT_TRUE(config);

@@ -100,13 +100,23 @@ run_ctest() { # LABEL FOLDER
   gtests "$1" "$logs/ctest" "$begin"
 }
 
-sanitized() { # NAME SANITIZERS
+sanitized() { # NAME OPTION
   local folder="$build-$1"
-  step "configure $1" configure "$folder" -DCMAKE_BUILD_TYPE=Debug -DKEYTRAIL_SANITIZE="$2" || return
+  step "configure $1" configure "$folder" -DCMAKE_BUILD_TYPE=Debug "$2" || return
   local targets
   targets=$(unit_targets "$folder")
   # shellcheck disable=SC2086
-  step "build unit tests with $2" ninja -C "$folder" -j "$jobs" $targets && run_ctest "unit tests with $2" "$folder"
+  step "build unit tests with $1" ninja -C "$folder" -j "$jobs" $targets && run_ctest "unit tests with $1" "$folder"
+}
+
+fuzz() { # FOLDER: short runs; tests/fuzz/README.md tells of the long ones
+  step "build fuzz targets" ninja -C "$1" -j "$jobs" fuzz || return
+  local begin=$SECONDS
+  if /usr/bin/python3 tests/fuzz/run.py --build "$1" --jobs "$jobs" >"$logs/fuzz"; then
+    add 1 0 0; say "ok    fuzz: $(tail -n 1 "$logs/fuzz") ($((SECONDS - begin)) s)"
+  else
+    add 0 1 0; say "FAIL  fuzz"; sed 's/^/      /' "$logs/fuzz"
+  fi
 }
 
 own_sources() { find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h; }
@@ -160,8 +170,9 @@ if [ $quick = yes ]; then
   end
 fi
 if [ -z "$only" ]; then
-  sanitized asan address,undefined
-  sanitized tsan thread
+  sanitized asan -DKEYTRAIL_FUZZ=ON  # address and undefined
+  fuzz "$build-asan"
+  sanitized tsan -DKEYTRAIL_SANITIZE=thread
 fi
 if [ "$(id -u)" = 0 ]; then
   if [ -z "$only" ]; then

@@ -13,7 +13,7 @@ import sys
 L1 = ("agent/base", "agent/catalog", "bpf")
 STAGES = ("agent/warden", "agent/examine", "agent/capture", "agent/decode", "agent/identify", "agent/link", "agent/judge", "agent/record", "agent/serve", "exporters/otlp")
 # Folders and files that put everything together.
-TOP = ("agent/cli", "agent", "tests/system", "tests/bench", "tests/replay", "tests/roles", "tests/bpf", "tests/corpus", "packaging")
+TOP = ("agent/cli", "agent", "tests/system", "tests/fuzz", "tests/bench", "tests/replay", "tests/roles", "tests/bpf", "tests/corpus", "packaging")
 
 # Library: (headers, names in CMake, folders that may use it).
 LIBRARIES = {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Target: what the worker asks of the warden (agent/warden). A sound request is carried out for this process itself: whatever a taken-over
+// worker writes into it, only a small regular file is opened. Nothing is read from it.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "agent/warden/opener.h"
+#include "tests/fuzz/fuzz.h"
+
+namespace keytrail::warden {
+namespace {
+
+using fuzz::require;
+
+template <role::Wire Message>
+bool take(std::string_view bytes, Message& out) {
+  return role::decode(bytes.data(), bytes.size(), out);
+}
+
+/// Every message that the warden reads, as the bytes are and with a good length.
+template <role::Wire Message>
+void decode_as(std::string_view bytes) {
+  Message message;
+  (void)take(bytes, message);
+  std::string fitted(bytes.substr(0, sizeof(Message)));
+  fitted.resize(sizeof(Message));
+  (void)take(fitted, message);
+}
+
+void open(std::string_view bytes) {
+  std::string fitted(bytes.substr(0, sizeof(role::Open)));
+  fitted.resize(sizeof(role::Open));
+  role::Open request;
+  if (!take(fitted, request)) return;
+  require(request.path.view().size() <= request.path.bytes.size(), "a text lies within its message");
+  if ((request.flags & role::kOpenEnvironment) != 0) return;  // of any process by its number: not this machine's
+  request.tgid = static_cast<std::uint32_t>(::getpid());
+  request.start_ns = 0;
+  request.alternatives_count = 0;
+  const Opening opening = open_requested(request);
+  if (!opening.descriptor) return;
+  require(opening.unread == role::Unread::kNone && !opening.unchanged, "what is handed over was opened");
+  struct stat file{};
+  require(::fstat(opening.descriptor.get(), &file) == 0 && S_ISREG(file.st_mode), "only a regular file is opened");
+  require(static_cast<std::size_t>(file.st_size) <= role::kMaxFileBytes && is_known_filesystem(opening.file.fs_magic),
+          "only a small file of a known file system");
+  require(same_file(request.file, opening.file) || (request.flags & role::kOpenLook) != 0, "only the file that was meant");
+}
+
+}  // namespace
+}  // namespace keytrail::warden
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace keytrail;
+  const std::string_view bytes = fuzz::text_of(data, size);
+  (void)role::type_of(bytes.data(), bytes.size());
+  warden::decode_as<role::WatchName>(bytes);
+  warden::decode_as<role::Remark>(bytes);
+  warden::decode_as<role::Opened>(bytes);
+  warden::decode_as<role::Examine>(bytes);
+  warden::decode_as<role::FingerprintKey>(bytes);
+  warden::open(bytes);
+  return 0;
+}

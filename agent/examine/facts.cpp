@@ -11,11 +11,40 @@ namespace keytrail::examine {
 namespace {
 
 constexpr std::size_t kMaxNumbered = 4096;
+constexpr std::size_t kMaxLabel = 240;  // leaves room for " #4096" in the message
 
 /// "login@host", as far as the fact tells.
 std::string owner_of(const KeyFact& fact) {
   if (fact.host.empty()) return fact.key.principal;
   return fact.key.principal + "@" + fact.host;
+}
+
+/// At most `max` bytes, ended before a character of UTF-8 that would be cut.
+std::string_view cut_name(std::string_view name, std::size_t max) {
+  if (name.size() <= max) return name;
+  while (max > 0 && (static_cast<unsigned char>(name[max]) & 0xC0U) == 0x80U)
+    --max;
+  return name.substr(0, max);
+}
+
+/// A JWT, or a token of the catalog's formats: it shows by itself that it is a secret.
+bool is_secret_by_shape(std::string_view text, std::span<const catalog::ArgFormat> formats) {
+  if (text.starts_with("eyJ") && std::ranges::count(text, '.') == 2) return true;
+  return std::ranges::any_of(formats, [&](const catalog::ArgFormat& format) {
+    return !format.is_public && text.starts_with(format.prefix) && text.size() >= format.min_len && text.size() <= format.max_len;
+  });
+}
+
+/// A name that is a secret, or holds one: somebody gave a token as the login ("machine github.com login ghp_…"), or as a profile's name.
+bool tells_secret(std::string_view name, std::string_view secret, std::span<const catalog::ArgFormat> formats) {
+  if (secret.size() >= kMinFingerprintedBytes && name.find(secret) != std::string_view::npos) return true;
+  constexpr std::string_view kSeparators = ":/@ ";
+  while (!name.empty()) {
+    const std::size_t end = std::min(name.find_first_of(kSeparators), name.size());
+    if (is_secret_by_shape(name.substr(0, end), formats)) return true;
+    name.remove_prefix(std::min(end + 1, name.size()));
+  }
+  return false;
 }
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -72,6 +101,10 @@ void Work::place(KeyFact& fact) const {
 void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   if (full()) return skip();
   place(fact);
+  for (std::string* name : {&fact.key.id, &fact.key.principal, &fact.key.parent, &fact.selector, &fact.host}) {
+    if (tells_secret(*name, secret, session_.formats)) name->clear();
+  }
+  if (tells_secret(label, secret, session_.formats)) label = {};
   const bool guessable = secret.size() < kMinFingerprintedBytes || fact.key.key_class == KeyClass::kPassword ||
                          (hints_.guessable && fact.key.kind == hints_.key_kind);
   const std::string owner = label.empty() ? owner_of(fact) : std::string(label);
@@ -80,7 +113,7 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
     if (!guessable) fact.key.fingerprint = print;
     if (fact.key.id.empty()) {
       const std::string numbered = owner.empty() ? fact.key.kind : fact.key.kind + ":" + owner;
-      fact.key.id = guessable ? session_.numbers.id(numbered, print) : print.text();
+      fact.key.id = guessable ? session_.numbers.id(std::string(cut_name(numbered, kMaxLabel)), print) : print.text();
     }
   }
   if (fact.key.id.empty()) return skip();

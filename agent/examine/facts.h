@@ -89,7 +89,7 @@ class Work {
   void at(const Entry& entry) { entry_ = entry; }
   [[nodiscard]] const Entry& entry() const { return entry_; }
   /// Adds it, with the fingerprint and, when `fact.key.id` is empty, an id made from `secret` (may be empty: then none is made).
-  /// `label`: who the key is for ("login@host"), for keys that are numbered.
+  /// `label`: who the key is for ("login@host"), for keys that are numbered. A name that is itself a secret is left out.
   void add(KeyFact fact, std::string_view secret, std::string_view label = {});
   void skip() { ++found_.skipped; }
   [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }

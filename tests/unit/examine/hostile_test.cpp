@@ -96,5 +96,45 @@ TEST(Hostile, NoSecretIsInWhatIsFound) {
   }
 }
 
+TEST(Hostile, NumberedKeysOfALongLoginKeepTheirNumbers) {
+  Bench bench;
+  std::string login = "a";
+  while (login.size() < 250)
+    login += "\u00e9";
+  const Found found = bench.parse(
+      "netrc", "machine one.example login " + login + " password first\nmachine one.example login " + login + " password second\n");
+  ASSERT_EQ(found.keys.size(), 2U);
+  EXPECT_NE(found.keys[0].key.id, found.keys[1].key.id);
+  for (const KeyFact& fact : found.keys) {
+    EXPECT_LE(fact.key.id.size(), 254U);
+    EXPECT_TRUE(is_name(fact.key.id, 254));
+  }
+}
+
+TEST(Hostile, ASecretGivenAsANameIsLeftOut) {
+  const std::string token = "ghp_" + std::string(36, 'c');
+  const std::string jwt = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJjYW5hcnkifQ.sig";
+  const std::pair<std::string, std::string> files[] = {
+      {"netrc", "machine github.com login " + token + " password x-oauth-basic\n"},
+      {"netrc", "machine github.com login " + jwt + " password something-else\n"},
+      {"configuration", R"({"host": "r.example", "username": ")" + token + R"(", "password": "short"})"},
+      {"configuration", "[" + token + "]\ntoken = another-token-0123456789\n"},
+      {"kubeconfig", "users:\n- name: " + token + "\n  user: {token: another-token-0123456789}\n"},
+      {"docker_config", R"({"auths": {"r.example": {"auth": ")" + base64(token + ":x") + R"("}}})"},
+      {"npmrc", "//r.example/:username=" + token + "\n//r.example/:_password=" + base64("short") + "\n"},
+      {"configuration", R"({"user": "canary-of-16-bytes", "token": "canary-of-16-bytes", "name": "canary-of-16-bytes"})"},
+      {"aws_credentials", "[a]\naws_access_key_id = AKIACCCCCCCCCCCCCCCC\naws_secret_access_key = AKIACCCCCCCCCCCCCCCC\n"}};
+  for (const auto& [format, text] : files) {
+    Bench bench;
+    const Found found = bench.parse(format, text);
+    EXPECT_FALSE(found.keys.empty()) << format << "\n" << text;
+    for (const KeyFact& fact : found.keys) {
+      const std::string all = fact.key.id + " " + fact.key.principal + " " + fact.key.parent + " " + fact.selector + " " + fact.host;
+      for (const std::string& secret : {token, jwt, std::string("canary-of-16"), std::string("AKIAC")})
+        EXPECT_EQ(all.find(secret), std::string::npos) << format << "\n" << text;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace keytrail::examine

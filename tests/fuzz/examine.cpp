@@ -58,6 +58,20 @@ bool shows(std::string_view name, const Fingerprint& secret, const base::SipKey&
   return name.size() >= kMinFingerprintedBytes && base::fingerprint_of(key, name) == secret;
 }
 
+/// A token of the catalog's formats, in the place of a name or as a part of it.
+bool is_token(std::string_view name) {
+  constexpr std::string_view kSeparators = ":/@ ";
+  while (!name.empty()) {
+    const std::string_view part = name.substr(0, name.find_first_of(kSeparators));
+    name.remove_prefix(std::min(part.size() + 1, name.size()));
+    for (const catalog::ArgFormat& format : catalog::kernel_tables().formats) {
+      if (!format.is_public && part.starts_with(format.prefix) && part.size() >= format.min_len && part.size() <= format.max_len)
+        return true;
+    }
+  }
+  return false;
+}
+
 void check_fact(const KeyFact& fact, const Session& session, const Hints& hints) {
   struct Name {
     std::string_view text;
@@ -75,6 +89,7 @@ void check_fact(const KeyFact& fact, const Session& session, const Hints& hints)
     require(name.text.size() <= name.max, "a name fits its message");
     require(name.text.empty() || is_name(name.text, name.max), "a name is UTF-8 without control characters");
     require(fact.key.fingerprint.empty() || !shows(name.text, fact.key.fingerprint, session.key), "no name is the secret");
+    require(!is_token(name.text), "no name is a token");
   }
   require(!fact.key.id.empty() && !fact.key.kind.empty(), "a key has an id and a kind");
   require(!hints.guessable || fact.key.kind != hints.key_kind || fact.key.fingerprint.empty(), "a guessable key's fingerprint stays");

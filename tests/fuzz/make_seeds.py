@@ -159,7 +159,7 @@ def ssh_key(folder, kind, passphrase=""):
 
 
 def configurations(certificate, key, token):
-    """(name, kind, text) of files that many programs keep their keys in."""
+    """(format, kind, text) of files that hold several keys; after a '-' in the format stands what it is."""
     encoded = lambda text: base64.b64encode(text.encode()).decode()
     basic = encoded("me:planted-password-0123456789")
     kubeconfig = ("apiVersion: v1\nkind: Config\ncurrent-context: dev\nclusters:\n- name: one\n  cluster: {server: 'https://10.0.0.1:6443'}\ncontexts:\n"
@@ -167,19 +167,21 @@ def configurations(certificate, key, token):
                   f"  user:\n    token: {token}\n- name: certificate\n  user:\n    client-certificate-data: {encoded(certificate)}\n    client-key-data: {encoded(key)}\n")
     google = {"type": "service_account", "project_id": "planted", "private_key_id": "00112233445566778899aabbccddeeff00112233", "private_key": key,
               "client_email": "api@planted.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}
-    return (("kubeconfig", "k8s.user_token", kubeconfig), ("google", "gcp.service_account_key", json.dumps(google)),
-            ("google-user", "gcp.refresh_token", json.dumps({"type": "authorized_user", "client_id": "planted.example", "client_secret": "planted-secret-0123456789",
+    return (("kubeconfig", "k8s.user_token", kubeconfig), ("google_credentials", "gcp.service_account_key", json.dumps(google)),
+            ("google_credentials-user", "gcp.refresh_token", json.dumps({"type": "authorized_user", "client_id": "planted.example", "client_secret": "planted-secret-0123456789",
                                                              "refresh_token": "1//planted-refresh-token-0123456789"})),
-            ("docker", "docker.password", json.dumps({"auths": {"registry.example:5000": {"auth": basic}, "index.example": {"identitytoken": "planted-token-0123456789"}}})),
+            ("docker_config", "docker.password", json.dumps({"auths": {"registry.example:5000": {"auth": basic}, "index.example": {"identitytoken": "planted-token-0123456789"}}})),
             ("netrc", "generic.password", "machine api.example login me password planted-password\ndefault login you password other\nmacdef init\nls\n\n"),
-            ("git-credentials", "git.password", "https://me:planted%20password@git.example\nhttps://ghp_plantedPLANTEDplantedPLANTEDplanted00:x@git.example/a\n"),
+            ("git_credentials", "git.password", "https://me:planted%20password@git.example\nhttps://ghp_plantedPLANTEDplantedPLANTEDplanted0:x@git.example/a\n"),
             ("npmrc", "npm.token", f"registry=https://npm.example/\n//npm.example/:_authToken=npm_plantedPLANTEDplantedPLANTEDplanted00\n//old.example/:_auth={basic}\n"),
-            ("pypirc", "pypi.token", "[distutils]\nindex-servers =\n  pypi\n[pypi]\nrepository = https://upload.example/\nusername = __token__\npassword = pypi-planted0123456789\n"),
+            ("configuration-pypirc", "pypi.token", "[distutils]\nindex-servers =\n  pypi\n[pypi]\nrepository = https://upload.example/\nusername = __token__\npassword = pypi-planted0123456789\n"),
+            ("pgpass", "postgres.password", "# comment\ndb.example:5432:shop:me:planted\\:password\n*:*:*:*:planted-other\n"),
+            ("configuration-json", "generic.secret", json.dumps({"current-context": "a", "profiles": [{"name": "a", "api_key": "planted-token-0123456789", "url": "https://a.example"}]})),
             ("dotenv", "generic.secret", "# comment\nexport API_TOKEN='planted-token-0123456789'\nDATABASE_URL=\"postgres://me:planted@db.example/x\"\nEMPTY=\n"),
-            ("toml", "generic.secret", "[api]\ntoken = \"planted-token-0123456789\"\nhost = 'api.example'\n[[more]]\nsecret = \"\"\"planted\n0123456789abcdef\"\"\"\n"),
-            ("xml", "maven.password", "<settings><servers><server><id>x</id><username>me</username><password>planted-password</password></server></servers></settings>"),
-            ("hcl", "terraform.token", "credentials \"app.terraform.io\" {\n  token = \"planted.atlasv1.0123456789abcdef\"\n}\n"),
-            ("properties", "generic.secret", "api.key=planted-token-0123456789\nuser:me\n! comment\nlong=a\\\n  b\n"))
+            ("configuration-toml", "generic.secret", "[api]\ntoken = \"planted-token-0123456789\"\nhost = 'api.example'\n[[more]]\nsecret = \"\"\"planted\n0123456789abcdef\"\"\"\n"),
+            ("configuration-xml", "maven.password", "<settings><servers><server><id>x</id><username>me</username><password>planted-password</password></server></servers></settings>"),
+            ("configuration-hcl", "terraform.token", "credentials \"app.terraform.io\" {\n  token = \"planted.atlasv1.0123456789abcdef\"\n}\n"),
+            ("configuration-properties", "generic.secret", "api.key=planted-token-0123456789\nuser:me\n! comment\nlong=a\\\n  b\n"))
 
 
 def key_files(root):
@@ -204,7 +206,7 @@ def key_files(root):
              "gitconfig": ("gitconfig git.password", '[url "https://me:planted-password@git.example/"]\n\tinsteadOf = https://git.example/\n[http "https://git.example"]\n'
                            '\textraheader = "Authorization: Bearer planted-token-0123456789"\n[credential]\n\thelper = store\n')}
     for name, kind, text in configurations(certificate, ec, token):
-        seeds["configuration-" + name] = ("configuration " + kind, text)
+        seeds[name] = (f"{name.split('-')[0]} {kind}", text)
     with tempfile.TemporaryDirectory() as folder:
         seeds["ssh_private_key"] = ("ssh_private_key ssh.private_key", ssh_key(folder, "ed25519"))
         seeds["ssh_private_key-encrypted"] = ("ssh_private_key ssh.private_key", ssh_key(folder, "ed25519", "planted"))

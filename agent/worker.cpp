@@ -173,7 +173,7 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   return 0;
 }
 
-int become_warden(const std::string& config_path) {
+int become_warden(const std::string& config_path, const std::vector<std::string>& without) {
   if (::geteuid() != 0) {
     fmt::print(stderr, "keytrail: the agent needs root to load its kernel programs. Try: sudo keytrail agent\n");
     return kRefused;
@@ -193,7 +193,9 @@ int become_warden(const std::string& config_path) {
                                 "--state-dir", fs::path(config->history.path).parent_path().string(),
                                 "--run-dir",   fs::path(config->api.socket).parent_path().string()};
   if (!config_path.empty()) args.insert(args.end(), {"--config", fs::absolute(config_path).string()});
-  for (const std::string& name : config->disabled_hooks)
+  std::vector<std::string> features = config->disabled_hooks;
+  features.insert(features.end(), without.begin(), without.end());
+  for (const std::string& name : features)
     args.push_back("--no-feature=" + name);
   std::vector<char*> argv;
   argv.reserve(args.size() + 1);

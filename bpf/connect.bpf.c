@@ -226,8 +226,8 @@ int cgroup__connect_unix(struct bpf_sock_addr *ctx)
 	return 1;
 }
 
-SEC("fentry/security_unix_stream_connect")
-int BPF_PROG(fentry__security_unix_stream_connect, struct sock *sock, struct sock *other, struct sock *newsk)
+/* The address that the listening socket is bound to. */
+static __always_inline int unix__listener(struct sock *other)
 {
 	struct counters *c = hit__begin(KT_FAMILY_CONNECT);
 	struct unix_address *address = BPF_CORE_READ((struct unix_sock *)other, addr);
@@ -236,6 +236,18 @@ int BPF_PROG(fentry__security_unix_stream_connect, struct sock *sock, struct soc
 		return hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 	return unix__report(c, (u64)address + bpf_core_field_offset(struct unix_address, name), BPF_CORE_READ(address, len), false,
 			    bpf_get_current_task());
+}
+
+SEC("fentry/security_unix_stream_connect")
+int BPF_PROG(fentry__unix_stream_connect, struct sock *sock, struct sock *other, struct sock *newsk)
+{
+	return unix__listener(other);
+}
+
+SEC("kprobe/security_unix_stream_connect")
+int BPF_KPROBE(kprobe__unix_stream_connect, struct sock *sock, struct sock *other)
+{
+	return unix__listener(other);
 }
 
 /* Fallback: the address is what the caller's memory holds at this moment. */

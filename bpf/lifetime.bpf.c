@@ -37,6 +37,26 @@ int BPF_PROG(tp_btf__sched_process_fork, struct task_struct *unused, struct task
 	return 0;
 }
 
+/* Processes whose end was seen: two last threads that end at once both find nobody alive. */
+struct process_key {
+	u64 start_ns;
+	u64 tgid;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct process_key);
+	__type(value, u8);
+} ended __weak SEC(".maps");
+
+static __always_inline bool process__ended_before(const struct identity *who)
+{
+	struct process_key key = {.start_ns = who->start_ns, .tgid = who->tgid};
+	u8 one = 1;
+
+	return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == -17; /* EEXIST */
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(tp_btf__sched_process_exit, struct task_struct *unused)
 {
@@ -55,6 +75,8 @@ int BPF_PROG(tp_btf__sched_process_exit, struct task_struct *unused)
 	}
 	if (task__is_own(task, who.tgid, false))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
+	if (BPF_CORE_READ(signal, nr_threads) > 1 && process__ended_before(&who))
+		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_REPEATED);
 	cgroup_id = task__cgroup(task, false, &node);
 	head__fill(&ev.head, &who, cgroup_id, KT_EV_EXIT, KT_FAMILY_LIFETIME);
 	ev.code = BPF_CORE_READ(signal, group_exit_code);

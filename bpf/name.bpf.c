@@ -51,6 +51,15 @@ static __always_inline u32 packet__transport(struct __sk_buff *skb, u8 *protocol
 	return 40;
 }
 
+/* Copies 1 to mask + 1 bytes. 6.1 forgets a test against zero, so the size is made one that cannot be. */
+static __always_inline bool packet__copy(struct __sk_buff *skb, u32 at, void *to, u32 size, const u32 mask)
+{
+	if (!size)
+		return false;
+	asm volatile("%0 -= 1; %0 &= %1; %0 += 1" : "+r"(size) : "ri"(mask));
+	return !bpf_skb_load_bytes(skb, at, to, size);
+}
+
 static __always_inline int name__end(struct counters *c, u32 fate)
 {
 	hit__end(c, KT_FAMILY_NAME, fate);
@@ -81,18 +90,18 @@ static __always_inline int dns__note_query(struct __sk_buff *skb, struct counter
 
 static __always_inline int udp__leaves(struct __sk_buff *skb, struct counters *c, u32 at)
 {
-	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	u64 task, node = 0;
+	struct ev_head head;
+	struct identity who;
 	u16 port = 0;
 
-	if (heartbeat__take(tgid, KT_FAMILY_NAME)) {
-		u64 task = bpf_get_current_task(), node = 0, cgroup_id;
-		struct identity who;
-		struct ev_head head;
-
+	if (control.heartbeat[KT_FAMILY_NAME]) { /* only then it matters who sends: below 6.10 no helper gives the tgid here */
+		task = bpf_get_current_task();
 		task__identity(task, false, &who);
-		cgroup_id = task__cgroup(task, false, &node);
-		head__fill(&head, &who, cgroup_id, KT_EV_HEARTBEAT, KT_FAMILY_NAME);
-		return name__end(c, ring__send(&ring_high, &head, sizeof(head)));
+		if (heartbeat__take(who.tgid, KT_FAMILY_NAME)) {
+			head__fill(&head, &who, task__cgroup(task, false, &node), KT_EV_HEARTBEAT, KT_FAMILY_NAME);
+			return name__end(c, ring__send(&ring_high, &head, sizeof(head)));
+		}
 	}
 	if (bpf_skb_load_bytes(skb, at + 2, &port, sizeof(port)) || port != bpf_htons(DNS_PORT))
 		return name__end(c, KT_C_FILTERED);
@@ -143,16 +152,12 @@ static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *
 			want = KT_PAYLOAD_MAX;
 			s->truncated = 1;
 		}
-		BOUNDED(want, 8191);
-		if (!want || bpf_skb_load_bytes(skb, at, s->buf + sizeof(*ev), want))
-			return 0;
-		return want;
+		return packet__copy(skb, at, s->buf + sizeof(*ev), want, 8191) ? want : 0;
 	}
 	if (want > HTTP_SCAN_MAX)
 		want = HTTP_SCAN_MAX;
 	s->text_len = want;
-	BOUNDED(want, 8191);
-	if (!want || want > HTTP_SCAN_MAX || bpf_skb_load_bytes(skb, at, s->skip, want))
+	if (!packet__copy(skb, at, s->skip, want, HTTP_SCAN_MAX - 1))
 		return 0;
 	if (ev->protocol == KT_PAYLOAD_HTTP)
 		return http__reduce(s, SCRATCH_NAME, sizeof(*ev));
@@ -284,11 +289,11 @@ int cgroup_skb__ingress(struct __sk_buff *skb)
 		n = KT_DNS_MAX;
 		ev->head.flags |= KT_F_TRUNCATED;
 	}
-	BOUNDED(n, 2047);
-	if (!n || bpf_skb_load_bytes(skb, at + 8, s->buf + sizeof(*ev), n)) {
+	if (!packet__copy(skb, at + 8, s->buf + sizeof(*ev), n, 2047)) {
 		scratch__put(s);
 		return name__end(c, KT_C_LOST_FAULT);
 	}
+	BOUNDED(n, 2047);
 	ev->data_len = n;
 	event__send(&ring_low, c, KT_FAMILY_NAME, ev, sizeof(*ev) + n, asker->cgroup_id, 0);
 	bpf_map_delete_elem(&dns_asked, &key);

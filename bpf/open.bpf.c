@@ -42,16 +42,33 @@ SYSCALL_EXIT(openat2)
 SYSCALL_EXIT(open)
 
 /* The object itself, before the opener gets a descriptor: no race, io_uring and 32-bit calls included. */
-SEC("fentry/security_file_open")
-int BPF_PROG(fentry__security_file_open, struct file *file)
+static __always_inline int open__object(struct file *file, const bool fast)
 {
-	return open__file(hit__begin(KT_FAMILY_OPEN), (u64)file, bpf_get_current_task(), 0, SCRATCH_OPEN, false);
+	return open__file(hit__begin(KT_FAMILY_OPEN), (u64)file, bpf_get_current_task(), 0, SCRATCH_OPEN, fast);
+}
+
+SEC("fentry/security_file_open")
+int BPF_PROG(fentry__file_open_fast, struct file *file)
+{
+	return open__object(file, true);
+}
+
+SEC("fentry/security_file_open")
+int BPF_PROG(fentry__file_open_slow, struct file *file)
+{
+	return open__object(file, false);
 }
 
 SEC("kprobe/security_file_open")
-int BPF_KPROBE(kprobe__security_file_open, struct file *file)
+int BPF_KPROBE(kprobe__file_open_fast, struct file *file)
 {
-	return open__file(hit__begin(KT_FAMILY_OPEN), (u64)file, bpf_get_current_task(), 0, SCRATCH_OPEN, false);
+	return open__object(file, true);
+}
+
+SEC("kprobe/security_file_open")
+int BPF_KPROBE(kprobe__file_open_slow, struct file *file)
+{
+	return open__object(file, false);
 }
 
 char _license[] SEC("license") __weak = "Dual BSD/GPL";

@@ -199,16 +199,12 @@ std::string render_status(const json::object& answer, const View& view) {
 }
 
 std::string render_doctor(const json::object& answer, const View& view) {
-  std::vector<Column> columns = {{"YOU CAN SEE"}, {"STATE"}, {"HOW"}, {"WHAT IS MISSING, AND THE FIX"}};
-  if (view.wide) columns.push_back({"COST"});
-  Table table(columns);
+  Table table({{"YOU CAN SEE"}, {"STATE"}, {"HOW"}, {"COSTS THE OTHERS"}, {"WHAT IS MISSING, AND THE FIX"}});
   std::string refused;
   for (const json::value& value : array(answer, "rows")) {
     if (!value.is_object()) continue;
     const json::object& row = value.get_object();
-    std::vector<std::string> cells = {text(row, "what"), text(row, "state"), text(row, "how"), text(row, "missing")};
-    if (view.wide) cells.push_back(text(row, "cost"));
-    table.add(std::move(cells));
+    table.add({text(row, "what"), text(row, "state"), text(row, "how"), text(row, "cost"), text(row, "missing")});
     for (const json::value& other : array(row, "refused")) {
       if (other.is_object())
         refused += fmt::format("  {}: not {}: {}\n", printable(text(row, "family")), printable(text(other.get_object(), "name")),
@@ -216,7 +212,7 @@ std::string render_doctor(const json::object& answer, const View& view) {
     }
   }
   std::string out = table.text();
-  if (view.wide && !refused.empty()) out += "Better ways that are not used:\n" + refused;
+  if (!refused.empty()) out += "Better ways that are not used:\n" + refused;
   return view.show_coverage ? out + coverage_text(answer, view) : out;
 }
 

@@ -4,6 +4,9 @@
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 
+#include <cstdlib>
+#include <sstream>
+
 namespace keytrail::tests {
 namespace {
 
@@ -132,8 +135,23 @@ void KernelSide::expect_identity() const {
   }
 }
 
+namespace {
+/// Attached before the first test acts, whichever it is.
+class Attached : public testing::Environment {
+  void SetUp() override { kernel_side(); }
+};
+const testing::Environment* const g_attached = testing::AddGlobalTestEnvironment(new Attached);
+}  // namespace
+
 KernelSide& kernel_side() {
-  static KernelSide side;
+  static KernelSide side = [] {
+    warden::LoaderOptions options;
+    const char* const without = getenv("KEYTRAIL_NO_FEATURE");
+    std::istringstream names(without == nullptr ? "" : without);
+    for (std::string name; names >> name;)
+      options.disabled_features.push_back(name);
+    return KernelSide(options);
+  }();
   return side;
 }
 

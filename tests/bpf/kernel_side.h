@@ -68,7 +68,7 @@ class KernelSide {
   std::vector<Record> pending_;
 };
 
-/// The one that most tests share.
+/// The one that most tests share; KEYTRAIL_NO_FEATURE="fentry kprobe" in the environment takes features away.
 KernelSide& kernel_side();
 
 /// Runs `work` in a child; returns its tgid. The child's exit status is expected to be 0.

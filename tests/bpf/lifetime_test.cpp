@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <map>
 #include <set>
@@ -38,6 +40,24 @@ TEST(Lifetime, ThreadsAreNoProcesses) {
   });
   EXPECT_TRUE(kernel_side().events(KT_EV_FORK, tgid).empty());
   EXPECT_EQ(kernel_side().events(KT_EV_EXIT, tgid).size(), 1U);
+}
+
+TEST(Lifetime, ThreadsThatEndAtOnceEndOneProcess) {
+  for (int round = 0; round < 300; ++round) {
+    const std::uint32_t tgid = in_child([] {
+      std::atomic<int> here = 0;
+      const auto end_together = [&here] {
+        ++here;
+        while (here < 2) {
+        }
+        syscall(SYS_exit, 0);
+      };
+      std::thread(end_together).detach();
+      end_together();
+      return 1;
+    });
+    EXPECT_EQ(kernel_side().events(KT_EV_EXIT, tgid).size(), 1U) << "round " << round;
+  }
 }
 
 TEST(Lifetime, TheCgroupOfAnEventWasAnnouncedWithItsPath) {

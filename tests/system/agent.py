@@ -41,9 +41,10 @@ class UnixHttp(http.client.HTTPConnection):
 
 class Agent:
     """`folder` keeps state and log between two starts, so that a restart finds its history."""
+    common_options = []  # of every agent of the run: --no-feature=NAME
 
     def __init__(self, build, folder, options=(), config="", sink=True, state=None):
-        self.build, self.folder, self.options = build, folder, list(options)
+        self.build, self.folder, self.options = build, folder, [*self.common_options, *options]
         self.state, self.run = state or folder + "/state", folder + "/run"
         self.socket, self.log_path, self.config_path = self.run + "/api.sock", folder + "/log", folder + "/keytrail.yaml"
         for path in (folder, self.state, self.run):

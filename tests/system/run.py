@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--list] [--keep] [--cases DIR]
+"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--no-feature NAME] [--list] [--keep] [--cases DIR]
 
 Needs root (network and mount namespaces, cgroups, BPF). Prints a line per case, each skip with its reason, and at the end "N passed, N failed, N skipped".
 """
@@ -66,6 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(HERE, "../../build"), help="folder with keytrail, keytrail-warden and keytrail-examiner")
     parser.add_argument("--only", action="append", default=[], help="a part of a case's name, or a shell pattern; may be given more than once")
+    parser.add_argument("--no-feature", action="append", default=[], metavar="NAME", help="take a kernel feature from every agent (keytrail-warden --help); may be given more than once")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
     parser.add_argument("--cases", default=HERE + "/cases", help="another folder of cases on the same stage")
@@ -81,7 +82,8 @@ def main():
         print("tests/system needs root: namespaces, cgroups and BPF programs. Try: sudo tests/run.sh")
         return 2
     from case import Run
-    from agent import Build
+    from agent import Agent, Build
+    Agent.common_options = ["--no-feature=" + name for name in options.no_feature]
 
     def interrupt(*_):
         raise KeyboardInterrupt

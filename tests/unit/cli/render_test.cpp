@@ -161,12 +161,13 @@ TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
   status_.now.families[1].missing = "paths longer than 1,024 bytes are cut";
   status_.now.families[2].silent = true;
   status_.now.families[0].refused = {{"fentry", "no trampolines"}};
-  view_.wide = true;
+  status_.now.families[1].cost = "every system call about +20 ns";
   const std::string text = render_doctor(ask("/v1/doctor"), view_);
   EXPECT_THAT(text, HasSubstr("Key files that are opened"));
   EXPECT_THAT(text, HasSubstr("partial"));
   EXPECT_THAT(text, HasSubstr("heartbeat does not come through"));
   EXPECT_THAT(text, HasSubstr("exec: not fentry: no trampolines"));
+  EXPECT_THAT(text, HasSubstr("every system call about +20 ns"));
 }
 
 TEST_F(RenderTest, ExplainListsKeysAndAcquisitions) {

@@ -33,7 +33,7 @@ TEST(Plan, FallsBackInOrderAndSaysWhy) {
   const Plan fallback = plan(without({Feature::kTrampoline, Feature::kKprobe}));
   const HookReport& open = report(fallback, Family::kOpen);
   EXPECT_EQ(open.chosen, "tracepoint sys_exit_openat");
-  ASSERT_EQ(open.refused.size(), 2U);
+  ASSERT_EQ(open.refused.size(), 4U);
   EXPECT_EQ(open.refused[0].name, "fentry security_file_open");
   EXPECT_EQ(open.refused[0].why, "not on this kernel");
   EXPECT_NE(open.cost, "");
@@ -45,7 +45,7 @@ TEST(Plan, FallsBackInOrderAndSaysWhy) {
 TEST(Plan, AFamilyWithoutAWayIsUnarmedAndSaysWhatIsNotSeen) {
   const Plan blind = plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kTracepoint}));
   EXPECT_EQ(report(blind, Family::kOpen).chosen, "");
-  EXPECT_EQ(report(blind, Family::kOpen).refused.size(), 4U);
+  EXPECT_EQ(report(blind, Family::kOpen).refused.size(), 6U);
   EXPECT_EQ(report(blind, Family::kOpen).missing, "files that are read");
   EXPECT_NE(report(blind, Family::kExec).chosen, "");
 }
@@ -58,7 +58,7 @@ TEST(Plan, APartThatIsNotEssentialLeavesTheFamilyArmed) {
 
 TEST(Plan, WhatTheKernelTurnedDownLaterIsNotChosenAgain) {
   const Plan second = plan(everything(), {{"fentry security_file_open", "refused at load: Invalid argument"}});
-  EXPECT_EQ(report(second, Family::kOpen).chosen, "kprobe security_file_open");
+  EXPECT_EQ(report(second, Family::kOpen).chosen, "fentry security_file_open with probe_read");
   ASSERT_EQ(report(second, Family::kOpen).refused.size(), 1U);
   EXPECT_EQ(report(second, Family::kOpen).refused[0].why, "refused at load: Invalid argument");
 }

@@ -75,7 +75,7 @@ int BPF_PROG(tp_btf__sched_process_exit, struct task_struct *unused)
 	}
 	if (task__is_own(task, who.tgid, false))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
-	if (BPF_CORE_READ(signal, nr_threads) > 1 && process__ended_before(&who))
+	if (process__ended_before(&who))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_REPEATED);
 	cgroup_id = task__cgroup(task, false, &node);
 	head__fill(&ev.head, &who, cgroup_id, KT_EV_EXIT, KT_FAMILY_LIFETIME);

@@ -160,7 +160,6 @@ typedef struct {
 
 struct signal_struct {
 	atomic_t live;
-	int nr_threads;
 	int group_exit_code;
 };
 

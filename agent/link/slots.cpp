@@ -57,7 +57,10 @@ std::vector<Rotation> Slots::update(KnownFile& file, const FileIdentity& identit
                                     std::int64_t seen_ns) {
   std::vector<Rotation> rotations;
   file.identity = identity;
-  const std::int64_t changed_ns = identity.ctime_s * 1'000'000'000 + identity.ctime_ns;
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  // A file system may give any time: what is not in the past is not a number of ns either.
+  const bool past = identity.ctime_s > 0 && identity.ctime_s <= seen_ns / kSecond;
+  const std::int64_t changed_ns = past ? identity.ctime_s * kSecond + identity.ctime_ns : 0;
   for (const KeyFact& fact : facts) {
     if (fact.key.id.empty()) continue;
     const auto known = file.keys.find(fact.selector);

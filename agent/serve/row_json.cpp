@@ -14,9 +14,10 @@ using base::printable;
 
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
-
-json::value seconds_or_null(std::int64_t unix_s) { return time_or_null(unix_s * kSecond); }
+json::value seconds_or_null(std::int64_t unix_s) {
+  const auto text = unix_s == 0 ? std::nullopt : format_rfc3339_s(unix_s);
+  return text ? json::value(*text) : json::value();
+}
 
 json::array texts(const std::vector<std::string>& list) {
   json::array out;

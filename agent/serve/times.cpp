@@ -52,16 +52,29 @@ std::optional<std::int64_t> take_offset_s(std::string_view& text) {
   return (*hours * 3600 + *minutes * 60) * (minus ? -1 : 1);
 }
 
-}  // namespace
-
-std::string format_rfc3339(std::int64_t unix_ns) {
+std::string format(std::chrono::seconds whole, std::chrono::nanoseconds fraction) {
   using namespace std::chrono;
-  const sys_time<nanoseconds> time{nanoseconds{unix_ns}};
+  const sys_time<seconds> time{whole};
   const auto day = floor<days>(time);
   const year_month_day date{day};
   const hh_mm_ss clock{time - day};
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", int{date.year()}, unsigned{date.month()}, unsigned{date.day()},
-                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(), fraction.count());
+}
+
+}  // namespace
+
+std::string format_rfc3339(std::int64_t unix_ns) {
+  using namespace std::chrono;
+  const auto whole = floor<seconds>(nanoseconds{unix_ns});
+  return format(whole, nanoseconds{unix_ns} - whole);
+}
+
+std::optional<std::string> format_rfc3339_s(std::int64_t unix_s) {
+  constexpr std::int64_t kYear1 = -62'135'596'800;
+  constexpr std::int64_t kYear10000 = 253'402'300'800;
+  if (unix_s < kYear1 || unix_s >= kYear10000) return std::nullopt;
+  return format(std::chrono::seconds{unix_s}, {});
 }
 
 std::optional<std::int64_t> parse_rfc3339(std::string_view text) {

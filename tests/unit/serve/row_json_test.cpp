@@ -32,6 +32,18 @@ TEST(Times, MalformedOnesAreRefused) {
   }
 }
 
+TEST(RowJson, AKeysEndMayBeAnyNumber) {
+  UseRow use = make_use();
+  const auto end = [&](std::int64_t seconds) {
+    use.keys[0].key.expires_s = seconds;
+    return to_json(make_row(7, use)).at("keys").as_array().at(0).at("key").at("expires");
+  };
+  EXPECT_EQ(end(253'402'300'799).as_string(), "9999-12-31T23:59:59.000000000Z");  // RFC 5280, section 4.1.2.5: a certificate without end
+  EXPECT_EQ(end(1).as_string(), "1970-01-01T00:00:01.000000000Z");
+  for (const std::int64_t seconds : {INT64_MAX, INT64_MIN, std::int64_t{253'402'300'800}})
+    EXPECT_TRUE(end(seconds).is_null());
+}
+
 TEST(RowJson, UseHasEveryAgreedField) {
   const json::object row = to_json(make_row(7, make_use()));
   EXPECT_EQ(row.at("seq").as_uint64(), 7U);

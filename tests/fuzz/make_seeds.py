@@ -138,6 +138,13 @@ def records(root, hello, answer, connect):
         "baseline-done": head(12, 4), "heartbeat": head(13, 2)}
     for name, data in seeds.items():
         write(root, "record", name, data)
+    step = lambda *names: b"".join(b"r" + struct.pack("<H", len(seeds[name])) + seeds[name] for name in names)
+    life = step("baseline-done", "cgroup", "exec", "open") + b"a\1"
+    for name, data in {"inferred": life + step("dns", "connect", "socket", "tls") + b"t\x20" + step("exit") + b"t\xff", "possible": life + b"a\2" + step("connect", "http") + b"t\xff",
+                       "late-answer": step("exec", "open", "connect", "tls") + b"t\x20a\1t\xff", "unread": step("exec", "open") + b"a\x80" + step("connect", "tls") + b"t\xff",
+                       "lineage": life + step("fork", "exec", "connect-mapped", "ssh", "exit") + b"t\xff", "strangers": step("tls", "http", "socket", "unix", "abstract", "task", "heartbeat"),
+                       "again": life + step("open") + b"a\6" + step("connect", "tls", "tls") + b"t\xff" * 30}.items():
+        write(root, "stages", name, data)
 
 
 # ---- key files ----

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // keytrail-warden: the privileged role. It makes what only root can make, loads the kernel side, starts examiner and worker, gives up
 // what it does not need, and serves. Thread: one.
-#include <fcntl.h>
-#include <linux/close_range.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -103,10 +101,10 @@ int main(int argc, char** argv) {
     puts("keytrail-warden " KEYTRAIL_VERSION);
     return 0;
   }
-  // What the caller left open is none of our children's business (CLOSE_RANGE_CLOEXEC since Linux 5.11).
-  if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) != 0) {
+  // What the caller left open (a lock, a pipe) must not live as long as the agent (close_range since Linux 5.9).
+  if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) {
     for (int fd = 3; fd < 1024; ++fd)
-      fcntl(fd, F_SETFD, FD_CLOEXEC);
+      close(fd);
   }
   return warden::run(*options);
 }

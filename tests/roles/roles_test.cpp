@@ -293,6 +293,15 @@ TEST_F(RolesTest, AKilledWorkerIsBackWithinASecondAndTheNextOneIsTold) {
   EXPECT_EQ(session(0), session(all.find("life=2")));
 }
 
+TEST_F(RolesTest, NoDescriptorOfTheCallerLivesOnInTheWarden) {
+  run();  // `start` leaves its log open beside 1 and 2
+  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(warden_) + "/fd")) {
+    std::error_code error;
+    const int fd = std::stoi(entry.path().filename());
+    EXPECT_TRUE(fd <= 2 || fs::read_symlink(entry, error) != dir_ + "/log") << fd;
+  }
+}
+
 TEST_F(RolesTest, AWorkerThatCrashesInALoopIsStartedMoreSlowly) {
   run();
   int lives = 0;

@@ -10,14 +10,14 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <filesystem>
-#include <optional>
+#include <functional>
 
 #include "agent/base/config.h"
 #include "agent/base/log.h"
 #include "agent/base/system_clock.h"
-#include "agent/catalog/additions.h"
 #include "agent/pipeline.h"
 #include "agent/serve/server.h"
+#include "agent/site_catalog.h"
 #include "exporters/otlp/exporter.h"
 
 namespace keytrail {
@@ -34,8 +34,8 @@ std::string host_name() {
 class Status final : public serve::StatusSource {
  public:
   using Exporters = std::vector<std::unique_ptr<otlp::Exporter>>;
-  Status(const examine::RoleLink& roles, const Pipeline& pipeline, const Exporters& exporters, const Clock& clock)
-      : pipeline_(pipeline), exporters_(exporters) {
+  Status(const examine::RoleLink& roles, const Pipeline& pipeline, const SiteCatalog& site, const Exporters& exporters, const Clock& clock)
+      : pipeline_(pipeline), site_(site), exporters_(exporters) {
     utsname names{};
     ::uname(&names);
     fixed_.version = KEYTRAIL_VERSION;
@@ -59,6 +59,8 @@ class Status final : public serve::StatusSource {
 
   [[nodiscard]] serve::AgentStatus status() override {
     serve::AgentStatus out = fixed_;
+    for (std::string& remark : site_.remarks())
+      out.remarks.push_back(std::move(remark));
     PipelineSnapshot now = pipeline_.snapshot();
     for (std::size_t i = 0; i < kFamilies; ++i) {
       out.families[i].counters = now.kernel[i];
@@ -85,6 +87,7 @@ class Status final : public serve::StatusSource {
 
  private:
   const Pipeline& pipeline_;
+  const SiteCatalog& site_;
   const Exporters& exporters_;
   serve::AgentStatus fixed_;
 };
@@ -116,11 +119,8 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   if (const char* state = ::getenv("KEYTRAIL_STATE_DIR"); state != nullptr && config->history.path == defaults.path)
     config->history.path = std::string(state) + "/history.db";
 
-  auto additions = catalog::Additions::read_directory(config->catalog_directory);
-  if (!additions) return fail_with(kBadConfiguration, additions.error().message);
-  std::optional<catalog::Catalog> own;
-  if (!additions->empty()) own.emplace(catalog::Catalog::with_additions(*additions));
-  const catalog::Catalog& catalog = own ? *own : catalog::Catalog::builtin();
+  SiteCatalog site(config->catalog_directory);
+  const catalog::Catalog& catalog = site.catalog();
 
   boost::asio::io_context io(1);
   const base::SystemClock clock;
@@ -133,8 +133,11 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
                                          .counters = fds.get("counters").get(),
                                          .cpus = (*roles)->cpus()});
   if (!capture) return fail_with(kFailed, capture.error().message);
-  for (const std::string& name : additions->watch_names())
-    (*roles)->watch_name(name);
+  const auto watch = [&site, &roles] {
+    for (const std::string& name : site.watch_names())
+      (*roles)->watch_name(name);
+  };
+  watch();
 
   Pipeline pipeline({.sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io, *std::move(capture), **roles,
                     **history, catalog, clock);
@@ -143,7 +146,7 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
     exporters.push_back(std::make_unique<otlp::Exporter>(target, **history, clock, host_name()));
     if (auto started = exporters.back()->start(); !started) return fail_with(kBadConfiguration, started.error().message);
   }
-  Status status(**roles, pipeline, exporters, clock);
+  Status status(**roles, pipeline, site, exporters, clock);
   serve::ServeOptions serve_options;
   serve_options.listen_fd = fds.get("api").release();
   serve_options.max_rows = config->queries.max_rows;
@@ -161,6 +164,13 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   signals.async_wait([&io](const boost::system::error_code& error, int) {
     if (!error) io.stop();
   });
+  boost::asio::signal_set reload(io, SIGHUP);
+  std::function<void(const boost::system::error_code&, int)> on_reload = [&](const boost::system::error_code& error, int) {
+    if (error) return;
+    if (site.reload()) watch();
+    reload.async_wait(on_reload);
+  };
+  reload.async_wait(on_reload);
   (*roles)->on_closed([&io] { io.stop(); });
   spdlog::info("armed; history {}, {} exporters", config->history.path, exporters.size());
   io.run();

@@ -3,17 +3,19 @@
 #include "agent/catalog/additions.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
+#include <functional>
 #include <ranges>
 #include <string_view>
+#include <utility>
 
 #include "agent/base/log.h"
+#include "agent/base/small_file.h"
+#include "agent/catalog/additions_check.h"
 #include "agent/catalog/additions_data.h"
 #include "agent/catalog/tables.h"
 
 namespace keytrail::catalog {
-
 namespace {
 
 using source::Problems;
@@ -54,78 +56,6 @@ source::Model builtin_ids() {
   return out;
 }
 
-void say(Problems& problems, const source::Where& where, const std::string& what) {
-  problems.push_back(where.file + ":" + std::to_string(where.line) + ": " + what);
-}
-
-/// What may not be added: sections that the kernel side or the examiner would have to know, and marks that raise evidence.
-void check_scope(const source::Model& m, Problems& problems) {
-  constexpr std::string_view kHint = " cannot be added here; additions hold kinds, files, endpoints, rules, sockets, programs and readers";
-  const auto refuse = [&](const auto& entries, const char* section) {
-    if (!entries.empty()) say(problems, entries.front().where, "section `" + std::string(section) + "`" + std::string(kHint));
-  };
-  refuse(m.env, "env");
-  refuse(m.issuers, "issuers");
-  refuse(m.services, "services");
-  refuse(m.bindings, "bindings");
-  refuse(m.ports, "ports");
-  refuse(m.selectors, "selectors");
-  refuse(m.metadata, "metadata");
-  refuse(m.formats, "formats");
-  refuse(m.proofs, "proofs");
-  refuse(m.requests, "requests");
-  refuse(m.commands, "commands");
-  refuse(m.brokers, "brokers");
-  if (!m.installed.empty()) problems.push_back("catalog.d: section `installed`" + std::string(kHint));
-  for (const source::ProgramEntry& e : m.programs) {
-    if (e.obeys_selectors || e.helper)
-      say(problems, e.where, "`" + e.id + "`: obeys_selectors and helper raise evidence; only the built-in catalog sets them");
-  }
-  for (const source::FileEntry& e : m.files) {
-    static constexpr std::array<std::string_view, 6> kFormats = {"aws_credentials", "raw_token", "jwt", "pem", "ssh_private_key", "opaque"};
-    if (!e.format.empty() && std::ranges::find(kFormats, e.format) == kFormats.end()) {
-      say(problems, e.where,
-          "`" + e.id + "`: format `" + e.format + "` is not one of: aws_credentials, raw_token, jwt, pem, ssh_private_key, opaque");
-    }
-  }
-}
-
-/// An entry that the built-in catalog contradicts would silently do nothing.
-void check_contradictions(const source::Model& m, Problems& problems) {
-  const Catalog& builtin = Catalog::builtin();
-  for (const source::EndpointEntry& e : m.endpoints) {
-    std::vector<std::string> hosts = e.exact;
-    hosts.insert(hosts.end(), e.suffix.begin(), e.suffix.end());
-    for (const std::string& host : hosts) {
-      if (const auto known = builtin.match_host(host)) {
-        say(problems, e.where,
-            "`" + host + "` is already " + std::string(known->provider) + "/" + known->service + " (`" + std::string(known->id) +
-                "`); remove it here");
-      }
-    }
-  }
-  for (const source::RuleEntry& e : m.rules) {
-    for (const std::string& id : e.endpoints) {
-      if (std::ranges::find(m.endpoints, id, &source::EndpointEntry::id) == m.endpoints.end()) {
-        say(problems, e.where, "a rule may only name endpoints of the additions, not `" + id + "`");
-      }
-    }
-  }
-  // Indices into the merged tables have 16 bits.
-  constexpr std::size_t kMostPaths = 20'000;
-  std::size_t paths = 0;
-  for (const source::FileEntry& e : m.files)
-    paths += e.paths.size() + e.exclusions.size();
-  for (const source::EndpointEntry& e : m.endpoints)
-    paths += e.exact.size() + e.suffix.size() + e.domains.size();
-  if (paths > kMostPaths) problems.emplace_back("catalog.d: more than 20000 paths and hosts");
-  constexpr std::size_t kMostEntries = 2000;
-  for (const std::size_t count :
-       {m.kinds.size(), m.files.size(), m.endpoints.size(), m.rules.size(), m.sockets.size(), m.programs.size(), m.readers.size()}) {
-    if (count > kMostEntries) problems.emplace_back("catalog.d: more than 2000 entries in one section");
-  }
-}
-
 /// The problems as lines for a person. What they quote of a file is cut and made safe for a terminal.
 std::string said(const Problems& problems) {
   constexpr std::size_t kMostBytes = 400;
@@ -143,8 +73,9 @@ std::string said(const Problems& problems) {
 Result<source::Model> checked(source::Model model, Problems problems) {
   if (problems.empty()) {
     const source::Model base = builtin_ids();
-    source::check(model, &base, problems);
-    check_scope(model, problems);
+    check_bounds(model, problems);  // first: what follows takes time with the entries
+    if (problems.empty()) source::check(model, &base, problems);
+    if (problems.empty()) check_scope(model, problems);
   }
   if (problems.empty()) check_contradictions(model, problems);
   if (problems.empty()) {
@@ -156,42 +87,60 @@ Result<source::Model> checked(source::Model model, Problems problems) {
 
 }  // namespace
 
-Result<Additions> Additions::read_text(const std::string& text, const std::string& name) {
+Result<Additions> Additions::make(source::Model read, std::vector<std::string> problems, std::size_t content) {
+  Result<source::Model> good = checked(std::move(read), std::move(problems));
+  if (!good) return std::unexpected(good.error());
   auto data = std::make_shared<Data>();
-  Problems problems;
-  source::read_text(text, name, data->model, problems);
-  Result<source::Model> model = checked(std::move(data->model), std::move(problems));
-  if (!model) return std::unexpected(model.error());
-  data->model = std::move(*model);
+  data->model = std::move(*good);
+  data->content = content;
   return Additions(std::move(data));
+}
+
+Result<Additions> Additions::read_text(const std::string& text, const std::string& name) {
+  if (text.size() > kMaxAdditionBytes) return fail(Error::Code::kTooLarge, base::printable(name) + ":1: is larger than 1 MiB; split it");
+  source::Model model;
+  Problems problems;
+  source::read_text(text, name, model, problems);
+  return make(std::move(model), std::move(problems), std::hash<std::string>{}(text));
+}
+
+Result<Additions> Additions::read_file(const std::string& path) {
+  const Result<std::string> text = base::read_small_file(path, kMaxAdditionBytes, true);
+  return text ? read_text(*text, path) : std::unexpected(text.error());
 }
 
 Result<Additions> Additions::read_directory(const std::string& directory) {
   std::vector<std::filesystem::path> files;
   std::error_code error;
-  if (!std::filesystem::exists(directory, error)) return Additions(std::make_shared<Data>());
+  if (!std::filesystem::exists(directory, error)) return none();
   for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     if (it->path().extension() == ".yaml") files.push_back(it->path());
+    if (files.size() > kMaxAdditionFiles) break;
   }
   if (error) return fail(Error::Code::kSystem, directory + ": cannot be read: " + error.message());
+  if (files.size() > kMaxAdditionFiles) {
+    return fail(Error::Code::kTooLarge, directory + ": more than " + std::to_string(kMaxAdditionFiles) + " files; join some");
+  }
   std::ranges::sort(files);
   source::Model model;
   Problems problems;
+  std::string all;
   for (const std::filesystem::path& file : files) {
-    if (!std::filesystem::is_regular_file(file, error)) {
-      return fail(Error::Code::kInvalid, file.string() + ":1: is no regular file; additions are plain files in " + directory);
+    // A link to a regular file is fine: that is how a ConfigMap is mounted.
+    const Result<std::string> text = base::read_small_file(file.string(), kMaxAdditionBytes, true);
+    if (!text) return std::unexpected(text.error());
+    if (all.size() + text->size() > kMaxAdditionBytes) {
+      return fail(Error::Code::kTooLarge, directory + ": all files together are larger than 1 MiB");
     }
-    if (std::filesystem::file_size(file, error) > kMaxAdditionBytes) {
-      return fail(Error::Code::kTooLarge, file.string() + ":1: is larger than 1 MiB; split it");
-    }
-    source::read_file(file.string(), model, problems);
+    source::read_text(*text, file.string(), model, problems);
+    all += file.string() + "\n" + *text;
   }
-  Result<source::Model> good = checked(std::move(model), std::move(problems));
-  if (!good) return std::unexpected(good.error());
-  auto data = std::make_shared<Data>();
-  data->model = std::move(*good);
-  return Additions(std::move(data));
+  return make(std::move(model), std::move(problems), files.empty() ? 0 : std::hash<std::string>{}(all));
 }
+
+Additions Additions::none() { return Additions(std::make_shared<Data>()); }
+
+bool Additions::same_as(const Additions& other) const { return data_->content == other.data_->content; }
 
 bool Additions::empty() const {
   const source::Model& m = data_->model;
@@ -208,6 +157,44 @@ std::vector<std::string> Additions::watch_names() const {
     }
   }
   return out;
+}
+
+std::vector<std::string> Additions::remarks() const {
+  std::vector<std::string> out;
+  for (const source::FileEntry& e : data_->model.files) {
+    for (const std::string& path : e.paths) {
+      const auto cut = source::cut_pattern(path);
+      if (!cut || e.kinds.empty() || cut->segments.back().find_first_of("*?") == std::string::npos) continue;
+      out.push_back(
+          e.where.file + ":" + std::to_string(e.where.line) + ": `" + path +
+          "` has a wildcard in its last part: such a file is seen at the agent's start, and later only where a name of the built-in "
+          "catalog covers it");
+    }
+  }
+  for (const source::EndpointEntry& e : data_->model.endpoints) {
+    const bool ruled = std::ranges::any_of(
+        data_->model.rules, [&](const source::RuleEntry& rule) { return std::ranges::find(rule.endpoints, e.id) != rule.endpoints.end(); });
+    if (!ruled) {
+      out.push_back(e.where.file + ":" + std::to_string(e.where.line) + ": `" + e.id +
+                    "` has no rule: it takes no keys, so a call to it is no use; add an entry to `rules`");
+    }
+  }
+  return out;
+}
+
+std::string Additions::summary() const {
+  const source::Model& m = data_->model;
+  const auto programs = std::ranges::count(m.programs, false, &source::ProgramEntry::from_reader);
+  const std::pair<std::string_view, std::size_t> counts[] = {
+      {"kind", m.kinds.size()},    {"file", m.files.size()},     {"endpoint", m.endpoints.size()},
+      {"rule", m.rules.size()},    {"socket", m.sockets.size()}, {"program", static_cast<std::size_t>(programs)},
+      {"reader", m.readers.size()}};
+  std::string out;
+  for (const auto& [what, count] : counts) {
+    if (count == 0) continue;
+    out += (out.empty() ? "" : ", ") + std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
+  }
+  return out.empty() ? "no entries" : out;
 }
 
 }  // namespace keytrail::catalog

@@ -9,6 +9,7 @@ namespace keytrail::catalog {
 
 struct Additions::Data {
   source::Model model;
+  std::size_t content = 0;  ///< hash of what was read
 };
 
 }  // namespace keytrail::catalog

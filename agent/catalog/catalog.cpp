@@ -3,7 +3,9 @@
 #include "agent/catalog/catalog.h"
 
 #include <algorithm>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "agent/catalog/impl.h"
 
@@ -83,50 +85,78 @@ const Catalog& Catalog::builtin() {
   return catalog;
 }
 
-const Kind* Catalog::kind(std::string_view id) const { return find_sorted(impl_.tables().kinds, id, &Kind::id); }
-const File* Catalog::file(std::string_view id) const { return find_sorted(impl_.tables().files, id, &File::id); }
-const File* Catalog::match_file(std::string_view path) const { return impl_.match_file(path); }
-const Env* Catalog::match_env(std::string_view name) const { return impl_.match_env(name); }
-std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl_.match_host(host); }
-bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl_.is_metadata_address(remote); }
-const Selector* Catalog::selector(std::string_view id) const { return impl_.selector(id); }
-std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const { return impl_.bound_endpoint(env_name); }
-std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl_.match_format(text); }
+Catalog::Catalog(const Catalog& other) : impl_(&other.impl()), owner_(other.owner_) {}
 
-std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
-  return impl_.match_metadata(remote, host, path);
+void Catalog::replace(const Catalog& next) {
+  static std::mutex lock;
+  static std::vector<std::shared_ptr<const void>> kept;
+  const std::scoped_lock held(lock);
+  kept.push_back(next.owner_);
+  impl_.store(&next.impl(), std::memory_order_release);
 }
 
-const Program* Catalog::match_program(std::string_view exe, std::string_view filename) const { return impl_.match_program(exe, filename); }
+const Kind* Catalog::kind(std::string_view id) const { return find_sorted(impl().tables().kinds, id, &Kind::id); }
+const File* Catalog::file(std::string_view id) const { return find_sorted(impl().tables().files, id, &File::id); }
+const File* Catalog::match_file(std::string_view path) const { return impl().match_file(path); }
+const Env* Catalog::match_env(std::string_view name) const { return impl().match_env(name); }
+std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl().match_host(host); }
+bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl().is_metadata_address(remote); }
+const Selector* Catalog::selector(std::string_view id) const { return impl().selector(id); }
+std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const { return impl().bound_endpoint(env_name); }
+std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl().match_format(text); }
+
+std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
+  return impl().match_metadata(remote, host, path);
+}
+
+const Program* Catalog::match_program(std::string_view exe, std::string_view filename) const { return impl().match_program(exe, filename); }
 
 bool Catalog::accepts(const Endpoint& endpoint, std::string_view kind) const {
-  const tables::Accept* accept = impl_.accept_of(endpoint);
+  const tables::Accept* accept = impl().accept_of(endpoint);
   return accept != nullptr && std::ranges::find(accept->kinds, kind) != accept->kinds.end();
 }
 
+std::span<const std::string_view> Catalog::accepted(const Endpoint& endpoint) const {
+  const tables::Accept* accept = impl().accept_of(endpoint);
+  return accept == nullptr ? std::span<const std::string_view>() : accept->kinds;
+}
+
+std::vector<std::string_view> Catalog::readers_of(const File& file) const {
+  std::vector<std::string_view> out;
+  for (const tables::ReaderData& reader : impl().tables().readers) {
+    const bool for_it =
+        std::ranges::any_of(reader.reads, [&](std::string_view pattern) { return pattern != "*" && glob(pattern, file.id); });
+    if (for_it) out.push_back(reader.id);
+  }
+  return out;
+}
+
 std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path) const {
-  return impl_.issues(endpoint, kind, path);
+  return impl().issues(endpoint, kind, path);
 }
 
 std::optional<IssueRequest> Catalog::match_request(std::string_view host, std::string_view path) const {
-  return impl_.match_request(host, path);
+  return impl().match_request(host, path);
 }
 
 std::optional<Reader> Catalog::match_reader(std::string_view exe, std::string_view filename, const File* file) const {
-  return impl_.match_reader(exe, filename, file);
+  return impl().match_reader(exe, filename, file);
 }
 
 std::optional<Endpoint> Catalog::match_port(std::uint16_t port) const {
-  for (const tables::Port& entry : impl_.tables().ports) {
+  for (const tables::Port& entry : impl().tables().ports) {
     if (entry.port != port) continue;
-    return Endpoint{.provider = entry.provider, .service = std::string(entry.service), .takes_keys = true, .accept = entry.accept};
+    return Endpoint{.provider = entry.provider,
+                    .service = std::string(entry.service),
+                    .takes_keys = true,
+                    .accept = &impl().tables().accepts[entry.accept]};
   }
   return std::nullopt;
 }
 
 LocalSocket Catalog::match_socket(std::string_view path) const {
   const std::vector<std::string_view> cut = cut_path(path);
-  for (const tables::Socket& entry : impl_.tables().sockets) {
+  for (const tables::Socket& entry : impl().tables().sockets) {
     if (path.starts_with('@') || entry.path.starts_with('@')) {
       if (glob(entry.path, path)) return entry.is;
       continue;
@@ -141,7 +171,7 @@ LocalSocket Catalog::match_socket(std::string_view path) const {
 }
 
 const Catalog::Format* Catalog::format(std::string_view id) const {
-  for (const tables::FormatData& entry : impl_.tables().formats) {
+  for (const tables::FormatData& entry : impl().tables().formats) {
     if (entry.format.id == id) return &entry.format;
   }
   return nullptr;
@@ -149,7 +179,7 @@ const Catalog::Format* Catalog::format(std::string_view id) const {
 
 std::vector<Catalog::Listed> Catalog::list() const {
   std::vector<Listed> out;
-  for (const tables::Line& line : impl_.tables().lines)
+  for (const tables::Line& line : impl().tables().lines)
     out.push_back({line.section, line.id, line.verified, std::string(line.text)});
   return out;
 }

@@ -4,6 +4,7 @@
 // catalog).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +18,10 @@
 #include "keytrail/key.h"
 
 namespace keytrail::catalog {
+
+namespace tables {
+struct Accept;
+}
 
 /// A kind of key ("aws.access_key").
 struct Kind {
@@ -62,7 +67,7 @@ struct Endpoint {
   bool takes_keys = false;      ///< false: website, documentation, anonymous only
   bool open = false;            ///< the owner decides what it takes: no `inferred` by kind alone
   Anonymous anonymous = Anonymous::kNever;
-  std::uint32_t accept = UINT32_MAX;  ///< internal: the accept entry that match_host found
+  const tables::Accept* accept = nullptr;  ///< internal: the entry that match_host found; lives as long as the process
 };
 
 /// A request to a metadata service (or its relatives) that hands out a key.
@@ -167,6 +172,14 @@ class Catalog {
   /// The built-in catalog and a site's own entries (additions.h; library keytrail_catalog_additions). Copies share their data.
   [[nodiscard]] static Catalog with_additions(const Additions& additions);
 
+  Catalog(const Catalog& other);
+  Catalog& operator=(const Catalog&) = delete;
+  ~Catalog() = default;
+
+  /// From now on this catalog answers as `next` does. Look-ups of other threads go on; what they were given stays valid, because what is
+  /// replaced is kept until the end of the process (some 300 kB each time).
+  void replace(const Catalog& next);
+
   [[nodiscard]] const Kind* kind(std::string_view id) const;
   /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root, /home/* and
   /// /var/lib/*.
@@ -181,6 +194,8 @@ class Catalog {
   [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
   /// Does the endpoint take keys of this kind?
   [[nodiscard]] bool accepts(const Endpoint& endpoint, std::string_view kind) const;
+  /// Every kind that the endpoint takes, in order of usual use.
+  [[nodiscard]] std::span<const std::string_view> accepted(const Endpoint& endpoint) const;
   /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer. `path` of the request, where
   /// it was seen: when the catalog knows it as one that hands out keys, only those.
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path = {}) const;
@@ -190,6 +205,8 @@ class Catalog {
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   /// The known reader that fits this file best. `exe` and `filename` as for match_program; `file` may be null.
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename, const File* file) const;
+  /// Ids of the readers that this file is for; whoever reads everything is left out.
+  [[nodiscard]] std::vector<std::string_view> readers_of(const File& file) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
   /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the
   /// variable's binding.
@@ -220,9 +237,11 @@ class Catalog {
   class Impl;
 
  private:
-  explicit Catalog(const Impl& impl, std::shared_ptr<const void> owner = {}) : impl_(impl), owner_(std::move(owner)) {}
-  const Impl& impl_;
-  std::shared_ptr<const void> owner_;  ///< what impl_ lives in, when it is not the built-in catalog
+  explicit Catalog(const Impl& impl, std::shared_ptr<const void> owner = {}) : impl_(&impl), owner_(std::move(owner)) {}
+  [[nodiscard]] const Impl& impl() const { return *impl_.load(std::memory_order_acquire); }
+
+  std::atomic<const Impl*> impl_;
+  std::shared_ptr<const void> owner_;  ///< what impl lives in, when it is not the built-in catalog
 };
 
 }  // namespace keytrail::catalog

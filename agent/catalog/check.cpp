@@ -152,6 +152,7 @@ class Checker {
   void regex(const std::string& text, const Where& where, const std::string& by) const {
     RE2::Options options;
     options.set_log_errors(false);
+    options.set_max_mem(tables::kMaxRegexMemory);
     const RE2 compiled(text, options);
     if (!compiled.ok()) problem(where, by + ": the expression does not compile: " + compiled.error());
   }

@@ -54,6 +54,7 @@ const RE2& LazyRegex::get(std::string_view text) const {
   std::call_once(once_, [&] {
     RE2::Options options;
     options.set_log_errors(false);
+    options.set_max_mem(tables::kMaxRegexMemory);
     compiled_ = std::make_unique<RE2>(re2::StringPiece(text.data(), text.size()), options);
   });
   return *compiled_;
@@ -78,7 +79,7 @@ std::uint16_t Catalog::Impl::accept_for(const tables::Host& entry, std::string_v
 void Catalog::Impl::fill(Endpoint& endpoint, std::uint16_t accept) const {
   if (accept == kNone) return;
   const tables::Accept& rule = t_.accepts[accept];
-  endpoint.accept = accept;
+  endpoint.accept = &rule;
   endpoint.takes_keys = !rule.kinds.empty();
   endpoint.open = rule.open;
   endpoint.anonymous = rule.anonymous;
@@ -179,7 +180,7 @@ std::optional<Issue> Catalog::Impl::match_metadata(const keytrail::Endpoint& rem
 }
 
 const tables::Accept* Catalog::Impl::accept_of(const Endpoint& endpoint) const {
-  if (endpoint.accept < t_.accepts.size()) return &t_.accepts[endpoint.accept];
+  if (endpoint.accept != nullptr) return endpoint.accept;
   // Made by hand (a destination named by a variable, a row of the history): by entry, else by provider and service.
   for (const tables::Host& entry : t_.hosts) {
     if (endpoint.id.empty() || entry.id != endpoint.id) continue;

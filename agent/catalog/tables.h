@@ -146,6 +146,8 @@ struct Tables {
   std::span<const Line> lines;  ///< for `catalog list`
 };
 
+/// Bytes that one expression and its matching may take; one that needs more is refused.
+inline constexpr std::int64_t kMaxRegexMemory = 1 << 20;
 inline constexpr std::uint16_t kNone = UINT16_MAX;
 /// Names of one binding; the tool refuses more.
 inline constexpr std::size_t kMaxBindingNames = 16;

@@ -124,9 +124,12 @@ class Parser {
     CLI::App* catalog = app_.add_subcommand("catalog", "what Keytrail knows of keys and destinations");
     catalog->require_subcommand(1);
     CLI::App* match = command(*catalog, "match", "what a path, variable, host, kind or key ID is to the agent", run_catalog_match, false);
-    match->add_option("TEXT", options_.words, "path, name, host")->required()->expected(1);
-    command(*catalog, "list", "all entries", run_catalog_list, false)
-        ->add_option("SECTION", options_.words, "only this section")
+    match->add_option("TEXT", options_.words, "/path, NAME, host, host/request/path, kind")->required()->expected(1);
+    command(*catalog, "list", "all entries, and how each is known", run_catalog_list, false)
+        ->add_option("SECTION", options_.words, "only this section: kinds, files, env, endpoints, …")
+        ->expected(0, 1);
+    command(*catalog, "check", "are a site's own entries correct?", run_catalog_check, false)
+        ->add_option("FILE", options_.words, "file or folder to check; default: the agent's catalog.d")
         ->expected(0, 1);
     CLI::App* config = app_.add_subcommand("config", "the configuration file");
     config->require_subcommand(1);

@@ -53,6 +53,7 @@ int run_explain(const Options& options, World& world);
 
 int run_catalog_match(const Options& options, World& world);
 int run_catalog_list(const Options& options, World& world);
+int run_catalog_check(const Options& options, World& world);
 int run_config_check(const Options& options, World& world);
 int run_config_show(const Options& options, World& world);
 

@@ -80,11 +80,11 @@ int Server::run() {
 bool Server::prepare() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int number : {SIGTERM, SIGINT, SIGCHLD})
+  for (const int number : {SIGTERM, SIGINT, SIGCHLD, SIGHUP})
     sigaddset(&set, number);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  signal(SIGHUP, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);  // blocked here, it comes all the same; the children start with it ignored
   signals_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   std::array<int, 2> pair{};

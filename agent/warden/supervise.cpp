@@ -152,6 +152,8 @@ void Server::on_signals() {
   while (read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
     if (info.ssi_signo == SIGCHLD) {
       reap();
+    } else if (info.ssi_signo == SIGHUP) {
+      if (worker_.pid > 0) kill(worker_.pid, SIGHUP);  // the worker reads its catalog additions again; nothing is parsed here
     } else if (stopping_) {
       kill_at_ = boot_ns();  // asked twice: no more patience
     } else {

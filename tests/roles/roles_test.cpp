@@ -318,6 +318,18 @@ TEST_F(RolesTest, AWorkerThatCrashesInALoopIsStartedMoreSlowly) {
   EXPECT_LE(lives, 8);
 }
 
+TEST_F(RolesTest, HupIsPassedOnToTheWorkerAndEndsNobody) {
+  run();
+  const pid_t worker = child("roles_worker");
+  const pid_t examiner = child("roles_examiner");
+  kill(warden_, SIGHUP);
+  EXPECT_TRUE(within(Ms(2000), [&] { return said("reload"); })) << slurp(out());
+  EXPECT_EQ(child("roles_worker"), worker);
+  EXPECT_EQ(child("roles_examiner"), examiner);
+  kill(examiner, SIGHUP);  // a terminal that goes away says it to all
+  EXPECT_FALSE(within(Ms(200), [&] { return child("roles_examiner") != examiner; }));
+}
+
 TEST_F(RolesTest, TermEndsAllInOrderAndRemovesTheSocket) {
   run();
   const pid_t examiner = child("roles_examiner");

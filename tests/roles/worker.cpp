@@ -80,6 +80,10 @@ std::string capabilities() {
 int main(int argc, char** argv) {
   examine::InheritedFds fds = examine::take_inherited_fds();
   boost::asio::io_context io;
+  boost::asio::signal_set reload(io, SIGHUP);  // before anything is said
+  reload.async_wait([](const boost::system::error_code& error, int) {
+    if (!error) Worker::say("reload");
+  });
   Result<std::unique_ptr<RoleLink>> link = RoleLink::connect(io, fds, [](std::string_view) { return nullptr; });
   if (!link) {
     std::fprintf(stderr, "%s\n", link.error().message.c_str());

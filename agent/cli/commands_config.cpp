@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// `keytrail config`: needs no agent.
+#include "agent/base/config.h"
+#include "agent/base/log.h"
+#include "agent/cli/commands.h"
+
+namespace keytrail::cli {
+
+using base::printable;
+
+int run_config_check(const Options& options, World& world) {
+  const std::string path = !options.words.empty() ? options.words[0] : options.config.empty() ? base::kDefaultConfigPath : options.config;
+  base::ConfigOptions how;
+  how.required = true;
+  how.resolve = false;
+  const Result<base::Config> config = base::load_config(path, how);
+  if (!config) {
+    world.err << "keytrail: " << config.error().message << "\n";
+    return kNo;
+  }
+  for (const std::string& remark : config->remarks)
+    world.out << "! " << printable(remark) << "\n";
+  world.out << printable(path) << ": correct\n";
+  return kOk;
+}
+
+int run_config_show(const Options& options, World& world) {
+  base::ConfigOptions how;
+  how.required = !options.config.empty();
+  how.resolve = false;
+  const std::string path = options.config.empty() ? base::kDefaultConfigPath : options.config;
+  const Result<base::Config> config = base::load_config(path, how);
+  if (!config) {
+    world.err << "keytrail: " << config.error().message << "\n";
+    return kNo;
+  }
+  world.out << "# " << (config->file.empty() ? "defaults: there is no " + printable(path) : "from " + printable(config->file)) << "\n"
+            << base::render_config(*config);
+  return kOk;
+}
+
+}  // namespace keytrail::cli

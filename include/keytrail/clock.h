@@ -13,9 +13,10 @@ class Clock {
   [[nodiscard]] virtual std::uint64_t boot_ns() const = 0;
   /// CLOCK_REALTIME, ns since 1970.
   [[nodiscard]] virtual std::int64_t wall_ns() const = 0;
-  /// The wall time of a moment given in ns since boot, with the offset between the clocks as it is now.
+  /// The wall time of a moment given in ns since boot, with the offset between the clocks as it is now. Any moment: a wrong one of a
+  /// record gives a wrong time, no overflow.
   [[nodiscard]] std::int64_t to_wall(std::uint64_t at_boot_ns) const {
-    return wall_ns() - static_cast<std::int64_t>(boot_ns()) + static_cast<std::int64_t>(at_boot_ns);
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(wall_ns()) - boot_ns() + at_boot_ns);
   }
 };
 

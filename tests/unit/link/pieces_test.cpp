@@ -84,6 +84,14 @@ TEST(Environment, PointerVariables) {
   EXPECT_EQ(file_of_pointer(env, catalog, "keys/mine2"), nullptr);
 }
 
+TEST(FakeClock, AnyMomentHasAWallTime) {
+  const FakeClock clock;
+  EXPECT_EQ(clock.to_wall(clock.now + 7), clock.wall_ns() + 7);
+  EXPECT_EQ(clock.to_wall(0), clock.wall_ns() - static_cast<std::int64_t>(clock.now));
+  for (const std::uint64_t moment : {std::uint64_t{INT64_MAX}, UINT64_MAX})
+    (void)clock.to_wall(moment);  // the sanitizer sees an overflow
+}
+
 TEST(Slots, AnotherDeviceUnderTheSamePathIsAnotherFile) {
   Slots slots(8);
   KnownFile& file = slots.file("", "/p", 1);

@@ -19,6 +19,7 @@ constexpr std::size_t kMostPaths = 20'000;  ///< indices into the merged tables 
 constexpr std::size_t kMostExpressions = 64;
 constexpr std::size_t kLongestExpression = 500;
 constexpr std::size_t kLongestPath = 1024;
+constexpr std::size_t kLongestText = 80;
 
 void say(Problems& problems, const source::Where& where, const std::string& what) {
   problems.push_back(where.file + ":" + std::to_string(where.line) + ": " + what);
@@ -62,6 +63,25 @@ template <typename Entries>
 void check_ids(const Entries& entries, Problems& problems) {
   for (const auto& e : entries) {
     if (!is_id(e.id)) say(problems, e.where, "an id has 1 to 64 of a-z, 0-9, '.', '_', '-'");
+  }
+}
+
+/// What stands in rows and answers is short.
+void check_texts(const source::Model& m, Problems& problems) {
+  const auto check = [&](const source::Where& where, const char* key, const std::string& text) {
+    if (text.size() > kLongestText) say(problems, where, std::string("`") + key + "` has 80 bytes at most");
+  };
+  for (const source::KindEntry& e : m.kinds) {
+    check(e.where, "title", e.title);
+    check(e.where, "provider", e.provider);
+  }
+  for (const source::FileEntry& e : m.files)
+    check(e.where, "provider", e.provider);
+  for (const source::EndpointEntry& e : m.endpoints) {
+    check(e.where, "provider", e.provider);
+    check(e.where, "service", e.service);
+    check(e.where, "region", e.region);
+    check(e.where, "region_default", e.region_default);
   }
 }
 
@@ -131,6 +151,7 @@ void check_scope(const source::Model& m, Problems& problems) {
   check_ids(m.sockets, problems);
   check_ids(m.programs, problems);
   check_ids(m.readers, problems);
+  check_texts(m, problems);
   for (const source::ProgramEntry& e : m.programs) {
     if (e.obeys_selectors || e.helper)
       say(problems, e.where, "`" + e.id + "`: obeys_selectors and helper raise evidence; only the built-in catalog sets them");

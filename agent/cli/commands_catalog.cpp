@@ -12,6 +12,7 @@
 #include "agent/base/config.h"
 #include "agent/base/log.h"
 #include "agent/base/yaml_guard.h"
+#include "agent/catalog/account.h"
 #include "agent/catalog/additions.h"
 #include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
@@ -113,9 +114,9 @@ void match_name(const Catalog& catalog, const std::string& text, std::vector<Mat
   }
   if (const auto format = catalog.match_format(text)) {
     const Catalog::Format* found = catalog.format(*format);
-    out.push_back({"format", std::string(*format),
-                   found == nullptr ? "" : fmt::format("{}{}", found->kind, found->public_id ? ", a public key ID" : ", a secret"),
-                   "formats"});
+    std::string says = found == nullptr ? "" : fmt::format("{}{}", found->kind, found->public_id ? ", a public key ID" : ", a secret");
+    if (const std::string account = catalog::account_of(text); !account.empty()) says += " of account " + account;
+    out.push_back({"format", std::string(*format), says, "formats"});
   }
 }
 

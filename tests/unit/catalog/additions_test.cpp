@@ -187,6 +187,8 @@ TEST(Hostile, FormatsAndIdsAreNamedWithWhatWasMeant) {
       refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opake, verified: cited, source: [s], paths: [/a/b]}\n"),
       HasSubstr("format `opake` (did you mean `opaque`?)"));
   EXPECT_THAT(refusal("kinds:\n- {id: 'Acme Token', title: T, class: password, lifetime: unknown}\n"), HasSubstr("an id has 1 to 64 of"));
+  EXPECT_THAT(refusal("kinds:\n- {id: a.b, title: " + std::string(81, 'T') + ", class: password, lifetime: unknown}\n"),
+              HasSubstr("site.yaml:2: `title` has 80 bytes at most"));
 }
 
 TEST(Hostile, WhatIsNoPlainFileIsNotWaitedFor) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/catalog/account.h"
 #include "agent/catalog/catalog.h"
 
 namespace keytrail::catalog {
@@ -108,6 +109,10 @@ std::string answer(const std::string& question, const std::string& input) {
   if (question == "format") {
     const auto found = catalog.match_format(expanded(input));
     return triple(found ? *found : "-", "", "");
+  }
+  if (question == "account") {
+    const std::string found = account_of(input);
+    return triple(found.empty() ? "-" : found, "", "");
   }
   if (question == "metadata") {
     const std::size_t space = input.find(' ');

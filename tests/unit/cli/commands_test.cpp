@@ -226,7 +226,9 @@ TEST_F(CommandsTest, CatalogMatchShowsTheMarkTheKindsAndTheReaders) {
   EXPECT_EQ(json::parse(out()).at("rows").at(1).at("matches"), "request");
   out_.str("");
   options_.output = "table";
-  options_.words = {"/var/lib/kubelet/x.sock"};
+  options_.words = {"AKIASP2TPHJSQH3FJRUX"};
+  EXPECT_EQ(run_catalog_match(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("a public key ID of account 171436882533"));
   options_.words = {"/opt/CrowdStrike/falcon"};
   EXPECT_EQ(run_catalog_match(options_, world_), kOk);
   EXPECT_THAT(out(), HasSubstr("reads in bulk, without using"));

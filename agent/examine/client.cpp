@@ -243,6 +243,7 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       const auto at = pending_.find(done.head.request);
       if (at == pending_.end()) return;
       at->second.answer.file = identity_of(done.file);
+      at->second.answer.skipped = done.skipped;
       const bool complete = at->second.answer.keys.size() == done.keys && at->second.answer.env.size() == done.env;
       return finish(done.head.request, complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
     }

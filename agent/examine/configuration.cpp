@@ -18,20 +18,6 @@ constexpr std::size_t kMinBareToken = 16;
 
 std::string_view view(const json::string& text) { return {text.data(), text.size()}; }
 
-/// "registry.example:5000", "https://index.example/simple": a name that is the host of what stands below it.
-bool is_host_name(std::string_view name) {
-  if (const auto url = split_url(name)) return !url->host.empty();
-  const std::string_view host = name.substr(0, name.find_first_of(":/"));
-  return host.find('.') != std::string_view::npos &&
-         host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-") == std::string_view::npos && host.front() != '.' &&
-         host.back() != '.';
-}
-
-std::string_view host_of(std::string_view name) {
-  const auto url = split_url(name);
-  return url ? url->host : name.substr(0, name.find('/'));
-}
-
 class Walker {
  public:
   explicit Walker(Work& work) : work_(work), settings_(work) {}
@@ -72,7 +58,7 @@ class Walker {
       Entry below = own;
       if (own.host.empty() && is_name(name, 126)) {
         below.selector = name;
-        if (is_host_name(name)) below.host = host_of(name);
+        below.host = host_of_name(name);
       }
       walk(member.value(), below);
     }

@@ -12,7 +12,7 @@ struct Format {
   role::Unread (*parse)(std::string_view bytes, Work& work);
 };
 
-constexpr std::array<Format, 16> kFormats{{
+constexpr std::array<Format, 19> kFormats{{
     {"aws_credentials", format::aws_credentials},
     {"raw_token", format::raw_token},
     {"jwt", format::jwt},
@@ -29,6 +29,9 @@ constexpr std::array<Format, 16> kFormats{{
     {"dotenv", format::dotenv},
     {"npmrc", format::npmrc},
     {"pgpass", format::pgpass},
+    {"age_identity", format::age_identity},
+    {"gpg_private_key", format::gpg_private_key},
+    {"keyfile", format::keyfile},
 }};
 
 }  // namespace

@@ -40,6 +40,9 @@ role::Unread docker_config(std::string_view bytes, Work& work);
 role::Unread dotenv(std::string_view bytes, Work& work);
 role::Unread npmrc(std::string_view bytes, Work& work);
 role::Unread pgpass(std::string_view bytes, Work& work);
+role::Unread age_identity(std::string_view bytes, Work& work);
+role::Unread gpg_private_key(std::string_view bytes, Work& work);
+role::Unread keyfile(std::string_view bytes, Work& work);
 
 /// Adds the key of a JSON Web Token (RFC 7519); false when `token` is none.
 bool add_jwt(std::string_view token, Work& work);

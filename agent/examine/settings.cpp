@@ -87,6 +87,8 @@ Line split_line(std::string_view text) {
   return {unquoted(trimmed(text.substr(0, at))), value_of(text.substr(at + 1))};
 }
 
+void begin_section(std::string_view name, Settings& settings) { settings.begin({.selector = name, .host = host_of_name(name)}); }
+
 }  // namespace
 
 void Settings::set(std::string_view name, std::string_view value, std::string_view kind, bool password) {
@@ -201,12 +203,12 @@ void read_lines(std::string_view bytes, Settings& settings, Work& work) {
       std::string_view inner = text.substr(1, end - 1);
       if (inner.starts_with('[')) inner.remove_prefix(1);
       if (inner.ends_with(']')) inner.remove_suffix(1);
-      return settings.begin({.selector = section_name(inner)});
+      return begin_section(section_name(inner), settings);
     }
     if (text.ends_with('{') && text.find('=') == std::string_view::npos) {  // HCL: credentials "app.terraform.io" {
       const std::string_view head = trimmed(text.substr(0, text.size() - 1));
       const std::size_t blank = head.find_last_of(" \t");
-      return settings.begin({.selector = unquoted(blank == std::string_view::npos ? head : head.substr(blank + 1))});
+      return begin_section(unquoted(blank == std::string_view::npos ? head : head.substr(blank + 1)), settings);
     }
     const Line line = split_line(text);
     if (!line.name.empty()) settings.set(line.name, line.value);

@@ -68,6 +68,16 @@ std::optional<Url> split_url(std::string_view text) {
   return out;
 }
 
+std::string_view host_of_name(std::string_view name) {
+  if (const std::optional<Url> url = split_url(name)) return url->host;
+  const std::string_view authority = name.substr(0, name.find('/'));
+  const std::string_view host = authority.substr(0, authority.find(':'));
+  const bool named =
+      host.find('.') != std::string_view::npos && host.front() != '.' && host.back() != '.' &&
+      std::ranges::all_of(host, [](unsigned char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '-'; });
+  return named ? authority : std::string_view();
+}
+
 std::string without_user_info(std::string_view value) {
   const std::size_t scheme = value.find("://");
   if (scheme == std::string_view::npos) return std::string(value);

@@ -40,6 +40,8 @@ struct Url {
 };
 /// Nothing when `text` has no scheme or no host. A scheme may have several words ("jdbc:mysql").
 [[nodiscard]] std::optional<Url> split_url(std::string_view text);
+/// The host (with its port) that a name is, "registry.example:5000/team" or "https://index.example/"; empty when it is none.
+[[nodiscard]] std::string_view host_of_name(std::string_view name);
 /// "http://user:password@host/" → "http://host/"; "user:password@host" stays, being no URL.
 [[nodiscard]] std::string without_user_info(std::string_view value);
 

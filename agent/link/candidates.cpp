@@ -64,8 +64,15 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
   }
   // A file of many keys keeps its order; of two reads the later comes first.
   std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::tuple(fit.rank, ~fit.held->what->since_ns, fit.order); });
+  // One key in several entries of a file (the contexts of one user) is one: in the entry that is meant, where that is known.
+  std::vector<const Held*> all;
+  for (const Fit& fit : found)
+    all.push_back(fit.held);
+  const auto narrowed = narrow(all, question.caller, question.where.destination.host, catalog);
+  const Held* meant = narrowed && narrowed->index ? all[*narrowed->index] : nullptr;
   std::set<std::string> seen;
-  std::erase_if(found, [&](const Fit& fit) { return !seen.insert(fit.key.id).second; });
+  if (narrowed && narrowed->index) seen.insert(found[*narrowed->index].key.id);
+  std::erase_if(found, [&](const Fit& fit) { return fit.held != meant && !seen.insert(fit.key.id).second; });
   // What was lost at an exec counts only where nothing crossed into the program itself: a shell's own keys say little about its children,
   // and a descriptor kept over the exec, read without an open, is the stated limit.
   if (!found.empty() && found.front().held->how != How::kLostAtExec) {

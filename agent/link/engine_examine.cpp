@@ -96,6 +96,7 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
   if (examination->done) return;
   --examinations_;
   const InstanceRef opener = examination->receivers.front().instance;
+  counters_["entries_unparsed"] += answer.skipped;
   bool recorded = false;
   if (!answer.unread.empty()) {
     mark_receivers(*examination, entry.kinds, entry.kind);

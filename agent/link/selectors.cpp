@@ -74,6 +74,7 @@ struct Choice {
       const bool entry = is_entry(*held[i]), other = beats(*held[i]);
       if (!entry && !other) out.covers_all = false;
       if (!other && !(entry && matches(*held[i]))) continue;
+      if (out.index && held[*out.index]->what->key.id == held[i]->what->key.id) continue;  // the same key in another entry
       out.index = i;
       ++hits;
     }

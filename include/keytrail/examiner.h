@@ -45,8 +45,9 @@ struct ExamineAnswer {
   std::vector<KeyFact> keys;  ///< may be empty: the file holds no key
   /// Values of shown variables of an initial environment, and names of secret ones with their fingerprints.
   std::vector<EnvItem> env;
-  FileIdentity file;       ///< kFile: what was opened (inode, ctime, size; dev as fstat says)
-  bool unchanged = false;  ///< `look` only: the same inode, change time and size as before; nothing was read
+  std::uint32_t skipped = 0;  ///< entries that were malformed, or more than there is room for
+  FileIdentity file;          ///< kFile: what was opened (inode, ctime, size; dev as fstat says)
+  bool unchanged = false;     ///< `look` only: the same inode, change time and size as before; nothing was read
 };
 
 class Examiner {

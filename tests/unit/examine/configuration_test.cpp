@@ -140,6 +140,48 @@ TEST(Configuration, AHostNamesTheEntryAndAnInnerCopyIsTheSame) {
   EXPECT_EQ(found.keys[0].key.kind, "github.token");
 }
 
+TEST(Configuration, TerraformsTokensAreOfTheirHosts) {
+  Bench bench;
+  for (const char* form :
+       {R"({"credentials": {"app.terraform.io": {"token": "@1@"}}})", "credentials \"app.terraform.io\" {\n  token = \"@1@\"\n}\n"}) {
+    const Found found = bench.parse("configuration", with(form), "terraform.token");
+    ASSERT_EQ(found.keys.size(), 1U) << form;
+    EXPECT_EQ(found.keys[0].selector, "app.terraform.io") << form;
+    EXPECT_EQ(found.keys[0].host, "app.terraform.io") << form;
+  }
+}
+
+TEST(Configuration, CargosTokensAreOfTheirRegistries) {
+  Bench bench;
+  const Found found =
+      bench.parse("configuration", with("[registry]\ntoken = \"@1@\"\n[registries.corp]\ntoken = \"@2@\"\n"), "crates.token");
+  ASSERT_EQ(found.keys.size(), 2U);
+  EXPECT_EQ(found.keys[0].selector, "registry");
+  EXPECT_EQ(found.keys[1].selector, "corp");
+}
+
+TEST(Configuration, MavensPasswordsAreOfTheirServers) {
+  Bench bench;
+  const Found found = bench.parse("configuration",
+                                  "<settings xmlns=\"http://maven.apache.org/SETTINGS/1.0.0\"><!-- mine --><servers>"
+                                  "<server><id>corp</id><username>ada</username><password>correct horse battery</password></server>"
+                                  "<server><id>ci</id><username>bot</username><password>${env.CI_TOKEN}</password></server>"
+                                  "</servers></settings>",
+                                  "maven.password", true, KeyClass::kPassword);
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].selector, "corp");
+  EXPECT_EQ(found.keys[0].key.id, "maven.password:ada #1");
+}
+
+TEST(Configuration, MysqlsOptionFileHasGroups) {
+  Bench bench;
+  const Found found = bench.parse("configuration", "[client]\nuser=ada\nhost=db.example\npassword=\"pa#ss word\"\n[mysqldump]\nquick\n",
+                                  "mysql.password", true, KeyClass::kPassword);
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].selector, "client");
+  EXPECT_EQ(found.keys[0].key.id, "mysql.password:ada@db.example #1");
+}
+
 TEST(Configuration, TheFileNamesItsCurrentEntry) {
   Bench bench;
   const Found found =

@@ -57,6 +57,14 @@ TEST_F(Bounds, AProcessThatWasNotKeptIsNotInferred) {
   EXPECT_EQ(told(), Lines{"unattributed exec_not_seen:"});
 }
 
+TEST_F(Bounds, WhatAParserSkippedIsCounted) {
+  start(10);
+  examiner.files[kCredentials] = file_of({aws_fact(kA)});
+  examiner.files[kCredentials].skipped = 3;
+  open(10);
+  EXPECT_EQ(link->counters().at("entries_unparsed"), 3U);
+}
+
 TEST_F(Bounds, ManyConnections) {
   start(10, {.env = aws_env(kA)});
   for (std::uint64_t cookie = 1; cookie < 200; ++cookie)

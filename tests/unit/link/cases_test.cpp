@@ -472,6 +472,21 @@ TEST_F(Cases, TheHostOfAnEntryBindsItWhateverItsSelectorIs) {
   EXPECT_EQ(told(), Lines{"inferred selector: " + mine.key.id});
 }
 
+TEST_F(Cases, OneKeyOfTwoEntriesIsShownInTheOneThatIsMeant) {
+  KeyFact elsewhere, here;
+  elsewhere.key.kind = here.key.kind = "github.token";
+  elsewhere.key.id = here.key.id = "fp:11111111111111111111111111111111";
+  elsewhere.selector = elsewhere.host = "git.example";
+  here.selector = here.host = "github.com";
+  const std::string path = "/root/.git-credentials";
+  start(10, {"/usr/bin/git", "/usr/bin/git", {}, {}, false});
+  examiner.files[path] = file_of({elsewhere, here});
+  open(10, path);
+  call(10, "github.com");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + here.key.id});
+  EXPECT_EQ(uses.at(0).keys.at(0).slot.selector, "github.com");
+}
+
 // 6. Rotation.
 TEST_F(Cases, OldKeyGoesOnAfterAnotherProcessReadTheNewOne) {
   examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);

@@ -14,6 +14,7 @@ BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81
   libelf-dev libfmt-dev libprotobuf-dev libre2-dev libseccomp-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev lld-19 llvm-19
   ninja-build pkg-config protobuf-compiler python3 zlib1g-dev"
 TEST_PACKAGES="clang-format-19 clang-tidy-19 clang-tools-19 libbenchmark-dev libgmock-dev libgtest-dev python3-yaml"
+KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
 SYSTEM_PACKAGES="awscli curl iproute2 openssh-client openssl python3-boto3 python3-cryptography tar util-linux"
 
 quick=no only="" build=build install=yes
@@ -142,10 +143,27 @@ unit_python() {
 system_cases() { # FOLDER
   local pattern=()
   [ -n "$only" ] && pattern=(--only "$only")
-  /usr/bin/python3 tests/system/run.py --build "$build" --cases "$1" "${pattern[@]}" | tee "$logs/system"
-  local line numbers
-  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/system" | tail -n 1)
-  if [ -z "$line" ]; then add 0 1 0; say "FAIL  $1 did not end"; return; fi
+  counted "$1" /usr/bin/python3 tests/system/run.py --build "$build" --cases "$1" "${pattern[@]}"
+}
+
+# Debian's 6.12 in QEMU: the hooks that this machine's kernel may refuse. At most seven minutes; longer and other runs: tests/kernels/README.md.
+kernels() {
+  local missing="" name
+  for name in $KERNEL_PACKAGES; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
+  done
+  if [ -n "$missing" ] && [ $install = yes ]; then
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >"$logs/apt" 2>&1 || tail -n 3 "$logs/apt"
+  fi
+  counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" --minutes 6
+}
+
+counted() { # NAME COMMAND…: its last line has the numbers
+  local name="$1" line numbers; shift
+  "$@" | tee "$logs/counted"
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/counted" | tail -n 1)
+  if [ -z "$line" ]; then add 0 1 0; say "FAIL  $name did not end"; return; fi
   numbers=$(sed -E 's/([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped/\1 \2 \3/' <<<"$line")
   # shellcheck disable=SC2086
   add $numbers
@@ -164,7 +182,7 @@ fi
 
 if [ $quick = yes ]; then
   skip "sanitizer builds, clang-tidy" "--quick"
-  skip "tests/bpf, tests/roles, tests/system, tests/interop" "--quick (they need root)"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels" "--quick (they need root)"
   end
 fi
 if [ -z "$only" ]; then
@@ -179,8 +197,9 @@ if [ "$(id -u)" = 0 ]; then
   fi
   system_cases tests/system/cases
   system_cases tests/interop/cases
+  [ -z "$only" ] && kernels
 else
-  skip "tests/bpf, tests/roles, tests/system, tests/interop" "not root. Try: sudo tests/run.sh"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels" "not root. Try: sudo tests/run.sh"
 fi
 [ -z "$only" ] && step "clang-tidy" check_tidy
 end

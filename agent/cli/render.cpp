@@ -192,12 +192,17 @@ std::string coverage_text(const json::object& answer, const View& view) {
   }
   const std::int64_t gaps = number(coverage, "gaps_total");
   const std::string not_armed = joined(array(coverage, "not_armed"));
+  std::string fallbacks;
+  for (const json::value& value : array(coverage, "fallbacks")) {
+    if (value.is_object())
+      fallbacks += (fallbacks.empty() ? "; by a fallback (see doctor): " : ", ") + printable(text(value.get_object(), "family"));
+  }
   if (const std::int64_t more = number(answer, "more"); more != 0)
     out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
   if (!is_null(answer, "cursor")) out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
-  out += fmt::format("Coverage: node {} · {} to {} · hooks {}{} · {} · lost {} · {}\n", printable(text(coverage, "scope")),
+  out += fmt::format("Coverage: node {} · {} to {} · hooks {}{}{} · {} · lost {} · {}\n", printable(text(coverage, "scope")),
                      format_when_zone(time(coverage, "from"), view.local), format_when_zone(time(coverage, "to"), view.local),
-                     array(coverage, "families").empty() ? "none" : joined(array(coverage, "families")),
+                     array(coverage, "families").empty() ? "none" : joined(array(coverage, "families")), fallbacks,
                      not_armed.empty() ? "" : "; not armed: " + not_armed,
                      gaps == 0   ? "no gaps"
                      : gaps == 1 ? "1 gap"

@@ -113,10 +113,13 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
   Coverage out;
   out.complete = history && history->error.empty() && gaps_read && !gaps_forgotten_ && agent.armed_since_ns != 0 &&
                  (filter.from_ns == 0 || filter.from_ns >= oldest);
-  json::array families, not_armed, gaps;
+  json::array families, not_armed, fallbacks, gaps;
   for (const FamilyStatus& family : agent.families) {
     const bool armed = !family.chosen.empty() && !family.silent;
     (armed ? families : not_armed).emplace_back(to_string(family.family));
+    if (armed && !family.refused.empty())  // a better way is missing here: what that costs in sight
+      fallbacks.push_back(json::object{
+          {"family", to_string(family.family)}, {"uses", base::printable(family.chosen)}, {"missing", base::printable(family.missing)}});
     if (!armed && !family.optional) out.complete = false;
   }
   if (agent.families.empty()) out.complete = false;
@@ -139,6 +142,7 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
               {"lost", lost_known ? json::value(lost) : json::value()},
               {"families", std::move(families)},
               {"not_armed", std::move(not_armed)},
+              {"fallbacks", std::move(fallbacks)},
               {"nodes", {{"asked", 1}, {"answered", 1}}}};
   return out;
 }

@@ -109,8 +109,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Way{Family::kOpen, "kprobe security_file_open with probe_read", {"fentry", "rdonly_cast"}},
                     Way{Family::kOpen, "tracepoint sys_exit_openat", {"fentry", "kprobe"}},
                     Way{Family::kOpen, "tracepoint sys_exit_openat with probe_read", {"fentry", "kprobe", "rdonly_cast"}},
-                    Way{Family::kConnect, "fentry security_unix_stream_connect", {}},
-                    Way{Family::kConnect, "cgroup connect_unix", {"fentry"}},
+                    Way{Family::kConnect, "fentry security_unix_stream_connect", {"connect_unix"}},
+                    Way{Family::kConnect, "cgroup connect_unix", {}},
                     Way{Family::kConnect, "kprobe security_unix_stream_connect", {"fentry", "connect_unix"}},
                     Way{Family::kConnect, "tracepoint sys_enter_connect", {"fentry", "kprobe", "connect_unix"}}));
 

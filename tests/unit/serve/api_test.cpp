@@ -112,6 +112,16 @@ TEST_F(ApiTest, AnUnarmedOrSilentFamilyIsNotComplete) {
   EXPECT_EQ(answer.at("coverage").at("not_armed").as_array().at(0).as_string(), "open");
 }
 
+TEST_F(ApiTest, AFallbackIsNamedWithWhatItDoesNotSee) {
+  EXPECT_TRUE(get("/v1/uses").at("coverage").at("fallbacks").as_array().empty());
+  status_.now.families[1].refused = {{"fentry security_file_open", "trampolines are refused"}};
+  status_.now.families[1].missing = "opens through io_uring";
+  const json::array fallbacks = get("/v1/uses").at("coverage").at("fallbacks").as_array();
+  ASSERT_EQ(fallbacks.size(), 1U);
+  EXPECT_EQ(fallbacks[0].at("family").as_string(), "open");
+  EXPECT_EQ(fallbacks[0].at("missing").as_string(), "opens through io_uring");
+}
+
 TEST_F(ApiTest, StatusShowsTheAccountingWithItsDifferences) {
   const json::object status = get("/v1/status").at("rows").as_array().at(0).as_object();
   const json::object& accounting = status.at("accounting").as_object();

@@ -26,7 +26,7 @@ TEST(Plan, TakesTheBestOfEachPartOnAKernelThatHasEverything) {
   EXPECT_EQ(report(best, Family::kOpen).chosen, "fentry security_file_open");
   EXPECT_TRUE(report(best, Family::kOpen).refused.empty());
   EXPECT_EQ(report(best, Family::kOpen).cost, "");
-  EXPECT_THAT(report(best, Family::kConnect).chosen, testing::HasSubstr("fentry security_unix_stream_connect"));
+  EXPECT_THAT(report(best, Family::kConnect).chosen, testing::HasSubstr("cgroup connect_unix"));
 }
 
 TEST(Plan, FallsBackInOrderAndSaysWhy) {

@@ -1,0 +1,41 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0
+# First process of the VM: mounts the host's root read-only with fresh /tmp, /run, … over it, runs the job there, and switches the machine off.
+# Kernel command line: keytrail.job=SCRIPT, keytrail.show=FOLDER:FOLDER… (kept visible where a fresh mount hides them).
+export PATH=/bin
+/bin/busybox mkdir -p /proc /sys /dev /host /new
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t devtmpfs devtmpfs /dev
+while read -r module; do insmod "/modules/$module.ko"; done </modules/order
+job="" show=""
+for word in $(cat /proc/cmdline); do
+  case "$word" in
+    keytrail.job=*) job="${word#*=}" ;;
+    keytrail.show=*) show="${word#*=}" ;;
+  esac
+done
+off() { sync; poweroff -f; }
+mount -t virtiofs -o ro host /host || off
+mount --bind /host /new
+mount -t proc proc /new/proc
+mount -t sysfs sysfs /new/sys
+mount -t devtmpfs devtmpfs /new/dev
+mkdir -p /new/dev/pts /new/dev/shm
+mount -t devpts devpts /new/dev/pts
+mount -t cgroup2 cgroup2 /new/sys/fs/cgroup
+for folder in /tmp /run /dev/shm /var/tmp /var/lib/keytrail /mnt /root; do
+  [ -d "/new$folder" ] && mount -t tmpfs tmpfs "/new$folder"
+done
+chmod 1777 /new/tmp /new/var/tmp
+IFS=:
+for folder in $show; do
+  [ -e "/new$folder" ] && continue
+  mkdir -p "/new$folder"
+  mount --bind "/host$folder" "/new$folder"
+done
+unset IFS
+ip link set lo up
+stty -F /dev/ttyS1 raw -echo 2>/dev/null
+chroot /new /bin/sh "$job" </dev/null >/dev/ttyS1 2>&1
+off

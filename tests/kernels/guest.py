@@ -5,6 +5,7 @@ A line that begins with "@@ " is a JSON object for run.py; every other line is f
 """
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import time
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "/usr/bin/python3"
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
+RESULT = re.compile(r"\[ +(OK|FAILED|SKIPPED) +\] ([^ ,]+)[ ,].*\(\d+ ms\)$")  # of GoogleTest; a test's own output may stand before it
 OUR_PROGRAMS = ("fentry__", "kprobe__", "tracepoint__", "tp_btf__", "cgroup__", "cgroup_skb__", "iter__")
 
 
@@ -68,8 +70,9 @@ def kernel_side(step, build):
             tell(step=step["name"], status=line)
             return
         shown = "[       OK" not in line and not line.startswith(("[ RUN", "[-----", "[=====", "Note:", "Running main"))
-        if line.startswith(("[       OK", "[  FAILED  ] ", "[  SKIPPED ] ")) and line.endswith(" ms)"):
-            tell(step=step["name"], test=line[13:].split(" (")[0].split(",")[0], verdict={"OK": "ok", "FAILED": "FAIL"}.get(line[1:11].strip(), "skip"))
+        result = RESULT.search(line)
+        if result:
+            tell(step=step["name"], test=result[2], verdict={"OK": "ok", "FAILED": "FAIL", "SKIPPED": "skip"}[result[1]])
         if shown and line:
             print("      " + line, flush=True)
 

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -74,7 +75,7 @@ Result<RingReader> RingReader::map(int fd, std::uint32_t bytes) {
   }
   auto consumer = map_pages(fd, page, PROT_READ | PROT_WRITE, 0, "consumer page");
   if (!consumer) return std::unexpected(consumer.error());
-  auto producer = map_pages(fd, page + std::size_t{2} * bytes, PROT_READ, page, "data pages");
+  auto producer = map_pages(fd, page + std::size_t{bytes} + std::min(bytes, kRecordMax), PROT_READ, page, "data pages");
   if (!producer) return std::unexpected(producer.error());
   return RingReader(std::move(*consumer), std::move(*producer), bytes, page);
 }
@@ -108,7 +109,7 @@ RingReader::Step RingReader::peek(std::uint64_t& cursor, Record& out) {
     if ((word & kBusy) != 0) return Step::kBusy;
     const std::uint32_t length = word & ~kDiscard;
     const std::uint64_t whole = (std::uint64_t{length} + kHeaderBytes + 7U) & ~std::uint64_t{7};
-    if (whole > end - cursor) {
+    if (whole > std::min<std::uint64_t>(end - cursor, kRecordMax)) {
       ++corrupt_;
       cursor = end;
       return Step::kEmpty;

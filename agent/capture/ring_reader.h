@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One BPF ring buffer, read through its inherited descriptor: mmap only, no bpf() call (unprivileged ones fail below Linux 5.19) and no
-// libbpf. Layout (kernel/bpf/ringbuf.c): a consumer page, writable; a producer page and the data pages twice in a row, read-only. Thread:
-// the pipeline's.
+// libbpf. Layout (kernel/bpf/ringbuf.c): a consumer page, writable; a producer page and the data pages twice in a row, read-only. Of the
+// second row only what one record can reach into is mapped: each mapped page counts as resident. Thread: the pipeline's.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +38,8 @@ struct MapShape {
 
 class RingReader {
  public:
+  /// No record is longer, header included: the longest are an exec with its items and a payload, each under 16 KiB.
+  static constexpr std::uint32_t kRecordMax = 1U << 16U;
   struct Record {
     const std::byte* data = nullptr;  ///< 8-byte aligned, valid until the consumer position passes `end`
     std::uint32_t length = 0;         ///< bytes
@@ -50,7 +52,7 @@ class RingReader {
   static Result<RingReader> map(int fd, std::uint32_t bytes);
 
   /// The record at `cursor`, passing over discarded ones (`cursor` moves to the record). kBusy: it is still being written.
-  /// A length that cannot be: everything written so far is given up, `corrupt` grows, kEmpty.
+  /// A length that cannot be (over kRecordMax, or over what was written): everything written so far is given up, `corrupt` grows, kEmpty.
   Step peek(std::uint64_t& cursor, Record& out);
 
   [[nodiscard]] std::uint64_t consumer() const;

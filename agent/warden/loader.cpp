@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/perf_event.h>
+#include <malloc.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -82,6 +83,8 @@ class BpfLoader final : public Loader {
       if (!refusals) return std::unexpected(refusals.error());
       if (refusals->empty()) {
         armed_ns_ = boot_ns();
+        kernel_.forget_types();
+        ::malloc_trim(0);  // what loading took; the opener's child is a copy of this process
         return {};
       }
       for (Refusal& one : *refusals)

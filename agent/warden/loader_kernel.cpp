@@ -89,6 +89,8 @@ Kernel::Kernel(Kernel&& other) noexcept
 
 Kernel::~Kernel() { btf__free(btf_); }
 
+void Kernel::forget_types() { btf__free(std::exchange(btf_, nullptr)); }
+
 Result<base::UniqueFd> Kernel::tracepoint(const std::string& name) const {
   if (!tracefs_) return fail(Error::Code::kUnavailable, no_tracefs_);
   const std::string path = "events/syscalls/" + name + "/id";

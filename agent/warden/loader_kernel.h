@@ -34,6 +34,8 @@ class Kernel {
   [[nodiscard]] int cgroup_root() const { return cgroup_root_.get(); }
   /// Bit n: the controller with id n lives in a cgroup v1 hierarchy.
   [[nodiscard]] std::uint32_t v1_controllers() const;
+  /// Frees the kernel's type information (5 MB), once everything is loaded; features() and v1_controllers() must not be called after it.
+  void forget_types();
 
  private:
   Kernel() = default;

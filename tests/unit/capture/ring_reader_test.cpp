@@ -64,6 +64,24 @@ TEST_F(RingReaderTest, RecordThatWrapsIsReadInOnePiece) {
     EXPECT_EQ(record.data[i], std::byte{9}) << i;
 }
 
+TEST(RingReaderMapTest, TheLongestRecordThatWrapsIsReadInOnePiece) {
+  constexpr std::uint32_t kLarge = 1U << 20U;
+  FakeRing fake(kLarge);
+  RingReader reader = *RingReader::map(fake.fd(), kLarge);
+  fake.start_at(kLarge - 8);  // its header is the last of the first row, all of its bytes lie in the second
+  reader.set_consumer(fake.consumer());
+  ASSERT_TRUE(fake.write(bytes_of(RingReader::kRecordMax - 8, 9)));
+  RingReader::Record record;
+  std::uint64_t cursor = reader.consumer();
+  ASSERT_EQ(reader.peek(cursor, record), Step::kRecord);
+  EXPECT_EQ(record.data[record.length - 1], std::byte{9});
+  reader.set_consumer(record.end);
+  ASSERT_TRUE(fake.write(bytes_of(RingReader::kRecordMax - 7, 9)));
+  cursor = reader.consumer();
+  EXPECT_EQ(reader.peek(cursor, record), Step::kEmpty) << "longer ones are no records";
+  EXPECT_EQ(reader.corrupt(), 1U);
+}
+
 TEST_F(RingReaderTest, LengthBeyondWhatWasWrittenIsGivenUpAndCounted) {
   for (std::uint32_t length : {17U, kBytes, 0x3FFFFFFFU}) {
     const std::uint64_t before = reader.corrupt();

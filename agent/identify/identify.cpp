@@ -95,7 +95,10 @@ Identified Identify::on_exec(const EventHead& head, const ExecEvent& exec) {
   ++stats_.execs;
   const Life* life = life_of(head.who);
   ProcessRef previous = life == nullptr || life->current->id == head.who ? nullptr : life->current;
-  ProcessRef made = finish(from_exec(head, exec, Origin::kExecSeen));
+  Process process = from_exec(head, exec, Origin::kExecSeen);
+  // Most programs get the variables of who started them: kept once.
+  if (previous && std::ranges::equal(previous->env, process.env)) process.env = previous->env;
+  ProcessRef made = finish(std::move(process));
   store(made, head.time_ns);
   return {.who = std::move(made), .child_or_previous = std::move(previous)};
 }

@@ -34,6 +34,8 @@ struct EnvItem {
   Fingerprint fingerprint;   ///< of the value, for secret names of 16 bytes or more; else empty
   std::uint32_t length = 0;  ///< bytes of the whole value
   bool truncated = false;    ///< the value was longer than the kernel side copies (512 bytes)
+
+  bool operator==(const EnvItem&) const = default;
 };
 
 /// An argument of a flag that the catalog names, or an argument that looks like a key.

@@ -3,6 +3,7 @@
 import gzip
 import http.server
 import threading
+import time
 
 # An ExportTraceServiceResponse without a partial_success is the empty message.
 _EMPTY = b""
@@ -49,7 +50,7 @@ class Sink:
         if manner == "ok":
             body = gzip.decompress(raw) if handler.headers.get("content-encoding") == "gzip" else raw
             with self._lock:
-                self.bodies.append((handler.path, body))
+                self.bodies.append((handler.path, body, time.time_ns()))
         handler.send_response(status)
         handler.send_header("Content-Type", "application/x-protobuf")
         handler.send_header("Content-Length", str(len(_EMPTY)))
@@ -58,7 +59,7 @@ class Sink:
 
     def bytes(self):
         with self._lock:
-            return b"\n".join(body for _, body in self.bodies)
+            return b"\n".join(body for _, body, _ in self.bodies)
 
     def close(self):
         self._stop.set()

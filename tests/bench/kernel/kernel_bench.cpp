@@ -5,6 +5,8 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +22,7 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,27 +49,33 @@ double nanoseconds_each(const Case& one, int& serial) {
 
 void open_close(const char* path) { close(open(path, O_RDONLY | O_CLOEXEC)); }
 
-void fork_exec() {
-  static std::vector<std::string> text;
-  static std::vector<char*> variables;
-  if (text.empty()) {
-    for (int i = 0; i < 30; ++i)
-      text.push_back("SOME_VARIABLE_" + std::to_string(i) + "=a value of ordinary length");
-    text.emplace_back("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE");
-    text.emplace_back("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-    for (std::string& one : text)
-      variables.push_back(one.data());
-    variables.push_back(nullptr);
+/// Starts /bin/true with so many variables, a key pair among them.
+class Starter {
+ public:
+  explicit Starter(int count) {
+    for (int i = 0; i < count - 2; ++i)
+      text_.push_back("SOME_VARIABLE_" + std::to_string(i) + "=a value of ordinary length");
+    text_.emplace_back("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE");
+    text_.emplace_back("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    for (std::string& one : text_)
+      variables_.push_back(one.data());
+    variables_.push_back(nullptr);
   }
-  const pid_t child = vfork();
-  if (child == 0) {
-    char name[] = "true";
-    char* arguments[] = {name, nullptr};
-    execve("/bin/true", arguments, variables.data());
-    _exit(1);
+  void once() const {
+    const pid_t child = vfork();
+    if (child == 0) {
+      char name[] = "true";
+      char* arguments[] = {name, nullptr};
+      execve("/bin/true", arguments, variables_.data());
+      _exit(1);
+    }
+    waitpid(child, nullptr, 0);
   }
-  waitpid(child, nullptr, 0);
-}
+
+ private:
+  std::vector<std::string> text_;
+  std::vector<char*> variables_;
+};
 
 class Server {
  public:
@@ -78,16 +87,60 @@ class Server {
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &length);
   }
   void connect_close() const {
+    with_connection([](int, int) {});
+  }
+  /// A whole handshake of TLS 1.3 with a name, both ends in this thread.
+  void connect_tls_close() const {
+    with_connection([&](int client, int peer) {
+      SSL* ends[] = {SSL_new(client_.get()), SSL_new(server_.get())};
+      SSL_set_fd(ends[0], client);
+      SSL_set_fd(ends[1], peer);
+      SSL_set_tlsext_host_name(ends[0], "s3.eu-west-1.amazonaws.com");
+      SSL_set_connect_state(ends[0]);
+      SSL_set_accept_state(ends[1]);
+      fcntl(client, F_SETFL, O_NONBLOCK);
+      fcntl(peer, F_SETFL, O_NONBLOCK);
+      int turns = 0;
+      while ((SSL_is_init_finished(ends[0]) == 0 || SSL_is_init_finished(ends[1]) == 0) && ++turns < 100)
+        SSL_do_handshake(ends[turns % 2]);
+      if (turns >= 100) fprintf(stderr, "the handshake does not end\n");
+      SSL_free(ends[0]);
+      SSL_free(ends[1]);
+    });
+  }
+
+ private:
+  using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
+
+  template <typename F>
+  void with_connection(F&& work) const {
     const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const linger reset{1, 0};  // no TIME_WAIT: the ports would run out
     setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     if (connect(client, reinterpret_cast<const sockaddr*>(&address_), sizeof(address_)) != 0) perror("connect");
     const int peer = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    work(client, peer);
     close(client);
     close(peer);
   }
+  static Context server_context() {
+    Context out(SSL_CTX_new(TLS_server_method()), &SSL_CTX_free);
+    EVP_PKEY* key = EVP_EC_gen("P-256");
+    X509* certificate = X509_new();
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 86'400);
+    X509_set_pubkey(certificate, key);
+    X509_sign(certificate, key, EVP_sha256());
+    if (SSL_CTX_use_certificate(out.get(), certificate) != 1 || SSL_CTX_use_PrivateKey(out.get(), key) != 1)
+      fprintf(stderr, "no certificate\n");
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return out;
+  }
 
- private:
+  Context client_{SSL_CTX_new(TLS_client_method()), &SSL_CTX_free};
+  Context server_ = server_context();
   int listener_;
   sockaddr_in address_{};
 };
@@ -148,6 +201,7 @@ int main(int argc, char** argv) {
   const std::string hit = deep + "/credentials";
   const std::string miss = deep + "/nothing-special";
   const Server server;
+  const Starter few(32), many(200);
   // a hit that is no repeat: the size differs each time; the truncate is timed alone too and taken off
   const std::vector<Case> cases{
       {"getppid", 200'000, [](int) { syscall(SYS_getppid); }},
@@ -159,8 +213,10 @@ int main(int argc, char** argv) {
          open_close(hit.c_str());
        }},
       {"open+close, repeated", 40'000, [&](int) { open_close(hit.c_str()); }},
-      {"fork+exec, 32 variables", 150, [](int) { fork_exec(); }},
+      {"fork+exec, 32 variables", 150, [&](int) { few.once(); }},
+      {"fork+exec, 200 variables", 150, [&](int) { many.once(); }},
       {"connect+close", 2'000, [&](int) { server.connect_close(); }},
+      {"connect+TLS+close", 400, [&](int) { server.connect_tls_close(); }},
   };
   std::map<std::string, std::pair<std::vector<double>, std::vector<double>>> raw;
   std::vector<double> armed_ms;
@@ -188,6 +244,9 @@ int main(int argc, char** argv) {
   }
   std::filesystem::remove_all(folder);
 
+  double load = 0;
+  getloadavg(&load, 1);
+  printf("load average at the end: %.1f\n", load);
   printf("%d interleaved rounds, medians, ns per operation\n%s\n", rounds, hooks.c_str());
   printf("%-28s %12s %12s %10s %8s\n", "", "nothing", "attached", "added", "ratio");
   for (const Case& one : cases) {

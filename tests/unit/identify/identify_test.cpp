@@ -77,6 +77,17 @@ TEST_F(IdentifyTest, ExecInPlaceIsANewInstanceAndNamesTheOldOne) {
   EXPECT_EQ(table.stats().live, 1U);
 }
 
+TEST_F(IdentifyTest, ExecWithTheSameVariablesSharesThem) {
+  send(kOne, program("/bin/bash"));
+  Identified seen = send(kOneAfterExec, program("/usr/bin/aws"));
+  EXPECT_TRUE(seen.who->env.shares(seen.child_or_previous->env));
+  ExecEvent other = program("/usr/bin/aws");
+  other.env = {{.name = "A", .value = "c"}};
+  seen = send({10, 5 * kSecond, 3}, std::move(other));
+  EXPECT_FALSE(seen.who->env.shares(seen.child_or_previous->env));
+  EXPECT_EQ(seen.who->find_env("A")->value, "c");
+}
+
 TEST_F(IdentifyTest, LateEventBelongsToTheProgramBeforeTheExec) {
   send(kOne, program("/bin/bash"));
   send(kOneAfterExec, program("/usr/bin/aws"));

@@ -3,7 +3,7 @@
 // examiner that answers from memory. 500 containers; each process was forked by its container's first one and executed a program with the
 // container's 12 variables, 100 in a second; one in ten holds a key of its own, read from a file, and has a connection open to S3.
 #include <fmt/format.h>
-#include <sys/resource.h>
+#include <time.h>
 
 #include <chrono>
 #include <cstdio>
@@ -36,6 +36,12 @@ long resident_kb() {
     if (line.starts_with("VmRSS:")) return std::strtol(line.c_str() + 6, nullptr, 10);
   }
   return 0;
+}
+
+double thread_seconds() {
+  timespec at{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+  return static_cast<double>(at.tv_sec) + static_cast<double>(at.tv_nsec) / 1e9;
 }
 
 /// A key of its own for each process that asks.
@@ -123,22 +129,36 @@ class Node {
                      .mnt_ns = 5000 + n % kContainers},
                     fmt::format("/home/user-{}/.aws/credentials", n)));
     examiner_.answer();
+    call(n, n + 1);
+  }
+
+  /// A connection to S3 that stays open.
+  void call(std::uint32_t n, std::uint64_t cookie) {
+    const Who me = who(n);
     const auto last = static_cast<std::uint8_t>(n % 250 + 1);
     deliver(record_of(ev_connect{.head = head_of(KT_EV_CONNECT, KT_FAMILY_CONNECT, next(), me),
-                                 .cookie = n + 1,
+                                 .cookie = cookie,
                                  .address = {198, 51, 100, last},
                                  .port = 443,
                                  .net_ns = 6000 + n % kContainers}));
     deliver(record_of(
-        ev_socket{.head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, next(), me), .cookie = n + 1, .state = KT_SOCKET_ESTABLISHED}));
+        ev_socket{.head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, next(), me), .cookie = cookie, .state = KT_SOCKET_ESTABLISHED}));
     const std::string request = "GET /\ns3.eu-west-1.amazonaws.com";
     deliver(record_of(ev_payload{.head = head_of(KT_EV_PAYLOAD, KT_FAMILY_NAME, next(), me),
-                                 .cookie = n + 1,
+                                 .cookie = cookie,
                                  .seen_len = request.size(),
                                  .data_len = static_cast<std::uint16_t>(request.size()),
                                  .protocol = KT_PAYLOAD_HTTP},
                       request));
   }
+  void hang_up(std::uint32_t n, std::uint64_t cookie) {
+    deliver(record_of(ev_socket{.head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, next(), who(n)),
+                                .cookie = cookie,
+                                .bytes_sent = 500,
+                                .bytes_received = 5'000,
+                                .state = KT_SOCKET_CLOSED}));
+  }
+  [[nodiscard]] std::uint64_t events() const { return events_; }
 
   /// A second of the node's life.
   void flush() {
@@ -197,6 +217,7 @@ class Node {
   }
   std::uint64_t next() { return clock_.now += 1'000; }
   void deliver(const RecordBytes& bytes) {
+    ++events_;
     auto event = decode::decode(bytes, catalog::kernel_tables().formats);
     if (!event) {
       ++refused_;
@@ -213,7 +234,7 @@ class Node {
   identify::Identify identify_{{.proc_root = "/nonexistent", .max_proc_reads_per_s = 0}};
   link::Link link_;
   std::unique_ptr<record::History> history_;
-  std::uint64_t rows_ = 0, uses_ = 0, holdings_ = 0, refused_ = 0;
+  std::uint64_t rows_ = 0, uses_ = 0, holdings_ = 0, refused_ = 0, events_ = 0;
 };
 
 }  // namespace
@@ -247,7 +268,24 @@ int main(int argc, char** argv) {
     for (int second = 0; second < 40; ++second)
       node.flush();
     const long full = resident_kb();
+    constexpr std::uint64_t kRounds = 20;
+    const std::uint64_t before = node.events();
+    const double begun = thread_seconds();
+    for (std::uint64_t round = 1; round <= kRounds; ++round) {
+      for (std::uint32_t n = 0; n < holders; ++n) {
+        const std::uint32_t who = n * (processes / std::max(holders, 1U));
+        node.call(who, (round << 32U) + n);
+        node.hang_up(who, (round << 32U) + n);
+        if (n % 1'000 == 0) node.flush();
+      }
+    }
+    node.flush();
+    const double spent = thread_seconds() - begun;
     fmt::print("{}\n", node.told());
+    fmt::print(
+        "calls: {} events, {:.0f} a second of one core, from their bytes through decode, identify and link to the batch (making them "
+        "included)\n",
+        node.events() - before, static_cast<double>(node.events() - before) / spent);
     for (const auto& [name, count] : node.counters())
       if (count != 0) fmt::print("  {} {}\n", name, count);
     fmt::print("resident kB: {} with no process, {} with {} processes (+{:.2f} each), {} with {} holders among them (+{:.2f} each)\n",

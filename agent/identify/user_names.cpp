@@ -43,7 +43,7 @@ void UserNames::refresh() {
   passwd entry{};
   passwd* found = nullptr;
   while (names_.size() < kMaxUsers && ::fgetpwent_r(file.get(), &entry, buffer.data(), buffer.size(), &found) == 0) {
-    names_.try_emplace(entry.pw_uid, entry.pw_name);  // the first of several names wins, as in getpwuid
+    if (entry.pw_name[0] != '\0') names_.try_emplace(entry.pw_uid, entry.pw_name);  // the first of several names wins, as in getpwuid
   }
 }
 

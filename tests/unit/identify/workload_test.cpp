@@ -94,6 +94,8 @@ TEST_F(WorkloadTest, FirstNameOfAUserWinsAndUnknownOnesAreNumbers) {
   EXPECT_EQ(users.name(1000), "alice");
   EXPECT_EQ(users.name(4242), "4242");
   EXPECT_EQ(UserNames("/nonexistent").name(0), "0");
+  files.write("nameless", ":x:1001:1001::/:/bin/sh\n");
+  EXPECT_EQ(UserNames(files.root() + "/nameless").name(1001), "1001");
 }
 
 }  // namespace

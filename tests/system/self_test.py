@@ -88,6 +88,13 @@ class Canary(unittest.TestCase):
     def test_nothing_else(self):
         self.assertEqual(self.found(b"AKIAQQQQQQQQQQQQQQQQ " * 50), [])
 
+    def test_many_secrets_are_looked_for_at_once(self):
+        scanner = canary.Scanner([f"{self.SECRET[number:]}{number:06}{self.SECRET[:number]}" for number in range(30)])
+        self.assertGreater(len(scanner._forms), canary.MANY)
+        self.assertEqual(scanner.hits(b"nothing\n" * 1000, "here"), [])
+        for form in list(scanner._forms)[::97]:
+            self.assertTrue(scanner.hits(b"before " + form + b" after", "here"), scanner._forms[form])
+
     def test_own_memory(self):
         held = bytes(reversed(self.SECRET.encode()))  # kept reversed, so that the scanner's own forms are what it finds
         hits = [hit for name, data in canary.process_memory(os.getpid()) for hit in canary.Scanner([self.SECRET]).hits(data, name)]

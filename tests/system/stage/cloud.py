@@ -81,9 +81,9 @@ class Connection(threading.Thread):
         elif headers.get("transfer-encoding", "").lower() == "chunked":
             body = _chunks(stream)
         host = headers.get("host", "").split(":")[0].lower()
-        action, reply = self.cloud.answer(self.local[0], method, path, host, headers, body)
+        action, reply = self.cloud.answer(self, method, path, host, headers, body)
         self.cloud.truth({"kind": "request", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0], "sni": self.sni, "host": host, "method": method,
-                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path), "status": reply.status})
+                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path), "status": reply.status, **reply.truth})
         extra = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), "x-amz-request-id": apis.REQUEST_ID, "Server": "stage", **reply.headers}
         head = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in extra.items())
         stream.write(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
@@ -103,6 +103,8 @@ def _chunks(stream):
 
 
 class Cloud:
+    more_addresses = ()
+
     def __init__(self, folder):
         issued = json.load(open(os.path.join(folder, "issued.json")))
         self.truth = Truth(os.path.join(folder, "truth.jsonl"))
@@ -111,10 +113,18 @@ class Cloud:
         self.sts = issued["sts"]
         self.metadata = apis.Metadata(issued["role"], issued["imds"], issued["imds_token"])
 
-    def answer(self, address, method, path, host, headers, body):
-        if address == METADATA:
+    def answer(self, connection, method, path, host, headers, body):
+        """(action, Reply) of a request; what else the log should say of it goes into the reply's `truth`."""
+        if connection.local[0] == METADATA:
             return "", self.metadata.answer(method, path, headers)
         return apis.answer(method, path, host, headers, body, self.sts)
+
+    def command(self, words):
+        """Of the runner: "share NAME OTHER", "address NAME". Returns the answer."""
+        if words[0] == "share":
+            self.names.share(words[1], words[2])
+            return "ok"
+        return self.names.address_of(words[1])
 
     def listen(self, address, port, tls):
         server = socket.socket()
@@ -130,24 +140,19 @@ class Cloud:
         threading.Thread(target=loop, daemon=True).start()
 
     def start(self):
-        for args in (["link", "set", "lo", "up"], ["addr", "add", "198.18.0.1/16", "dev", "lo"], ["addr", "add", METADATA + "/32", "dev", "lo"]):
+        for args in (["link", "set", "lo", "up"], ["addr", "add", "198.18.0.1/16", "dev", "lo"], *(["addr", "add", one + "/32", "dev", "lo"] for one in (METADATA, *self.more_addresses))):
             subprocess.run(["ip", *args], check=True)
         self.names.serve()
         self.listen("0.0.0.0", 443, True)
         self.listen("0.0.0.0", 80, False)
 
 
-def main():
-    cloud = Cloud(sys.argv[1])
+def main(kind=Cloud):
+    cloud = kind(sys.argv[1])
     cloud.start()
     print("ready", flush=True)
-    for line in sys.stdin:  # commands of the runner: "share NAME OTHER", "address NAME"
-        words = line.split()
-        if words[0] == "share":
-            cloud.names.share(words[1], words[2])
-            print("ok", flush=True)
-        elif words[0] == "address":
-            print(cloud.names.address_of(words[1]), flush=True)
+    for line in sys.stdin:
+        print(cloud.command(line.split()), flush=True)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ class Names:
                 self._by_name[name], self._by_address[address] = address, name
             return self._by_name[name]
 
+    def knows(self, name):
+        return name.endswith(SUFFIXES)
+
     def share(self, name, other):
         """`name` resolves to the address of `other`."""
         address = self.address_of(other)
@@ -69,7 +72,7 @@ class Names:
             at += 1 + query[at]
         kind, = struct.unpack_from("!H", query, at + 1)
         name, question = ".".join(labels).lower(), query[12:at + 5]
-        known = name.endswith(SUFFIXES)
+        known = self.knows(name)
         if name.startswith("junk"):
             return query[:2] + JUNK[int(name[4:5] or 0) % len(JUNK)](question)
         self._log({"kind": "dns", "name": name, "type": kind, "port": peer[1]})

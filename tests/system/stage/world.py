@@ -44,6 +44,8 @@ def end(process, seconds=5):
 
 
 class World:
+    cloud = HERE + "/cloud.py"
+
     def __init__(self, maker):
         """`maker` draws what the token services hand out (keys.Maker)."""
         self.dir = tempfile.mkdtemp(prefix="keytrail-system-")
@@ -65,7 +67,7 @@ class World:
             json.dump(self.issued, file, default=vars)
         self.truth_path = folder + "/truth.jsonl"
         self._log = open(folder + "/log", "w")
-        self._cloud = subprocess.Popen(["unshare", "--net", PYTHON, "-I", HERE + "/cloud.py", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self._cloud = subprocess.Popen(["unshare", "--net", PYTHON, "-I", self.cloud, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=self._log, text=True, env={"PATH": PATH})
         if self._cloud.stdout.readline().strip() != "ready":
             raise RuntimeError("the fake cloud does not start:\n" + open(folder + "/log").read())

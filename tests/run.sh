@@ -13,9 +13,10 @@ export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libbpf-dev libclang-rt-19-dev libcli11-dev
   libelf-dev libfmt-dev libprotobuf-dev libre2-dev libseccomp-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev lld-19 llvm-19
   ninja-build pkg-config protobuf-compiler python3 zlib1g-dev"
-TEST_PACKAGES="clang-format-19 clang-tidy-19 clang-tools-19 libbenchmark-dev libgmock-dev libgtest-dev python3-yaml"
+TEST_PACKAGES="clang-format-19 clang-tidy-19 clang-tools-19 libbenchmark-dev libgmock-dev libgtest-dev openssl python3-yaml"
 KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
-SYSTEM_PACKAGES="awscli curl iproute2 openssh-client openssl python3-boto3 python3-cryptography tar util-linux"
+SYSTEM_PACKAGES="awscli curl git httpie iproute2 openssh-client php-cli php-curl python3-boto3 python3-cryptography python3-venv rclone ruby skopeo tar
+  util-linux"
 
 quick=no only="" build=build install=yes
 while [ $# -gt 0 ]; do
@@ -136,6 +137,7 @@ root_program() { # TARGET: a test program that needs root
 unit_python() {
   step "tests of the system tests" /usr/bin/python3 tests/system/self_test.py
   step "tests of the interop tests" /usr/bin/python3 tests/interop/self_test.py
+  step "tests of the corpus" /usr/bin/python3 tests/corpus/self_test.py
   step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
   step "layers" /usr/bin/python3 tests/layers/check.py
 }
@@ -169,6 +171,11 @@ counted() { # NAME COMMAND…: its last line has the numbers
   add $numbers
 }
 
+corpus() { # the clients from other registries are set up when these can be reached; else their cases are named skips
+  CORPUS_SECONDS=120 tests/corpus/setup.sh "$build/corpus"
+  counted tests/corpus timeout 300 /usr/bin/python3 tests/corpus/run.py --build "$build" --clients "$build/corpus"
+}
+
 end() { say "$passed passed, $failed failed, $skipped skipped"; [ "$failed" = 0 ]; exit; }
 
 if ! packages; then add 0 1 0; end; fi
@@ -182,7 +189,7 @@ fi
 
 if [ $quick = yes ]; then
   skip "sanitizer builds, clang-tidy" "--quick"
-  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels" "--quick (they need root)"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels, tests/corpus" "--quick (they need root)"
   end
 fi
 if [ -z "$only" ]; then
@@ -197,9 +204,10 @@ if [ "$(id -u)" = 0 ]; then
   fi
   system_cases tests/system/cases
   system_cases tests/interop/cases
+  [ -z "$only" ] && corpus
   [ -z "$only" ] && kernels
 else
-  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels" "not root. Try: sudo tests/run.sh"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels, tests/corpus" "not root. Try: sudo tests/run.sh"
 fi
 [ -z "$only" ] && step "clang-tidy" check_tidy
 end

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenAI's Node client: one streamed completion.
+import OpenAI from "openai";
+
+const s = await new OpenAI().chat.completions.create({ model: "gpt-x", stream: true, messages: [{ role: "user", content: "hi" }] });
+let n = 0;
+for await (const _ of s) n++;
+console.log(n, "chunks");

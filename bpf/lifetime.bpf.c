@@ -54,7 +54,8 @@ static __always_inline bool process__ended_before(const struct identity *who)
 	struct process_key key = {.start_ns = who->start_ns, .tgid = who->tgid};
 	u8 one = 1;
 
-	return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == -17; /* EEXIST */
+	/* EEXIST; below 6.4 only the low half of the answer means something */
+	return (int)bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == -17;
 }
 
 SEC("tp_btf/sched_process_exit")

@@ -57,7 +57,10 @@ if [ $remove = yes ]; then
   rm -rf "$LIB" /usr/bin/keytrail /etc/systemd/system/keytrail.service /etc/keytrail /var/lib/keytrail /run/keytrail "$LOG" build
   if with_systemd; then systemctl daemon-reload; fi
   for user in keytrail keytrail-examiner; do
-    if getent passwd $user >/dev/null; then userdel $user; fi
+    if getent passwd $user >/dev/null && ! userdel $user; then
+      say "The user $user stays: another agent runs as it. Try later: sudo userdel $user"
+      continue
+    fi
     if getent group $user >/dev/null; then groupdel $user; fi
   done
   say "Keytrail is gone: agent, history, configuration, users and build folder. The Debian packages stay."

@@ -66,6 +66,7 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
   std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::tuple(fit.rank, ~fit.held->what->since_ns, fit.order); });
   // One key in several entries of a file (the contexts of one user) is one: in the entry that is meant, where that is known.
   std::vector<const Held*> all;
+  all.reserve(found.size());
   for (const Fit& fit : found)
     all.push_back(fit.held);
   const auto narrowed = narrow(all, question.caller, question.where.destination.host, catalog);

@@ -61,7 +61,7 @@ struct Text {
   bool assign(std::string_view text) {
     const std::size_t n = std::min(text.size(), N);
     bytes.fill(0);
-    std::copy_n(text.data(), n, bytes.data());
+    std::ranges::copy(text.substr(0, n), bytes.begin());
     size = static_cast<std::uint16_t>(n);
     return n == text.size();
   }

@@ -14,6 +14,7 @@ Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& e
       fate_(std::move(fate)),
       same_mount_ns_(std::move(same_mount_ns)),
       connections_(options.max_connections),
+      datagrams_(options.max_datagrams),
       names_(options.max_names, options.dns_name_s),
       index_(options.max_news),
       acquisitions_(options.max_news),
@@ -144,6 +145,8 @@ std::map<std::string, std::uint64_t> Engine::counters() const {
   out["processes"] = live_.size();
   out["connections"] = connections_.size();
   out["connections_forgotten"] = connections_.evicted();
+  out["datagrams"] = datagrams_.size();
+  out["datagrams_forgotten"] = datagrams_.evicted();
   out["acquisitions_repeated"] = acquisitions_.repeats();
   out["files_forgotten"] = slots_.forgotten();
   out["held_uses"] = held_uses_.size();

@@ -112,6 +112,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   [[nodiscard]] std::vector<std::uint32_t> others_of_mount_ns(const Instance& instance) const;
 
   // engine_connection.cpp: sockets, names, metadata, brokers
+  ConnectionRef* connection_of(std::uint64_t cookie);
   Done on_connect(const ConnectEvent& event, const EventHead& head, const ProcessRef& who);
   Done on_socket(const SocketEvent& event, const EventHead& head);
   Done on_payload(const PayloadEvent& event, const EventHead& head, const ProcessRef& who);
@@ -140,7 +141,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::uint64_t last_event_ns_ = 0;
   std::uint64_t last_look_ns_ = 0;
   std::unordered_map<std::uint32_t, InstanceRef> live_;  ///< by tgid: one live process each
-  LruMap<std::uint64_t, ConnectionRef> connections_;
+  LruMap<std::uint64_t, ConnectionRef> connections_;     ///< TCP, by socket cookie
+  LruMap<std::uint64_t, ConnectionRef> datagrams_;       ///< UDP to 443
   std::list<HeldUse> held_uses_;
   Names names_;
   KeyIndex index_;

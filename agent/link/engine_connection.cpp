@@ -24,8 +24,15 @@ void note_local_talk(Instance& instance, const Endpoint& remote, std::uint64_t t
 
 }  // namespace
 
+ConnectionRef* Engine::connection_of(std::uint64_t cookie) {
+  ConnectionRef* known = connections_.find(cookie);
+  return known != nullptr ? known : datagrams_.find(cookie);
+}
+
 Engine::Done Engine::on_connect(const ConnectEvent& event, const EventHead& head, const ProcessRef& who) {
-  const auto [slot, fresh] = connections_.get(event.cookie);
+  // Questions to a name server are no uses, and their answers come as events of their own.
+  if (event.udp && event.remote.port != kHttpsPort) return Done::kAbsorbed;
+  const auto [slot, fresh] = (event.udp ? datagrams_ : connections_).get(event.cookie);
   // A socket connects again after a failure, and a datagram socket as often as it likes; what was judged stays with the old one.
   auto connection = std::make_shared<Connection>();
   connection->remote = event.remote;
@@ -57,7 +64,7 @@ void Engine::touch(Connection& connection, std::uint64_t time_ns) {
 }
 
 Engine::Done Engine::on_socket(const SocketEvent& event, const EventHead& head) {
-  ConnectionRef* known = connections_.find(event.cookie);
+  ConnectionRef* known = connection_of(event.cookie);
   if (known == nullptr || !*known) return Done::kAbsorbed;
   const ConnectionRef connection = *known;
   connection->sent = std::max(connection->sent, event.bytes_sent);
@@ -79,13 +86,14 @@ Engine::Done Engine::on_socket(const SocketEvent& event, const EventHead& head) 
   }
   if (connection->closed) {
     connections_.erase(event.cookie);
+    datagrams_.erase(event.cookie);
     judge_ready(last_event_ns_);
   }
   return done;
 }
 
 Engine::Done Engine::on_payload(const PayloadEvent& event, const EventHead& head, const ProcessRef& who) {
-  ConnectionRef* known = connections_.find(event.cookie);
+  ConnectionRef* known = connection_of(event.cookie);
   if (known == nullptr || !*known) {
     ++counters_["payloads_without_connection"];
     return Done::kAbsorbed;

@@ -16,7 +16,8 @@ struct LinkOptions {
   std::size_t bulk_files = 8;             ///< … within the window make a bulk reader
   std::size_t max_processes = 65'536;
   std::size_t max_connections = 65'536;
-  std::size_t max_holdings = 256;  ///< of one process
+  std::size_t max_datagrams = 4'096;  ///< UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory
+  std::size_t max_holdings = 256;     ///< of one process
   std::size_t max_held_uses = 4'096;
   std::size_t max_examinations = 1'024;  ///< outstanding, all kinds
   std::size_t max_environments = 64;     ///< of these, initial environments of processes found by the sweep

@@ -12,6 +12,7 @@ LinkOptions small() {
   LinkOptions options;
   options.max_processes = 8;
   options.max_connections = 8;
+  options.max_datagrams = 4;
   options.max_holdings = 4;
   options.max_held_uses = 4;
   options.max_examinations = 4;
@@ -46,6 +47,23 @@ TEST_F(Bounds, ManyProcesses) {
   const auto counters = link->counters();
   EXPECT_LE(counters.at("processes"), 8U);
   EXPECT_GT(counters.at("processes_over_bound"), 0U);
+}
+
+TEST_F(Bounds, DatagramsAreFewAndPushNoConnectionOut) {
+  start(10);
+  examiner.files[kCredentials] = file_of({aws_fact(kA)});
+  open(10);
+  connect(10, 1);
+  for (std::uint64_t cookie = 100; cookie < 200; ++cookie) {
+    connect(10, cookie, ip(2, 53), true);
+    connect(10, cookie + 1000, ip(2, 443), true);
+  }
+  const auto counters = link->counters();
+  EXPECT_EQ(counters.at("connections"), 1U);
+  EXPECT_EQ(counters.at("datagrams"), 4U);
+  EXPECT_EQ(counters.at("datagrams_forgotten"), 96U);
+  payload(10, 1);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
 }
 
 TEST_F(Bounds, AProcessThatWasNotKeptIsNotInferred) {

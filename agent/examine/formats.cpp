@@ -38,6 +38,7 @@ constexpr std::array<Format, 19> kFormats{{
 
 std::vector<std::string_view> format_names() {
   std::vector<std::string_view> out;
+  out.reserve(std::size(kFormats));
   for (const Format& format : kFormats)
     out.push_back(format.name);
   return out;

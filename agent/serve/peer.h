@@ -23,7 +23,7 @@ struct Peer {
 
 struct PeerRule {
   std::optional<uid_t> own_uid;  ///< of the agent itself; none where it runs as nobody, which is not its own
-  std::optional<gid_t> group;  ///< the socket's group; root's group admits nobody
+  std::optional<gid_t> group;    ///< the socket's group; root's group admits nobody
 };
 
 /// The peer's credentials at the time of connect(): SO_PEERCRED and SO_PEERGROUPS (unix(7)). Seen through user namespaces as host ids.

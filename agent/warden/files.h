@@ -25,7 +25,8 @@ Result<std::array<std::uint8_t, 16>> read_fingerprint_key(const std::string& sta
 /// Takes DIR/warden.lock; fails when another warden has it.
 Result<base::UniqueFd> take_lock(const std::string& run_dir);
 
-/// A listening socket at DIR/api.sock, 0660 root:group (0: root alone). What lies there is replaced only when it is a socket of root's and nobody answers.
+/// A listening socket at DIR/api.sock, 0660 root:group (0: root alone). What lies there is replaced only when it is a socket of root's and
+/// nobody answers.
 Result<base::UniqueFd> listen_api(const std::string& run_dir, gid_t group);
 
 }  // namespace keytrail::warden

@@ -2,7 +2,6 @@
 // Files that an attacker would leave in a key's place: every parser ends soon, bounded, and without a secret in what it says.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <random>
 
 #include "tests/unit/examine/fixture.h"
@@ -17,7 +16,8 @@ std::string repeated(std::string_view unit, std::size_t bytes) {
   return out;
 }
 
-TEST(Hostile, EveryParserEndsWithinHalfASecond) {
+// One that is not linear runs into ctest's limit here, and into the 5 s of tests/fuzz: no clock is asked.
+TEST(Hostile, EveryParserEndsAndIsBounded) {
   Bench bench;
   const std::string_view units[] = {"-----BEGIN PRIVATE KEY-----",
                                     "-----BEGIN A-----\n-----END B-----\n",
@@ -35,10 +35,8 @@ TEST(Hostile, EveryParserEndsWithinHalfASecond) {
   for (const std::string_view unit : units) {
     const std::string bytes = repeated(unit, role::kMaxFileBytes);
     for (const std::string_view format : format_names()) {
-      const auto begin = std::chrono::steady_clock::now();
       const Found found = bench.parse(format, bytes);
-      EXPECT_LE(found.keys.size(), role::kMaxKeysPerFile);
-      EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500)) << format << " " << unit;
+      EXPECT_LE(found.keys.size(), role::kMaxKeysPerFile) << format << " " << unit;
     }
   }
 }

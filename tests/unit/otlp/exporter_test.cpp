@@ -266,7 +266,7 @@ TEST_F(ExporterTest, RetryAfterIsWaitedForAndDoesNotHoldUpStop) {
   EXPECT_EQ(exporter_->state().last_ok_ns, 0);
   const auto begin = Time::now();
   exporter_->stop();
-  EXPECT_LT(Time::now() - begin, std::chrono::seconds(8));
+  EXPECT_LT(Time::now() - begin, milliseconds(500));
 }
 
 TEST_F(ExporterTest, PartialSuccessIsCountedAndNotRepeated) {
@@ -298,7 +298,7 @@ TEST_F(ExporterTest, ACollectorThatHangsDoesNotHoldUpStop) {
   ASSERT_TRUE(eventually([&] { return collector.requests().size() == 1; }));
   const auto begin = Time::now();
   exporter_->stop();
-  EXPECT_LT(Time::now() - begin, std::chrono::seconds(8));
+  EXPECT_LT(Time::now() - begin, milliseconds(500));
   EXPECT_EQ(counters().waiting, 1U);
 }
 

@@ -153,8 +153,8 @@ void check_scope(const source::Model& m, Problems& problems) {
   check_ids(m.readers, problems);
   check_texts(m, problems);
   for (const source::ProgramEntry& e : m.programs) {
-    if (e.obeys_selectors || e.helper)
-      say(problems, e.where, "`" + e.id + "`: obeys_selectors and helper raise evidence; only the built-in catalog sets them");
+    if (e.obeys_selectors || e.helper || e.late_key)
+      say(problems, e.where, "`" + e.id + "`: obeys_selectors, helper and late_key raise evidence; only the built-in catalog sets them");
   }
   std::set<std::string_view> formats;  // what the examiner can read is what the built-in places use
   for (const File& file : tables::kTables.files)

@@ -103,6 +103,7 @@ std::optional<Endpoint> Catalog::match_host(std::string_view host) const { retur
 bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl().is_metadata_address(remote); }
 const Selector* Catalog::selector(std::string_view id) const { return impl().selector(id); }
 std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const { return impl().bound_endpoint(env_name); }
+std::optional<Endpoint> Catalog::file_endpoint(std::string_view selector) const { return impl().file_endpoint(selector); }
 std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl().match_format(text); }
 
 std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
@@ -131,8 +132,9 @@ std::vector<std::string_view> Catalog::readers_of(const File& file) const {
   return out;
 }
 
-std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path) const {
-  return impl().issues(endpoint, kind, path);
+std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path,
+                                              bool usual_only) const {
+  return impl().issues(endpoint, kind, path, usual_only);
 }
 
 std::optional<IssueRequest> Catalog::match_request(std::string_view host, std::string_view path) const {

@@ -92,6 +92,7 @@ struct Program {
   Often ends_tls = Often::kSometimes;       ///< relay: the TLS outside is its own, not the caller's
   Often adds_key = Often::kSometimes;       ///< relay: it puts a key into the requests of callers that may have none
   std::span<const std::string_view> kinds;  ///< relay: its own keys; hub: what it holds; helper: what it gives
+  bool late_key = false;                    ///< asks for its key when the server has refused it: after it connected (git)
 };
 
 /// What a known reader of key files is.
@@ -197,8 +198,10 @@ class Catalog {
   /// Every kind that the endpoint takes, in order of usual use.
   [[nodiscard]] std::span<const std::string_view> accepted(const Endpoint& endpoint) const;
   /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer. `path` of the request, where
-  /// it was seen: when the catalog knows it as one that hands out keys, only those.
-  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path = {}) const;
+  /// it was seen: when the catalog knows it as one that hands out keys, only those. `usual_only`: without what only few of the calls there
+  /// do (the API server's TokenRequest), unless the path says that this one does.
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path = {},
+                                                     bool usual_only = false) const;
   /// The request that hands out keys at this host, by its path (a query does not count). Paths that any host may serve (Vault, Keycloak)
   /// are found with the destination's issuers, by issues().
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
@@ -211,6 +214,8 @@ class Catalog {
   /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the
   /// variable's binding.
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
+  /// The endpoint that the entries of a file with this selector name ("sel.k8s.context": the server of the cluster).
+  [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
   /// An endpoint known by its port alone, on any host: 22 is ssh.
   [[nodiscard]] std::optional<Endpoint> match_port(std::uint16_t port) const;
   [[nodiscard]] LocalSocket match_socket(std::string_view path) const;

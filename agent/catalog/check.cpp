@@ -279,8 +279,11 @@ void check(const Model& m, const Model* base, Problems& problems) {
     if (!e.host_regex.empty()) c.regex(e.host_regex, e.where, "`" + e.provider + "/" + e.service + "`");
     c.accept(e.accept, e.where, "`" + e.provider + "/" + e.service + "`");
   }
-  for (const BindingEntry& e : m.bindings)
+  for (const BindingEntry& e : m.bindings) {
+    for (const std::string& selector : e.selectors)
+      s.selectors.need(selector, e.where, "`" + e.id + "`");
     c.accept(e.accept, e.where, "`" + e.id + "`");
+  }
   for (const PortEntry& e : m.ports)
     c.accept(e.accept, e.where, "port " + std::to_string(e.port));
   for (const SelectorEntry& e : m.selectors) {

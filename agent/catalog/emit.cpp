@@ -186,7 +186,7 @@ class Writer {
     for (const IssuerEntry& e : m_.issuers) {
       std::string actions;
       for (const ActionEntry& a : e.actions)
-        actions += fmt::format("    {{{}, {}}},\n", strings(a.takes), strings(a.gives));
+        actions += fmt::format("    {{{}, {}, {}}},\n", strings(a.takes), strings(a.gives), truth(a.seldom));
       body_ += fmt::format("constexpr Action k_actions{}[] = {{\n{}}};\n", number, actions);
       issuers += fmt::format("    {{{}, {}, k_actions{}}},\n", quoted(e.id), numbers(request_indices(e)), number);
       ++number;
@@ -199,8 +199,8 @@ class Writer {
     array("services", "Service", services);
     std::string bindings;
     for (const BindingEntry& e : m_.bindings) {
-      bindings += fmt::format("    {{{}, {}, {}, {}, {}, {}}},\n", quoted(e.id), quoted(e.provider), quoted(e.service), strings(e.env),
-                              strings(e.names), accept(e.accept));
+      bindings += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}}},\n", quoted(e.id), quoted(e.provider), quoted(e.service), strings(e.env),
+                              strings(e.names), strings(e.selectors), accept(e.accept));
     }
     array("bindings", "Binding", bindings);
     std::string ports;
@@ -288,9 +288,9 @@ class Writer {
     std::size_t number = 0;
     for (const ProgramEntry& e : m_.programs) {
       if (!e.arguments.empty()) continue;  // its name alone says nothing
-      rows += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}, static_cast<Often>({}), static_cast<Often>({}), {}}},\n", quoted(e.id),
+      rows += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}, static_cast<Often>({}), static_cast<Often>({}), {}, {}}},\n", quoted(e.id),
                           truth(e.obeys_selectors), truth(e.runtime), truth(e.relay), truth(e.hub), truth(e.bulk_reader), truth(e.helper),
-                          static_cast<int>(e.ends_tls), static_cast<int>(e.adds_key), strings(e.kinds));
+                          static_cast<int>(e.ends_tls), static_cast<int>(e.adds_key), strings(e.kinds), truth(e.late_key));
       for (const std::string& name : e.names)
         names += fmt::format("    {{{}, {}, {}}},\n", quoted(name), truth(e.script), number);
       for (const std::string& folder : e.folders)

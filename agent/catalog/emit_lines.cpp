@@ -24,7 +24,8 @@ std::string program_text(const ProgramEntry& e) {
                                  {e.relay, "relay"},
                                  {e.hub, "hub"},
                                  {e.bulk_reader, "reads in bulk"},
-                                 {e.helper, "helper"}}) {
+                                 {e.helper, "helper"},
+                                 {e.late_key, "asks for its key after it connected"}}) {
     if (on) out += fmt::format("; {}", word);
   }
   if (!e.role.empty()) out += fmt::format(" ({})", e.role);

@@ -221,4 +221,14 @@ std::optional<Endpoint> Catalog::Impl::bound_endpoint(std::string_view env_name)
   return std::nullopt;
 }
 
+std::optional<Endpoint> Catalog::Impl::file_endpoint(std::string_view selector) const {
+  for (const tables::Binding& entry : t_.bindings) {
+    if (std::ranges::find(entry.selectors, selector) == entry.selectors.end()) continue;
+    Endpoint out{.id = entry.id, .provider = entry.provider, .service = std::string(entry.service)};
+    fill(out, entry.accept);
+    return out;
+  }
+  return std::nullopt;
+}
+
 }  // namespace keytrail::catalog

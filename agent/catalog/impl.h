@@ -40,10 +40,12 @@ class Catalog::Impl {
   [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
   [[nodiscard]] const tables::Accept* accept_of(const Endpoint& endpoint) const;
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
+  [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename, const File* file) const;
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
-  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path) const;
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path,
+                                                     bool usual_only) const;
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
   [[nodiscard]] const tables::Tables& tables() const { return t_; }

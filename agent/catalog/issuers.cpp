@@ -23,7 +23,8 @@ const tables::Request* Catalog::Impl::request_of(std::string_view path, tables::
   return found == among.end() ? nullptr : &t_.requests[*found];
 }
 
-std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path) const {
+std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path,
+                                                    bool usual_only) const {
   std::vector<std::string_view> out;
   const tables::Accept* accept = accept_of(endpoint);
   if (accept == nullptr) return out;
@@ -35,6 +36,7 @@ std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, st
     const tables::Request* request = request_of(path, t_.issuers[issuer].requests);
     if (known_path && request == nullptr) continue;
     for (const tables::Action& action : t_.issuers[issuer].actions) {
+      if (usual_only && action.seldom && request == nullptr) continue;
       if (kind.empty() ? !action.takes.empty() : !is_in(action.takes, kind)) continue;
       for (const std::string_view given : action.gives) {
         if (request != nullptr && !is_in(request->is.kinds, given)) continue;

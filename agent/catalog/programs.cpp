@@ -38,7 +38,7 @@ const Program* Catalog::Impl::program_named(std::string_view path, bool script, 
     const Program& program = t_.programs[entry.program];
     if (script && !entry.script) return;
     // What raises evidence must come from where packages install it: a copy named `aws` in /tmp proves nothing.
-    if ((program.obeys_selectors || program.helper) && !(trusted && installed(path))) return;
+    if ((program.obeys_selectors || program.helper || program.late_key) && !(trusted && installed(path))) return;
     best = std::min(best, entry.program);
   };
   if (const auto found = program_names_.find(name); found != program_names_.end()) std::ranges::for_each(found->second, consider);

@@ -63,6 +63,7 @@ void read_issuer(Fields& f, const std::string& file, Model& model, Problems& pro
     action.action = a.text("action", true);
     action.takes = a.list("takes", true);
     action.gives = a.list("gives", true);
+    action.seldom = a.flag("seldom", false);
     for (const std::string_view said : {"lifetime", "request", "child_id"})
       (void)a.text(said);
     a.finish();
@@ -96,6 +97,7 @@ void read_binding(Fields& f, Model& model) {
   e.service = f.text("service", true);
   e.env = f.list("env", true);
   e.names = f.list("names");
+  e.selectors = f.list("selectors");
   (void)f.text("form");
   (void)f.text("default");
   e.accept = read_accept(f);
@@ -175,6 +177,7 @@ void read_program(Fields& f, Model& model) {
   e.hub = f.flag("hub", false);
   e.bulk_reader = f.flag("bulk_reader", false);
   e.helper = f.flag("helper", false);
+  e.late_key = f.flag("late_key", false);
   e.role = f.text("role");
   e.ends_tls = static_cast<Often>(f.choice("ends_tls", {"never", "sometimes", "always"}, 1));
   e.adds_key = static_cast<Often>(f.choice("adds_key", {"never", "sometimes", "always"}, 1));

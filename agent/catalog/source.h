@@ -55,6 +55,7 @@ struct EndpointEntry {
 struct ActionEntry {
   std::string action;
   std::vector<std::string> takes, gives;
+  bool seldom = false;
 };
 struct IssuerEntry {
   Where where;
@@ -90,7 +91,7 @@ struct ServiceEntry {
 struct BindingEntry {
   Where where;
   std::string id, provider, service;
-  std::vector<std::string> env, names;
+  std::vector<std::string> env, names, selectors;
   AcceptEntry accept;
 };
 struct PortEntry {
@@ -132,6 +133,7 @@ struct ProgramEntry {
   std::vector<std::string> arguments;  ///< what it is only with one of these; then its name alone says nothing
   std::vector<std::string> kinds;      ///< relay: its own keys; hub: what it holds; helper: what it gives
   bool script = false, obeys_selectors = false, runtime = false, relay = false, hub = false, bulk_reader = false, helper = false;
+  bool late_key = false;
   std::string role;
   Often ends_tls = Often::kSometimes, adds_key = Often::kSometimes;
   std::vector<std::uint16_t> ports;

@@ -49,6 +49,7 @@ struct Domain {
 
 struct Action {
   Strings takes, gives;
+  bool seldom;  ///< one of many calls there: only a request that is seen can show it
 };
 struct Request {
   IssueRequest is;
@@ -71,7 +72,7 @@ struct Service {
 };
 struct Binding {
   std::string_view id, provider, service;
-  Strings env, names;
+  Strings env, names, selectors;
   std::uint16_t accept;
 };
 struct Port {

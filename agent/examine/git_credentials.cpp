@@ -16,7 +16,7 @@ role::Unread git_credentials(std::string_view bytes, Work& work) {
     const std::optional<Url> url = split_url(line);
     any_url = any_url || url;
     if (!url) return work.skip();
-    work.at({.selector = url->host});
+    work.at({.selector = url->host, .host = url->host});
     if (!add_url(line, work)) work.skip();
   });
   return any_url ? role::Unread::kNone : role::Unread::kUnknownFormat;

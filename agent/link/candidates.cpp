@@ -79,6 +79,13 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
   if (!found.empty() && found.front().held->how != How::kLostAtExec) {
     std::erase_if(found, [](const Fit& fit) { return fit.held->how == How::kLostAtExec; });
   }
+  // A helper hands over the entry of the host it was asked for; the others of its file stay with it.
+  const auto handed_over = [&](const Fit& fit) {
+    return fit.held->how == How::kHelper && is_entry_of_host(*fit.held->what, question.where.destination.host);
+  };
+  if (std::ranges::any_of(found, handed_over)) {
+    std::erase_if(found, [&](const Fit& fit) { return fit.held->how == How::kHelper && !handed_over(fit); });
+  }
   return found;
 }
 

@@ -159,13 +159,37 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
     describe(out, *endpoint);
   } else if (binding) {
     if (const auto bound = catalog.bound_endpoint(binding->entry->name)) describe(out, *bound);
+  } else if (const auto service = called.udp ? std::nullopt : catalog.match_port(out.destination.port)) {
+    describe(out, *service);
   }
   return out;
+}
+
+bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& catalog) {
+  Destination& to = resolved.destination;
+  for (const Held& held : caller.holdings) {
+    const HeldKey& what = *held.what;
+    if (what.host.empty() || held.how == How::kLostAtExec) continue;
+    const HostPort named = host_of_value(what.host);
+    if (named.host.empty() || (named.port != 0 && named.port != to.port) || (named.host != to.host && named.host != to.address)) continue;
+    if (to.host.empty()) to.host = named.host;
+    if (const auto endpoint = catalog.file_endpoint(what.selector_rule)) {
+      describe(resolved, *endpoint);
+      return true;
+    }
+    const catalog::Kind* kind = catalog.kind(what.key.kind);
+    if (kind == nullptr || !kind->authenticates) continue;
+    if (resolved.kinds.empty()) to.provider = kind->provider;
+    resolved.kinds.push_back(what.key.kind);
+  }
+  resolved.known = resolved.takes_keys = !resolved.kinds.empty();
+  return resolved.known;
 }
 
 bool accepts(const Resolved& resolved, std::string_view kind, const Catalog& catalog) {
   if (!resolved.takes_keys) return false;
   if (const catalog::Kind* known = catalog.kind(kind); known != nullptr && !known->authenticates) return false;
+  if (!resolved.kinds.empty()) return std::ranges::find(resolved.kinds, kind) != resolved.kinds.end();
   return catalog.accepts(resolved.endpoint, kind);
 }
 

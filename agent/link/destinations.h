@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/catalog/catalog.h"
 #include "agent/link/instance.h"
@@ -29,12 +31,16 @@ struct Resolved {
   bool known = false;          ///< a destination that the catalog, the environment or the port names
   bool takes_keys = false;
   bool ssh = false;
-  bool contradiction = false;  ///< two names contradict, or the address is shared by names the process asked for
-  std::string via;             ///< "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests
-  std::string path;            ///< of the request, where it was readable
+  bool contradiction = false;      ///< two names contradict, or the address is shared by names the process asked for
+  std::string via;                 ///< "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests
+  std::string path;                ///< of the request, where it was readable
+  std::vector<std::string> kinds;  ///< takes exactly these: a key file that names the host, of a service that the catalog does not know
 };
 
 [[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names, const catalog::Catalog& catalog);
+
+/// For a host that nobody else knows: the caller holds a key whose file says that it is for this host. False when it does not.
+bool name_by_file(Resolved& resolved, const Instance& caller, const catalog::Catalog& catalog);
 
 /// Does this destination take keys of this kind?
 [[nodiscard]] bool accepts(const Resolved& resolved, std::string_view kind, const catalog::Catalog& catalog);

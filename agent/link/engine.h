@@ -45,6 +45,7 @@ struct HeldUse {
   std::uint64_t time_ns = 0;  ///< of the payload
   std::uint64_t deadline_ns = 0;
   bool from_ring = false;
+  bool late = false;  ///< the caller reads its key after it connected: judged at the end of connection or process
 };
 
 class Engine : public std::enable_shared_from_this<Engine> {

@@ -104,7 +104,7 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
       AcquisitionRow row;
       row.actor = make_actor(*opener);
       row.key.kind = entry.kind;
-      row.slot = {From::kFile, event.path, {}};
+      row.slot = {From::kFile, Slots::place_of(event.path), {}};
       row.unread = answer.unread;
       row.bulk = opener->reads_in_bulk();
       row.baseline = baseline;
@@ -126,7 +126,7 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
       index_.learn(fact.key);
       auto what = std::make_shared<HeldKey>();
       what->key = fact.key;
-      what->slot = {From::kFile, event.path, fact.selector};
+      what->slot = {From::kFile, Slots::place_of(event.path), fact.selector};
       what->since_ns = examination->time_ns;
       what->dev = event.file.dev;
       what->selector_rule = entry.selector;
@@ -146,7 +146,7 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
         }
       }
     }
-    KnownFile& file = slots_.file(Slots::container_of(*opener), event.path, event.file.dev);
+    KnownFile& file = slots_.file(Slots::container_of(*opener), Slots::place_of(event.path), event.file.dev);
     file.format = entry.format;
     file.kind = entry.kind;
     file.other_kind = other_kind_of(entry, catalog_);

@@ -154,13 +154,15 @@ Engine::Done Engine::on_exec(const ExecEvent& event, const EventHead& head, cons
       next->pending.push_back(pending);
     }
   }
-  if (next->program != nullptr && next->program->helper) {
+  if (next->program != nullptr && (next->program->helper || next->program->late_key)) {
     const InstanceId& id = event.parent.tgid != 0 ? event.parent : (who ? who->parent : InstanceId{});
     next->parent = find_live(id);
     // git runs its helper through a shell: the caller is one further up.
     if (next->parent && is_shell(*next->parent) && next->parent->process) {
       if (const InstanceRef caller = find_live(next->parent->process->parent)) next->parent = caller;
     }
+    // git's own helpers are git again ("git credential-store"): for git alone.
+    if (!next->program->helper && next->parent && next->parent->program != next->program) next->parent = nullptr;
   }
   insert(next);
   if (!next->holdings.empty()) mark_dirty(next);

@@ -14,7 +14,7 @@ constexpr std::size_t kMaxParents = 4;  ///< keys that one issuer call may have 
 
 bool Engine::is_ready(const HeldUse& use, std::uint64_t now_ns) const {
   if (now_ns >= use.deadline_ns) return true;
-  if (use.where.ssh) {
+  if (use.late) {
     // The key comes after the first payload. The end of connection or process is the last moment at which it can have been read.
     if (!use.connection->closed && use.caller->alive) return false;
     return std::ranges::all_of(use.caller->pending, [](const auto& pending) { return pending->done; });
@@ -28,7 +28,7 @@ void Engine::judge_ready(std::uint64_t now_ns, bool all) {
   for (auto it = held_uses_.begin(); it != held_uses_.end();) {
     const bool behind = waiting.contains(it->caller.get());
     if (!all && (behind || !is_ready(*it, now_ns))) {
-      if (!behind && !it->where.ssh) waiting.insert(it->caller.get());
+      if (!behind && !it->late) waiting.insert(it->caller.get());
       ++it;
       continue;
     }
@@ -41,8 +41,13 @@ void Engine::judge_ready(std::uint64_t now_ns, bool all) {
 void Engine::judge_use(HeldUse& use, std::uint64_t now_ns) {
   Instance& caller = *use.caller;
   Connection& connection = *use.connection;
-  Question question{caller, use.where, {}, connection.remote, use.where.ssh};
-  question.world.use_ns = use.where.ssh ? std::max(now_ns, use.time_ns) : use.time_ns;
+  if (!use.where.known && !name_by_file(use.where, caller, catalog_)) {
+    release(use);
+    settle(use.from_ring, Fate::kAbsorbed);
+    return;
+  }
+  Question question{caller, use.where, {}, connection.remote, use.late};
+  question.world.use_ns = use.late ? std::max(now_ns, use.time_ns) : use.time_ns;
   question.world.connected_ns = connection.connected_ns;
   question.world.gaps = gaps_.all();
   question.world.armed = armed_;
@@ -99,7 +104,8 @@ void Engine::note_issued(const HeldUse& use, const Verdict& verdict) {
     // What was issued from a key that was itself only maybe issued: the chain is not drawn longer than one guess.
     if (parent.slot.from == From::kIssued) continue;
     ++parents;
-    for (const std::string_view kind_id : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path)) {
+    // Of a host that issues now and then, every call would look like an issue.
+    for (const std::string_view kind_id : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path, true)) {
       auto what = std::make_shared<HeldKey>();
       what->key.kind = kind_id;
       what->key.id = what->key.kind + "@" + parent.key.id;

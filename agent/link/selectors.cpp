@@ -126,10 +126,14 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
   const bool host_has_entry =
       selector->host_binds && std::ranges::any_of(held, [&](const Held* one) { return choice.is_entry(*one) && bound_to_host(*one); });
 
+  const bool has_entries =
+      std::ranges::any_of(held, [&](const Held* one) { return choice.is_entry(*one) && !one->what->slot.selector.empty(); });
+
   for (const auto& step : selector->steps) {
     switch (step.by) {
       case By::kArgument:
-        if (const ArgItem* arg = argument(caller, step.name)) {
+        // Where files hold one key each, the argument names the file (ssh -i), and that is what was read.
+        if (const ArgItem* arg = has_entries ? argument(caller, step.name) : nullptr) {
           Narrowed out = choice.pick(
               describe(choice.rule, {}),
               [&](const Held& one) { return !arg->fingerprint.empty() && one.what->selector_hash == arg->fingerprint; }, nothing);

@@ -35,6 +35,17 @@ std::string Slots::file_key(std::string_view container, std::string_view path) {
   return container.empty() ? std::string(path) : std::string(container.substr(0, 12)) + ":" + std::string(path);
 }
 
+std::string Slots::place_of(std::string_view path) {
+  std::string place;
+  for (std::size_t at = 0; at < path.size();) {
+    const std::size_t end = std::min(path.find('/', at + 1), path.size());
+    const std::string_view part = path.substr(at, end - at);  // with the slash before it
+    if (part.size() <= 3 || !part.starts_with("/..")) place += part;
+    at = end;
+  }
+  return place;
+}
+
 std::string Slots::container_of(const Instance& instance) {
   return instance.process && instance.process->workload ? instance.process->workload->container_id : std::string();
 }

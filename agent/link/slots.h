@@ -40,6 +40,8 @@ class Slots {
 
   [[nodiscard]] static std::string file_key(std::string_view container, std::string_view path);
   [[nodiscard]] static std::string container_of(const Instance& instance);
+  /// The name of a file that outlives its rotation: without the generation that kubelet's volumes put into the path ("..2026_11_21_…").
+  [[nodiscard]] static std::string place_of(std::string_view path);
 
   /// What a file holds now. `seen_ns`: Unix ns of the read; the file's change time is used where it is plausible.
   std::vector<Rotation> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts, std::int64_t seen_ns);

@@ -270,7 +270,14 @@ TEST(Hosts, PortTwentyTwoIsSsh) {
   const auto ssh = catalog().match_port(22);
   ASSERT_TRUE(ssh);
   EXPECT_TRUE(catalog().accepts(*ssh, "ssh.private_key"));
+  const auto database = catalog().match_port(5432);
+  ASSERT_TRUE(database);
+  EXPECT_TRUE(catalog().accepts(*database, "postgres.password"));
   EXPECT_FALSE(catalog().match_port(443));
+  const auto server = catalog().file_endpoint("sel.k8s.context");
+  ASSERT_TRUE(server);
+  EXPECT_EQ(server->provider, "kubernetes");
+  EXPECT_FALSE(catalog().file_endpoint("sel.netrc"));
 }
 
 TEST(Hosts, AnEndpointMadeByHandIsStillJudged) {

@@ -305,6 +305,68 @@ TEST_F(Cases, AHostThatNobodyKnowsIsNoUse) {
   EXPECT_TRUE(told().empty());
 }
 
+TEST_F(Cases, AKeyFileNamesItsHost) {
+  KeyFact fact;
+  fact.key.id = "fp:1";
+  fact.key.kind = "k8s.static_token";
+  fact.selector = "one";
+  fact.host = "cluster.test";
+  examiner.files["/root/.kube/config"] = file_of({fact});
+  start(10);
+  open(10, "/root/.kube/config");
+  call(10, "cluster.test");
+  call(10, "elsewhere.test");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: fp:1"});
+  EXPECT_EQ(uses[0].destination.provider, "kubernetes");
+  EXPECT_EQ(uses[0].destination.service, "api");
+}
+
+TEST_F(Cases, AKeyFileNamesTheHostOfAServiceThatNobodyKnows) {
+  KeyFact fact;
+  fact.key.id = "http.basic_password:robot@corp.test #1";
+  fact.key.kind = "http.basic_password";
+  fact.selector = fact.host = "corp.test";
+  examiner.files["/root/.netrc"] = file_of({fact});
+  start(10);
+  open(10, "/root/.netrc");
+  call(10, "corp.test");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + fact.key.id});
+  EXPECT_EQ(uses[0].destination.host, "corp.test");
+}
+
+TEST_F(Cases, GitAsksItsHelperAfterTheServerRefused) {
+  KeyFact fact;
+  fact.key.id = "fp:1";
+  fact.key.kind = "github.token";
+  fact.selector = fact.host = "github.com";
+  KeyFact other = fact;
+  other.key.id = "fp:2";
+  other.selector = other.host = "git.example";
+  examiner.files["/root/.git-credentials"] = file_of({other, fact});
+  start(10, {"/usr/lib/git-core/git-remote-http", "/usr/lib/git-core/git-remote-https", {}, {}, false});
+  call(10, "github.com");
+  EXPECT_TRUE(told().empty());
+  fork(10, 11);
+  exec(11, {"/usr/lib/git-core/git", "/usr/lib/git-core/git", {}, {}, false});
+  open(11, "/root/.git-credentials");
+  exit(11);
+  exit(10);
+  EXPECT_EQ(told(), Lines{"inferred helper: fp:1"});
+}
+
+TEST_F(Cases, TheArgumentOfSshNamesTheFileNotAnEntry) {
+  KeyFact fact;
+  fact.key.id = "SHA256:x";
+  fact.key.kind = "ssh.private_key";
+  examiner.files["/root/.ssh/id_deploy"] = file_of({fact});
+  start(10, {"/usr/bin/ssh", "/usr/bin/ssh", {}, {flag("-i", "/root/.ssh/id_deploy")}, false});
+  open(10, "/root/.ssh/id_deploy");
+  connect(10, 1, ip(9, 22));
+  payload(10, 1, "");
+  exit(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: SHA256:x"});
+}
+
 TEST_F(Cases, TwoProcessesAtTheSameTimeDoNotMix) {
   start(10, {.env = aws_env(kA)});
   start(11, {.env = aws_env(kB)});
@@ -448,6 +510,7 @@ TEST_F(Cases, WhatAHelperReadIsPossibleForItsCaller) {
   exit(11);
   call(10, "github.com");
   call(10, "api.github.com");
+  exit(10);
   collect();
   ASSERT_FALSE(uses.empty());
   EXPECT_EQ(told()[0], "inferred helper: " + fact.key.id) << "its entry is bound to this host";
@@ -469,6 +532,7 @@ TEST_F(Cases, TheHostOfAnEntryBindsItWhateverItsSelectorIs) {
   examiner.files[path] = file_of({other, mine});
   open(10, path);
   call(10, "github.com");
+  exit(10);
   EXPECT_EQ(told(), Lines{"inferred selector: " + mine.key.id});
 }
 
@@ -483,6 +547,7 @@ TEST_F(Cases, OneKeyOfTwoEntriesIsShownInTheOneThatIsMeant) {
   examiner.files[path] = file_of({elsewhere, here});
   open(10, path);
   call(10, "github.com");
+  exit(10);
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + here.key.id});
   EXPECT_EQ(uses.at(0).keys.at(0).slot.selector, "github.com");
 }

@@ -157,4 +157,12 @@ TEST(Instance, MarksAreBounded) {
 }
 
 }  // namespace
+TEST(Slots, GenerationsOfAProjectedVolumeAreOnePlace) {
+  EXPECT_EQ(Slots::place_of("/run/secrets/kubernetes.io/serviceaccount/..2026_11_21_04_00_00.17/token"),
+            "/run/secrets/kubernetes.io/serviceaccount/token");
+  EXPECT_EQ(Slots::place_of("/root/.aws/credentials"), "/root/.aws/credentials");
+  EXPECT_EQ(Slots::place_of("/a/../b/..data"), "/a/../b");
+  EXPECT_EQ(Slots::place_of(""), "");
+}
+
 }  // namespace keytrail::link

@@ -15,8 +15,10 @@ BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81
   ninja-build pkg-config protobuf-compiler python3 zlib1g-dev"
 TEST_PACKAGES="clang-format-19 clang-tidy-19 clang-tools-19 libbenchmark-dev libgmock-dev libgtest-dev openssl python3-yaml"
 KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
-SYSTEM_PACKAGES="awscli curl git httpie iproute2 openssh-client php-cli php-curl python3-boto3 python3-cryptography python3-venv rclone ruby skopeo tar
-  util-linux"
+SYSTEM_PACKAGES="awscli curl git httpie iproute2 openssh-client php-cli php-curl python3-boto3 python3-cryptography python3-dotenv python3-paramiko python3-pip
+  python3-requests python3-venv ruby tar util-linux wget"
+# Clients that many machines have from elsewhere: the package only where the program is missing.
+SYSTEM_PROGRAMS="javac:openjdk-17-jdk-headless kubectl:kubernetes-client node:nodejs psql:postgresql-client rclone:rclone skopeo:skopeo twine:twine"
 
 quick=no only="" build=build install=yes
 while [ $# -gt 0 ]; do
@@ -56,6 +58,9 @@ packages() {
   [ $quick = no ] && wanted="$wanted $SYSTEM_PACKAGES"
   for name in $wanted; do
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
+  done
+  for name in $([ $quick = no ] && echo "$SYSTEM_PROGRAMS"); do
+    command -v "${name%%:*}" >/dev/null || missing="$missing ${name#*:}"
   done
   [ -z "$missing" ] && return 0
   if [ $install = no ] || [ "$(id -u)" != 0 ]; then

@@ -61,7 +61,6 @@ class Cloud(cloud.Cloud):
 
     def start(self):
         super().start()
-        self.listen("0.0.0.0", 6443, True)
         self.listen("0.0.0.0", 8200, False)
 
     def command(self, words):

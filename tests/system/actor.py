@@ -2,7 +2,7 @@
 """A small process that does what its arguments say, one step after the other, and prints its own truth as JSON lines on standard output.
 
   read PATH             opens and reads a file            hold PATH       opens a file and keeps it open
-  call HOST [@SNI]      one HTTPS request, new connection open HOST NAME   opens a connection and keeps it as NAME
+  call HOST[:PORT] [@SNI] one HTTPS request, new connection open HOST NAME   opens a connection and keeps it as NAME
   send NAME [@SNI]      a request on a kept connection    raw HOST PORT HEX  sends bytes, reads the answer
   unix PATH             connects to a Unix socket         wait PATH       waits until the file exists
   udp HOST PORT HEX     sends a datagram                 resolve NAME    asks the resolver, whatever it answers
@@ -45,7 +45,8 @@ def request(sock, host):
 
 
 def connect(host):
-    address = socket.getaddrinfo(host, 443, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+    host, _, port = host.partition(":")
+    address = socket.getaddrinfo(host, int(port or 443), socket.AF_INET, socket.SOCK_STREAM)[0][4]
     sock = socket.create_connection(address)
     tell(did="connect", host=host, local_port=sock.getsockname()[1])
     return sock
@@ -86,7 +87,7 @@ def step(words):
         tell(did="hold", path=path)
     elif verb == "call":
         host, = take(1)
-        sni = optional() or host
+        sni = optional() or host.partition(":")[0]
         with _context().wrap_socket(connect(host), server_hostname=None if sni == "-" else sni) as sock:
             tell(did="call", host=host, sni=sni, status=request(sock, host if sni == "-" else sni))
     elif verb == "open":

@@ -2,6 +2,7 @@
 """Looks for secrets in bytes, raw and in the encodings that programs use. Pure, but for `process_memory`."""
 import base64
 import os
+import re
 import subprocess
 import threading
 import urllib.parse
@@ -10,6 +11,7 @@ import urllib.parse
 MANY = 500
 # A part of a secret is a leak too: a window of this many bytes from its start and its end is looked for as well.
 WINDOW = 16
+_ZEROS = re.compile(rb"\0{64,}")  # most of a process's memory was never written; no secret's form holds so many zeros
 
 
 def _base64(raw):
@@ -89,4 +91,4 @@ def process_memory(pid):
                     chunks.append(os.pread(memory.fileno(), min(1 << 20, last - at), at))
                 except OSError:
                     continue
-            yield f"{name} {words[0]}", b"".join(chunks)
+            yield f"{name} {words[0]}", _ZEROS.sub(b"\0", b"".join(chunks))

@@ -9,7 +9,7 @@ import unittest
 
 import rows
 from agent import Agent
-from stage import keys
+from stage import fetch, keys
 from stage.world import PATH, PYTHON, World, die_with_runner
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,6 +50,12 @@ class Run:
         if cls.world is not None:
             cls.world.close()
             cls.world = None
+
+
+def needs(*programs):
+    """Skips a case, or a class of cases, whose client is not on this machine."""
+    missing = [name for name in programs if not os.access(name, os.X_OK)]
+    return unittest.skipIf(missing, "not on this machine: " + ", ".join(missing))
 
 
 class Started:
@@ -136,22 +142,23 @@ class SystemCase(unittest.TestCase):
         """A file of the case's home (relative) that exists when its first process starts."""
         self.files[path] = (text, mode)
 
-    def _home(self, number):
-        home = f"{self.folder}/home{number}"
-        os.makedirs(home)
-        for path, (text, mode) in self.files.items():
-            place = f"{home}/{path}"
+    def filled(self, name, files):
+        """A folder of the case with these files, {path: (text, mode)}: for `trees`. Returns its path."""
+        folder = f"{self.folder}/{name}"
+        os.makedirs(folder)
+        for path, (text, mode) in files.items():
+            place = f"{folder}/{path}"
             os.makedirs(os.path.dirname(place), exist_ok=True)
             with open(os.open(place, os.O_CREAT | os.O_WRONLY, mode), "w") as file:
                 file.write(text)
             os.chmod(place, mode)
-        return home
+        return folder
 
     def start(self, argv, env=None, trees=None, binds=None, cgroup=True, mount_of=0):
         """Starts a process on the stage: same pid through the exec, own home, own mounts (or, with `mount_of`, those of another process)."""
         number = len(self.started)
         plan = {"argv": argv, "env": {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", **(env or {})},
-                "cwd": "/root", "uid": 0, "netns": self.world.netns, "trees": {"/root": self._home(number), **(trees or {})}, "binds": {**self.world.binds(), **(binds or {})}, "mount_of": mount_of,
+                "cwd": "/root", "uid": 0, "netns": self.world.netns, "trees": {"/root": self.filled(f"home{number}", self.files), **(trees or {})}, "binds": {**self.world.binds(), **(binds or {})}, "mount_of": mount_of,
                 "cgroups": self.groups if cgroup else []}
         plan_path, base = f"{self.folder}/plan{number}", f"{self.folder}/{number}"
         with open(os.open(plan_path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
@@ -189,6 +196,13 @@ class SystemCase(unittest.TestCase):
         name = "b" + self.maker.public(12)
         return name, f"{name}.{S3}"
 
+    def fetched(self, make, *what):
+        """What stage/fetch.py gives; a case whose client cannot be had on this machine is skipped, with the reason."""
+        try:
+            return make(f"{self.folder}/fetched", *what)
+        except fetch.Missing as missing:
+            self.skipTest(str(missing))
+
     # ---- asking
 
     def mine(self, all_rows):
@@ -210,6 +224,11 @@ class SystemCase(unittest.TestCase):
         """Connections that the cloud itself counted in this case: its truth. With a pid, only those that this actor reported."""
         ports = {row["port"] for row in self.world.truth(self.begin_ns) if row["kind"] == "request" and (row["sni"] or row["host"]) == host}
         return len(ports)
+
+    def sent(self, host):
+        """What the cloud got from this case's requests to a host, as digests (stage/services.py), each once, in order. "" is none."""
+        seen = [row["sent"] for row in self.world.truth(self.begin_ns) if row["kind"] == "request" and (row["sni"] or row["host"]) == host]
+        return list(dict.fromkeys(seen))
 
     def expect(self, acquisitions=(), uses=(), findings=(), truth=None):
         """Compares the complete set. `truth` is {host: connections} as the cloud must have seen it, by default the sum of `uses`."""

@@ -5,6 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 ANY = object()
+FINGERPRINT = re.compile("fp:[0-9a-f]{32}")
+
+
+def numbered(label):
+    """The id of a password: the agent that other cases used, too, may have seen another one for the same login."""
+    return re.compile(re.escape(label) + r" #\d+")
+
 
 
 @dataclass

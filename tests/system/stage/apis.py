@@ -10,9 +10,10 @@ _CREDENTIAL = re.compile(r"Credential=([A-Z0-9]{16,32})/\d{8}/([a-z0-9-]+)/([a-z
 
 
 class Reply:
-    def __init__(self, status, body=b"", kind="application/xml", headers=None):
+    def __init__(self, status, body=b"", kind="application/xml", headers=None, delay=0.0):
         self.status, self.body, self.kind, self.headers = status, body if isinstance(body, bytes) else body.encode(), kind, headers or {}
         self.truth = {}
+        self.delay = delay  # seconds, where a client does something that a network would give time for
 
 
 def key_id_of(headers, path):

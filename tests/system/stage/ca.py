@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A private certificate authority: one root, one leaf per server name, made when it is first asked for. Nothing outside its folder is written."""
 import datetime
+import ipaddress
 import os
 import ssl
 import threading
@@ -29,7 +30,7 @@ class Authority:
         self.folder = folder
         os.makedirs(folder, mode=0o700, exist_ok=True)
         self._lock = threading.Lock()
-        self._contexts = {}
+        self._contexts, self._leaves = {}, 0
         self._key = ec.generate_private_key(ec.SECP256R1())
         root = _name("Keytrail test root")
         self._cert = (_builder(root, root, self._key.public_key())
@@ -42,27 +43,40 @@ class Authority:
             file.write(self._cert.public_bytes(serialization.Encoding.PEM))
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
 
-    def context(self, server_name):
-        """An ssl.SSLContext whose leaf is for this name."""
+    def context(self, server_name, address, asks=False):
+        """An ssl.SSLContext whose leaf is for this name and this address. `asks`: it wants a client certificate, but does without."""
         with self._lock:
-            if server_name not in self._contexts:
-                self._contexts[server_name] = self._make(server_name)
-            return self._contexts[server_name]
+            found = self._contexts.get((server_name, address, asks))
+            if found is None:
+                path = self._leaf(server_name, [x509.DNSName(server_name), x509.IPAddress(ipaddress.ip_address(address))], ExtendedKeyUsageOID.SERVER_AUTH)
+                found = self._contexts[server_name, address, asks] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                found.load_cert_chain(path)
+                found.set_alpn_protocols(["http/1.1"])
+                if asks:
+                    self.ask(found)
+                os.unlink(path)
+            return found
 
-    def _make(self, server_name):
-        key = self._leaf_key
-        cert = (_builder(_name(server_name), self._cert.subject, key.public_key())
-                .add_extension(x509.SubjectAlternativeName([x509.DNSName(server_name)]), critical=False)
+    def ask(self, context):
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(self.bundle)
+
+    def client(self, name):
+        """The path of a file with certificate and private key of a client of this name."""
+        with self._lock:
+            return self._leaf(name, [x509.DNSName(name)], ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def _leaf(self, name, names, usage):
+        key = ec.generate_private_key(ec.SECP256R1()) if usage == ExtendedKeyUsageOID.CLIENT_AUTH else self._leaf_key
+        cert = (_builder(_name(name), self._cert.subject, key.public_key())
+                .add_extension(x509.SubjectAlternativeName(names), critical=False)
                 .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-                .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+                .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
                 .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
                 .sign(self._key, hashes.SHA256()))
-        path = os.path.join(self.folder, f"leaf-{len(self._contexts)}")
-        with open(path, "wb") as file:
+        self._leaves += 1
+        path = os.path.join(self.folder, f"leaf-{self._leaves}")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(cert.public_bytes(serialization.Encoding.PEM))
             file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        context.set_alpn_protocols(["http/1.1"])
-        os.unlink(path)
-        return context
+        return path

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake cloud, one process in its own network namespace: TLS on 443 (one leaf per name), HTTP metadata on 169.254.169.254:80, DNS.
+"""The fake cloud, one process in its own network namespace: TLS on 443 and 6443 (one leaf per name), HTTP metadata on 169.254.169.254:80, DNS, PostgreSQL, SSH.
 
 Run by world.py as `unshare --net cloud.py FOLDER`; FOLDER/issued.json holds what its token services hand out. Every request is a line of FOLDER/truth.jsonl,
 with the client's address and port. It prints "ready" and ends when its standard input closes, so it cannot outlive the run.
 """
+import hashlib
 import http.client
 import io
 import json
@@ -16,9 +17,10 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from stage import apis, ca, names  # noqa: E402
+from stage import apis, ca, names, services, speakers  # noqa: E402
 
 METADATA = "169.254.169.254"
+KUBERNETES_PORT = 6443
 _LIMIT = 1 << 20
 
 
@@ -56,15 +58,23 @@ class Connection(threading.Thread):
 
     def _handshake(self):
         fallback = self.cloud.names.name_of(self.local[0]) or "unknown.test"
+        asks = self.local[1] == KUBERNETES_PORT  # an API server asks for a client certificate
 
         def choose(sock, name, _):
             self.sni = name or ""
-            sock.context = self.cloud.authority.context(name or fallback)
+            sock.context = self.cloud.authority.context(name or fallback, self.local[0], asks)
 
         outer = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         outer.set_alpn_protocols(["http/1.1"])
         outer.sni_callback = choose
+        if asks:  # what is asked of the client is fixed before the name is known
+            self.cloud.authority.ask(outer)
         self.sock = outer.wrap_socket(self.sock, server_side=True)
+
+    def _sent(self, headers):
+        """Which secret or certificate came with the request."""
+        certificate = self.sock.getpeercert(True) if self.tls else None
+        return services.digest(services.secret_of(headers)) or (hashlib.sha256(certificate).hexdigest()[:16] if certificate else "")
 
     def _request(self, stream):
         line = stream.readline(65536)
@@ -82,8 +92,9 @@ class Connection(threading.Thread):
             body = _chunks(stream)
         host = headers.get("host", "").split(":")[0].lower()
         action, reply = self.cloud.answer(self, method, path, host, headers, body)
+        time.sleep(reply.delay)
         self.cloud.truth({"kind": "request", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0], "sni": self.sni, "host": host, "method": method,
-                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path), "status": reply.status, **reply.truth})
+                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path), "sent": self._sent(headers), "status": reply.status, **reply.truth})
         extra = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), "x-amz-request-id": apis.REQUEST_ID, "Server": "stage", **reply.headers}
         head = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in extra.items())
         stream.write(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
@@ -110,20 +121,25 @@ class Cloud:
         self.truth = Truth(os.path.join(folder, "truth.jsonl"))
         self.authority = ca.Authority(os.path.join(folder, "ca"))
         self.names = names.Names(self.truth)
-        self.sts = issued["sts"]
+        self.sts, self.tokens = issued["sts"], issued["tokens"]
         self.metadata = apis.Metadata(issued["role"], issued["imds"], issued["imds_token"])
 
     def answer(self, connection, method, path, host, headers, body):
         """(action, Reply) of a request; what else the log should say of it goes into the reply's `truth`."""
         if connection.local[0] == METADATA:
             return "", self.metadata.answer(method, path, headers)
+        other = services.answer(method, path, host, connection.local[1], headers, self.tokens)
+        if other is not None:
+            return other
         return apis.answer(method, path, host, headers, body, self.sts)
 
     def command(self, words):
-        """Of the runner: "share NAME OTHER", "address NAME". Returns the answer."""
+        """Of the runner: "share NAME OTHER", "address NAME", "client NAME". Returns the answer."""
         if words[0] == "share":
             self.names.share(words[1], words[2])
             return "ok"
+        if words[0] == "client":
+            return self.authority.client(words[1])
         return self.names.address_of(words[1])
 
     def listen(self, address, port, tls):
@@ -144,6 +160,9 @@ class Cloud:
             subprocess.run(["ip", *args], check=True)
         self.names.serve()
         self.listen("0.0.0.0", 443, True)
+        self.listen("0.0.0.0", KUBERNETES_PORT, True)
+        speakers.listen(5432, speakers.postgres(services.digest), self.truth, self.names)
+        speakers.listen(22, speakers.ssh(), self.truth, self.names)
         self.listen("0.0.0.0", 80, False)
 
 

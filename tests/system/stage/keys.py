@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import ssl
 import string
 import subprocess
 import tempfile
@@ -24,6 +25,22 @@ class AwsKey:
 
     def env(self):
         return {"AWS_ACCESS_KEY_ID": self.id, "AWS_SECRET_ACCESS_KEY": self.secret, **({"AWS_SESSION_TOKEN": self.token} if self.token else {})}
+
+
+class Certificate:
+    """A client certificate and its private key, from one file of the stage's authority."""
+
+    def __init__(self, path):
+        with open(path) as file:
+            text = file.read()
+        cut = text.index("-----BEGIN PRIVATE KEY")
+        self.public, self.private = text[:cut], text[cut:]
+        self.secrets = self.private.splitlines()[1:2]
+        der = ssl.PEM_cert_to_DER_cert(self.public)
+        self.sent = hashlib.sha256(der).hexdigest()[:16]  # as the truth names it
+        key = subprocess.run(["openssl", "x509", "-noout", "-pubkey"], input=self.public.encode(), capture_output=True, check=True).stdout
+        public = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], input=key, capture_output=True, check=True).stdout
+        self.id = "spki:" + hashlib.sha256(public).hexdigest()
 
 
 class Maker:
@@ -51,6 +68,27 @@ class Maker:
 
     def token(self, length=48):
         return self.text(length)
+
+    def github(self):
+        """A personal access token."""
+        return self._marked("ghp_", 36)
+
+    def npm(self):
+        return self._marked("npm_", 36)
+
+    def pypi(self):
+        return self._marked("pypi-AgEIcHlwaS5vcmc", 150, ALNUM + "-_")
+
+    def _marked(self, prefix, length, alphabet=ALNUM):
+        return prefix + self.text(length, alphabet)
+
+    def google(self):
+        """(service account JSON, private_key_id)."""
+        text = subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"], capture_output=True, text=True, check=True).stdout
+        self.secrets += text.splitlines()[2:4]
+        key_id = self._public(40, "0123456789abcdef")
+        return json.dumps({"type": "service_account", "project_id": "stage", "private_key_id": key_id, "private_key": text, "client_id": self._public(21, string.digits),
+                           "client_email": "app@stage.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}, indent=2), key_id
 
     def jwt(self, subject="system:serviceaccount:default:app"):
         """(token, jti, kid) of a Kubernetes service account token."""

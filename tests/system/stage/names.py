@@ -5,7 +5,7 @@ import struct
 import threading
 
 SERVER = "198.18.255.53"
-SUFFIXES = (".amazonaws.com", ".api.aws", ".test", ".googleapis.com", ".github.com")
+SUFFIXES = (".amazonaws.com", ".api.aws", ".test", ".googleapis.com", ".github.com", ".ghcr.io", ".npmjs.org", ".pypi.org", ".openai.com")
 _A, _AAAA = 1, 28
 _HEAD = struct.Struct("!HHHHH")
 # Malformed answers, for names that begin with "junk0", "junk1", …: a pointer to itself, a count without records, a length past the end, nothing at all.
@@ -39,7 +39,7 @@ class Names:
             return self._by_name[name]
 
     def knows(self, name):
-        return name.endswith(SUFFIXES)
+        return ("." + name).endswith(SUFFIXES)
 
     def share(self, name, other):
         """`name` resolves to the address of `other`."""

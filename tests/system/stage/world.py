@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+from stage import keys
+
 _LIBC = ctypes.CDLL(None)
 HERE = os.path.dirname(os.path.abspath(__file__))
 PYTHON = "/usr/bin/python3"  # Debian's, the only one with Debian's packages
@@ -62,7 +64,8 @@ class World:
         folder = self.dir + "/cloud"
         os.makedirs(folder, mode=0o700)
         self.role = "stage-role"
-        self.issued = {"role": self.role, "sts": maker.aws(session=True), "imds": maker.aws(session=True), "imds_token": maker.text(56)}
+        self.issued = {"role": self.role, "sts": maker.aws(session=True), "imds": maker.aws(session=True), "imds_token": maker.text(56),
+                       "tokens": {"gcp": "ya29." + maker.text(120), "registry": maker.text(64)}}
         with open(os.open(folder + "/issued.json", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             json.dump(self.issued, file, default=vars)
         self.truth_path = folder + "/truth.jsonl"
@@ -86,6 +89,10 @@ class World:
         self._cloud.stdin.write(text + "\n")
         self._cloud.stdin.flush()
         return self._cloud.stdout.readline().strip()
+
+    def client(self, name):
+        """A client certificate of the stage's authority."""
+        return keys.Certificate(self.command("client " + name))
 
     def binds(self):
         """Files that a case sees instead of the machine's own."""

@@ -2,6 +2,7 @@
 """Compares an agent's rows with the truth of a run: precision and recall per evidence, and one line for every row that is wrong and every use that is missed. Pure."""
 import collections
 import fnmatch
+import re
 
 LEVELS = ("confirmed", "inferred", "possible", "unattributed")
 STRENGTH = {"confirmed": 3, "inferred": 2, "possible": 1, "unattributed": 0}
@@ -19,7 +20,8 @@ def same_process(instances, row):
 
 
 def place_fits(want, place):
-    """A metadata place is "ADDRESS PATH"; a variable, host or path is compared whole; an empty one is not told."""
+    """A metadata place is "ADDRESS PATH"; a variable, host or path is compared whole, but for kubelet's generation folder; an empty one is not told."""
+    want = re.sub(r"/\.\.[^/]+(?=/)", "", want)
     return want == "" or fnmatch.fnmatch(place, want) or place.split(" ")[0] == want
 
 

@@ -207,6 +207,7 @@ void Pipeline::publish(std::uint64_t now) {
   }
   next.worker = session_.since_armed();
   next.in_flight = backlog + session_.pending();
+  next.tracking = link_.counters();
   for (std::size_t i = 0; i < kFamilies; ++i)
     next.silent[i] = heartbeat_[i] + kSilentAfter < now;
   next.processes = roles_.processes();

@@ -8,8 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "agent/capture/capture.h"
 #include "agent/catalog/catalog.h"
@@ -26,8 +28,9 @@ namespace keytrail {
 /// What status shows of the pipeline; copied under a lock.
 struct PipelineSnapshot {
   capture::FamilyCounters kernel{};
-  WorkerCounters worker;        ///< since the kernel's counters began
-  std::uint64_t in_flight = 0;  ///< in the rings, or without a fate yet
+  WorkerCounters worker;                          ///< since the kernel's counters began
+  std::uint64_t in_flight = 0;                    ///< in the rings, or without a fate yet
+  std::map<std::string, std::uint64_t> tracking;  ///< link's counters, by name
   std::array<bool, kFamilies> silent{};
   std::vector<examine::RoleProcess> processes;
 };

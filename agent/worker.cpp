@@ -68,6 +68,7 @@ class Status final : public serve::StatusSource {
     }
     out.worker = std::move(now.worker);
     out.in_flight = now.in_flight;
+    out.tracking = std::move(now.tracking);
     for (examine::RoleProcess& process : now.processes)
       out.roles.push_back(
           {.name = std::move(process.name), .pid = process.pid, .restarts = process.restarts, .note = std::move(process.ended)});

@@ -2,6 +2,9 @@
 // The rest of render.h: one row explained, the live trail, the agent's own state.
 #include <fmt/format.h>
 
+#include <string_view>
+#include <utility>
+
 #include "agent/base/log.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/render.h"
@@ -61,6 +64,32 @@ std::string export_words(const json::object& books, const json::object& live, co
                        accepted == 0 ? "never since start" : format_age(view.now_ns - accepted) + " ago");
   }
   return out;
+}
+
+/// What the worker turned away or forgot since it started, in the order of what it costs an answer.
+constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
+    {"processes_over_bound", "processes not followed: their uses are at most possible"},
+    {"holdings_over_bound", "keys of one process not kept: its uses are at most possible"},
+    {"connections_forgotten", "connections forgotten: their later calls are not seen"},
+    {"payloads_without_connection", "calls on connections older than the agent or forgotten"},
+    {"held_uses_over_bound", "uses judged before their key file was read"},
+    {"environments_over_bound", "environments not read, too many at once"},
+    {"environments_unread", "environments not readable, mostly of ended processes"},
+    {"entries_unparsed", "entries of key files not understood: their keys are unknown"},
+    {"files_forgotten", "known key files forgotten: their next rotation is not noticed"},
+    {"datagrams_forgotten", "UDP peers forgotten"},
+};
+
+std::string tracking_words(const json::object& tracking) {
+  if (tracking.empty()) return "";  // an older agent
+  std::string out = fmt::format("following: {} processes · {} connections · {} examinations running · {} uses held back\n",
+                                number_or_zero(tracking, "processes"), number_or_zero(tracking, "connections"),
+                                number_or_zero(tracking, "examinations"), number_or_zero(tracking, "held_uses"));
+  std::string limits;
+  for (const auto& [name, words] : kLimits) {
+    if (number(tracking, name) != 0) limits += fmt::format("  {} {}\n", number_or_zero(tracking, name), words);
+  }
+  return out + (limits.empty() ? "" : "limits met since the worker started:\n" + limits);
 }
 
 }  // namespace
@@ -175,6 +204,7 @@ std::string render_status(const json::object& answer, const View& view) {
                          text(role, "note").empty() ? "" : " (" + printable(text(role, "note")) + ")");
   }
   if (!roles.empty()) out += "roles: " + roles + "\n";
+  out += tracking_words(object(status, "tracking"));
   for (const json::value& remark : array(status, "remarks")) {
     if (remark.is_string()) out += "! " + printable(remark.get_string()) + "\n";
   }

@@ -163,7 +163,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::vector<UseTouch> touches_;
   std::vector<HoldingChange> holding_changes_;
   std::vector<InstanceRef> dirty_;
-  std::map<std::string, std::uint64_t> counters_;
+  std::map<std::string, std::uint64_t> counters_{
+      // all are there from the start: 0 is an answer
+      {"entries_unparsed", 0},    {"environments_over_bound", 0}, {"environments_unread", 0},         {"held_uses_over_bound", 0},
+      {"holdings_over_bound", 0}, {"processes_over_bound", 0},    {"payloads_without_connection", 0}, {"rotations", 0}};
   std::map<std::string, std::string> lives_;  ///< of an earlier run, until adopted
   std::map<std::string, std::string> state_;
   std::string drop_reason_;

@@ -157,6 +157,7 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
           {"armed_in_ms", agent.armed_in_ms},
           {"families", std::move(families)},
           {"accounting", accounting_json(agent, history)},
+          {"tracking", counts_json(agent.tracking)},
           {"history", to_json(history)},
           {"exporters", std::move(exporters)},
           {"roles", std::move(roles)},

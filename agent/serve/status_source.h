@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +53,8 @@ struct AgentStatus {
   /// What the worker did with the events that came through the rings since the same moment as the kernel's counters.
   WorkerCounters worker;
   std::uint64_t in_flight = 0;  ///< taken from a ring, fate not decided yet; 0 at rest
+  /// What the worker follows now, and what it turned away or forgot since it started ("connections", "files_forgotten").
+  std::map<std::string, std::uint64_t> tracking;
   std::vector<ExporterStatus> exporters;
   std::vector<RoleStatus> roles;
   std::vector<std::string> remarks;  ///< "the examiner runs without seccomp: …"

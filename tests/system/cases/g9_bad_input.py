@@ -50,6 +50,9 @@ class KeyFiles(SystemCase):
         self.plant(".aws/credentials", "[default\n=\naws_access_key_id\n\0\xff\n[ok]\naws_access_key_id = " + key.id + "\naws_secret_access_key = " + key.secret + "\n[half]\naws_access_key_id = AKIA\n")
         self.actor("read", CREDENTIALS).wait()
         self.expect([Acquisition("file", CREDENTIALS, key.id, selector="ok")], [])
+        unparsed = self.agent.status()["tracking"]["entries_unparsed"]
+        self.assertGreater(unparsed, 0)
+        self.assertIn(f"  {unparsed} entries of key files not understood", self.agent.cli("status", check=0)[1])
 
     def test_empty_credentials_file_is_no_key(self):
         self.plant(".aws/credentials", "")

@@ -155,6 +155,16 @@ TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
               HasSubstr("  last error 2 s ago: /v1/logs will be tried again: 503 · 4 sent again · last accepted never since start\n"));
   EXPECT_THAT(text, HasSubstr("examiner[77] 1 restart (killed by signal 9)"));
   EXPECT_THAT(text, HasSubstr("! no seccomp"));
+  EXPECT_THAT(text, HasSubstr("following: 1,312 processes · 45 connections · "));
+  EXPECT_THAT(text, Not(HasSubstr("limits met")));
+}
+
+TEST_F(RenderTest, StatusSaysWhatWasTurnedAwayAndWhatThatCosts) {
+  status_.now.tracking["files_forgotten"] = 12;
+  status_.now.tracking["entries_unparsed"] = 3;
+  EXPECT_THAT(render_status(ask("/v1/status"), view_),
+              HasSubstr("limits met since the worker started:\n  3 entries of key files not understood: their keys are unknown\n"
+                        "  12 known key files forgotten: their next rotation is not noticed\n"));
 }
 
 TEST_F(RenderTest, DoctorSaysWhatIsMissing) {

@@ -165,6 +165,7 @@ class FakeStatus final : public StatusSource {
     request.family = Family::kRequest;
     request.optional = true;
     now.families.push_back(request);
+    now.tracking = {{"connections", 45}, {"files_forgotten", 0}, {"processes", 1312}};
     now.worker = {40, 30, 9, {{"malformed", 1}}};
   }
   AgentStatus status() override { return now; }

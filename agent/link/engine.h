@@ -110,7 +110,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void finish_examination(const std::shared_ptr<Examination>& examination);
   void queue_looks(std::uint64_t now_ns);
   void start_looks();
-  [[nodiscard]] std::vector<std::uint32_t> others_of_mount_ns(const Instance& instance) const;
+  [[nodiscard]] std::vector<std::uint32_t> others_of_mount_ns(std::uint32_t mnt_ns, const InstanceId& who) const;
+  /// Whether an open may have reached another file than the one that is followed: the same path in another mount namespace.
+  [[nodiscard]] bool is_elsewhere(const KnownFile& file, const OpenEvent& event) const;
 
   // engine_connection.cpp: sockets, names, metadata, brokers
   ConnectionRef* connection_of(std::uint64_t cookie);

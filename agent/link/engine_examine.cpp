@@ -32,10 +32,10 @@ void mark_receivers(const Examination& examination, std::span<const std::string_
 
 }  // namespace
 
-std::vector<std::uint32_t> Engine::others_of_mount_ns(const Instance& instance) const {
-  if (!instance.process || !same_mount_ns_) return {};
-  std::vector<std::uint32_t> others = same_mount_ns_(instance.process->mnt_ns);
-  std::erase(others, instance.id.tgid);
+std::vector<std::uint32_t> Engine::others_of_mount_ns(std::uint32_t mnt_ns, const InstanceId& who) const {
+  if (mnt_ns == 0 || !same_mount_ns_) return {};
+  std::vector<std::uint32_t> others = same_mount_ns_(mnt_ns);
+  std::erase(others, who.tgid);
   if (others.size() > 8) others.resize(8);
   return others;
 }
@@ -77,7 +77,7 @@ Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, cons
   ExamineRequest request;
   request.who = instance->id;
   request.mnt_ns = event.mnt_ns;
-  request.same_mount_ns = others_of_mount_ns(*instance);
+  request.same_mount_ns = others_of_mount_ns(event.mnt_ns, instance->id);
   request.path = event.path;
   request.file = event.file;
   request.format = entry->format;
@@ -146,11 +146,19 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
         }
       }
     }
-    KnownFile& file = slots_.file(Slots::container_of(*opener), Slots::place_of(event.path), event.file.dev);
+    const std::string container = Slots::container_of(*opener);
+    const std::string place = Slots::place_of(event.path);
+    KnownFile& file = slots_.file(container, place);
     file.format = entry.format;
     file.kind = entry.kind;
     file.other_kind = other_kind_of(entry, catalog_);
-    apply(slots_.update(file, answer.file.inode != 0 ? answer.file : event.file, answer.keys, clock_.wall_ns()), opener.get());
+    if (is_elsewhere(file, event)) {
+      look_queue_.emplace_front(Slots::file_key(container, place), InstanceRef{});
+      start_looks();
+    } else {
+      Slots::follow(file, event.mnt_ns, event.file.dev);
+      apply(slots_.update(file, answer.file.inode != 0 ? answer.file : event.file, answer.keys, clock_.wall_ns()), opener.get());
+    }
   }
   finish_examination(examination);
   settle(from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
@@ -238,6 +246,12 @@ void Engine::on_environment_answer(const std::shared_ptr<Examination>& examinati
   start_environments();
 }
 
+bool Engine::is_elsewhere(const KnownFile& file, const OpenEvent& event) const {
+  if (file.mnt_ns == 0 || event.mnt_ns == 0 || file.mnt_ns == event.mnt_ns) return false;
+  const bool same = file.dev == event.file.dev && file.identity.inode == event.file.inode;
+  return !same && !others_of_mount_ns(file.mnt_ns, {}).empty();
+}
+
 void Engine::queue_looks(std::uint64_t) {
   if (!look_queue_.empty()) return;  // the last round is still going on
   std::set<std::string> queued;
@@ -249,6 +263,9 @@ void Engine::queue_looks(std::uint64_t) {
       if (held.what->slot.from != From::kFile || held.how >= How::kHelper) continue;
       std::string key = Slots::file_key(container, held.what->slot.place);
       if (queued.size() >= options_.max_files || !queued.insert(key).second) continue;
+      KnownFile* file = slots_.find(key);
+      if (file == nullptr) continue;
+      if (others_of_mount_ns(file->mnt_ns, {}).empty()) file->mnt_ns = instance->process->mnt_ns;
       look_queue_.emplace_back(std::move(key), instance);
     }
   }
@@ -260,12 +277,13 @@ void Engine::start_looks() {
     const InstanceRef instance = look_queue_.front().second.lock();
     look_queue_.pop_front();
     KnownFile* file = slots_.find(key);
-    if (!instance || !instance->alive || !instance->process || file == nullptr || file->looking || file->format.empty()) continue;
-    file->looking = true;
+    if (file == nullptr || file->looking || file->format.empty()) continue;
     ExamineRequest request;
-    request.who = instance->id;
-    request.mnt_ns = instance->process->mnt_ns;
-    request.same_mount_ns = others_of_mount_ns(*instance);
+    if (instance && instance->alive && instance->process && instance->process->mnt_ns == file->mnt_ns) request.who = instance->id;
+    request.mnt_ns = file->mnt_ns;
+    request.same_mount_ns = others_of_mount_ns(file->mnt_ns, request.who);
+    if (request.who.tgid == 0 && request.same_mount_ns.empty()) continue;
+    file->looking = true;
     request.path = file->path;
     request.file = file->identity;
     request.format = file->format;

@@ -205,7 +205,7 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
   if (holding.slot.from == From::kFile) {
     if (const catalog::File* entry = catalog_.match_file(holding.slot.place)) {
       what->selector_rule = entry->selector;
-      KnownFile& file = slots_.file(Slots::container_of(*instance), holding.slot.place, 0);
+      KnownFile& file = slots_.file(Slots::container_of(*instance), holding.slot.place);
       file.format = entry->format;
       file.kind = entry->kind;
       if (!file.keys.contains(holding.slot.selector) && !holding.slot_changed) file.keys[holding.slot.selector] = holding.key.id;

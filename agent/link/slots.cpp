@@ -50,18 +50,22 @@ std::string Slots::container_of(const Instance& instance) {
   return instance.process && instance.process->workload ? instance.process->workload->container_id : std::string();
 }
 
-KnownFile& Slots::file(std::string_view container, std::string_view path, std::uint32_t dev) {
+KnownFile& Slots::file(std::string_view container, std::string_view path) {
   const auto [known, fresh] = files_.get(file_key(container, path));
   if (fresh) {
     known->container = container;
     known->path = path;
   }
-  if (known->dev != 0 && dev != 0 && known->dev != dev) {
-    known->keys.clear();
-    known->identity = {};
-  }
-  if (dev != 0) known->dev = dev;
   return *known;
+}
+
+void Slots::follow(KnownFile& file, std::uint32_t mnt_ns, std::uint32_t dev) {
+  if (file.dev != 0 && dev != 0 && file.dev != dev) {
+    file.keys.clear();
+    file.identity = {};
+  }
+  if (mnt_ns != 0) file.mnt_ns = mnt_ns;
+  if (dev != 0) file.dev = dev;
 }
 
 std::vector<Rotation> Slots::update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts,
@@ -119,7 +123,7 @@ void Slots::load(const State& state) {
     const json::value parsed = json::parse(value, error);
     const json::object* object = error ? nullptr : parsed.if_object();
     if (object == nullptr || text_of(*object, "key").empty()) continue;
-    file(text_of(*object, "container"), text_of(*object, "place"), 0).keys[text_of(*object, "selector")] = text_of(*object, "key");
+    file(text_of(*object, "container"), text_of(*object, "place")).keys[text_of(*object, "selector")] = text_of(*object, "key");
   }
 }
 

@@ -15,10 +15,12 @@
 
 namespace keytrail::link {
 
-/// A file, in the container it belongs to.
+/// A file, in the container it belongs to. Mount namespaces without a container (a unit's private mounts, `unshare`) may have different
+/// files under one path: a file is followed in the namespace where it was first seen, as long as a process lives there.
 struct KnownFile {
   std::string container;  ///< container id, empty on the host
   std::string path;
+  std::uint32_t mnt_ns = 0;                 ///< where it is followed; 0 = not known yet (after a restart)
   std::uint32_t dev = 0;                    ///< kernel encoding; 0 = not known yet (after a restart)
   FileIdentity identity;                    ///< as last opened
   std::string format, kind, other_kind;     ///< for the examiner
@@ -45,8 +47,11 @@ class Slots {
 
   /// What a file holds now. `seen_ns`: Unix ns of the read; the file's change time is used where it is plausible.
   std::vector<Rotation> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts, std::int64_t seen_ns);
-  /// The file, made when unknown. Another device under the same path is another file: what it held is forgotten, no rotation.
-  KnownFile& file(std::string_view container, std::string_view path, std::uint32_t dev);
+  /// The file, made when unknown.
+  KnownFile& file(std::string_view container, std::string_view path);
+  /// The file is followed in this mount namespace. Another device under the same path is another file: what it held is forgotten, no
+  /// rotation.
+  static void follow(KnownFile& file, std::uint32_t mnt_ns, std::uint32_t dev);
   [[nodiscard]] KnownFile* find(const std::string& key) { return files_.find(key); }
   /// Takes over the "slot:…" and "rotation:…" entries of an earlier run.
   void load(const State& state);

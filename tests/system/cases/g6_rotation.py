@@ -68,6 +68,19 @@ class Rotation(SystemCase):
         self.assertEqual(self.holders(self.old), [(self.holder.pid, False)])
         self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default")], [self.use_of_old()])
 
+    def test_another_file_of_that_name_in_other_mounts_is_no_rotation(self):
+        self.plant(".aws/credentials", self.new.profile())
+        other = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("end"))
+        other.until("call")
+        self.raise_flag("rotated")
+        self.holder.until("call", 2)
+        time.sleep(10.5)  # the agent looks at known files every 10 s
+        self.agent.quiet()
+        self.assertEqual((self.holders(self.old), self.holders(self.new)), ([(self.holder.pid, False)], [(other.pid, False)]))
+        self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default", pid=self.holder.pid),
+                     Acquisition("file", CREDENTIALS, self.new.id, selector="default", pid=other.pid)],
+                    [self.use_of_old(), Use("inferred", "only_key_held", [self.new.id], pid=other.pid)])
+
     def test_the_holder_that_ends_is_no_holder(self):
         self.raise_flag("rotated")
         self.raise_flag("end")

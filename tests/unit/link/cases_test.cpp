@@ -586,6 +586,50 @@ TEST_F(Cases, ARotationThatNobodyReadsIsNoticedByLooking) {
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
 }
 
+TEST_F(Cases, OnePathInTwoMountNamespacesIsNoRotation) {
+  examiner.files[in_mount_ns(1, kCredentials)] = file_of({aws_fact(kA)}, 1);
+  examiner.files[in_mount_ns(2, kCredentials)] = file_of({aws_fact(kB)}, 2);
+  start(10);
+  start(20);
+  unshare(20, 2);
+  open(10);
+  open(20);
+  tick(10'000);  // the looks through both
+  open(10);
+  collect();
+  EXPECT_FALSE(state.contains("rotation:" + kA));
+  EXPECT_FALSE(state.contains("rotation:" + kB));
+  EXPECT_FALSE(holders[10][kA].slot_changed);
+  EXPECT_FALSE(holders[20][kB].slot_changed);
+}
+
+TEST_F(Cases, ANewKeyThatAnotherMountNamespaceReadFirstIsARotationOfTheOneFile) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
+  start(10);
+  start(20);
+  unshare(20, 2);
+  open(10);
+  examiner.files[kCredentials] = file_of({aws_fact(kB)}, 2);
+  open(20);
+  collect();
+  EXPECT_TRUE(state.contains("rotation:" + kA));
+  EXPECT_TRUE(holders[10][kA].slot_changed);
+}
+
+TEST_F(Cases, AServiceThatStartsAnewInAMountNamespaceOfItsOwnSeesARotation) {
+  start(10);
+  unshare(10, 2);
+  examiner.files[in_mount_ns(2, kCredentials)] = file_of({aws_fact(kA)}, 1);
+  open(10);
+  exit(10);
+  start(20);
+  unshare(20, 3);
+  examiner.files[in_mount_ns(3, kCredentials)] = file_of({aws_fact(kB)}, 2);
+  open(20);
+  collect();
+  EXPECT_TRUE(state.contains("rotation:" + kA));
+}
+
 TEST_F(Cases, ASlotThatGoesBackIsNoRotationAnyMore) {
   examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
   start(10);

@@ -92,18 +92,24 @@ TEST(FakeClock, AnyMomentHasAWallTime) {
     (void)clock.to_wall(moment);  // the sanitizer sees an overflow
 }
 
+KnownFile& file_on(Slots& slots, std::string_view container, std::uint32_t dev) {
+  KnownFile& file = slots.file(container, "/p");
+  Slots::follow(file, 1, dev);
+  return file;
+}
+
 TEST(Slots, AnotherDeviceUnderTheSamePathIsAnotherFile) {
   Slots slots(8);
-  KnownFile& file = slots.file("", "/p", 1);
+  KnownFile& file = file_on(slots, "", 1);
   EXPECT_TRUE(slots.update(file, {}, {aws_fact("A")}, 100).empty());
-  EXPECT_TRUE(slots.update(slots.file("", "/p", 2), {}, {aws_fact("B")}, 100).empty());
-  EXPECT_EQ(slots.update(slots.file("", "/p", 2), {}, {aws_fact("C")}, 100).size(), 1U);
-  EXPECT_TRUE(slots.update(slots.file("0123456789abcdef", "/p", 2), {}, {aws_fact("A")}, 100).empty());
+  EXPECT_TRUE(slots.update(file_on(slots, "", 2), {}, {aws_fact("B")}, 100).empty());
+  EXPECT_EQ(slots.update(file_on(slots, "", 2), {}, {aws_fact("C")}, 100).size(), 1U);
+  EXPECT_TRUE(slots.update(file_on(slots, "0123456789abcdef", 2), {}, {aws_fact("A")}, 100).empty());
 }
 
 TEST(Slots, TheChangeTimeOfTheFileIsTheTimeOfTheRotation) {
   Slots slots(8);
-  KnownFile& file = slots.file("", "/p", 1);
+  KnownFile& file = file_on(slots, "", 1);
   (void)slots.update(file, {}, {aws_fact("A")}, 100);
   FileIdentity later;
   later.ctime_s = 5;
@@ -116,16 +122,16 @@ TEST(Slots, TheChangeTimeOfTheFileIsTheTimeOfTheRotation) {
 
 TEST(Slots, SurviveARestart) {
   Slots before(8);
-  (void)before.update(before.file("", "/p", 1), {}, {aws_fact("A", "x")}, 100);
+  (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, 100);
   Slots after(8);
   after.load(before.take_state());
-  EXPECT_EQ(after.update(after.file("", "/p", 7), {}, {aws_fact("B", "x")}, 200).size(), 1U);
+  EXPECT_EQ(after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, 200).size(), 1U);
 }
 
 TEST(Slots, BadStateIsSkipped) {
   Slots slots(8);
   slots.load({{"slot:/p#", "{"}, {"slot:/q#", "[]"}, {"slot:/r#", R"({"key":7})"}, {"other", "x"}});
-  EXPECT_TRUE(slots.update(slots.file("", "/p", 1), {}, {aws_fact("A")}, 1).empty());
+  EXPECT_TRUE(slots.update(file_on(slots, "", 1), {}, {aws_fact("A")}, 1).empty());
 }
 
 TEST(Life, ComesBackAsItWas) {

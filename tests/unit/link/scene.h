@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,15 @@ struct FakeClock : Clock {
   [[nodiscard]] std::int64_t wall_ns() const override { return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now); }
 };
 
+inline std::string in_mount_ns(std::uint32_t mnt_ns, const std::string& path) { return std::to_string(mnt_ns) + ":" + path; }
+
 /// Answers at once from `files`, unless told to hold the answers back.
 struct FakeExaminer : Examiner {
   struct Waiting {
     ExamineRequest request;
     std::function<void(ExamineAnswer)> done;
   };
-  std::map<std::string, ExamineAnswer> files;
+  std::map<std::string, ExamineAnswer> files;  ///< by path, or by in_mount_ns(): a mount namespace's own file under that path
   std::map<std::uint32_t, ExamineAnswer> environments;
   bool hold = false;
   std::deque<Waiting> waiting;
@@ -45,7 +48,8 @@ struct FakeExaminer : Examiner {
   }
   ExamineAnswer answer_for(const ExamineRequest& request) {
     if (request.kind == ExamineRequest::Kind::kEnvironment) return environments[request.who.tgid];
-    ExamineAnswer answer = files[request.path];
+    const std::string own = in_mount_ns(request.mnt_ns, request.path);
+    ExamineAnswer answer = files[files.contains(own) ? own : request.path];
     if (answer.file.inode == 0) answer.file = request.file;
     if (request.look) answer.unchanged = answer.file == request.file;
     return answer;
@@ -126,7 +130,7 @@ class Scene : public ::testing::Test {
   void make(LinkOptions options = {}) {
     link = std::make_unique<Link>(
         options, catalog::Catalog::builtin(), examiner, clock, [this](Fate fate, const std::string& reason) { fates.add(fate, reason); },
-        [](std::uint32_t) { return std::vector<std::uint32_t>{}; });
+        [this](std::uint32_t mnt_ns) { return live_in(mnt_ns); });
     for (std::size_t i = 0; i < kFamilies; ++i)
       link->set_armed(static_cast<Family>(i), true);
     link->set_armed_ns(1);
@@ -146,6 +150,13 @@ class Scene : public ::testing::Test {
   }
 
   ProcessRef process(std::uint32_t pid) { return processes[pid]; }
+  [[nodiscard]] std::vector<std::uint32_t> live_in(std::uint32_t mnt_ns) const {
+    std::vector<std::uint32_t> out;
+    for (const auto& [pid, process] : processes) {
+      if (process->mnt_ns == mnt_ns && !ended.contains(pid)) out.push_back(pid);
+    }
+    return out;
+  }
   ProcessRef make_process(InstanceId id, const Program& program, InstanceId parent, Origin origin) {
     auto out = std::make_shared<Process>();
     out->id = id;
@@ -153,7 +164,7 @@ class Scene : public ::testing::Test {
     out->exe = program.exe;
     out->filename = program.filename;
     out->comm = "comm";
-    out->mnt_ns = 1;
+    out->mnt_ns = parent.tgid != 0 && processes.contains(parent.tgid) ? processes[parent.tgid]->mnt_ns : 1;
     out->net_ns = 1;
     out->exec_ns = clock.now;
     out->origin = origin;
@@ -208,14 +219,24 @@ class Scene : public ::testing::Test {
     event.env_truncated = program.env_truncated;
     send(id, std::move(event), made, before);
   }
-  void exit(std::uint32_t pid) { send(process(pid)->id, ExitEvent{}, process(pid)); }
+  void unshare(std::uint32_t pid, std::uint32_t mnt_ns) {
+    auto moved = std::make_shared<Process>(*process(pid));
+    moved->mnt_ns = mnt_ns;
+    processes[pid] = moved;
+  }
+  void exit(std::uint32_t pid) {
+    ended.insert(pid);
+    send(process(pid)->id, ExitEvent{}, process(pid));
+  }
   void open(std::uint32_t pid, const std::string& path = kCredentials, bool baseline = false) {
     OpenEvent event;
     event.path = path;
-    event.mnt_ns = 1;
+    event.mnt_ns = process(pid)->mnt_ns;
     event.file.dev = 8;
     event.file.inode = std::hash<std::string>{}(path);
-    if (examiner.files.contains(path) && examiner.files[path].file.inode != 0) event.file = examiner.files[path].file;
+    const std::string own = in_mount_ns(event.mnt_ns, path);
+    const auto known = examiner.files.find(examiner.files.contains(own) ? own : path);
+    if (known != examiner.files.end() && known->second.file.inode != 0) event.file = known->second.file;
     event.file.dev = 8;
     send(process(pid)->id, event, process(pid), {}, baseline);
   }
@@ -314,6 +335,7 @@ class Scene : public ::testing::Test {
   WorkerCounters fates;
   std::uint64_t sent = 0, cookies = 0;
   std::map<std::uint32_t, ProcessRef> processes;
+  std::set<std::uint32_t> ended;
   std::unique_ptr<Link> link;
   std::vector<AcquisitionRow> acquisitions;
   std::vector<GapRow> gaps;

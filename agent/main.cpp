@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
   auto fds = keytrail::examine::take_inherited_fds();
   std::string config;
   std::vector<std::string> without;
+  bool list_disabled = false;
   keytrail::cli::ExtraCommand agent{
       .name = "agent",
       .description = "Run the agent in the foreground (needs root; systemd runs keytrail-warden instead)",
@@ -22,7 +23,12 @@ int main(int argc, char** argv) {
             command.add_option("--no-feature", without,
                                "do without a kernel feature, to try the next alternative: fentry, kprobe, tracepoint, rdonly_cast, tp_btf, "
                                "iter, cgroup, connect_unix; may be repeated");
+            command.add_flag("--list-disabled-hooks", list_disabled)->group("");  // for the warden: no part of the help
           },
-      .run = [&] { return fds.empty() ? keytrail::become_warden(config, without) : keytrail::run_worker(std::move(fds), config); }};
+      .run =
+          [&] {
+            if (list_disabled) return keytrail::list_disabled_hooks(config);
+            return fds.empty() ? keytrail::become_warden(config, without) : keytrail::run_worker(std::move(fds), config);
+          }};
   return keytrail::cli::run_cli(argc, argv, {std::move(agent)});
 }

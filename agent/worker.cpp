@@ -184,6 +184,15 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   return 0;
 }
 
+int list_disabled_hooks(const std::string& config_path) {
+  auto config =
+      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path, {.required = !config_path.empty(), .resolve = false});
+  if (!config) return fail_with(kBadConfiguration, config.error().message);
+  for (const std::string& name : config->disabled_hooks)
+    fmt::print("{}\n", base::printable(name));
+  return 0;
+}
+
 int become_warden(const std::string& config_path, const std::vector<std::string>& without) {
   if (::geteuid() != 0) {
     fmt::print(stderr, "keytrail: the agent needs root to load its kernel programs. Try: sudo keytrail agent\n");
@@ -204,9 +213,7 @@ int become_warden(const std::string& config_path, const std::vector<std::string>
                                 "--state-dir", fs::path(config->history.path).parent_path().string(),
                                 "--run-dir",   fs::path(config->api.socket).parent_path().string()};
   if (!config_path.empty()) args.insert(args.end(), {"--config", fs::absolute(config_path).string()});
-  std::vector<std::string> features = config->disabled_hooks;
-  features.insert(features.end(), without.begin(), without.end());
-  for (const std::string& name : features)
+  for (const std::string& name : without)
     args.push_back("--no-feature=" + name);
   std::vector<char*> argv;
   argv.reserve(args.size() + 1);

@@ -74,7 +74,8 @@ class BpfLoader final : public Loader {
 
   Result<void> start() {
     Features features = kernel_.features();
-    if (Result<void> known = disable(features, options_.disabled_features); !known) return known;
+    if (Result<void> known = disable(features, options_.disabled_features, "--no-feature"); !known) return known;
+    if (Result<void> known = disable(features, options_.configured_off, "the configuration's hooks.disable:"); !known) return known;
     std::map<std::string, std::string> refused;
     for (std::size_t attempt = 0; attempt <= alternatives().size(); ++attempt) {
       plan_ = plan(features, refused);

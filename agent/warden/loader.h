@@ -18,6 +18,7 @@ namespace keytrail::warden {
 struct LoaderOptions {
   std::array<std::uint8_t, 16> fingerprint_key{};
   std::vector<std::string> disabled_features;  ///< --no-feature=NAME
+  std::vector<std::string> configured_off;     ///< hooks.disable of the configuration
   std::uint32_t ring_bytes_high = 8U << 20U;   ///< power of two
   std::uint32_t ring_bytes_low = 8U << 20U;
   std::uint32_t budget_per_cgroup = 50'000;  ///< events per second and cgroup; 0 = none

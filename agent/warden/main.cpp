@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/warden/configured.h"
 #include "agent/warden/files.h"
 #include "agent/warden/loader.h"
 #include "agent/warden/log.h"
@@ -33,12 +34,13 @@ void report_plan(const Loader& loader) {
   }
 }
 
-Result<std::unique_ptr<Loader>> load(const Options& options) {
+Result<std::unique_ptr<Loader>> load(const Options& options, std::vector<std::string> configured_off) {
   Result<std::array<std::uint8_t, 16>> key = read_fingerprint_key(options.state_dir);
   if (!key) return std::unexpected(key.error());
   LoaderOptions loading;
   loading.fingerprint_key = *key;
   loading.disabled_features = options.disabled_features;
+  loading.configured_off = std::move(configured_off);
   Result<std::unique_ptr<Loader>> loader = Loader::load(loading, catalog::kernel_tables());
   explicit_bzero(loading.fingerprint_key.data(), loading.fingerprint_key.size());
   explicit_bzero(key->data(), key->size());
@@ -60,6 +62,9 @@ int run(const Options& options) {
   const Result<User> examiner_user = find_user(options.examiner_user);
   if (!examiner_user) return refuse(examiner_user.error());
   setup.examiner_user = *examiner_user;
+  Result<std::vector<std::string>> off = configured_off(options, *user);
+  if (!off && off.error().code == Error::Code::kInvalid) return refuse(off.error());
+  if (!off) setup.remarks.push_back(off.error().message);
   for (const std::string& remark : setup.remarks)
     say(Level::kWarn, "%s", remark.c_str());
   if (const Result<void> made = make_run_dir(options.run_dir); !made) return refuse(made.error());
@@ -70,7 +75,7 @@ int run(const Options& options) {
   if (!api) return refuse(api.error());
   setup.api = std::move(*api);
   const std::string socket_path = options.run_dir + "/api.sock";
-  const Result<std::unique_ptr<Loader>> loader = load(options);
+  const Result<std::unique_ptr<Loader>> loader = load(options, off ? std::move(*off) : std::vector<std::string>());
   if (!loader) {
     unlink(socket_path.c_str());
     return refuse(loader.error());

@@ -34,7 +34,7 @@ void report_choice(HookReport& report, const Alternative& choice) {
 
 std::string_view to_string(Feature feature) { return kFeatureNames[static_cast<std::size_t>(feature)]; }
 
-Result<void> disable(Features& features, std::span<const std::string> names) {
+Result<void> disable(Features& features, std::span<const std::string> names, std::string_view by) {
   for (const std::string& name : names) {
     const auto* const found = std::ranges::find(kFeatureNames, name);
     if (found == kFeatureNames.end()) {
@@ -42,9 +42,9 @@ Result<void> disable(Features& features, std::span<const std::string> names) {
       for (std::string_view one : kFeatureNames)
         append(known, one, ", ");
       return fail(Error::Code::kInvalid,
-                  std::string("--no-feature=").append(name).append(": there is no such feature. Known are ").append(known).append("."));
+                  std::string(by).append(" ").append(name).append(": there is no such feature. Known are ").append(known).append("."));
     }
-    features[static_cast<std::size_t>(found - kFeatureNames.begin())] = std::string("taken away by --no-feature=").append(name);
+    features[static_cast<std::size_t>(found - kFeatureNames.begin())] = std::string("taken away by ").append(by).append(" ").append(name);
   }
   return {};
 }

@@ -34,8 +34,8 @@ inline constexpr std::size_t kFeatures = 8;
 /// Per feature: empty = usable, else why it is not, for people.
 using Features = std::array<std::string, kFeatures>;
 
-/// Takes away what `--no-feature` names. An unknown name is an error that lists the known ones.
-[[nodiscard]] Result<void> disable(Features& features, std::span<const std::string> names);
+/// Takes these away; `by` says who wants it ("--no-feature"). An unknown name is an error that lists the known ones.
+[[nodiscard]] Result<void> disable(Features& features, std::span<const std::string> names, std::string_view by);
 
 /// One way to attach a part of a family.
 struct Alternative {

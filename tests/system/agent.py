@@ -43,8 +43,9 @@ class Agent:
     """`folder` keeps state and log between two starts, so that a restart finds its history."""
     common_options = []  # of every agent of the run: --no-feature=NAME
 
-    def __init__(self, build, folder, options=(), config="", sink=True, state=None):
+    def __init__(self, build, folder, options=(), config="", sink=True, state=None, by_hand=False):
         self.build, self.folder, self.options = build, folder, [*self.common_options, *options]
+        self.by_hand = by_hand  # `keytrail agent`, which becomes the warden
         self.state, self.run = state or folder + "/state", folder + "/run"
         self.socket, self.log_path, self.config_path = self.run + "/api.sock", folder + "/log", folder + "/keytrail.yaml"
         for path in (folder, self.state, self.run):
@@ -67,6 +68,8 @@ class Agent:
     # ---- life
 
     def command(self):
+        if self.by_hand:
+            return [self.build.keytrail, "agent", "--config", self.config_path, *self.options]
         disk = []
         if self.small_disk_mb:  # a file system of its own namespace: it goes away with the agent
             disk = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",

@@ -101,6 +101,27 @@ class HooksNotArmed(WithKey):
         self.expect([self.in_env()], [self.possible("hooks_not_armed")])
 
 
+class HooksDisabled(WithKey):
+    """hooks.disable counts whichever process is started first; the warden, which parses nothing, asks for it."""
+    CONFIG = "hooks: {disable: [fentry, kprobe, tracepoint]}\n"
+
+    def make_agent(self):
+        return None
+
+    def disabled(self, **options):
+        agent = self.own_agent(config=self.CONFIG, **options).start()
+        families = {family["family"]: family for family in agent.status()["families"]}
+        self.assertEqual({name for name, family in families.items() if not family["armed"]}, {"open", "request"})
+        self.assertIn({"name": "fentry security_file_open", "why": "taken away by the configuration's hooks.disable: fentry"}, families["open"]["refused"])
+        self.assertIn("taken away by the configuration's hooks.disable: kprobe", agent.cli("doctor")[1])
+
+    def test_by_the_warden(self):
+        self.disabled()
+
+    def test_by_hand(self):
+        self.disabled(by_hand=True)
+
+
 class GapInLife(WithKey):
     def make_agent(self):
         return self.own_agent().start()

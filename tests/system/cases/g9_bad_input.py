@@ -92,6 +92,9 @@ class Configuration(SystemCase):
     def test_malformed_file_is_refused_with_its_line(self):
         self.assertRegex(self.refused("queries: [\n"), r"keytrail\.yaml:\d+")
 
+    def test_a_hook_that_does_not_exist_is_refused(self):
+        self.assertIn("hooks.disable: btf: there is no such feature. Known are fentry, kprobe", self.refused("hooks: {disable: [btf]}\n"))
+
     def test_value_out_of_range_is_refused(self):
         self.assertIn("queries.max_rows", self.refused("queries:\n  max_rows: 0\n"))
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/warden/configured.h"
+
 namespace keytrail::warden {
 namespace {
 
@@ -36,6 +38,16 @@ TEST(Options, RefuseWhatTheyDoNotKnow) {
        {std::vector<std::string>{"--unknown"}, {"--user"}, {"word"}, {"--run-dir=relative"}, {"--state-dir=/"}}) {
     EXPECT_FALSE(read(wrong)) << wrong[0];
   }
+}
+
+TEST(Configured, NamesAreLinesAndBounded) {
+  EXPECT_EQ(read_names("fentry\n\nkprobe"), (std::vector<std::string>{"fentry", "kprobe"}));
+  EXPECT_TRUE(read_names("").empty());
+  std::string many;
+  for (int i = 0; i < 100; ++i)
+    many += std::string(100, 'x') + "\n";
+  ASSERT_EQ(read_names(many).size(), 64U);
+  EXPECT_EQ(read_names(many)[0], std::string(64, 'x'));
 }
 
 }  // namespace

@@ -91,13 +91,14 @@ TEST(Features, AreTakenAwayByNameAndUnknownNamesAreRefused) {
   for (std::size_t i = 0; i < kFeatures; ++i) {
     Features features;
     const std::vector<std::string> names{std::string(to_string(static_cast<Feature>(i)))};
-    ASSERT_TRUE(disable(features, names));
-    EXPECT_EQ(features[i], "taken away by --no-feature=" + names[0]);
+    ASSERT_TRUE(disable(features, names, "--no-feature"));
+    EXPECT_EQ(features[i], "taken away by --no-feature " + names[0]);
   }
   Features features;
   const std::vector<std::string> wrong{"btf"};
-  const Result<void> refused = disable(features, wrong);
+  const Result<void> refused = disable(features, wrong, "hooks.disable:");
   ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("hooks.disable: btf: there is no such feature"));
   EXPECT_THAT(refused.error().message, testing::HasSubstr("rdonly_cast"));
 }
 

@@ -51,6 +51,7 @@ class Status final : public serve::StatusSource {
       family.chosen = plan.chosen;
       family.cost = plan.cost;
       family.missing = plan.missing;
+      family.sees_less = plan.sees_less;
       for (const auto& refused : plan.refused)
         family.refused.emplace_back(refused.name, refused.why);
     }

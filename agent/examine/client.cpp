@@ -55,6 +55,7 @@ HookPlan plan_of(const role::Hook& hook) {
   out.chosen = std::string(hook.chosen.view());
   out.cost = std::string(hook.cost.view());
   out.missing = std::string(hook.missing.view());
+  out.sees_less = hook.sees_less != 0;
   for (std::size_t i = 0; i < hook.refused_count; ++i) {
     out.refused.push_back({std::string(hook.refused[i].name.view()), std::string(hook.refused[i].why.view())});
   }

@@ -117,7 +117,7 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
   for (const FamilyStatus& family : agent.families) {
     const bool armed = !family.chosen.empty() && !family.silent;
     (armed ? families : not_armed).emplace_back(to_string(family.family));
-    if (armed && !family.refused.empty())  // a better way is missing here: what that costs in sight
+    if (armed && family.sees_less)  // a fallback that sees all that the best way sees costs no answer anything
       fallbacks.push_back(json::object{
           {"family", to_string(family.family)}, {"uses", base::printable(family.chosen)}, {"missing", base::printable(family.missing)}});
     if (!armed && !family.optional) out.complete = false;

@@ -21,6 +21,7 @@ struct FamilyStatus {
   std::string cost;                                          ///< "every system call +20 ns"
   std::string missing;                                       ///< what this way does not see; empty = nothing
   std::vector<std::pair<std::string, std::string>> refused;  ///< better ways: name and why not
+  bool sees_less = false;                                    ///< than the best ways would
   bool silent = false;                                       ///< its heartbeat did not come through
   bool optional = false;                                     ///< its absence costs precision, not coverage (request)
   KernelCounters counters;

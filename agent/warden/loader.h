@@ -34,6 +34,7 @@ struct HookReport {
     std::string name, why;
   };
   std::vector<Refused> refused;  ///< better alternatives and why they are not used
+  bool sees_less = false;        ///< than the best alternatives: not every fallback loses something
 };
 
 class Loader {

@@ -244,6 +244,7 @@ Plan plan(const Features& features, const std::map<std::string, std::string>& re
       if (reason.empty()) {
         out.chosen.push_back(&table[i]);
         report_choice(report, table[i]);
+        report.sees_less = report.sees_less || table[i].missing != table[first].missing;
         found = true;
       } else {
         report.refused.push_back({std::string(table[i].name), std::string(reason)});
@@ -251,6 +252,7 @@ Plan plan(const Features& features, const std::map<std::string, std::string>& re
     }
     if (!found) {
       append(report.missing, table[end - 1].lost, "; ");
+      report.sees_less = true;
       if (table[first].essential) unarmed[static_cast<std::size_t>(table[first].family)] = true;
     }
     first = end;

@@ -287,6 +287,7 @@ void Server::send_hello() {
     hook.chosen.assign(report.chosen);
     hook.cost.assign(report.cost);
     hook.missing.assign(report.missing);
+    hook.sees_less = report.sees_less ? 1 : 0;
     hook.refused_count = static_cast<std::uint32_t>(std::min(report.refused.size(), role::kMaxRefused));
     for (std::size_t i = 0; i < hook.refused_count; ++i) {
       hook.refused[i].name.assign(report.refused[i].name);

@@ -17,6 +17,7 @@ struct HookPlan {
   std::string chosen;            ///< "tracepoint sys_exit_openat"; empty: the family is not armed
   std::string cost;              ///< "every system call +20 ns"
   std::string missing;           ///< what this alternative does not see; empty: nothing
+  bool sees_less = false;        ///< than the best alternatives: not every fallback loses something
   std::vector<Refused> refused;  ///< better alternatives and why they are not used
 };
 

@@ -14,7 +14,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 2;
+inline constexpr std::uint16_t kVersion = 3;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxKeysPerFile = 256;
@@ -178,6 +178,8 @@ struct Hook {
   Head head;
   std::uint32_t family = 0;
   std::uint32_t refused_count = 0;
+  std::uint32_t sees_less = 0;  ///< 1: than the best alternatives
+  std::uint32_t reserved = 0;
   Text<190> chosen;
   Text<126> cost;
   Text<254> missing;
@@ -304,7 +306,7 @@ inline bool lengths_ok(const Bare&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
 inline bool lengths_ok(const Hello&) { return true; }
 inline bool lengths_ok(const Hook& m) {
-  bool ok = m.family < 6 && m.refused_count <= kMaxRefused && m.chosen.valid() && m.cost.valid() && m.missing.valid();
+  bool ok = m.family < 6 && m.sees_less <= 1 && m.refused_count <= kMaxRefused && m.chosen.valid() && m.cost.valid() && m.missing.valid();
   for (const HookRefused& refused : m.refused)
     ok = ok && refused.name.valid() && refused.why.valid();
   return ok;
@@ -353,7 +355,7 @@ static_assert(sizeof(WatchName) == 272);
 static_assert(sizeof(Hello) == 64);
 static_assert(sizeof(RoleState) == 16 + 8 + 16 + 64);
 static_assert(sizeof(HookRefused) == 224);
-static_assert(sizeof(Hook) == 16 + 8 + 192 + 128 + 256 + 8 * 224);
+static_assert(sizeof(Hook) == 16 + 16 + 192 + 128 + 256 + 8 * 224);
 static_assert(sizeof(Remark) == 272);
 static_assert(sizeof(OpenFailed) == 64);
 static_assert(sizeof(Notice) == 16 + 16 + 32 + 256);

@@ -31,6 +31,7 @@ class RoleLinkTest : public testing::Test {
     auto hook = role::make<role::Hook>(role::Type::kHook);
     hook.family = 2;
     hook.chosen.assign("fentry");
+    hook.sees_less = 1;
     hook.refused_count = 1;
     hook.refused[0].name.assign("lsm");
     hook.refused[0].why.assign("not compiled in");
@@ -83,6 +84,7 @@ TEST_F(RoleLinkTest, KnowsThePlanFromTheGreeting) {
   EXPECT_EQ(link_->session_id(), "ab000000000000000000000000000000");
   ASSERT_EQ(link_->plan().size(), 1U);
   EXPECT_EQ(link_->plan()[0].family, Family::kConnect);
+  EXPECT_TRUE(link_->plan()[0].sees_less);
   EXPECT_EQ(link_->plan()[0].refused.at(0).why, "not compiled in");
 }
 

@@ -42,6 +42,17 @@ TEST(Plan, FallsBackInOrderAndSaysWhy) {
             "tracepoint sys_exit_openat with probe_read");
 }
 
+TEST(Plan, AFallbackSeesLessOnlyWhenItMissesWhatTheBestSees) {
+  EXPECT_FALSE(report(plan(everything()), Family::kOpen).sees_less);
+  const Plan linux_6_1 = plan(without({Feature::kRdonlyCast, Feature::kCgroupUnix}));
+  EXPECT_EQ(report(linux_6_1, Family::kOpen).chosen, "fentry security_file_open with probe_read");
+  EXPECT_FALSE(report(linux_6_1, Family::kOpen).sees_less);
+  EXPECT_TRUE(report(linux_6_1, Family::kConnect).sees_less) << "Unix datagram sockets";
+  EXPECT_FALSE(report(plan(without({Feature::kTrampoline})), Family::kOpen).sees_less);
+  EXPECT_TRUE(report(plan(without({Feature::kTrampoline, Feature::kKprobe})), Family::kOpen).sees_less);
+  EXPECT_TRUE(report(plan(without({Feature::kIterator})), Family::kLifetime).sees_less) << "a part without any way";
+}
+
 TEST(Plan, AFamilyWithoutAWayIsUnarmedAndSaysWhatIsNotSeen) {
   const Plan blind = plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kTracepoint}));
   EXPECT_EQ(report(blind, Family::kOpen).chosen, "");

@@ -31,9 +31,15 @@ class Run:
     def agent(cls):
         """The agent that most cases share, started at first need."""
         if cls._agent is None:
-            cls._agent = Agent(cls.build, cls.world.dir + "/agent")
+            cls._agent = Agent(cls.build, f"{cls.world.dir}/s{next(cls.numbers)}")
             cls._agent.start()
         return cls._agent
+
+    @classmethod
+    def end_agent(cls):
+        if cls._agent is not None:
+            cls._agent.close()
+            cls._agent = None
 
     @classmethod
     def close(cls):
@@ -44,9 +50,7 @@ class Run:
                 process.wait()
         for agent in cls.agents:
             agent.close()
-        if cls._agent is not None:
-            cls._agent.close()
-            cls._agent = None
+        cls.end_agent()
         if cls.world is not None:
             cls.world.close()
             cls.world = None
@@ -123,7 +127,8 @@ class SystemCase(unittest.TestCase):
         return Run.agent()
 
     def own_agent(self, **options):
-        """An agent of this case only, not yet started; closed at the end."""
+        """An agent of this case only, not yet started; closed at the end. The shared one ends before: of two, each sees the other open key files."""
+        Run.end_agent()
         agent = Agent(Run.build, f"{self.world.dir}/a{next(Run.numbers)}", **options)  # a short path: its socket's is bounded
         Run.agents.append(agent)
         self.addCleanup(agent.close)

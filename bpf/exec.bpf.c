@@ -10,6 +10,17 @@
 #define ENV_MAX 2048
 #define ARG_MAX 1024
 
+/* Which flags are paths for this program. */
+static __always_inline u32 exec__programs(struct scratch *s)
+{
+	u32 *program;
+
+	__builtin_memset(&s->name, 0, sizeof(s->name));
+	bpf_get_current_comm(s->name.text, 16);
+	program = bpf_map_lookup_elem(&arg_programs, &s->name);
+	return KT_ANY_PROGRAM | (program ? *program : 0);
+}
+
 static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u64 task)
 {
 	struct mm_struct *mm = BPF_CORE_READ((struct task_struct *)task, mm);
@@ -20,6 +31,7 @@ static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u
 	s->index = 0;
 	s->fault = 0;
 	s->flag_pending = 0;
+	s->programs = exec__programs(s);
 	for (i = 0; i < ARG_MAX; i += STEPS_AT_ONCE) {
 		r = arg__steps(SCRATCH_EXEC);
 		if (r != STEP_MORE)

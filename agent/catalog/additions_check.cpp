@@ -145,6 +145,9 @@ void check_scope(const source::Model& m, Problems& problems) {
   refuse(m.commands, "commands");
   refuse(m.brokers, "brokers");
   if (!m.installed.empty()) problems.push_back("catalog.d: section `installed`" + std::string(kHint));
+  for (const source::FileEntry& e : m.files) {
+    if (!e.flags.empty()) say(problems, e.where, "`" + e.id + "`: `flags` cannot be added here; name the file in `paths`");
+  }
   check_ids(m.kinds, problems);
   check_ids(m.files, problems);
   check_ids(m.endpoints, problems);

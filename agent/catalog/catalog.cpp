@@ -98,6 +98,13 @@ void Catalog::replace(const Catalog& next) {
 const Kind* Catalog::kind(std::string_view id) const { return find_sorted(impl().tables().kinds, id, &Kind::id); }
 const File* Catalog::file(std::string_view id) const { return find_sorted(impl().tables().files, id, &File::id); }
 const File* Catalog::match_file(std::string_view path) const { return impl().match_file(path); }
+const File* Catalog::file_of_flag(std::string_view program, std::string_view flag) const {
+  const tables::FileFlag* found = nullptr;
+  for (const tables::FileFlag& one : impl().tables().file_flags) {
+    if (one.flag == flag && (one.program == program || (one.program.empty() && found == nullptr))) found = &one;
+  }
+  return found == nullptr ? nullptr : file(found->file);
+}
 const Env* Catalog::match_env(std::string_view name) const { return impl().match_env(name); }
 std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl().match_host(host); }
 bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl().is_metadata_address(remote); }

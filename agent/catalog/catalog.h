@@ -141,10 +141,16 @@ struct EnvName {
   bool unhashed = false;  ///< a password among the secrets: only its presence and length leave, never a fingerprint
   std::string_view kind;  ///< of the key that it usually holds, for identifiers and secrets
 };
+/// What leaves of a flag's value: of `--profile` a hash, of `--token` (its value may be a secret) only that it is there.
+enum class FlagAction : std::uint8_t { kNone, kHash, kPresence };
 struct ArgFlag {
-  std::string_view flag;  ///< "--profile": value leaves as a hash
-  bool value = true;      ///< false ("--token"): only its presence leaves, its value may be a secret
+  std::string_view flag;
+  FlagAction action;
+  std::uint32_t path_of = 0;  ///< programs, as bits, for which the value is a path to a key file: it leaves, and its name is watched
 };
+/// The bit of every program, and how many others there are.
+inline constexpr std::uint32_t kAnyProgram = 1U << 31U;
+inline constexpr std::size_t kMostFlagPrograms = 31;
 struct ArgFormat {
   std::string_view prefix;
   std::string_view format_id;
@@ -159,6 +165,7 @@ struct KernelTables {
   std::span<const ArgFormat> formats;  ///< ev_item.format is an index into it
   std::span<const NamePattern>
       directories;  ///< names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name
+  std::span<const std::string_view> flag_programs;  ///< names of executables; the index is the bit in ArgFlag::path_of
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
@@ -186,6 +193,8 @@ class Catalog {
   /// /var/lib/*.
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const File* file(std::string_view id) const;
+  /// The file that the value of this flag names, with this program (the name of its executable): "-i" of ssh; or nullptr.
+  [[nodiscard]] const File* file_of_flag(std::string_view program, std::string_view flag) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   /// `host`: any case, optional trailing dot or port.
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;

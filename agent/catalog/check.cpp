@@ -207,6 +207,24 @@ bool gives_a_key(std::string_view flag) {
                              [&](std::string_view word) { return flag.contains(word); });
 }
 
+/// "--kubeconfig" or "ssh -i", each of one entry only; the kernel side knows a program by the 15 characters of its thread's name.
+void check_flags(const Model& m, const Checker& c) {
+  std::map<std::string, std::string> owners;
+  std::set<std::string> programs;
+  for (const FileEntry& e : m.files) {
+    for (const std::string& text : e.flags) {
+      const auto [program, flag] = program_and_flag(text);
+      if (!flag.starts_with('-') || flag.contains('=') || program.size() > 15)
+        c.problem(e.where, "`" + e.id + "`: `" + text + "` must be a flag, or the name of a program (15 characters at most) and a flag");
+      if (e.format.empty()) c.problem(e.where, "`" + e.id + "` has `flags`, but no `format`");
+      if (!program.empty() && programs.insert(program).second && programs.size() == kMostFlagPrograms + 1)
+        c.problem(e.where, "more than 31 programs have flags of their own");
+      const auto [place, fresh] = owners.emplace(text, e.id);
+      if (!fresh) c.problem(e.where, "`" + e.id + "`: `" + text + "` is a flag of `" + place->second + "` already");
+    }
+  }
+}
+
 template <typename Entry>
 void check_names(const Entry& e, const Checker& c) {
   for (const std::string& name : e.names) {
@@ -245,6 +263,7 @@ void check(const Model& m, const Model* base, Problems& problems) {
     c.paths(e.paths, e.where, "`" + e.id + "`");
     c.paths(e.exclusions, e.where, "`" + e.id + "`");
   }
+  check_flags(m, c);
   for (const EnvEntry& e : m.env) {
     c.kinds(e.kinds, e.where, "`" + e.name + "`");
     s.env.need(e.pair, e.where, "`" + e.name + "`");

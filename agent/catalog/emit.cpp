@@ -119,6 +119,14 @@ class Writer {
     array("patterns", "FilePattern", patterns);
     array("exact_leaves", "Leaf", index);
     members_ += fmt::format("    .wild_patterns = {},\n", numbers(wild));
+    rows.clear();
+    for (const FileEntry& e : m_.files) {
+      for (const std::string& text : e.flags) {
+        const auto [program, flag] = program_and_flag(text);
+        rows += fmt::format("    {{{}, {}, {}}},\n", quoted(program), quoted(flag), quoted(e.id));
+      }
+    }
+    array("file_flags", "FileFlag", rows);
   }
 
   void env() {

@@ -37,14 +37,17 @@ std::string emit_kernel_tables(const KernelRules& rules) {
   }
   out += "};\nconstexpr ArgFlag kFlags[] = {\n";
   for (const FlagRule& rule : rules.flags)
-    out += fmt::format("    {{{}, {}}},\n", quoted(rule.flag), truth(rule.value));
+    out += fmt::format("    {{{}, static_cast<FlagAction>({}), {}U}},\n", quoted(rule.flag), static_cast<int>(rule.action), rule.path_of);
+  out += "};\nconstexpr std::string_view kFlagPrograms[] = {\n";
+  for (const std::string& program : rules.programs)
+    out += fmt::format("    {},\n", quoted(program));
   out += "};\nconstexpr ArgFormat kFormats[] = {\n";
   for (const FormatEntry* e : rules.formats) {
     out += fmt::format("    {{{}, {}, {}, {}, {}, {}}},\n", quoted(e->prefix), quoted(e->id), truth(e->public_id), e->min_len, e->max_len,
                        quoted(e->kinds.empty() ? std::string() : e->kinds.front()));
   }
   out +=
-      "};\nconstexpr KernelTables kTables = {kNames, kEnv, kFlags, kFormats, kDirectories};\n}  // namespace\n\n"
+      "};\nconstexpr KernelTables kTables = {kNames, kEnv, kFlags, kFormats, kDirectories, kFlagPrograms};\n}  // namespace\n\n"
       "const KernelTables& kernel_tables() { return kTables; }\n\n}  // namespace keytrail::catalog\n";
   return out;
 }

@@ -110,18 +110,34 @@ void env_rules(const Model& model, KernelRules& out) {
     out.env.push_back(rule);
 }
 
+/// The bit of a program, a new one when it has none yet; check() refuses more than there are.
+std::uint32_t program_bit(const std::string& program, std::vector<std::string>& programs) {
+  const auto found = std::ranges::find(programs, program);
+  const auto bit = static_cast<std::uint32_t>(found - programs.begin());
+  if (found == programs.end()) programs.push_back(program);
+  return 1U << bit;
+}
+
 void flag_rules(const Model& model, KernelRules& out) {
-  std::map<std::string, bool> flags;
+  std::map<std::string, FlagRule> flags;
   for (const SelectorEntry& entry : model.selectors) {
     for (const StepEntry& step : entry.steps) {
       if (!step.name.starts_with('-')) continue;
-      const bool value = step.by == Selector::Step::By::kArgument;
-      const auto [place, fresh] = flags.emplace(step.name, value);
-      if (!fresh) place->second = place->second && value;
+      FlagAction& action = flags[step.name].action;
+      const bool chooses = step.by == Selector::Step::By::kArgument;
+      action = chooses && action != FlagAction::kPresence ? FlagAction::kHash : FlagAction::kPresence;
     }
   }
-  for (const auto& [flag, value] : flags)
-    out.flags.push_back({flag, value});
+  for (const FileEntry& entry : model.files) {
+    for (const std::string& text : entry.flags) {
+      const auto [program, flag] = program_and_flag(text);
+      flags[flag].path_of |= program.empty() ? kAnyProgram : program_bit(program, out.programs);
+    }
+  }
+  for (auto& [flag, rule] : flags) {
+    rule.flag = flag;
+    out.flags.push_back(std::move(rule));
+  }
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // What the kernel side filters by, derived from the catalog's entries. Used by the build-time tool.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ struct EnvRule {
 };
 struct FlagRule {
   std::string flag;
-  bool value = true;
+  FlagAction action = FlagAction::kNone;
+  std::uint32_t path_of = 0;
 };
 
 struct KernelRules {
@@ -31,6 +33,7 @@ struct KernelRules {
   std::vector<NameRule> directories;  ///< sorted, unique
   std::vector<EnvRule> env;
   std::vector<FlagRule> flags;
+  std::vector<std::string> programs;  ///< of flags that only some programs have; the index is the bit
   std::vector<const FormatEntry*> formats;
   std::vector<std::string> free_names;  ///< patterns that no name rule covers, for the report
 };

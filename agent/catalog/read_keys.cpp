@@ -48,6 +48,7 @@ void read_file_entry(Fields& f, Model& model) {
   e.selector = f.text("selector");
   e.paths = f.list("paths", true);
   e.exclusions = f.list("not");
+  e.flags = f.list("flags");
   e.note = f.text("note");
   e.unverified = f.list("unverified");
   e.verified = f.verified();

@@ -36,6 +36,7 @@ struct FileEntry {
   Where where;
   std::string id, provider, format, selector, note, verified;
   std::vector<std::string> kinds, paths, exclusions, unverified;
+  std::vector<std::string> flags;  ///< "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file
 };
 
 struct EnvEntry {
@@ -195,6 +196,15 @@ void add_bulk_readers(Model& model);
 /// References exist, ids are unique, expressions compile, patterns are well-formed. `base` holds further entries that may be referred to,
 /// or is null.
 void check(const Model& model, const Model* base, Problems& problems);
+
+/// "ssh -i" is a flag of ssh, "--kubeconfig" of every program (empty).
+struct ProgramFlag {
+  std::string program, flag;
+};
+[[nodiscard]] inline ProgramFlag program_and_flag(const std::string& text) {
+  const std::size_t space = text.find(' ');
+  return space == std::string::npos ? ProgramFlag{{}, text} : ProgramFlag{text.substr(0, space), text.substr(space + 1)};
+}
 
 /// A path pattern cut into components: `~` gone, /var/run = /run, components of projected volumes ("..2026_…", "..data") dropped.
 struct CutPattern {

@@ -27,6 +27,11 @@ struct Leaf {
   std::uint16_t pattern;
 };
 
+/// A flag whose value is a path to such a file; `program` empty: of every program.
+struct FileFlag {
+  std::string_view program, flag, file;
+};
+
 /// A variable name with '*', most literal characters first.
 struct EnvPattern {
   std::string_view pattern;
@@ -123,7 +128,8 @@ struct Tables {
   std::span<const File> files;  ///< sorted by id
   std::span<const FilePattern> patterns;
   std::span<const Leaf> exact_leaves;
-  Indices wild_patterns;     ///< patterns whose last component has a wildcard
+  Indices wild_patterns;  ///< patterns whose last component has a wildcard
+  std::span<const FileFlag> file_flags;
   std::span<const Env> env;  ///< exact names sorted; then those with '*'
   std::uint16_t exact_env;   ///< how many exact names
   std::span<const EnvPattern> env_patterns;

@@ -58,6 +58,10 @@ void add_argument(const Item& item, std::span<const catalog::ArgFormat> formats,
       out.args.push_back(std::move(arg));
       return;
     }
+  } else if ((item.head.flags & KT_ITEM_F_PUBLIC) != 0) {
+    if ((item.head.flags & KT_ITEM_F_TRUNCATED) == 0) arg.value = text_of(item.value);
+    out.args.push_back(std::move(arg));
+    return;
   }
   arg.fingerprint = fingerprint_of(item.value);
   out.args.push_back(std::move(arg));

@@ -54,6 +54,9 @@ Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, cons
   if (!instance || event.path_truncated) return Done::kAbsorbed;
   const catalog::File* entry = catalog_.match_file(event.path);
   if (entry == nullptr) entry = file_of_pointer(instance->env(), catalog_, event.path);
+  // What the program was told to read there says more than a name that tools share (auth.json).
+  const catalog::File* told = instance->process ? file_of_argument(*instance->process, catalog_, event.path) : nullptr;
+  if (told != nullptr && (entry == nullptr || entry->format != told->format)) entry = told;
   if (entry == nullptr || entry->format.empty()) return Done::kAbsorbed;
   note_key_file(*instance, event, head.time_ns);
   if (examinations_ >= options_.max_examinations) {

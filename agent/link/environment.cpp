@@ -108,17 +108,32 @@ std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const C
   return found;
 }
 
+bool names_path(std::string_view pointer, std::string_view path) {
+  if (pointer.starts_with('/')) return pointer == path;
+  // Resolved against a directory that the agent does not know: its end must be the path's end.
+  while (pointer.starts_with("./") || pointer.starts_with("../"))
+    pointer.remove_prefix(pointer.find('/') + 1);
+  return !pointer.empty() && path.size() > pointer.size() && path.ends_with(pointer) && path[path.size() - pointer.size() - 1] == '/';
+}
+
 const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const Catalog& catalog, std::string_view path) {
   for (const EnvItem& item : env) {
-    const std::string_view value = item.value;
-    if (value.empty() || item.truncated) continue;
-    // A relative pointer is resolved against a directory that the agent does not know: its end must be the path's end.
-    const bool names = value == path || (value.front() != '/' && path.size() > value.size() && path.ends_with(value) &&
-                                         path[path.size() - value.size() - 1] == '/');
-    if (!names) continue;
+    if (item.truncated || !names_path(item.value, path)) continue;
     const Env* entry = catalog.match_env(item.name);
     if (entry != nullptr && entry->use == EnvUse::kPointer) {
       if (const catalog::File* file = catalog.file(entry->file)) return file;
+    }
+  }
+  return nullptr;
+}
+
+const catalog::File* file_of_argument(const Process& process, const Catalog& catalog, std::string_view path) {
+  const auto leaf = [](std::string_view program) { return program.substr(program.rfind('/') + 1); };
+  for (const ArgItem& arg : process.args) {
+    if (arg.flag.empty() || !names_path(arg.value, path)) continue;
+    // The kernel side goes by the name that was executed: of a script, its own.
+    for (const std::string_view program : {leaf(process.filename), leaf(process.exe)}) {
+      if (const catalog::File* file = catalog.file_of_flag(program, arg.flag)) return file;
     }
   }
   return nullptr;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys in an initial environment and in arguments, and the variables that point at files. Pure.
+// Keys in an initial environment and in arguments, and the variables and flags that point at files. Pure.
 #pragma once
 
 #include <span>
@@ -29,7 +29,12 @@ struct FoundKey {
 /// A public identifier alone (`--access-key-id AKIA…`) names a key and hands over none.
 [[nodiscard]] std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const catalog::Catalog& catalog, KeyIndex& index);
 
+/// Whether a path as people write it (relative to a directory that is not known, too) is this file.
+[[nodiscard]] bool names_path(std::string_view pointer, std::string_view path);
+
 /// The catalog entry that a pointer variable of this environment (AWS_SHARED_CREDENTIALS_FILE) gives to `path`, or nullptr.
 [[nodiscard]] const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const catalog::Catalog& catalog, std::string_view path);
+/// The same for a flag of this program (`ssh -i PATH`).
+[[nodiscard]] const catalog::File* file_of_argument(const Process& process, const catalog::Catalog& catalog, std::string_view path);
 
 }  // namespace keytrail::link

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/link/environment.h"
+
 namespace keytrail::link {
 namespace {
 
@@ -46,9 +48,9 @@ std::string usual_path(std::string_view path) {
   return out;
 }
 
-/// Whether a pointer's value is the very file that this key was read from.
-bool names_file_of(const EnvItem& item, const Held& held) {
-  return held.what->slot.from == From::kFile && item.value.starts_with('/') && usual_path(item.value) == usual_path(held.what->slot.place);
+/// Whether a variable's or flag's value is the very file that this key was read from.
+bool names_file_of(std::string_view value, const Held& held) {
+  return held.what->slot.from == From::kFile && names_path(usual_path(value), usual_path(held.what->slot.place));
 }
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
@@ -87,12 +89,13 @@ bool nothing(const Held&) { return false; }
 
 std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, const Instance& caller) {
   const bool flag = name.starts_with('-');
+  const ArgItem* arg = flag ? argument(caller, name) : nullptr;
   const EnvItem* item = flag ? nullptr : variable(caller, name);
-  if (flag ? argument(caller, name) == nullptr : item == nullptr) return std::nullopt;
-  // A pointer to the very file that was read beats nothing.
-  const bool names_file = item != nullptr && std::ranges::any_of(choice.held, [&](const Held* one) {
-                            return choice.is_entry(*one) && names_file_of(*item, *one);
-                          });
+  if (arg == nullptr && item == nullptr) return std::nullopt;
+  // What names the very file that was read beats nothing.
+  const std::string_view value = arg != nullptr ? arg->value : item->value;
+  const bool names_file =
+      std::ranges::any_of(choice.held, [&](const Held* one) { return choice.is_entry(*one) && names_file_of(value, *one); });
   if (names_file) return std::nullopt;
   Narrowed out = choice.pick(std::string(name) + " beats the file", nothing, [&](const Held& one) {
     const Slot& slot = one.what->slot;
@@ -143,10 +146,11 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
         break;
       case By::kEnvironment:
         if (const EnvItem* item = variable(caller, step.name)) {
-          return finish(choice.pick(
-                            describe(choice.rule, item->value),
-                            [&](const Held& one) { return one.what->slot.selector == item->value || names_file_of(*item, one); }, nothing),
-                        true);
+          return finish(
+              choice.pick(
+                  describe(choice.rule, item->value),
+                  [&](const Held& one) { return one.what->slot.selector == item->value || names_file_of(item->value, one); }, nothing),
+              true);
         }
         break;
       case By::kOverridden:

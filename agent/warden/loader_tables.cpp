@@ -39,6 +39,18 @@ std::uint8_t env_action(const catalog::EnvName& variable) {
   return KT_ENV_UNHASHED;
 }
 
+kt_u32 flag_kind(catalog::FlagAction action) {
+  switch (action) {
+    case catalog::FlagAction::kNone:
+      return 0;
+    case catalog::FlagAction::kHash:
+      return KT_FLAG_VALUE;
+    case catalog::FlagAction::kPresence:
+      return KT_FLAG_PRESENCE;
+  }
+  return 0;
+}
+
 std::unexpected<Error> too_long(const char* what, std::string_view text) {
   return fail(Error::Code::kTooLarge, std::string("The kernel filter has no room for ") + what + " \"" + std::string(text) + "\".");
 }
@@ -81,10 +93,29 @@ Result<void> KernelFilter::add_variable(const catalog::EnvName& variable) {
     return {};
   }
   if (variable.name.size() >= KT_ITEM_NAME_MAX) return too_long("the variable", variable.name);
-  Named named{.value = env_action(variable)};
+  Named<kt_u8> named{.value = env_action(variable)};
   std::ranges::copy(variable.name, named.name.text);
   env_.push_back(named);
   env_slots_.push_back(slot(name_key(variable.name), KT_ENV_SLOTS));
+  return {};
+}
+
+Result<void> KernelFilter::add_flags(const catalog::KernelTables& tables) {
+  for (const catalog::ArgFlag& flag : tables.flags) {
+    if (flag.flag.size() >= KT_ITEM_NAME_MAX) return too_long("the flag", flag.flag);
+    Named<kt_flag> named{.value = {.kind = flag_kind(flag.action), .path_of = flag.path_of}};
+    std::ranges::copy(flag.flag, named.name.text);
+    flags_.push_back(named);
+  }
+  if (tables.flag_programs.size() > catalog::kMostFlagPrograms)
+    return fail(Error::Code::kTooLarge, "Too many programs have flags of their own.");
+  for (std::size_t i = 0; i < tables.flag_programs.size(); ++i) {
+    // The kernel knows a thread's name, which has 15 characters at most.
+    if (tables.flag_programs[i].size() > 15) return too_long("the program", tables.flag_programs[i]);
+    Named<kt_u32> named{.value = 1U << i};
+    std::ranges::copy(tables.flag_programs[i], named.name.text);
+    programs_.push_back(named);
+  }
   return {};
 }
 
@@ -103,12 +134,7 @@ Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
   for (const catalog::EnvName& variable : tables.env) {
     if (const Result<void> added = filter.add_variable(variable); !added) return std::unexpected(added.error());
   }
-  for (const catalog::ArgFlag& flag : tables.flags) {
-    if (flag.flag.size() >= KT_ITEM_NAME_MAX) return too_long("the flag", flag.flag);
-    Named named{.value = flag.value ? std::uint8_t{KT_FLAG_VALUE} : std::uint8_t{KT_FLAG_PRESENCE}};
-    std::ranges::copy(flag.flag, named.name.text);
-    filter.flags_.push_back(named);
-  }
+  if (const Result<void> added = filter.add_flags(tables); !added) return std::unexpected(added.error());
   for (const catalog::ArgFormat& format : tables.formats) {
     kt_format out{};
     if (format.prefix.size() > sizeof(out.prefix) || filter.formats_.size() == KT_ARG_FORMATS)
@@ -153,6 +179,7 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
   room(skeleton.maps.names, keys_.size());
   room(skeleton.maps.env_names, env_.size());
   room(skeleton.maps.arg_flags, flags_.size());
+  room(skeleton.maps.arg_programs, programs_.size());
 }
 
 Result<void> KernelFilter::fill_maps(keytrail_bpf& skeleton) const {
@@ -160,10 +187,13 @@ Result<void> KernelFilter::fill_maps(keytrail_bpf& skeleton) const {
   int failed = 0;
   for (kt_u64 key : keys_)
     failed |= bpf_map__update_elem(skeleton.maps.names, &key, sizeof(key), &one, sizeof(one), BPF_ANY);
-  for (const Named& named : env_)
-    failed |= bpf_map__update_elem(skeleton.maps.env_names, &named.name, sizeof(named.name), &named.value, sizeof(named.value), BPF_ANY);
-  for (const Named& named : flags_)
-    failed |= bpf_map__update_elem(skeleton.maps.arg_flags, &named.name, sizeof(named.name), &named.value, sizeof(named.value), BPF_ANY);
+  const auto fill = [&](bpf_map* map, const auto& all) {
+    for (const auto& named : all)
+      failed |= bpf_map__update_elem(map, &named.name, sizeof(named.name), &named.value, sizeof(named.value), BPF_ANY);
+  };
+  fill(skeleton.maps.env_names, env_);
+  fill(skeleton.maps.arg_flags, flags_);
+  fill(skeleton.maps.arg_programs, programs_);
   if (failed != 0) return fail(Error::Code::kSystem, "Filling the kernel filter failed: " + errno_text(errno) + ".");
   return {};
 }

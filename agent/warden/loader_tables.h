@@ -28,9 +28,10 @@ class KernelFilter {
   [[nodiscard]] Result<void> fill_maps(keytrail_bpf& skeleton) const;
 
  private:
+  template <typename Value>
   struct Named {
     kt_name name{};
-    std::uint8_t value = 0;
+    Value value{};
   };
   struct Ends {
     std::uint32_t slot;
@@ -38,11 +39,14 @@ class KernelFilter {
   };
   Result<void> add_pattern(const catalog::NamePattern& pattern);
   Result<void> add_variable(const catalog::EnvName& variable);
+  Result<void> add_flags(const catalog::KernelTables& tables);
 
   std::vector<kt_u64> keys_;  ///< of names, patterns and directories
   std::vector<std::uint32_t> exact_slots_, directory_slots_, env_slots_, prefix_bits_, suffix_bits_;
   std::vector<Ends> prefix_lengths_, suffix_lengths_;
-  std::vector<Named> env_, flags_;
+  std::vector<Named<kt_u8>> env_;
+  std::vector<Named<kt_flag>> flags_;
+  std::vector<Named<kt_u32>> programs_;
   std::vector<kt_affix> affixes_;
   std::vector<kt_format> formats_;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The environment and arguments of a new program, one string per call, state in scratch memory. What leaves: values of names that may be
- * shown, fingerprints of secrets and of the values of known flags, public identifiers. Nothing else.
+ * shown, paths of key files, fingerprints of secrets and of the values of known flags, public identifiers. Nothing else.
  */
 #ifndef KEYTRAIL_BPF_ITEMS_H
 #define KEYTRAIL_BPF_ITEMS_H
@@ -25,8 +25,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, struct kt_name);
-	__type(value, u8);
+	__type(value, struct kt_flag);
 } arg_flags __weak SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct kt_name);
+	__type(value, u32);
+} arg_programs __weak SEC(".maps"); /* by the thread's name at exec: the program's bit in kt_flag.path_of */
 
 const volatile kt_u8 cfg_env_slots[KT_ENV_SLOTS] __weak = {};
 const volatile struct kt_affix cfg_env_affixes[KT_ENV_AFFIXES] __weak = {};
@@ -371,12 +377,18 @@ static __always_inline int arg__format(struct scratch *s, u32 which, u32 from)
 	return 1;
 }
 
-/* The value of the flag in s->name: only its hash leaves, whatever its length; of some flags only that they were there. */
+/* The value of the flag in s->name: a path that is watched; else only its hash, whatever its length, or that the flag was there. */
 static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
 {
 	u32 have = s->text_len - from, full = s->full_len - from;
 
 	s->action = full;
+	if (s->flag_kind == KT_FLAG_PATH) {
+		name__watch(which, from);
+		if (have > KT_ITEM_VALUE_MAX)
+			have = KT_ITEM_VALUE_MAX;
+		return item__add(which, KT_ITEM_ARG_FLAG | (KT_ITEM_F_PUBLIC | (full > have ? KT_ITEM_F_TRUNCATED : 0)) << 8, from, have);
+	}
 	if (s->flag_kind == KT_FLAG_PRESENCE)
 		return item__add(which, KT_ITEM_ARG_FLAG, from, 0);
 	sip__value(which, from, have, full);
@@ -387,9 +399,9 @@ static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
 __weak __noinline int arg__step(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	struct kt_flag *flag;
 	u32 from = 0;
 	int r, split;
-	u8 *kind;
 
 	if (!s)
 		return STEP_DONE;
@@ -402,9 +414,9 @@ __weak __noinline int arg__step(u32 which)
 			return STEP_CUT;
 	} else if (s->text[0] == '-') {
 		split = text__split(which);
-		kind = s->name_len < KT_ITEM_NAME_MAX ? bpf_map_lookup_elem(&arg_flags, &s->name) : NULL;
-		if (kind) {
-			s->flag_kind = *kind;
+		flag = s->name_len < KT_ITEM_NAME_MAX ? bpf_map_lookup_elem(&arg_flags, &s->name) : NULL;
+		s->flag_kind = !flag ? 0 : (flag->path_of & s->programs) ? KT_FLAG_PATH : flag->kind;
+		if (s->flag_kind) {
 			if (!split) {
 				s->flag_pending = 1;
 				s->index++;

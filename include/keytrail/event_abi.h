@@ -114,7 +114,7 @@ struct ev_fork {       /* head: the parent */
 /* An item of the environment or the arguments; item_len is a multiple of 8 and covers header, name, value and padding. */
 #define KT_ITEM_ENV_SHOW 1     /* name, value */
 #define KT_ITEM_ENV_SECRET 2   /* name, value = 16 bytes of fingerprint (absent when length < 16) */
-#define KT_ITEM_ARG_FLAG 3     /* name = the flag, value = 16 bytes of SipHash of its value, whatever its length */
+#define KT_ITEM_ARG_FLAG 3     /* name = the flag, value = 16 bytes of SipHash of its value, whatever its length; or a path, where public */
 #define KT_ITEM_ARG_FORMAT 4   /* format = index of the recognised format; value = 16 bytes of fingerprint, or the value where public */
 #define KT_ITEM_F_TRUNCATED 0x01
 #define KT_ITEM_F_PUBLIC 0x02  /* value is the text itself */

@@ -42,7 +42,7 @@ struct EnvItem {
 struct ArgItem {
   std::string flag;         ///< "--profile"; empty for a bare value recognised by its format
   std::string format;       ///< catalog format id for a recognised value ("fmt.aws.akia"), else empty
-  std::string value;        ///< only for public identifiers (an AKIA… id), else empty
+  std::string value;        ///< only for public identifiers (an AKIA… id) and flags that name a key file, else empty
   Fingerprint fingerprint;  ///< of the value
   std::uint32_t position = 0;
 };

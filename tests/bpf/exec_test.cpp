@@ -178,6 +178,32 @@ TEST(Exec, APointedToFileIsWatchedBeforeTheProgramCanOpenIt) {
   EXPECT_EQ(joined(opens[0].rest<ev_open>()), path);
 }
 
+TEST(Exec, AFileThatAFlagNamesIsWatchedToo) {
+  const Folder folder;
+  const std::string path = folder.file("a/odd.name");
+  const Record record = run("/bin/true", {"--authfile", path}, {});
+  const std::vector<Item> items = items_of(record);
+  ASSERT_EQ(items.size(), 1U);
+  EXPECT_EQ(items[0].name, "--authfile");
+  EXPECT_EQ(items[0].value, path);
+  EXPECT_EQ(items[0].head.flags, KT_ITEM_F_PUBLIC);
+  const Record reader = run("/bin/cat", {path}, {});
+  EXPECT_EQ(kernel_side().events(KT_EV_OPEN, reader.head().tgid).size(), 1U);
+}
+
+TEST(Exec, AFlagOfOneProgramIsAPathForItAlone) {
+  const Folder folder;
+  const std::string path = folder.file("the.key");
+  const auto value_with = [&](const std::string& name) {
+    const std::string program = folder.file(name, "#!/bin/true\n");
+    chmod(program.c_str(), 0755);
+    const std::vector<Item> items = items_of(run(program, {"-i", path}, {}));
+    return items.size() == 1 ? items[0].value : std::string();
+  };
+  EXPECT_EQ(value_with("ssh"), path);
+  EXPECT_EQ(value_with("sshd"), fingerprint(path));
+}
+
 TEST(Exec, AThreadThatIsNotTheLeaderKeepsTheProcess) {
   const std::uint32_t tgid = in_child([] {
     std::thread([] { execl("/bin/true", "true", nullptr); }).join();

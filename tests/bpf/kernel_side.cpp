@@ -30,10 +30,15 @@ const catalog::KernelTables& tables() {
                                                          {"TF_VAR_", EnvAction::kSecret, true, false, false},
                                                          {"_TOKEN", EnvAction::kSecret, false, true, false},
                                                          {"TF_VAR_SHOWN_TOKEN", EnvAction::kShow}}};
-  static constexpr std::array<catalog::ArgFlag, 3> kFlags{{{"--profile"}, {"-i"}, {"--token", false}}};
+  using Action = catalog::FlagAction;
+  static constexpr std::array<catalog::ArgFlag, 4> kFlags{{{"--profile", Action::kHash},
+                                                           {"-i", Action::kHash, 1},
+                                                           {"--token", Action::kPresence},
+                                                           {"--authfile", Action::kNone, catalog::kAnyProgram}}};
+  static constexpr std::array<std::string_view, 1> kFlagPrograms{"ssh"};
   static constexpr std::array<catalog::ArgFormat, 2> kFormats{
       {{"AKIA", "fmt.aws.akia", true, 20, 20}, {"ghp_", "fmt.github", false, 24, 40}}};
-  static const catalog::KernelTables kTables{kNames, kEnv, kFlags, kFormats, kDirectories};
+  static const catalog::KernelTables kTables{kNames, kEnv, kFlags, kFormats, kDirectories, kFlagPrograms};
   return kTables;
 }
 

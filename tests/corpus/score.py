@@ -44,11 +44,11 @@ class CaseScore:
     # ---- which planted keys may a row's key be?
 
     def _learn(self):
-        """An opaque fingerprint is the key that was acquired there; one fingerprint cannot be two keys, nor the other way round."""
+        """An opaque fingerprint, or a password by its number, is the key that was acquired there; one cannot be two keys, nor the other way round."""
         votes = {}
         for row in self.acquisitions:
             key_id = row["key"]["id"]
-            if not key_id.startswith("fp:"):
+            if not key_id.startswith("fp:") and " #" not in key_id:
                 continue
             here = {one["key"] for one in self.truth["acquisitions"] if self._is_there(one, row)}
             if here:

@@ -9,7 +9,6 @@ from rows import FINGERPRINT, Acquisition, Use
 from stage.services import digest
 
 KUBECTL = "/usr/bin/kubectl"
-KUBECONFIG = "/root/.kube/config"
 PODS = "/api/v1/namespaces/default/pods"
 TOKEN = "/run/secrets/kubernetes.io/serviceaccount"
 
@@ -27,18 +26,19 @@ class Kubeconfig(SystemCase):
         self.certificate = self.world.client("admin")
         self.maker.secrets += self.certificate.secrets
 
-    def plant_config(self, one, two, current="one"):
+    def plant_config(self, one, two, current="one", name=".kube/config"):
         """Two clusters, two users; context "one" with a token, "two" with a client certificate."""
         encode = lambda text: base64.b64encode(text.encode()).decode()
         with open(self.world.bundle) as file:
             authority = encode(file.read())
         clusters = "".join(f"- name: {name}\n  cluster: {{server: 'https://{where}', certificate-authority-data: {authority}}}\n" for name, where in (("one", one), ("two", two)))
-        self.plant(".kube/config", f"apiVersion: v1\nkind: Config\ncurrent-context: {current}\nclusters:\n{clusters}"
+        self.plant(name, f"apiVersion: v1\nkind: Config\ncurrent-context: {current}\nclusters:\n{clusters}"
                    "contexts:\n- name: one\n  context: {cluster: one, user: robot}\n- name: two\n  context: {cluster: two, user: admin}\n"
                    f"users:\n- name: robot\n  user: {{token: {self.token}}}\n- name: admin\n  user: {{client-certificate-data: {encode(self.certificate.public)}, "
                    f"client-key-data: {encode(self.certificate.private)}}}\n")
-        return [Acquisition("file", KUBECONFIG, FINGERPRINT, kind="k8s.static_token", selector="one"),
-                Acquisition("file", KUBECONFIG, self.certificate.id, kind="k8s.client_certificate", key_class="certificate", lifetime="unknown", selector="two")]
+        place = "/root/" + name
+        return [Acquisition("file", place, FINGERPRINT, kind="k8s.static_token", selector="one"),
+                Acquisition("file", place, self.certificate.id, kind="k8s.client_certificate", key_class="certificate", lifetime="unknown", selector="two")]
 
     def kubectl(self, *words):
         self.start([KUBECTL, *words, "get", "--raw", PODS]).wait()
@@ -54,6 +54,13 @@ class Kubeconfig(SystemCase):
         self.kubectl("--context", "two")
         self.assertEqual(self.sent(self.two), [self.certificate.sent])
         self.expect(read, [use("inferred", "selector", [self.certificate.id], self.two)])
+
+    def test_config_under_a_free_name(self):
+        """--kubeconfig tells that it is one, and beats no key of the file that it names."""
+        read = self.plant_config(self.one + ":6443", self.two + ":6443", name="clusters/of-the-team")
+        self.kubectl("--kubeconfig", "/root/clusters/of-the-team", "--context=two")
+        self.kubectl("--kubeconfig=/root/clusters/of-the-team")
+        self.expect(read, [use("inferred", "selector", [self.certificate.id], self.two), use("inferred", "selector", [FINGERPRINT], self.one)])
 
     def test_both_contexts_by_address(self):
         where = [self.world.command("address " + name) for name in (self.one, self.two)]

@@ -26,6 +26,13 @@ class Ssh(SystemCase):
         self.assertEqual(self.sent(self.host), [self.key])
         self.expect([self.read(SSH)], [self.use("inferred", "only_key_held", [self.key])])
 
+    def test_key_file_under_a_free_name(self):
+        """Only the argument tells that this is a key."""
+        self.plant("backup/robot", self.text)
+        self.start([SSH, *OPTIONS, "-i", "/root/backup/robot", f"robot@{self.host}", "true"]).wait()
+        self.assertEqual(self.sent(self.host), [self.key])
+        self.expect([self.read(SSH, "/root/backup/robot")], [self.use("inferred", "only_key_held", [self.key])])
+
     def test_usual_file(self):
         self.plant(".ssh/id_ed25519", self.text)
         self.start([SSH, *OPTIONS, f"robot@{self.host}", "true"]).wait()

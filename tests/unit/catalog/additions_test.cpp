@@ -77,6 +77,10 @@ TEST(Additions, AContradictionRefusesAll) {
 TEST(Additions, WhatRaisesEvidenceIsRefused) {
   EXPECT_THAT(refusal("programs:\n- {id: p, names: [mytool], obeys_selectors: true, verified: cited, source: [s]}\n"),
               HasSubstr("site.yaml:2: `p`: obeys"));
+  EXPECT_THAT(
+      refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opaque, paths: [/a/b], flags: [--x], verified: cited, "
+              "source: [s]}\n"),
+      HasSubstr("`flags` cannot be added here"));
   EXPECT_THAT(refusal("env:\n- {name: MY_TOKEN, provider: x, use: secret, verified: cited, source: [s]}\n"),
               HasSubstr("site.yaml:2: section `env` cannot be added here"));
 }

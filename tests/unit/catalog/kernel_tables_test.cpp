@@ -103,13 +103,14 @@ TEST(KernelArguments, FlagsAndFormats) {
     return found == kernel_tables().flags.end() ? nullptr : &*found;
   };
   ASSERT_NE(flag("--profile"), nullptr);
-  EXPECT_TRUE(flag("--profile")->value);
+  EXPECT_EQ(flag("--profile")->action, FlagAction::kHash);
   ASSERT_NE(flag("--context"), nullptr);
   ASSERT_NE(flag("--token"), nullptr);
-  EXPECT_FALSE(flag("--token")->value);
-  EXPECT_EQ(flag("-c"), nullptr);
+  EXPECT_EQ(flag("--token")->action, FlagAction::kPresence);
+  EXPECT_EQ(flag("-v"), nullptr);
   for (const ArgFlag& one : kernel_tables().flags) {
-    if (one.value) EXPECT_FALSE(one.flag.contains("password") || one.flag.contains("token") || one.flag.contains("secret")) << one.flag;
+    if (one.action == FlagAction::kHash)
+      EXPECT_FALSE(one.flag.contains("password") || one.flag.contains("token") || one.flag.contains("secret")) << one.flag;
   }
   for (const ArgFormat& format : kernel_tables().formats) {
     EXPECT_GE(format.prefix.size(), 4U);
@@ -117,6 +118,23 @@ TEST(KernelArguments, FlagsAndFormats) {
     ASSERT_NE(known, nullptr) << format.format_id;
     EXPECT_EQ(known->public_id, format.is_public) << format.format_id;
   }
+}
+
+TEST(KernelArguments, PathsOfKeyFiles) {
+  const KernelTables& tables = kernel_tables();
+  const auto path_of = [&](std::string_view name) { return std::ranges::find(tables.flags, name, &ArgFlag::flag)->path_of; };
+  const auto bit = [&](std::string_view program) {
+    return 1U << static_cast<unsigned>(std::ranges::find(tables.flag_programs, program) - tables.flag_programs.begin());
+  };
+  EXPECT_EQ(path_of("--kubeconfig"), kAnyProgram);
+  EXPECT_EQ(path_of("-i"), bit("ssh") | bit("age"));
+  EXPECT_EQ(path_of("--profile"), 0U);
+  EXPECT_EQ(path_of("--token"), 0U);
+  const Catalog& catalog = Catalog::builtin();
+  EXPECT_EQ(catalog.file_of_flag("ssh", "-i")->id, "key.ssh_private");
+  EXPECT_EQ(catalog.file_of_flag("age", "-i")->id, "sm.sops_age");
+  EXPECT_EQ(catalog.file_of_flag("sed", "-i"), nullptr);
+  EXPECT_EQ(catalog.file_of_flag("anything", "--kubeconfig")->id, "k8s.kubeconfig_user");
 }
 
 }  // namespace

@@ -51,6 +51,17 @@ TEST(Mistakes, ADuplicateNamesBothPlaces) {
               ElementsAre("x.yaml:3: kind `x.key` was already defined at x.yaml:2"));
 }
 
+TEST(Mistakes, AFlagIsOfOneEntryAndNamesItsProgramShortly) {
+  const auto with = [](const std::string& flags) {
+    return std::string(kKind) + "files:\n- {id: f, provider: x, kinds: [x.key], format: opaque, paths: [/a/b], flags: " + flags +
+           ",\n   verified: cited, source: [s]}\n";
+  };
+  EXPECT_THAT(problems_of(with("[--key, x -i, y -i]")), IsEmpty());
+  EXPECT_THAT(problems_of(with("[key]")), ElementsAre(HasSubstr("`key` must be a flag")));
+  EXPECT_THAT(problems_of(with("[sixteen-letters- -i]")), ElementsAre(HasSubstr("15 characters at most")));
+  EXPECT_THAT(problems_of(with("[--key, --key]")), ElementsAre(HasSubstr("`--key` is a flag of `f` already")));
+}
+
 TEST(Mistakes, ABadExpressionIsNamed) {
   EXPECT_THAT(
       problems_of("endpoints:\n- {id: e, provider: x, service: s, regex: '^(a$', domains: [a.org], verified: cited, source: [s]}\n"),

@@ -49,6 +49,20 @@ std::string refused(std::span<const std::byte> record) {
   return event ? "accepted" : event.error().message;
 }
 
+TEST(DecodeTest, APathOfAFlagIsTextAndACutOneIsNone) {
+  const std::string items = item_of(KT_ITEM_ARG_FLAG, "-i", "/backup/key", KT_ITEM_F_PUBLIC) +
+                            item_of(KT_ITEM_ARG_FLAG, "-i", "/backup/cut", KT_ITEM_F_PUBLIC | KT_ITEM_F_TRUNCATED) +
+                            item_of(KT_ITEM_ARG_FLAG, "-i", "sixteenCharacter");
+  const ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11})};
+  const auto event = body_of<ExecEvent>(exec_of(fixed, "/usr/bin/ssh", "/usr/bin/ssh", items));
+  ASSERT_EQ(event.args.size(), 3U);
+  EXPECT_EQ(event.args[0].value, "/backup/key");
+  EXPECT_TRUE(event.args[0].fingerprint.empty());
+  EXPECT_EQ(event.args[1].value, "");
+  EXPECT_EQ(event.args[2].value, "");
+  EXPECT_FALSE(event.args[2].fingerprint.empty());
+}
+
 TEST(DecodeTest, HeadIsCopied) {
   const auto event = decode(full_exec(), kFormats);
   ASSERT_TRUE(event);

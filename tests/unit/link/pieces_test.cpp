@@ -84,6 +84,31 @@ TEST(Environment, PointerVariables) {
   EXPECT_EQ(file_of_pointer(env, catalog, "keys/mine2"), nullptr);
 }
 
+TEST(Environment, PathsAsPeopleWriteThem) {
+  EXPECT_TRUE(names_path("/a/key", "/a/key"));
+  EXPECT_FALSE(names_path("/a/key", "/b/a/key"));
+  EXPECT_TRUE(names_path("key", "/a/key"));
+  EXPECT_FALSE(names_path("key", "/a/monkey"));
+  EXPECT_TRUE(names_path("./key", "/a/key"));
+  EXPECT_TRUE(names_path("../../b/key", "/a/b/key"));
+  EXPECT_FALSE(names_path("", "/a/key"));
+  EXPECT_FALSE(names_path("./", "/a/key"));
+}
+
+TEST(Environment, FlagsThatNameAFile) {
+  const auto& catalog = catalog::Catalog::builtin();
+  Process process;
+  process.exe = "/usr/bin/ssh";
+  process.args = {ArgItem{.flag = "-i", .value = "/backup/key"}};
+  ASSERT_NE(file_of_argument(process, catalog, "/backup/key"), nullptr);
+  EXPECT_EQ(file_of_argument(process, catalog, "/backup/key")->id, "key.ssh_private");
+  EXPECT_EQ(file_of_argument(process, catalog, "/backup/other"), nullptr);
+  process.exe = "/usr/bin/sed";
+  EXPECT_EQ(file_of_argument(process, catalog, "/backup/key"), nullptr);
+  process.filename = "/opt/bin/ssh";  // a script, under its own name
+  EXPECT_NE(file_of_argument(process, catalog, "/backup/key"), nullptr);
+}
+
 TEST(FakeClock, AnyMomentHasAWallTime) {
   const FakeClock clock;
   EXPECT_EQ(clock.to_wall(clock.now + 7), clock.wall_ns() + 7);

@@ -121,6 +121,15 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   found_.keys.push_back(std::move(fact));
 }
 
+void Work::add_elsewhere() {
+  KeyFact fact;
+  place(fact);
+  if (fact.host.empty()) return;
+  if (full()) return skip();
+  if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(session_.key, fact.selector);
+  found_.keys.push_back(std::move(fact));
+}
+
 std::string_view trimmed(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   while (!text.empty() && is_space(text.front()))

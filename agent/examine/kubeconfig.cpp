@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kubernetes' client configuration: a context joins a user (token, client certificate, password, what an auth-provider cached) and a
-// cluster, whose server is the key's host (client-go's clientcmd/api/v1). An exec plugin's key is in no file.
+// cluster, whose server is the key's host (client-go's clientcmd/api/v1). An exec plugin's key is in no file: only the server is told.
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -89,11 +89,13 @@ void add_contexts(const json::object& root, Work& work) {
         work.skip();
         continue;
       }
+      const std::size_t before = work.found().keys.size();
       used.push_back(text_of(*context, "user"));
       const std::string_view name = text_of(*entry, "name");
       add_user(*user,
                {.selector = name, .host = server_of(root, text_of(*context, "cluster")), .current = !current.empty() && name == current},
                work);
+      if (work.found().keys.size() == before && !user->empty()) work.add_elsewhere();
     }
   }
   const json::array* users = array_of(root, "users");

@@ -134,7 +134,7 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
   world.relay_or_hub = caller.reads_in_bulk() || (program != nullptr && (program->relay || program->hub));
   const auto concerns = [&](std::string_view kind) { return kind.empty() || accepts(question.where, kind, catalog); };
   for (const Unidentified& mark : caller.unidentified) {
-    if (concerns(mark.kind)) earliest(world.unidentified_ns, mark.time_ns);
+    if (concerns(mark.kind) && (mark.host.empty() || is_host(question.where, mark.host))) earliest(world.unidentified_ns, mark.time_ns);
   }
   for (const auto& pending : caller.pending) {
     // What the program before its exec opened says nothing of this one.

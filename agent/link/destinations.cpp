@@ -165,14 +165,18 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
   return out;
 }
 
+bool is_host(const Resolved& resolved, std::string_view host) {
+  const Destination& to = resolved.destination;
+  const HostPort named = host_of_value(host);
+  return !named.host.empty() && (named.port == 0 || named.port == to.port) && (named.host == to.host || named.host == to.address);
+}
+
 bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& catalog) {
   Destination& to = resolved.destination;
   for (const Held& held : caller.holdings) {
     const HeldKey& what = *held.what;
-    if (what.host.empty() || held.how == How::kLostAtExec) continue;
-    const HostPort named = host_of_value(what.host);
-    if (named.host.empty() || (named.port != 0 && named.port != to.port) || (named.host != to.host && named.host != to.address)) continue;
-    if (to.host.empty()) to.host = named.host;
+    if (held.how == How::kLostAtExec || !is_host(resolved, what.host)) continue;
+    if (to.host.empty()) to.host = host_of_value(what.host).host;
     if (const auto endpoint = catalog.file_endpoint(what.selector_rule)) {
       describe(resolved, *endpoint);
       return true;
@@ -181,6 +185,13 @@ bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& cat
     if (kind == nullptr || !kind->authenticates) continue;
     if (resolved.kinds.empty()) to.provider = kind->provider;
     resolved.kinds.push_back(what.key.kind);
+  }
+  for (const Unidentified& mark : caller.unidentified) {
+    const auto endpoint = is_host(resolved, mark.host) ? catalog.file_endpoint(mark.selector_rule) : std::nullopt;
+    if (!endpoint || !resolved.kinds.empty()) continue;
+    if (to.host.empty()) to.host = host_of_value(mark.host).host;
+    describe(resolved, *endpoint);
+    return true;
   }
   resolved.known = resolved.takes_keys = !resolved.kinds.empty();
   return resolved.known;

@@ -39,7 +39,11 @@ struct Resolved {
 
 [[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names, const catalog::Catalog& catalog);
 
-/// For a host that nobody else knows: the caller holds a key whose file says that it is for this host. False when it does not.
+/// Whether "host" or "host:port", as a file says it, is the destination: by its name or its address.
+[[nodiscard]] bool is_host(const Resolved& resolved, std::string_view host);
+
+/// For a host that nobody else knows: the caller read a file whose entry says that it is for this host, with its key or (a kubeconfig with
+/// a plugin) without one. False when it did not.
 bool name_by_file(Resolved& resolved, const Instance& caller, const catalog::Catalog& catalog);
 
 /// Does this destination take keys of this kind?

@@ -169,10 +169,11 @@ Engine::Done Engine::start_use(const ConnectionRef& connection, const InstanceRe
     if (caller->synced) mark_dirty(caller);
   }
   use.late = use.where.ssh || (caller->program != nullptr && caller->program->late_key);
-  // A key file that is being read may say that its key is for this host.
+  // A key file, also one that is being read, may say that its entry is for this host.
   const bool may_be_named = !use.where.known && !connection->udp &&
                             (use.late || !caller->pending.empty() ||
-                             std::ranges::any_of(caller->holdings, [](const Held& held) { return !held.what->host.empty(); }));
+                             std::ranges::any_of(caller->holdings, [](const Held& held) { return !held.what->host.empty(); }) ||
+                             std::ranges::any_of(caller->unidentified, [](const Unidentified& mark) { return !mark.host.empty(); }));
   if (!use.where.takes_keys && !may_be_named) return Done::kAbsorbed;
   use.deadline_ns = time_ns + (use.late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
   if (held_uses_.size() >= options_.max_held_uses) {

@@ -122,6 +122,13 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
     for (KeyFact& fact : answer.keys) {
       if (fact.key.kind.empty()) fact.key.kind = entry.kind;
       if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
+      if (fact.key.id.empty() && !fact.host.empty()) {
+        for (const auto& [instance, how] : examination->receivers) {
+          if (how != How::kLostAtExec)
+            mark_unidentified(*instance, {.time_ns = examination->time_ns, .kind = {}, .host = fact.host, .selector_rule = entry.selector});
+        }
+        continue;
+      }
       if (fact.key.id.empty()) {
         mark_receivers(*examination, entry.kinds, entry.kind);
         continue;

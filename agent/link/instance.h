@@ -63,10 +63,12 @@ struct Held {
   bool dirty = true;  ///< the durable table does not know this yet
 };
 
-/// A key file that was opened and not identified.
+/// A key file that was opened and not identified, or an entry in it whose key is elsewhere.
 struct Unidentified {
   std::uint64_t time_ns = 0;
-  std::string kind;  ///< kind that such a place usually holds; empty = any
+  std::string kind;                     ///< kind that such a place usually holds; empty = any
+  std::string host = {};                ///< host (and port) that the entry is for; empty = any
+  std::string_view selector_rule = {};  ///< of its file, where there is a host
 };
 
 struct Examination;
@@ -128,16 +130,19 @@ struct Examination {
   std::vector<Receiver> receivers;  ///< the first is the one that opened
 };
 
-/// Marks a key file of this kind as opened and not identified. Bounded: the marks of one kind are one mark.
-inline void mark_unidentified(Instance& instance, std::uint64_t time_ns, std::string_view kind) {
-  for (Unidentified& mark : instance.unidentified) {
-    if (mark.kind == kind) {
-      mark.time_ns = std::min(mark.time_ns, time_ns);
+/// Marks a key file of this kind as opened and not identified. Bounded: the marks of one kind and host are one mark.
+inline void mark_unidentified(Instance& instance, Unidentified mark) {
+  for (Unidentified& known : instance.unidentified) {
+    if (known.kind == mark.kind && known.host == mark.host) {
+      known.time_ns = std::min(known.time_ns, mark.time_ns);
       return;
     }
   }
-  if (instance.unidentified.size() >= 32) kind = {};
-  if (instance.unidentified.size() < 33) instance.unidentified.push_back({time_ns, std::string(kind)});
+  if (instance.unidentified.size() >= 32) mark = {.time_ns = mark.time_ns, .kind = {}};
+  if (instance.unidentified.size() < 33) instance.unidentified.push_back(std::move(mark));
+}
+inline void mark_unidentified(Instance& instance, std::uint64_t time_ns, std::string_view kind) {
+  mark_unidentified(instance, {.time_ns = time_ns, .kind = std::string(kind)});
 }
 
 }  // namespace keytrail::link

@@ -20,7 +20,7 @@ std::string encode_life(const Instance& instance) {
   if (!instance.unidentified.empty()) {
     json::object marks;
     for (const Unidentified& mark : instance.unidentified)
-      marks[mark.kind] = mark.time_ns;
+      marks[mark.host.empty() ? mark.kind : "@" + mark.host] = mark.time_ns;
     out["unidentified"] = std::move(marks);
   }
   return json::serialize(out);
@@ -46,8 +46,13 @@ void apply_life(Instance& instance, const std::string& text) {
   instance.broker_ns = number(object->if_contains("broker"));
   const json::value* marks = object->if_contains("unidentified");
   if (marks == nullptr || !marks->is_object()) return;
-  for (const auto& [kind, time] : marks->get_object())
-    mark_unidentified(instance, number(&time), std::string_view(kind.data(), kind.size()));
+  for (const auto& [name, time] : marks->get_object()) {
+    if (name.starts_with('@')) {
+      mark_unidentified(instance, {.time_ns = number(&time), .kind = {}, .host = name.substr(1)});
+    } else {
+      mark_unidentified(instance, number(&time), std::string_view(name.data(), name.size()));
+    }
+  }
 }
 
 }  // namespace keytrail::link

@@ -78,6 +78,19 @@ TEST(KubeConfig, WithPathsOrPluginsOnlyGivesNoKey) {
   EXPECT_EQ(found.unread, role::Unread::kNone);
 }
 
+TEST(KubeConfig, AnEntryWithAPluginTellsItsServer) {
+  Bench bench;
+  const Found found = bench.parse("kubeconfig",
+                                  "current-context: x\ncontexts:\n- name: x\n  context: {user: u, cluster: c}\nclusters:\n- name: c\n"
+                                  "  cluster: {server: 'https://api.test:6443'}\nusers:\n- name: u\n  user: {exec: {command: aws}}\n");
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.id, "");
+  EXPECT_TRUE(found.keys[0].key.fingerprint.empty());
+  EXPECT_EQ(found.keys[0].host, "api.test:6443");
+  EXPECT_EQ(found.keys[0].selector, "x");
+  EXPECT_TRUE(found.keys[0].current);
+}
+
 TEST(KubeConfig, BadEntriesAreCounted) {
   Bench bench;
   EXPECT_EQ(bench.parse("kubeconfig", "contexts: [{name: x, context: {user: nobody}}, 7, {}]\nusers: 5\n").skipped, 3U);

@@ -321,6 +321,30 @@ TEST_F(Cases, AKeyFileNamesItsHost) {
   EXPECT_EQ(uses[0].destination.service, "api");
 }
 
+TEST_F(Cases, AnEntryWhoseKeyIsElsewhereNamesItsHostAndLeavesNoCertainty) {
+  KeyFact plugin, other;
+  plugin.selector = "one";
+  plugin.host = "cluster.test";
+  plugin.current = true;
+  other.key.id = "fp:1";
+  other.key.kind = "k8s.static_token";
+  other.selector = "two";
+  other.host = "second.test";
+  examiner.files["/root/.kube/config"] = file_of({plugin});
+  examiner.files["/root/.kube/both.yaml"] = file_of({plugin, other});
+  start(10);
+  open(10, "/root/.kube/config");
+  call(10, "cluster.test");
+  call(10, "elsewhere.test");
+  EXPECT_EQ(told(), Lines{"unattributed unidentified_file:"});
+  EXPECT_EQ(uses[0].destination.provider, "kubernetes");
+  start(11);
+  open(11, "/root/.kube/both.yaml");
+  call(11, "cluster.test");
+  call(11, "second.test");
+  EXPECT_EQ(told(), (Lines{"unattributed unidentified_file:", "possible unidentified_file: fp:1", "inferred only_key_held: fp:1"}));
+}
+
 TEST_F(Cases, AKeyFileNamesTheHostOfAServiceThatNobodyKnows) {
   KeyFact fact;
   fact.key.id = "http.basic_password:robot@corp.test #1";

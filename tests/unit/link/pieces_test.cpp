@@ -165,13 +165,16 @@ TEST(Life, ComesBackAsItWas) {
   instance.life_from_ns = 7;
   instance.local_talks.push_back({loopback(8200), 9});
   mark_unidentified(instance, 5, "aws.access_key");
+  mark_unidentified(instance, {.time_ns = 7, .kind = {}, .host = "cluster.test:6443", .selector_rule = "sel.k8s.context"});
   Instance again;
   apply_life(again, encode_life(instance));
   EXPECT_TRUE(again.exec_seen);
   EXPECT_EQ(again.life_from_ns, 7U);
   EXPECT_EQ(again.broker_ns, 9U);
-  ASSERT_EQ(again.unidentified.size(), 1U);
+  ASSERT_EQ(again.unidentified.size(), 2U);
   EXPECT_EQ(again.unidentified[0].kind, "aws.access_key");
+  EXPECT_EQ(again.unidentified[1].host, "cluster.test:6443");
+  EXPECT_EQ(again.unidentified[1].kind, "");
   for (const char* bad : {"", "{", "[]", "7", R"({"exec_seen":1,"unidentified":[],"broker":"x"})"}) {
     Instance other;
     apply_life(other, bad);

@@ -2,12 +2,15 @@
 // The only file that includes CLI11.
 #include "agent/cli/cli.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
 #include <memory>
 
 #include "agent/base/log.h"
+#include "agent/base/yaml_guard.h"
 #include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/completion.h"
@@ -154,6 +157,7 @@ class Parser {
       for (const CLI::App* inner : sub->get_subcommands({}))
         words.words.push_back(inner->get_name());
       for (const CLI::Option* option : sub->get_options()) {
+        if (option->get_group().empty()) continue;  // not for people
         for (const std::string& name : option->get_lnames())
           words.words.push_back("--" + name);
         for (const std::string& name : option->get_snames())
@@ -171,6 +175,20 @@ class Parser {
   std::function<int(World&)> run_;
 };
 
+/// "there is no command …", with the one that was meant: a typing error, or an option's name.
+std::string no_command(const CLI::App& app, const CLI::App& parent, const std::string& name, const std::string& word) {
+  std::vector<std::string_view> known;
+  for (const CLI::App* sub : parent.get_subcommands({}))
+    known.push_back(sub->get_name());
+  std::string out = fmt::format("there is no command {} {}", name, word);
+  if (const std::string_view meant = base::nearest(word, known); !meant.empty()) return fmt::format("{}; did you mean {}?", out, meant);
+  const std::string option = "--" + word;
+  for (const CLI::App* sub : app.get_subcommands({})) {
+    if (sub->get_option_no_throw(option) != nullptr) return fmt::format("{}; keytrail {} has an option {}", out, sub->get_name(), option);
+  }
+  return out;
+}
+
 /// The parser repeats what was typed: not when a secret was.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -180,9 +198,15 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
     }
   }
   std::string name = "keytrail";
-  for (const CLI::App* sub : app.get_subcommands())
-    name += " " + sub->get_name();
-  std::cerr << "keytrail: " << base::printable(error.what()) << "\nTry: " << name << " --help\n";
+  const CLI::App* deepest = &app;
+  int depth = 1;
+  for (; !deepest->get_subcommands().empty(); ++depth) {
+    deepest = deepest->get_subcommands()[0];
+    name += " " + deepest->get_name();
+  }
+  std::string what = error.what();
+  if (depth < argc && argv[depth][0] != '-' && !deepest->get_subcommands({}).empty()) what = no_command(app, *deepest, name, argv[depth]);
+  std::cerr << "keytrail: " << base::printable(what) << "\nTry: " << name << " --help\n";
   return kUsage;
 }
 

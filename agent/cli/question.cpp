@@ -22,6 +22,8 @@ using base::printable;
 
 namespace {
 
+constexpr std::int64_t kDay = 86'400'000'000'000;
+
 int usage(World& world, const std::string& text) {
   world.err << "keytrail: " << text << "\n";
   return kUsage;
@@ -58,6 +60,30 @@ void append(json::object& whole, json::object& page) {
     whole[name] = page[name];
 }
 
+/// An empty period would be answered "none seen": it is refused instead.
+int add_period(const Options& options, World& world, std::vector<std::string>& out) {
+  const std::int64_t now = world.now_ns();
+  std::int64_t from = 0;
+  if (!options.since.empty()) {
+    const Result<std::int64_t> since = parse_when(options.since, now, options.local);
+    if (!since) return usage(world, "--since: " + since.error().message);
+    from = *since;
+    if (from > now)
+      return usage(world, fmt::format("--since {} is in the future: it is {}", format_when_zone(from, options.local),
+                                      format_when_zone(now, options.local)));
+    out.push_back("since=" + encode(serve::format_rfc3339(from)));
+  }
+  if (options.until.empty()) return kOk;
+  Result<std::int64_t> until = parse_when(options.until, now, options.local);
+  if (until && *until <= from && is_time_of_day(options.until)) until = parse_when(options.until, from + kDay, options.local);
+  if (!until) return usage(world, "--until: " + until.error().message);
+  if (*until <= from)
+    return usage(world, fmt::format("--until {} is not after --since {}", format_when_zone(*until, options.local),
+                                    format_when_zone(from, options.local)));
+  out.push_back("until=" + encode(serve::format_rfc3339(*until)));
+  return kOk;
+}
+
 }  // namespace
 
 std::string socket_of(const Options& options) {
@@ -80,12 +106,7 @@ std::expected<std::vector<std::string>, int> parameters_of(const Options& option
       return std::unexpected(secret_typed(world));
     out.push_back(name + "=" + encode(value));
   }
-  for (const auto& [name, value] : {std::pair{"since", &options.since}, {"until", &options.until}}) {
-    if (value->empty()) continue;
-    const Result<std::int64_t> time = parse_when(*value, world.now_ns(), options.local);
-    if (!time) return std::unexpected(usage(world, fmt::format("--{}: {}", name, time.error().message)));
-    out.push_back(std::string(name) + "=" + encode(serve::format_rfc3339(*time)));
-  }
+  if (const int wrong = add_period(options, world, out); wrong != kOk) return std::unexpected(wrong);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <tuple>
 
 #include "agent/base/log.h"
@@ -333,29 +334,20 @@ std::string render_workloads(const json::object& answer, const View& view) {
   return with_coverage(table.text(), answer, view);
 }
 
-std::string render_findings(const json::object& answer, const View& view) {
-  struct Group {
-    json::object last;
-    std::int64_t count = 0;
-  };
-  std::map<std::tuple<std::string, std::string, std::string, std::string>, Group> groups;
-  for (json::object& row : rows_of(answer)) {
-    Group& group = groups[{text(row, "finding_type"), text(object(row, "key"), "id"),
-                           text(object(object(row, "actor"), "workload"), "name"), text(row, "subject")}];
-    ++group.count;
-    group.last = std::move(row);
-  }
-  if (groups.empty()) return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
-  std::vector<Group*> list;
-  list.reserve(groups.size());
-  for (auto& [id, group] : groups)
-    list.push_back(&group);
-  std::ranges::sort(list, {}, [](const Group* group) { return std::pair(time(group->last, "time"), number(group->last, "seq")); });
+namespace {
+
+/// Equal findings: the newest, and how many.
+struct FindingGroup {
+  json::object last;
+  std::int64_t count = 0;
+};
+
+std::string findings_table(std::span<FindingGroup* const> list, const View& view) {
   std::vector<Column> columns = {{time_title("LAST", view)}, {"SEV"},    {"TYPE"}, {"KEY"}, {"WORKLOAD"},
                                  {"COUNT", Align::kRight},   {"ATT&CK"}, {"WHAT"}};
   if (view.wide) columns.insert(columns.end(), {{"PROCESS"}, {"SLOT"}, {"SEQ", Align::kRight}});
   Table table(columns);
-  for (const Group* group : list) {
+  for (const FindingGroup* group : list) {
     const json::object& row = group->last;
     const std::string severity = text(row, "severity");
     std::vector<std::string> cells = {when_words(row, "time", view),
@@ -372,7 +364,32 @@ std::string render_findings(const json::object& answer, const View& view) {
     }
     table.add(std::move(cells));
   }
-  return with_coverage(table.text(), answer, view);
+  return table.text();
+}
+
+}  // namespace
+
+std::string render_findings(const json::object& answer, const View& view) {
+  std::map<std::tuple<std::string, std::string, std::string, std::string>, FindingGroup> groups;
+  for (json::object& row : rows_of(answer)) {
+    FindingGroup& group = groups[{text(row, "finding_type"), text(object(row, "key"), "id"),
+                                  text(object(object(row, "actor"), "workload"), "name"), text(row, "subject")}];
+    ++group.count;
+    group.last = std::move(row);
+  }
+  if (groups.empty()) return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
+  std::vector<FindingGroup*> list;
+  list.reserve(groups.size());
+  for (auto& [id, group] : groups)
+    list.push_back(&group);
+  const auto encryption = [](const FindingGroup* group) { return is_encryption(object(group->last, "key")); };
+  std::ranges::sort(list, {}, [&](const FindingGroup* group) {
+    return std::tuple(encryption(group), time(group->last, "time"), number(group->last, "seq"));
+  });
+  const auto border = std::ranges::find_if(list, encryption);
+  std::string out = border == list.begin() ? "" : findings_table({list.begin(), border}, view);
+  if (border != list.end()) out += "ENCRYPTION KEYS\n" + findings_table({border, list.end()}, view);
+  return with_coverage(std::move(out), answer, view);
 }
 
 std::string key_headline(const json::object& keys_answer, const json::object& uses_answer, const View& view) {

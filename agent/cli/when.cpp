@@ -64,6 +64,8 @@ std::int64_t relative(std::string_view text) {
 
 }  // namespace
 
+bool is_time_of_day(std::string_view text) { return (text.size() == 5 || text.size() == 8) && text[2] == ':'; }
+
 Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool local) {
   if (text == "now") return now_ns;
   if (text == "today") return midnight(now_ns, 0, local) * kSecond;
@@ -71,9 +73,12 @@ Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool
   if (const std::int64_t ago = text.size() < 2 ? -1 : relative(text); ago >= 0) return now_ns - ago * kSecond;
   if (const auto exact = serve::parse_rfc3339(text)) return *exact;
   std::string full(text);
-  if (text.size() == 5 || text.size() == 8) {  // 14:02 or 14:02:33
-    const std::tm today = broken_down(floor_seconds(now_ns), local);
-    full = fmt::format("{:04}-{:02}-{:02} {}", today.tm_year + 1900, today.tm_mon + 1, today.tm_mday, text);
+  if (is_time_of_day(text)) {  // the last one: at 03:00 "14:02" is yesterday's
+    for (int days = 0; days < 2; ++days) {
+      const std::tm day = broken_down(midnight(now_ns, days, local), local);
+      const auto at = parse_when(fmt::format("{:04}-{:02}-{:02} {}", day.tm_year + 1900, day.tm_mon + 1, day.tm_mday, text), now_ns, local);
+      if (!at || *at <= now_ns || days == 1) return at;
+    }
   }
   if (full.size() == 10) full += " 00:00:00";
   if (full.size() == 16) full += ":00";

@@ -29,7 +29,7 @@ Done run(std::vector<std::string> words) {
   ::testing::internal::CaptureStderr();
   int ran = 0;
   const int code =
-      run_cli(static_cast<int>(argv.size()), argv.data(), {{"agent", "runs the agent", [](CLI::App&) {}, [&ran] { return ++ran, 42; }}});
+      run_cli(static_cast<int>(argv.size()), argv.data(), {{"agent", "runs the agent", [](CLI::App& app) { app.add_flag("--hidden")->group(""); }, [&ran] { return ++ran, 42; }}});
   return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
 }
 
@@ -55,6 +55,13 @@ TEST(Cli, WrongUsageIsExit2WithAHint) {
   EXPECT_THAT(run({"uses", "--nonsense"}).err, HasSubstr("Try: keytrail uses --help"));
 }
 
+TEST(Cli, AnUnknownCommandIsNamedWithTheOneThatWasMeant) {
+  EXPECT_THAT(run({"use"}).err, HasSubstr("there is no command keytrail use; did you mean uses?"));
+  EXPECT_THAT(run({"holders", "AKIAIOSFODNN7EXAMPLE"}).err, HasSubstr("no command keytrail holders; keytrail key has an option --holders"));
+  EXPECT_THAT(run({"catalog", "macth"}).err, HasSubstr("no command keytrail catalog macth; did you mean match?\nTry: keytrail catalog --help"));
+  EXPECT_THAT(run({"nonsense"}).err, HasSubstr("there is no command keytrail nonsense\n"));
+}
+
 TEST(Cli, BothFormsOfAKeyAreUnderstood) {
   for (const std::vector<std::string>& words :
        std::vector<std::vector<std::string>>{{"uses", "AKIAIOSFODNN7EXAMPLE", "--socket", "/nonexistent/s"},
@@ -78,6 +85,7 @@ TEST(Cli, ASecretOnTheCommandLineIsNeverRepeated) {
 TEST(Cli, CompletionsNameCommandsAndOptions) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Done done = run({"completion", shell});
+    EXPECT_THAT(done.out, Not(HasSubstr("hidden")));
     EXPECT_EQ(done.code, 0);
     EXPECT_THAT(done.out, HasSubstr("workloads"));
     EXPECT_THAT(done.out, HasSubstr("evidence"));

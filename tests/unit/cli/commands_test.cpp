@@ -49,6 +49,22 @@ class CommandsTest : public ::testing::Test {
   World world_;
 };
 
+TEST_F(CommandsTest, AnEmptyPeriodIsRefusedAndNotAnsweredNoneSeen) {
+  start();
+  options_.since = "2025-11-21 12:02";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("--since 2025-11-21 12:02:00Z is in the future: it is 2025-11-21 12:01:40Z"));
+  options_.since = "1m";
+  options_.until = "2m";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("--until 2025-11-21 11:59:40Z is not after --since 2025-11-21 12:00:40Z"));
+  options_.since = "11:00";
+  options_.until = "13:00";  // of the same day, although that is still to come
+  options_.output = "json";
+  EXPECT_EQ(run_uses(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("\"until\": \"2025-11-21T13:00:00.000000000Z\""));
+}
+
 TEST_F(CommandsTest, UsesOfAKeyHaveAHeadline) {
   start();
   options_.key = kKeyId;

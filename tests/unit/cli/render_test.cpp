@@ -119,6 +119,21 @@ TEST_F(RenderTest, FindingsAreCounted) {
       "2025-11-21 12:00:01  med  old_key_in_use  AKIAIOSFODNN7EXAMPLE  payments/api      2  T1552.001, T1078.004  an old key is in use\n");
 }
 
+TEST_F(RenderTest, FindingsOfEncryptionKeysStandApart) {
+  FindingRow finding;
+  finding.type = "old_key_in_use";
+  finding.actor = make_actor();
+  finding.key = make_key("fp:tls");
+  finding.key.key_class = KeyClass::kEncryptionKey;
+  FindingRow access = finding;
+  access.key = make_key();
+  history_.stored = {make_row(1, finding), make_row(2, access, kNoon + kSecond)};
+  const std::string text = render_findings(ask("/v1/findings"), quiet());
+  EXPECT_THAT(text, ::testing::MatchesRegex("LAST[^!]*AKIAIOSFODNN7EXAMPLE[^!]*\nENCRYPTION KEYS\nLAST[^!]*fp:tls[^!]*"));
+  history_.stored = {make_row(1, finding)};
+  EXPECT_THAT(render_findings(ask("/v1/findings"), quiet()), ::testing::StartsWith("ENCRYPTION KEYS\n"));
+}
+
 TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
   GapRow gap;
   gap.cause = "ring_full";

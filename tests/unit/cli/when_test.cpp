@@ -30,6 +30,8 @@ TEST(When, RelativeAndAbsoluteForms) {
   EXPECT_EQ(understood("today"), "2025-11-21 00:00:00");
   EXPECT_EQ(understood("yesterday"), "2025-11-20 00:00:00");
   EXPECT_EQ(understood("09:30"), "2025-11-21 09:30:00");
+  EXPECT_EQ(understood("14:02"), "2025-11-20 14:02:00") << "today's is still to come";
+  EXPECT_EQ(understood("12:00:08"), "2025-11-20 12:00:08");
   EXPECT_EQ(understood("2025-03-09"), "2025-03-09 00:00:00");
   EXPECT_EQ(understood("2025-03-09 14:02"), "2025-03-09 14:02:00");
   EXPECT_EQ(understood("2025-03-09T14:02:33"), "2025-03-09 14:02:33");
@@ -48,6 +50,7 @@ TEST(When, LocalTimeIsReadAndWrittenInTheZone) {
   ::setenv("TZ", "XXX-2", 1);  // two hours east
   ::tzset();
   EXPECT_EQ(understood("14:00", true), "2025-11-21 12:00:00");
+  EXPECT_EQ(understood("14:01", true), "2025-11-20 12:01:00");
   EXPECT_EQ(format_when(kNoon, true), "2025-11-21 14:00:00");
   EXPECT_EQ(format_when_zone(kNoon, true), "2025-11-21 14:00:00+02:00");
   ::unsetenv("TZ");

@@ -61,7 +61,7 @@ int run_doctor(const Options& options, World& world) {
   const std::string socket = socket_of(options);
   const Result<Answer> reached = world.get(socket, "/v1/doctor");
   if (!reached) {
-    world.out << local_doctor();
+    world.out << local_doctor(options.config);
     world.out.flush();
     return no_answer(options, world, reached.error());
   }

@@ -13,7 +13,12 @@
 #include <fstream>
 #include <vector>
 
+#include "agent/base/log.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/local_plan.h"
+#include "agent/cli/render.h"
 #include "agent/cli/table.h"
+#include "agent/serve/status_json.h"
 
 namespace keytrail::cli {
 namespace {
@@ -85,12 +90,30 @@ void add_cgroup(Table& table) {
 
 }  // namespace
 
-std::string local_doctor() {
+namespace {
+
+std::string plan_words(const std::string& config) {
+  auto plan = local_plan(config);
+  if (!plan) return base::printable(plan.error().message) + "\n";
+  serve::AgentStatus agent;
+  agent.families = std::move(*plan);
+  json::array rows;
+  for (json::value& row : serve::doctor_json(agent, {})) {
+    if (row.as_object().contains("family")) rows.push_back(std::move(row));  // nothing is known of history and export
+  }
+  View view;
+  view.show_coverage = false;
+  return "An agent would see here:\n" + render_doctor({{"rows", std::move(rows)}}, view);
+}
+
+}  // namespace
+
+std::string local_doctor(const std::string& config) {
   Table table({{"THIS MACHINE OFFERS"}, {"STATE"}, {"HOW"}, {"WHAT IS MISSING, AND THE FIX"}});
   add_kernel(table);
   add_rights(table);
   add_cgroup(table);
-  return table.text() + "The agent is not running, or cannot be asked: what it sees is not known.\n";
+  return table.text() + plan_words(config) + "The agent is not running, or cannot be asked.\n";
 }
 
 }  // namespace keytrail::cli

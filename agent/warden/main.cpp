@@ -47,11 +47,35 @@ Result<std::unique_ptr<Loader>> load(const Options& options, std::vector<std::st
   return loader;
 }
 
+/// A line per family, then one per better way that is refused; columns by tabs. Nothing of ours stays in the kernel.
+int print_plan(const Loader& loader) {
+  for (const HookReport& report : loader.report()) {
+    printf("%s\t%s\t%s\t%s\n", to_string(report.family), report.chosen.c_str(), report.cost.c_str(), report.missing.c_str());
+    for (const HookReport::Refused& refused : report.refused)
+      printf("\t%s\t%s\n", refused.name.c_str(), refused.why.c_str());
+  }
+  return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/// Needs no directory, no lock and no key: it may run beside an agent.
+int plan_only(const Options& options) {
+  const Result<User> user = find_user(options.user);
+  if (!user) return refuse(user.error());
+  LoaderOptions loading;
+  loading.disabled_features = options.disabled_features;
+  Result<std::vector<std::string>> off = configured_off(options, *user);
+  if (!off) return refuse(off.error());
+  loading.configured_off = std::move(*off);
+  const Result<std::unique_ptr<Loader>> loader = Loader::load(loading, catalog::kernel_tables());
+  return loader ? print_plan(**loader) : refuse(loader.error());
+}
+
 int run(const Options& options) {
   if (geteuid() != 0) {
     say(Level::kError, "Keytrail needs root to load its kernel side: start it with sudo, or through systemd.");
     return 1;
   }
+  if (options.plan) return plan_only(options);
   Setup setup{.options = options, .worker_user = {}, .examiner_user = {}, .started_ns = boot_ns(), .api = {}, .remarks = {}};
   const Result<User> user = find_user(options.user);
   if (!user) return refuse(user.error());

@@ -9,15 +9,21 @@
 namespace keytrail::warden {
 namespace {
 
-enum Code { kStateDir = 256, kRunDir, kUser, kExaminerUser, kWorker, kExaminer, kConfig, kNoFeature, kForeground, kHelp, kVersion };
+enum Code { kStateDir = 256, kRunDir, kUser, kExaminerUser, kWorker, kExaminer, kConfig, kNoFeature, kForeground, kPlan, kHelp, kVersion };
 
-constexpr option kLong[] = {
-    {"state-dir", required_argument, nullptr, kStateDir}, {"run-dir", required_argument, nullptr, kRunDir},
-    {"user", required_argument, nullptr, kUser},          {"examiner-user", required_argument, nullptr, kExaminerUser},
-    {"worker", required_argument, nullptr, kWorker},      {"examiner", required_argument, nullptr, kExaminer},
-    {"config", required_argument, nullptr, kConfig},      {"no-feature", required_argument, nullptr, kNoFeature},
-    {"foreground", no_argument, nullptr, kForeground},    {"help", no_argument, nullptr, kHelp},
-    {"version", no_argument, nullptr, kVersion},          {nullptr, 0, nullptr, 0}};
+constexpr option kLong[] = {{"state-dir", required_argument, nullptr, kStateDir},
+                            {"run-dir", required_argument, nullptr, kRunDir},
+                            {"user", required_argument, nullptr, kUser},
+                            {"examiner-user", required_argument, nullptr, kExaminerUser},
+                            {"worker", required_argument, nullptr, kWorker},
+                            {"examiner", required_argument, nullptr, kExaminer},
+                            {"config", required_argument, nullptr, kConfig},
+                            {"no-feature", required_argument, nullptr, kNoFeature},
+                            {"foreground", no_argument, nullptr, kForeground},
+                            {"plan", no_argument, nullptr, kPlan},
+                            {"help", no_argument, nullptr, kHelp},
+                            {"version", no_argument, nullptr, kVersion},
+                            {nullptr, 0, nullptr, 0}};
 
 /// A program in the folder of this one.
 std::string beside(const char* name) {
@@ -56,6 +62,9 @@ void store(int code, const char* value, Options& out) {
       break;
     case kForeground:
       out.foreground = true;
+      break;
+    case kPlan:
+      out.plan = true;
       break;
     case kHelp:
       out.help = true;
@@ -101,6 +110,7 @@ const char* usage() {
          "  --config PATH        the worker's configuration\n"
          "  --no-feature=NAME    do without a kernel feature, to try the next alternative; may be repeated\n"
          "  --foreground         run by hand\n"
+         "  --plan               load, say how each hook family would be armed, and end: for `keytrail doctor`\n"
          "  --help, --version\n";
 }
 

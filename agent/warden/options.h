@@ -19,6 +19,7 @@ struct Options {
   std::string config;    ///< handed to the worker; "" = its default
   std::vector<std::string> disabled_features;
   bool foreground = false;  ///< said by hand: nothing differs but the words at the end
+  bool plan = false;        ///< only say what this kernel offers
   bool help = false;
   bool version = false;
 };

@@ -54,6 +54,18 @@ class Answers(SystemCase):
         done = subprocess.run([Run.build.keytrail, "status", "--socket", self.agent.socket + "x"], capture_output=True, env={"PATH": PATH}, check=False)
         self.assertEqual(done.returncode, 4, done.stderr)
 
+    def test_doctor_without_an_agent_tries_the_hooks(self):
+        done = subprocess.run([Run.build.keytrail, "doctor", "--socket", self.agent.socket + "x"], capture_output=True, text=True, env={"PATH": PATH}, check=False)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        with_agent = self.agent.cli("doctor", check=0)[1].splitlines()
+        without = done.stdout.splitlines()
+        for title in ("Programs, environment", "Key files that are opened", "Calls: connections", "Host names of calls", "Ends of processes"):
+            words = [[line.split() for line in lines if line.startswith(title)] for lines in (with_agent, without)]
+            self.assertEqual(words[0], words[1], "what an agent would see is what this one sees")
+        done = subprocess.run([Run.build.keytrail, "doctor", "--socket", self.agent.socket + "x"], capture_output=True, text=True, user=65534, group=65534,
+                              extra_groups=[], env={"PATH": PATH}, check=False)
+        self.assertIn("can be tried by root only: sudo keytrail doctor", done.stdout)
+
     def test_rows_reach_the_collector(self):
         limit = time.monotonic() + 15
         while self.agent.status()["accounting"]["exporters"][0]["waiting"] and time.monotonic() < limit:

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
+#include <CLI/CLI.hpp>
 
 #include "agent/cli/completion.h"
 
@@ -29,7 +30,8 @@ Done run(std::vector<std::string> words) {
   ::testing::internal::CaptureStderr();
   int ran = 0;
   const int code =
-      run_cli(static_cast<int>(argv.size()), argv.data(), {{"agent", "runs the agent", [](CLI::App& app) { app.add_flag("--hidden")->group(""); }, [&ran] { return ++ran, 42; }}});
+      run_cli(static_cast<int>(argv.size()), argv.data(),
+              {{"agent", "runs the agent", [](CLI::App& app) { app.add_flag("--hidden")->group(""); }, [&ran] { return ++ran, 42; }}});
   return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
 }
 
@@ -58,7 +60,8 @@ TEST(Cli, WrongUsageIsExit2WithAHint) {
 TEST(Cli, AnUnknownCommandIsNamedWithTheOneThatWasMeant) {
   EXPECT_THAT(run({"use"}).err, HasSubstr("there is no command keytrail use; did you mean uses?"));
   EXPECT_THAT(run({"holders", "AKIAIOSFODNN7EXAMPLE"}).err, HasSubstr("no command keytrail holders; keytrail key has an option --holders"));
-  EXPECT_THAT(run({"catalog", "macth"}).err, HasSubstr("no command keytrail catalog macth; did you mean match?\nTry: keytrail catalog --help"));
+  EXPECT_THAT(run({"catalog", "macth"}).err,
+              HasSubstr("no command keytrail catalog macth; did you mean match?\nTry: keytrail catalog --help"));
   EXPECT_THAT(run({"nonsense"}).err, HasSubstr("there is no command keytrail nonsense\n"));
 }
 

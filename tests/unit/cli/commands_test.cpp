@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "agent/cli/local_plan.h"
 #include "agent/serve/server.h"
 #include "tests/unit/serve/fake_agent.h"
 
@@ -94,6 +95,18 @@ TEST_F(CommandsTest, JsonIsTheAgentsAnswer) {
   options_.output = "yaml";
   EXPECT_EQ(run_keys(options_, world_), kOk);
   EXPECT_THAT(out(), HasSubstr("id: \"AKIAIOSFODNN7EXAMPLE\""));
+}
+
+TEST(Plan, IsReadLineByLine) {
+  const auto plan = parse_plan(
+      "exec\ttp_btf sched_process_exec\t\t\nopen\ttracepoint sys_exit_openat\tevery system call\topens through io_uring\n"
+      "\tfentry security_file_open\tno trampolines\nnonsense\nbogus\ta\tb\tc\n");
+  ASSERT_EQ(plan.size(), 2U);
+  EXPECT_EQ(plan[0].family, Family::kExec);
+  EXPECT_EQ(plan[1].cost, "every system call");
+  EXPECT_EQ(plan[1].missing, "opens through io_uring");
+  ASSERT_EQ(plan[1].refused.size(), 1U);
+  EXPECT_EQ(plan[1].refused[0].second, "no trampolines");
 }
 
 TEST_F(CommandsTest, NoAgentIsExit4WithWhatToTry) {

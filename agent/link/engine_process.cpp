@@ -202,6 +202,7 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
   what->since_ns = since > 0 ? static_cast<std::uint64_t>(since) : 1;
   what->issued = holding.slot.from == From::kIssued;
   what->broker = holding.slot.from == From::kBroker;
+  apply_entry(*what, instance->stored_life);
   if (holding.slot.from == From::kFile) {
     if (const catalog::File* entry = catalog_.match_file(holding.slot.place)) {
       what->selector_rule = entry->selector;

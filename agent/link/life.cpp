@@ -23,7 +23,39 @@ std::string encode_life(const Instance& instance) {
       marks[mark.host.empty() ? mark.kind : "@" + mark.host] = mark.time_ns;
     out["unidentified"] = std::move(marks);
   }
+  json::array entries;  // what the durable table has no column for
+  for (const Held& held : instance.holdings) {
+    const HeldKey& what = *held.what;
+    if (what.host.empty() && !what.current) continue;
+    entries.push_back(json::object{{"key", what.key.id},
+                                   {"place", what.slot.place},
+                                   {"selector", what.slot.selector},
+                                   {"host", what.host},
+                                   {"current", what.current}});
+  }
+  if (!entries.empty()) out["entries"] = std::move(entries);
   return json::serialize(out);
+}
+
+void apply_entry(HeldKey& what, const std::string& text) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(text, error);
+  const json::object* object = error ? nullptr : parsed.if_object();
+  const json::value* entries = object == nullptr ? nullptr : object->if_contains("entries");
+  if (entries == nullptr || !entries->is_array()) return;
+  const auto string = [](const json::value& entry, std::string_view name) -> std::string_view {
+    const json::object* fields = entry.if_object();
+    const json::value* value = fields == nullptr ? nullptr : fields->if_contains(name);
+    return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
+  };
+  for (const json::value& entry : entries->get_array()) {
+    if (string(entry, "key") != what.key.id || string(entry, "place") != what.slot.place || string(entry, "selector") != what.slot.selector)
+      continue;
+    what.host = string(entry, "host");
+    const json::value* current = entry.get_object().if_contains("current");
+    what.current = current != nullptr && current->is_bool() && current->get_bool();
+    return;
+  }
 }
 
 void apply_life(Instance& instance, const std::string& text) {

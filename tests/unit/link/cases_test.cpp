@@ -743,6 +743,36 @@ TEST_F(Cases, AfterARestartABrokerIsNotForgotten) {
   EXPECT_EQ(told(), Lines{"possible local_broker: " + kA});
 }
 
+TEST_F(Cases, AfterARestartAKeysHostIsKnownWithoutReadingItsFileAgain) {
+  KeyFact fact;
+  fact.key.id = "fp:1";
+  fact.key.kind = "k8s.static_token";
+  fact.selector = "one";
+  fact.host = "cluster.test";
+  KeyFact other = fact;
+  other.key.id = "fp:2";
+  other.selector = "two";
+  other.host = "second.test";
+  examiner.files["/root/.kube/config"] = file_of({fact, other});
+  start(10);
+  open(10, "/root/.kube/config");
+  call(10, "second.test");
+  const Lines before = told();
+  EXPECT_EQ(before, Lines{"possible selector_in_runtime: fp:2 fp:1"});
+  collect();
+  uses.clear();
+  const auto stored = state;
+  const auto held = holders[10];
+  ASSERT_EQ(held.size(), 2U);
+  make();
+  link->load_state(stored);
+  for (const auto& [id, holding] : held)
+    link->adopt(holding, process(10));
+  call(10, "second.test");
+  call(10, "elsewhere.test");
+  EXPECT_EQ(told(), before);
+}
+
 TEST_F(Cases, WhoWasNotAdoptedLeavesNoState) {
   one_key();
   start(10);

@@ -19,6 +19,7 @@ Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& e
       index_(options.max_news),
       acquisitions_(options.max_news),
       slots_(options.max_files),
+      answered_(options.max_answers),
       gaps_(options.max_gaps) {}
 
 Engine::~Engine() {

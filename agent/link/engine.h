@@ -103,6 +103,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
   Done on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who);
   void on_open_answer(const std::shared_ptr<Examination>& examination, const OpenEvent& event, const catalog::File& entry, bool baseline,
                       bool from_ring, ExamineAnswer& answer);
+  /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged, was found to hold
+  /// before. True when it was replaced.
+  bool remember(const FileIdentity& file, ExamineAnswer& answer);
   void note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns);
   void ask_environment(const InstanceRef& instance, std::uint64_t time_ns);
   void start_environments();
@@ -151,6 +154,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   KeyIndex index_;
   Acquisitions acquisitions_;
   Slots slots_;
+  LruMap<std::string, std::vector<KeyFact>> answered_;  ///< by the file's identity: what it held when it was read last
   GapList gaps_;
 
   std::unordered_set<std::shared_ptr<Examination>> unanswered_;  ///< asked or queued

@@ -94,12 +94,33 @@ Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, cons
   return Done::kLater;
 }
 
+bool Engine::remember(const FileIdentity& file, ExamineAnswer& answer) {
+  // git's credential store reads its file and puts another in its place at once: the second read of one file comes too late.
+  constexpr std::size_t kMaxFacts = 64;
+  const bool late = answer.unread == "changed";
+  if (file.inode == 0 || (!late && (!answer.unread.empty() || answer.keys.size() > kMaxFacts))) return false;
+  std::string identity;
+  for (const auto part :
+       {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s), std::uint64_t{file.ctime_ns}, file.size})
+    identity += std::to_string(part) + ":";
+  if (!late) {
+    *answered_.get(identity).first = answer.keys;
+    return false;
+  }
+  const std::vector<KeyFact>* known = answered_.find(identity);
+  if (known == nullptr) return false;
+  answer.unread.clear();
+  answer.keys = *known;
+  return true;
+}
+
 void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, const OpenEvent& event, const catalog::File& entry,
                             bool baseline, bool from_ring, ExamineAnswer& answer) {
   if (examination->done) return;
   --examinations_;
   const InstanceRef opener = examination->receivers.front().instance;
   counters_["entries_unparsed"] += answer.skipped;
+  const bool remembered = remember(event.file, answer);
   bool recorded = false;
   if (!answer.unread.empty()) {
     mark_receivers(*examination, entry.kinds, entry.kind);
@@ -162,7 +183,9 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
     file.format = entry.format;
     file.kind = entry.kind;
     file.other_kind = other_kind_of(entry, catalog_);
-    if (is_elsewhere(file, event)) {
+    if (remembered) {
+      // Its place holds something else by now; what that is shows the next look.
+    } else if (is_elsewhere(file, event)) {
       look_queue_.emplace_front(Slots::file_key(container, place), InstanceRef{});
       start_looks();
     } else {

@@ -26,6 +26,7 @@ struct LinkOptions {
   std::size_t max_names = 16'384;  ///< addresses with a name, all network namespaces
   std::size_t max_news = 65'536;   ///< remembered (workload, user, executable, key, slot)
   std::size_t max_files = 8'192;   ///< known key files
+  std::size_t max_answers = 256;   ///< contents of key files remembered, by identity
   std::size_t max_gaps = 1'024;
 };
 

@@ -667,6 +667,26 @@ TEST_F(Cases, ASlotThatGoesBackIsNoRotationAnyMore) {
   EXPECT_TRUE(state.contains("rotation:" + kB));
 }
 
+TEST_F(Cases, AReadThatCameTooLateIsTheFileThatWasReadBefore) {
+  one_key();
+  start(10);
+  open(10);
+  ExamineAnswer late;
+  late.unread = "changed";
+  examiner.files[kCredentials] = late;  // put in its place, as git's credential store does; the open was of the file before
+  start(11);
+  open(11);
+  call(11);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+  ASSERT_EQ(acquisitions.size(), 1U) << "and nothing says unread";
+  collect();
+  EXPECT_FALSE(state.contains("rotation:" + kA));
+  late.file.inode = 99;
+  examiner.files[kCredentials] = late;
+  open(11);
+  EXPECT_EQ(acquired().back(), "file " + kCredentials + " [] unread changed by 11") << "another file";
+}
+
 // 7. What ran before the agent, and after a restart.
 TEST_F(Cases, BaselineEnvironmentIsPossible) {
   ExamineAnswer answer;

@@ -118,6 +118,7 @@ class Parser {
     list(watch, true);
     use_filters(watch);
     filter(watch, "--kinds", "kinds", "list of acquisition, use, finding, gap, revision");
+    watch->add_flag("--unusual", options_.unusual, "without reads by the programs a file is for (by their names)");
     watch->add_option("--count", options_.count, "end after so many rows");
     CLI::App* explain = command(app_, "explain", "what the evidence of a use rests on", run_explain);
     explain->add_option("SEQ", options_.words, "[use] sequence number")->required()->expected(1, 2);

@@ -12,6 +12,7 @@
 #include "agent/cli/output.h"
 #include "agent/cli/question.h"
 #include "agent/cli/when.h"
+#include "agent/cli/words.h"
 
 namespace keytrail::cli {
 namespace {
@@ -159,7 +160,7 @@ int run_watch(const Options& options, World& world) {
       world.err << fmt::format("! {} rows were missed: this terminal was too slow; keytrail uses has them\n",
                                number(value.get_object(), "missed"));
     if (name == "error") world.err << "! " << base::printable(text(object(value.get_object(), "error"), "message")) << "\n";
-    if (name != "row") return true;
+    if (name != "row" || (options.unusual && is_usual(value.get_object()))) return true;
     if (raw)
       world.out << json::serialize(value) << "\n" << std::flush;
     else

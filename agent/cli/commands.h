@@ -26,6 +26,7 @@ struct Options {
   std::map<std::string, std::string> filter;  ///< API parameters: workload, pid, host, provider, service, kind, evidence, finding_type
   bool holders = false, copies = false, no_chain = false;
   std::vector<std::string> words;  ///< positional words of explain, catalog match, config check
+  bool unusual = false;            ///< watch: without what a file's usual reader reads
   std::uint64_t count = 0;         ///< watch: end after so many rows; 0 = never
 };
 

@@ -404,8 +404,9 @@ std::string key_headline(const json::object& keys_answer, const json::object& us
       workloads.insert(text(object(object(use, "actor"), "workload"), "name"));
       last = std::max(last, time(use, "last"));
     }
-    std::string out = fmt::format("{}, {}, first seen {}", kind_words(text(key, "kind")), lifetime_words(text(key, "lifetime")),
-                                  when_words(row, "first_seen", view));
+    const std::string lifetime = lifetime_words(text(key, "lifetime"));
+    std::string out = fmt::format("{}, {}, first seen {}", kind_words(text(key, "kind")),
+                                  lifetime == "unknown" ? "lifetime unknown" : lifetime, when_words(row, "first_seen", view));
     const std::string since = is_null(object(uses_answer, "asked"), "since")
                                   ? ""
                                   : "since " + format_when_zone(time(object(uses_answer, "asked"), "since"), view.local) + ": ";

@@ -21,7 +21,10 @@ namespace {
 std::string acquired_words(const json::object& row) {
   const std::string from = text(object(row, "slot"), "from");
   std::string verb = flag(row, "baseline") ? "had" : from == "file" ? "read" : "got";
-  if (flag(row, "bulk")) verb += " (bulk)";
+  if (flag(row, "bulk"))
+    verb += " (bulk)";
+  else if (is_usual(row))
+    verb += " (usual)";
   return verb;
 }
 

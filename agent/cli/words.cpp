@@ -109,6 +109,16 @@ std::string when_words(const json::object& object, std::string_view name, const 
 
 std::string time_title(std::string_view title, const View& view) { return std::string(title) + (view.local ? "" : " (UTC)"); }
 
+bool is_usual(const json::object& acquisition) {
+  const catalog::Catalog& known = catalog::Catalog::builtin();
+  const json::object& slot = object(acquisition, "slot");
+  const json::object& actor = object(acquisition, "actor");
+  const catalog::File* file = text(slot, "from") == "file" ? known.match_file(text(slot, "place")) : nullptr;
+  if (file == nullptr || text(acquisition, "type") != "acquisition") return false;
+  const auto reader = known.match_reader(text(actor, "exe"), text(actor, "program"), file);
+  return reader && reader->expected && reader->role == catalog::ReaderRole::kOwner;
+}
+
 bool is_encryption(const json::object& key) { return text(key, "class") == "encryption_key"; }
 
 }  // namespace keytrail::cli

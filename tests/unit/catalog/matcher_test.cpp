@@ -209,6 +209,20 @@ TEST(Readers, TheOwnerComesBeforeWhoeverReadsAnything) {
   EXPECT_EQ(catalog().match_reader("/opt/CrowdStrike/falcon", "", nullptr)->role, ReaderRole::kScanner);
 }
 
+TEST(Readers, AccountToolsUsuallyReadTheShadowFile) {
+  const File* shadow = catalog().match_file("/etc/shadow");
+  for (const auto& [exe, filename] : {std::pair{"/usr/bin/sudo", ""},
+                                      {"/usr/bin/perl", "/usr/sbin/adduser"},
+                                      {"/usr/bin/perl", "/usr/sbin/deluser"},
+                                      {"/usr/sbin/sshd", ""}}) {
+    const auto reader = catalog().match_reader(exe, filename, shadow);
+    ASSERT_TRUE(reader) << exe << filename;
+    EXPECT_TRUE(reader->expected && reader->role == ReaderRole::kOwner) << exe << filename;
+  }
+  const auto perl = catalog().match_reader("/usr/bin/perl", "/root/x.pl", shadow);
+  EXPECT_FALSE(perl && perl->role == ReaderRole::kOwner) << "any other script of perl's is not";
+}
+
 TEST(Requests, ThePathThatHandsOutKeys) {
   const auto github = catalog().match_request("api.github.com", "/app/installations/42/access_tokens");
   ASSERT_TRUE(github);

@@ -193,6 +193,24 @@ TEST_F(CommandsTest, WatchReplaysAndEndsAfterCount) {
   EXPECT_THAT(out(), HasSubstr("used (inferred)  AKIAIOSFODNN7EXAMPLE"));
 }
 
+TEST_F(CommandsTest, WatchLeavesOutUsualReadersOnDemand) {
+  start();
+  AcquisitionRow usual = make_acquisition();
+  usual.actor.exe = "/usr/bin/sudo";
+  usual.actor.program = "sudo";
+  usual.slot = {From::kFile, "/etc/shadow", ""};
+  history_.stored = {make_row(1, usual), make_row(2, make_acquisition())};
+  options_.since = "2025-11-21T00:00:00Z";
+  options_.count = 1;
+  EXPECT_EQ(run_watch(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("read (usual)"));
+  out_.str("");
+  options_.unusual = true;
+  EXPECT_EQ(run_watch(options_, world_), kOk);
+  EXPECT_THAT(out(), Not(HasSubstr("read (usual)")));
+  EXPECT_THAT(out(), HasSubstr("/root/.aws/credentials"));
+}
+
 TEST_F(CommandsTest, WrongParametersAreUsage) {
   start();
   options_.filter["pid"] = "x";

@@ -195,6 +195,17 @@ TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
   EXPECT_THAT(text, HasSubstr("every system call about +20 ns"));
 }
 
+TEST_F(RenderTest, AFilesUsualReaderIsSaid) {
+  AcquisitionRow row = make_acquisition();
+  EXPECT_THAT(watch_line(serve::to_json(make_row(1, row)), view_), HasSubstr("  read             AKIA"));
+  row.slot = {From::kFile, "/etc/shadow", ""};
+  row.actor.exe = "/usr/bin/perl";
+  row.actor.program = "adduser";
+  EXPECT_THAT(watch_line(serve::to_json(make_row(1, row)), view_), HasSubstr("  read (usual)     AKIA"));
+  row.actor.program = "x.pl";
+  EXPECT_THAT(watch_line(serve::to_json(make_row(1, row)), view_), HasSubstr("  read             AKIA"));
+}
+
 TEST_F(RenderTest, ExplainListsKeysAndAcquisitions) {
   history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
   const std::string text = render_explain(ask("/v1/explain/2"), view_);

@@ -144,6 +144,11 @@ std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::str
   return impl().issues(endpoint, kind, path, usual_only);
 }
 
+bool Catalog::often_only_asked(const Endpoint& endpoint) const {
+  const tables::Accept* accept = impl().accept_of(endpoint);
+  return accept != nullptr && std::ranges::any_of(accept->issuers, [&](std::uint16_t at) { return impl().tables().issuers[at].whoami; });
+}
+
 std::optional<IssueRequest> Catalog::match_request(std::string_view host, std::string_view path) const {
   return impl().match_request(host, path);
 }

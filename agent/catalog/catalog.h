@@ -211,6 +211,8 @@ class Catalog {
   /// do (the API server's TokenRequest), unless the path says that this one does.
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path = {},
                                                      bool usual_only = false) const;
+  /// Whether a usual call to this issuer hands out nothing (STS's GetCallerIdentity): without its request, nothing speaks for an issue.
+  [[nodiscard]] bool often_only_asked(const Endpoint& endpoint) const;
   /// The request that hands out keys at this host, by its path (a query does not count). Paths that any host may serve (Vault, Keycloak)
   /// are found with the destination's issuers, by issues().
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;

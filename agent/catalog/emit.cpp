@@ -196,7 +196,7 @@ class Writer {
       for (const ActionEntry& a : e.actions)
         actions += fmt::format("    {{{}, {}, {}}},\n", strings(a.takes), strings(a.gives), truth(a.seldom));
       body_ += fmt::format("constexpr Action k_actions{}[] = {{\n{}}};\n", number, actions);
-      issuers += fmt::format("    {{{}, {}, k_actions{}}},\n", quoted(e.id), numbers(request_indices(e)), number);
+      issuers += fmt::format("    {{{}, {}, k_actions{}, {}}},\n", quoted(e.id), numbers(request_indices(e)), number, truth(e.whoami));
       ++number;
     }
     array("issuers", "Issuer", issuers);

@@ -57,6 +57,7 @@ void read_issuer(Fields& f, const std::string& file, Model& model, Problems& pro
   e.requests = f.list("requests");
   (void)f.text("child_id");
   (void)f.flag("hands_out_others", false);
+  e.whoami = f.flag("whoami", false);
   for (const YAML::Node& node : f.node("actions")) {
     Fields a(node, file, problems);
     ActionEntry action;

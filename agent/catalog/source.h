@@ -63,6 +63,7 @@ struct IssuerEntry {
   std::string id, verified;
   std::vector<std::string> requests;
   std::vector<ActionEntry> actions;
+  bool whoami = false;
 };
 
 /// A request (hosts, paths), a command (paths: its words) or a broker (hosts: program names; paths: where it is reached).

@@ -64,6 +64,7 @@ struct Issuer {
   std::string_view id;
   Indices requests;
   std::span<const Action> actions;
+  bool whoami;  ///< a usual call there hands out nothing, and only says who asks
 };
 struct Accept {
   Strings kinds;

@@ -10,7 +10,7 @@ namespace keytrail::examine::format {
 namespace {
 
 struct Profile {
-  std::string_view name, id, secret, session;
+  std::string_view name, id, secret, session, role, source;
 };
 
 /// "[profile dev]" and "[dev]" → "dev"; "[sso-session x]" and "[services x]" hold no keys → "".
@@ -31,6 +31,12 @@ bool is_access_key_id(std::string_view id) {
 }
 
 void report(const Profile& profile, Work& work) {
+  // A role is assumed with the key of another entry, whatever else stands here (botocore's AssumeRoleProvider comes first).
+  if (!profile.role.empty() && !profile.source.empty() && profile.source != profile.name) {
+    work.at({.selector = profile.name});
+    work.add_elsewhere(profile.source);
+    work.at({});
+  }
   if (profile.name.empty() || (profile.id.empty() && profile.secret.empty())) return;  // a role, SSO or process entry: no key
   if (profile.secret.empty() || !is_name(profile.name, 126) || (!profile.id.empty() && !is_access_key_id(profile.id))) return work.skip();
   const bool session = profile.id.starts_with("ASIA") || (!profile.session.empty() && !profile.id.starts_with("AKIA"));
@@ -82,8 +88,10 @@ class Reader {
     profiles_.push_back({.name = name});
   }
   void option(std::string_view name, std::string_view value) {
-    value = value.substr(0, value.find_first_of(" \t#"));  // no key contains one: what follows is a comment
     Profile& profile = profiles_[current_];
+    if (same_word(name, "source_profile")) profile.source = value;
+    value = value.substr(0, value.find_first_of(" \t#"));  // no key contains one: what follows is a comment
+    if (same_word(name, "role_arn")) profile.role = value;
     if (same_word(name, "aws_access_key_id")) profile.id = value;
     if (same_word(name, "aws_secret_access_key")) profile.secret = value;
     if (same_word(name, "aws_session_token")) profile.session = value;

@@ -121,10 +121,14 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   found_.keys.push_back(std::move(fact));
 }
 
-void Work::add_elsewhere() {
+void Work::add_elsewhere(std::string_view source) {
   KeyFact fact;
   place(fact);
-  if (fact.host.empty()) return;
+  if (is_name(source, 126)) fact.key.parent = std::string(source);
+  for (std::string* name : {&fact.key.principal, &fact.key.parent, &fact.selector, &fact.host}) {
+    if (tells_secret(*name, {}, session_.formats)) name->clear();
+  }
+  if (fact.host.empty() && (fact.key.parent.empty() || fact.selector.empty())) return;
   if (full()) return skip();
   if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(session_.key, fact.selector);
   found_.keys.push_back(std::move(fact));

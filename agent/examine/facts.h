@@ -91,8 +91,9 @@ class Work {
   /// Adds it, with the fingerprint and, when `fact.key.id` is empty, an id made from `secret` (may be empty: then none is made).
   /// `label`: who the key is for ("login@host"), for keys that are numbered. A name that is itself a secret is left out.
   void add(KeyFact fact, std::string_view secret, std::string_view label = {});
-  /// The entry's key is elsewhere (a helper program, another file): a fact without id, where the entry says for which host it is.
-  void add_elsewhere();
+  /// The entry's key is elsewhere (a helper program, another file): a fact without id, where the entry says for which host it is, or with
+  /// which entry's key (`source`) its own is bought.
+  void add_elsewhere(std::string_view source = {});
   void skip() { ++found_.skipped; }
   [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }
 

@@ -198,7 +198,10 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
   } else {
     const Held* const only[] = {&held};
     const auto narrowed = narrow(only, question.caller, question.where.destination.host, catalog);
-    if (narrowed && (narrowed->told || narrowed->beaten) && !narrowed->index) {
+    // A role is assumed with the key of the entry that it leads to, and nothing else is done with that key.
+    const bool buys =
+        narrowed && narrowed->source && !catalog.issues(question.where.endpoint, fit.key.kind, question.where.path, true).empty();
+    if (narrowed && (narrowed->told || narrowed->beaten) && !narrowed->index && !buys) {
       // The program was told to take another entry than the one that was read: its key may come from a helper or a login it has elsewhere.
       possible(verdict, Reason::kSeveralKeys);
       verdict.detail = narrowed->beaten ? narrowed->detail : narrowed->detail + " is not the entry that was read";
@@ -240,8 +243,12 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
   if (issued_too) {
     if (core.size() == 1 || certain) {
       std::erase_if(found, [&](const Fit& fit) { return fit.held != chosen && fit.key.parent != chosen_id; });
+      // What was bought comes first: that is what one buys it for. But a call to STS may only have asked who calls, unless the program was
+      // told to buy (a role).
+      const auto told = narrow(core, question.caller, question.where.destination.host, catalog);
+      const bool role = told && told->source && core[*told->source] == chosen;
       for (Fit& fit : found)
-        fit.rank = fit.held->what->issued ? 0 : 1;  // what was bought comes first: that is what one buys it for
+        fit.rank = !fit.held->what->issued ? 1 : (role || fit.held->what->issue_told ? 0 : 2);
       std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::pair(fit.rank, fit.order); });
       list(verdict, found, nullptr, Reason::kParentOrIssued);
       for (Candidate& candidate : verdict.keys)

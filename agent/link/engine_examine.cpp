@@ -30,6 +30,19 @@ void mark_receivers(const Examination& examination, std::span<const std::string_
   }
 }
 
+/// An entry without a key tells for which host it is, or whose key buys its own.
+void note_elsewhere(const Examination& examination, const KeyFact& fact, const catalog::File& entry) {
+  for (const auto& [instance, how] : examination.receivers) {
+    if (how == How::kLostAtExec) continue;
+    if (!fact.host.empty())
+      mark_unidentified(*instance, {.time_ns = examination.time_ns, .kind = {}, .host = fact.host, .selector_rule = entry.selector});
+    auto& leads = instance->leads;
+    std::erase_if(leads, [&](const Lead& lead) { return lead.selector_rule == entry.selector && lead.from == fact.selector; });
+    if (!fact.key.parent.empty() && leads.size() < 64)
+      leads.push_back({entry.selector, fact.selector, fact.selector_hash, fact.key.parent});
+  }
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> Engine::others_of_mount_ns(std::uint32_t mnt_ns, const InstanceId& who) const {
@@ -143,11 +156,8 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
     for (KeyFact& fact : answer.keys) {
       if (fact.key.kind.empty()) fact.key.kind = entry.kind;
       if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
-      if (fact.key.id.empty() && !fact.host.empty()) {
-        for (const auto& [instance, how] : examination->receivers) {
-          if (how != How::kLostAtExec)
-            mark_unidentified(*instance, {.time_ns = examination->time_ns, .kind = {}, .host = fact.host, .selector_rule = entry.selector});
-        }
+      if (fact.key.id.empty() && (!fact.host.empty() || !fact.key.parent.empty())) {
+        note_elsewhere(*examination, fact, entry);
         continue;
       }
       if (fact.key.id.empty()) {

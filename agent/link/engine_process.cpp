@@ -91,6 +91,7 @@ Engine::Done Engine::on_fork(const ForkEvent& event, const EventHead& head, cons
     child->local_talks = parent->local_talks;
     child->bulk = parent->bulk;
     child->unidentified = parent->unidentified;
+    child->leads = parent->leads;
     child->baseline_env = parent->baseline_env;
     child->holdings = parent->holdings;
     for (Held& held : child->holdings) {

@@ -118,6 +118,7 @@ void Engine::note_issued(const HeldUse& use, const Verdict& verdict) {
       what->slot = {From::kIssued, use.where.destination.host, {}};
       what->since_ns = use.time_ns;
       what->issued = true;
+      what->issue_told = !use.where.path.empty() || !catalog_.often_only_asked(use.where.endpoint);
       (void)hold(use.caller, std::move(what), How::kDirect);  // its row comes with its first possible use
     }
   }

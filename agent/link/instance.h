@@ -50,6 +50,7 @@ struct HeldKey {
   bool current = false;                     ///< the file names this entry as the one in use
   std::span<const std::string_view> kinds;  ///< what its place may hold, when the key itself does not tell (catalog data); else empty
   bool issued = false;                      ///< maybe issued: an issuer was called with `key.parent`
+  bool issue_told = false;                  ///< and the path of the request, or what the issuer is for, says so
   bool broker = false;                      ///< from a local broker: possible at most
   bool baseline = false;                    ///< found by the sweep
 };
@@ -69,6 +70,14 @@ struct Unidentified {
   std::string kind;                     ///< kind that such a place usually holds; empty = any
   std::string host = {};                ///< host (and port) that the entry is for; empty = any
   std::string_view selector_rule = {};  ///< of its file, where there is a host
+};
+
+/// An entry whose key is bought with that of another one: a profile with `role_arn` and `source_profile`.
+struct Lead {
+  std::string_view selector_rule;  ///< of both entries' files
+  std::string from;
+  Fingerprint from_hash;
+  std::string to;
 };
 
 struct Examination;
@@ -102,6 +111,7 @@ struct Instance {
   std::size_t held_uses = 0;  ///< waiting to be judged
   std::vector<Held> holdings;
   std::vector<Unidentified> unidentified;
+  std::vector<Lead> leads;  ///< of the files it read; at most 64
   std::vector<std::shared_ptr<Examination>> pending;
   std::vector<LocalTalk> local_talks;
   std::vector<OwnName> names;                                      ///< newest last

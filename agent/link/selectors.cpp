@@ -87,6 +87,17 @@ struct Choice {
 
 bool nothing(const Held&) { return false; }
 
+/// The entry whose key buys that of the entry which `starts` names. One step only: what buys it must be bought itself by none.
+template <typename Starts>
+std::optional<std::size_t> source_of(const Choice& choice, const Instance& caller, Starts&& starts) {
+  const auto& leads = caller.leads;
+  const auto lead = std::ranges::find_if(leads, [&](const Lead& one) { return one.selector_rule == choice.rule && starts(one); });
+  if (lead == leads.end()) return std::nullopt;
+  const auto further = [&](const Lead& one) { return one.selector_rule == choice.rule && one.from == lead->to; };
+  if (std::ranges::any_of(leads, further)) return std::nullopt;
+  return choice.pick({}, [&](const Held& one) { return one.what->slot.selector == lead->to; }, nothing).index;
+}
+
 std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, const Instance& caller) {
   const bool flag = name.starts_with('-');
   const ArgItem* arg = flag ? argument(caller, name) : nullptr;
@@ -141,27 +152,29 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
               describe(choice.rule, {}),
               [&](const Held& one) { return !arg->fingerprint.empty() && one.what->selector_hash == arg->fingerprint; }, nothing);
           out.by_argument = true;
+          out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from_hash == arg->fingerprint; });
           return finish(std::move(out), true);
         }
         break;
       case By::kEnvironment:
         if (const EnvItem* item = variable(caller, step.name)) {
-          return finish(
-              choice.pick(
-                  describe(choice.rule, item->value),
-                  [&](const Held& one) { return one.what->slot.selector == item->value || names_file_of(item->value, one); }, nothing),
-              true);
+          const auto named = [&](const Held& one) { return one.what->slot.selector == item->value || names_file_of(item->value, one); };
+          Narrowed out = choice.pick(describe(choice.rule, item->value), named, nothing);
+          out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from == item->value; });
+          return finish(std::move(out), true);
         }
         break;
       case By::kOverridden:
         if (auto out = overridden(choice, step.name, caller)) return out;
         break;
-      case By::kDefault:
+      case By::kDefault: {
         if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);
-        return finish(choice.pick(
-                          describe(choice.rule, step.name),
-                          [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; }, nothing),
-                      false);
+        Narrowed out = choice.pick(
+            describe(choice.rule, step.name), [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; },
+            nothing);
+        out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from == step.name; });
+        return finish(std::move(out), false);
+      }
     }
   }
   if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);

@@ -14,10 +14,11 @@
 namespace keytrail::link {
 
 struct Narrowed {
-  std::optional<std::size_t> index;  ///< of the one holding it names; absent: it names none of them, or several
-  bool covers_all = false;           ///< every other holding is another entry of the same file, or beaten by the rule
-  bool told = false;                 ///< the program was told which entry, rather than falling back to the default
-  bool beaten = false;               ///< something else than the file was told to count
+  std::optional<std::size_t> index;   ///< of the one holding it names; absent: it names none of them, or several
+  std::optional<std::size_t> source;  ///< of the holding that buys the key of the entry that it names (source_profile)
+  bool covers_all = false;            ///< every other holding is another entry of the same file, or beaten by the rule
+  bool told = false;                  ///< the program was told which entry, rather than falling back to the default
+  bool beaten = false;                ///< something else than the file was told to count
   bool by_argument = false;
   std::string detail;  ///< "profile prod"; at most 200 bytes
 };

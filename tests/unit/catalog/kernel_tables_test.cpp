@@ -120,6 +120,12 @@ TEST(KernelArguments, FlagsAndFormats) {
   }
 }
 
+TEST(Issuers, StsIsOftenOnlyAskedWhoCalls) {
+  const Catalog& catalog = Catalog::builtin();
+  EXPECT_TRUE(catalog.often_only_asked(*catalog.match_host("sts.eu-west-1.amazonaws.com")));
+  EXPECT_FALSE(catalog.often_only_asked(*catalog.match_host("oauth2.googleapis.com")));
+}
+
 TEST(KernelArguments, PathsOfKeyFiles) {
   const KernelTables& tables = kernel_tables();
   const auto path_of = [&](std::string_view name) { return std::ranges::find(tables.flags, name, &ArgFlag::flag)->path_of; };

@@ -49,8 +49,12 @@ TEST(AwsCredentials, ReadsTheProfileFormOfTheConfigFile) {
                                   "aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = abcdefghijklmnopqrstuvwxyz\n"
                                   "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = dev\n"
                                   "[profile process]\ncredential_process = /opt/bin/tool --secret x\n[sso-session corp]\nsso_region = x\n");
-  ASSERT_EQ(found.keys.size(), 1U);
+  ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].selector, "my dev");
+  // A role has no key of its own: which entry's key it is assumed with.
+  EXPECT_EQ(found.keys[1].key.id, "");
+  EXPECT_EQ(found.keys[1].selector, "role");
+  EXPECT_EQ(found.keys[1].key.parent, "dev");
   EXPECT_EQ(found.skipped, 0U);
 }
 

@@ -220,8 +220,46 @@ TEST_F(Cases, AfterAnIssuerTheIssuedKeyAndItsParentAreNamed) {
   open(10);
   call(10, "sts.eu-west-1.amazonaws.com", ip(2));
   call(10);
-  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: aws.session@" + kA + " " + kA}));
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: " + kA + " aws.session@" + kA}));
   EXPECT_EQ(acquired().back(), "issued sts.eu-west-1.amazonaws.com [] aws.session@" + kA + " by 10");
+}
+
+TEST_F(Cases, ARoleIsAssumedWithTheKeyOfItsSourceProfile) {
+  KeyFact role;
+  role.selector = "app";
+  role.selector_hash = fingerprint_of("app");
+  role.key.parent = "base";
+  KeyFact base = aws_fact(kA);
+  base.selector = "base";
+  examiner.files["/root/.aws/config"] = file_of({role});
+  examiner.files["/root/.aws/credentials"] = file_of({base});
+  const auto run = [&](std::uint32_t pid, std::string profile) {
+    start(pid, {.env = {shown("AWS_PROFILE", std::move(profile))}});
+    open(pid, "/root/.aws/config");
+    open(pid, "/root/.aws/credentials");
+    call(pid, "sts.eu-west-1.amazonaws.com", ip(2));
+    call(pid);
+  };
+  run(10, "app");
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: aws.session@" + kA + " " + kA}));
+  // A profile that nobody read; one that is bought by what is bought itself; and what is no issuer takes no such key.
+  uses.clear();
+  run(11, "other");
+  EXPECT_EQ(told().front(), "possible several_keys: " + kA);
+  uses.clear();
+  KeyFact chain = role;
+  chain.selector = "base";
+  chain.key.parent = "deeper";
+  examiner.files["/root/.aws/config"] = file_of({role, chain});
+  run(12, "app");
+  EXPECT_EQ(told().front(), "possible several_keys: " + kA);
+  uses.clear();
+  examiner.files["/root/.aws/config"] = file_of({role});
+  start(13, {.env = {shown("AWS_PROFILE", "app")}});
+  open(13, "/root/.aws/config");
+  open(13, "/root/.aws/credentials");
+  call(13);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA});
 }
 
 TEST_F(Cases, AnIssuedKeyIsInferredWhereItsParentIsNotAccepted) {

@@ -67,9 +67,9 @@ struct Held {
 /// A key file that was opened and not identified, or an entry in it whose key is elsewhere.
 struct Unidentified {
   std::uint64_t time_ns = 0;
-  std::string kind;                     ///< kind that such a place usually holds; empty = any
-  std::string host = {};                ///< host (and port) that the entry is for; empty = any
-  std::string_view selector_rule = {};  ///< of its file, where there is a host
+  std::string kind;                ///< kind that such a place usually holds; empty = any
+  std::string host;                ///< host (and port) that the entry is for; empty = any
+  std::string_view selector_rule;  ///< of its file, where there is a host
 };
 
 /// An entry whose key is bought with that of another one: a profile with `role_arn` and `source_profile`.

@@ -73,12 +73,8 @@ Result<void> Pipeline::start() {
   book_restart();
   roles_.on_notice([this](const examine::WardenNotice& notice) {
     spdlog::warn("{}", base::printable(notice.text));
-    // A restarted worker knows exactly what the one before it lost; the warden only knows when.
-    const bool mine = notice.cause == "worker_restart";
-    // The gap begins where the history ends: workers between may have lived too short to store theirs.
-    const std::int64_t stored = history_.last_batch().wall_ns;
-    const std::uint64_t from = mine && stored != 0 ? std::min(notice.from_ns, to_boot(stored)) : notice.from_ns;
-    link_.gap(from, notice.to_ns, notice.cause, mine ? std::optional(lost_in_restart_) : std::nullopt, mine ? "" : "open");
+    // Its own restart it has told already, with what the one before it lost.
+    if (notice.cause != "worker_restart") link_.gap(notice.from_ns, notice.to_ns, notice.cause, std::nullopt, "open");
   });
   if (!roles_.sweep()) spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
   next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;
@@ -104,9 +100,11 @@ void Pipeline::adopt() {
   }
 }
 
-// What happened between the last batch in the history and now.
+// What happened between the last batch in the history and now. A gap begins where the history ends: workers between may have lived too
+// short to store theirs. It is told before anything else is, so that no batch is stored without it.
 void Pipeline::book_restart() {
   const std::uint64_t now = clock_.boot_ns();
+  const record::LastBatch& last = history_.last_batch();
   if (session_.continued() || roles_.life() > 1) {
     capture::FamilyCounters counters = capture_.kernel_counters();
     std::size_t backlog = capture_.backlog();
@@ -116,10 +114,9 @@ void Pipeline::book_restart() {
       counters = again;
       backlog = capture_.backlog();
     }
-    lost_in_restart_ = session_.book_loss(sent_of(counters), backlog, "worker_restart");
-    return;
+    const std::uint64_t lost = session_.book_loss(sent_of(counters), backlog, "worker_restart");
+    return link_.gap(last.wall_ns != 0 ? to_boot(last.wall_ns) : roles_.armed_ns(), now, "worker_restart", lost, "");
   }
-  const record::LastBatch& last = history_.last_batch();
   if (last.wall_ns != 0) link_.gap(to_boot(last.wall_ns), std::max(now, roles_.armed_ns()), "agent_restart", std::nullopt, "");
 }
 

@@ -86,7 +86,6 @@ class Pipeline {
   link::Link link_;
   judge::Judge judge_;
   bool session_stored_ = false, stopped_ = false;
-  std::uint64_t lost_in_restart_ = 0;
   std::uint64_t next_flush_ = 0, next_second_ = 0, next_sample_ = 0;
   std::array<std::uint64_t, kFamilies> heartbeat_{};
   mutable std::mutex mutex_;  ///< guards `snapshot_`

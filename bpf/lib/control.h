@@ -49,7 +49,6 @@ struct kt_control {
 
 #define KT_FLAG_VALUE 1
 #define KT_FLAG_PRESENCE 2
-#define KT_FLAG_PATH 3 /* never in the table: what path_of makes of it */
 
 /* path_of: programs, as bits, for which the flag's value is a path to a key file (bit 31: all); for others `kind`, 0 = nothing leaves. */
 #define KT_ANY_PROGRAM 0x80000000U

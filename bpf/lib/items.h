@@ -377,18 +377,29 @@ static __always_inline int arg__format(struct scratch *s, u32 which, u32 from)
 	return 1;
 }
 
+/* Is it the path of a key file? Of a flag that is one for any program, only what looks like a path: what else it may be elsewhere is not
+ * known. */
+static __always_inline int flag__is_path(struct scratch *s, u32 from)
+{
+	u8 first = s->text[from & (sizeof(s->text) - 1)];
+
+	return (s->flag_path & ~KT_ANY_PROGRAM) || (s->flag_path && (first == '/' || first == '.'));
+}
+
 /* The value of the flag in s->name: a path that is watched; else only its hash, whatever its length, or that the flag was there. */
 static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
 {
 	u32 have = s->text_len - from, full = s->full_len - from;
 
 	s->action = full;
-	if (s->flag_kind == KT_FLAG_PATH) {
+	if (flag__is_path(s, from)) {
 		name__watch(which, from);
 		if (have > KT_ITEM_VALUE_MAX)
 			have = KT_ITEM_VALUE_MAX;
 		return item__add(which, KT_ITEM_ARG_FLAG | (KT_ITEM_F_PUBLIC | (full > have ? KT_ITEM_F_TRUNCATED : 0)) << 8, from, have);
 	}
+	if (!s->flag_kind)
+		return 1;
 	if (s->flag_kind == KT_FLAG_PRESENCE)
 		return item__add(which, KT_ITEM_ARG_FLAG, from, 0);
 	sip__value(which, from, have, full);
@@ -415,8 +426,9 @@ __weak __noinline int arg__step(u32 which)
 	} else if (s->text[0] == '-') {
 		split = text__split(which);
 		flag = s->name_len < KT_ITEM_NAME_MAX ? bpf_map_lookup_elem(&arg_flags, &s->name) : NULL;
-		s->flag_kind = !flag ? 0 : (flag->path_of & s->programs) ? KT_FLAG_PATH : flag->kind;
-		if (s->flag_kind) {
+		s->flag_kind = flag ? flag->kind : 0;
+		s->flag_path = flag ? flag->path_of & s->programs : 0;
+		if (s->flag_kind || s->flag_path) {
 			if (!split) {
 				s->flag_pending = 1;
 				s->index++;

@@ -191,6 +191,12 @@ TEST(Exec, AFileThatAFlagNamesIsWatchedToo) {
   EXPECT_EQ(kernel_side().events(KT_EV_OPEN, reader.head().tgid).size(), 1U);
 }
 
+TEST(Exec, WhatLooksLikeNoPathStaysWhereAnyProgramMayHaveTheFlag) {
+  EXPECT_TRUE(items_of(run("/bin/true", {"--authfile", "c2VjcmV0IHRleHQ="}, {})).empty());
+  EXPECT_TRUE(items_of(run("/bin/true", {"--authfile=c2VjcmV0IHRleHQ="}, {})).empty());
+  EXPECT_EQ(items_of(run("/bin/true", {"--authfile=./auth.json"}, {})).size(), 1U);
+}
+
 TEST(Exec, AFlagOfOneProgramIsAPathForItAlone) {
   const Folder folder;
   const std::string path = folder.file("the.key");

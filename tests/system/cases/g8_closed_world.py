@@ -31,8 +31,8 @@ class WithKey(SystemCase):
 
 
 class Clauses(WithKey):
-    def broker(self, path):
-        server = self.start([PYTHON, "-I", "-c", SERVER, path], cgroup=False)
+    def broker(self, path, **options):
+        server = self.start([PYTHON, "-I", "-c", SERVER, path], cgroup=False, **options)
         server.until("listen")
 
     def test_all_clauses_hold(self):
@@ -47,10 +47,11 @@ class Clauses(WithKey):
         self.expect([read], [self.possible("local_broker")])
 
     def test_harmless_local_socket_breaks_nothing(self):
-        read, path = self.in_file(), f"{self.world.dir}/run-of-case"
-        os.makedirs(path + "/dbus")
-        self.broker(path + "/dbus/system_bus_socket")
-        self.actor("read", CREDENTIALS, "unix", "/run/dbus/system_bus_socket", "call", S3, binds={"/run": path}).wait()
+        read, path = self.in_file(), "/run/dbus/system_bus_socket"
+        shared = self.filled("run", {})
+        os.makedirs(shared + "/dbus")
+        self.broker(path, binds={"/run": shared})
+        self.actor("read", CREDENTIALS, "unix", path, "call", S3, binds={"/run": shared}).wait()
         self.expect([read], [Use("inferred", "only_key_held", [self.key.id])])
 
     def test_relay(self):

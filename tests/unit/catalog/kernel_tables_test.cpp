@@ -132,7 +132,8 @@ TEST(KernelArguments, PathsOfKeyFiles) {
   const auto bit = [&](std::string_view program) {
     return 1U << static_cast<unsigned>(std::ranges::find(tables.flag_programs, program) - tables.flag_programs.begin());
   };
-  EXPECT_EQ(path_of("--kubeconfig"), kAnyProgram);
+  EXPECT_EQ(path_of("--kubeconfig"), kAnyProgram | bit("kubectl") | bit("helm"));
+  EXPECT_EQ(path_of("--cred-file"), kAnyProgram);
   EXPECT_EQ(path_of("-i"), bit("ssh") | bit("age"));
   EXPECT_EQ(path_of("--profile"), 0U);
   EXPECT_EQ(path_of("--token"), 0U);

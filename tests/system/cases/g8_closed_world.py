@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 
 from case import ACTOR, PYTHON, S3, SystemCase
 from rows import Acquisition, Use
@@ -127,6 +128,12 @@ class GapInLife(WithKey):
     def make_agent(self):
         return self.own_agent().start()
 
+    def wait_for_loss(self, seconds=30):
+        """The status is made once a while: the first one after the flood may be older than it."""
+        limit = time.monotonic() + seconds
+        while self.agent.status()["accounting"]["kernel"]["lost"] == 0 and time.monotonic() < limit:
+            time.sleep(0.1)
+
     def test_lost_events(self):
         """The worker stands still while another process floods the ring: what was lost is counted, and who lived through it is no longer sure."""
         read = self.in_file()
@@ -139,6 +146,7 @@ class GapInLife(WithKey):
             self.start([PYTHON, "-I", "-c", FLOOD, "/root", "120000"], cgroup=False).wait(seconds=120)
         finally:
             os.kill(worker, signal.SIGCONT)
+        self.wait_for_loss()
         self.agent.quiet(limit=60)
         gaps = [row for row in self.agent.rows(self.after, "gap") if row["cause"] in ("ring_full", "budget")]
         self.assertTrue(gaps, "a gap row tells the loss")

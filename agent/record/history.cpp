@@ -18,7 +18,6 @@ static constexpr char kWriterPragmas[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 8388608; "
     "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY";
 static constexpr char kJournalModeSql[] = "PRAGMA journal_mode";
-static constexpr char kRunningName[] = "session:running";
 
 std::string read_boot_id() {
   std::ifstream file("/proc/sys/kernel/random/boot_id");
@@ -87,9 +86,6 @@ Result<void> History::start() {
   auto running = questions_->state(kRunningName);
   if (!running) return std::unexpected(running.error());
   last_batch_ = {static_cast<std::int64_t>((*totals)["last_batch_ns"]), status->worker, running->empty()};
-  Batch session;
-  session.state[kRunningName] = std::to_string(clock_.wall_ns());
-  session.counters = status->worker;
   // A full disk must not keep the agent from starting: the writer tries again.
   if (auto flushed = store_->flush_all(); !flushed) {
     store_->forget();
@@ -97,9 +93,8 @@ Result<void> History::start() {
   }
   if (auto held = store_->retain_holdings(boot_id_, [](const InstanceId&) { return true; }); !held) store_->forget();
   file_.make_reserve(options_.reserve_bytes);
-  stored_counters_ = session.counters;
+  stored_counters_ = status->worker;
   copied_ns_ = clock_.wall_ns();
-  queue_.push_back(std::move(session));
   next_maintenance_ = next_retention_ = std::chrono::steady_clock::now();
   writer_ = std::thread([this] { run(); });
   return {};

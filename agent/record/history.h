@@ -82,6 +82,8 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   void set_error(std::string error);
   void wake_exporters();
 
+  static constexpr char kRunningName[] = "session:running";  ///< state while a session runs; left behind where it did not end well
+
   const HistoryOptions options_;
   const Clock& clock_;
   HistoryFile file_;
@@ -101,6 +103,7 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   bool overflowed_ = false;
   GapRow lost_;  ///< what was dropped since the last gap row; `lost` 0 = nothing
   bool busy_ = false, stopping_ = false, urgent_ = false;
+  bool marked_ = false;  ///< the history says that a session runs
   std::string error_, copy_error_;
   std::int64_t copied_ns_ = 0;  ///< Unix ns of the last good copy of the log
   std::uint64_t holdings_dropped_ = 0;

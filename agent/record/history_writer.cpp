@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/base/log.h"
 #include "agent/record/history.h"
@@ -50,6 +51,8 @@ void History::submit(Batch batch) {
   const std::size_t rows = rows_in(batch);
   {
     const std::lock_guard lock(mutex_);
+    // With the first batch, not before: where the history ends, the gap of a worker that is killed at its start begins.
+    if (!std::exchange(marked_, true)) batch.state[kRunningName] = std::to_string(clock_.wall_ns());
     const bool full = stopping_ || queue_.size() >= options_.queue_batches || queued_rows_ + rows > options_.queue_rows;
     if (!full) {
       admit_overflow();

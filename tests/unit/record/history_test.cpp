@@ -207,6 +207,18 @@ TEST_F(HistoryTest, counters_and_state_are_stored_with_the_batch) {
   EXPECT_EQ(history->history_id(), id);
 }
 
+TEST_F(HistoryTest, what_is_opened_and_stores_nothing_does_not_move_the_end_of_the_history) {
+  start();
+  record(Batch{});
+  const std::int64_t end = clock.now;
+  clock.now += 1'000'000'000;
+  restart();
+  ASSERT_TRUE(history->drain(std::chrono::seconds(5)));
+  EXPECT_EQ(history->last_batch().wall_ns, end);
+  restart();
+  EXPECT_EQ(history->last_batch().wall_ns, end);
+}
+
 TEST_F(HistoryTest, a_full_queue_drops_rows_counts_them_and_keeps_the_rest) {
   options.queue_rows = 10;
   options.merge_for = std::chrono::milliseconds(300);

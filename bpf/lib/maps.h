@@ -77,7 +77,7 @@ struct scratch {
 	u32 flag_pending;
 	u32 flag_kind;
 	u32 flag_path; /* bits of kt_flag.path_of that hold here */
-	u32 programs; /* bits of kt_flag.path_of that are this program's */
+	u32 programs;  /* bits of kt_flag.path_of that are this program's */
 	u32 words;
 	u32 action;
 	u32 fault;

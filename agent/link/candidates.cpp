@@ -209,6 +209,10 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
       infer(verdict, question, *held.what, held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
     }
   }
+  if (verdict.evidence == Evidence::kInferred && is_entry_of_other_host(*held.what, question.where.destination.host, catalog)) {
+    possible(verdict, Reason::kSeveralKeys);
+    verdict.detail = "the entry that was read is of another host";
+  }
   return verdict;
 }
 

@@ -54,10 +54,20 @@ bool names_file_of(std::string_view value, const Held& held) {
 }
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
-bool names_host(std::string_view entry, std::string_view host) {
+std::string_view host_of_entry(const HeldKey& key) {
+  std::string_view entry = key.host.empty() ? key.slot.selector : key.host;
   if (const std::size_t scheme = entry.find("://"); scheme != entry.npos) entry.remove_prefix(scheme + 3);
   if (const std::size_t user = entry.find('@'); user != entry.npos) entry.remove_prefix(user + 1);
-  return !host.empty() && entry.substr(0, entry.find_first_of(":/")) == host;
+  return entry.substr(0, entry.find_first_of(":/"));
+}
+
+/// The last two labels of a name; an address whole.
+std::string_view domain_of(std::string_view host) {
+  const bool address = host.find_first_not_of("0123456789.") == host.npos;
+  const std::size_t last = host.rfind('.');
+  if (address || last == host.npos || last == 0) return host;
+  const std::size_t before = host.rfind('.', last - 1);
+  return before == host.npos ? host : host.substr(before + 1);
 }
 
 /// The holdings, and the file whose entries the rule chooses among.
@@ -118,8 +128,13 @@ std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, 
 
 }  // namespace
 
-bool is_entry_of_host(const HeldKey& key, std::string_view host) {
-  return names_host(key.host.empty() ? key.slot.selector : key.host, host);
+bool is_entry_of_host(const HeldKey& key, std::string_view host) { return !host.empty() && host_of_entry(key) == host; }
+
+bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog) {
+  const catalog::Selector* selector = key.selector_rule.empty() ? nullptr : catalog.selector(key.selector_rule);
+  if (key.slot.from != From::kFile || selector == nullptr || !selector->host_binds || host.empty()) return false;
+  const std::string_view entry = host_of_entry(key);
+  return entry.contains('.') && domain_of(entry) != domain_of(host);
 }
 
 std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,

@@ -25,6 +25,9 @@ struct Narrowed {
 
 /// Whether the key's entry of its file is for this host (lower case): by the host the file gives it, else by its selector.
 [[nodiscard]] bool is_entry_of_host(const HeldKey& key, std::string_view host);
+/// Whether it is for a host of another domain than this one's, in a file where the host of the call chooses the entry: a registry's
+/// password in docker's config. Hosts of one domain (auth.docker.io, index.docker.io) share their entry.
+[[nodiscard]] bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog);
 
 /// `host`: what is called, lower case. nullopt when no holding comes from a file with a selector, or no step of it decides.
 [[nodiscard]] std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,

@@ -396,6 +396,19 @@ TEST_F(Cases, AKeyFileNamesTheHostOfAServiceThatNobodyKnows) {
   EXPECT_EQ(uses[0].destination.host, "corp.test");
 }
 
+TEST_F(Cases, TheEntryOfAnotherHostIsNotInferred) {
+  KeyFact fact;
+  fact.key.id = "registry.password:robot@index.docker.io #1";
+  fact.key.kind = "registry.password";
+  fact.selector = "https://index.docker.io/v1/";
+  examiner.files["/root/.docker/config.json"] = file_of({fact});
+  start(10);
+  open(10, "/root/.docker/config.json");
+  call(10, "quay.io");
+  call(10, "auth.docker.io");
+  EXPECT_EQ(told(), (Lines{"possible several_keys: " + fact.key.id, "inferred only_key_held: " + fact.key.id}));
+}
+
 TEST_F(Cases, GitAsksItsHelperAfterTheServerRefused) {
   KeyFact fact;
   fact.key.id = "fp:1";

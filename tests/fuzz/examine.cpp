@@ -91,7 +91,9 @@ void check_fact(const KeyFact& fact, const Session& session, const Hints& hints)
     require(fact.key.fingerprint.empty() || !shows(name.text, fact.key.fingerprint, session.key), "no name is the secret");
     require(!is_token(name.text), "no name is a token");
   }
-  require(!fact.key.id.empty() && !fact.key.kind.empty(), "a key has an id and a kind");
+  const bool elsewhere = fact.key.id.empty();  // the entry's key is; what is told is its server, or the entry that buys it
+  require(elsewhere == fact.key.kind.empty() && (!elsewhere || fact.key.fingerprint.empty()), "a key has an id and a kind");
+  require(!elsewhere || !fact.host.empty() || (!fact.selector.empty() && !fact.key.parent.empty()), "a fact without a key tells something");
   require(!hints.guessable || fact.key.kind != hints.key_kind || fact.key.fingerprint.empty(), "a guessable key's fingerprint stays");
 }
 

@@ -30,7 +30,7 @@ void check(const ExecEvent& exec, std::size_t size) {
     require(item.value.empty() || item.fingerprint.empty(), "a variable is shown or hashed, never both");
   }
   for (const ArgItem& item : exec.args) {
-    require(item.value.empty() || (!item.format.empty() && item.fingerprint.empty()), "only a public format shows an argument");
+    require(item.value.empty() || item.fingerprint.empty(), "an argument is shown or hashed, never both");
   }
 }
 

@@ -23,12 +23,12 @@ class Metadata(SystemCase):
 
 class AssumeRole(SystemCase):
     def test_the_key_that_was_bought_is_named_with_its_parent(self):
-        """boto3 calls STS with the file's key, then S3 with what it got; the answer is not visible, so both are named and the call is `possible`."""
+        """boto3 calls STS with the source profile's key, then S3 with what it got; the answer is not visible, so there both are named: `possible`."""
         base = self.maker.aws()
         self.plant(".aws/credentials", base.profile("base"))
         self.plant(".aws/config", "[profile app]\nrole_arn = arn:aws:iam::123456789012:role/app\nsource_profile = base\nregion = eu-west-1\n")
         self.start([PYTHON, "-c", "import boto3; boto3.client('s3').list_buckets()"], env={"AWS_PROFILE": "app"}).wait()
         issued = Acquisition("issued", "sts.amazonaws.com", f"aws.session@{base.id}", kind="aws.session", key_class="session_token", lifetime="short_lived")
         self.expect([Acquisition("file", "/root/.aws/credentials", base.id, selector="base"), issued],
-                    [Use("possible", ANY, [base.id], service="sts", region=ANY, host="sts.amazonaws.com"),
+                    [Use("inferred", "only_key_held", [base.id], service="sts", region=ANY, host="sts.amazonaws.com"),
                      Use("possible", ANY, [issued.key, base.id])])

@@ -22,6 +22,7 @@ void notify(const std::string& state) {
   memcpy(address.sun_path, path, length);
   if (path[0] == '@') address.sun_path[0] = '\0';
   const base::UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return;
   (void)sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
 }

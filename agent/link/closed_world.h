@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The closed world of a process instance (DESIGN.md section 2): may a key that fits be called the key that was used?
+// The closed world of a process instance (agent/README.md, "Evidence"): may a key that fits be called the key that was used?
 // One pure function over plain facts. All clauses must hold; the first that fails is the reason shown.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loss accounting (DESIGN.md section 7). Each term is counted at its own place; none is derived from the others.
+// Loss accounting (agent/README.md). Each term is counted at its own place; none is derived from the others.
 //   hits = filtered + sent + lost(cause)                       counted by the kernel side, per family
 //   sent = recorded + absorbed + dropped(reason) + in_flight   counted by the worker; in_flight is 0 at rest
 //   rows = acknowledged + rejected + expired + waiting         counted by record, per exporter

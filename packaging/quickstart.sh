@@ -9,10 +9,8 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libbpf-dev libcli11-dev libelf-dev libfmt-dev
-  libprotobuf-dev libre2-dev libseccomp-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev lld-19 llvm-19 ninja-build pkg-config
-  protobuf-compiler python3 zlib1g-dev"
-DEMO_PACKAGES="awscli curl iproute2 openssl python3-boto3 python3-cryptography util-linux"
+# shellcheck source=packaging/packages.sh
+. packaging/packages.sh
 LIB=/usr/lib/keytrail
 PID=/run/keytrail/warden.pid
 LOG=/var/log/keytrail.log
@@ -70,17 +68,13 @@ fi
 [ -e /sys/kernel/btf/vmlinux ] || refuse "this kernel ($(uname -r)) has no BTF, which the kernel programs need. Use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian's are)."
 command -v apt-get >/dev/null || refuse "installs its needs with apt-get (Debian 12). Elsewhere install clang 19, CMake and the libraries named in this script, then run it again."
 
-missing=""
-wanted="$BUILD_PACKAGES"
-[ $demo = yes ] && wanted="$wanted $DEMO_PACKAGES"
-for name in $wanted; do
-  dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
-done
+# shellcheck disable=SC2046,SC2086
+missing=$(missing_packages $BUILD_PACKAGES $([ $demo = no ] || echo $DEMO_PACKAGES))
 if [ -n "$missing" ]; then
-  say "installing$missing"
+  say "installing $missing"
   apt_log=$(mktemp)
   # shellcheck disable=SC2086
-  if ! { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing; } >"$apt_log" 2>&1; then
+  if ! install_packages "$apt_log" $missing; then
     tail -n 20 "$apt_log" >&2
     refuse "apt-get could not install these packages: see above."
   fi
@@ -89,7 +83,7 @@ fi
 
 if [ ! -e build/build.ninja ]; then
   say "building (about 5 minutes on two cores, once)"
-  cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null || refuse "CMake could not configure; its message is above."
+  cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKEYTRAIL_TESTS=OFF >/dev/null || refuse "CMake could not configure; its message is above."
 fi
 build_log=$(mktemp)
 if ! ninja -C build keytrail keytrail-warden keytrail-examiner >"$build_log" 2>&1; then

@@ -10,15 +10,8 @@ set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libbpf-dev libclang-rt-19-dev libcli11-dev
-  libelf-dev libfmt-dev libprotobuf-dev libre2-dev libseccomp-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev lld-19 llvm-19
-  ninja-build pkg-config protobuf-compiler python3 zlib1g-dev"
-TEST_PACKAGES="clang-format-19 clang-tidy-19 clang-tools-19 libbenchmark-dev libgmock-dev libgtest-dev openssl python3-yaml"
-KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
-SYSTEM_PACKAGES="awscli curl git httpie iproute2 openssh-client php-cli php-curl python3-boto3 python3-cryptography python3-dotenv python3-paramiko python3-pip
-  python3-requests python3-venv ruby tar util-linux wget"
-# Clients that many machines have from elsewhere: the package only where the program is missing.
-SYSTEM_PROGRAMS="javac:openjdk-17-jdk-headless kubectl:kubernetes-client node:nodejs psql:postgresql-client rclone:rclone skopeo:skopeo twine:twine"
+# shellcheck source=packaging/packages.sh
+. packaging/packages.sh
 
 quick=no only="" build=build install=yes
 while [ $# -gt 0 ]; do
@@ -54,21 +47,19 @@ step() {
 }
 
 packages() {
-  local wanted="$BUILD_PACKAGES $TEST_PACKAGES" missing="" name
-  [ $quick = no ] && wanted="$wanted $SYSTEM_PACKAGES"
-  for name in $wanted; do
-    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
-  done
-  for name in $([ $quick = no ] && echo "$SYSTEM_PROGRAMS"); do
-    command -v "${name%%:*}" >/dev/null || missing="$missing ${name#*:}"
+  local missing program
+  # shellcheck disable=SC2046,SC2086
+  missing=$(missing_packages $BUILD_PACKAGES $TEST_PACKAGES $([ $quick = yes ] || echo $SYSTEM_PACKAGES))
+  for program in $([ $quick = yes ] || echo "$SYSTEM_PROGRAMS"); do
+    command -v "${program%%:*}" >/dev/null || missing="$missing${program#*:} "
   done
   [ -z "$missing" ] && return 0
   if [ $install = no ] || [ "$(id -u)" != 0 ]; then
-    say "Debian packages are missing. Try: sudo apt-get install -y$missing"; return 1
+    say "Debian packages are missing. Try: sudo apt-get install -y $missing"; return 1
   fi
-  say "installing$missing"
+  say "installing $missing"
   # shellcheck disable=SC2086
-  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing; } >"$logs/apt" 2>&1 && return 0
+  install_packages "$logs/apt" $missing && return 0
   tail -n 20 "$logs/apt"
   return 1
 }
@@ -155,14 +146,11 @@ system_cases() { # FOLDER
 
 # Debian's 6.12 in QEMU: the hooks that this machine's kernel may refuse. At most seven minutes; longer and other runs: tests/kernels/README.md.
 kernels() {
-  local missing="" name
-  for name in $KERNEL_PACKAGES; do
-    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || missing="$missing $name"
-  done
-  if [ -n "$missing" ] && [ $install = yes ]; then
-    # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >"$logs/apt" 2>&1 || tail -n 3 "$logs/apt"
-  fi
+  local missing
+  # shellcheck disable=SC2086
+  missing=$(missing_packages $KERNEL_PACKAGES)
+  # shellcheck disable=SC2086
+  if [ -n "$missing" ] && [ $install = yes ]; then install_packages "$logs/apt" $missing || tail -n 3 "$logs/apt"; fi
   counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" --minutes 6
 }
 

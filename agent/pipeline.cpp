@@ -65,8 +65,8 @@ Result<void> Pipeline::start() {
   judge_.load_state(*state);
   for (std::size_t i = 0; i < kFamilies; ++i)
     link_.set_armed(static_cast<Family>(i), false);
-  for (const HookPlan& plan : roles_.plan())
-    link_.set_armed(plan.family, !plan.chosen.empty());
+  for (const HookReport& hook : roles_.hooks())
+    link_.set_armed(hook.family, hook.armed());
   link_.set_armed_ns(roles_.armed_ns());
   heartbeat_.fill(clock_.boot_ns());
   adopt();
@@ -207,7 +207,7 @@ void Pipeline::publish(std::uint64_t now) {
   next.tracking = link_.counters();
   for (std::size_t i = 0; i < kFamilies; ++i)
     next.silent[i] = heartbeat_[i] + kSilentAfter < now;
-  next.processes = roles_.processes();
+  next.roles = roles_.processes();
   const std::scoped_lock lock(mutex_);
   snapshot_ = std::move(next);
 }

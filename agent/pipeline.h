@@ -32,7 +32,7 @@ struct PipelineSnapshot {
   std::uint64_t in_flight = 0;                    ///< in the rings, or without a fate yet
   std::map<std::string, std::uint64_t> tracking;  ///< link's counters, by name
   std::array<bool, kFamilies> silent{};
-  std::vector<examine::RoleProcess> processes;
+  std::vector<RoleStatus> roles;
 };
 
 struct PipelineOptions {

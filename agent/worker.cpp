@@ -31,7 +31,7 @@ std::string host_name() {
 }
 
 /// What the running agent knows of itself, for serve.
-class Status final : public serve::StatusSource {
+class Status final : public AgentStatusSource {
  public:
   using Exporters = std::vector<std::unique_ptr<otlp::Exporter>>;
   Status(const examine::RoleLink& roles, const Pipeline& pipeline, const SiteCatalog& site, const Exporters& exporters, const Clock& clock)
@@ -45,34 +45,24 @@ class Status final : public serve::StatusSource {
     fixed_.remarks = roles.remarks();
     fixed_.armed_in_ms = static_cast<std::uint32_t>((roles.armed_ns() - std::min(roles.started_ns(), roles.armed_ns())) / 1'000'000);
     for (std::size_t i = 0; i < kFamilies; ++i)
-      fixed_.families.push_back({.family = static_cast<Family>(i)});
-    for (const HookPlan& plan : roles.plan()) {
-      auto& family = fixed_.families[static_cast<std::size_t>(plan.family)];
-      family.chosen = plan.chosen;
-      family.cost = plan.cost;
-      family.missing = plan.missing;
-      family.sees_less = plan.sees_less;
-      for (const auto& refused : plan.refused)
-        family.refused.emplace_back(refused.name, refused.why);
-    }
-    fixed_.families[static_cast<std::size_t>(Family::kRequest)].optional = true;
+      fixed_.families.push_back({.hook = {.family = static_cast<Family>(i)}, .counters = {}});
+    for (const HookReport& hook : roles.hooks())
+      fixed_.families[static_cast<std::size_t>(hook.family)].hook = hook;
   }
 
-  [[nodiscard]] serve::AgentStatus status() override {
-    serve::AgentStatus out = fixed_;
+  [[nodiscard]] AgentStatus status() override {
+    AgentStatus out = fixed_;
     for (std::string& remark : site_.remarks())
       out.remarks.push_back(std::move(remark));
     PipelineSnapshot now = pipeline_.snapshot();
     for (std::size_t i = 0; i < kFamilies; ++i) {
       out.families[i].counters = now.kernel[i];
-      out.families[i].silent = now.silent[i] && !out.families[i].chosen.empty();
+      out.families[i].silent = now.silent[i] && out.families[i].hook.armed();
     }
     out.worker = std::move(now.worker);
     out.in_flight = now.in_flight;
     out.tracking = std::move(now.tracking);
-    for (examine::RoleProcess& process : now.processes)
-      out.roles.push_back(
-          {.name = std::move(process.name), .pid = process.pid, .restarts = process.restarts, .note = std::move(process.ended)});
+    out.roles = std::move(now.roles);
     for (const auto& exporter : exporters_) {
       auto state = exporter->state();
       out.exporters.push_back({.name = std::move(state.name),
@@ -91,7 +81,7 @@ class Status final : public serve::StatusSource {
   const Pipeline& pipeline_;
   const SiteCatalog& site_;
   const Exporters& exporters_;
-  serve::AgentStatus fixed_;
+  AgentStatus fixed_;
 };
 
 record::HistoryOptions history_options(const base::HistoryConfig& config) {

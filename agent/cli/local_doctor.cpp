@@ -95,8 +95,9 @@ namespace {
 std::string plan_words(const std::string& config) {
   auto plan = local_plan(config);
   if (!plan) return base::printable(plan.error().message) + "\n";
-  serve::AgentStatus agent;
-  agent.families = std::move(*plan);
+  AgentStatus agent;
+  for (HookReport& hook : *plan)
+    agent.families.push_back({.hook = std::move(hook), .counters = {}});
   json::array rows;
   for (json::value& row : serve::doctor_json(agent, {})) {
     if (row.as_object().contains("family")) rows.push_back(std::move(row));  // nothing is known of history and export

@@ -12,19 +12,10 @@
 #include <utility>
 
 #include "agent/base/fd.h"
+#include "keytrail/hooks_wire.h"
 
 namespace keytrail::cli {
 namespace {
-
-std::vector<std::string> split(std::string_view text, char by) {
-  std::vector<std::string> out;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(by, at), text.size());
-    out.emplace_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return out;
-}
 
 /// The program's exit status and what it wrote on descriptors 1 (out) and 2 (err); -1 when it could not be started.
 int run(const std::vector<std::string>& words, std::string& out, std::string& err) {
@@ -62,29 +53,7 @@ int run(const std::vector<std::string>& words, std::string& out, std::string& er
 
 }  // namespace
 
-std::vector<serve::FamilyStatus> parse_plan(std::string_view text) {
-  std::vector<serve::FamilyStatus> out;
-  for (const std::string& line : split(text, '\n')) {
-    std::vector<std::string> columns = split(line, '\t');
-    if (columns.size() == 3 && columns[0].empty() && !out.empty()) {
-      out.back().refused.emplace_back(std::move(columns[1]), std::move(columns[2]));
-      continue;
-    }
-    if (columns.size() != 4) continue;
-    for (std::size_t i = 0; i < kFamilies; ++i) {
-      const auto family = static_cast<Family>(i);
-      if (columns[0] == to_string(family))
-        out.push_back({.family = family,
-                       .chosen = std::move(columns[1]),
-                       .cost = std::move(columns[2]),
-                       .missing = std::move(columns[3]),
-                       .optional = family == Family::kRequest});
-    }
-  }
-  return out;
-}
-
-Result<std::vector<serve::FamilyStatus>> local_plan(const std::string& config) {
+Result<std::vector<HookReport>> local_plan(const std::string& config) {
   if (::geteuid() != 0) return fail(Error::Code::kRefused, "How the hooks would be armed can be tried by root only: sudo keytrail doctor");
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -94,7 +63,7 @@ Result<std::vector<serve::FamilyStatus>> local_plan(const std::string& config) {
   if (!config.empty()) words.insert(words.end(), {"--config", std::filesystem::absolute(config, error)});
   std::string out, err;
   const int status = run(words, out, err);
-  std::vector<serve::FamilyStatus> plan = parse_plan(out);
+  std::vector<HookReport> plan = reports_from_text(out);
   if (status == 0 && !plan.empty()) return plan;
   const std::string_view last = std::string_view(err).substr(0, err.find_last_not_of('\n') + 1);
   return fail(Error::Code::kSystem, "How the hooks would be armed is not known: " + std::string(last.substr(last.rfind('\n') + 1)));

@@ -12,6 +12,8 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "keytrail/hooks_wire.h"
+
 namespace keytrail::examine {
 namespace {
 
@@ -45,19 +47,6 @@ std::string hex(std::span<const std::uint8_t> bytes) {
   for (const std::uint8_t byte : bytes) {
     out += kHex[byte >> 4U];
     out += kHex[byte & 15U];
-  }
-  return out;
-}
-
-HookPlan plan_of(const role::Hook& hook) {
-  HookPlan out;
-  out.family = static_cast<Family>(hook.family);
-  out.chosen = std::string(hook.chosen.view());
-  out.cost = std::string(hook.cost.view());
-  out.missing = std::string(hook.missing.view());
-  out.sees_less = hook.sees_less != 0;
-  for (std::size_t i = 0; i < hook.refused_count; ++i) {
-    out.refused.push_back({std::string(hook.refused[i].name.view()), std::string(hook.refused[i].why.view())});
   }
   return out;
 }
@@ -156,8 +145,8 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
     }
     case role::Type::kHook: {
       role::Hook hook;
-      if (!role::decode(data, size, hook) || plan_.size() >= kFamilies) break;
-      plan_.push_back(plan_of(hook));
+      if (!role::decode(data, size, hook) || hooks_.size() >= kFamilies) break;
+      hooks_.push_back(from_wire(hook));
       return;
     }
     case role::Type::kRemark: {
@@ -197,7 +186,7 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
 
 void RoleLink::take_process(const role::RoleState& state) {
   const std::string name(state.name.view());
-  auto at = std::ranges::find(processes_, name, &RoleProcess::name);
+  auto at = std::ranges::find(processes_, name, &RoleStatus::name);
   if (at == processes_.end()) {
     if (processes_.size() >= kMaxProcesses) return;
     at = processes_.emplace(at);

@@ -19,6 +19,7 @@
 #include "agent/base/fd.h"
 #include "agent/catalog/catalog.h"
 #include "agent/examine/inherited.h"
+#include "keytrail/agent_status.h"
 #include "keytrail/examiner.h"
 #include "keytrail/hooks.h"
 #include "keytrail/result.h"
@@ -34,14 +35,6 @@ struct WardenNotice {
   std::uint64_t to_ns = 0;
 };
 
-/// One of the agent's processes.
-struct RoleProcess {
-  std::string name;            ///< "warden", "examiner", "worker"
-  std::uint32_t pid = 0;       ///< 0: it is not running now
-  std::uint32_t restarts = 0;  ///< since the warden began
-  std::string ended;           ///< how its last life ended; empty in its first
-};
-
 class RoleLink final : public Examiner {
  public:
   /// Finds a kind in the catalog: `[](auto id) { return catalog::Catalog::builtin().kind(id); }`.
@@ -50,7 +43,7 @@ class RoleLink final : public Examiner {
   static constexpr std::size_t kMaxOutstanding = 4096;
   static constexpr std::chrono::milliseconds kDeadline{2000};
 
-  /// Takes "control" and "examiner" from `fds` and waits (at most 5 s, blocking) for the warden's greeting. Then `plan` and its
+  /// Takes "control" and "examiner" from `fds` and waits (at most 5 s, blocking) for the warden's greeting. Then `hooks` and its
   /// neighbours are known, and the rest happens when `io` runs. Fails when a descriptor is missing or the warden does not speak.
   static Result<std::unique_ptr<RoleLink>> connect(boost::asio::io_context& io, InheritedFds& fds, KindLookup kinds);
   ~RoleLink() override;
@@ -60,7 +53,7 @@ class RoleLink final : public Examiner {
   /// See the port. More than kMaxOutstanding at once: unread "busy". No answer in time: "timeout", or "examiner restarted".
   void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override;
 
-  [[nodiscard]] const std::vector<HookPlan>& plan() const { return plan_; }
+  [[nodiscard]] const std::vector<HookReport>& hooks() const { return hooks_; }
   /// ns since boot when the warden began.
   [[nodiscard]] std::uint64_t started_ns() const { return started_ns_; }
   /// ns since boot when the last hook family was attached.
@@ -72,7 +65,7 @@ class RoleLink final : public Examiner {
   /// 1 for the first worker of this warden, then 2, …
   [[nodiscard]] std::uint32_t life() const { return life_; }
   /// The agent's processes as the warden last told of them.
-  [[nodiscard]] const std::vector<RoleProcess>& processes() const { return processes_; }
+  [[nodiscard]] const std::vector<RoleStatus>& processes() const { return processes_; }
   /// What could not be had (a sandbox, the user): sentences for `status`.
   [[nodiscard]] const std::vector<std::string>& remarks() const { return remarks_; }
 
@@ -130,12 +123,12 @@ class RoleLink final : public Examiner {
   std::uint64_t next_id_ = 0;
   bool timer_armed_ = false;
   bool greeted_ = false;
-  std::vector<HookPlan> plan_;
+  std::vector<HookReport> hooks_;
   std::uint64_t started_ns_ = 0, armed_ns_ = 0;
   std::string session_id_;
   std::uint32_t cpus_ = 0, life_ = 0;
   std::vector<std::string> remarks_;
-  std::vector<RoleProcess> processes_;
+  std::vector<RoleStatus> processes_;
   std::vector<WardenNotice> early_notices_;
   std::function<void(WardenNotice)> notice_handler_;
   std::function<void()> closed_handler_;

@@ -115,12 +115,13 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
                  (filter.from_ns == 0 || filter.from_ns >= oldest);
   json::array families, not_armed, fallbacks, gaps;
   for (const FamilyStatus& family : agent.families) {
-    const bool armed = !family.chosen.empty() && !family.silent;
-    (armed ? families : not_armed).emplace_back(to_string(family.family));
-    if (armed && family.sees_less)  // a fallback that sees all that the best way sees costs no answer anything
+    const HookReport& hook = family.hook;
+    const bool armed = hook.armed() && !family.silent;
+    (armed ? families : not_armed).emplace_back(to_string(hook.family));
+    if (armed && hook.sees_less)  // a fallback that sees all that the best way sees costs no answer anything
       fallbacks.push_back(json::object{
-          {"family", to_string(family.family)}, {"uses", base::printable(family.chosen)}, {"missing", base::printable(family.missing)}});
-    if (!armed && !family.optional) out.complete = false;
+          {"family", to_string(hook.family)}, {"uses", base::printable(hook.chosen)}, {"missing", base::printable(hook.missing)}});
+    if (!armed && !entry_of(hook.family).optional) out.complete = false;
   }
   if (agent.families.empty()) out.complete = false;
   std::uint64_t lost = 0;

@@ -10,7 +10,7 @@
 
 #include "agent/catalog/catalog.h"
 #include "agent/serve/query.h"
-#include "agent/serve/status_source.h"
+#include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 
 namespace keytrail::serve {
@@ -25,7 +25,7 @@ struct ApiAnswer {
 
 class Api {
  public:
-  Api(HistoryReader& history, StatusSource& status, const catalog::Catalog& catalog, std::size_t max_rows = 10'000)
+  Api(HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog, std::size_t max_rows = 10'000)
       : history_(history), status_(status), catalog_(catalog), max_rows_(max_rows) {}
 
   /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty.
@@ -51,7 +51,7 @@ class Api {
   Result<void> load_gaps();
 
   HistoryReader& history_;
-  StatusSource& status_;
+  AgentStatusSource& status_;
   const catalog::Catalog& catalog_;
   std::size_t max_rows_;
   std::map<std::uint64_t, GapRow> gaps_;  ///< by sequence: the newest kMaxGaps; each answer reads only what came since

@@ -81,7 +81,7 @@ class Count {
 
 class Server::Impl {
  public:
-  Impl(ServeOptions options, HistoryReader& history, StatusSource& status, const catalog::Catalog& catalog)
+  Impl(ServeOptions options, HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog)
       : options_(std::move(options)), history_(history), api_(history, status, catalog, options_.max_rows) {
     if (!options_.peer_of) options_.peer_of = peer_of;
   }
@@ -351,7 +351,7 @@ void Server::Impl::on_rows(std::vector<Row> rows) {
   });
 }
 
-Server::Server(ServeOptions options, HistoryReader& history, StatusSource& status, const catalog::Catalog& catalog)
+Server::Server(ServeOptions options, HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog)
     : impl_(std::make_unique<Impl>(std::move(options), history, status, catalog)) {}
 Server::~Server() { impl_->stop(); }
 Result<void> Server::start() { return impl_->start(); }

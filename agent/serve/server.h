@@ -12,7 +12,7 @@
 
 #include "agent/catalog/catalog.h"
 #include "agent/serve/peer.h"
-#include "agent/serve/status_source.h"
+#include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 #include "keytrail/result.h"
 #include "keytrail/row.h"
@@ -35,7 +35,7 @@ struct ServeOptions {
 class Server {
  public:
   /// All references must outlive the server. `history` and `status` are called on serve's thread only.
-  Server(ServeOptions options, HistoryReader& history, StatusSource& status, const catalog::Catalog& catalog);
+  Server(ServeOptions options, HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog);
   ~Server();  ///< stops
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

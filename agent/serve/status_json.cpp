@@ -32,23 +32,22 @@ json::object counts_json(const std::map<std::string, std::uint64_t>& counts) {
 /// Left minus right; 0 when the books are right. For display only: every term comes from its own counter.
 std::int64_t difference(std::uint64_t left, std::uint64_t right) { return static_cast<std::int64_t>(left - right); }
 
+json::array refused_json(const HookReport& hook) {
+  json::array out;
+  for (const HookReport::Refused& refused : hook.refused)
+    out.push_back(json::object{{"name", printable(refused.name)}, {"why", printable(refused.why)}});
+  return out;
+}
+
 json::object family_json(const FamilyStatus& family) {
-  json::array refused;
-  for (const auto& [name, why] : family.refused)
-    refused.push_back(json::object{{"name", printable(name)}, {"why", printable(why)}});
+  const HookReport& hook = family.hook;
   const KernelCounters& c = family.counters;
-  return {{"family", to_string(family.family)},
-          {"armed", !family.chosen.empty()},
-          {"silent", family.silent},
-          {"chosen", printable(family.chosen)},
-          {"cost", printable(family.cost)},
-          {"missing", printable(family.missing)},
-          {"refused", std::move(refused)},
-          {"hits", c.hits},
-          {"filtered", c.filtered},
-          {"sent", c.sent},
-          {"lost", counts_json(c.lost)},
-          {"difference", difference(c.hits, c.filtered + c.sent + sum(c.lost))}};
+  return {{"family", to_string(hook.family)}, {"armed", hook.armed()},
+          {"silent", family.silent},          {"chosen", printable(hook.chosen)},
+          {"cost", printable(hook.cost)},     {"missing", printable(hook.missing)},
+          {"refused", refused_json(hook)},    {"hits", c.hits},
+          {"filtered", c.filtered},           {"sent", c.sent},
+          {"lost", counts_json(c.lost)},      {"difference", difference(c.hits, c.filtered + c.sent + sum(c.lost))}};
 }
 
 json::object accounting_json(const AgentStatus& agent, const HistoryStatus& history) {
@@ -89,42 +88,23 @@ json::object accounting_json(const AgentStatus& agent, const HistoryStatus& hist
           {"exporters", std::move(exporters)}};
 }
 
-const char* family_title(Family family) {
-  switch (family) {
-    case Family::kExec:
-      return "Programs, environment, arguments";
-    case Family::kOpen:
-      return "Key files that are opened";
-    case Family::kConnect:
-      return "Calls: connections and bytes";
-    case Family::kName:
-      return "Host names of calls";
-    case Family::kLifetime:
-      return "Ends of processes and connections";
-    case Family::kRequest:
-      return "Action and key ID in the request";
-  }
-  return "";
-}
-
 json::object doctor_row(std::string_view what, std::string_view state, std::string_view how, std::string_view missing) {
   return {{"what", printable(what)}, {"state", state}, {"how", printable(how)}, {"missing", printable(missing)}};
 }
 
 json::object family_row(const FamilyStatus& family) {
-  std::string missing = family.missing;
+  const HookReport& hook = family.hook;
+  const FamilyEntry& entry = entry_of(hook.family);
+  std::string missing = hook.missing;
   if (family.silent)
     missing = "its heartbeat does not come through: nothing may be seen; see the log" + (missing.empty() ? "" : "; " + missing);
-  if (family.chosen.empty() && missing.empty()) missing = family.optional ? "evidence stays \"inferred\"" : "nothing of it is seen";
-  const char* state = family.chosen.empty() || family.silent ? "none" : missing.empty() ? "full" : "partial";
-  json::object out = doctor_row(family_title(family.family), state, family.chosen, missing);
-  out["family"] = to_string(family.family);
-  out["optional"] = family.optional;
-  out["cost"] = printable(family.cost);
-  json::array refused;
-  for (const auto& [name, why] : family.refused)
-    refused.push_back(json::object{{"name", printable(name)}, {"why", printable(why)}});
-  out["refused"] = std::move(refused);
+  if (!hook.armed() && missing.empty()) missing = entry.optional ? "evidence stays \"inferred\"" : "nothing of it is seen";
+  const char* state = !hook.armed() || family.silent ? "none" : missing.empty() ? "full" : "partial";
+  json::object out = doctor_row(entry.title, state, hook.chosen, missing);
+  out["family"] = entry.word;
+  out["optional"] = entry.optional;
+  out["cost"] = printable(hook.cost);
+  out["refused"] = refused_json(hook);
   return out;
 }
 
@@ -145,7 +125,7 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
                                      {"last_error_at", time_or_null(e.last_error_ns)}});
   }
   for (const RoleStatus& r : agent.roles) {
-    roles.push_back(json::object{{"name", printable(r.name)}, {"pid", r.pid}, {"restarts", r.restarts}, {"note", printable(r.note)}});
+    roles.push_back(json::object{{"name", printable(r.name)}, {"pid", r.pid}, {"restarts", r.restarts}, {"note", printable(r.ended)}});
   }
   for (const std::string& remark : agent.remarks)
     remarks.emplace_back(printable(remark));

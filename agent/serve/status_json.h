@@ -4,7 +4,7 @@
 
 #include <boost/json/fwd.hpp>
 
-#include "agent/serve/status_source.h"
+#include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 
 namespace keytrail::serve {

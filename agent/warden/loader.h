@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "agent/catalog/catalog.h"
-#include "keytrail/event.h"
+#include "keytrail/hooks.h"
 #include "keytrail/result.h"
 
 namespace keytrail::warden {
@@ -22,19 +22,6 @@ struct LoaderOptions {
   std::uint32_t ring_bytes_high = 8U << 20U;   ///< power of two
   std::uint32_t ring_bytes_low = 8U << 20U;
   std::uint32_t budget_per_cgroup = 50'000;  ///< events per second and cgroup; 0 = none
-};
-
-/// What was decided for a hook family, best alternative first: for the log, `status` and `doctor`.
-struct HookReport {
-  Family family = Family::kExec;
-  std::string chosen;   ///< "tracepoint sys_exit_openat"; empty = the family is not armed
-  std::string cost;     ///< "every system call +20 ns", …
-  std::string missing;  ///< what this alternative does not see; empty = nothing
-  struct Refused {
-    std::string name, why;
-  };
-  std::vector<Refused> refused;  ///< better alternatives and why they are not used
-  bool sees_less = false;        ///< than the best alternatives: not every fallback loses something
 };
 
 class Loader {

@@ -14,6 +14,7 @@
 #include "agent/warden/loader.h"
 #include "agent/warden/log.h"
 #include "agent/warden/server.h"
+#include "keytrail/hooks_wire.h"
 
 namespace keytrail::warden {
 namespace {
@@ -25,7 +26,7 @@ int refuse(const Error& error) {
 
 void report_plan(const Loader& loader) {
   for (const HookReport& report : loader.report()) {
-    if (report.chosen.empty()) {
+    if (!report.armed()) {
       say(Level::kWarn, "%s: not armed. %s", to_string(report.family), report.missing.c_str());
     } else {
       say(Level::kInfo, "%s: %s%s%s", to_string(report.family), report.chosen.c_str(),
@@ -47,13 +48,10 @@ Result<std::unique_ptr<Loader>> load(const Options& options, std::vector<std::st
   return loader;
 }
 
-/// A line per family, then one per better way that is refused; columns by tabs. Nothing of ours stays in the kernel.
+/// Nothing of ours stays in the kernel.
 int print_plan(const Loader& loader) {
-  for (const HookReport& report : loader.report()) {
-    printf("%s\t%s\t%s\t%s\n", to_string(report.family), report.chosen.c_str(), report.cost.c_str(), report.missing.c_str());
-    for (const HookReport::Refused& refused : report.refused)
-      printf("\t%s\t%s\n", refused.name.c_str(), refused.why.c_str());
-  }
+  for (const HookReport& report : loader.report())
+    fputs(to_text(report).c_str(), stdout);
   return fflush(stdout) == 0 ? 0 : 1;
 }
 

@@ -19,6 +19,7 @@
 #include "agent/warden/log.h"
 #include "agent/warden/messages.h"
 #include "agent/warden/notify.h"
+#include "keytrail/hooks_wire.h"
 
 namespace keytrail::warden {
 namespace {
@@ -281,20 +282,8 @@ void Server::send_hello() {
   hello.remarks = static_cast<std::uint32_t>(setup_.remarks.size() + examiner_remarks_.size());
   hello.life = worker_.lives;
   to_worker(hello);
-  for (const HookReport& report : loader_.report()) {
-    auto hook = role::make<role::Hook>(role::Type::kHook);
-    hook.family = static_cast<std::uint32_t>(report.family);
-    hook.chosen.assign(report.chosen);
-    hook.cost.assign(report.cost);
-    hook.missing.assign(report.missing);
-    hook.sees_less = report.sees_less ? 1 : 0;
-    hook.refused_count = static_cast<std::uint32_t>(std::min(report.refused.size(), role::kMaxRefused));
-    for (std::size_t i = 0; i < hook.refused_count; ++i) {
-      hook.refused[i].name.assign(report.refused[i].name);
-      hook.refused[i].why.assign(report.refused[i].why);
-    }
-    to_worker(hook);
-  }
+  for (const HookReport& report : loader_.report())
+    to_worker(to_wire(report));
   for (const std::vector<std::string>* remarks : {&setup_.remarks, &examiner_remarks_}) {
     for (const std::string& text : *remarks) {
       auto remark = role::make<role::Remark>(role::Type::kRemark);

@@ -17,23 +17,32 @@ namespace keytrail {
 enum class Family : std::uint8_t { kExec, kOpen, kConnect, kName, kLifetime, kRequest };
 inline constexpr std::size_t kFamilies = 6;
 
-[[nodiscard]] constexpr const char* to_string(Family value) {
-  switch (value) {
-    case Family::kExec:
-      return "exec";
-    case Family::kOpen:
-      return "open";
-    case Family::kConnect:
-      return "connect";
-    case Family::kName:
-      return "name";
-    case Family::kLifetime:
-      return "lifetime";
-    case Family::kRequest:
-      return "request";
-  }
-  return "exec";
+/// What is said of a hook family wherever it is named.
+struct FamilyEntry {
+  Family family;
+  const char* word;   ///< in configuration, API and history
+  const char* title;  ///< for people: what it sees
+  bool optional;      ///< its absence costs precision, not coverage
+};
+inline constexpr std::array<FamilyEntry, kFamilies> kFamilyTable{{
+    {Family::kExec, "exec", "Programs, environment, arguments", false},
+    {Family::kOpen, "open", "Key files that are opened", false},
+    {Family::kConnect, "connect", "Calls: connections and bytes", false},
+    {Family::kName, "name", "Host names of calls", false},
+    {Family::kLifetime, "lifetime", "Ends of processes and connections", false},
+    {Family::kRequest, "request", "Action and key ID in the request", true},
+}};
+static_assert([] {
+  for (std::size_t i = 0; i < kFamilies; ++i)
+    if (kFamilyTable[i].family != static_cast<Family>(i)) return false;
+  return true;
+}());
+
+[[nodiscard]] constexpr const FamilyEntry& entry_of(Family value) {
+  const auto at = static_cast<std::size_t>(value);
+  return kFamilyTable[at < kFamilies ? at : 0];
 }
+[[nodiscard]] constexpr const char* to_string(Family value) { return entry_of(value).word; }
 
 /// A file as the kernel knows it. On overlayfs `dev` differs from what stat says: compare inode, change time and size there.
 struct FileIdentity {

@@ -14,7 +14,7 @@
 namespace keytrail::tests {
 namespace {
 
-const warden::HookReport& open_report() { return kernel_side().loader().report()[static_cast<std::size_t>(Family::kOpen)]; }
+const HookReport& open_report() { return kernel_side().loader().report()[static_cast<std::size_t>(Family::kOpen)]; }
 
 bool sees_the_object() { return !open_report().chosen.starts_with("tracepoint"); }
 

@@ -17,8 +17,6 @@
 namespace keytrail::tests {
 namespace {
 
-using warden::HookReport;
-
 std::vector<std::string> program_names() {
   std::vector<std::string> out;
   keytrail_bpf* skeleton = keytrail_bpf::open(nullptr);

@@ -119,7 +119,7 @@ void run(std::string_view input) {
   io.poll();
   require(answers <= 1, "a request is answered once");
   require((*link)->outstanding() + static_cast<std::size_t>(answers) == 1, "a request is answered or outstanding");
-  require((*link)->plan().size() <= kFamilies && (*link)->remarks().size() <= 64, "what the warden says is bounded");
+  require((*link)->hooks().size() <= kFamilies && (*link)->remarks().size() <= 64, "what the warden says is bounded");
 }
 
 }  // namespace

@@ -28,8 +28,8 @@ class FakeLoader final : public Loader {
     timespec now{};
     clock_gettime(CLOCK_BOOTTIME, &now);
     armed_ns_ = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-    report_.push_back({Family::kExec, "tracepoint", "none", "", {{"fentry", "no BTF in this test"}}});
-    report_.push_back({Family::kOpen, "", "", "everything", {}});
+    report_.push_back({Family::kExec, "tracepoint", "none", "", false, {{"fentry", "no BTF in this test"}}});
+    report_.push_back({Family::kOpen, "", "", "everything", false, {}});
   }
   int high_ring_fd() const override { return high_.get(); }
   int low_ring_fd() const override { return low_.get(); }

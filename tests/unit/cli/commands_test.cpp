@@ -9,7 +9,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "agent/cli/local_plan.h"
 #include "agent/serve/server.h"
 #include "tests/unit/serve/fake_agent.h"
 
@@ -97,18 +96,6 @@ TEST_F(CommandsTest, JsonIsTheAgentsAnswer) {
   EXPECT_THAT(out(), HasSubstr("id: \"AKIAIOSFODNN7EXAMPLE\""));
 }
 
-TEST(Plan, IsReadLineByLine) {
-  const auto plan = parse_plan(
-      "exec\ttp_btf sched_process_exec\t\t\nopen\ttracepoint sys_exit_openat\tevery system call\topens through io_uring\n"
-      "\tfentry security_file_open\tno trampolines\nnonsense\nbogus\ta\tb\tc\n");
-  ASSERT_EQ(plan.size(), 2U);
-  EXPECT_EQ(plan[0].family, Family::kExec);
-  EXPECT_EQ(plan[1].cost, "every system call");
-  EXPECT_EQ(plan[1].missing, "opens through io_uring");
-  ASSERT_EQ(plan[1].refused.size(), 1U);
-  EXPECT_EQ(plan[1].refused[0].second, "no trampolines");
-}
-
 TEST_F(CommandsTest, NoAgentIsExit4WithWhatToTry) {
   options_.socket = "/nonexistent/api.sock";
   EXPECT_EQ(run_status(options_, world_), kNoAgent);
@@ -151,7 +138,7 @@ TEST_F(CommandsTest, HoldersIsACheck) {
   EXPECT_THAT(out(), HasSubstr("NOT CLEAR: 1 process holds it (never seen used)"));
   history_.holding_list.clear();
   EXPECT_EQ(run_key(options_, world_), kOk);
-  status_.now.families[0].chosen = "";
+  status_.now.families[0].hook.chosen = "";
   EXPECT_EQ(run_key(options_, world_), kCannotTell);
 }
 
@@ -161,14 +148,14 @@ TEST_F(CommandsTest, StrictTellsEmptyAndIncompleteApart) {
   EXPECT_EQ(run_uses(options_, world_), kOk);
   options_.strict = true;
   EXPECT_EQ(run_uses(options_, world_), kNo);
-  status_.now.families[0].chosen = "";
+  status_.now.families[0].hook.chosen = "";
   EXPECT_EQ(run_uses(options_, world_), kCannotTell);
 }
 
 TEST_F(CommandsTest, DoctorSaysNoWhenAFamilyIsNotArmed) {
   start();
   EXPECT_EQ(run_doctor(options_, world_), kOk);
-  status_.now.families[2].chosen = "";
+  status_.now.families[2].hook.chosen = "";
   EXPECT_EQ(run_doctor(options_, world_), kNo);
 }
 

@@ -101,7 +101,7 @@ TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
   EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));
   EXPECT_THAT(text, HasSubstr("restart it: its slot has another key by now"));
   history_.holding_list.clear();
-  status_.now.families[1].chosen = "";
+  status_.now.families[1].hook.chosen = "";
   EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CANNOT TELL"));
 }
 
@@ -183,10 +183,10 @@ TEST_F(RenderTest, StatusSaysWhatWasTurnedAwayAndWhatThatCosts) {
 }
 
 TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
-  status_.now.families[1].missing = "paths longer than 1,024 bytes are cut";
+  status_.now.families[1].hook.missing = "paths longer than 1,024 bytes are cut";
   status_.now.families[2].silent = true;
-  status_.now.families[0].refused = {{"fentry", "no trampolines"}};
-  status_.now.families[1].cost = "every system call about +20 ns";
+  status_.now.families[0].hook.refused = {{"fentry", "no trampolines"}};
+  status_.now.families[1].hook.cost = "every system call about +20 ns";
   const std::string text = render_doctor(ask("/v1/doctor"), view_);
   EXPECT_THAT(text, HasSubstr("Key files that are opened"));
   EXPECT_THAT(text, HasSubstr("partial"));

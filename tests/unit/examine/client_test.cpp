@@ -82,10 +82,10 @@ TEST_F(RoleLinkTest, KnowsThePlanFromTheGreeting) {
   EXPECT_EQ(link_->armed_ns(), 42U);
   EXPECT_EQ(link_->cpus(), 4U);
   EXPECT_EQ(link_->session_id(), "ab000000000000000000000000000000");
-  ASSERT_EQ(link_->plan().size(), 1U);
-  EXPECT_EQ(link_->plan()[0].family, Family::kConnect);
-  EXPECT_TRUE(link_->plan()[0].sees_less);
-  EXPECT_EQ(link_->plan()[0].refused.at(0).why, "not compiled in");
+  ASSERT_EQ(link_->hooks().size(), 1U);
+  EXPECT_EQ(link_->hooks()[0].family, Family::kConnect);
+  EXPECT_TRUE(link_->hooks()[0].sees_less);
+  EXPECT_EQ(link_->hooks()[0].refused.at(0).why, "not compiled in");
 }
 
 TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {

@@ -114,10 +114,10 @@ TEST_F(ApiTest, AnUnarmedOrSilentFamilyIsNotComplete) {
 
 TEST_F(ApiTest, AFallbackIsNamedWithWhatItDoesNotSee) {
   EXPECT_TRUE(get("/v1/uses").at("coverage").at("fallbacks").as_array().empty());
-  status_.now.families[1].refused = {{"fentry security_file_open", "trampolines are refused"}};
-  status_.now.families[1].missing = "opens through io_uring";
+  status_.now.families[1].hook.refused = {{"fentry security_file_open", "trampolines are refused"}};
+  status_.now.families[1].hook.missing = "opens through io_uring";
   EXPECT_TRUE(get("/v1/uses").at("coverage").at("fallbacks").as_array().empty()) << "one that sees as much is no limit";
-  status_.now.families[1].sees_less = true;
+  status_.now.families[1].hook.sees_less = true;
   const json::array fallbacks = get("/v1/uses").at("coverage").at("fallbacks").as_array();
   ASSERT_EQ(fallbacks.size(), 1U);
   EXPECT_EQ(fallbacks[0].at("family").as_string(), "open");

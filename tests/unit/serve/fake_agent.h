@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "agent/serve/query.h"
-#include "agent/serve/status_source.h"
+#include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 
 namespace keytrail::serve::testing {
@@ -145,7 +145,7 @@ class FakeHistory final : public HistoryReader {
   std::mutex mutex_;
 };
 
-class FakeStatus final : public StatusSource {
+class FakeStatus final : public AgentStatusSource {
  public:
   AgentStatus now;
   FakeStatus() {
@@ -156,14 +156,13 @@ class FakeStatus final : public StatusSource {
     now.armed_in_ms = 310;
     for (const Family family : {Family::kExec, Family::kOpen, Family::kConnect, Family::kName, Family::kLifetime}) {
       FamilyStatus status;
-      status.family = family;
-      status.chosen = "tracepoint";
+      status.hook.family = family;
+      status.hook.chosen = "tracepoint";
       status.counters = {100, 90, 8, {{"ring_full", 2}}};
       now.families.push_back(status);
     }
     FamilyStatus request;
-    request.family = Family::kRequest;
-    request.optional = true;
+    request.hook.family = Family::kRequest;
     now.families.push_back(request);
     now.tracking = {{"connections", 45}, {"files_forgotten", 0}, {"processes", 1312}};
     now.worker = {40, 30, 9, {{"malformed", 1}}};

@@ -8,6 +8,8 @@
 #include <array>
 #include <vector>
 
+#include "keytrail/hooks_wire.h"
+
 namespace keytrail {
 namespace {
 
@@ -67,6 +69,43 @@ TEST(RoleAbi, ViewsOfWrongLengthsStayInside) {
   EXPECT_EQ(text.view().size(), 6U);
   EXPECT_FALSE(text.assign("1234567"));
   EXPECT_EQ(text.view(), "123456");
+}
+
+HookReport a_report() {
+  return {.family = Family::kOpen,
+          .chosen = "tracepoint sys_exit_openat",
+          .cost = "every system call",
+          .missing = "opens through io_uring",
+          .sees_less = true,
+          .refused = {{"fentry security_file_open", "no trampolines"}, {"kprobe", "none in this kernel"}}};
+}
+
+void expect_same(const HookReport& got, const HookReport& want) {
+  EXPECT_EQ(got.family, want.family);
+  EXPECT_EQ(got.chosen, want.chosen);
+  EXPECT_EQ(got.cost, want.cost);
+  EXPECT_EQ(got.missing, want.missing);
+  ASSERT_EQ(got.refused.size(), want.refused.size());
+  for (std::size_t i = 0; i < want.refused.size(); ++i) {
+    EXPECT_EQ(got.refused[i].name, want.refused[i].name);
+    EXPECT_EQ(got.refused[i].why, want.refused[i].why);
+  }
+}
+
+TEST(HookReports, ComeBackWholeFromTheWire) {
+  const role::Hook sent = to_wire(a_report());
+  role::Hook received;
+  ASSERT_TRUE(role::decode(&sent, sizeof(sent), received));
+  expect_same(from_wire(received), a_report());
+  EXPECT_TRUE(from_wire(received).sees_less);
+}
+
+TEST(HookReports, ComeBackFromTheTextOfThePlan) {
+  const HookReport unarmed{.family = Family::kExec};
+  const std::vector<HookReport> got = reports_from_text(to_text(unarmed) + "nonsense\nbogus\ta\tb\tc\n" + to_text(a_report()));
+  ASSERT_EQ(got.size(), 2U);
+  expect_same(got[0], unarmed);
+  expect_same(got[1], a_report());
 }
 
 TEST(Messages, CarryOneDescriptor) {

@@ -1,29 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: what the running agent knows of itself. Filled by the integrator (agent/main), asked by serve for /v1/status, /v1/doctor and every
-// coverage line.
+// Port: what the running agent knows of itself. Filled where the agent is put together (agent/worker), asked for /v1/status, /v1/doctor,
+// every coverage line, and by whoever exports the agent's own health.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "keytrail/accounting.h"
 #include "keytrail/event.h"
+#include "keytrail/hooks.h"
 
-namespace keytrail::serve {
+namespace keytrail {
 
 /// A hook family: how it is armed, and the kernel's counters of it since it was armed.
 struct FamilyStatus {
-  Family family = Family::kExec;
-  std::string chosen;                                        ///< "tracepoint sys_exit_openat"; empty = not armed
-  std::string cost;                                          ///< "every system call +20 ns"
-  std::string missing;                                       ///< what this way does not see; empty = nothing
-  std::vector<std::pair<std::string, std::string>> refused;  ///< better ways: name and why not
-  bool sees_less = false;                                    ///< than the best ways would
-  bool silent = false;                                       ///< its heartbeat did not come through
-  bool optional = false;                                     ///< its absence costs precision, not coverage (request)
+  HookReport hook;
+  bool silent = false;  ///< armed, but its heartbeat did not come through
   KernelCounters counters;
 };
 
@@ -37,11 +31,12 @@ struct ExporterStatus {
   std::int64_t lag_ns = 0;         ///< age of the oldest row that is being sent; 0 = none is
 };
 
+/// One of the agent's processes.
 struct RoleStatus {
-  std::string name;  ///< "warden", "examiner", "worker"
-  std::uint32_t pid = 0;
-  std::uint64_t restarts = 0;
-  std::string note;  ///< why it was restarted last, or empty
+  std::string name;            ///< "warden", "examiner", "worker"
+  std::uint32_t pid = 0;       ///< 0: it is not running now
+  std::uint32_t restarts = 0;  ///< since the warden began
+  std::string ended;           ///< how its last life ended; empty in its first
 };
 
 struct AgentStatus {
@@ -61,11 +56,11 @@ struct AgentStatus {
   std::vector<std::string> remarks;  ///< "the examiner runs without seccomp: …"
 };
 
-class StatusSource {
+class AgentStatusSource {
  public:
-  virtual ~StatusSource() = default;
-  /// A copy. Called on serve's thread for each answer: must be quick and thread-safe.
+  virtual ~AgentStatusSource() = default;
+  /// A copy. Any thread; quick: it is called for each answer of the API.
   [[nodiscard]] virtual AgentStatus status() = 0;
 };
 
-}  // namespace keytrail::serve
+}  // namespace keytrail

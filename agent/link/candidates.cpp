@@ -121,24 +121,15 @@ void list(Verdict& verdict, std::span<const Fit> found, const Held* first, Reaso
 void complete_facts(Question& question, const catalog::Catalog& catalog) {
   const Instance& caller = question.caller;
   WorldFacts& world = question.world;
-  const auto earliest = [](std::uint64_t& into, std::uint64_t time) {
-    if (into == 0 || time < into) into = std::max<std::uint64_t>(time, 1);
-  };
-  world.exec_seen = caller.exec_seen;
-  world.life_from_ns = caller.life_from_ns;
-  world.broker_ns = caller.broker_ns;
-  for (const LocalTalk& talk : caller.local_talks) {
-    if (talk.remote != question.remote) earliest(world.broker_ns, talk.time_ns);
-  }
   const catalog::Program* program = caller.program;
-  world.relay_or_hub = caller.reads_in_bulk() || (program != nullptr && (program->relay || program->hub));
+  world.relay_or_hub = program != nullptr && (program->bulk_reader || program->relay || program->hub);
   const auto concerns = [&](std::string_view kind) { return kind.empty() || accepts(question.where, kind, catalog); };
-  for (const Unidentified& mark : caller.unidentified) {
-    if (concerns(mark.kind) && (mark.host.empty() || is_host(question.where, mark.host))) earliest(world.unidentified_ns, mark.time_ns);
-  }
+  caller.doubts.facts(world, question.remote, [&](const Unidentified& mark) {
+    return concerns(mark.kind) && (mark.host.empty() || is_host(question.where, mark.host));
+  });
   for (const auto& pending : caller.pending) {
     // What the program before its exec opened says nothing of this one.
-    const bool own = pending->time_ns >= caller.life_from_ns;
+    const bool own = pending->time_ns >= caller.doubts.life_from_ns;
     if (own && !pending->done && concerns(pending->kind)) earliest(world.unidentified_ns, pending->time_ns);
   }
   world.names_contradict = question.where.contradiction;
@@ -146,7 +137,7 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
 
 /// A program that the catalog trusts to obey its selectors, seen from its first argument to its last variable.
 bool obeys(const Instance& caller) {
-  return caller.program != nullptr && caller.program->obeys_selectors && caller.exec_seen && caller.seen_whole;
+  return caller.program != nullptr && caller.program->obeys_selectors && caller.doubts.exec_seen && caller.doubts.seen_whole;
 }
 
 void possible(Verdict& verdict, Reason reason) {

@@ -29,6 +29,11 @@ struct WorldFacts {
   bool names_contradict = false;      ///< two names of the destination contradict, or its address is shared
 };
 
+/// Keeps the earlier of two times, where 0 is never.
+constexpr void earliest(std::uint64_t& into, std::uint64_t time) {
+  if (into == 0 || time < into) into = time > 0 ? time : 1;
+}
+
 /// nullopt when all clauses hold, else the first that fails, in the order of evidence.h.
 [[nodiscard]] std::optional<Reason> closed_world(const WorldFacts& facts);
 

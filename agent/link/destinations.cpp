@@ -186,7 +186,7 @@ bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& cat
     if (resolved.kinds.empty()) to.provider = kind->provider;
     resolved.kinds.push_back(what.key.kind);
   }
-  for (const Unidentified& mark : caller.unidentified) {
+  for (const Unidentified& mark : caller.doubts.unidentified) {
     const auto endpoint = is_host(resolved, mark.host) ? catalog.file_endpoint(mark.selector_rule) : std::nullopt;
     if (!endpoint || !resolved.kinds.empty()) continue;
     if (to.host.empty()) to.host = host_of_value(mark.host).host;

@@ -63,7 +63,7 @@ Engine::Done Engine::on_body(const Event& event, const ProcessRef& who, const Pr
   if (const auto* payload = std::get_if<PayloadEvent>(&event.body)) return on_payload(*payload, head, who);
   if (const auto* dns = std::get_if<DnsEvent>(&event.body)) {
     const InstanceRef asker = head.who.tgid != 0 ? instance_of(head.who, who) : nullptr;
-    names_.learn(*dns, head.time_ns, asker.get());
+    if (names_.learn(*dns, head.time_ns, asker.get()) && asker->synced) mark_dirty(asker);
     return Done::kAbsorbed;
   }
   if (const auto* local = std::get_if<UnixConnectEvent>(&event.body)) return on_unix(*local, head, who);

@@ -106,7 +106,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged, was found to hold
   /// before. True when it was replaced.
   bool remember(const FileIdentity& file, ExamineAnswer& answer);
-  void note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns);
   void ask_environment(const InstanceRef& instance, std::uint64_t time_ns);
   void start_environments();
   void on_environment_answer(const std::shared_ptr<Examination>& examination, ExamineAnswer& answer);

@@ -8,19 +8,6 @@ namespace keytrail::link {
 namespace {
 
 constexpr std::uint16_t kHttpsPort = 443;
-constexpr std::uint16_t kDnsPort = 53;
-constexpr std::size_t kMaxLocalTalks = 16;
-
-/// Remembers that the process sent something to a loopback port that is no destination of the catalog: a broker or proxy may sit there.
-void note_local_talk(Instance& instance, const Endpoint& remote, std::uint64_t time_ns) {
-  if (remote.port == kDnsPort) return;
-  if (std::ranges::any_of(instance.local_talks, [&](const LocalTalk& talk) { return talk.remote == remote; })) return;
-  if (instance.local_talks.size() < kMaxLocalTalks) {
-    instance.local_talks.push_back({remote, time_ns});
-  } else if (instance.broker_ns == 0) {
-    instance.broker_ns = time_ns;
-  }
-}
 
 }  // namespace
 
@@ -141,7 +128,7 @@ Engine::Done Engine::on_unix(const UnixConnectEvent& event, const EventHead& hea
   const catalog::LocalSocket socket = catalog_.match_socket(event.path);
   if (socket.use == catalog::SocketUse::kHarmless) return Done::kAbsorbed;
   if (socket.use == catalog::SocketUse::kUnclassified) {
-    if (caller->broker_ns == 0) caller->broker_ns = head.time_ns;
+    if (caller->doubts.broker_ns == 0) caller->doubts.broker_ns = head.time_ns;
     if (caller->synced) mark_dirty(caller);
     return Done::kAbsorbed;
   }
@@ -165,7 +152,7 @@ Engine::Done Engine::start_use(const ConnectionRef& connection, const InstanceRe
   const Called called{connection->remote, connection->net_ns, connection->udp, time_ns, payload};
   HeldUse use{connection, caller, resolve(called, *caller, names_, catalog_), time_ns, 0, from_ring};
   if (!use.where.known && !connection->udp && is_loopback(connection->remote)) {
-    note_local_talk(*caller, connection->remote, time_ns);
+    caller->doubts.note_local_talk(connection->remote, time_ns);
     if (caller->synced) mark_dirty(caller);
   }
   use.late = use.where.ssh || (caller->program != nullptr && caller->program->late_key);
@@ -173,7 +160,7 @@ Engine::Done Engine::start_use(const ConnectionRef& connection, const InstanceRe
   const bool may_be_named = !use.where.known && !connection->udp &&
                             (use.late || !caller->pending.empty() ||
                              std::ranges::any_of(caller->holdings, [](const Held& held) { return !held.what->host.empty(); }) ||
-                             std::ranges::any_of(caller->unidentified, [](const Unidentified& mark) { return !mark.host.empty(); }));
+                             std::ranges::any_of(caller->doubts.unidentified, [](const Unidentified& mark) { return !mark.host.empty(); }));
   if (!use.where.takes_keys && !may_be_named) return Done::kAbsorbed;
   use.deadline_ns = time_ns + (use.late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
   if (held_uses_.size() >= options_.max_held_uses) {

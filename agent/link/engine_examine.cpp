@@ -24,9 +24,9 @@ std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalo
 void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual) {
   for (const auto& [instance, how] : examination.receivers) {
     if (how == How::kLostAtExec) continue;
-    mark_unidentified(*instance, examination.time_ns, usual);
+    instance->doubts.mark_unidentified(examination.time_ns, usual);
     for (const std::string_view kind : kinds)
-      mark_unidentified(*instance, examination.time_ns, kind);
+      instance->doubts.mark_unidentified(examination.time_ns, kind);
   }
 }
 
@@ -35,11 +35,9 @@ void note_elsewhere(const Examination& examination, const KeyFact& fact, const c
   for (const auto& [instance, how] : examination.receivers) {
     if (how == How::kLostAtExec) continue;
     if (!fact.host.empty())
-      mark_unidentified(*instance, {.time_ns = examination.time_ns, .kind = {}, .host = fact.host, .selector_rule = entry.selector});
-    auto& leads = instance->leads;
-    std::erase_if(leads, [&](const Lead& lead) { return lead.selector_rule == entry.selector && lead.from == fact.selector; });
-    if (!fact.key.parent.empty() && leads.size() < 64)
-      leads.push_back({entry.selector, fact.selector, fact.selector_hash, fact.key.parent});
+      instance->doubts.mark_unidentified(
+          {.time_ns = examination.time_ns, .kind = {}, .host = fact.host, .selector_rule = std::string(entry.selector)});
+    instance->doubts.note_lead({std::string(entry.selector), fact.selector, fact.selector_hash, fact.key.parent});
   }
 }
 
@@ -53,15 +51,6 @@ std::vector<std::uint32_t> Engine::others_of_mount_ns(std::uint32_t mnt_ns, cons
   return others;
 }
 
-void Engine::note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns) {
-  const std::uint64_t window = options_.bulk_window_ms * 1'000'000U;
-  auto& files = instance.key_files;
-  std::erase_if(files, [&](const auto& file) { return file.first == event.file.inode || file.second + window < time_ns; });
-  files.emplace_back(event.file.inode, time_ns);
-  if (files.size() >= options_.bulk_files) instance.bulk = true;
-  if (files.size() > options_.bulk_files) files.erase(files.begin());
-}
-
 Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who) {
   const InstanceRef instance = instance_of(head.who, who);
   if (!instance || event.path_truncated) return Done::kAbsorbed;
@@ -71,9 +60,9 @@ Engine::Done Engine::on_open(const OpenEvent& event, const EventHead& head, cons
   const catalog::File* told = instance->process ? file_of_argument(*instance->process, catalog_, event.path) : nullptr;
   if (told != nullptr && (entry == nullptr || entry->format != told->format)) entry = told;
   if (entry == nullptr || entry->format.empty()) return Done::kAbsorbed;
-  note_key_file(*instance, event, head.time_ns);
+  instance->doubts.note_key_file(event.file.inode, head.time_ns, options_.bulk_window_ms * 1'000'000U, options_.bulk_files);
   if (examinations_ >= options_.max_examinations) {
-    mark_unidentified(*instance, head.time_ns, entry->kind);
+    instance->doubts.mark_unidentified(head.time_ns, entry->kind);
     drop_reason_ = "examine_overflow";
     return Done::kDropped;
   }
@@ -210,8 +199,10 @@ void Engine::on_open_answer(const std::shared_ptr<Examination>& examination, con
 
 void Engine::finish_examination(const std::shared_ptr<Examination>& examination) {
   examination->done = true;
-  for (const auto& receiver : examination->receivers)
+  for (const auto& receiver : examination->receivers) {
     std::erase(receiver.instance->pending, examination);
+    if (receiver.instance->synced) mark_dirty(receiver.instance);  // what it read may have left doubts
+  }
   unanswered_.erase(examination);
   examination->receivers.clear();  // instance and examination point at each other until here
 }
@@ -222,10 +213,10 @@ void Engine::ask_environment(const InstanceRef& instance, std::uint64_t time_ns)
   examination->time_ns = std::max<std::uint64_t>(time_ns, 1);
   if (environment_queue_.size() >= options_.max_environment_queue) {
     ++counters_["environments_over_bound"];
-    mark_unidentified(*instance, examination->time_ns, {});
+    instance->doubts.mark_unidentified(examination->time_ns, {});
     return;
   }
-  examination->receivers.push_back({instance, instance->exec_seen ? How::kExec : How::kBaseline});
+  examination->receivers.push_back({instance, instance->doubts.exec_seen ? How::kExec : How::kBaseline});
   instance->pending.push_back(examination);
   unanswered_.insert(examination);
   environment_queue_.emplace_back(instance, examination);

@@ -24,7 +24,7 @@ Held* Engine::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> w
   }
   if (instance->holdings.size() >= options_.max_holdings) {
     ++counters_["holdings_over_bound"];
-    mark_unidentified(*instance, what->since_ns, {});
+    instance->doubts.mark_unidentified(what->since_ns, {});
     return nullptr;
   }
   instance->holdings.push_back(Held{std::move(what), how});
@@ -111,7 +111,7 @@ void Engine::sync_holdings() {
       holding.slot_changed = held.slot_changed;
       holding_changes_.push_back({HoldingChange::Kind::kSet, std::move(holding)});
     }
-    if (std::string life = encode_life(*instance); instance->synced && life != instance->stored_life) {
+    if (std::string life = instance->synced ? encode_life(*instance) : std::string(); life != instance->stored_life) {
       state_[life_name(instance->id)] = life;
       instance->stored_life = std::move(life);
     }

@@ -68,7 +68,7 @@ InstanceRef Engine::instance_of(const InstanceId& id, const ProcessRef& who) {
   auto fresh = std::make_shared<Instance>();
   fresh->id = id;
   fresh->process = process;
-  fresh->life_from_ns = process ? process->exec_ns : 0;
+  fresh->doubts.life_from_ns = process ? process->exec_ns : 0;
   if (process) fresh->program = catalog_.match_program(process->exe, process->filename);
   if (const InstanceRef before = find_live(id)) carry_over_exec(*fresh, *before);
   insert(fresh);
@@ -81,17 +81,10 @@ Engine::Done Engine::on_fork(const ForkEvent& event, const EventHead& head, cons
   auto child = std::make_shared<Instance>();
   child->id = event.child;
   child->process = child_process;
-  child->life_from_ns = head.time_ns;
+  child->doubts.life_from_ns = head.time_ns;
   if (parent) {
     child->program = parent->program;
-    child->exec_seen = parent->exec_seen;
-    child->life_from_ns = parent->life_from_ns;
-    child->seen_whole = parent->seen_whole;
-    child->broker_ns = parent->broker_ns;
-    child->local_talks = parent->local_talks;
-    child->bulk = parent->bulk;
-    child->unidentified = parent->unidentified;
-    child->leads = parent->leads;
+    child->doubts = parent->doubts.inherit();
     child->baseline_env = parent->baseline_env;
     child->holdings = parent->holdings;
     for (Held& held : child->holdings) {
@@ -103,7 +96,7 @@ Engine::Done Engine::on_fork(const ForkEvent& event, const EventHead& head, cons
     for (const auto& pending : parent->pending) {
       if (pending->done) continue;
       if (pending->receivers.size() >= kMaxReceivers) {
-        mark_unidentified(*child, pending->time_ns, pending->kind);
+        child->doubts.mark_unidentified(pending->time_ns, pending->kind);
         continue;
       }
       pending->receivers.push_back({child, How::kFork});
@@ -135,9 +128,8 @@ Engine::Done Engine::on_exec(const ExecEvent& event, const EventHead& head, cons
   next->id = head.who;
   next->process = who;
   next->program = catalog_.match_program(event.exe, event.filename);
-  next->exec_seen = !head.baseline && (armed_ns_ == 0 || head.time_ns >= armed_ns_);
-  next->seen_whole = next->exec_seen && !event.env_truncated && !event.args_truncated;
-  next->life_from_ns = head.time_ns;
+  const bool seen = !head.baseline && (armed_ns_ == 0 || head.time_ns >= armed_ns_);
+  next->doubts = Doubts::of_new_program(head.time_ns, seen, !event.env_truncated && !event.args_truncated);
 
   const std::string owner = who && who->workload ? who->workload->name : std::string();
   std::vector<FoundKey> found = keys_of_environment(event.env, catalog_, owner);
@@ -181,10 +173,10 @@ Engine::Done Engine::on_exit(const EventHead& head) {
 
 Engine::Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
   // Its fork or exec came through the hooks while the sweep ran, or it was adopted: that knows more.
-  if (const InstanceRef known = find_live(head.who); known && known->exec_seen) return Done::kAbsorbed;
+  if (const InstanceRef known = find_live(head.who); known && known->doubts.exec_seen) return Done::kAbsorbed;
   const InstanceRef instance = instance_of(head.who, who);
   if (!instance || instance->environment_asked) return Done::kAbsorbed;
-  ask_environment(instance, instance->life_from_ns != 0 ? instance->life_from_ns : head.time_ns);
+  ask_environment(instance, instance->doubts.life_from_ns != 0 ? instance->doubts.life_from_ns : head.time_ns);
   return Done::kAbsorbed;
 }
 
@@ -193,6 +185,7 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
   if (!instance) return;
   if (const auto life = lives_.find(life_name(instance->id)); life != lives_.end()) {
     apply_life(*instance, life->second);
+    instance->doubts.weaken_by_restart();
     instance->stored_life = life->second;
     lives_.erase(life);
   }
@@ -227,7 +220,7 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
   }
   instance->synced = true;
   // Its selectors and destinations: the sweep does not bring the environment.
-  if (!instance->environment_asked) ask_environment(instance, std::max<std::uint64_t>(instance->life_from_ns, 1));
+  if (!instance->environment_asked) ask_environment(instance, std::max<std::uint64_t>(instance->doubts.life_from_ns, 1));
 }
 
 }  // namespace keytrail::link

@@ -2,7 +2,6 @@
 // What link knows of one program in one process: the keys it holds, and what weakens a claim about them. One thread.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "agent/catalog/catalog.h"
+#include "agent/link/doubts.h"
 #include "keytrail/event.h"
 #include "keytrail/key.h"
 #include "keytrail/process.h"
@@ -64,45 +64,14 @@ struct Held {
   bool dirty = true;  ///< the durable table does not know this yet
 };
 
-/// A key file that was opened and not identified, or an entry in it whose key is elsewhere.
-struct Unidentified {
-  std::uint64_t time_ns = 0;
-  std::string kind;                ///< kind that such a place usually holds; empty = any
-  std::string host;                ///< host (and port) that the entry is for; empty = any
-  std::string_view selector_rule;  ///< of its file, where there is a host
-};
-
-/// An entry whose key is bought with that of another one: a profile with `role_arn` and `source_profile`.
-struct Lead {
-  std::string_view selector_rule;  ///< of both entries' files
-  std::string from;
-  Fingerprint from_hash;
-  std::string to;
-};
-
 struct Examination;
-
-/// A TCP endpoint on a loopback address that this process sent something to.
-struct LocalTalk {
-  Endpoint remote;
-  std::uint64_t time_ns = 0;
-};
-
-struct OwnName {
-  Endpoint address;  ///< port 0
-  std::string name;
-};
 
 struct Instance {
   InstanceId id;
   ProcessRef process;  ///< null when identify does not know it
   const catalog::Program* program = nullptr;
   std::shared_ptr<Instance> parent;  ///< only while both live and the child is a catalogued helper
-  bool exec_seen = false;            ///< of its program, by hook; a forked process has its parent's
-  std::uint64_t life_from_ns = 0;    ///< exec of its program (a forked process: its parent's)
-  std::uint64_t broker_ns = 0;       ///< first talk to an unclassified Unix socket
-  bool seen_whole = false;           ///< no argument and no variable of its exec was left unread
-  bool bulk = false;                 ///< reads keys in bulk
+  Doubts doubts;
   bool alive = true;
   bool environment_asked = false;
   std::string stored_life;  ///< as the history has it; see life.h
@@ -110,14 +79,9 @@ struct Instance {
   bool queued_dirty = false;
   std::size_t held_uses = 0;  ///< waiting to be judged
   std::vector<Held> holdings;
-  std::vector<Unidentified> unidentified;
-  std::vector<Lead> leads;  ///< of the files it read; at most 64
   std::vector<std::shared_ptr<Examination>> pending;
-  std::vector<LocalTalk> local_talks;
-  std::vector<OwnName> names;                                      ///< newest last
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> key_files;  ///< (inode, time) of the bulk window
 
-  [[nodiscard]] bool reads_in_bulk() const { return bulk || (program != nullptr && program->bulk_reader); }
+  [[nodiscard]] bool reads_in_bulk() const { return doubts.bulk || (program != nullptr && program->bulk_reader); }
   [[nodiscard]] std::uint32_t uid() const { return process ? process->uid : 0; }
   [[nodiscard]] const SharedList<EnvItem>& env() const {
     static const SharedList<EnvItem> kNone;
@@ -139,20 +103,5 @@ struct Examination {
   bool done = false;
   std::vector<Receiver> receivers;  ///< the first is the one that opened
 };
-
-/// Marks a key file of this kind as opened and not identified. Bounded: the marks of one kind and host are one mark.
-inline void mark_unidentified(Instance& instance, Unidentified mark) {
-  for (Unidentified& known : instance.unidentified) {
-    if (known.kind == mark.kind && known.host == mark.host) {
-      known.time_ns = std::min(known.time_ns, mark.time_ns);
-      return;
-    }
-  }
-  if (instance.unidentified.size() >= 32) mark = {.time_ns = mark.time_ns, .kind = {}};
-  if (instance.unidentified.size() < 33) instance.unidentified.push_back(std::move(mark));
-}
-inline void mark_unidentified(Instance& instance, std::uint64_t time_ns, std::string_view kind) {
-  mark_unidentified(instance, {.time_ns = time_ns, .kind = std::string(kind)});
-}
 
 }  // namespace keytrail::link

@@ -10,7 +10,6 @@
 namespace keytrail::link {
 namespace {
 
-constexpr std::size_t kMaxOwnNames = 64;
 constexpr std::size_t kMaxHost = 253;
 
 bool same_address(const Endpoint& a, const Endpoint& b) { return a.v6 == b.v6 && a.address == b.address; }
@@ -50,22 +49,21 @@ std::string_view registrable(std::string_view host) {
   return before == host.npos ? host : host.substr(before + 1);
 }
 
-void Names::learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker) {
+bool Names::learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker) {
+  bool told = false;
   for (const DnsAnswer& answer : event.answers) {
     const std::string name = host_text(answer.name);
     if (name.empty()) continue;
     *by_namespace_.get(namespace_key(event.net_ns, answer.address)).first = Known{name, time_ns};
     if (asker == nullptr) continue;
-    std::vector<OwnName>& names = asker->names;
-    std::erase_if(names, [&](const OwnName& own) { return own.name == name && same_address(own.address, answer.address); });
-    if (names.size() >= kMaxOwnNames) names.erase(names.begin());
-    names.push_back({answer.address, name});
+    told = asker->doubts.note_name(answer.address, name) || told;
   }
+  return told;
 }
 
 std::vector<std::string> Names::own(const Instance& instance, const Endpoint& address) {
   std::vector<std::string> found;
-  for (const auto& known : std::views::reverse(instance.names)) {
+  for (const auto& known : std::views::reverse(instance.doubts.names)) {
     if (same_address(known.address, address)) found.push_back(known.name);
   }
   return found;

@@ -25,7 +25,8 @@ class Names {
  public:
   explicit Names(std::size_t limit, std::uint64_t believed_s) : by_namespace_(limit), believed_ns_(believed_s * 1'000'000'000U) {}
 
-  void learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker);
+  /// True when that is news to the asker.
+  bool learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker);
   /// Names that this process itself was told for the address, newest first.
   [[nodiscard]] static std::vector<std::string> own(const Instance& instance, const Endpoint& address);
   /// The newest name that any process of the namespace was told for the address before `time_ns`; empty when none.

@@ -100,7 +100,7 @@ bool nothing(const Held&) { return false; }
 /// The entry whose key buys that of the entry which `starts` names. One step only: what buys it must be bought itself by none.
 template <typename Starts>
 std::optional<std::size_t> source_of(const Choice& choice, const Instance& caller, Starts&& starts) {
-  const auto& leads = caller.leads;
+  const auto& leads = caller.doubts.leads;
   const auto lead = std::ranges::find_if(leads, [&](const Lead& one) { return one.selector_rule == choice.rule && starts(one); });
   if (lead == leads.end()) return std::nullopt;
   const auto further = [&](const Lead& one) { return one.selector_rule == choice.rule && one.from == lead->to; };

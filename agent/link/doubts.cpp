@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/doubts.h"
+
+namespace keytrail::link {
+namespace {
+
+constexpr std::uint16_t kDnsPort = 53;
+constexpr std::size_t kMaxLocalTalks = 16;
+constexpr std::size_t kMaxMarks = 32;
+constexpr std::size_t kMaxLeads = 64;
+constexpr std::size_t kMaxNames = 64;
+
+bool same_address(const Endpoint& a, const Endpoint& b) { return a.v6 == b.v6 && a.address == b.address; }
+
+}  // namespace
+
+/// Bounded: the marks of one kind and host are one mark; what does not fit concerns every kind.
+void Doubts::mark_unidentified(Unidentified mark) {
+  for (Unidentified& known : unidentified) {
+    if (known.kind == mark.kind && known.host == mark.host) {
+      known.time_ns = std::min(known.time_ns, mark.time_ns);
+      return;
+    }
+  }
+  if (unidentified.size() >= kMaxMarks) mark = {.time_ns = mark.time_ns};
+  if (unidentified.size() < kMaxMarks + 1) unidentified.push_back(std::move(mark));
+}
+
+void Doubts::note_local_talk(const Endpoint& remote, std::uint64_t time_ns) {
+  if (remote.port == kDnsPort) return;
+  if (std::ranges::any_of(local_talks, [&](const LocalTalk& talk) { return talk.remote == remote; })) return;
+  if (local_talks.size() < kMaxLocalTalks) {
+    local_talks.push_back({remote, time_ns});
+  } else if (broker_ns == 0) {
+    broker_ns = time_ns;
+  }
+}
+
+bool Doubts::note_name(const Endpoint& address, const std::string& name) {
+  const auto same = [&](const OwnName& own) { return own.name == name && same_address(own.address, address); };
+  if (!names.empty() && same(names.back())) return false;
+  std::vector<OwnName> now;
+  now.reserve(std::min(names.size() + 1, kMaxNames));
+  std::ranges::remove_copy_if(names, std::back_inserter(now), same);
+  if (now.size() >= kMaxNames) now.erase(now.begin());
+  now.push_back({address, name});
+  names = std::move(now);
+  return true;
+}
+
+void Doubts::note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files) {
+  std::erase_if(opened, [&](const KeyFileOpened& file) { return file.inode == inode || file.time_ns + window_ns < time_ns; });
+  opened.push_back({inode, time_ns});
+  if (opened.size() >= bulk_files) bulk = true;
+  if (opened.size() > bulk_files) opened.erase(opened.begin());
+}
+
+void Doubts::note_lead(Lead lead) {
+  std::erase_if(leads, [&](const Lead& known) { return known.selector_rule == lead.selector_rule && known.from == lead.from; });
+  if (!lead.to.empty() && leads.size() < kMaxLeads) leads.push_back(std::move(lead));
+}
+
+}  // namespace keytrail::link

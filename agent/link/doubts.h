@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// What weakens a claim about the keys of one program in one process, as one value: a fork copies it, a restart stores it, an exec begins a
+// new one, the closed world reads it. Owned by its Instance; changed by whoever sees the event (processes, connections, examinations).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "agent/link/closed_world.h"
+#include "keytrail/event.h"
+#include "keytrail/fingerprint.h"
+#include "keytrail/shared_list.h"
+
+namespace keytrail::link {
+
+/// A key file that was opened and not identified, or an entry in it whose key is elsewhere.
+struct Unidentified {
+  std::uint64_t time_ns = 0;
+  std::string kind;           ///< kind that such a place usually holds; empty = any
+  std::string host;           ///< host (and port) that the entry is for; empty = any
+  std::string selector_rule;  ///< catalog id of its file's selector, where there is a host
+
+  bool operator==(const Unidentified&) const = default;
+};
+
+/// An entry whose key is bought with that of another one: a profile with `role_arn` and `source_profile`.
+struct Lead {
+  std::string selector_rule;  ///< of both entries' files
+  std::string from;
+  Fingerprint from_hash;
+  std::string to;
+
+  bool operator==(const Lead&) const = default;
+};
+
+/// A TCP endpoint on a loopback address that this process sent something to.
+struct LocalTalk {
+  Endpoint remote;
+  std::uint64_t time_ns = 0;
+
+  bool operator==(const LocalTalk&) const = default;
+};
+
+/// A name that this process itself asked for.
+struct OwnName {
+  Endpoint address;  ///< port 0
+  std::string name;
+
+  bool operator==(const OwnName&) const = default;
+};
+
+/// A key file that was opened within the window that makes a bulk reader.
+struct KeyFileOpened {
+  std::uint64_t inode = 0;
+  std::uint64_t time_ns = 0;
+
+  bool operator==(const KeyFileOpened&) const = default;
+};
+
+/// All times are ns since boot; 0 = never. A new member is named in doubt_members() below, else nothing compiles.
+struct Doubts {
+  bool exec_seen = false;                  ///< of its program, by hook; a forked process has its parent's
+  bool seen_whole = false;                 ///< no argument and no variable of its exec was left unread
+  bool bulk = false;                       ///< it read keys in bulk
+  std::uint64_t life_from_ns = 0;          ///< exec of its program (a forked process: its parent's)
+  std::uint64_t broker_ns = 0;             ///< first talk to an unclassified Unix socket
+  std::vector<LocalTalk> local_talks;      ///< at most 16, then broker_ns is set
+  std::vector<Unidentified> unidentified;  ///< at most 33: see mark_unidentified()
+  std::vector<Lead> leads;                 ///< of the files it read; at most 64
+  std::vector<KeyFileOpened> opened;       ///< as many as make a bulk reader
+  SharedList<OwnName> names;               ///< newest last; at most 64, shared by those that inherited them
+
+  /// A forked process has its parent's memory, so everything that may be in it: all of them.
+  [[nodiscard]] Doubts inherit() const { return *this; }
+
+  /// A program that begins: what the one before it did is not in its memory. Keys that it held are carried over as lost, with their own
+  /// evidence (see Processes); names, talks and files of the program before say nothing of this one.
+  [[nodiscard]] static Doubts of_new_program(std::uint64_t exec_ns, bool seen, bool whole) {
+    Doubts doubts;
+    doubts.exec_seen = seen;
+    doubts.seen_whole = seen && whole;
+    doubts.life_from_ns = exec_ns;
+    return doubts;
+  }
+
+  /// The arguments of a process that outlived the agent are not read again: what they might override is not seen any more.
+  void weaken_by_restart() { seen_whole = false; }
+
+  void mark_unidentified(Unidentified mark);
+  void mark_unidentified(std::uint64_t time_ns, std::string_view kind) {
+    mark_unidentified({.time_ns = time_ns, .kind = std::string(kind)});
+  }
+  /// Something was sent to a loopback port that is no destination of the catalog: a broker or proxy may sit there.
+  void note_local_talk(const Endpoint& remote, std::uint64_t time_ns);
+  /// True when that is new: another name, or another order of them.
+  bool note_name(const Endpoint& address, const std::string& name);
+  void note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files);
+  void note_lead(Lead lead);
+
+  /// Writes what they say of one use into the closed world's facts. `remote`: what is called; `concerns`: whether a mark could hide a key
+  /// that this destination takes.
+  template <typename Concerns>
+  void facts(WorldFacts& world, const Endpoint& remote, Concerns&& concerns) const {
+    world.exec_seen = exec_seen;
+    world.life_from_ns = life_from_ns;
+    world.broker_ns = broker_ns;
+    world.relay_or_hub = world.relay_or_hub || bulk;
+    for (const LocalTalk& talk : local_talks) {
+      if (talk.remote != remote) earliest(world.broker_ns, talk.time_ns);
+    }
+    for (const Unidentified& mark : unidentified) {
+      if (concerns(mark)) earliest(world.unidentified_ns, mark.time_ns);
+    }
+  }
+};
+
+/// A member and the name under which the history keeps it.
+template <typename T>
+struct NamedDoubt {
+  std::string_view name;
+  T& value;
+};
+
+/// The one list of all members (D: Doubts or const Doubts), from which encode, decode and the test that walks them are made. Names are
+/// stored: never change one.
+template <typename D>
+[[nodiscard]] auto doubt_members(D& doubts) {
+  auto& [exec_seen, seen_whole, bulk, life_from_ns, broker_ns, local_talks, unidentified, leads, opened, names] = doubts;
+  return std::tuple(NamedDoubt{"exec_seen", exec_seen}, NamedDoubt{"seen_whole", seen_whole}, NamedDoubt{"bulk", bulk},
+                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"broker", broker_ns}, NamedDoubt{"local_talks", local_talks},
+                    NamedDoubt{"unidentified", unidentified}, NamedDoubt{"leads", leads}, NamedDoubt{"opened", opened},
+                    NamedDoubt{"names", names});
+}
+
+}  // namespace keytrail::link

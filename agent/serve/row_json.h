@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows and summaries as JSON: the one place that knows the field names of the local API.
-// All text is valid UTF-8 without control characters; times are RFC 3339 in UTC with ns; what is not known is null. Pure; any thread.
+// Rows and summaries as JSON, written from their descriptions (include/keytrail/fields.h).
+// All text is valid UTF-8 without control characters; times are RFC 3339 in UTC with ns; what is not known is null.
+// Pure; any thread.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -13,8 +14,6 @@
 
 namespace keytrail::serve {
 
-/// "acquisition", "use", "finding", "gap", "revision".
-[[nodiscard]] const char* row_type(const Row& row);
 [[nodiscard]] boost::json::object to_json(const Row& row);
 [[nodiscard]] std::string to_json_text(const Row& row);
 

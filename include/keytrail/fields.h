@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fields of every record, described once: the name in JSON and on the command line, the member, what it is, and its
+// OTLP attribute. To add a field: the member in its struct, and its line here. Lines stand in the order of JSON.
+#pragma once
+
+#include "keytrail/field.h"
+#include "keytrail/history_reader.h"
+#include "keytrail/recorder.h"
+#include "keytrail/row.h"
+
+namespace keytrail {
+
+template <>
+struct Fields<InstanceId> {
+  static constexpr char kName[] = "Instance";
+  static constexpr char kDoc[] = "One life of one program in one process: unique on its node until the next boot.";
+  static constexpr auto kList = std::tuple{
+      field("pid", &InstanceId::tgid, "Process id in the node's PID namespace.").otlp("process.pid"),
+      field("start_ns", &InstanceId::start_ns, "Start of the process, ns since boot."),
+      field("exec", &InstanceId::exec, "Grows with each program that the process runs."),
+  };
+};
+
+template <>
+struct Fields<Workload> {
+  static constexpr char kName[] = "Workload";
+  static constexpr char kDoc[] = "What a process belongs to.";
+  static constexpr auto kList = std::tuple{
+      field("name", &Workload::name, "As shown and asked for: payments/api-6d4f, backup.service, host: cron.").otlp("service.name"),
+      field("kind", &Workload::kind, "What it is.").otlp("keytrail.workload.kind"),
+      field("known_by", &Workload::known_by, "Who says so.").otlp("keytrail.workload.known_by"),
+      field("container_id", &Workload::container_id, "64 hexadecimal digits, or empty.").otlp("container.id"),
+      field("pod_uid", &Workload::pod_uid, "Dashed, lower case, or empty.").otlp("k8s.pod.uid"),
+      field("unit", &Workload::unit, "Unit of systemd, or empty.").otlp("keytrail.workload.unit"),
+      left_out(&Workload::user, "a fact of the process: Actor's user"),
+      field("login_user", &Workload::login_user, "Who logged in (the audit login user), or empty."),
+      field("cgroup", &Workload::cgroup, "Path as the kernel names it."),
+  };
+};
+
+template <>
+struct Fields<Actor> {
+  static constexpr char kName[] = "Actor";
+  static constexpr char kDoc[] = "A process, as it was.";
+  static constexpr auto kList = std::tuple{
+      inlined(&Actor::id),
+      field("exe", &Actor::exe, "Path of the executable.").otlp("process.executable.path"),
+      field("program", &Actor::program, "What people know it by: a script's name, else the executable's.").otlp("keytrail.program"),
+      field("comm", &Actor::comm, "A label that the process can change: never evidence."),
+      field("uid", &Actor::uid, "Effective user id.").otlp("user.id", Sent::kAsText),
+      field(
+          "user", [](const Actor& actor) -> const std::string& { return actor.workload.user; }, "Name or number of that user.")
+          .otlp("user.name"),
+      field("workload", &Actor::workload, "What it belongs to."),
+  };
+};
+
+template <>
+struct Fields<Key> {
+  static constexpr char kName[] = "Key";
+  static constexpr char kDoc[] = "A key; never a secret.";
+  static constexpr auto kList = std::tuple{
+      field("id", &Key::id, "The one key id: AKIA…, fp:…, login@host #1.").otlp("keytrail.key.id").in_column("key_id"),
+      field("kind", &Key::kind, "Kind in the catalog, like aws.access_key.").otlp("keytrail.key.kind"),
+      field("class", &Key::key_class, "What it is for.").otlp("keytrail.key.class"),
+      field("lifetime", &Key::lifetime, "Whether it ends by itself.").otlp("keytrail.key.lifetime"),
+      field("fingerprint", &Key::fingerprint, "fp: and 32 hexadecimal digits, keyed for this node; empty when there is none."),
+      field("principal", &Key::principal, "Whose it is: role, subject, login, e-mail; or empty.").otlp("keytrail.key.principal"),
+      field("parent", &Key::parent, "Id of the key or role it was issued from; empty for the root of a chain.").otlp("keytrail.key.parent"),
+      time_s("issued", &Key::issued_s, "When it was issued.").in_column("issued_s"),
+      time_s("expires", &Key::expires_s, "When it ends.").in_column("expires_s"),
+  };
+};
+
+template <>
+struct Fields<Slot> {
+  static constexpr char kName[] = "Slot";
+  static constexpr char kDoc[] = "A place that holds a key.";
+  static constexpr auto kList = std::tuple{
+      field("from", &Slot::from, "What kind of place.").otlp("keytrail.key.from").in_column("origin"),
+      field("place", &Slot::place, "Path, name of the variable, host and path, or the issuer's host.").otlp("keytrail.key.place"),
+      field("selector", &Slot::selector, "Profile, context or host: the entry of a place that holds many; or empty.")
+          .otlp("keytrail.key.selector"),
+  };
+};
+
+template <>
+struct Fields<Destination> {
+  static constexpr char kName[] = "Destination";
+  static constexpr char kDoc[] = "What a process called.";
+  static constexpr auto kList = std::tuple{
+      field("provider", &Destination::provider, "Provider in the catalog, or empty.").otlp("keytrail.destination.provider"),
+      field("service", &Destination::service, "Its service, or empty.").otlp("keytrail.destination.service"),
+      field("region", &Destination::region, "Its region, global, or empty.").otlp("keytrail.destination.region"),
+      field("host", &Destination::host, "Host name, lower case; empty when only the address is known."),
+      field("address", &Destination::address, "Numeric, as connected to.").otlp("network.peer.address"),
+      field("port", &Destination::port, "Port; 0 when not known.").otlp("server.port", Sent::kUnlessZero),
+      field("action", &Destination::action, "What was asked for, like GetObject; empty when not visible.")
+          .otlp("keytrail.destination.action"),
+      field("name_source", &Destination::name_source, "Where the host name comes from.").otlp("keytrail.destination.name_source"),
+      field("ambiguous", &Destination::ambiguous, "The address is shared, or two names contradict each other.")
+          .otlp("keytrail.destination.ambiguous"),
+  };
+};
+
+template <>
+struct Fields<Candidate> {
+  static constexpr char kName[] = "Candidate";
+  static constexpr char kDoc[] = "One of the keys that a use may have used.";
+  static constexpr auto kList = std::tuple{
+      field("key", &Candidate::key, "The key."),
+      field("slot", &Candidate::slot, "Where the process got it."),
+      field("reason", &Candidate::reason, "Why it fits, or why it is not sure."),
+  };
+};
+
+template <>
+struct Fields<AcquisitionRow> {
+  static constexpr char kType[] = "acquisition";
+  static constexpr char kName[] = "Acquisition";
+  static constexpr char kDoc[] = "A key crossed a boundary into a process.";
+  static constexpr auto kList = std::tuple{
+      field("actor", &AcquisitionRow::actor, "Who took it."),
+      field("key", &AcquisitionRow::key, "The key; its id is empty when it was not read and nothing is known of it."),
+      field("slot", &AcquisitionRow::slot, "Where from."),
+      field("unread", &AcquisitionRow::unread, "Why the key is not known: gone, changed, refused, timeout, too large; empty when it is.")
+          .otlp("keytrail.unread"),
+      field("bulk", &AcquisitionRow::bulk, "By a bulk reader, like a backup: says little about use.").otlp("keytrail.bulk"),
+      field("baseline", &AcquisitionRow::baseline, "Found at the agent's start: held since before this time.").otlp("keytrail.baseline"),
+  };
+};
+
+template <>
+struct Fields<UseRow> {
+  static constexpr char kType[] = "use";
+  static constexpr char kName[] = "Use";
+  static constexpr char kDoc[] = "A process that holds keys called a destination that accepts them: a window of equal uses.";
+  static constexpr auto kList = std::tuple{
+      field("actor", &UseRow::actor, "Who called."),
+      field("keys", &UseRow::keys, "One when confirmed or inferred, the best first when possible, none when unattributed."),
+      field("destination", &UseRow::destination, "What was called."),
+      field("outcome", &UseRow::outcome, "What came of it.").otlp("keytrail.outcome"),
+      field("evidence", &UseRow::evidence, "How sure it is.").otlp("keytrail.evidence"),
+      field("reason", &UseRow::reason, "Why it is as sure as it is.").otlp("keytrail.evidence.reason"),
+      field("reason_detail", &UseRow::reason_detail, "The reason's own words: profile prod, 1 of 2 AWS keys.")
+          .otlp("keytrail.evidence.detail"),
+      field("via", &UseRow::via, "Name of a relay, or empty.").otlp("keytrail.via"),
+      time_ns("first", &UseRow::first_ns, "First of the window."),
+      time_ns("last", &UseRow::last_ns, "Last of the window."),
+      field("connections", &UseRow::connections, "Connections of the window."),
+      field("requests", &UseRow::requests, "Requests of the window; null where they are not visible."),
+      field("bytes_sent", &UseRow::bytes_sent, "Bytes to the destination.").otlp("keytrail.bytes.sent"),
+      field("bytes_received", &UseRow::bytes_received, "Bytes from the destination.").otlp("keytrail.bytes.received"),
+  };
+};
+
+template <>
+struct Fields<FindingRow> {
+  static constexpr char kType[] = "finding";
+  static constexpr char kName[] = "Finding";
+  static constexpr char kDoc[] = "Something a person should look at.";
+  static constexpr auto kList = std::tuple{
+      field("finding_type", &FindingRow::type, "What was found, like old_key_in_use.").otlp("keytrail.finding.type"),
+      field("severity", &FindingRow::severity, "How much it matters.").otlp("keytrail.finding.severity"),
+      field("text", &FindingRow::text, "One sentence."),
+      field("attack", &FindingRow::attack, "ATT&CK ids.").otlp("keytrail.attack"),
+      field("actor", &FindingRow::actor, "The process it is about."),
+      field("key", &FindingRow::key, "The key it is about."),
+      field("slot", &FindingRow::slot, "Where that key is."),
+      field("subject", &FindingRow::subject, "What makes two findings of a type the same one.").otlp("keytrail.finding.subject"),
+  };
+};
+
+template <>
+struct Fields<GapRow> {
+  static constexpr char kType[] = "gap";
+  static constexpr char kName[] = "Gap";
+  static constexpr char kDoc[] = "A period in which something may be missing.";
+  static constexpr auto kList = std::tuple{
+      field("cause", &GapRow::cause, "ring_full, worker_restart, agent_restart, examiner_restart, silent_hook, baseline.")
+          .otlp("keytrail.gap.cause"),
+      field("family", &GapRow::family, "Hook family; empty for all.").otlp("keytrail.gap.family"),
+      time_ns("from", &GapRow::from_ns, "Its beginning.").otlp("keytrail.gap.from_unix_nano", Sent::kAsNumber),
+      time_ns("to", &GapRow::to_ns, "Its end.").otlp("keytrail.gap.to_unix_nano", Sent::kAsNumber),
+      field("lost", &GapRow::lost, "Events that were lost; null when not known.").otlp("keytrail.gap.lost"),
+      field("text", &GapRow::text, "One sentence."),
+  };
+};
+
+template <>
+struct Fields<RevisionRow> {
+  static constexpr char kType[] = "revision";
+  static constexpr char kName[] = "Revision";
+  static constexpr char kDoc[] = "Later knowledge of an earlier row.";
+  static constexpr auto kList = std::tuple{
+      field("of_seq", &RevisionRow::of_seq, "The earlier row."),
+      field("what", &RevisionRow::what, "What is known better: key, evidence, state."),
+      field("value", &RevisionRow::value, "What it is."),
+  };
+};
+
+/// "acquisition", "use", "finding", "gap", "revision".
+[[nodiscard]] constexpr const char* row_type(const Row& row) {
+  return std::visit([]<typename Body>(const Body&) -> const char* { return Fields<Body>::kType; }, row.body);
+}
+
+template <>
+struct Fields<Row> {
+  static constexpr char kName[] = "Row";
+  static constexpr char kDoc[] = "A row of the history.";
+  static constexpr auto kList = std::tuple{
+      field("seq", &Row::seq, "Its number in the history.").otlp("keytrail.row.seq"),
+      time_ns("time", &Row::time_ns, "When it happened."),
+      time_ns("observed", &Row::observed_ns, "When the agent knew."),
+      field("type", row_type, "Which kind of row."),
+      inlined(&Row::body),
+  };
+};
+
+template <>
+struct Fields<Edge> {
+  static constexpr char kName[] = "Edge";
+  static constexpr char kDoc[] = "Equal uses summed: workload, executable, keys, destination, outcome, evidence.";
+  static constexpr auto kList = std::tuple{
+      field("seq", &Edge::last_seq, "Newest row of it, for explain."),
+      constant("type", "edge", "What this is."),
+      inlined(&Edge::use),
+      field("instances", &Edge::instances, "The processes, newest last, at most 16."),
+      field("instances_truncated", &Edge::instances_truncated, "There were more."),
+  };
+};
+
+template <>
+struct Fields<Holding> {
+  static constexpr char kName[] = "Holding";
+  static constexpr char kDoc[] = "A live process that has a key.";
+  static constexpr auto kList = std::tuple{
+      constant("type", "holding", "What this is."),
+      field("actor", &Holding::actor, "Who has it."),
+      field("key", &Holding::key, "The key."),
+      field("slot", &Holding::slot, "Where it got it."),
+      time_ns("since", &Holding::since_ns, "Since when."),
+      time_ns("last_use", &Holding::last_use_ns, "When it was last seen to use it; null for never."),
+      field("how", &Holding::how, "direct, fork, exec, baseline, lost_at_exec, helper."),
+      field("slot_changed", &Holding::slot_changed, "The slot has another key by now, and the process has not read it."),
+  };
+};
+
+template <>
+struct Fields<KeySummary> {
+  static constexpr char kName[] = "KeySummary";
+  static constexpr char kDoc[] = "A key with what the history knows of it.";
+  static constexpr auto kList = std::tuple{
+      constant("type", "key", "What this is."),
+      field("key", &KeySummary::key, "The key."),
+      time_ns("first_seen", &KeySummary::first_seen_ns, "When it was first seen."),
+      field("slots", &KeySummary::slots, "Where it was seen, oldest first, at most 64."),
+      field("workloads", &KeySummary::workloads, "Names of the workloads that had it."),
+      field("holders", &KeySummary::holders, "Live processes that have it."),
+      time_ns("last_use", &KeySummary::last_use_ns, "When it was last used; null for never."),
+      field("used_for", &KeySummary::used_for, "Provider, service and region of its uses."),
+      field("replaced_by", &KeySummary::replaced_by, "Id of the key that took its slot, or empty."),
+      time_ns("replaced", &KeySummary::replaced_ns, "When that was."),
+  };
+};
+
+template <>
+struct Fields<WorkloadSummary> {
+  static constexpr char kName[] = "WorkloadSummary";
+  static constexpr char kDoc[] = "A workload and its counts.";
+  static constexpr auto kList = std::tuple{
+      constant("type", "workload", "What this is."),
+      field("workload", &WorkloadSummary::workload, "The workload."),
+      field("processes", &WorkloadSummary::processes, "Live processes that have keys."),
+      field("long_lived", &WorkloadSummary::long_lived, "Keys that do not end by themselves."),
+      field("short_lived", &WorkloadSummary::short_lived, "Keys that do."),
+      field("encryption", &WorkloadSummary::encryption, "Encryption keys."),
+      field("uses_per_minute", &WorkloadSummary::uses_per_minute, "Over the last 10 minutes."),
+      field("open_findings", &WorkloadSummary::open_findings, "Findings that are open."),
+  };
+};
+
+template <>
+struct Fields<HistoryStatus> {
+  static constexpr char kName[] = "History";
+  static constexpr char kDoc[] = "The state of the history.";
+  static constexpr auto kList = std::tuple{
+      time_ns("oldest", &HistoryStatus::oldest_ns, "Its oldest row; null when it is empty."),
+      field("rows", &HistoryStatus::rows, "Rows ever appended."),
+      field("bytes", &HistoryStatus::bytes, "Size of the file."),
+      field("max_bytes", &HistoryStatus::max_bytes, "Its bound."),
+      field("wal_bytes", &HistoryStatus::wal_bytes, "Size of its log."),
+      field("queue", &HistoryStatus::queue, "Batches that wait to be written."),
+      field("queue_dropped", &HistoryStatus::queue_dropped, "Rows that found no place in the queue."),
+      left_out(&HistoryStatus::worker, "part of the accounting"),
+      left_out(&HistoryStatus::exporters, "part of the accounting"),
+      field("error", &HistoryStatus::error, "What is wrong with it, or empty."),
+  };
+};
+
+}  // namespace keytrail

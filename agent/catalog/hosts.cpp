@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Host names, metadata requests, variables that name a destination, and what each takes. Any thread.
 // A host is looked up by each of its endings; only the expressions registered below one of them are tried.
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <string>
 
+#include "agent/base/host.h"
 #include "agent/catalog/impl.h"
 
 namespace keytrail::catalog {
@@ -15,14 +14,6 @@ namespace {
 
 using tables::kMaxBindingNames;
 using tables::kNone;
-
-/// "169.254.169.254:80" or "[fd00:ec2::254]:80", as the data writes addresses.
-std::string address_text(const keytrail::Endpoint& remote) {
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(remote.v6 ? AF_INET6 : AF_INET, remote.address.data(), text.data(), text.size());
-  const std::string port = ":" + std::to_string(remote.port);
-  return remote.v6 ? "[" + std::string(text.data()) + "]" + port : text.data() + port;
-}
 
 bool contains(tables::Strings list, std::string_view text) { return std::ranges::find(list, text) != list.end(); }
 
@@ -36,19 +27,6 @@ std::string starred(std::string_view pattern, std::string_view text) {
 }
 
 }  // namespace
-
-std::string normalised(std::string_view host) {
-  if (host.starts_with('[')) {
-    host = host.substr(1, host.find(']') == std::string_view::npos ? host.size() : host.find(']') - 1);
-  } else if (const std::size_t colon = host.find(':');
-             colon != std::string_view::npos && host.find(':', colon + 1) == std::string_view::npos) {
-    host = host.substr(0, colon);
-  }
-  if (host.ends_with('.')) host.remove_suffix(1);
-  std::string out(host);
-  std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
 
 const RE2& LazyRegex::get(std::string_view text) const {
   std::call_once(once_, [&] {
@@ -112,7 +90,7 @@ std::optional<Endpoint> Catalog::Impl::try_host(std::uint16_t index, const std::
 }
 
 std::optional<Endpoint> Catalog::Impl::match_host(std::string_view given) const {
-  const std::string host = normalised(given);
+  const std::string host = base::parse_host(given).host;
   if (host.empty() || host.size() > 253) return std::nullopt;
   std::vector<std::uint16_t> candidates;
   for (std::size_t start = 0; start != std::string::npos;) {
@@ -147,7 +125,7 @@ std::optional<Endpoint> Catalog::Impl::named_by_binding(const std::string& host)
 }
 
 bool Catalog::Impl::is_metadata_address(const keytrail::Endpoint& remote) const {
-  const std::string address = address_text(remote);
+  const std::string address = base::address_and_port(remote);
   return std::ranges::any_of(t_.metadata, [&](const tables::Metadata& entry) {
     return std::ranges::any_of(entry.addresses, [&](std::string_view pattern) {
       // Loopback and wildcard addresses are shared with everything else: there the request decides.
@@ -157,8 +135,8 @@ bool Catalog::Impl::is_metadata_address(const keytrail::Endpoint& remote) const 
 }
 
 std::optional<Issue> Catalog::Impl::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
-  const std::string address = address_text(remote);
-  const std::string name = normalised(host);
+  const std::string address = base::address_and_port(remote);
+  const std::string name = base::parse_host(host).host;
   const tables::Metadata* best = nullptr;
   std::string_view best_pattern;
   for (const tables::Metadata& entry : t_.metadata) {

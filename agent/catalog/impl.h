@@ -66,8 +66,6 @@ class Catalog::Impl {
   std::vector<std::uint16_t> program_prefixes_;
 };
 
-/// A host in lower case, without port, brackets and trailing dot.
-[[nodiscard]] std::string normalised(std::string_view host);
 /// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes dropped.
 [[nodiscard]] std::vector<std::string_view> cut_path(std::string_view path);
 /// Does the pattern fit a path cut by cut_path()?

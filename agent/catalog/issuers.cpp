@@ -2,6 +2,7 @@
 // What a call to an issuer may give, by its destination, the key it was made with and, where it was seen, the request's path. Any thread.
 #include <algorithm>
 
+#include "agent/base/host.h"
 #include "agent/catalog/impl.h"
 
 namespace keytrail::catalog {
@@ -48,7 +49,7 @@ std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, st
 }
 
 std::optional<IssueRequest> Catalog::Impl::match_request(std::string_view host, std::string_view path) const {
-  const std::string name = normalised(host);
+  const std::string name = base::parse_host(host).host;
   for (const tables::Request& request : t_.requests) {
     const bool there = std::ranges::any_of(request.hosts, [&](std::string_view pattern) { return pattern != "*" && glob(pattern, name); });
     if (there && fits_path(request, without_query(path))) return request.is;

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <string>
 
+#include "agent/base/program_name.h"
 #include "agent/catalog/impl.h"
 
 namespace keytrail::catalog {
 namespace {
 
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+using base::base_name;
 
 std::string_view without_deleted(std::string_view path) {
   constexpr std::string_view kDeleted = " (deleted)";

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "agent/base/host.h"
 #include "agent/decode/bytes.h"
-#include "agent/decode/host_name.h"
 
 namespace keytrail::decode {
 namespace {
@@ -58,7 +58,7 @@ bool read_server_name(Bytes extension, ClientHello& out) {
     const auto name = list.take(list.u16());
     if (!list.ok()) return false;
     if (type != 0) continue;  // host_name is the only type there is
-    out.sni = host_name(text_of(name));
+    out.sni = base::host_name(text_of(name));
     return !out.sni.empty();
   }
   return false;

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "agent/base/host.h"
 #include "agent/decode/bytes.h"
-#include "agent/decode/host_name.h"
 
 namespace keytrail::decode {
 namespace {
@@ -19,7 +19,7 @@ constexpr std::size_t kMaxRecords = 256, kMaxAnswers = 64, kMaxChain = 16;
 constexpr std::uint16_t kTypeA = 1, kTypeCname = 5, kTypeAaaa = 28, kClassIn = 1;
 
 struct Name {
-  std::string text;      // as host_name(); empty for the root and for implausible names
+  std::string text;      // as base::host_name(); empty for the root and for implausible names
   std::size_t next = 0;  // offset after the name where it stands
 };
 
@@ -33,7 +33,7 @@ std::optional<Name> read_name(std::span<const std::byte> message, std::size_t at
     const auto length = std::to_integer<std::size_t>(message[at]);
     if (length == 0) {
       if (next == 0) next = at + 1;
-      return Name{.text = plain ? host_name(text) : std::string{}, .next = next};
+      return Name{.text = plain ? base::host_name(text) : std::string{}, .next = next};
     }
     if ((length & 0xC0U) == 0xC0U) {
       if (at + 1 >= message.size()) return std::nullopt;

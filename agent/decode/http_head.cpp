@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "agent/base/host.h"
 #include "agent/decode/bytes.h"
-#include "agent/decode/host_name.h"
 
 namespace keytrail::decode {
 namespace {
@@ -26,10 +26,10 @@ std::string_view strip(std::string_view text) {
 }
 
 void take_name(std::string_view authority, HttpHead& out) {
-  HostPort parsed = host_port(authority);
+  base::HostPort parsed = base::parse_host(authority);
   out.host = std::move(parsed.host);
   out.port = parsed.port;
-  if (parsed.bad) out.truncated = true;
+  if (out.host.empty() && !authority.empty()) out.truncated = true;
 }
 
 }  // namespace

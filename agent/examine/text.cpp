@@ -3,6 +3,8 @@
 
 #include <cctype>
 
+#include "agent/base/host.h"
+
 namespace keytrail::examine {
 namespace {
 
@@ -71,7 +73,7 @@ std::optional<Url> split_url(std::string_view text) {
 std::string_view host_of_name(std::string_view name) {
   if (const std::optional<Url> url = split_url(name)) return url->host;
   const std::string_view authority = name.substr(0, name.find('/'));
-  const std::string_view host = authority.substr(0, authority.find(':'));
+  const std::string_view host = base::split_host(authority).host;
   const bool named =
       host.find('.') != std::string_view::npos && host.front() != '.' && host.back() != '.' &&
       std::ranges::all_of(host, [](unsigned char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '-'; });

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/identify/workload_resolver.h"
 
-#include <algorithm>
-#include <array>
-
+#include "agent/base/program_name.h"
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/ci_job.h"
 
@@ -14,19 +12,7 @@ constexpr std::size_t kMaxKnown = 20'000;
 constexpr std::size_t kShownId = 12;
 constexpr std::uint32_t kUnset = UINT32_MAX;
 
-std::string_view base_name(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
-
-bool is_interpreter(std::string_view name) {
-  static constexpr std::array<std::string_view, 12> kNames{"python", "perl", "ruby", "node", "bash",  "dash",
-                                                           "sh",     "zsh",  "php",  "lua",  "tclsh", "busybox"};
-  return std::any_of(kNames.begin(), kNames.end(), [&](std::string_view interpreter) {
-    if (!name.starts_with(interpreter)) return false;
-    return name.substr(interpreter.size()).find_first_not_of("0123456789.") == std::string_view::npos;  // python3.11
-  });
-}
+std::string program_of(const Process& process) { return base::program_name(process.exe, process.filename, process.comm); }
 
 // Container ids by their first 12 digits, as the runtimes show them; free-text ids whole.
 std::string_view shown(const std::string& container) {
@@ -35,18 +21,11 @@ std::string_view shown(const std::string& container) {
 
 }  // namespace
 
-std::string program_name(const Process& process) {
-  const std::string_view exe = base_name(process.exe);
-  const std::string_view passed = base_name(process.filename);
-  if (!passed.empty() && (exe.empty() || is_interpreter(exe)) && !process.filename.starts_with("/proc/")) return std::string(passed);
-  return exe.empty() ? process.comm : std::string(exe);
-}
-
 std::shared_ptr<const Workload> WorkloadResolver::resolve(const Process& process, const std::string& cgroup) {
   const CgroupPlace place = parse_cgroup_path(cgroup);
   const std::string job = ci_job_name(process.env);
   // Only a process that belongs to nothing else is named after its program.
-  const std::string program = place.kind == WorkloadKind::kHost && process.login_uid == kUnset ? program_name(process) : std::string{};
+  const std::string program = place.kind == WorkloadKind::kHost && process.login_uid == kUnset ? program_of(process) : std::string{};
   std::string key = cgroup;
   for (const std::string& part : {std::to_string(process.uid), std::to_string(process.login_uid), job, program}) {
     key += '\0';
@@ -92,7 +71,7 @@ Workload WorkloadResolver::build(const Process& process, const CgroupPlace& plac
       if (!out.login_user.empty()) {
         out.name = "person: " + out.login_user;
       } else {
-        out.name = "host: " + program_name(process);
+        out.name = "host: " + program_of(process);
         if (process.exe.empty()) out.known_by = KnownBy::kClaimed;  // a comm is whatever the process says
       }
   }

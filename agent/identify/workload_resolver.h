@@ -13,9 +13,6 @@
 
 namespace keytrail::identify {
 
-/// The program that a person would name: the script when an interpreter runs one, else the executable; the comm when neither is known.
-[[nodiscard]] std::string program_name(const Process& process);
-
 class WorkloadResolver {
  public:
   explicit WorkloadResolver(std::string passwd_path) : users_(std::move(passwd_path)) {}

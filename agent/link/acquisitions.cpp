@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/acquisitions.h"
 
+#include "agent/base/program_name.h"
+
 namespace keytrail::link {
 namespace {
-
-std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
 std::string workload_name(const Instance& instance) {
   return instance.process && instance.process->workload ? instance.process->workload->name : std::string();
@@ -12,20 +12,12 @@ std::string workload_name(const Instance& instance) {
 
 }  // namespace
 
-std::string program_name(std::string_view exe, std::string_view filename) {
-  const std::string_view program = base_name(exe), passed = base_name(filename);
-  // /proc/self/exe and /dev/fd/N say nothing, and python3 is a name of python3.11.
-  const bool says_nothing = passed.empty() || filename.starts_with("/proc/") || filename.starts_with("/dev/");
-  if (says_nothing || program.starts_with(passed)) return std::string(program.empty() ? passed : program);
-  return std::string(passed);
-}
-
 Actor make_actor(const Instance& instance) {
   Actor actor;
   actor.id = instance.id;
   if (const Process* process = instance.process.get()) {
     actor.exe = process->exe;
-    actor.program = program_name(process->exe, process->filename);
+    actor.program = base::program_name(process->exe, process->filename, process->comm);
     actor.comm = process->comm;
     actor.uid = process->uid;
     if (process->workload) actor.workload = *process->workload;

@@ -13,8 +13,6 @@
 
 namespace keytrail::link {
 
-/// What people know a process by: the script of a `#!` program, the applet of a multi-call binary, else the executable's base name.
-[[nodiscard]] std::string program_name(std::string_view exe, std::string_view filename);
 [[nodiscard]] Actor make_actor(const Instance& instance);
 
 class Acquisitions {

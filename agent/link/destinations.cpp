@@ -2,7 +2,9 @@
 #include "agent/link/destinations.h"
 
 #include <algorithm>
-#include <charconv>
+
+#include "agent/base/host.h"
+#include "agent/base/program_name.h"
 
 namespace keytrail::link {
 namespace {
@@ -13,35 +15,6 @@ using catalog::EnvUse;
 
 constexpr std::uint16_t kSshPort = 22;
 
-/// Host and port of "https://host:port/path", "host:port", "[v6]:port" or "host". Port 0 when absent.
-struct HostPort {
-  std::string host;
-  std::uint16_t port = 0;
-};
-HostPort host_of_value(std::string_view value) {
-  if (const std::size_t scheme = value.find("://"); scheme != value.npos) value.remove_prefix(scheme + 3);
-  value = value.substr(0, value.find_first_of("/?#"));
-  if (const std::size_t user = value.rfind('@'); user != value.npos) value.remove_prefix(user + 1);
-  HostPort out;
-  std::string_view port;
-  if (value.starts_with('[')) {
-    const std::size_t end = value.find(']');
-    if (end == value.npos) return out;
-    out.host = host_text(value.substr(1, end - 1));
-    if (value.size() > end + 1 && value[end + 1] == ':') port = value.substr(end + 2);
-  } else {
-    const std::size_t colon = value.find(':');
-    // More than one colon without brackets is a bare IPv6 address.
-    const bool v6 = colon != value.npos && value.find(':', colon + 1) != value.npos;
-    out.host = host_text(v6 ? value : value.substr(0, colon));
-    if (!v6 && colon != value.npos) port = value.substr(colon + 1);
-  }
-  std::from_chars(port.data(), port.data() + port.size(), out.port);
-  return out;
-}
-
-std::string base_name(std::string_view path) { return std::string(path.substr(path.rfind('/') + 1)); }
-
 struct Name {
   std::string host;
   NameSource source = NameSource::kNone;
@@ -51,11 +24,11 @@ Name name_of_payload(const PayloadEvent* payload) {
   if (payload == nullptr || payload->name.empty()) return {};
   switch (payload->protocol) {
     case PayloadEvent::Protocol::kHttp:
-      return {host_text(payload->name), NameSource::kRequest};
+      return {base::host_text(payload->name), NameSource::kRequest};
     case PayloadEvent::Protocol::kHttpConnect:
-      return {host_text(payload->name), NameSource::kConnectProxy};
+      return {base::host_text(payload->name), NameSource::kConnectProxy};
     case PayloadEvent::Protocol::kTls:
-      return {host_text(payload->name), NameSource::kSni};
+      return {base::host_text(payload->name), NameSource::kSni};
     case PayloadEvent::Protocol::kOther:
     case PayloadEvent::Protocol::kSsh:
       break;
@@ -70,12 +43,12 @@ struct Binding {
 
 /// The destination variable of this process that names the host or the address it calls.
 std::optional<Binding> bound_by_environment(const Called& called, const std::string& host, const Instance& caller, const Catalog& catalog) {
-  const std::string address = address_text(called.remote);
+  const std::string address = base::address_text(called.remote);
   for (const EnvItem& item : caller.env()) {
     if (item.value.empty() || item.truncated) continue;
     const Env* entry = catalog.match_env(item.name);
     if (entry == nullptr || entry->use != EnvUse::kDestination) continue;
-    const HostPort bound = host_of_value(item.value);
+    const base::HostPort bound = base::host_of_url(item.value);
     if (bound.host.empty() || (bound.port != 0 && bound.port != called.remote.port)) continue;
     if (bound.host == address || (!host.empty() && bound.host == host)) return Binding{bound.host, entry};
   }
@@ -83,11 +56,10 @@ std::optional<Binding> bound_by_environment(const Called& called, const std::str
 }
 
 /// The SNI or Host is what the client claims. The process's own DNS, where it has one for this address, must not say that the address is
-/// somebody else's.
-bool contradicts(const std::string& claimed, const std::vector<std::string>& own_names) {
-  return !own_names.empty() && std::ranges::none_of(own_names, [&](const std::string& name) {
-    return name == claimed || registrable(name) == registrable(claimed);
-  });
+/// somebody else's. The address itself, claimed as a name, says nothing.
+bool contradicts(const std::string& claimed, const std::vector<std::string>& own_names, const Destination& to, const Catalog& catalog) {
+  if (own_names.empty() || claimed == to.address || std::ranges::find(own_names, claimed) != own_names.end()) return false;
+  return std::ranges::none_of(own_names, [&](const std::string& name) { return agree(name, claimed, catalog); });
 }
 
 /// Only an address, and the process asked for several names of different services that share it.
@@ -114,20 +86,21 @@ void describe(Resolved& out, const catalog::Endpoint& endpoint) {
 
 Resolved resolve(const Called& called, const Instance& caller, Names& names, const Catalog& catalog) {
   Resolved out;
-  out.destination.address = address_text(called.remote);
+  out.destination.address = base::address_text(called.remote);
   out.destination.port = called.remote.port;
   const PayloadEvent* payload = called.payload;
   if (payload != nullptr && payload->protocol == PayloadEvent::Protocol::kHttp) out.path = payload->path;
   // Never taken for the user: who stands behind it is not seen here.
-  if (caller.program != nullptr && caller.program->relay && caller.process) out.via = "relay " + base_name(caller.process->exe);
+  if (caller.program != nullptr && caller.program->relay && caller.process)
+    out.via = "relay " + std::string(base::base_name(caller.process->exe));
   const std::vector<std::string> own = Names::own(caller, called.remote);
   Name name = name_of_payload(payload);
   const bool proxied = name.source == NameSource::kConnectProxy;
   if (proxied) {
-    out.via = "proxy " + out.destination.address + ":" + std::to_string(called.remote.port);
+    out.via = "proxy " + base::address_and_port(called.remote);
     if (payload->port != 0) out.destination.port = payload->port;
   } else if (!name.host.empty()) {
-    out.contradiction = contradicts(name.host, own) || payload->ech;
+    out.contradiction = contradicts(name.host, own, out.destination, catalog) || payload->ech;
   }
   // A claimed name that says nothing, at an address that the process itself asked for under a name that does: that name, and the
   // contradiction.
@@ -167,7 +140,7 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
 
 bool is_host(const Resolved& resolved, std::string_view host) {
   const Destination& to = resolved.destination;
-  const HostPort named = host_of_value(host);
+  const base::HostPort named = base::host_of_url(host);
   return !named.host.empty() && (named.port == 0 || named.port == to.port) && (named.host == to.host || named.host == to.address);
 }
 
@@ -176,7 +149,7 @@ bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& cat
   for (const Held& held : caller.holdings) {
     const HeldKey& what = *held.what;
     if (held.how == How::kLostAtExec || !is_host(resolved, what.host)) continue;
-    if (to.host.empty()) to.host = host_of_value(what.host).host;
+    if (to.host.empty()) to.host = base::host_of_url(what.host).host;
     if (const auto endpoint = catalog.file_endpoint(what.selector_rule)) {
       describe(resolved, *endpoint);
       return true;
@@ -189,7 +162,7 @@ bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& cat
   for (const Unidentified& mark : caller.doubts.unidentified) {
     const auto endpoint = is_host(resolved, mark.host) ? catalog.file_endpoint(mark.selector_rule) : std::nullopt;
     if (!endpoint || !resolved.kinds.empty()) continue;
-    if (to.host.empty()) to.host = host_of_value(mark.host).host;
+    if (to.host.empty()) to.host = base::host_of_url(mark.host).host;
     describe(resolved, *endpoint);
     return true;
   }

@@ -2,6 +2,7 @@
 // Sockets: connects, first payloads, byte counts; and what a metadata service or a local broker hands out.
 #include <algorithm>
 
+#include "agent/base/host.h"
 #include "agent/link/engine.h"
 
 namespace keytrail::link {
@@ -116,7 +117,7 @@ Engine::Done Engine::on_metadata(const PayloadEvent& event, const Connection& co
   const std::string role = issue->role.empty() ? std::string("role") : "role/" + issue->role;
   key.id = key.kind + "@" + role;
   key.parent = role;
-  what->slot = {From::kMetadata, address_text(connection.remote) + " " + event.path, {}};
+  what->slot = {From::kMetadata, base::address_text(connection.remote) + " " + event.path, {}};
   what->since_ns = time_ns;
   Held* held = hold(caller, std::move(what), How::kDirect);
   return held != nullptr && announce(*caller, *held) ? Done::kRecorded : Done::kAbsorbed;
@@ -151,7 +152,7 @@ Engine::Done Engine::start_use(const ConnectionRef& connection, const InstanceRe
   if (connection->udp && connection->remote.port != kHttpsPort) return Done::kAbsorbed;
   const Called called{connection->remote, connection->net_ns, connection->udp, time_ns, payload};
   HeldUse use{connection, caller, resolve(called, *caller, names_, catalog_), time_ns, 0, from_ring};
-  if (!use.where.known && !connection->udp && is_loopback(connection->remote)) {
+  if (!use.where.known && !connection->udp && base::is_loopback(connection->remote)) {
     caller->doubts.note_local_talk(connection->remote, time_ns);
     if (caller->synced) mark_dirty(caller);
   }

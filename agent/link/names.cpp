@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/names.h"
 
-#include <arpa/inet.h>
+#include <algorithm>
 #include <ranges>
 
-#include <algorithm>
-#include <cctype>
+#include "agent/base/domain.h"
+#include "agent/base/host.h"
 
 namespace keytrail::link {
 namespace {
 
-constexpr std::size_t kMaxHost = 253;
+/// "vault" or "vault.team.svc" for vault.team.svc.cluster.local: what a resolver's search list completes. A name of the internet is
+/// completed by no one but somebody else (sts.amazonaws.com.example.net).
+bool is_short_for(std::string_view name, std::string_view full) {
+  if (name.empty() || full.size() <= name.size() + 1 || !full.starts_with(name) || full[name.size()] != '.') return false;
+  return !name.contains('.') || !base::is_public_name(full);
+}
 
 bool same_address(const Endpoint& a, const Endpoint& b) { return a.v6 == b.v6 && a.address == b.address; }
 
@@ -22,37 +27,18 @@ std::string namespace_key(std::uint32_t net_ns, const Endpoint& address) {
 
 }  // namespace
 
-std::string address_text(const Endpoint& endpoint) {
-  char text[INET6_ADDRSTRLEN] = {};
-  inet_ntop(endpoint.v6 ? AF_INET6 : AF_INET, endpoint.address.data(), text, sizeof text);
-  return text;
-}
-
-bool is_loopback(const Endpoint& endpoint) {
-  if (!endpoint.v6) return endpoint.address[0] == 127;
-  return std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](std::uint8_t byte) { return byte == 0; }) &&
-         endpoint.address[15] == 1;
-}
-
-std::string host_text(std::string_view host) {
-  if (host.ends_with('.')) host.remove_suffix(1);
-  std::string text(host.substr(0, kMaxHost));
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
-std::string_view registrable(std::string_view host) {
-  if (host.empty() || host.find(':') != host.npos || (std::isdigit(static_cast<unsigned char>(host.back())) != 0)) return host;
-  const std::size_t last = host.rfind('.');
-  if (last == host.npos || last == 0) return host;
-  const std::size_t before = host.rfind('.', last - 1);
-  return before == host.npos ? host : host.substr(before + 1);
+bool agree(std::string_view a, std::string_view b, const catalog::Catalog& catalog) {
+  if (a == b) return true;
+  const auto one = catalog.match_host(a), other = catalog.match_host(b);
+  if (one && other) return one->provider == other->provider && one->service == other->service && one->region == other->region;
+  if ((!one && is_short_for(a, b)) || (!other && is_short_for(b, a))) return true;
+  return base::registrable_domain(a) == base::registrable_domain(b);
 }
 
 bool Names::learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker) {
   bool told = false;
   for (const DnsAnswer& answer : event.answers) {
-    const std::string name = host_text(answer.name);
+    const std::string name = base::host_text(answer.name);
     if (name.empty()) continue;
     *by_namespace_.get(namespace_key(event.net_ns, answer.address)).first = Known{name, time_ns};
     if (asker == nullptr) continue;

@@ -7,19 +7,17 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/catalog/catalog.h"
 #include "agent/link/instance.h"
 #include "agent/link/lru_map.h"
 #include "keytrail/event.h"
 
 namespace keytrail::link {
 
-/// "192.0.2.1" or "2001:db8::1".
-[[nodiscard]] std::string address_text(const Endpoint& endpoint);
-[[nodiscard]] bool is_loopback(const Endpoint& endpoint);
-/// Lower case, without a trailing dot.
-[[nodiscard]] std::string host_text(std::string_view host);
-/// The last two labels: near enough to what a registry sells to tell "same owner" from "another"; an IP literal is itself.
-[[nodiscard]] std::string_view registrable(std::string_view host);
+/// Whether two names are of one owner, as far as names can tell: equal; or one endpoint of the catalog (provider, service, region); or one
+/// registrable domain, and the catalog does not know them as two endpoints; or one is short for the other. Two tenants of a provider
+/// (below elb.amazonaws.com, github.io) do not agree. Names as base::host_text().
+[[nodiscard]] bool agree(std::string_view a, std::string_view b, const catalog::Catalog& catalog);
 
 class Names {
  public:

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "agent/base/domain.h"
+#include "agent/base/host.h"
 #include "agent/link/environment.h"
 
 namespace keytrail::link {
@@ -54,21 +56,7 @@ bool names_file_of(std::string_view value, const Held& held) {
 }
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
-std::string_view host_of_entry(const HeldKey& key) {
-  std::string_view entry = key.host.empty() ? key.slot.selector : key.host;
-  if (const std::size_t scheme = entry.find("://"); scheme != entry.npos) entry.remove_prefix(scheme + 3);
-  if (const std::size_t user = entry.find('@'); user != entry.npos) entry.remove_prefix(user + 1);
-  return entry.substr(0, entry.find_first_of(":/"));
-}
-
-/// The last two labels of a name; an address whole.
-std::string_view domain_of(std::string_view host) {
-  const bool address = host.find_first_not_of("0123456789.") == host.npos;
-  const std::size_t last = host.rfind('.');
-  if (address || last == host.npos || last == 0) return host;
-  const std::size_t before = host.rfind('.', last - 1);
-  return before == host.npos ? host : host.substr(before + 1);
-}
+std::string host_of_entry(const HeldKey& key) { return base::host_of_url(key.host.empty() ? key.slot.selector : key.host).host; }
 
 /// The holdings, and the file whose entries the rule chooses among.
 struct Choice {
@@ -133,8 +121,9 @@ bool is_entry_of_host(const HeldKey& key, std::string_view host) { return !host.
 bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog) {
   const catalog::Selector* selector = key.selector_rule.empty() ? nullptr : catalog.selector(key.selector_rule);
   if (key.slot.from != From::kFile || selector == nullptr || !selector->host_binds || host.empty()) return false;
-  const std::string_view entry = host_of_entry(key);
-  return entry.contains('.') && domain_of(entry) != domain_of(host);
+  const std::string entry = host_of_entry(key);
+  const bool is_host = entry.contains('.') || base::is_address(entry);
+  return is_host && entry != host && base::registrable_domain(entry) != base::registrable_domain(host);
 }
 
 std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
-#include "agent/decode/host_name.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {
 
 bool is_host(const std::string& text) {
-  return text.empty() || keytrail::decode::host_name(text) == text || text.find_first_not_of("0123456789abcdef:.") == std::string::npos;
+  return text.empty() || keytrail::base::host_name(text) == text || text.find_first_not_of("0123456789abcdef:.") == std::string::npos;
 }
 
 }  // namespace
@@ -25,7 +24,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   require(head.path.find_first_of("?#") == std::string::npos, "a path has no query");
   require(is_host(head.host), "the host is a host name or an IPv6 literal");
 
-  const decode::HostPort authority = decode::host_port(fuzz::text_of(data, size));
+  const base::HostPort authority = base::parse_host(fuzz::text_of(data, size));
   require(is_host(authority.host) && (!authority.bad || authority.host.empty()), "an authority is a host or bad");
   return 0;
 }

@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "agent/decode/decode.h"
-#include "agent/decode/host_name.h"
 #include "keytrail/event_abi.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -38,7 +37,7 @@ void check(const PayloadEvent& payload, std::size_t size) {
   require(payload.path.size() <= size && payload.path.find_first_of("?#") == std::string::npos, "a path has no query");
   require(payload.method.size() <= 16, "a method is short");
   const bool v6 = payload.name.contains(':');
-  require(payload.name.empty() || v6 || decode::host_name(payload.name) == payload.name, "a name is a host name");
+  require(payload.name.empty() || v6 || base::host_name(payload.name) == payload.name, "a name is a host name");
 }
 
 void check(const Event& event, std::size_t size) {

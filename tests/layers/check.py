@@ -23,6 +23,7 @@ LIBRARIES = {
     "Protobuf": (r"google/protobuf/.*|.*\.pb\.h", r"\b(protobuf::\w+|protobuf)\b", ("exporters/otlp",)),
     "OpenSSL": (r"openssl/.*|boost/asio/ssl.*|boost/beast/ssl.*", r"\bOpenSSL::\w+", ("agent/examine", "exporters/otlp")),
     "yaml-cpp": (r"yaml-cpp/.*", r"\byaml-cpp(::\S+)?\b", ("agent/base", "agent/catalog", "agent/cli", "agent/examine")),
+    "libpsl": (r"libpsl\.h", r"\bPkgConfig::PSL\b", ("agent/base",)),
     "RE2": (r"re2/.*", r"\bre2(::\w+)?\b", ("agent/catalog",)),
     "CLI11": (r"CLI/.*", r"\bCLI11(::\w+)?\b", ("agent/cli", "agent", "agent/warden")),
 }

@@ -409,6 +409,45 @@ TEST_F(Cases, TheEntryOfAnotherHostIsNotInferred) {
   EXPECT_EQ(told(), (Lines{"possible several_keys: " + fact.key.id, "inferred only_key_held: " + fact.key.id}));
 }
 
+TEST_F(Cases, AnEntryOfAnIpv6AddressIsThatOfItsHost) {
+  KeyFact fact;
+  fact.key.id = "fp:1";
+  fact.key.kind = "k8s.static_token";
+  fact.selector = "one";
+  fact.host = "[2001:DB8::0:1]:6443";
+  KeyFact other = fact;
+  other.key.id = "fp:2";
+  other.selector = "two";
+  other.host = "[2001:db8::2]:6443";
+  examiner.files["/root/.kube/config"] = file_of({other, fact});
+  Endpoint server;
+  server.v6 = true;
+  server.address = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  server.port = 6443;
+  start(10, {.exe = "/usr/bin/kubectl", .filename = "/usr/bin/kubectl"});
+  open(10, "/root/.kube/config");
+  call(10, "", server);
+  EXPECT_EQ(told(), Lines{"inferred selector: fp:1"});
+  EXPECT_EQ(uses[0].destination.host, "2001:db8::1");
+}
+
+TEST_F(Cases, ARegistryAtAnIpv6AddressHasItsEntry) {
+  KeyFact fact;
+  fact.key.id = "registry.password:robot@[::1]:5000 #1";
+  fact.key.kind = "registry.password";
+  fact.selector = fact.host = "[::1]:5000";
+  examiner.files["/root/.docker/config.json"] = file_of({fact});
+  Endpoint registry;
+  registry.v6 = true;
+  registry.address[15] = 1;
+  registry.port = 5000;
+  start(10);
+  open(10, "/root/.docker/config.json");
+  connect(10, 1, registry);
+  http(10, 1, "::1", "/v2/");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + fact.key.id});
+}
+
 TEST_F(Cases, GitAsksItsHelperAfterTheServerRefused) {
   KeyFact fact;
   fact.key.id = "fp:1";

@@ -168,6 +168,28 @@ TEST_F(Clauses, SniThatContradictsTheProcessesOwnDns) {
   EXPECT_TRUE(uses[0].destination.ambiguous);
 }
 
+TEST_F(Clauses, AnotherTenantOfTheProviderIsAnother) {
+  start(10);
+  open(10);
+  dns(10, "evil-123.eu-west-1.elb.amazonaws.com", ip(1));
+  call(10, "sts.eu-west-1.amazonaws.com");
+  expect("names_contradict");
+}
+
+TEST_F(Clauses, TheAddressAsAHostContradictsNoName) {
+  KeyFact fact;
+  fact.key.id = "http.basic_password:robot@198.51.100.1 #1";
+  fact.key.kind = "http.basic_password";
+  fact.selector = fact.host = "198.51.100.1";
+  examiner.files["/root/.netrc"] = file_of({fact});
+  start(10);
+  open(10, "/root/.netrc");
+  dns(10, "files.corp.test", ip(1));
+  connect(10, 1, ip(1, 80));
+  http(10, 1, "198.51.100.1", "/");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + fact.key.id});
+}
+
 TEST_F(Clauses, AGarbledNameDoesNotHideTheDestination) {
   start(10);
   open(10);

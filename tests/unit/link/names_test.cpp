@@ -1,33 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of hosts and of programs, and who is believed about them.
+// Names of hosts: whether two are of one owner (real pairs of what a process asked for and what it claimed), and who is believed.
 #include "agent/link/names.h"
 
 #include <gtest/gtest.h>
 
-#include "agent/link/acquisitions.h"
 #include "scene.h"
 
 namespace keytrail::link {
 namespace {
 
-TEST(Names, Registrable) {
-  EXPECT_EQ(registrable("s3.eu-west-1.amazonaws.com"), "amazonaws.com");
-  EXPECT_EQ(registrable("localhost"), "localhost");
-  EXPECT_EQ(registrable("192.0.2.1"), "192.0.2.1");
-  EXPECT_EQ(registrable(".com"), ".com");
-  EXPECT_EQ(registrable(""), "");
+struct Pair {
+  const char* asked;
+  const char* claimed;
+};
+
+void expect_all(bool expected, std::initializer_list<Pair> pairs) {
+  for (const auto& [asked, claimed] : pairs) {
+    EXPECT_EQ(agree(asked, claimed, catalog::Catalog::builtin()), expected) << asked << " and " << claimed;
+    EXPECT_EQ(agree(claimed, asked, catalog::Catalog::builtin()), expected) << claimed << " and " << asked;
+  }
 }
 
-TEST(Names, AddressText) {
-  EXPECT_EQ(address_text(ip(7)), "198.51.100.7");
-  EXPECT_TRUE(is_loopback(loopback(1)));
-  Endpoint six;
-  six.v6 = true;
-  six.address[15] = 1;
-  EXPECT_EQ(address_text(six), "::1");
-  EXPECT_TRUE(is_loopback(six));
-  six.address[0] = 0x20;
-  EXPECT_FALSE(is_loopback(six));
+TEST(NamesAgree, OneEndpointOfTheCatalog) {
+  expect_all(true, {{"s3-r-w.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com"},
+                    {"bucket.s3.amazonaws.com", "s3.amazonaws.com"},
+                    {"vpce-1-a.sts.eu-west-1.vpce.amazonaws.com", "sts.eu-west-1.amazonaws.com"},
+                    {"kubernetes.default.svc.cluster.local", "kubernetes.default.svc"},
+                    {"index.docker.io", "registry-1.docker.io"},
+                    {"nobody.test", "nobody.test"}});
+}
+
+TEST(NamesAgree, OneOwnersDomain) { expect_all(true, {{"lb7.corp.test", "vault.corp.test"}, {"edge.example.co.uk", "api.example.co.uk"}}); }
+
+TEST(NamesAgree, AShortNameAndWhatTheResolverMadeOfIt) {
+  expect_all(true,
+             {{"vault.team.svc.cluster.local", "vault"}, {"vault.dev.svc.cluster.local", "vault.dev"}, {"db.corp.example.com", "db"}});
+}
+
+TEST(NamesAgree, NotTwoTenantsOfOneProvider) {
+  expect_all(false, {{"evil-123.eu-west-1.elb.amazonaws.com", "sts.eu-west-1.amazonaws.com"},
+                     {"evil.execute-api.eu-west-1.amazonaws.com", "sts.eu-west-1.amazonaws.com"},
+                     {"ec2-198-51-100-1.eu-west-1.compute.amazonaws.com", "s3.eu-west-1.amazonaws.com"},
+                     {"evil.github.io", "victim.github.io"},
+                     {"evil.co.uk", "example.co.uk"}});
+}
+
+TEST(NamesAgree, NotTwoEndpointsOfTheCatalog) {
+  expect_all(false, {{"s3.eu-west-1.amazonaws.com", "sts.eu-west-1.amazonaws.com"},
+                     {"sts.us-east-1.amazonaws.com", "sts.eu-west-1.amazonaws.com"},
+                     {"storage.googleapis.com", "oauth2.googleapis.com"}});
+}
+
+TEST(NamesAgree, NotWithANameThatSomebodyElseCompletes) {
+  expect_all(false, {{"sts.amazonaws.com.evil.test", "sts.amazonaws.com"},
+                     {"vault.corp.evil.com", "vault.corp"},
+                     {"198.51.100.1", "198.51.100.2"},
+                     {"", "vault"}});
 }
 
 TEST(Names, OldNamesOfOthersAreNotBelieved) {
@@ -36,15 +64,6 @@ TEST(Names, OldNamesOfOthersAreNotBelieved) {
   EXPECT_EQ(names.of_namespace(1, ip(1), 2), "s3.example");
   EXPECT_EQ(names.of_namespace(2, ip(1), 2), "");
   EXPECT_EQ(names.of_namespace(1, ip(1), 61'000'000'000U), "");
-}
-
-TEST(ProgramName, ScriptsAppletsAndLinks) {
-  EXPECT_EQ(program_name("/usr/bin/python3.11", "/usr/bin/aws"), "aws");
-  EXPECT_EQ(program_name("/usr/bin/python3.11", "/usr/bin/python3"), "python3.11");
-  EXPECT_EQ(program_name("/bin/busybox", "/bin/wget"), "wget");
-  EXPECT_EQ(program_name("/usr/bin/runc", "/proc/self/exe"), "runc");
-  EXPECT_EQ(program_name("/usr/bin/x", "/dev/fd/5"), "x");
-  EXPECT_EQ(program_name("", ""), "");
 }
 
 TEST(FakeClock, AnyMomentHasAWallTime) {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/base/host.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <span>
+
+namespace keytrail::base {
+namespace {
+
+constexpr std::size_t kMaxName = 253;
+constexpr std::size_t kMaxLabel = 63;
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool plausible(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
+
+/// The same text for every way to write an address; one of IPv4 inside IPv6 is the IPv4 one, as in Endpoint. Empty for what is none.
+std::string canonical_address(std::string_view text) {
+  text = text.substr(0, text.find('%'));  // an interface says nothing on another machine
+  std::array<char, INET6_ADDRSTRLEN> given{};
+  if (text.size() >= given.size()) return {};
+  std::ranges::copy(text, given.begin());
+  Endpoint out;
+  if (inet_pton(AF_INET, given.data(), out.address.data()) == 1) return address_text(out);
+  if (inet_pton(AF_INET6, given.data(), out.address.data()) != 1) return {};
+  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  out.v6 = !std::ranges::equal(kMapped, std::span(out.address).first(kMapped.size()));
+  if (!out.v6) std::copy(out.address.begin() + kMapped.size(), out.address.end(), out.address.begin());
+  return address_text(out);
+}
+
+}  // namespace
+
+HostParts split_host(std::string_view text) {
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    if (close == text.npos) return {.host = text.substr(1), .whole = false};
+    const std::string_view rest = text.substr(close + 1);
+    return {.host = text.substr(1, close - 1),
+            .port = rest.substr(std::min<std::size_t>(1, rest.size())),
+            .whole = rest.empty() || rest.front() == ':'};
+  }
+  const std::size_t colon = text.find(':');
+  // More than one colon without brackets is a bare IPv6 address.
+  if (colon == text.npos || text.find(':', colon + 1) != text.npos) return {.host = text};
+  return {.host = text.substr(0, colon), .port = text.substr(colon + 1)};
+}
+
+std::string host_name(std::string_view text) {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  if (text.empty() || text.size() > kMaxName) return {};
+  std::string out(text);
+  std::size_t label = 0;
+  for (char& c : out) {
+    c = lower(c);
+    if (c == '.') {
+      if (label == 0) return {};
+      label = 0;
+    } else if (!plausible(c) || ++label > kMaxLabel) {
+      return {};
+    }
+  }
+  return label == 0 ? std::string{} : out;
+}
+
+std::string host_text(std::string_view text) {
+  if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
+  return text.contains(':') ? canonical_address(text) : host_name(text);
+}
+
+HostPort parse_host(std::string_view text) {
+  const HostParts parts = split_host(text);
+  HostPort out;
+  if (!parts.whole || (text.starts_with('[') && !parts.host.contains(':'))) return {};
+  out.host = host_text(parts.host);
+  if (out.host.empty() || parts.port.empty()) return out;
+  const char* const end = parts.port.data() + parts.port.size();
+  const auto [stop, error] = std::from_chars(parts.port.data(), end, out.port);
+  return error == std::errc{} && stop == end ? out : HostPort{};
+}
+
+std::string address_text(const Endpoint& endpoint) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  inet_ntop(endpoint.v6 ? AF_INET6 : AF_INET, endpoint.address.data(), text.data(), text.size());
+  return text.data();
+}
+
+std::string address_and_port(const Endpoint& endpoint) {
+  const std::string address = address_text(endpoint);
+  return (endpoint.v6 ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port);
+}
+
+bool is_loopback(const Endpoint& endpoint) {
+  if (!endpoint.v6) return endpoint.address[0] == 127;
+  return endpoint.address.back() == 1 &&
+         std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
+}
+
+bool is_address(std::string_view host) {
+  // Quick for names: an address ends in a digit, or has a colon.
+  const bool maybe = host.contains(':') || (!host.empty() && host.back() >= '0' && host.back() <= '9');
+  return maybe && !canonical_address(host).empty();
+}
+
+}  // namespace keytrail::base

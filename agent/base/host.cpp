@@ -18,19 +18,10 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 
 bool plausible(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
 
-/// The same text for every way to write an address; one of IPv4 inside IPv6 is the IPv4 one, as in Endpoint. Empty for what is none.
+/// One text for every way to write an address; empty for what is none.
 std::string canonical_address(std::string_view text) {
-  text = text.substr(0, text.find('%'));  // an interface says nothing on another machine
-  std::array<char, INET6_ADDRSTRLEN> given{};
-  if (text.size() >= given.size()) return {};
-  std::ranges::copy(text, given.begin());
-  Endpoint out;
-  if (inet_pton(AF_INET, given.data(), out.address.data()) == 1) return address_text(out);
-  if (inet_pton(AF_INET6, given.data(), out.address.data()) != 1) return {};
-  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-  out.v6 = !std::ranges::equal(kMapped, std::span(out.address).first(kMapped.size()));
-  if (!out.v6) std::copy(out.address.begin() + kMapped.size(), out.address.end(), out.address.begin());
-  return address_text(out);
+  const std::optional<Endpoint> address = parse_address(text);
+  return address ? address_text(*address) : std::string();
 }
 
 }  // namespace
@@ -81,6 +72,22 @@ HostPort parse_host(std::string_view text) {
   const char* const end = parts.port.data() + parts.port.size();
   const auto [stop, error] = std::from_chars(parts.port.data(), end, out.port);
   return error == std::errc{} && stop == end ? out : HostPort{};
+}
+
+std::optional<Endpoint> parse_address(std::string_view text) {
+  text = text.substr(0, text.find('%'));  // an interface says nothing on another machine
+  std::array<char, INET6_ADDRSTRLEN> given{};
+  if (text.size() >= given.size()) return std::nullopt;
+  std::ranges::copy(text, given.begin());
+  Endpoint out;
+  if (inet_pton(AF_INET, given.data(), out.address.data()) == 1) return out;
+  if (inet_pton(AF_INET6, given.data(), out.address.data()) != 1) return std::nullopt;
+  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  out.v6 = !std::ranges::equal(kMapped, std::span(out.address).first(kMapped.size()));
+  if (out.v6) return out;
+  Endpoint v4;
+  std::copy(out.address.begin() + kMapped.size(), out.address.end(), v4.address.begin());
+  return v4;
 }
 
 std::string address_text(const Endpoint& endpoint) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,8 @@ struct HostParts {
 
 /// "192.0.2.1" or "2001:db8::1".
 [[nodiscard]] std::string address_text(const Endpoint& endpoint);
+/// The address of such a text, port 0; one of IPv4 inside IPv6 is the IPv4 one, as everywhere in Endpoint.
+[[nodiscard]] std::optional<Endpoint> parse_address(std::string_view text);
 /// "192.0.2.1:443" or "[2001:db8::1]:443".
 [[nodiscard]] std::string address_and_port(const Endpoint& endpoint);
 [[nodiscard]] bool is_loopback(const Endpoint& endpoint);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/life.h"
 
-#include <arpa/inet.h>
-
 #include <boost/json.hpp>
 #include <charconv>
 #include <concepts>
 #include <tuple>
 #include <vector>
 
-#include "agent/link/names.h"
+#include "agent/base/host.h"
 
 namespace keytrail::link {
 namespace {
@@ -49,7 +47,7 @@ json::value to_json(bool value) { return value; }
 json::value to_json(std::uint64_t value) { return value; }
 json::value to_json(const std::string& value) { return json::value(value); }
 json::value to_json(const Fingerprint& value) { return json::value(value.text()); }
-json::value to_json(const Endpoint& value) { return json::array{address_text(value), value.port}; }
+json::value to_json(const Endpoint& value) { return json::array{base::address_text(value), value.port}; }
 
 void from_json(const json::value& from, bool& value) { value = from.is_bool() && from.get_bool(); }
 void from_json(const json::value& from, std::uint64_t& value) {
@@ -71,9 +69,7 @@ void from_json(const json::value& from, Fingerprint& value) {
 void from_json(const json::value& from, Endpoint& value) {
   const json::array* parts = from.if_array();
   if (parts == nullptr || parts->size() != 2 || !(*parts)[0].is_string()) return;
-  const std::string address((*parts)[0].get_string());
-  value.v6 = address.contains(':');
-  if (inet_pton(value.v6 ? AF_INET6 : AF_INET, address.c_str(), value.address.data()) != 1) value = {};
+  value = base::parse_address(std::string_view((*parts)[0].get_string())).value_or(Endpoint{});
   std::uint64_t port = 0;
   from_json((*parts)[1], port);
   value.port = static_cast<std::uint16_t>(port);

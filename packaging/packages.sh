@@ -16,16 +16,33 @@ SYSTEM_PACKAGES="$DEMO_PACKAGES httpie openssh-client php-cli php-curl python3-d
 SYSTEM_PROGRAMS="javac:openjdk-17-jdk-headless kubectl:kubernetes-client node:nodejs psql:postgresql-client rclone:rclone skopeo:skopeo twine:twine"
 KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
 
-# missing_packages NAME…: prints those that are not installed.
+# missing_packages NAME…: prints those that are not installed, each once.
 missing_packages() {
   local name
-  for name in "$@"; do
+  for name in $(printf '%s\n' "$@" | sort -u); do
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$name"
   done
 }
 
-# install_packages LOG NAME…: as root; apt's own words go to LOG.
+# install_packages LOG NAME…: as root; apt's own words go to LOG. It waits two minutes for another apt.
 install_packages() {
   local log="$1"; shift
-  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"; } >"$log" 2>&1
+  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@"; } >"$log" 2>&1
+}
+
+# why_not_installed LOG: one sentence on what to do, from apt's words.
+why_not_installed() {
+  local unknown
+  unknown=$(sed -nE "s/^E: Unable to locate package ([^ ]+).*/\1/p; s/^E: Package '?([^' ]+)'? has no installation candidate.*/\1/p" "$1" | head -n 1)
+  if grep -qE 'Temporary failure|Could not (connect|resolve)|Unable to connect|Connection (failed|timed out|refused)|Network is unreachable|HttpError|^[EW]: Failed to fetch' "$1"; then
+    printf '%s' "apt-get could not reach Debian's packages: check the network and apt's proxy (apt-config dump | grep -i proxy; echo \$http_proxy), then run this again."
+  elif grep -q 'Could not get lock' "$1"; then
+    printf '%s' "another apt or dpkg runs on this machine: wait for its end, then run this again."
+  elif grep -qE 'No space left|enough free space' "$1"; then
+    printf '%s' "the disk is full: make 4 GB free, then run this again."
+  elif [ -n "$unknown" ]; then
+    printf '%s' "Debian 12's package $unknown is not in the package sources of this machine: add bookworm, bookworm-updates and bookworm-security to /etc/apt/sources.list, then run this again."
+  else
+    printf '%s' "apt-get could not install the packages ($(grep -E '^(E|dpkg: error)' "$1" | tail -n 1)). Try: apt-get update; apt-get -f install; then run this again."
+  fi
 }

@@ -11,6 +11,8 @@ export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 
 # shellcheck source=packaging/packages.sh
 . packaging/packages.sh
+# shellcheck source=packaging/build.sh
+. packaging/build.sh
 LIB=/usr/lib/keytrail
 PID=/run/keytrail/warden.pid
 LOG=/var/log/keytrail.log
@@ -68,29 +70,21 @@ fi
 [ -e /sys/kernel/btf/vmlinux ] || refuse "this kernel ($(uname -r)) has no BTF, which the kernel programs need. Use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian's are)."
 command -v apt-get >/dev/null || refuse "installs its needs with apt-get (Debian 12). Elsewhere install clang 19, CMake and the libraries named in this script, then run it again."
 
+mkdir -p build 2>/dev/null && [ -w build ] || refuse "cannot write to $PWD/build: copy this checkout to a folder that can be written, then run it there."
+
 # shellcheck disable=SC2046,SC2086
 missing=$(missing_packages $BUILD_PACKAGES $([ $demo = no ] || echo $DEMO_PACKAGES))
 if [ -n "$missing" ]; then
-  say "installing $missing"
-  apt_log=$(mktemp)
+  say "installing $(wc -w <<<"$missing") Debian packages, about 2 minutes (build/apt.log)"
   # shellcheck disable=SC2086
-  if ! install_packages "$apt_log" $missing; then
-    tail -n 20 "$apt_log" >&2
-    refuse "apt-get could not install these packages: see above."
-  fi
-  rm -f "$apt_log"
+  install_packages build/apt.log $missing || refuse "$(why_not_installed build/apt.log)"
 fi
 
 if [ ! -e build/build.ninja ]; then
-  say "building (about 5 minutes on two cores, once)"
-  cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKEYTRAIL_TESTS=OFF >/dev/null || refuse "CMake could not configure; its message is above."
+  cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKEYTRAIL_TESTS=OFF >build/configure.log 2>&1 ||
+    refuse "$(why_not_configured build/configure.log)"
 fi
-build_log=$(mktemp)
-if ! ninja -C build keytrail keytrail-warden keytrail-examiner >"$build_log" 2>&1; then
-  tail -n 40 "$build_log" >&2
-  refuse "the build failed: see above."
-fi
-rm -f "$build_log"
+build_shown build/build.log build keytrail keytrail-warden keytrail-examiner || refuse "$(why_not_built build/build.log)"
 
 changed=no
 mkdir -p "$LIB" /etc/keytrail

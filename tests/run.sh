@@ -12,6 +12,8 @@ export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 
 # shellcheck source=packaging/packages.sh
 . packaging/packages.sh
+# shellcheck source=packaging/build.sh
+. packaging/build.sh
 
 quick=no only="" build=build install=yes
 while [ $# -gt 0 ]; do
@@ -39,11 +41,20 @@ add() { passed=$((passed + $1)); failed=$((failed + $2)); skipped=$((skipped + $
 # step NAME COMMAND…: one test; its output is shown only when it fails.
 step() {
   local name="$1" begin=$SECONDS; shift
-  if "$@" >"$logs/step" 2>&1; then
-    add 1 0 0; say "ok    $name ($((SECONDS - begin)) s)"
-  else
-    add 0 1 0; say "FAIL  $name ($((SECONDS - begin)) s)"; { grep -nE "(error|FAILED|undefined symbol)[: ]" "$logs/step" | head -n 20; echo ...; tail -n 40 "$logs/step"; } | sed 's/^/      /'; return 1
-  fi
+  if "$@" >"$logs/step" 2>&1; then ended "$name" "$begin"; else broken "$name" "$begin"; fi
+}
+ended() { add 1 0 0; say "ok    $1 ($((SECONDS - $2)) s)"; }
+broken() {
+  add 0 1 0
+  say "FAIL  $1 ($((SECONDS - $2)) s)"
+  { grep -nE "(error|FAILED|undefined symbol)[: ]" "$logs/step" | head -n 20; echo ...; tail -n 40 "$logs/step"; } | sed 's/^/      /'
+  return 1
+}
+
+# build_step NAME FOLDER TARGET…: the same, but how far it is is shown.
+build_step() {
+  local begin=$SECONDS
+  if build_shown "$logs/step" "${@:2}"; then ended "$1" "$begin"; else broken "$1" "$begin"; fi
 }
 
 packages() {
@@ -57,10 +68,10 @@ packages() {
   if [ $install = no ] || [ "$(id -u)" != 0 ]; then
     say "Debian packages are missing. Try: sudo apt-get install -y $missing"; return 1
   fi
-  say "installing $missing"
+  say "installing $(wc -w <<<"$missing") Debian packages, about 2 minutes: $missing"
   # shellcheck disable=SC2086
   install_packages "$logs/apt" $missing && return 0
-  tail -n 20 "$logs/apt"
+  say "tests/run.sh: $(why_not_installed "$logs/apt")"
   return 1
 }
 
@@ -70,7 +81,7 @@ configure() { # FOLDER OPTION…
 }
 
 # Names of the unit test programs: keytrail_test() gives the test the name of its target. (ctest tells commands only of what is built.)
-unit_targets() { ctest --test-dir "$1" -N | sed -n 's/^ *Test *#[0-9]*: //p'; }
+unit_targets() { ctest --test-dir "$1" -N "${@:2}" | sed -n 's/^ *Test *#[0-9]*: //p'; }
 
 # gtests LABEL LOG BEGIN: adds the tests that a log of GoogleTest programs tells.
 gtests() {
@@ -85,9 +96,9 @@ gtests() {
   return 1
 }
 
-run_ctest() { # LABEL FOLDER
-  local filter=() begin=$SECONDS
-  [ -n "$only" ] && filter=(-R "$only")
+run_ctest() { # LABEL FOLDER OPTION…
+  local filter=("${@:3}") begin=$SECONDS
+  [ -n "$only" ] && filter+=(-R "$only")
   ctest --test-dir "$2" -j "$jobs" --timeout 300 --verbose "${filter[@]}" >"$logs/ctest" 2>&1
   if ! grep -q 'tests passed' "$logs/ctest"; then
     [ -n "$only" ] && return 0
@@ -96,17 +107,17 @@ run_ctest() { # LABEL FOLDER
   gtests "$1" "$logs/ctest" "$begin"
 }
 
-sanitized() { # NAME OPTION
+sanitized() { # NAME OPTION [OPTION OF CTEST…]: the unit tests that these options choose
   local folder="$build-$1"
   step "configure $1" configure "$folder" -DCMAKE_BUILD_TYPE=Debug "$2" || return
   local targets
-  targets=$(unit_targets "$folder")
+  targets=$(unit_targets "$folder" "${@:3}")
   # shellcheck disable=SC2086
-  step "build unit tests with $1" ninja -C "$folder" -j "$jobs" $targets && run_ctest "unit tests with $1" "$folder"
+  build_step "build unit tests with $1" "$folder" $targets && run_ctest "unit tests with $1" "$folder" "${@:3}"
 }
 
 fuzz() { # FOLDER: short runs; tests/fuzz/README.md tells of the long ones
-  step "build fuzz targets" ninja -C "$1" -j "$jobs" fuzz || return
+  build_step "build fuzz targets" "$1" fuzz || return
   local begin=$SECONDS
   if /usr/bin/python3 tests/fuzz/run.py --build "$1" --jobs "$jobs" >"$logs/fuzz"; then
     add 1 0 0; say "ok    fuzz: $(tail -n 1 "$logs/fuzz") ($((SECONDS - begin)) s)"
@@ -117,11 +128,11 @@ fuzz() { # FOLDER: short runs; tests/fuzz/README.md tells of the long ones
 
 own_sources() { find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h; }
 check_format() { own_sources | xargs clang-format-19 --dry-run --Werror; }
-check_tidy() { run-clang-tidy-19 -quiet -p "$build" -j "$jobs" "^$PWD/(agent|exporters)/.*\.cpp$"; }
+check_tidy() { /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs"; }
 
 root_program() { # TARGET: a test program that needs root
   if ! ninja -C "$build" -t targets all 2>/dev/null | grep -qE "(^|/)$1: "; then skip "$1" "no such target in this tree"; return; fi
-  step "build $1" ninja -C "$build" -j "$jobs" "$1" || return
+  build_step "build $1" "$build" "$1" || return
   local program code begin=$SECONDS
   program=$(find "$build" -type f -perm -u+x -name "$1" | head -n 1)
   timeout 600 "$program" >"$logs/gtest" 2>&1
@@ -135,6 +146,7 @@ unit_python() {
   step "tests of the interop tests" /usr/bin/python3 tests/interop/self_test.py
   step "tests of the corpus" /usr/bin/python3 tests/corpus/self_test.py
   step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
+  step "tests of the clang-tidy stamps" /usr/bin/python3 tests/tidy_test.py
   step "layers" /usr/bin/python3 tests/layers/check.py
 }
 
@@ -150,7 +162,7 @@ kernels() {
   # shellcheck disable=SC2086
   missing=$(missing_packages $KERNEL_PACKAGES)
   # shellcheck disable=SC2086
-  if [ -n "$missing" ] && [ $install = yes ]; then install_packages "$logs/apt" $missing || tail -n 3 "$logs/apt"; fi
+  if [ -n "$missing" ] && [ $install = yes ]; then install_packages "$logs/apt" $missing || say "$(why_not_installed "$logs/apt")"; fi
   counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" --minutes 6
 }
 
@@ -171,9 +183,13 @@ corpus() { # the clients from other registries are set up when these can be reac
 
 end() { say "$passed passed, $failed failed, $skipped skipped"; [ "$failed" = 0 ]; exit; }
 
+if ! mkdir -p "$build" 2>/dev/null || [ ! -w "$build" ]; then
+  say "tests/run.sh: cannot write to $build: copy this checkout to a folder that can be written, or give one with --build."
+  add 0 1 0; end
+fi
 if ! packages; then add 0 1 0; end; fi
-step "configure" configure "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo || end
-step "build" ninja -C "$build" -j "$jobs" || end
+step "configure" configure "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKEYTRAIL_TESTS=ON || end
+build_step "build" "$build" all || end
 run_ctest "unit tests" "$build"
 if [ -z "$only" ]; then
   unit_python
@@ -188,10 +204,11 @@ fi
 if [ -z "$only" ]; then
   sanitized asan -DKEYTRAIL_FUZZ=ON  # address and undefined
   fuzz "$build-asan"
-  sanitized tsan -DKEYTRAIL_SANITIZE=thread
+  sanitized tsan -DKEYTRAIL_SANITIZE=thread -L threads
 fi
 if [ "$(id -u)" = 0 ]; then
   if [ -z "$only" ]; then
+    step "tests of the clean root" /usr/bin/python3 tests/clean_root/self_test.py
     root_program bpf_test
     root_program roles_test
   fi

@@ -4,162 +4,145 @@
 #include <utility>
 
 namespace keytrail::link {
+namespace {
+
+/// One handler per event type, each for exactly that type: with a new type in Event::body and no handler for it, nothing compiles.
+template <typename... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+}  // namespace
 
 Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock, Link::FateCall fate,
                Link::SameMountNs same_mount_ns)
     : options_(options),
-      catalog_(catalog),
-      examiner_(examiner),
-      clock_(clock),
-      fate_(std::move(fate)),
-      same_mount_ns_(std::move(same_mount_ns)),
-      connections_(options.max_connections),
-      datagrams_(options.max_datagrams),
-      names_(options.max_names, options.dns_name_s),
-      index_(options.max_news),
-      acquisitions_(options.max_news),
-      slots_(options.max_files),
-      answered_(options.max_answers),
-      gaps_(options.max_gaps) {}
-
-Engine::~Engine() {
-  // Who waits and what is waited for own each other until the answer comes, and none will.
-  for (const auto& examination : unanswered_) {
-    for (const auto& receiver : examination->receivers)
-      receiver.instance->pending.clear();
-    examination->receivers.clear();
-  }
-}
-
-void Engine::settle(bool from_ring, Fate fate, const std::string& reason) {
-  if (from_ring && fate_) fate_(fate, reason);
-}
+      watch_(options_.max_gaps),
+      index_(options_.max_news),
+      outbox_(clock, std::move(fate)),
+      holders_(options_, clock, index_, outbox_),
+      processes_(options_, catalog, watch_, index_, holders_, outbox_),
+      uses_(options_, catalog, clock, watch_, index_, holders_, outbox_),
+      examinations_(options_, examiner, std::move(same_mount_ns), holders_),
+      looks_(options_, catalog, clock, index_, holders_, processes_, examinations_),
+      environments_(options_, catalog, index_, holders_, examinations_, uses_, outbox_),
+      opens_(options_, catalog, index_, holders_, processes_, examinations_, looks_, uses_, outbox_),
+      connections_(options_, catalog, holders_, processes_, uses_, outbox_) {}
 
 void Engine::on_event(const Event& event, const ProcessRef& who, const ProcessRef& other) {
-  last_event_ns_ = std::max(last_event_ns_, event.head.time_ns);
-  switch (on_body(event, who, other)) {
-    case Done::kAbsorbed:
-      settle(event.head.from_ring, Fate::kAbsorbed);
-      break;
-    case Done::kRecorded:
-      settle(event.head.from_ring, Fate::kRecorded);
-      break;
-    case Done::kDropped:
-      settle(event.head.from_ring, Fate::kDropped, drop_reason_);
-      break;
-    case Done::kLater:
-      break;
-  }
+  uses_.advance(event.head.time_ns);
+  const Done done = dispatch(event, who, other);
+  if (done == Done::kLater) return;
+  outbox_.settle(event.head.from_ring, done == Done::kRecorded ? Fate::kRecorded : Fate::kAbsorbed);
 }
 
-Engine::Done Engine::on_body(const Event& event, const ProcessRef& who, const ProcessRef& other) {
+Done Engine::dispatch(const Event& event, const ProcessRef& who, const ProcessRef& other) {
   const EventHead& head = event.head;
-  if (const auto* fork = std::get_if<ForkEvent>(&event.body)) return on_fork(*fork, head, who, other);
-  if (const auto* exec = std::get_if<ExecEvent>(&event.body)) return on_exec(*exec, head, who);
-  if (std::holds_alternative<ExitEvent>(event.body)) return on_exit(head);
-  if (const auto* open = std::get_if<OpenEvent>(&event.body)) return on_open(*open, head, who);
-  if (const auto* connect = std::get_if<ConnectEvent>(&event.body)) return on_connect(*connect, head, who);
-  if (const auto* socket = std::get_if<SocketEvent>(&event.body)) return on_socket(*socket, head);
-  if (const auto* payload = std::get_if<PayloadEvent>(&event.body)) return on_payload(*payload, head, who);
-  if (const auto* dns = std::get_if<DnsEvent>(&event.body)) {
-    const InstanceRef asker = head.who.tgid != 0 ? instance_of(head.who, who) : nullptr;
-    if (names_.learn(*dns, head.time_ns, asker.get()) && asker->synced) mark_dirty(asker);
-    return Done::kAbsorbed;
-  }
-  if (const auto* local = std::get_if<UnixConnectEvent>(&event.body)) return on_unix(*local, head, who);
-  if (std::holds_alternative<TaskEvent>(event.body)) return on_task(head, who);
-  if (const auto* done = std::get_if<BaselineDoneEvent>(&event.body)) {
-    if (armed_ns_ == 0) armed_ns_ = done->armed_ns;
-    // A row for people. The closed world needs no gap of it: whoever ran before has no exec that was seen.
-    emit_gap({0, done->armed_ns, std::nullopt, {}}, "baseline");
-    return Done::kRecorded;
-  }
-  if (const auto* loss = std::get_if<LossEvent>(&event.body)) {
-    gap(loss->from_ns, head.time_ns, loss->cause, loss->count, keytrail::to_string(loss->family));
-    return Done::kRecorded;
-  }
+  const Overloaded handlers{
+      [&](const ForkEvent& fork) {
+        processes_.on_fork(fork, head, who, other);
+        return Done::kAbsorbed;
+      },
+      [&](const ExecEvent& exec) { return on_exec(exec, head, who); },
+      [&](const ExitEvent&) { return on_exit(head); },
+      [&](const OpenEvent& open) { return opens_.on_open(open, head, who); },
+      [&](const ConnectEvent& connect) { return connections_.on_connect(connect, head, who); },
+      [&](const SocketEvent& socket) { return connections_.on_socket(socket, head); },
+      [&](const PayloadEvent& payload) { return connections_.on_payload(payload, head, who); },
+      [&](const DnsEvent& dns) {
+        connections_.on_dns(dns, head, who);
+        return Done::kAbsorbed;
+      },
+      [&](const UnixConnectEvent& local) { return connections_.on_unix(local, head, who); },
+      [&](const CgroupEvent&) { return Done::kAbsorbed; },  // identify's
+      [&](const TaskEvent&) { return on_task(head, who); },
+      [&](const BaselineDoneEvent& done) { return on_baseline_done(done); },
+      [&](const HeartbeatEvent&) { return Done::kAbsorbed; },  // the pipeline's
+      [&](const LossEvent& loss) {
+        gap({loss.from_ns, head.time_ns, loss.count, to_string(loss.family)}, loss.cause);
+        return Done::kRecorded;
+      },
+  };
+  return std::visit(handlers, event.body);
+}
+
+Done Engine::on_exec(const ExecEvent& event, const EventHead& head, const ProcessRef& who) {
+  const auto [instance, done] = processes_.on_exec(event, head, who);
+  if (event.env_truncated) environments_.ask(instance, head.time_ns);
+  return done;
+}
+
+Done Engine::on_exit(const EventHead& head) {
+  const InstanceRef instance = processes_.on_exit(head);
+  if (instance && instance->held_uses > 0) uses_.judge_ready();
   return Done::kAbsorbed;
 }
 
-void Engine::gap(std::uint64_t from_ns, std::uint64_t to_ns, std::string cause, std::optional<std::uint64_t> lost, std::string family) {
-  const Gap what{from_ns, to_ns, lost, std::move(family)};
-  gaps_.add(what);
-  emit_gap(what, std::move(cause));
+Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
+  // Its fork or exec came through the hooks while the sweep ran, or it was adopted: that knows more.
+  if (const InstanceRef known = processes_.find_live(head.who); known && known->doubts.exec_seen) return Done::kAbsorbed;
+  const InstanceRef instance = processes_.instance_of(head.who, who);
+  if (!instance || instance->environment_asked) return Done::kAbsorbed;
+  environments_.ask(instance, instance->doubts.life_from_ns != 0 ? instance->doubts.life_from_ns : head.time_ns);
+  return Done::kAbsorbed;
 }
 
-void Engine::emit_gap(const Gap& gap, std::string cause) {
-  const std::optional<std::uint64_t>& lost = gap.lost;
-  GapRow row;
-  row.text = cause == "baseline" ? "What happened before the agent was armed is known only as far as the sweep at start found it."
-             : lost              ? std::to_string(*lost) + " events were lost."
-                                 : "An unknown number of events may be missing.";
-  row.cause = std::move(cause);
-  row.family = gap.family;
-  row.from_ns = clock_.to_wall(gap.from_ns);
-  row.to_ns = clock_.to_wall(gap.to_ns);
-  row.lost = lost;
-  Row out;
-  out.time_ns = row.to_ns;
-  out.observed_ns = clock_.wall_ns();
-  out.body = std::move(row);
-  emit(std::move(out));
+Done Engine::on_baseline_done(const BaselineDoneEvent& event) {
+  if (watch_.armed_ns == 0) watch_.armed_ns = event.armed_ns;
+  // A row for people. The closed world needs no gap of it: whoever ran before has no exec that was seen.
+  outbox_.emit(Gap{0, event.armed_ns, std::nullopt, {}}, "baseline");
+  return Done::kRecorded;
+}
+
+void Engine::gap(const Gap& gap, std::string cause) {
+  watch_.gaps.add(gap);
+  outbox_.emit(gap, std::move(cause));
 }
 
 void Engine::load_state(const std::map<std::string, std::string>& state) {
-  slots_.load(state);
-  for (const auto& [name, value] : state) {
-    if (name.starts_with("life:") && lives_.size() < options_.max_processes) lives_[name] = value;
-  }
+  looks_.load_state(state);
+  holders_.load_lives(state);
+}
+
+void Engine::adopt(const Holding& holding, const ProcessRef& who) {
+  const InstanceRef instance = processes_.instance_of(holding.actor.id, who);
+  if (!instance) return;
+  holders_.adopt_life(*instance);
+  holders_.adopt(instance, holding, looks_.adopt(*instance, holding));
+  // Its selectors and destinations: the sweep does not bring the environment.
+  if (!instance->environment_asked) environments_.ask(instance, instance->doubts.life_from_ns);
 }
 
 void Engine::on_tick(std::uint64_t now_ns) {
-  // Whoever was not adopted before the first tick has ended meanwhile.
-  for (const auto& [name, value] : lives_)
-    state_[name] = "";
-  lives_.clear();
-  judge_ready(now_ns);
-  if (now_ns >= last_look_ns_ + options_.look_every_ms * 1'000'000U) {
-    last_look_ns_ = now_ns;
-    queue_looks(now_ns);
-  }
-  start_looks();
-  start_environments();
+  holders_.forget_lives();
+  uses_.judge_ready(now_ns);
+  looks_.on_tick(now_ns);
+  environments_.start();
 }
 
-void Engine::finish(std::uint64_t now_ns) { judge_ready(now_ns, true); }
-
 Link::Output Engine::take() {
-  sync_holdings();
-  Link::Output out;
-  out.rows.swap(rows_);
-  out.uses.swap(uses_);
-  out.touches.swap(touches_);
-  out.holdings.swap(holding_changes_);
-  out.state = slots_.take_state();
-  out.state.merge(state_);
-  state_.clear();
+  Link::Output out = outbox_.take();
+  holders_.sync(out);
+  out.state.merge(looks_.take_state());
   return out;
 }
 
 std::map<std::string, std::uint64_t> Engine::counters() const {
-  std::map<std::string, std::uint64_t> out = counters_;
-  out["processes"] = live_.size();
-  out["connections"] = connections_.size();
-  out["connections_forgotten"] = connections_.evicted();
-  out["datagrams"] = datagrams_.size();
-  out["datagrams_forgotten"] = datagrams_.evicted();
-  out["acquisitions_repeated"] = acquisitions_.repeats();
-  out["files_forgotten"] = slots_.forgotten();
-  out["held_uses"] = held_uses_.size();
-  out["examinations"] = examinations_;
-  out["environments_waiting"] = environment_queue_.size();
+  std::map<std::string, std::uint64_t> out = outbox_.counters();
+  connections_.count(out);
+  out["processes"] = processes_.live().size();
+  out["acquisitions_repeated"] = holders_.repeats();
+  out["files_forgotten"] = looks_.forgotten();
+  out["held_uses"] = uses_.waiting();
+  out["examinations"] = examinations_.outstanding();
+  out["environments_waiting"] = environments_.waiting();
   return out;
 }
 
 // The public face: one line each, so that the tables above stay private to this folder.
 Link::Link(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock, FateCall fate,
            SameMountNs same_mount_ns)
-    : engine_(std::make_shared<Engine>(options, catalog, examiner, clock, std::move(fate), std::move(same_mount_ns))) {}
+    : engine_(std::make_unique<Engine>(options, catalog, examiner, clock, std::move(fate), std::move(same_mount_ns))) {}
 Link::~Link() = default;
 void Link::load_state(const std::map<std::string, std::string>& state) { engine_->load_state(state); }
 void Link::set_armed(Family family, bool armed) { engine_->set_armed(family, armed); }
@@ -169,7 +152,7 @@ void Link::on_tick(std::uint64_t now_boot_ns) { engine_->on_tick(now_boot_ns); }
 void Link::adopt(const Holding& holding, const ProcessRef& who) { engine_->adopt(holding, who); }
 void Link::gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause, std::optional<std::uint64_t> lost,
                std::string family) {
-  engine_->gap(from_boot_ns, to_boot_ns, std::move(cause), lost, std::move(family));
+  engine_->gap({from_boot_ns, to_boot_ns, lost, std::move(family)}, std::move(cause));
 }
 void Link::finish(std::uint64_t now_boot_ns) { engine_->finish(now_boot_ns); }
 Link::Output Link::take() { return engine_->take(); }

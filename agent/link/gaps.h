@@ -2,11 +2,14 @@
 // Periods in which events may be missing, as the closed world needs them. One thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "keytrail/event.h"
 
 namespace keytrail::link {
 
@@ -34,6 +37,14 @@ class GapList {
  private:
   std::size_t limit_;
   std::vector<Gap> gaps_;
+};
+
+/// What of this node was watched: by which families, since when, with which gaps. Set by Engine; read by whoever judges a claim.
+struct Watch {
+  explicit Watch(std::size_t max_gaps) : gaps(max_gaps) {}
+  std::array<bool, kFamilies> armed{};
+  std::uint64_t armed_ns = 0;  ///< ns since boot; an exec before it was not seen; 0 = not known
+  GapList gaps;
 };
 
 }  // namespace keytrail::link

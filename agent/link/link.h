@@ -67,7 +67,7 @@ class Link {
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;
 
  private:
-  std::shared_ptr<Engine> engine_;
+  std::unique_ptr<Engine> engine_;
 };
 
 }  // namespace keytrail::link

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each clause of the closed world broken by events, and what holds a use back or weakens it. All other clauses hold in each test.
+#include "agent/link/exchange.h"
 #include "scene.h"
 
 namespace keytrail::link {
@@ -370,6 +371,55 @@ TEST_F(Clauses, ADestinationVariableBindsAnAddress) {
   EXPECT_EQ(uses[0].destination.name_source, NameSource::kEnvironment);
   EXPECT_EQ(uses[0].destination.provider, "kubernetes");
   EXPECT_EQ(uses[0].keys.at(0).key.id, "kid/jti");
+}
+
+// Exchanges.
+TEST_F(Clauses, EveryReadableRequestIsAUseAndTheConnectionCountsOnce) {
+  start(10);
+  open(10);
+  connect(10, 1, ip(1, 80));
+  http(10, 1, kS3, "/bucket/one");
+  http(10, 1, kS3, "/bucket/two");
+  socket(1, SocketState::kClosed, 700);
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "inferred only_key_held: " + kA}));
+  EXPECT_EQ(uses[0].connections, 1U);
+  EXPECT_EQ(uses[0].requests, std::nullopt);
+  EXPECT_EQ(uses[1].connections, 0U) << "the same connection";
+  EXPECT_EQ(uses[1].requests, 1U);
+  ASSERT_EQ(touches.size(), 1U);
+  EXPECT_EQ(touches[0].use.bytes_sent, 700U);
+}
+
+TEST_F(Clauses, ALaterPayloadThatIsNoRequestBelongsToTheConnection) {
+  start(10);
+  open(10);
+  call(10);
+  payload(10, cookies);
+  EXPECT_EQ(told().size(), 1U);
+}
+
+TEST_F(Clauses, ASecondWriterOfAConnectionIsNamedForItsOwnRequest) {
+  start(10);
+  open(10);
+  connect(10, 1, ip(1, 80));
+  http(10, 1, kS3, "/bucket/one");
+  start(11, {.env = aws_env(kB)});
+  http(11, 1, kS3, "/bucket/two");
+  EXPECT_EQ(told().size(), 2U);
+  EXPECT_EQ(uses[1].actor.id.tgid, 11U);
+  EXPECT_EQ(uses[1].keys.at(0).key.id, kB);
+}
+
+TEST(Connection, OldExchangesAreForgotten) {
+  Connection connection;
+  const auto writer = std::make_shared<Instance>();
+  const ExchangeRef first = connection.open(writer, 1, std::nullopt);
+  first->use = std::make_shared<UseRow>();
+  EXPECT_EQ(connection.latest_use(), first->use.get());
+  for (std::uint64_t i = 0; i < 100; ++i)
+    (void)connection.open(writer, i, RequestSeen{.method = "GET"});
+  EXPECT_EQ(connection.exchanges.size(), Connection::kMaxExchanges);
+  EXPECT_EQ(connection.latest_use(), nullptr);
 }
 
 TEST_F(Clauses, SshReadsItsKeyAfterItConnected) {

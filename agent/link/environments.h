@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Initial environments of processes that ran before the agent, or whose exec showed only a part: asked of the examiner in turn, not all at
+// once. Owns the queue. Called by Engine (an exec, the sweep, an adoption, ticks). One thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+#include "agent/catalog/catalog.h"
+#include "agent/link/examinations.h"
+#include "agent/link/uses.h"
+
+namespace keytrail::link {
+
+class Environments {
+ public:
+  Environments(const LinkOptions& options, const catalog::Catalog& catalog, KeyIndex& index, Holders& holders, Examinations& examinations,
+               Uses& uses, Outbox& outbox)
+      : options_(options), catalog_(catalog), index_(index), holders_(holders), examinations_(examinations), uses_(uses), outbox_(outbox) {}
+
+  void ask(const InstanceRef& instance, std::uint64_t time_ns);
+  /// Asks the next of the queue, as far as bounds allow.
+  void start();
+  [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
+
+ private:
+  void on_answer(const ExaminationRef& examination, ExamineAnswer& answer);
+  [[nodiscard]] std::vector<FoundKey> keys_of(const Instance& instance, const ExamineAnswer& answer);
+
+  const LinkOptions& options_;
+  const catalog::Catalog& catalog_;
+  KeyIndex& index_;
+  Holders& holders_;
+  Examinations& examinations_;
+  Uses& uses_;
+  Outbox& outbox_;
+  std::size_t running_ = 0;
+  std::deque<std::pair<std::weak_ptr<Instance>, ExaminationRef>> queue_;
+};
+
+}  // namespace keytrail::link

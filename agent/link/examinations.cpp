@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/examinations.h"
+
+namespace keytrail::link {
+
+Examinations::~Examinations() {
+  // Who waits and what is waited for own each other until the answer comes, and none will.
+  for (const ExaminationRef& examination : unanswered_) {
+    for (const auto& receiver : examination->receivers)
+      receiver.instance->pending.clear();
+    examination->receivers.clear();
+  }
+}
+
+void Examinations::ask(const ExamineRequest& request, std::function<void(ExamineAnswer&)> done) {
+  ++outstanding_;
+  examiner_.examine(request, [this, alive = std::weak_ptr(alive_), done = std::move(done)](ExamineAnswer answer) {
+    if (alive.expired()) return;
+    --outstanding_;
+    done(answer);
+  });
+}
+
+ExaminationRef Examinations::begin(std::uint64_t time_ns, std::string_view kind) {
+  auto examination = std::make_shared<Examination>();
+  examination->time_ns = time_ns;
+  examination->kind = kind;
+  unanswered_.insert(examination);
+  return examination;
+}
+
+void Examinations::add_receiver(const ExaminationRef& examination, const InstanceRef& instance, How how) {
+  examination->receivers.push_back({instance, how});
+  instance->pending.push_back(examination);
+}
+
+void Examinations::finish(const ExaminationRef& examination) {
+  examination->done = true;
+  for (const auto& receiver : examination->receivers) {
+    std::erase(receiver.instance->pending, examination);
+    holders_.mark_doubts(receiver.instance);  // what it read may have left some
+  }
+  unanswered_.erase(examination);
+  examination->receivers.clear();  // instance and examination point at each other until here
+}
+
+std::vector<std::uint32_t> Examinations::others_of_mount_ns(std::uint32_t mnt_ns, const InstanceId& who) const {
+  if (mnt_ns == 0 || !same_mount_ns_) return {};
+  std::vector<std::uint32_t> others = same_mount_ns_(mnt_ns);
+  std::erase(others, who.tgid);
+  if (others.size() > 8) others.resize(8);
+  return others;
+}
+
+void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual) {
+  for (const auto& [instance, how] : examination.receivers) {
+    if (how == How::kLostAtExec) continue;
+    instance->doubts.mark_unidentified(examination.time_ns, usual);
+    for (const std::string_view kind : kinds)
+      instance->doubts.mark_unidentified(examination.time_ns, kind);
+  }
+}
+
+}  // namespace keytrail::link

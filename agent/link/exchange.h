@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection and the exchanges on it. An exchange is one request, or the whole connection where requests are not readable: a first
+// request may be anonymous, the next carry key A, and after a rotation key B. Owned by Connections; Uses fills in what was judged.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/link/instance.h"
+#include "keytrail/event.h"
+#include "keytrail/row.h"
+
+namespace keytrail::link {
+
+/// What was seen in a request. It is what the process wrote, not a checked signature.
+struct RequestSeen {
+  enum class KeySent : std::uint8_t {
+    kUnknown,  ///< not readable, or not looked for
+    kNone,     ///< read, and it carries no key
+    kSeen,     ///< `key_id` is the key that it carries
+  };
+  std::string method;
+  std::string host;
+  std::string path;  ///< without its query
+  KeySent key_sent = KeySent::kUnknown;
+  std::string key_id;  ///< as rows name keys: the provider's public id, else a fingerprint's text
+};
+
+struct Exchange {
+  InstanceRef writer;                  ///< a use belongs to the process that wrote, not to the one that connected
+  std::uint64_t time_ns = 0;           ///< of its first payload
+  std::optional<RequestSeen> request;  ///< absent: nothing was readable, it stands for the connection
+  std::shared_ptr<const UseRow> use;   ///< as it was told to the history, once judged; what is learnt later revises this
+};
+using ExchangeRef = std::shared_ptr<Exchange>;
+
+/// A socket, by its cookie.
+struct Connection {
+  static constexpr std::size_t kMaxExchanges = 16;  ///< kept; older ones can no longer be revised
+
+  Endpoint remote;
+  std::uint32_t net_ns = 0;
+  bool udp = false;
+  bool used = false;  ///< something left it: its payloads have exchanges
+  bool closed = false;
+  bool failed = false;
+  std::uint64_t connected_ns = 0;
+  InstanceRef connector;
+  std::uint64_t sent = 0, received = 0;                    ///< totals, last seen
+  std::uint64_t reported_sent = 0, reported_received = 0;  ///< of these, told to the history
+  std::vector<ExchangeRef> exchanges;                      ///< oldest first
+
+  /// The one that its bytes belong to: the newest that is a use, or nullptr.
+  [[nodiscard]] const UseRow* latest_use() const {
+    for (auto it = exchanges.rbegin(); it != exchanges.rend(); ++it) {
+      if ((*it)->use) return (*it)->use.get();
+    }
+    return nullptr;
+  }
+  ExchangeRef open(InstanceRef writer, std::uint64_t time_ns, std::optional<RequestSeen> request) {
+    used = true;
+    if (exchanges.size() >= kMaxExchanges) exchanges.erase(exchanges.begin());
+    return exchanges.emplace_back(std::make_shared<Exchange>(Exchange{std::move(writer), time_ns, std::move(request), nullptr}));
+  }
+};
+using ConnectionRef = std::shared_ptr<Connection>;
+
+}  // namespace keytrail::link

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/holders.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/link/life.h"
+
+namespace keytrail::link {
+namespace {
+
+How how_of(std::string_view text) {
+  for (const How one : {How::kFork, How::kExec, How::kBaseline, How::kHelper, How::kLostAtExec}) {
+    if (text == to_string(one)) return one;
+  }
+  return How::kDirect;
+}
+
+}  // namespace
+
+Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
+  for (Held& held : instance->holdings) {
+    if (held.what->key.id != what->key.id || held.what->slot != what->slot) continue;
+    const bool stronger = how < How::kHelper && held.how >= How::kHelper;
+    if (stronger) {
+      held.what = std::move(what);
+      held.how = how;
+    }
+    if (stronger || held.slot_changed) {
+      held.slot_changed = false;  // it has read its slot again
+      held.dirty = true;
+      mark_dirty(instance);
+    }
+    return &held;
+  }
+  if (instance->holdings.size() >= options_.max_holdings) {
+    outbox_.count("holdings_over_bound");
+    instance->doubts.mark_unidentified(what->since_ns, {});
+    return nullptr;
+  }
+  instance->holdings.push_back(Held{std::move(what), how});
+  mark_dirty(instance);
+  return &instance->holdings.back();
+}
+
+bool Holders::announce(Instance& instance, Held& held) {
+  if (held.announced) return false;
+  held.announced = true;
+  const HeldKey& what = *held.what;
+  const Key key = index_.best(what.key);
+  if (!acquisitions_.is_news(instance, key, what.slot)) return false;
+  AcquisitionRow row;
+  row.actor = make_actor(instance);
+  row.key = key;
+  row.slot = what.slot;
+  row.bulk = instance.reads_in_bulk();
+  row.baseline = what.baseline;
+  outbox_.emit(what.since_ns, std::move(row));
+  return true;
+}
+
+bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, std::string_view kind,
+                              std::string reason, bool baseline) {
+  if (!acquisitions_.is_unread_news(opener, path, reason)) return false;
+  AcquisitionRow row;
+  row.actor = make_actor(opener);
+  row.key.kind = kind;
+  row.slot = {From::kFile, Slots::place_of(path), {}};
+  row.unread = std::move(reason);
+  row.bulk = opener.reads_in_bulk();
+  row.baseline = baseline;
+  outbox_.emit(time_ns, std::move(row));
+  return true;
+}
+
+bool Holders::hold_found(const InstanceRef& instance, std::span<const FoundKey> found, std::uint64_t time_ns, How how,
+                         const Instance* before) {
+  bool recorded = false;
+  for (const FoundKey& one : found) {
+    auto what = std::make_shared<HeldKey>();
+    what->key = one.key;
+    what->slot = one.slot;
+    what->since_ns = time_ns;
+    what->kinds = one.kinds;
+    what->baseline = how == How::kBaseline;
+    Held* held = hold(instance, std::move(what), how);
+    if (held == nullptr) continue;
+    // A command's helpers inherit its environment: aws starts 16 processes, one ansible task 28, and nearly none uses the key. The first
+    // program of such a chain is news; one that starts with what its own process already had in that variable becomes news with its first
+    // use.
+    const bool inherited = before != nullptr && std::ranges::any_of(before->holdings, [&](const Held& old) {
+                             return old.how != How::kLostAtExec && old.what->slot == one.slot && old.what->key.id == one.key.id;
+                           });
+    if (!inherited) recorded = announce(*instance, *held) || recorded;
+  }
+  return recorded;
+}
+
+void Holders::inherit(Instance& child, const Instance& parent) {
+  child.holdings = parent.holdings;
+  for (Held& held : child.holdings) {
+    if (held.how == How::kDirect || held.how == How::kExec) held.how = How::kFork;
+    held.last_use_ns = 0;
+    held.dirty = true;
+  }
+}
+
+void Holders::carry_over_exec(Instance& next, const Instance& before) const {
+  // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container runtime or a
+  // login service held three programs ago would name keys to half of the node's processes.
+  for (const Held& held : before.holdings) {
+    if (held.how == How::kLostAtExec || held.how == How::kHelper) continue;
+    const bool again = std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
+    if (again || next.holdings.size() >= options_.max_holdings) continue;
+    Held lost = held;
+    lost.how = How::kLostAtExec;
+    lost.dirty = true;
+    next.holdings.push_back(std::move(lost));
+  }
+}
+
+void Holders::on_rotations(const std::vector<Rotation>& rotations, const Instance* reader,
+                           const std::unordered_map<std::uint32_t, InstanceRef>& live) {
+  if (rotations.empty()) return;
+  outbox_.count("rotations", rotations.size());
+  for (const auto& [tgid, instance] : live) {
+    if (instance.get() == reader || instance->holdings.empty()) continue;
+    const std::string container = Slots::container_of(*instance);
+    for (Held& held : instance->holdings) {
+      const Slot& slot = held.what->slot;
+      const bool hit = slot.from == From::kFile && std::ranges::any_of(rotations, [&](const Rotation& rotation) {
+                         return slot.place == rotation.path && slot.selector == rotation.selector && held.what->key.id == rotation.old_id &&
+                                container == rotation.container;
+                       });
+      if (!hit || held.slot_changed) continue;
+      held.slot_changed = true;
+      held.dirty = true;
+      mark_dirty(instance);
+    }
+  }
+}
+
+void Holders::mark_dirty(const InstanceRef& instance) {
+  if (instance->queued_dirty) return;
+  instance->queued_dirty = true;
+  dirty_.push_back(instance);
+}
+
+void Holders::load_lives(const std::map<std::string, std::string>& state) {
+  for (const auto& [name, value] : state) {
+    if (name.starts_with("life:") && lives_.size() < options_.max_processes) lives_[name] = value;
+  }
+}
+
+void Holders::adopt_life(Instance& instance) {
+  const auto life = lives_.find(life_name(instance.id));
+  if (life == lives_.end()) return;
+  apply_life(instance, life->second);
+  instance.doubts.weaken_by_restart();
+  instance.stored_life = life->second;
+  lives_.erase(life);
+}
+
+void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule) {
+  auto what = std::make_shared<HeldKey>();
+  what->key = holding.key;
+  what->slot = holding.slot;
+  const std::int64_t since = holding.since_ns - clock_.to_wall(0);
+  what->since_ns = since > 0 ? static_cast<std::uint64_t>(since) : 1;
+  what->issued = holding.slot.from == From::kIssued;
+  what->broker = holding.slot.from == From::kBroker;
+  what->selector_rule = selector_rule;
+  apply_entry(*what, instance->stored_life);
+  index_.learn(what->key);
+  (void)acquisitions_.is_news(*instance, what->key, what->slot);  // it was a row of an earlier run
+  if (Held* held = hold(instance, std::move(what), how_of(holding.how))) {
+    held->last_use_ns = holding.last_use_ns;
+    held->slot_changed = holding.slot_changed;
+    held->announced = true;
+    held->dirty = false;
+  }
+  instance->synced = true;
+}
+
+void Holders::forget_lives() {
+  for (const auto& [name, value] : lives_)
+    changes_[name] = "";
+  lives_.clear();
+}
+
+void Holders::sync(Link::Output& out) {
+  std::vector<InstanceRef> again;
+  for (const InstanceRef& instance : std::exchange(dirty_, {})) {
+    instance->queued_dirty = false;
+    sync_one(instance, out);
+    if (!instance->alive && instance->held_uses != 0) again.push_back(instance);
+  }
+  for (const InstanceRef& instance : again)
+    mark_dirty(instance);
+  out.state.merge(changes_);
+  changes_.clear();
+}
+
+/// Many processes live shorter than a batch: what was set and ended within one never reaches the table.
+void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
+  const bool over = !instance->alive && instance->held_uses == 0;
+  if (over && !instance->synced) return;
+  const Actor actor = make_actor(*instance);
+  if (over) {
+    HoldingChange change{HoldingChange::Kind::kEnd, {}};
+    change.holding.actor = actor;
+    out.holdings.push_back(std::move(change));
+    instance->synced = false;
+    if (!instance->stored_life.empty()) changes_[life_name(instance->id)] = "";
+    return;
+  }
+  for (Held& held : instance->holdings) {
+    if (!held.dirty) continue;
+    held.dirty = false;
+    instance->synced = true;
+    Holding holding;
+    holding.actor = actor;
+    holding.key = index_.best(held.what->key);
+    holding.slot = held.what->slot;
+    holding.since_ns = clock_.to_wall(held.what->since_ns);
+    holding.last_use_ns = held.last_use_ns;
+    holding.how = to_string(held.how);
+    holding.slot_changed = held.slot_changed;
+    out.holdings.push_back({HoldingChange::Kind::kSet, std::move(holding)});
+  }
+  if (!instance->synced) return;
+  if (std::string life = encode_life(*instance); life != instance->stored_life) {
+    changes_[life_name(instance->id)] = life;
+    instance->stored_life = std::move(life);
+  }
+}
+
+}  // namespace keytrail::link

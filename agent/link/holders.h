@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who has which key: adds holdings to instances, makes the acquisition rows that are news, and keeps the durable table of holders (holdings
+// and lives) in step. Called by every owner that sees a key cross or a doubt arise; emptied by Engine. One thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/link/acquisitions.h"
+#include "agent/link/environment.h"
+#include "agent/link/instance.h"
+#include "agent/link/key_index.h"
+#include "agent/link/options.h"
+#include "agent/link/outbox.h"
+#include "agent/link/slots.h"
+
+namespace keytrail::link {
+
+class Holders {
+ public:
+  Holders(const LinkOptions& options, const Clock& clock, KeyIndex& index, Outbox& outbox)
+      : options_(options), clock_(clock), index_(index), outbox_(outbox), acquisitions_(options.max_news) {}
+
+  /// Adds, or recognises as the same key from the same slot. Returns the holding; nullptr when the bound turned it away.
+  Held* hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how);
+  /// Emits the acquisition row of a holding unless it is no news. True when a row was made.
+  bool announce(Instance& instance, Held& held);
+  /// A key file that could not be read; true when a row was made.
+  bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, std::string_view kind, std::string reason,
+                       bool baseline);
+  /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True when a row was
+  /// made.
+  bool hold_found(const InstanceRef& instance, std::span<const FoundKey> found, std::uint64_t time_ns, How how, const Instance* before);
+  /// A forked process has all keys of its parent.
+  static void inherit(Instance& child, const Instance& parent);
+  /// What the program before an exec held is lost to the next, unless it is seen again.
+  void carry_over_exec(Instance& next, const Instance& before) const;
+  /// Slots got other keys: their holders (of `live`) hold an old one by now, all but the reader.
+  void on_rotations(const std::vector<Rotation>& rotations, const Instance* reader,
+                    const std::unordered_map<std::uint32_t, InstanceRef>& live);
+
+  /// The table needs another look at this instance: at a new holding, and at its end.
+  void mark_dirty(const InstanceRef& instance);
+  /// What is stored of a holder beside its keys may have changed.
+  void mark_doubts(const InstanceRef& instance) {
+    if (instance->synced) mark_dirty(instance);
+  }
+  /// Of the table of an earlier run: what it stored of the instance beside its holdings, then each holding.
+  void load_lives(const std::map<std::string, std::string>& state);
+  void adopt_life(Instance& instance);
+  void adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule);
+  /// Whoever was not adopted by now has ended meanwhile.
+  void forget_lives();
+  /// Moves what the table does not know yet into `out`.
+  void sync(Link::Output& out);
+
+  [[nodiscard]] std::uint64_t repeats() const { return acquisitions_.repeats(); }
+
+ private:
+  void sync_one(const InstanceRef& instance, Link::Output& out);
+
+  const LinkOptions& options_;
+  const Clock& clock_;
+  KeyIndex& index_;
+  Outbox& outbox_;
+  Acquisitions acquisitions_;
+  std::vector<InstanceRef> dirty_;
+  std::map<std::string, std::string> lives_;    ///< of an earlier run, until adopted
+  std::map<std::string, std::string> changes_;  ///< of lives, since the last sync; an empty value deletes
+};
+
+}  // namespace keytrail::link

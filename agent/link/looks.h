@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Known key files: what opens showed of them, and looks at those of live holders, so that a rotation is noticed that nobody reads. Owns the
+// slots and the queue of looks. Called by Opens (an open was read), by Engine (ticks, state, adoption). One thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "agent/catalog/catalog.h"
+#include "agent/link/examinations.h"
+#include "agent/link/processes.h"
+#include "agent/link/slots.h"
+
+namespace keytrail::link {
+
+/// What such a place may hold besides its usual kind: a password where that is none, else what is no password. Empty when nothing.
+[[nodiscard]] std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalog& catalog);
+
+class Looks {
+ public:
+  Looks(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, KeyIndex& index, Holders& holders,
+        const Processes& processes, Examinations& examinations)
+      : options_(options),
+        catalog_(catalog),
+        clock_(clock),
+        index_(index),
+        holders_(holders),
+        processes_(processes),
+        examinations_(examinations),
+        slots_(options.max_files) {}
+
+  /// A file was opened and read, now or (`remembered`) before.
+  void on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const ExamineAnswer& answer, bool remembered);
+  /// A holding of an earlier run. Returns the selector rule of its file, or "".
+  std::string_view adopt(const Instance& instance, const Holding& holding);
+  void on_tick(std::uint64_t now_ns);
+
+  void load_state(const Slots::State& state) { slots_.load(state); }
+  [[nodiscard]] Slots::State take_state() { return slots_.take_state(); }
+  [[nodiscard]] std::uint64_t forgotten() const { return slots_.forgotten(); }
+
+ private:
+  /// Whether an open may have reached another file than the one that is followed: the same path in another mount namespace.
+  [[nodiscard]] bool is_elsewhere(const KnownFile& file, const OpenEvent& event) const;
+  void queue();
+  void start();
+  void look(const std::string& key, const InstanceRef& through);
+  void on_answer(const std::string& key, ExamineAnswer& answer);
+
+  const LinkOptions& options_;
+  const catalog::Catalog& catalog_;
+  const Clock& clock_;
+  KeyIndex& index_;
+  Holders& holders_;
+  const Processes& processes_;
+  Examinations& examinations_;
+  Slots slots_;
+  std::size_t running_ = 0;
+  std::uint64_t last_ns_ = 0;
+  std::deque<std::pair<std::string, std::weak_ptr<Instance>>> queue_;  ///< file key, and who sees it
+};
+
+}  // namespace keytrail::link

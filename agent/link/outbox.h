@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What leaves link: rows, uses and touches of the next batch, the fate of each event of a ring, and the counters for status.
+// Every owner writes into it; Engine empties it by take(). One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "agent/link/gaps.h"
+#include "agent/link/link.h"
+
+namespace keytrail::link {
+
+/// What became of an event. kLater: whoever took it settles it, when its examination or use is settled, or has done so.
+enum class Done : std::uint8_t { kAbsorbed, kRecorded, kLater };
+
+class Outbox {
+ public:
+  Outbox(const Clock& clock, Link::FateCall fate) : clock_(clock), fate_(std::move(fate)) {}
+
+  /// Once for each event; only those of a ring are accounted.
+  void settle(bool from_ring, Fate fate, const std::string& reason = {}) {
+    if (from_ring && fate_) fate_(fate, reason);
+  }
+  /// A row of something that happened at `time_ns` (ns since boot).
+  void emit(std::uint64_t time_ns, AcquisitionRow row);
+  void emit(const Gap& gap, std::string cause);
+  void emit(const UseRow& use) { out_.uses.push_back(use); }
+  void emit(UseTouch touch) { out_.touches.push_back(std::move(touch)); }
+
+  void count(const char* name, std::uint64_t more = 1) { counters_[name] += more; }
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& counters() const { return counters_; }
+  [[nodiscard]] Link::Output take() { return std::exchange(out_, {}); }
+
+ private:
+  const Clock& clock_;
+  const Link::FateCall fate_;
+  Link::Output out_;
+  std::map<std::string, std::uint64_t> counters_{
+      // all are there from the start: 0 is an answer
+      {"entries_unparsed", 0},    {"environments_over_bound", 0}, {"environments_unread", 0},         {"held_uses_over_bound", 0},
+      {"holdings_over_bound", 0}, {"processes_over_bound", 0},    {"payloads_without_connection", 0}, {"rotations", 0}};
+};
+
+}  // namespace keytrail::link

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/processes.h"
+
+#include <algorithm>
+
+namespace keytrail::link {
+namespace {
+
+constexpr std::size_t kMaxReceivers = 256;
+
+bool is_shell(const Instance& instance) {
+  if (!instance.process) return false;
+  const std::string_view exe = instance.process->exe;
+  const std::string_view name = exe.substr(exe.rfind('/') + 1);
+  return name == "sh" || name == "dash" || name == "bash" || name == "busybox" || name == "zsh";
+}
+
+}  // namespace
+
+InstanceRef Processes::find_live(const InstanceId& id) const {
+  const auto it = live_.find(id.tgid);
+  return it != live_.end() && it->second->id.same_process(id) ? it->second : nullptr;
+}
+
+void Processes::insert(const InstanceRef& instance) {
+  const auto it = live_.find(instance->id.tgid);
+  if (it != live_.end()) {
+    end(it->second);  // its exit was missed, or it was replaced by an exec
+  } else if (live_.size() >= options_.max_processes) {
+    // Not kept: whatever it does is judged as a process whose start was not seen.
+    outbox_.count("processes_over_bound");
+    return;
+  }
+  live_[instance->id.tgid] = instance;
+}
+
+void Processes::end(InstanceRef instance) {  // NOLINT(performance-unnecessary-value-param): the table's own reference goes
+  instance->alive = false;
+  instance->parent = nullptr;
+  const auto it = live_.find(instance->id.tgid);
+  if (it != live_.end() && it->second == instance) live_.erase(it);
+  holders_.mark_dirty(instance);
+}
+
+InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) {
+  if (id.tgid == 0) return nullptr;
+  const ProcessRef process = who && who->id == id ? who : nullptr;
+  const auto it = live_.find(id.tgid);
+  if (it != live_.end()) {
+    const InstanceRef& known = it->second;
+    if (known->id == id) {
+      if (process) known->process = process;
+      return known;
+    }
+    // An event of an earlier process or program that comes late: it gets an instance of its own, which nobody finds again.
+    const bool late = id.start_ns < known->id.start_ns || (id.start_ns == known->id.start_ns && id.exec < known->id.exec);
+    if (late) {
+      auto passing = std::make_shared<Instance>();
+      passing->id = id;
+      passing->process = process;
+      passing->alive = false;
+      return passing;
+    }
+  }
+  // Neither fork nor exec was seen: nothing may be inferred of it.
+  auto fresh = std::make_shared<Instance>();
+  fresh->id = id;
+  fresh->process = process;
+  fresh->doubts.life_from_ns = process ? process->exec_ns : 0;
+  if (process) fresh->program = catalog_.match_program(process->exe, process->filename);
+  if (const InstanceRef before = find_live(id)) holders_.carry_over_exec(*fresh, *before);
+  insert(fresh);
+  return fresh;
+}
+
+void Processes::on_fork(const ForkEvent& event, const EventHead& head, const ProcessRef& parent_process, const ProcessRef& child_process) {
+  const InstanceRef parent = instance_of(head.who, parent_process);
+  auto child = std::make_shared<Instance>();
+  child->id = event.child;
+  child->process = child_process;
+  child->doubts.life_from_ns = head.time_ns;
+  if (parent) {
+    child->program = parent->program;
+    child->doubts = parent->doubts.inherit();
+    child->baseline_env = parent->baseline_env;
+    Holders::inherit(*child, *parent);
+    inherit_pending(child, *parent);
+  }
+  insert(child);
+  if (!child->holdings.empty()) holders_.mark_dirty(child);
+}
+
+/// What the parent opened and is not identified yet becomes the child's, too.
+void Processes::inherit_pending(const InstanceRef& child, const Instance& parent) {
+  for (const auto& pending : parent.pending) {
+    if (pending->done) continue;
+    if (pending->receivers.size() >= kMaxReceivers) {
+      child->doubts.mark_unidentified(pending->time_ns, pending->kind);
+      continue;
+    }
+    pending->receivers.push_back({child, How::kFork});
+    child->pending.push_back(pending);
+  }
+}
+
+/// What the program before opened and is not identified yet will be lost to this one.
+void Processes::lose_pending(const InstanceRef& next, const Instance& before) {
+  for (const auto& pending : before.pending) {
+    if (pending->done || pending->receivers.size() >= kMaxReceivers) continue;
+    pending->receivers.push_back({next, How::kLostAtExec});
+    next->pending.push_back(pending);
+  }
+}
+
+std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const EventHead& head, const ProcessRef& who) {
+  const InstanceRef before = find_live(head.who);
+  auto next = std::make_shared<Instance>();
+  next->id = head.who;
+  next->process = who;
+  next->program = catalog_.match_program(event.exe, event.filename);
+  const bool seen = !head.baseline && (watch_.armed_ns == 0 || head.time_ns >= watch_.armed_ns);
+  next->doubts = Doubts::of_new_program(head.time_ns, seen, !event.env_truncated && !event.args_truncated);
+
+  const std::string owner = who && who->workload ? who->workload->name : std::string();
+  std::vector<FoundKey> found = keys_of_environment(event.env, catalog_, owner);
+  for (const FoundKey& key : found)
+    index_.learn(key.key);
+  bool recorded = holders_.hold_found(next, found, head.time_ns, How::kExec, before.get());
+  found = keys_of_arguments(event.args, catalog_, index_);
+  recorded = holders_.hold_found(next, found, head.time_ns, How::kExec, before.get()) || recorded;
+
+  if (before) {
+    holders_.carry_over_exec(*next, *before);
+    lose_pending(next, *before);
+  }
+  if (next->program != nullptr && (next->program->helper || next->program->late_key)) {
+    find_caller_of_helper(*next, event.parent.tgid != 0 ? event.parent : (who ? who->parent : InstanceId{}));
+  }
+  insert(next);
+  if (!next->holdings.empty()) holders_.mark_dirty(next);
+  return {next, recorded ? Done::kRecorded : Done::kAbsorbed};
+}
+
+void Processes::find_caller_of_helper(Instance& helper, const InstanceId& parent) const {
+  helper.parent = find_live(parent);
+  // git runs its helper through a shell: the caller is one further up.
+  if (helper.parent && is_shell(*helper.parent) && helper.parent->process) {
+    if (const InstanceRef caller = find_live(helper.parent->process->parent)) helper.parent = caller;
+  }
+  // git's own helpers are git again ("git credential-store"): for git alone.
+  if (!helper.program->helper && helper.parent && helper.parent->program != helper.program) helper.parent = nullptr;
+}
+
+InstanceRef Processes::on_exit(const EventHead& head) {
+  InstanceRef instance = find_live(head.who);
+  if (instance) end(instance);
+  return instance;
+}
+
+}  // namespace keytrail::link

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/uses.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+namespace keytrail::link {
+namespace {
+
+constexpr std::size_t kMaxParents = 4;  ///< keys that one issuer call may have been made with, as far as each gets an issued key
+
+/// A key file, also one that is being read, may say that its entry is for this host.
+bool may_be_named_by_file(const Instance& caller) {
+  return !caller.pending.empty() || std::ranges::any_of(caller.holdings, [](const Held& held) { return !held.what->host.empty(); }) ||
+         std::ranges::any_of(caller.doubts.unidentified, [](const Unidentified& mark) { return !mark.host.empty(); });
+}
+
+}  // namespace
+
+Done Uses::start(const ConnectionRef& connection, const ExchangeRef& exchange, Resolved where, bool from_ring) {
+  Instance& caller = *exchange->writer;
+  const bool late = where.ssh || (caller.program != nullptr && caller.program->late_key);
+  const bool may_be_named = !where.known && !connection->udp && (late || may_be_named_by_file(caller));
+  if (!where.takes_keys && !may_be_named) return Done::kAbsorbed;
+  const std::uint64_t deadline_ns = exchange->time_ns + (late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
+  HeldUse use{connection, exchange, std::move(where), deadline_ns, from_ring, late};
+  if (held_.size() >= options_.max_held_uses) {
+    outbox_.count("held_uses_over_bound");
+    HeldUse oldest = std::move(held_.front());
+    held_.pop_front();
+    judge_one(oldest, now_ns_);
+  }
+  ++caller.held_uses;
+  // The common case waits for nothing, and walks no list.
+  if (caller.held_uses == 1 && is_ready(use, now_ns_)) {
+    judge_one(use, now_ns_);
+  } else {
+    held_.push_back(std::move(use));
+  }
+  return Done::kLater;
+}
+
+void Uses::touch(Connection& connection, std::uint64_t time_ns) {
+  const UseRow* use = connection.latest_use();
+  if (use == nullptr) return;
+  const std::uint64_t sent = connection.sent - std::min(connection.sent, connection.reported_sent);
+  const std::uint64_t received = connection.received - std::min(connection.received, connection.reported_received);
+  if (sent == 0 && received == 0) return;
+  connection.reported_sent = connection.sent;
+  connection.reported_received = connection.received;
+  UseTouch out{*use};
+  out.use.connections = 0;
+  out.use.requests.reset();
+  out.use.bytes_sent = sent;
+  out.use.bytes_received = received;
+  // The close of a connection that was idle is not activity; only bytes that left are.
+  if (sent != 0) out.use.last_ns = std::max(out.use.last_ns, clock_.to_wall(time_ns));
+  outbox_.emit(std::move(out));
+}
+
+bool Uses::is_ready(const HeldUse& use, std::uint64_t now_ns) const {
+  if (now_ns >= use.deadline_ns) return true;
+  const Instance& caller = *use.exchange->writer;
+  if (use.late) {
+    // The key comes after the first payload. The end of connection or process is the last moment at which it can have been read.
+    if (!use.connection->closed && caller.alive) return false;
+    return std::ranges::all_of(caller.pending, [](const auto& pending) { return pending->done; });
+  }
+  return std::ranges::none_of(caller.pending,
+                              [&](const auto& pending) { return !pending->done && pending->time_ns <= use.exchange->time_ns; });
+}
+
+void Uses::judge_waiting(std::uint64_t now_ns, bool all) {
+  // In order for each process, because what an issuer gave at one use counts at the next.
+  std::unordered_set<const Instance*> waiting;
+  for (auto it = held_.begin(); it != held_.end();) {
+    const Instance* caller = it->exchange->writer.get();
+    const bool behind = waiting.contains(caller);
+    if (!all && (behind || !is_ready(*it, now_ns))) {
+      if (!behind && !it->late) waiting.insert(caller);
+      ++it;
+      continue;
+    }
+    HeldUse use = std::move(*it);
+    it = held_.erase(it);
+    judge_one(use, now_ns);
+  }
+}
+
+void Uses::judge_one(HeldUse& use, std::uint64_t now_ns) {
+  if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_)) return settle(use, Fate::kAbsorbed);
+  const Verdict verdict = verdict_of(use, now_ns);
+  if (verdict.silent) return settle(use, Fate::kAbsorbed);
+  note_used(use, verdict);
+  const auto row = std::make_shared<const UseRow>(row_of(use, verdict));
+  Connection& connection = *use.connection;
+  connection.reported_sent = connection.sent;
+  connection.reported_received = connection.received;
+  outbox_.emit(*row);
+  use.exchange->use = row;
+  note_issued(use, verdict);
+  settle(use, Fate::kRecorded);
+}
+
+Verdict Uses::verdict_of(const HeldUse& use, std::uint64_t now_ns) {
+  const Exchange& exchange = *use.exchange;
+  Question question{*exchange.writer, use.where, {}, use.connection->remote, use.late};
+  question.world.use_ns = use.late ? std::max(now_ns, exchange.time_ns) : exchange.time_ns;
+  question.world.connected_ns = use.connection->connected_ns;
+  question.world.gaps = watch_.gaps.all();
+  question.world.armed = watch_.armed;
+  return judge(question, index_, catalog_);
+}
+
+void Uses::note_used(const HeldUse& use, const Verdict& verdict) {
+  Instance& caller = *use.exchange->writer;
+  for (std::size_t i = 0; i < verdict.held.size(); ++i) {
+    for (Held& held : caller.holdings) {
+      if (held.what != verdict.held[i]) continue;
+      holders_.announce(caller, held);
+      // Only the key that was used, or most likely was: the others of a list were not seen used.
+      if (i == 0) {
+        held.last_use_ns = std::max(held.last_use_ns, clock_.to_wall(use.exchange->time_ns));
+        held.dirty = true;
+      }
+    }
+  }
+  if (!verdict.held.empty()) holders_.mark_dirty(use.exchange->writer);
+}
+
+UseRow Uses::row_of(const HeldUse& use, const Verdict& verdict) const {
+  const Connection& connection = *use.connection;
+  UseRow row;
+  row.actor = make_actor(*use.exchange->writer);
+  row.keys = verdict.keys;
+  row.destination = use.where.destination;
+  row.outcome = connection.failed ? Outcome::kFailed : Outcome::kUnknown;
+  row.evidence = verdict.evidence;
+  row.reason = verdict.reason;
+  row.reason_detail = verdict.detail.substr(0, 200);
+  row.via = use.where.via;
+  row.first_ns = row.last_ns = clock_.to_wall(use.exchange->time_ns);
+  row.bytes_sent = connection.sent - std::min(connection.sent, connection.reported_sent);
+  row.bytes_received = connection.received - std::min(connection.received, connection.reported_received);
+  if (connection.latest_use() != nullptr) {
+    row.connections = 0;  // its connection was counted with an earlier exchange
+    row.requests = 1;
+  }
+  return row;
+}
+
+void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
+  if (use.where.ssh) return;
+  std::size_t parents = 0;
+  for (const Candidate& parent : verdict.keys) {
+    if (parents >= kMaxParents) break;
+    // What was issued from a key that was itself only maybe issued: the chain is not drawn longer than one guess.
+    if (parent.slot.from == From::kIssued) continue;
+    ++parents;
+    // Of a host that issues now and then, every call would look like an issue.
+    for (const std::string_view kind_id : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path, true)) {
+      auto what = std::make_shared<HeldKey>();
+      what->key.kind = kind_id;
+      what->key.id = what->key.kind + "@" + parent.key.id;
+      what->key.parent = parent.key.id;
+      what->key.lifetime = Lifetime::kShortLived;
+      if (const catalog::Kind* kind = catalog_.kind(kind_id)) {
+        what->key.key_class = kind->key_class;
+        what->key.lifetime = kind->lifetime;
+      }
+      what->slot = {From::kIssued, use.where.destination.host, {}};
+      what->since_ns = use.exchange->time_ns;
+      what->issued = true;
+      what->issue_told = !use.where.path.empty() || !catalog_.often_only_asked(use.where.endpoint);
+      (void)holders_.hold(use.exchange->writer, std::move(what), How::kDirect);  // its row comes with its first possible use
+    }
+  }
+}
+
+void Uses::settle(const HeldUse& use, Fate fate) {
+  Instance& caller = *use.exchange->writer;
+  if (caller.held_uses > 0 && --caller.held_uses == 0 && !caller.alive) holders_.mark_dirty(use.exchange->writer);
+  outbox_.settle(use.from_ring, fate);
+}
+
+}  // namespace keytrail::link

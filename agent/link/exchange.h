@@ -44,7 +44,8 @@ struct Connection {
   Endpoint remote;
   std::uint32_t net_ns = 0;
   bool udp = false;
-  bool used = false;  ///< something left it: its payloads have exchanges
+  bool counted = false;  ///< by an exchange that was judged a use
+  bool used = false;     ///< something left it: its payloads have exchanges
   bool closed = false;
   bool failed = false;
   std::uint64_t connected_ns = 0;

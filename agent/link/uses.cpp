@@ -96,6 +96,7 @@ void Uses::judge_one(HeldUse& use, std::uint64_t now_ns) {
   Connection& connection = *use.connection;
   connection.reported_sent = connection.sent;
   connection.reported_received = connection.received;
+  connection.counted = true;
   outbox_.emit(*row);
   use.exchange->use = row;
   note_issued(use, verdict);
@@ -142,8 +143,8 @@ UseRow Uses::row_of(const HeldUse& use, const Verdict& verdict) const {
   row.first_ns = row.last_ns = clock_.to_wall(use.exchange->time_ns);
   row.bytes_sent = connection.sent - std::min(connection.sent, connection.reported_sent);
   row.bytes_received = connection.received - std::min(connection.received, connection.reported_received);
-  if (connection.latest_use() != nullptr) {
-    row.connections = 0;  // its connection was counted with an earlier exchange
+  if (connection.counted) {
+    row.connections = 0;
     row.requests = 1;
   }
   return row;

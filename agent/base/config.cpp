@@ -227,15 +227,17 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
          return {};
        }},
       {"endpoint", [&](const YAML::Node& value, const std::string& here) { return check_endpoint(context, value, here, otlp.endpoint); }},
-      {"protocol", choice(context, {"http/protobuf"}, [&](const std::string& value) { otlp.protocol = value; })},
+      {"protocol",
+       choice(context, {kOtlpProtocols.begin(), kOtlpProtocols.end()}, [&](const std::string& value) { otlp.protocol = value; })},
       {"headers", [&](const YAML::Node& value, const std::string& here) { return read_headers(context, value, here, otlp.headers); }},
       {"compression", choice(context, {"gzip", "none"}, [&](const std::string& value) { otlp.gzip = value == "gzip"; })},
       {"timeout_s", number(context, otlp.timeout_s, 1, 300)},
       {"signals",
        [&](const YAML::Node& value, const std::string& here) {
-         otlp.traces = otlp.logs = false;
-         return list(context, 2, choice(context, {"traces", "logs"}, [&](const std::string& signal) {
-                       (signal == "traces" ? otlp.traces : otlp.logs) = true;
+         otlp.signals.clear();
+         return list(context, kOtlpSignals.size(),
+                     choice(context, {kOtlpSignals.begin(), kOtlpSignals.end()}, [&](const std::string& signal) {
+                       if (std::ranges::find(otlp.signals, signal) == otlp.signals.end()) otlp.signals.push_back(signal);
                      }))(value, here);
        }},
       {"ca_file", absolute_path(context, otlp.ca_file)},
@@ -245,7 +247,7 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
   };
   if (Result<void> done = read_map(context, node, path, keys); !done) return done;
   if (otlp.endpoint.empty()) return context.error(line, path, "endpoint is missing; like endpoint: http://127.0.0.1:4318");
-  if (!otlp.traces && !otlp.logs) return context.error(line, path, "signals: at least one of traces, logs");
+  if (otlp.signals.empty()) return context.error(line, path, fmt::format("signals: at least one of {}", fmt::join(kOtlpSignals, ", ")));
   if (otlp.cert_file.empty() != otlp.key_file.empty()) return context.error(line, path, "cert_file and key_file go together");
   if (std::ranges::find(context.config.otlp, otlp.name, &OtlpConfig::name) != context.config.otlp.end()) {
     return context.error(line, path, fmt::format("the name {} is taken; each exporter needs its own", otlp.name));
@@ -325,10 +327,7 @@ std::string render_config(const Config& c) {
       out << YAML::Key << header.name << (header.source == "text" ? std::string("(set in the file)") : "(set: ${" + header.source + "})");
     }
     out << YAML::EndMap << YAML::Key << "compression" << (otlp.gzip ? "gzip" : "none") << YAML::Key << "timeout_s" << otlp.timeout_s
-        << YAML::Key << "signals" << YAML::Flow << YAML::BeginSeq;
-    if (otlp.traces) out << "traces";
-    if (otlp.logs) out << "logs";
-    out << YAML::EndSeq;
+        << YAML::Key << "signals" << YAML::Flow << otlp.signals;
     for (const auto& [name, value] : {std::pair{"ca_file", &otlp.ca_file}, {"cert_file", &otlp.cert_file}, {"key_file", &otlp.key_file}}) {
       if (!value->empty()) out << YAML::Key << name << *value;
     }

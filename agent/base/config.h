@@ -3,6 +3,7 @@
 // In: a YAML file of at most 1 MiB. Out: a Config in which every value is within its range, or an error with file, line and what to write.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -27,6 +28,10 @@ struct ApiConfig {
   std::string socket = kDefaultApiSocket;  ///< absolute, at most 107 bytes
 };
 
+/// What an exporter may be told; the code behind each is in exporters/otlp (transport.cpp, signals.cpp).
+inline constexpr std::array kOtlpProtocols{"http/protobuf", "http/json", "grpc"};
+inline constexpr std::array kOtlpSignals{"traces", "logs"};
+
 /// A header of each export request. `value` is a secret as a rule: never log or print it; `render_config` does not.
 struct OtlpHeader {
   std::string name;    ///< lower case
@@ -36,14 +41,15 @@ struct OtlpHeader {
 
 struct OtlpConfig {
   std::string name = "default";  ///< [a-z0-9_-]{1,32}: the name of its cursor in the history
-  std::string endpoint;          ///< "http://127.0.0.1:4318", base of /v1/traces and /v1/logs
-  std::string protocol = "http/protobuf";
+  std::string endpoint;          ///< "http://127.0.0.1:4318", base of /v1/traces and so on; without a port: 4318 (gRPC 4317), https 443
+  std::string protocol = "http/protobuf";  ///< one of kOtlpProtocols
+  bool whole_endpoint = false;             ///< HTTP: the endpoint is the whole URL of its one signal, nothing is put behind it
   std::vector<OtlpHeader> headers;
-  bool gzip = true;                          ///< compression: gzip | none
-  std::uint32_t timeout_s = 10;              ///< 1 to 300
-  bool traces = true, logs = true;           ///< signals
-  std::string ca_file, cert_file, key_file;  ///< absolute paths or empty
-  bool from_start = false;                   ///< a new exporter gets the whole history, not only what comes from now on
+  bool gzip = true;                                    ///< compression: gzip | none
+  std::uint32_t timeout_s = 10;                        ///< 1 to 300
+  std::vector<std::string> signals{"traces", "logs"};  ///< of kOtlpSignals
+  std::string ca_file, cert_file, key_file;            ///< absolute paths or empty
+  bool from_start = false;                             ///< a new exporter gets the whole history, not only what comes from now on
 };
 
 struct SamplingConfig {

@@ -1,128 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only file of the command line that includes Beast and Asio.
 #include "agent/cli/client.h"
 
 #include <fmt/format.h>
 
-#include <boost/asio.hpp>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
 #include <boost/url/encode.hpp>
 #include <boost/url/rfc/unreserved_chars.hpp>
-#include <exception>
-#include <optional>
 
+#include "agent/base/http_client.h"
 #include "agent/cli/event_stream.h"
 
 namespace keytrail::cli {
-
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-using asio::local::stream_protocol;
-using Stream = beast::basic_stream<stream_protocol>;
-
 namespace {
 
-constexpr std::uint64_t kMaxAnswer = 256U << 20U;
-constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kMaxAnswer = 256U << 20U;
 
-Error connect_error(const std::string& socket, const boost::system::error_code& error) {
-  const bool refused = error == boost::system::errc::permission_denied;
-  return {refused ? Error::Code::kRefused : Error::Code::kNotFound, fmt::format("connect {}: {}", socket, error.message())};
-}
-
-Error broken(const boost::system::error_code& error) {
-  if (error == beast::error::timeout) return {Error::Code::kUnavailable, "the agent did not answer in time"};
-  return {Error::Code::kUnavailable, "the agent's answer is broken: " + error.message()};
-}
-
-http::request<http::empty_body> request_for(const std::string& target) {
-  http::request<http::empty_body> request(http::verb::get, target, 11);
-  request.set(http::field::host, "localhost");
-  request.set(http::field::user_agent, "keytrail/" KEYTRAIL_VERSION);
-  request.keep_alive(false);
-  return request;
-}
-
-asio::awaitable<Result<Answer>> ask(const std::string& socket, const std::string& target, std::chrono::milliseconds timeout) {
-  Stream stream(co_await asio::this_coro::executor);
-  stream.expires_after(timeout);
-  if (const auto [error] = co_await stream.async_connect(stream_protocol::endpoint(socket), kNoThrow); error) {
-    co_return std::unexpected(connect_error(socket, error));
+Result<base::HttpResponse> ask(const std::string& socket, const base::HttpRequest& request) {
+  if (socket.empty() || socket.size() > 107) return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
+  auto client = base::HttpClient::create(base::HttpTarget::unix_socket(socket), {}, kMaxAnswer);
+  if (!client) return std::unexpected(client.error());
+  Result<base::HttpResponse> response = (*client)->send(request);
+  if (response) return response;
+  Error error = response.error();
+  if (error.code == Error::Code::kRefused || error.code == Error::Code::kNotFound) {
+    error.message = fmt::format("connect {}: {}", socket, error.message);
+  } else {
+    error.code = Error::Code::kUnavailable;
+    error.message = error.message == "timed out" ? "the agent did not answer in time" : "the agent's answer is broken: " + error.message;
   }
-  const http::request<http::empty_body> request = request_for(target);
-  co_await http::async_write(stream, request, kNoThrow);  // one that is refused may find the socket closed: its answer is there to be read
-  beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(kMaxAnswer);
-  if (const auto [error, bytes] = co_await http::async_read(stream, buffer, parser, kNoThrow); error)
-    co_return std::unexpected(broken(error));
-  co_return Answer{parser.get().result_int(), std::move(parser.get().body())};
+  return std::unexpected(error);
 }
 
-asio::awaitable<Result<Answer>> stream_events(const std::string& socket, const std::string& target,
-                                              const std::function<bool(std::string_view, std::string_view)>& on_event) {
-  Stream stream(co_await asio::this_coro::executor);
-  stream.expires_after(std::chrono::seconds(60));
-  if (const auto [error] = co_await stream.async_connect(stream_protocol::endpoint(socket), kNoThrow); error) {
-    co_return std::unexpected(connect_error(socket, error));
-  }
-  const http::request<http::empty_body> request = request_for(target);
-  co_await http::async_write(stream, request, kNoThrow);
-  beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(boost::none);
-  parser.eager(true);
-  if (const auto [error, bytes] = co_await http::async_read_header(stream, buffer, parser, kNoThrow); error)
-    co_return std::unexpected(broken(error));
-  const unsigned status = parser.get().result_int();
-  EventStream events(on_event);
-  for (;;) {
-    if (status == 200) {
-      if (!events.feed(parser.get().body())) co_return Answer{status, {}};
-      parser.get().body().clear();
-    }
-    if (parser.is_done()) break;
-    stream.expires_after(std::chrono::seconds(60));  // the agent says "still here" every 15 s
-    const auto [error, bytes] = co_await http::async_read_some(stream, buffer, parser, kNoThrow);
-    if (error && error != http::error::end_of_stream) co_return std::unexpected(broken(error));
-    if (error) break;
-  }
-  if (status != 200) co_return Answer{status, std::move(parser.get().body())};
-  co_return std::unexpected(Error{Error::Code::kUnavailable, "the agent ended the watch"});
-}
-
-/// Runs one coroutine to its end on this thread.
-Result<Answer> run(asio::awaitable<Result<Answer>> work) try {
-  asio::io_context context(1);
-  std::optional<Result<Answer>> result;
-  std::exception_ptr thrown;
-  asio::co_spawn(context, std::move(work), [&](const std::exception_ptr& error, Result<Answer> value) {
-    thrown = error;
-    result = std::move(value);
-  });
-  context.run();
-  if (thrown) std::rethrow_exception(thrown);
-  if (!result) return fail(Error::Code::kUnavailable, "the agent did not answer");
-  return std::move(*result);
-} catch (const std::exception& error) {
-  return fail(Error::Code::kUnavailable, error.what());
+base::HttpRequest request_for(const std::string& target, std::chrono::milliseconds timeout) {
+  return {.path = target,
+          .headers = {{"User-Agent", "keytrail/" KEYTRAIL_VERSION}, {"Connection", "close"}},
+          .body = {},
+          .timeout = timeout,
+          .on_body = {}};
 }
 
 }  // namespace
 
 Result<Answer> get(const std::string& socket, const std::string& target, std::chrono::milliseconds timeout) {
-  if (socket.empty() || socket.size() > 107) return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
-  return run(ask(socket, target, timeout));
+  Result<base::HttpResponse> response = ask(socket, request_for(target, timeout));
+  if (!response) return std::unexpected(response.error());
+  return Answer{response->status, std::move(response->body)};
 }
 
 Result<Answer> follow(const std::string& socket, const std::string& target,
                       const std::function<bool(std::string_view, std::string_view)>& on_event) {
-  if (socket.empty() || socket.size() > 107) return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
-  return run(stream_events(socket, target, on_event));
+  base::HttpRequest request = request_for(target, std::chrono::seconds(60));  // the agent says "still here" every 15 s
+  EventStream events(on_event);
+  std::string other;
+  bool enough = false;
+  request.on_body = [&](unsigned status, std::string_view piece) {
+    if (status != 200) return other.size() < kMaxAnswer && (other += piece, true);
+    enough = !events.feed(piece);
+    return !enough;
+  };
+  const Result<base::HttpResponse> response = ask(socket, request);
+  if (!response) return std::unexpected(response.error());
+  if (response->status != 200 || enough) return Answer{response->status, std::move(other)};
+  return fail(Error::Code::kUnavailable, "the agent ended the watch");
 }
 
 std::string encode(std::string_view text) {

@@ -2,47 +2,80 @@
 #include "exporters/otlp/answer.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <ctime>
 
 #include "exporters/otlp/attributes.h"
-#include "exporters/otlp/logs.h"
 #include "exporters/otlp/spans.h"
+#include "rpc_status.pb.h"
 
 namespace keytrail::otlp {
 
 namespace {
 
-std::string status_text(const HttpResponse& response) {
+using std::chrono::seconds;
+
+std::string status_text(const base::HttpResponse& response) {
   return std::to_string(response.status) + (response.reason.empty() ? "" : " " + clean(response.reason));
 }
 
-void partial(Answer& answer, std::int64_t rejected, const std::string& message) {
-  answer.rejected = rejected > 0 ? static_cast<std::uint64_t>(rejected) : 0;
-  if (answer.rejected > 0 || !message.empty()) {
-    answer.text = "the collector rejected " + std::to_string(answer.rejected) + " records: " + clean(message);
+/// The responses of all signals have the same fields by number: 1 = partial success (1 = rejected, 2 = message).
+Answer accepted(const std::optional<std::string>& body, const std::string& status) {
+  Answer answer;
+  TraceResponse response;
+  if (!body || !response.ParseFromString(*body)) {
+    answer.text = "the collector answered " + status + " with a body that is not OTLP; taken as accepted";
+    return answer;
   }
+  const auto& partial = response.partial_success();
+  answer.rejected = partial.rejected_spans() > 0 ? static_cast<std::uint64_t>(partial.rejected_spans()) : 0;
+  if (answer.rejected > 0 || !partial.error_message().empty()) {
+    answer.text = "the collector rejected " + std::to_string(answer.rejected) + " records: " + clean(partial.error_message());
+  }
+  return answer;
 }
 
-Answer accepted(Signal signal, const HttpResponse& response) {
-  Answer answer;
-  bool sound = false;
-  if (signal == Signal::kTraces) {
-    TraceResponse body;
-    sound = body.ParseFromString(response.body);
-    if (sound) partial(answer, body.partial_success().rejected_spans(), body.partial_success().error_message());
-  } else {
-    LogResponse body;
-    sound = body.ParseFromString(response.body);
-    if (sound) partial(answer, body.partial_success().rejected_log_records(), body.partial_success().error_message());
+struct GrpcCode {
+  const char* name;
+  enum class Again : std::uint8_t { kNo, kYes, kIfTold } again;
+};
+constexpr auto kNo = GrpcCode::Again::kNo, kYes = GrpcCode::Again::kYes;
+// By number. What may be tried again is the OTLP specification's table.
+constexpr std::array<GrpcCode, 17> kGrpcCodes{{{"OK", kNo},
+                                               {"CANCELLED", kYes},
+                                               {"UNKNOWN", kNo},
+                                               {"INVALID_ARGUMENT", kNo},
+                                               {"DEADLINE_EXCEEDED", kYes},
+                                               {"NOT_FOUND", kNo},
+                                               {"ALREADY_EXISTS", kNo},
+                                               {"PERMISSION_DENIED", kNo},
+                                               {"RESOURCE_EXHAUSTED", GrpcCode::Again::kIfTold},
+                                               {"FAILED_PRECONDITION", kNo},
+                                               {"ABORTED", kYes},
+                                               {"OUT_OF_RANGE", kYes},
+                                               {"UNIMPLEMENTED", kNo},
+                                               {"INTERNAL", kNo},
+                                               {"UNAVAILABLE", kYes},
+                                               {"DATA_LOSS", kYes},
+                                               {"UNAUTHENTICATED", kNo}}};
+
+/// The wait of a RetryInfo among the details (google/rpc/error_details.proto), rounded up to seconds.
+std::optional<seconds> retry_info(const std::string& details) {
+  rpc::Status status;
+  if (details.empty() || !status.ParseFromString(details)) return std::nullopt;
+  for (const rpc::Any& detail : status.details()) {
+    rpc::RetryInfo info;
+    if (!detail.type_url().ends_with("/google.rpc.RetryInfo") || !info.ParseFromString(detail.value())) continue;
+    const std::int64_t whole = std::clamp<std::int64_t>(info.retry_delay().seconds(), 0, kRetryAfterMax.count());
+    return std::min(kRetryAfterMax, seconds(whole + (info.retry_delay().nanos() > 0 ? 1 : 0)));
   }
-  if (!sound) answer.text = "the collector answered " + status_text(response) + " with a body that is not OTLP; taken as accepted";
-  return answer;
+  return std::nullopt;
 }
 
 }  // namespace
 
-std::optional<std::chrono::seconds> parse_retry_after(const std::string& value, std::int64_t wall_ns) {
+std::optional<seconds> parse_retry_after(const std::string& value, std::int64_t wall_ns) {
   std::int64_t wait = 0;
   const char* end = value.data() + value.size();
   const auto [at, error] = std::from_chars(value.data(), end, wait);
@@ -53,26 +86,38 @@ std::optional<std::chrono::seconds> parse_retry_after(const std::string& value, 
     if (rest == nullptr || *rest != '\0') return std::nullopt;
     wait = timegm(&date) - wall_ns / 1'000'000'000;
   }
-  return std::chrono::seconds(std::clamp<std::int64_t>(wait, 0, kRetryAfterMax.count()));
+  return seconds(std::clamp<std::int64_t>(wait, 0, kRetryAfterMax.count()));
 }
 
-Answer judge(Signal signal, const HttpResponse& response, std::int64_t wall_ns) {
-  if (response.status >= 200 && response.status < 300) return accepted(signal, response);
-  Answer answer;
-  answer.text = status_text(response);
-  switch (response.status) {
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      answer.kind = Answer::Kind::kRetry;
-      if (!response.retry_after.empty()) answer.retry_after = parse_retry_after(response.retry_after, wall_ns);
-      break;
-    default:
-      answer.kind = Answer::Kind::kRefused;
-      break;
+Answer answer_of(const base::HttpResponse& response, const std::optional<std::string>& body, std::int64_t wall_ns) {
+  if (response.status >= 200 && response.status < 300) return accepted(body, status_text(response));
+  Answer answer{.kind = Answer::Kind::kRefused, .text = status_text(response)};
+  if (response.status == 429 || (response.status >= 502 && response.status <= 504)) {
+    answer.kind = Answer::Kind::kRetry;
+    answer.retry_after = parse_retry_after(response.header("Retry-After"), wall_ns);
   }
   return answer;
+}
+
+Answer answer_of(const GrpcReply& reply) {
+  if (reply.code == 0) return accepted(reply.body, "OK");
+  const auto index = static_cast<std::size_t>(reply.code);
+  const GrpcCode code = index < kGrpcCodes.size() ? kGrpcCodes[index] : GrpcCode{"UNKNOWN", kNo};
+  Answer answer{.kind = Answer::Kind::kRefused, .retry_after = retry_info(reply.details), .text = code.name};
+  if (!reply.message.empty()) answer.text += ": " + clean(reply.message);
+  if (code.again == kYes || (code.again == GrpcCode::Again::kIfTold && answer.retry_after)) answer.kind = Answer::Kind::kRetry;
+  return answer;
+}
+
+Answer answer_of(const Error& error) {
+  switch (error.code) {
+    case Error::Code::kGone:
+      return {.kind = Answer::Kind::kCancelled};
+    case Error::Code::kTooLarge:
+      return {.kind = Answer::Kind::kRefused, .text = error.message};
+    default:
+      return {.kind = Answer::Kind::kRetry, .text = error.message};
+  }
 }
 
 }  // namespace keytrail::otlp

@@ -8,21 +8,18 @@
 #include <random>
 
 #include "agent/base/log.h"
-#include "exporters/otlp/gzip.h"
-#include "exporters/otlp/logs.h"
-#include "exporters/otlp/spans.h"
 
 namespace keytrail::otlp {
 
 using std::chrono::milliseconds;
 
 Exporter::Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, std::string host_name, ExporterTuning tuning)
-    : config_(std::move(config)), queue_(queue), clock_(clock), host_name_(std::move(host_name)), tuning_(tuning) {}
+    : config_(std::move(config)), queue_(queue), clock_(clock), host_name_(std::move(host_name)), tuning_(std::move(tuning)) {}
 
 Exporter::~Exporter() { stop(); }
 
 Result<void> Exporter::start() {
-  auto transport = HttpTransport::create(config_);
+  auto transport = make_transport({config_, clock_, tuning_.folder});
   if (!transport) return fail(transport.error().code, "exporter " + config_.name + ": " + transport.error().message);
   if (Result<void> opened = queue_.open(config_.name, config_.from_start); !opened) return opened;
   transport_ = std::move(*transport);
@@ -84,10 +81,7 @@ void Exporter::set_text(std::string text) {
   text_ = std::move(text);
 }
 
-void Exporter::set_settled_text(const char* otherwise) {
-  const auto refused = std::ranges::find_if(refused_, [](const std::string& text) { return !text.empty(); });
-  set_text(refused == refused_.end() ? otherwise : *refused);
-}
+void Exporter::set_settled_text(const char* otherwise) { set_text(refused_.empty() ? otherwise : refused_.begin()->second); }
 
 void Exporter::note_accepted() {
   const std::lock_guard lock(mutex_);
@@ -150,86 +144,63 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
   std::size_t take = rows.size();
   while (!rows.empty()) {
     take = std::min(take, rows.size());
-    const auto part = rows.first(take);
-    set_oldest(part.front().observed_ns);
-    TraceRequest traces;
-    LogRequest logs;
-    if (config_.traces) traces = build_trace_request(part, places.first(take), host_name_);
-    if (config_.logs) logs = build_log_request(part, places.first(take), host_name_);
-    if (take > 1 && std::max(traces.ByteSizeLong(), logs.ByteSizeLong()) > tuning_.request_max) {
+    set_oldest(rows.front().observed_ns);
+    const std::vector<Request> requests = build({rows.first(take), places.first(take), host_name_});
+    const auto too_large = [this](const Request& one) { return one.message->ByteSizeLong() > tuning_.request_max; };
+    if (take > 1 && std::ranges::any_of(requests, too_large)) {
       take /= 2;
       continue;
     }
     std::uint64_t rejected = 0;
-    if (traces.resource_spans_size() > 0) {
-      const auto refused = deliver(Signal::kTraces, traces.SerializeAsString(), take);
-      if (!refused) return false;
-      rejected = *refused;
-    }
-    if (logs.resource_logs_size() > 0) {
-      const auto refused = deliver(Signal::kLogs, logs.SerializeAsString(), take);
+    for (const Request& request : requests) {
+      const auto refused = deliver(request.signal, *request.message, take);
       if (!refused) return false;
       rejected = std::max(rejected, *refused);  // a row is refused once, by whichever signal
     }
-    if (!settle(part.back().seq, rejected)) return false;
+    if (!settle(rows[take - 1].seq, rejected)) return false;
     rows = rows.subspan(take);
     places = places.subspan(take);
   }
   return true;
 }
 
-std::optional<std::uint64_t> Exporter::deliver(Signal signal, const std::string& body, std::uint64_t records) {
-  const std::string path = signal == Signal::kTraces ? "/v1/traces" : "/v1/logs";
-  const std::size_t index = signal == Signal::kTraces ? 0 : 1;
-  std::string sent = body;
-  bool gzipped = false;
-  if (config_.gzip) {
-    if (Result<std::string> small = gzip(body)) {
-      sent = std::move(*small);
-      gzipped = true;
-    } else {
-      warn(small.error().message + "; sent without compression");
-    }
+std::vector<Exporter::Request> Exporter::build(const Material& from) const {
+  std::vector<Request> out;
+  for (const Signal& signal : signals()) {
+    if (std::ranges::find(config_.signals, signal.name) == config_.signals.end()) continue;
+    if (std::unique_ptr<Message> message = signal.build(from)) out.push_back({signal, std::move(message)});
   }
+  return out;
+}
+
+std::optional<std::uint64_t> Exporter::deliver(const Signal& signal, const Message& message, std::uint64_t records) {
   for (unsigned attempt = 0;; ++attempt) {
-    const Result<HttpResponse> response = transport_->post(path, sent, gzipped);
-    std::optional<std::chrono::seconds> asked;
-    std::string trouble;
-    if (response) {
-      const Answer answer = judge(signal, *response, clock_.wall_ns());
-      if (answer.kind == Answer::Kind::kAccepted) {
+    const Answer answer = transport_->send(signal, message);
+    switch (answer.kind) {
+      case Answer::Kind::kAccepted:
         if (!answer.text.empty()) warn(answer.text);
         if (answer.text.empty()) last_warning_.clear();
         note_accepted();
-        refused_[index].clear();
+        refused_.erase(signal.name);
         set_settled_text("ok");
         return std::min(answer.rejected, records);
-      }
-      if (answer.kind == Answer::Kind::kRefused) {
-        warn(path + " was refused: " + answer.text + "; " + std::to_string(records) + " rows are counted as rejected");
-        refused_[index] = "refused: " + answer.text;
+      case Answer::Kind::kRefused:
+        warn(fmt::format("{} were refused: {}; {} rows are counted as rejected", signal.name, answer.text, records));
+        refused_[signal.name] = "refused: " + answer.text;
         set_settled_text("ok");
         return records;
-      }
-      asked = answer.retry_after;
-      trouble = answer.text;
-    } else if (response.error().code == Error::Code::kTooLarge) {
-      warn(path + ": " + response.error().message + "; " + std::to_string(records) + " rows are counted as rejected");
-      refused_[index] = "refused: " + response.error().message;
-      set_settled_text("ok");
-      return records;
-    } else if (response.error().code == Error::Code::kGone) {
-      return std::nullopt;
-    } else {
-      trouble = response.error().message;
+      case Answer::Kind::kCancelled:
+        return std::nullopt;
+      case Answer::Kind::kRetry:
+        break;
     }
-    warn(fmt::format("{} will be tried again: {}", path, trouble));
-    set_text("retrying: " + trouble);
+    warn(fmt::format("{} will be sent again: {}", signal.name, answer.text));
+    set_text("retrying: " + answer.text);
     {
       const std::lock_guard lock(mutex_);
       ++retries_;
     }
-    if (!pause(backoff(attempt, asked), false)) return std::nullopt;
+    if (!pause(backoff(attempt, answer.retry_after), false)) return std::nullopt;
   }
 }
 

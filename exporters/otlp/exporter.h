@@ -3,10 +3,10 @@
 // Own thread, started by `start`, joined by `stop` (or the destructor). Every row is acknowledged or counted as rejected; none is skipped.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,8 +16,9 @@
 #include <vector>
 
 #include "agent/base/config.h"
-#include "exporters/otlp/answer.h"
+#include "exporters/otlp/loaded_part.h"
 #include "exporters/otlp/segments.h"
+#include "exporters/otlp/transport.h"
 #include "keytrail/clock.h"
 #include "keytrail/row_queue.h"
 
@@ -39,9 +40,10 @@ struct ExporterState {
 struct ExporterTuning {
   std::chrono::milliseconds backoff_first{1000};
   std::chrono::milliseconds backoff_max{60'000};
-  std::chrono::milliseconds poll{1000};  ///< how often the history is asked without a wake
-  std::size_t rows = 512;                ///< of one request
-  std::size_t request_max = 3U << 20U;   ///< bytes before compression; a gRPC collector behind takes 4 MiB
+  std::chrono::milliseconds poll{1000};    ///< how often the history is asked without a wake
+  std::size_t rows = 512;                  ///< of one request
+  std::size_t request_max = 3U << 20U;     ///< bytes before compression; a gRPC collector takes 4 MiB
+  std::string folder = folder_of_parts();  ///< of keytrail-otlp-*.so
 };
 
 class Exporter {
@@ -65,8 +67,14 @@ class Exporter {
   void run();
   /// Sends the rows in as many requests as their size asks for. False: stopping.
   bool export_rows(std::span<const Row> rows, std::span<const Place> places);
+  struct Request {
+    const Signal& signal;
+    std::unique_ptr<Message> message;
+  };
+  /// One request for each signal that is configured and has something to say.
+  [[nodiscard]] std::vector<Request> build(const Material& from) const;
   /// Sends one signal until it is answered. nullopt: stopping; else how many of its records were refused.
-  std::optional<std::uint64_t> deliver(Signal signal, const std::string& body, std::uint64_t records);
+  std::optional<std::uint64_t> deliver(const Signal& signal, const Message& message, std::uint64_t records);
   bool settle(std::uint64_t up_to, std::uint64_t rejected);
   /// Waits; false: stopping. A wake ends it only when `wakeable`.
   bool pause(std::chrono::milliseconds time, bool wakeable);
@@ -84,10 +92,10 @@ class Exporter {
   const Clock& clock_;
   const std::string host_name_;
   const ExporterTuning tuning_;
-  std::unique_ptr<HttpTransport> transport_;
-  std::unique_ptr<SpanBuilder> builder_;  ///< thread only
-  std::string last_warning_;              ///< thread only
-  std::array<std::string, 2> refused_;    ///< thread only; by signal
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<SpanBuilder> builder_;        ///< thread only
+  std::string last_warning_;                    ///< thread only
+  std::map<std::string, std::string> refused_;  ///< thread only; by signal
 
   std::mutex mutex_;  ///< guards what follows
   std::condition_variable changed_;

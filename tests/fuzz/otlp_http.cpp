@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: the bytes of a collector's HTTP answer, as the transport reads them from a socket (exporters/otlp). A thread listens on
+// Target: the bytes of a collector's HTTP answer, as the HTTP client reads them from a socket (agent/base). A thread listens on
 // loopback, takes one request a connection, writes the input and closes.
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,10 +10,10 @@
 #include <thread>
 
 #include "agent/base/fd.h"
-#include "exporters/otlp/http_transport.h"
+#include "agent/base/http_client.h"
 #include "tests/fuzz/fuzz.h"
 
-namespace keytrail::otlp {
+namespace keytrail::base {
 namespace {
 
 using fuzz::require;
@@ -39,7 +39,7 @@ class Collector {
  private:
   void serve() {
     for (;;) {
-      const base::UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      const UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!peer) return;
       char request[4096];
       (void)!::recv(peer.get(), request, sizeof request, 0);
@@ -49,26 +49,25 @@ class Collector {
     }
   }
 
-  base::UniqueFd listener_;
+  UniqueFd listener_;
   std::uint16_t port_ = 0;
   std::mutex mutex_;
   std::string answer_;
 };
 
 }  // namespace
-}  // namespace keytrail::otlp
+}  // namespace keytrail::base
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace keytrail;
-  static auto* collector = new otlp::Collector;
+  static auto* collector = new base::Collector;
   collector->answer_with(std::string(fuzz::text_of(data, size)));
-  base::OtlpConfig config{.endpoint = "http://127.0.0.1:" + std::to_string(collector->port())};
-  config.timeout_s = 1;
-  auto transport = otlp::HttpTransport::create(config);
-  fuzz::require(transport.has_value(), "the endpoint can be used");
-  const auto response = (*transport)->post("/v1/traces", "x", false);
+  constexpr std::size_t kAnswerMax = 4U << 20U;
+  auto client = base::HttpClient::create(*base::HttpTarget::parse("http://127.0.0.1:" + std::to_string(collector->port())), {}, kAnswerMax);
+  fuzz::require(client.has_value(), "the endpoint can be used");
+  const auto response = (*client)->send({.method = "POST", .body = "x", .timeout = std::chrono::seconds(1)});
   if (response) {
-    fuzz::require(response->status < 1000 && response->body.size() <= otlp::kResponseMax, "an answer keeps to its bounds");
+    fuzz::require(response->status < 1000 && response->body.size() <= kAnswerMax, "an answer keeps to its bounds");
   } else {
     fuzz::require(response.error().message.size() <= 1024 && fuzz::is_shown_safely(response.error().message),
                   "an error is short and can be shown");

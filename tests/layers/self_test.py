@@ -18,7 +18,7 @@ ALLOWED = {
     "agent/record/a.cpp": "#include <sqlite3.h>\n",
     "agent/record/CMakeLists.txt": "keytrail_library(keytrail_record SOURCES a.cpp LINK SQLite::SQLite3)\n",
     "agent/warden/a.cpp": "#include <bpf/libbpf.h>\n",
-    "exporters/otlp/a.cpp": "#include <google/protobuf/message.h>\n#include <openssl/ssl.h>\n",
+    "exporters/otlp/a.cpp": "#include <google/protobuf/message.h>\n#include <grpcpp/grpcpp.h>\n",
     "agent/main.cpp": '#include "agent/link/a.h"\n#include "agent/record/a.h"\n#include "exporters/otlp/a.h"\n',
     "agent/cli/a.cpp": '#include "agent/serve/a.h"\n',
     "tests/unit/link/a_test.cpp": '#include "agent/link/a.h"\n#include "agent/base/a.h"\n#include <gtest/gtest.h>\n',

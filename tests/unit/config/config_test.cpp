@@ -63,8 +63,7 @@ queries: {max_rows: 100, timeout_s: 2}
   EXPECT_EQ(otlp.headers.at(0).name, "authorization");
   EXPECT_EQ(otlp.headers.at(0).value, "Bearer s3cr3t-canary");
   EXPECT_FALSE(otlp.gzip);
-  EXPECT_FALSE(otlp.traces);
-  EXPECT_TRUE(otlp.logs);
+  EXPECT_EQ(otlp.signals, std::vector<std::string>{"logs"});
   EXPECT_TRUE(otlp.from_start);
   EXPECT_EQ(config->disabled_hooks, std::vector<std::string>{"fentry"});
   EXPECT_EQ(config->queries.max_rows, 100U);

@@ -5,14 +5,15 @@
 
 #include "exporters/otlp/logs.h"
 #include "exporters/otlp/spans.h"
+#include "rpc_status.pb.h"
 
 namespace keytrail::otlp {
 namespace {
 
 using std::chrono::seconds;
 
-Answer judged(unsigned status, std::string body = {}, std::string retry_after = {}) {
-  return judge(Signal::kTraces, {status, "", std::move(retry_after), std::move(body)}, 0);
+Answer judged(unsigned status, const std::string& body = {}, std::string retry_after = {}) {
+  return answer_of(base::HttpResponse{status, "", {{"retry-after", std::move(retry_after)}}, {}}, body, 0);
 }
 
 TEST(Answer, OnlyFourStatusesAreTriedAgain) {
@@ -23,6 +24,32 @@ TEST(Answer, OnlyFourStatusesAreTriedAgain) {
                                                 : Answer::Kind::kRefused)
         << status;
   }
+}
+
+TEST(Answer, GrpcCodesAreTriedAgainAsTheSpecificationSays) {
+  for (int code = 1; code < 20; ++code) {
+    const bool again = code == 1 || code == 4 || code == 10 || code == 11 || code == 14 || code == 15;
+    EXPECT_EQ(answer_of(GrpcReply{.code = code}).kind, again ? Answer::Kind::kRetry : Answer::Kind::kRefused) << code;
+  }
+}
+
+TEST(Answer, GrpcRetryInfoIsTheWaitAndMakesAFullCollectorWorthAsking) {
+  rpc::RetryInfo info;
+  info.mutable_retry_delay()->set_seconds(6);
+  info.mutable_retry_delay()->set_nanos(1);
+  rpc::Status status;
+  status.add_details()->set_type_url("type.googleapis.com/google.rpc.ErrorInfo");
+  status.add_details()->set_type_url("type.googleapis.com/google.rpc.RetryInfo");
+  status.mutable_details(1)->set_value(info.SerializeAsString());
+  for (const int code : {8, 14}) {
+    const Answer answer = answer_of(GrpcReply{.code = code, .details = status.SerializeAsString()});
+    EXPECT_EQ(answer.kind, Answer::Kind::kRetry);
+    EXPECT_EQ(answer.retry_after, seconds(7));
+  }
+  info.mutable_retry_delay()->set_seconds(1'000'000'000'000);
+  status.mutable_details(1)->set_value(info.SerializeAsString());
+  EXPECT_EQ(answer_of(GrpcReply{.code = 14, .details = status.SerializeAsString()}).retry_after, kRetryAfterMax);
+  EXPECT_EQ(answer_of(GrpcReply{.code = 8, .details = "nonsense"}).kind, Answer::Kind::kRefused);
 }
 
 TEST(Answer, PartialSuccessIsCountedAndGarbageIsAWarning) {

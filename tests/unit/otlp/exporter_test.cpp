@@ -2,20 +2,15 @@
 // The exporter against a small HTTP server of sockets that answers from a list.
 #include "exporters/otlp/exporter.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <zlib.h>
-
-#include <atomic>
-#include <functional>
 
 #include "agent/base/system_clock.h"
 #include "exporters/otlp/gzip.h"
 #include "exporters/otlp/logs.h"
 #include "exporters/otlp/spans.h"
+#include "fake_collector.h"
 #include "rows.h"
 
 namespace keytrail::otlp {
@@ -24,133 +19,6 @@ namespace {
 using namespace test;
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
-using Time = std::chrono::steady_clock;
-
-class FakeQueue final : public RowQueue {
- public:
-  [[nodiscard]] std::array<std::uint8_t, 16> history_id() const override { return {5}; }
-  Result<void> open(const std::string&, bool) override { return {}; }
-  Result<std::vector<Row>> read(const std::string&, std::uint64_t, std::size_t limit) override {
-    const std::lock_guard lock(mutex_);
-    std::vector<Row> out;
-    for (const Row& row : rows_) {
-      if (row.seq > cursor_ && out.size() < limit) out.push_back(row);
-    }
-    return out;
-  }
-  Result<void> settle(const std::string&, std::uint64_t up_to, std::uint64_t rejected) override {
-    const std::lock_guard lock(mutex_);
-    counters_.acknowledged += up_to - cursor_ - rejected;
-    counters_.rejected += rejected;
-    cursor_ = up_to;
-    return {};
-  }
-  Result<ExportCounters> counters(const std::string&) override {
-    const std::lock_guard lock(mutex_);
-    ExportCounters out = counters_;
-    out.rows = rows_.size();
-    out.waiting = rows_.size() - cursor_;
-    return out;
-  }
-  void on_append(std::function<void()>) override {}
-  void add(Row row) {
-    const std::lock_guard lock(mutex_);
-    rows_.push_back(std::move(row));
-  }
-
- private:
-  std::mutex mutex_;
-  std::vector<Row> rows_;
-  std::uint64_t cursor_ = 0;
-  ExportCounters counters_;
-};
-
-/// Answers the requests in turn with the texts given, the last one for ever; an empty text: no answer at all.
-class FakeCollector {
- public:
-  explicit FakeCollector(std::vector<std::string> answers) : answers_(std::move(answers)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(at);
-    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&at), size), 0);
-    EXPECT_EQ(listen(listener_, 8), 0);
-    EXPECT_EQ(getsockname(listener_, reinterpret_cast<sockaddr*>(&at), &size), 0);
-    port_ = ntohs(at.sin_port);
-    thread_ = std::thread([this] { serve(); });
-  }
-  ~FakeCollector() {
-    shutdown(listener_, SHUT_RDWR);
-    {
-      const std::lock_guard lock(mutex_);
-      if (peer_ >= 0) shutdown(peer_, SHUT_RDWR);
-    }
-    thread_.join();
-    close(listener_);
-  }
-  [[nodiscard]] std::string endpoint() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  [[nodiscard]] std::vector<std::string> requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-
- private:
-  void serve() {
-    for (int peer = accept(listener_, nullptr, nullptr); peer >= 0; peer = accept(listener_, nullptr, nullptr)) {
-      set_peer(peer);
-      while (one(peer)) {
-      }
-      set_peer(-1);
-      close(peer);
-    }
-  }
-  void set_peer(int peer) {
-    const std::lock_guard lock(mutex_);
-    peer_ = peer;
-  }
-  bool one(int peer) {
-    std::string in;
-    std::size_t want = std::string::npos;
-    char piece[4096];
-    while (in.size() < want) {
-      const ssize_t got = read(peer, piece, sizeof(piece));
-      if (got <= 0) return false;
-      in.append(piece, static_cast<std::size_t>(got));
-      const auto head = in.find("\r\n\r\n");
-      const auto length = in.find("Content-Length: ");
-      if (head != std::string::npos && length < head) want = head + 4 + std::stoul(in.substr(length + 16));
-    }
-    std::string answer;
-    {
-      const std::lock_guard lock(mutex_);
-      answer = answers_[std::min(requests_.size(), answers_.size() - 1)];
-      requests_.push_back(in);
-    }
-    if (answer.empty()) return read(peer, piece, 1) > 0;  // hangs until the client goes
-    return write(peer, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
-  }
-
-  std::vector<std::string> answers_;
-  int listener_;
-  int port_ = 0;
-  std::mutex mutex_;
-  int peer_ = -1;
-  std::vector<std::string> requests_;
-  std::thread thread_;
-};
-
-std::string http(const std::string& status, const std::string& body = {}, const std::string& headers = {}) {
-  return "HTTP/1.1 " + status + "\r\n" + headers + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-}
-
-bool eventually(const std::function<bool()>& done) {
-  for (const auto until = Time::now() + std::chrono::seconds(5); Time::now() < until; std::this_thread::sleep_for(milliseconds(5))) {
-    if (done()) return true;
-  }
-  return done();
-}
-
-std::string body_of(const std::string& request) { return request.substr(request.find("\r\n\r\n") + 4); }
 
 class ExporterTest : public ::testing::Test {
  protected:
@@ -201,7 +69,7 @@ TEST_F(ExporterTest, BothSignalsAreSentAndTheCursorMoves) {
 
 TEST_F(ExporterTest, BodiesAreGzipped) {
   FakeCollector collector({http("200 OK")});
-  config_.logs = false;
+  config_.signals = {"traces"};
   queue_.add(acquisition(1, 7, "AKIA1"));
   launch(collector.endpoint());
   ASSERT_TRUE(settled());
@@ -238,7 +106,7 @@ TEST_F(ExporterTest, ARefusalIsCountedOnceAndNotRepeated) {
 
 TEST_F(ExporterTest, ABusyCollectorGetsTheSameBytesAgain) {
   FakeCollector collector({http("503 Service Unavailable"), http("429 Too Many Requests"), http("200 OK")});
-  config_.logs = false;
+  config_.signals = {"traces"};
   queue_.add(acquisition(1, 7, "AKIA1"));
   launch(collector.endpoint());
   ASSERT_TRUE(settled());
@@ -248,7 +116,7 @@ TEST_F(ExporterTest, ABusyCollectorGetsTheSameBytesAgain) {
   EXPECT_EQ(counters().acknowledged, 1U);
   const ExporterState state = exporter_->state();
   EXPECT_EQ(state.retries, 2U);
-  EXPECT_EQ(state.last_error, "/v1/traces will be tried again: 429 Too Many Requests");
+  EXPECT_EQ(state.last_error, "traces will be sent again: 429 Too Many Requests");
   EXPECT_GT(state.last_error_ns, 0);
   EXPECT_GE(state.last_ok_ns, state.last_error_ns);
   EXPECT_TRUE(eventually([&] { return exporter_->state().lag_ns == 0; })) << "nothing waits";
@@ -342,7 +210,7 @@ TEST_F(ExporterTest, InterimAnswersWithoutEndAreTriedAgain) {
   for (int i = 0; i < 40; ++i)
     flood += "HTTP/1.1 102 Processing\r\n\r\n";
   FakeCollector collector({flood, http("200 OK")});
-  config_.logs = false;
+  config_.signals = {"traces"};
   queue_.add(acquisition(1, 7, "AKIA1"));
   launch(collector.endpoint());
   EXPECT_TRUE(settled());
@@ -352,7 +220,7 @@ TEST_F(ExporterTest, InterimAnswersWithoutEndAreTriedAgain) {
 
 TEST_F(ExporterTest, AnAnswerOverFourMebibytesIsNotTriedAgain) {
   FakeCollector collector({http("200 OK", std::string(kResponseMax + 1, 'x')), http("200 OK")});
-  config_.logs = false;
+  config_.signals = {"traces"};
   queue_.add(acquisition(1, 7, "AKIA1"));
   launch(collector.endpoint());
   EXPECT_TRUE(settled());
@@ -361,7 +229,7 @@ TEST_F(ExporterTest, AnAnswerOverFourMebibytesIsNotTriedAgain) {
 
 TEST_F(ExporterTest, LargeBatchesAreSplit) {
   FakeCollector collector({http("200 OK")});
-  config_.logs = false;
+  config_.signals = {"traces"};
   tuning_.request_max = 8192;
   for (std::uint64_t i = 1; i <= 64; ++i)
     queue_.add(use(i, 7, {"AKIA1"}, Evidence::kInferred));

@@ -4,7 +4,7 @@
 
 BUILD_PACKAGES="bpftool ccache clang-19 cmake libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libbpf-dev libcli11-dev libelf-dev libfmt-dev
   libgrpc++-dev libprotobuf-dev libpsl-dev libre2-dev libseccomp-dev libspdlog-dev libsqlite3-dev libssl-dev libyaml-cpp-dev lld-19 llvm-19 ninja-build
-  pkg-config protobuf-compiler protobuf-compiler-grpc python3 zlib1g-dev"
+  pkg-config protobuf-compiler python3 zlib1g-dev"
 
 # What the stage of tests/system imports and calls (the demo plays on it too).
 STAGE_PACKAGES="ca-certificates iproute2 openssl python3-cryptography python3-paramiko util-linux"

@@ -88,7 +88,7 @@ build_shown build/build.log build keytrail keytrail-warden keytrail-examiner || 
 
 changed=no
 mkdir -p "$LIB" /etc/keytrail
-for name in keytrail keytrail-warden keytrail-examiner; do
+for name in keytrail keytrail-warden keytrail-examiner keytrail-otlp-grpc.so keytrail-otlp-json.so; do
   if ! cmp -s "build/bin/$name" "$LIB/$name"; then
     install -m 0755 "build/bin/$name" "$LIB/$name.new" && mv -f "$LIB/$name.new" "$LIB/$name"
     changed=yes

@@ -11,7 +11,7 @@ import re
 import sys
 
 L1 = ("agent/base", "agent/catalog", "bpf")
-STAGES = ("agent/warden", "agent/examine", "agent/capture", "agent/decode", "agent/identify", "agent/link", "agent/judge", "agent/record", "agent/serve", "exporters/otlp")
+STAGES = ("agent/warden", "agent/examine", "agent/capture", "agent/decode", "agent/identify", "agent/link", "agent/judge", "agent/record", "agent/serve", "exporters/metrics", "exporters/otlp")
 # Folders and files that put everything together.
 TOP = ("agent/cli", "agent", "tests/system", "tests/fuzz", "tests/bench", "tests/replay", "tests/roles", "tests/bpf", "tests/corpus", "packaging")
 

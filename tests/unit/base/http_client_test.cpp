@@ -128,7 +128,7 @@ TEST(HttpClient, AnAnswerThatIsCutOffOrTooLongIsAnError) {
   int turn = 0;
   Server server([&](int peer) {
     take_request(peer);
-    say(peer, turn++ == 0 ? "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc" : "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcabcabc");
+    say(peer, turn++ == 0 ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc" : "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcabcabc");
   });
   const auto client = client_of(server.url(), {}, 8);
   EXPECT_EQ(client->send({}).error().code, Error::Code::kUnavailable);

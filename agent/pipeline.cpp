@@ -35,14 +35,6 @@ link::LinkOptions link_options(const PipelineOptions& options) {
 
 }  // namespace
 
-void Pipeline::LearningExaminer::examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) {
-  if (request.kind != ExamineRequest::Kind::kEnvironment) return next_.examine(request, std::move(done));
-  next_.examine(request, [this, who = request.who, done = std::move(done)](ExamineAnswer answer) {
-    if (answer.unread.empty()) identify_.learn_environment(who, answer.env, false);
-    done(std::move(answer));
-  });
-}
-
 Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
                    record::History& history, const catalog::Catalog& catalog, const Clock& clock)
     : options_(options),
@@ -51,10 +43,9 @@ Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture
       roles_(roles),
       history_(history),
       clock_(clock),
-      examiner_(roles, identify_),
       session_(roles.session_id(), stored_session(history), history.last_batch().counters),
       link_(
-          link_options(options), catalog, examiner_, clock, [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
+          link_options(options), catalog, roles, clock, [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
           [this](std::uint32_t mnt_ns) { return identify_.same_mount_ns(mnt_ns, 8); }),
       judge_(clock) {}
 
@@ -75,6 +66,10 @@ Result<void> Pipeline::start() {
     spdlog::warn("{}", base::printable(notice.text));
     // Its own restart it has told already, with what the one before it lost.
     if (notice.cause != "worker_restart") link_.gap(notice.from_ns, notice.to_ns, notice.cause, std::nullopt, "open");
+  });
+  roles_.on_answer([this](const InstanceId& who, const ExamineAnswer& answer) {
+    const auto* environment = std::get_if<EnvironmentAnswer>(&answer);
+    if (environment != nullptr && environment->unread.empty()) identify_.learn_environment(who, environment->env, false);
   });
   if (!roles_.sweep()) spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
   next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;

@@ -53,17 +53,6 @@ class Pipeline {
   [[nodiscard]] PipelineSnapshot snapshot() const;
 
  private:
-  /// Asks through the warden; what the sweep's processes have in their environment goes to identify too.
-  class LearningExaminer final : public Examiner {
-   public:
-    LearningExaminer(Examiner& next, identify::Identify& identify) : next_(next), identify_(identify) {}
-    void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override;
-
-   private:
-    Examiner& next_;
-    identify::Identify& identify_;
-  };
-
   void adopt();
   void book_restart();
   void on_record(std::span<const std::byte> bytes);
@@ -81,7 +70,6 @@ class Pipeline {
   record::History& history_;
   const Clock& clock_;
   identify::Identify identify_;
-  LearningExaminer examiner_;
   Session session_;
   link::Link link_;
   judge::Judge judge_;

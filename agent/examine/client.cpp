@@ -23,24 +23,6 @@ constexpr int kBurst = 256;  ///< messages taken at once before other handlers g
 constexpr std::chrono::seconds kGreetingPatience{5};
 constexpr std::size_t kMaxRemarks = 64, kMaxProcesses = 8;
 
-FileIdentity identity_of(const role::Identity& from) {
-  return {.dev = from.dev,
-          .inode = from.inode,
-          .fs_magic = from.fs_magic,
-          .ctime_s = from.ctime_s,
-          .ctime_ns = from.ctime_ns,
-          .size = from.size};
-}
-
-role::Identity identity_of(const FileIdentity& from) {
-  return {.inode = from.inode,
-          .fs_magic = from.fs_magic,
-          .ctime_s = from.ctime_s,
-          .size = from.size,
-          .ctime_ns = from.ctime_ns,
-          .dev = from.dev};
-}
-
 std::string hex(std::span<const std::uint8_t> bytes) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;
@@ -169,8 +151,8 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       if (!role::decode(data, size, failed)) break;
       const auto at = pending_.find(failed.head.request);
       if (at == pending_.end()) return;  // its deadline was before
-      at->second.answer.file = identity_of(failed.file);
-      at->second.answer.unchanged = failed.unchanged != 0;
+      at->second.gathered.file = identity_of(failed.file);
+      at->second.gathered.unchanged = failed.unchanged != 0;
       return finish(failed.head.request, role::text_of(static_cast<role::Unread>(failed.unread)));
     }
     case role::Type::kNotice: {
@@ -223,8 +205,8 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       role::EnvFact fact;
       if (!role::decode(data, size, fact)) break;
       const auto at = pending_.find(fact.head.request);
-      if (at == pending_.end() || at->second.answer.env.size() >= role::kMaxKeysPerFile) break;
-      at->second.answer.env.push_back(
+      if (at == pending_.end() || at->second.gathered.env.size() >= role::kMaxKeysPerFile) break;
+      at->second.gathered.env.push_back(
           {std::string(fact.name.view()), std::string(fact.value.view()), Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0});
       return;
     }
@@ -233,9 +215,9 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       if (!role::decode(data, size, done)) break;
       const auto at = pending_.find(done.head.request);
       if (at == pending_.end()) return;
-      at->second.answer.file = identity_of(done.file);
-      at->second.answer.skipped = done.skipped;
-      const bool complete = at->second.answer.keys.size() == done.keys && at->second.answer.env.size() == done.env;
+      at->second.gathered.file = identity_of(done.file);
+      at->second.gathered.skipped = done.skipped;
+      const bool complete = at->second.gathered.keys.size() == done.keys && at->second.gathered.env.size() == done.env;
       return finish(done.head.request, complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
     }
     default:
@@ -246,7 +228,7 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
 
 void RoleLink::take_key(const role::KeyFact& fact) {
   const auto at = pending_.find(fact.head.request);
-  if (at == pending_.end() || at->second.answer.keys.size() >= role::kMaxKeysPerFile) {
+  if (at == pending_.end() || at->second.gathered.keys.size() >= role::kMaxKeysPerFile) {
     ++ignored_;
     return;
   }
@@ -270,42 +252,18 @@ void RoleLink::take_key(const role::KeyFact& fact) {
   out.host = std::string(fact.host.view());
   out.current = fact.current != 0;
   out.untold = fact.untold != 0;
-  at->second.answer.keys.push_back(std::move(out));
+  at->second.gathered.keys.push_back(std::move(out));
 }
 
 // ---- asking ----
 
-role::Hints RoleLink::hints_of(const ExamineRequest& request) const {
-  role::Hints out;
-  out.format.assign(request.format);
-  out.key_kind.assign(request.key_kind);
-  if (const catalog::Kind* kind = kinds_ ? kinds_(request.key_kind) : nullptr; kind != nullptr) {
-    out.key_class = static_cast<std::uint8_t>(kind->key_class);
-    out.lifetime = static_cast<std::uint8_t>(kind->lifetime);
-    out.guessable = kind->guessable ? 1 : 0;
-  }
-  if (const catalog::Kind* kind = kinds_ ? kinds_(request.other_kind) : nullptr; kind != nullptr) {
-    out.other_kind.assign(request.other_kind);
-    out.other_class = static_cast<std::uint8_t>(kind->key_class);
-    out.other_lifetime = static_cast<std::uint8_t>(kind->lifetime);
-  }
-  return out;
-}
-
-void RoleLink::examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) {
-  if (pending_.size() >= kMaxOutstanding) return refuse_later(std::move(done), "busy");
+void RoleLink::examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) {
   auto open = role::make<role::Open>(role::Type::kOpen, ++next_id_);
-  open.start_ns = request.who.start_ns;
-  open.tgid = request.who.tgid;
-  open.exec = request.who.exec;
-  open.mnt_ns = request.mnt_ns;
-  open.flags = (request.kind == ExamineRequest::Kind::kEnvironment ? role::kOpenEnvironment : 0U) | (request.look ? role::kOpenLook : 0U);
-  open.alternatives_count = static_cast<std::uint32_t>(std::min(request.same_mount_ns.size(), role::kMaxAlternatives));
-  std::copy_n(request.same_mount_ns.begin(), open.alternatives_count, open.alternatives.begin());
-  open.file = identity_of(request.file);
-  open.hints = hints_of(request);
-  if (!open.path.assign(request.path)) return refuse_later(std::move(done), "refused");
-  pending_.emplace(next_id_, Pending{std::move(done), {}, false});
+  const bool fits = write_request(request, kinds_, open);
+  const auto asks = static_cast<role::Asks>(open.hints.asks);
+  if (pending_.size() >= kMaxOutstanding) return refuse_later(asks, std::move(done), "busy");
+  if (!fits) return refuse_later(asks, std::move(done), "refused");
+  pending_.emplace(next_id_, Pending{request.reach.who, asks, std::move(done), {}, false});
   deadlines_.emplace_back(std::chrono::steady_clock::now() + kDeadline, next_id_);
   arm_timer();
   outbox_.push_back(open);
@@ -331,21 +289,17 @@ void RoleLink::wait_writable() {
   });
 }
 
-void RoleLink::refuse_later(std::function<void(ExamineAnswer)> done, std::string unread) {
-  asio::post(io_, [done = std::move(done), unread = std::move(unread)] {
-    ExamineAnswer answer;
-    answer.unread = unread;
-    done(std::move(answer));
-  });
+void RoleLink::refuse_later(role::Asks asks, std::function<void(ExamineAnswer)> done, std::string unread) {
+  asio::post(io_, [asks, done = std::move(done), unread = std::move(unread)] { done(make_answer(asks, unread, {})); });
 }
 
 void RoleLink::finish(std::uint64_t id, std::string unread) {
   auto node = pending_.extract(id);
   if (node.empty()) return;
   Pending pending = std::move(node.mapped());
-  pending.answer.unread = std::move(unread);
-  if (!pending.answer.unread.empty()) pending.answer.keys.clear();
-  pending.done(std::move(pending.answer));
+  ExamineAnswer answer = make_answer(pending.asks, std::move(unread), std::move(pending.gathered));
+  if (answer_handler_) answer_handler_(pending.who, answer);
+  pending.done(std::move(answer));
 }
 
 void RoleLink::arm_timer() {

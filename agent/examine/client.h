@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "agent/base/fd.h"
-#include "agent/catalog/catalog.h"
 #include "agent/examine/inherited.h"
+#include "agent/examine/questions.h"
 #include "keytrail/agent_status.h"
 #include "keytrail/examiner.h"
 #include "keytrail/hooks.h"
@@ -37,9 +37,6 @@ struct WardenNotice {
 
 class RoleLink final : public Examiner {
  public:
-  /// Finds a kind in the catalog: `[](auto id) { return catalog::Catalog::builtin().kind(id); }`.
-  using KindLookup = std::function<const catalog::Kind*(std::string_view id)>;
-
   static constexpr std::size_t kMaxOutstanding = 4096;
   static constexpr std::chrono::milliseconds kDeadline{2000};
 
@@ -51,7 +48,9 @@ class RoleLink final : public Examiner {
   RoleLink& operator=(const RoleLink&) = delete;
 
   /// See the port. More than kMaxOutstanding at once: unread "busy". No answer in time: "timeout", or "examiner restarted".
-  void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override;
+  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override;
+  /// Calls with each answer, before the one who asked gets it.
+  void on_answer(std::function<void(const InstanceId& who, const ExamineAnswer&)> handler) { answer_handler_ = std::move(handler); }
 
   [[nodiscard]] const std::vector<HookReport>& hooks() const { return hooks_; }
   /// ns since boot when the warden began.
@@ -85,8 +84,10 @@ class RoleLink final : public Examiner {
 
  private:
   struct Pending {
+    InstanceId who;
+    role::Asks asks = role::Asks::kFile;
     std::function<void(ExamineAnswer)> done;
-    ExamineAnswer answer;
+    Gathered gathered;
     bool examiner_lost = false;
   };
   using Time = std::chrono::steady_clock::time_point;
@@ -108,9 +109,8 @@ class RoleLink final : public Examiner {
   void take_process(const role::RoleState& state);
   void take_key(const role::KeyFact& fact);
   void finish(std::uint64_t id, std::string unread);
-  void refuse_later(std::function<void(ExamineAnswer)> done, std::string unread);
+  void refuse_later(role::Asks asks, std::function<void(ExamineAnswer)> done, std::string unread);
   bool send(const void* data, std::size_t size);
-  [[nodiscard]] role::Hints hints_of(const ExamineRequest& request) const;
 
   boost::asio::io_context& io_;
   boost::asio::posix::stream_descriptor control_, facts_;
@@ -130,6 +130,7 @@ class RoleLink final : public Examiner {
   std::vector<std::string> remarks_;
   std::vector<RoleStatus> processes_;
   std::vector<WardenNotice> early_notices_;
+  std::function<void(const InstanceId&, const ExamineAnswer&)> answer_handler_;
   std::function<void(WardenNotice)> notice_handler_;
   std::function<void()> closed_handler_;
   std::uint64_t ignored_ = 0;

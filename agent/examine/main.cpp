@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <exception>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "agent/base/fd.h"
 #include "agent/catalog/catalog.h"
@@ -114,18 +116,31 @@ class Server {
 
  private:
   void examine(const role::Examine& asked, const base::UniqueFd& descriptor, Found& found) {
+    found.unread = role::Unread::kGone;
+    if (descriptor) (this->*kReaders[asked.hints.asks])(asked, descriptor.get(), found);
+  }
+
+  /// The whole file in locked memory, up to the bound and one byte more; false: `found` says why not.
+  bool read_whole(int descriptor, std::string_view& bytes, Found& found) {
     const std::span<char> buffer = file_.take(role::kMaxFileBytes + 1);
     std::size_t length = 0;
-    if (!descriptor || buffer.empty() || !read_all(descriptor.get(), buffer, length)) {
-      found.unread = descriptor ? role::Unread::kRefused : role::Unread::kGone;
-      return;
-    }
-    if (asked.hints.environment != 0) {
-      // A process that ended meanwhile reads as empty; one beyond the bound is read as far as the bound.
-      found.unread = length == 0 && asked.file.size > 0 ? role::Unread::kGone : role::Unread::kNone;
-      parse_environment({buffer.data(), std::min(length, role::kMaxFileBytes)}, session_, found);
-      return;
-    }
+    const bool read = !buffer.empty() && read_all(descriptor, buffer, length);
+    if (!read) found.unread = role::Unread::kRefused;
+    bytes = {buffer.data(), length};
+    return read;
+  }
+
+  void read_environment(const role::Examine& asked, int descriptor, Found& found) {
+    std::string_view bytes;
+    if (!read_whole(descriptor, bytes, found)) return;
+    // A process that ended meanwhile reads as empty; one beyond the bound is read as far as the bound.
+    found.unread = bytes.empty() && asked.file.size > 0 ? role::Unread::kGone : role::Unread::kNone;
+    parse_environment(bytes.substr(0, role::kMaxFileBytes), session_, found);
+  }
+
+  void read_file(const role::Examine& asked, int descriptor, Found& found) {
+    std::string_view bytes;
+    if (!read_whole(descriptor, bytes, found)) return;
     const Hints hints{.format = asked.hints.format.view(),
                       .key_kind = asked.hints.key_kind.view(),
                       .key_class = static_cast<KeyClass>(asked.hints.key_class),
@@ -134,12 +149,16 @@ class Server {
                       .other_kind = asked.hints.other_kind.view(),
                       .other_class = static_cast<KeyClass>(asked.hints.other_class),
                       .other_lifetime = static_cast<Lifetime>(asked.hints.other_lifetime)};
-    parse(hints, {buffer.data(), length}, session_, scratch_, found);
-    if (!same_after(descriptor.get(), asked.file)) {
+    parse(hints, bytes, session_, scratch_, found);
+    if (!same_after(descriptor, asked.file)) {
       found.keys.clear();
       found.unread = role::Unread::kChanged;
     }
   }
+
+  /// How each kind of question is read, in the order of role::Asks.
+  using Reader = void (Server::*)(const role::Examine& asked, int descriptor, Found& found);
+  static constexpr std::array<Reader, role::kAsks> kReaders{&Server::read_file, &Server::read_environment};
 
   bool answer(const role::Examine& asked, const Found& found) {
     for (const KeyFact& fact : found.keys) {

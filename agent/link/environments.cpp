@@ -28,16 +28,13 @@ void Environments::start() {
       examinations_.finish(examination);
       continue;
     }
-    ExamineRequest request;
-    request.kind = ExamineRequest::Kind::kEnvironment;
-    request.who = instance->id;
-    if (instance->process) request.mnt_ns = instance->process->mnt_ns;
     ++running_;
-    examinations_.ask(request, [this, asked = examination](ExamineAnswer& answer) { on_answer(asked, answer); });
+    examinations_.ask({instance->id, instance->process ? instance->process->mnt_ns : 0, {}}, EnvironmentQuestion{},
+                      [this, asked = examination](EnvironmentAnswer& answer) { on_answer(asked, answer); });
   }
 }
 
-void Environments::on_answer(const ExaminationRef& examination, ExamineAnswer& answer) {
+void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswer& answer) {
   --running_;
   if (!answer.unread.empty()) {
     mark_receivers(*examination, {}, {});
@@ -56,7 +53,7 @@ void Environments::on_answer(const ExaminationRef& examination, ExamineAnswer& a
   start();
 }
 
-std::vector<FoundKey> Environments::keys_of(const Instance& instance, const ExamineAnswer& answer) {
+std::vector<FoundKey> Environments::keys_of(const Instance& instance, const EnvironmentAnswer& answer) {
   const std::string owner = instance.process && instance.process->workload ? instance.process->workload->name : std::string();
   std::vector<FoundKey> found = keys_of_environment(answer.env, catalog_, owner);
   // Where the examiner could tell more of a value than its fingerprint (a JWT's claims), that is the key.

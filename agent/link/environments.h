@@ -25,8 +25,8 @@ class Environments {
   [[nodiscard]] std::size_t waiting() const { return queue_.size(); }
 
  private:
-  void on_answer(const ExaminationRef& examination, ExamineAnswer& answer);
-  [[nodiscard]] std::vector<FoundKey> keys_of(const Instance& instance, const ExamineAnswer& answer);
+  void on_answer(const ExaminationRef& examination, EnvironmentAnswer& answer);
+  [[nodiscard]] std::vector<FoundKey> keys_of(const Instance& instance, const EnvironmentAnswer& answer);
 
   const LinkOptions& options_;
   const catalog::Catalog& catalog_;

@@ -12,15 +12,6 @@ Examinations::~Examinations() {
   }
 }
 
-void Examinations::ask(const ExamineRequest& request, std::function<void(ExamineAnswer&)> done) {
-  ++outstanding_;
-  examiner_.examine(request, [this, alive = std::weak_ptr(alive_), done = std::move(done)](ExamineAnswer answer) {
-    if (alive.expired()) return;
-    --outstanding_;
-    done(answer);
-  });
-}
-
 ExaminationRef Examinations::begin(std::uint64_t time_ns, std::string_view kind) {
   auto examination = std::make_shared<Examination>();
   examination->time_ns = time_ns;

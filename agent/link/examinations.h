@@ -26,7 +26,16 @@ class Examinations {
 
   [[nodiscard]] bool full() const { return outstanding_ >= options_.max_examinations; }
   /// `done` gets the answer, later; never when link ended before.
-  void ask(const ExamineRequest& request, std::function<void(ExamineAnswer&)> done);
+  template <typename Question>
+  void ask(Reach reach, Question question, std::function<void(typename Question::Answer&)> done) {
+    ++outstanding_;
+    examiner_.ask(std::move(reach), std::move(question),
+                  [this, alive = std::weak_ptr(alive_), done = std::move(done)](typename Question::Answer answer) {
+                    if (alive.expired()) return;
+                    --outstanding_;
+                    done(answer);
+                  });
+  }
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
 
   /// An examination for which processes wait: uses of a receiver are judged when it is finished.

@@ -21,8 +21,7 @@ bool Looks::is_elsewhere(const KnownFile& file, const OpenEvent& event) const {
   return !same && !examinations_.others_of_mount_ns(file.mnt_ns, {}).empty();
 }
 
-void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const ExamineAnswer& answer,
-                    bool remembered) {
+void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const FileAnswer& answer, bool remembered) {
   const std::string container = Slots::container_of(opener);
   const std::string place = Slots::place_of(event.path);
   KnownFile& file = slots_.file(container, place);
@@ -88,23 +87,24 @@ void Looks::start() {
 void Looks::look(const std::string& key, const InstanceRef& through) {
   KnownFile* file = slots_.find(key);
   if (file == nullptr || file->looking || file->format.empty()) return;
-  ExamineRequest request;
-  if (through && through->alive && through->process && through->process->mnt_ns == file->mnt_ns) request.who = through->id;
-  request.mnt_ns = file->mnt_ns;
-  request.same_mount_ns = examinations_.others_of_mount_ns(file->mnt_ns, request.who);
-  if (request.who.tgid == 0 && request.same_mount_ns.empty()) return;
+  Reach reach;
+  if (through && through->alive && through->process && through->process->mnt_ns == file->mnt_ns) reach.who = through->id;
+  reach.mnt_ns = file->mnt_ns;
+  reach.same_mount_ns = examinations_.others_of_mount_ns(file->mnt_ns, reach.who);
+  if (reach.who.tgid == 0 && reach.same_mount_ns.empty()) return;
   file->looking = true;
-  request.path = file->path;
-  request.file = file->identity;
-  request.format = file->format;
-  request.key_kind = file->kind;
-  request.other_kind = file->other_kind;
-  request.look = true;
+  FileQuestion question;
+  question.path = file->path;
+  question.file = file->identity;
+  question.format = file->format;
+  question.key_kind = file->kind;
+  question.other_kind = file->other_kind;
+  question.look = true;
   ++running_;
-  examinations_.ask(request, [this, key](ExamineAnswer& answer) { on_answer(key, answer); });
+  examinations_.ask(std::move(reach), std::move(question), [this, key](FileAnswer& answer) { on_answer(key, answer); });
 }
 
-void Looks::on_answer(const std::string& key, ExamineAnswer& answer) {
+void Looks::on_answer(const std::string& key, FileAnswer& answer) {
   --running_;
   if (KnownFile* seen = slots_.find(key)) {
     seen->looking = false;

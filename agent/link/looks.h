@@ -33,7 +33,7 @@ class Looks {
         slots_(options.max_files) {}
 
   /// A file was opened and read, now or (`remembered`) before.
-  void on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const ExamineAnswer& answer, bool remembered);
+  void on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const FileAnswer& answer, bool remembered);
   /// A holding of an earlier run. Returns the selector rule of its file, or "".
   std::string_view adopt(const Instance& instance, const Holding& holding);
   void on_tick(std::uint64_t now_ns);
@@ -48,7 +48,7 @@ class Looks {
   void queue();
   void start();
   void look(const std::string& key, const InstanceRef& through);
-  void on_answer(const std::string& key, ExamineAnswer& answer);
+  void on_answer(const std::string& key, FileAnswer& answer);
 
   const LinkOptions& options_;
   const catalog::Catalog& catalog_;

@@ -43,22 +43,19 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive) Examinations::add_receiver(examination, instance->parent, How::kHelper);
 
-  ExamineRequest request;
-  request.who = instance->id;
-  request.mnt_ns = event.mnt_ns;
-  request.same_mount_ns = examinations_.others_of_mount_ns(event.mnt_ns, instance->id);
-  request.path = event.path;
-  request.file = event.file;
-  request.format = entry->format;
-  request.key_kind = entry->kind;
-  request.other_kind = other_kind_of(*entry, catalog_);
-  examinations_.ask(request, [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](ExamineAnswer& answer) {
-    on_answer(asked, answer);
-  });
+  FileQuestion question;
+  question.path = event.path;
+  question.file = event.file;
+  question.format = entry->format;
+  question.key_kind = entry->kind;
+  question.other_kind = other_kind_of(*entry, catalog_);
+  examinations_.ask(
+      {instance->id, event.mnt_ns, examinations_.others_of_mount_ns(event.mnt_ns, instance->id)}, std::move(question),
+      [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](FileAnswer& answer) { on_answer(asked, answer); });
   return Done::kLater;
 }
 
-bool Opens::remember(const FileIdentity& file, ExamineAnswer& answer) {
+bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
   // git's credential store reads its file and puts another in its place at once: the second read of one file comes too late.
   constexpr std::size_t kMaxFacts = 64;
   const bool late = answer.unread == "changed";
@@ -78,7 +75,7 @@ bool Opens::remember(const FileIdentity& file, ExamineAnswer& answer) {
   return true;
 }
 
-void Opens::on_answer(const Asked& asked, ExamineAnswer& answer) {
+void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
   const auto& [examination, event, entry, baseline, from_ring] = asked;
   const InstanceRef opener = examination->receivers.front().instance;
   outbox_.count("entries_unparsed", answer.skipped);

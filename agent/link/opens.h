@@ -44,10 +44,10 @@ class Opens {
   };
 
   [[nodiscard]] const catalog::File* entry_of(const Instance& instance, const OpenEvent& event) const;
-  void on_answer(const Asked& asked, ExamineAnswer& answer);
+  void on_answer(const Asked& asked, FileAnswer& answer);
   /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged, was found to hold
   /// before. True when it was replaced.
-  bool remember(const FileIdentity& file, ExamineAnswer& answer);
+  bool remember(const FileIdentity& file, FileAnswer& answer);
   /// True when a row was made.
   bool hold_fact(const Asked& asked, KeyFact& fact);
 

@@ -147,6 +147,23 @@ bool better(Unread now, Unread before) {
   return rank(now) < rank(before);
 }
 
+Opening open_file(const role::Open& request) {
+  Opening best = refused(Unread::kGone);
+  const auto attempt = [&](const UniqueFd& process) {
+    if (!process || best.unread == Unread::kNone) return;
+    Opening now = open_through(process.get(), request);
+    if (better(now.unread, best.unread)) best = std::move(now);
+  };
+  attempt(open_named(request));
+  for (std::uint32_t i = 0; i < request.alternatives_count; ++i)
+    attempt(open_alternative(request.alternatives[i], request.mnt_ns));
+  attempt(open_alternative(static_cast<std::uint32_t>(getpid()), request.mnt_ns));
+  return best;
+}
+
+/// How each kind of question is opened, in the order of role::Asks.
+constexpr std::array<Opening (*)(const role::Open&), role::kAsks> kWays{open_file, open_environment};
+
 }  // namespace
 
 std::uint64_t stat_field(const char* text, int number) {
@@ -174,19 +191,6 @@ role::Identity identity_of(const struct stat& file, std::uint64_t magic) {
           .dev = (major(file.st_dev) << 20U) | minor(file.st_dev)};
 }
 
-Opening open_requested(const role::Open& request) {
-  if ((request.flags & role::kOpenEnvironment) != 0) return open_environment(request);
-  Opening best = refused(Unread::kGone);
-  const auto attempt = [&](const UniqueFd& process) {
-    if (!process || best.unread == Unread::kNone) return;
-    Opening now = open_through(process.get(), request);
-    if (better(now.unread, best.unread)) best = std::move(now);
-  };
-  attempt(open_named(request));
-  for (std::uint32_t i = 0; i < request.alternatives_count; ++i)
-    attempt(open_alternative(request.alternatives[i], request.mnt_ns));
-  attempt(open_alternative(static_cast<std::uint32_t>(getpid()), request.mnt_ns));
-  return best;
-}
+Opening open_requested(const role::Open& request) { return kWays[request.hints.asks](request); }
 
 }  // namespace keytrail::warden

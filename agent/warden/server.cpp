@@ -208,7 +208,6 @@ void Server::pass_on() {
   auto message = role::make<role::Examine>(role::Type::kExamine, held_.head.request);
   message.file = held_.file;
   message.hints = in_flight_->hints;
-  message.hints.environment = (in_flight_->flags & role::kOpenEnvironment) != 0 ? 1 : 0;
   const int sent = examiner_socket_ ? send_message(examiner_socket_.get(), message, held_descriptor_.get(), MSG_DONTWAIT) : -1;
   if (sent == 0) return watch(examiner_socket_.get(), kExaminer, true);
   held_descriptor_.reset();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: what the running agent knows of itself. Filled where the agent is put together (agent/worker), asked for /v1/status, /v1/doctor,
-// every coverage line, and by whoever exports the agent's own health.
+// Port: what the running agent knows of itself. Filled where the agent is put together (agent/worker), asked for
+// /v1/status, /v1/doctor, every coverage line, and by whoever exports the agent's own health.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: ask what a file or an initial environment holds. The warden opens it, the examiner reads it, facts come back; the bytes never reach
-// the worker.
+// Port: ask what something that the warden can open holds. The warden opens it, the examiner reads it, facts come back;
+// the bytes never reach the worker.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "keytrail/event.h"
@@ -25,36 +27,68 @@ struct KeyFact {
   bool untold = false;        ///< the kind is the usual one of the place: the key itself does not tell
 };
 
-struct ExamineRequest {
-  enum class Kind : std::uint8_t { kFile, kEnvironment };
-  Kind kind = Kind::kFile;
+/// Through which processes the thing that is meant can be reached.
+struct Reach {
   InstanceId who;
   std::uint32_t mnt_ns = 0;
-  std::vector<std::uint32_t> same_mount_ns;  ///< other live processes of that mount namespace, to open through if `who` is gone (≤ 8)
-  std::string path;                          ///< kFile
-  FileIdentity file;                         ///< what the kernel saw opened
-  std::string format;      ///< parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", …; from the catalog entry
+  std::vector<std::uint32_t> same_mount_ns;  ///< other live processes of that mount namespace, if `who` is gone (≤ 8)
+};
+
+// ---- the question kinds, each with the answer that it gets ----
+
+struct FileAnswer {
+  std::string unread;         ///< empty when read; else a word of role::text_of(Unread)
+  std::vector<KeyFact> keys;  ///< may be empty: the file holds no key
+  std::uint32_t skipped = 0;  ///< entries that were malformed, or more than there is room for
+  FileIdentity file;          ///< what was opened (inode, ctime, size; dev as fstat says)
+  bool unchanged = false;     ///< `look` only: the same inode, change time and size as before; nothing was read
+};
+
+/// Which keys does this file hold?
+struct FileQuestion {
+  using Answer = FileAnswer;
+  std::string path;
+  FileIdentity file;       ///< what the kernel saw opened
+  std::string format;      ///< parser: "aws_credentials", "raw_token", "pem", …; from the catalog entry
   std::string key_kind;    ///< catalog kind to give when the format does not tell; may be empty
-  std::string other_kind;  ///< what the place may hold besides: a password where `key_kind` is none, else no password; may be empty
+  std::string other_kind;  ///< what the place may hold besides: a password where `key_kind` is none, else no password
   bool look = false;       ///< look again at a known place: open what is there now; `file` is what was there before
 };
 
-struct ExamineAnswer {
-  std::string
-      unread;  ///< empty when read; else "gone", "changed", "refused", "timeout", "too large", "unknown format", "examiner restarted"
-  std::vector<KeyFact> keys;  ///< may be empty: the file holds no key
-  /// Values of shown variables of an initial environment, and names of secret ones with their fingerprints.
-  std::vector<EnvItem> env;
-  std::uint32_t skipped = 0;  ///< entries that were malformed, or more than there is room for
-  FileIdentity file;          ///< kFile: what was opened (inode, ctime, size; dev as fstat says)
-  bool unchanged = false;     ///< `look` only: the same inode, change time and size as before; nothing was read
+struct EnvironmentAnswer {
+  std::string unread;         ///< as in FileAnswer
+  std::vector<KeyFact> keys;  ///< of variables whose value tells more than its fingerprint (a JWT's claims)
+  std::vector<EnvItem> env;   ///< values of shown variables, names of secret ones with their fingerprints
+  std::uint32_t skipped = 0;
+};
+
+/// What stands in the initial environment of `Reach::who`?
+struct EnvironmentQuestion {
+  using Answer = EnvironmentAnswer;
+};
+
+/// A kind is added at the end of both; agent/examine/README.md, "To add a question kind", says where else.
+using ExamineQuestion = std::variant<FileQuestion, EnvironmentQuestion>;
+using ExamineAnswer = std::variant<FileAnswer, EnvironmentAnswer>;
+
+struct ExamineRequest {
+  Reach reach;
+  ExamineQuestion question;
 };
 
 class Examiner {
  public:
   virtual ~Examiner() = default;
-  /// Asks; `done` is called exactly once, later, on the pipeline's thread, within about 2 s whatever happens.
-  virtual void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) = 0;
+  /// Asks; `done` is called exactly once, later, on the pipeline's thread, within about 2 s whatever happens, with the
+  /// answer that belongs to the kind of the question.
+  virtual void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) = 0;
+
+  /// The same where the kind is known.
+  template <typename Question>
+  void ask(Reach reach, Question question, std::function<void(typename Question::Answer)> done) {
+    examine({std::move(reach), std::move(question)},
+            [done = std::move(done)](ExamineAnswer answer) { done(std::get<typename Question::Answer>(std::move(answer))); });
+  }
 };
 
 }  // namespace keytrail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a hook family is armed: decided by the warden's plan, sent to the worker as role::Hook, shown by `status` and `doctor`. The two forms
-// in which a report travels (between roles, and as the text of `keytrail-warden --plan`) are in hooks_wire.h.
+// How a hook family is armed: decided by the warden's plan, sent to the worker as role::Hook, shown by `status` and
+// `doctor`. The two forms in which a report travels (between roles, and as the text of `keytrail-warden --plan`) are
+// in hooks_wire.h.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two forms in which a hook report travels, there and back: the fixed message between warden and worker, and the text that
-// `keytrail-warden --plan` prints: a line per family (word, chosen, cost, missing), then one per better way that is refused, columns by
-// tabs.
+// The two forms in which a hook report travels, there and back: the fixed message between warden and worker, and the
+// text that `keytrail-warden --plan` prints: a line per family (word, chosen, cost, missing), then one per better way
+// that is refused, columns by tabs.
 #pragma once
 
 #include <algorithm>

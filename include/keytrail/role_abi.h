@@ -14,7 +14,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 3;
+inline constexpr std::uint16_t kVersion = 4;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxKeysPerFile = 256;
@@ -85,7 +85,11 @@ struct Identity {
   std::uint32_t dev = 0;  ///< kernel encoding, major << 20 | minor
 };
 
-/// What was wrong with a request; `text_of` gives the words of ExamineAnswer::unread.
+/// What is asked of the examiner: the kinds of ExamineQuestion. The warden opens by it, the examiner reads by it.
+enum class Asks : std::uint8_t { kFile, kEnvironment };
+inline constexpr std::size_t kAsks = 2;
+
+/// What was wrong with a request; `text_of` gives the words of the answers' `unread`.
 enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, kTooLarge, kUnknownFormat, kBusy, kExaminerRestarted };
 
 [[nodiscard]] constexpr const char* text_of(Unread value) {
@@ -114,8 +118,7 @@ enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, 
 
 // ---- worker → warden ----
 
-inline constexpr std::uint32_t kOpenEnvironment = 1U << 0U;  ///< /proc/PID/environ instead of a file
-inline constexpr std::uint32_t kOpenLook = 1U << 1U;         ///< see ExamineRequest::look
+inline constexpr std::uint32_t kOpenLook = 1U << 0U;  ///< see FileQuestion::look
 
 /// What the examiner has to know to read the descriptor; the warden passes it on as it is.
 struct Hints {
@@ -125,7 +128,7 @@ struct Hints {
   std::uint8_t key_class = 0;    ///< of key_kind, as enum KeyClass
   std::uint8_t lifetime = 0;     ///< of key_kind, as enum Lifetime
   std::uint8_t guessable = 0;    ///< 1: fingerprints of this kind stay in the examiner
-  std::uint8_t environment = 0;  ///< 1: the descriptor is an initial environment
+  std::uint8_t asks = 0;         ///< enum Asks
   std::uint8_t other_class = 0;  ///< of other_kind, as enum KeyClass
   std::uint8_t other_lifetime = 0;
   std::uint16_t pad = 0;
@@ -298,8 +301,8 @@ template <Wire Message>
 
 namespace detail {
 inline bool lengths_ok(const Hints& m) {
-  return m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && m.key_class <= 5 && m.lifetime <= 2 && m.other_class <= 5 &&
-         m.other_lifetime <= 2;
+  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && m.key_class <= 5 && m.lifetime <= 2 &&
+         m.other_class <= 5 && m.other_lifetime <= 2;
 }
 inline bool lengths_ok(const Open& m) { return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid(); }
 inline bool lengths_ok(const Bare&) { return true; }

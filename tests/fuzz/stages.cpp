@@ -32,22 +32,24 @@ struct SteppedClock final : Clock {
 /// Holds its answers until the input says which.
 struct WaitingExaminer final : Examiner {
   std::deque<std::pair<ExamineRequest, std::function<void(ExamineAnswer)>>> waiting;
-  void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override {
-    waiting.emplace_back(request, std::move(done));
+  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override {
+    waiting.emplace_back(std::move(request), std::move(done));
   }
 
   void answer(std::uint8_t how) {
     if (waiting.empty()) return;
     auto [request, done] = std::move(waiting.front());
     waiting.pop_front();
-    ExamineAnswer out;
-    out.file = request.file;
+    FileAnswer out;
+    const auto* file = std::get_if<FileQuestion>(&request.question);
+    if (file != nullptr) out.file = file->file;
     static constexpr std::array<const char*, 4> kUnread{"gone", "changed", "timeout", "unknown format"};
     if ((how & 0x80U) != 0) out.unread = kUnread[how % kUnread.size()];
-    out.unchanged = request.look && (how & 0x40U) != 0;
+    out.unchanged = file != nullptr && file->look && (how & 0x40U) != 0;
     for (std::uint8_t i = 0; out.unread.empty() && i < how % 4; ++i)
       out.keys.push_back(key_fact(static_cast<std::uint8_t>(how / 4 % 4 + i)));
-    done(std::move(out));
+    if (file != nullptr) return done(std::move(out));
+    done(EnvironmentAnswer{std::move(out.unread), std::move(out.keys), {}, 0});
   }
 
  private:

@@ -289,7 +289,7 @@ TEST_F(OpenerTest, TheChildPassesADescriptor) {
 
 TEST_F(OpenerTest, ReadsTheInitialEnvironment) {
   auto asked = request(getpid(), "");
-  asked.flags = role::kOpenEnvironment;
+  asked.hints.asks = static_cast<std::uint8_t>(role::Asks::kEnvironment);
   EXPECT_NE(content(open_requested(asked)).find('='), std::string::npos);
   asked.start_ns = 1'000'000'000;
   EXPECT_EQ(open_requested(asked).unread, Unread::kGone);

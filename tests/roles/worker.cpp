@@ -45,21 +45,22 @@ class Worker {
   void ask(const std::string& what) {
     const std::string first = what.substr(0, what.find(':'));
     const std::string second = what.substr(what.find(':') + 1);
-    ExamineRequest request;
-    request.kind = first == "env" ? ExamineRequest::Kind::kEnvironment : ExamineRequest::Kind::kFile;
-    request.who.tgid = first == "env" ? static_cast<std::uint32_t>(std::atoi(second.c_str())) : static_cast<std::uint32_t>(getppid());
-    request.path = second.substr(0, second.find('@'));
-    if (second.find('@') != std::string::npos)
-      request.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str() + second.find('@') + 1));
-    request.format = first;
-    link_.examine(request, [what](const ExamineAnswer& answer) {
+    const auto tell = [what](const auto& answer, const std::vector<EnvItem>& env) {
       std::string line = "answer " + what + " unread=" + answer.unread;
       for (const KeyFact& fact : answer.keys)
         line += " key=" + fact.key.id + "/" + fact.selector + "/" + fact.key.fingerprint.text();
-      for (const EnvItem& item : answer.env)
+      for (const EnvItem& item : env)
         line += " env=" + item.name + "=" + item.value + "/" + item.fingerprint.text();
       say(line);
-    });
+    };
+    Reach reach;
+    if (first == "env") {
+      reach.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str()));
+      return link_.ask(reach, EnvironmentQuestion{}, [tell](const EnvironmentAnswer& answer) { tell(answer, answer.env); });
+    }
+    const std::size_t at = second.find('@');
+    reach.who.tgid = static_cast<std::uint32_t>(at == std::string::npos ? getppid() : std::atoi(second.c_str() + at + 1));
+    link_.ask(reach, FileQuestion{.path = second.substr(0, at), .format = first}, [tell](const FileAnswer& answer) { tell(answer, {}); });
   }
 
   RoleLink& link_;

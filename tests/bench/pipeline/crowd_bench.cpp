@@ -47,25 +47,30 @@ double thread_seconds() {
 /// A key of its own for each process that asks.
 class MemoryExaminer final : public Examiner {
  public:
-  void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override {
-    waiting_.emplace_back(request, std::move(done));
+  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override {
+    waiting_.emplace_back(std::move(request), std::move(done));
   }
   void answer() {
     while (!waiting_.empty()) {
       auto [request, done] = std::move(waiting_.front());
       waiting_.pop_front();
-      ExamineAnswer out;
-      out.file = request.file;
-      out.unchanged = request.look;
+      const auto* question = std::get_if<FileQuestion>(&request.question);
+      if (question == nullptr) {
+        done(EnvironmentAnswer{});
+        continue;
+      }
+      FileAnswer out;
+      out.file = question->file;
+      out.unchanged = question->look;
       KeyFact fact;
-      fact.key.id = fmt::format("AKIAQ{:015}", request.file.inode);
+      fact.key.id = fmt::format("AKIAQ{:015}", question->file.inode);
       fact.key.kind = "aws.access_key";
       fact.key.lifetime = Lifetime::kLongLived;
-      fact.key.fingerprint.bytes[0] = static_cast<std::uint8_t>(request.file.inode);
-      fact.key.fingerprint.bytes[1] = static_cast<std::uint8_t>(request.file.inode >> 8U);
+      fact.key.fingerprint.bytes[0] = static_cast<std::uint8_t>(question->file.inode);
+      fact.key.fingerprint.bytes[1] = static_cast<std::uint8_t>(question->file.inode >> 8U);
       fact.key.fingerprint.bytes[2] = 1;
       fact.selector = "default";
-      if (request.kind == ExamineRequest::Kind::kFile && !request.look) out.keys.push_back(std::move(fact));
+      if (!question->look) out.keys.push_back(std::move(fact));
       done(std::move(out));
     }
   }

@@ -57,17 +57,14 @@ class RoleLinkTest : public testing::Test {
     return n > 0 && role::decode(buffer.data(), static_cast<std::size_t>(n), message);
   }
   /// Asks for a file and gives the request as the warden got it.
-  role::Open ask(std::optional<ExamineAnswer>& answer, const std::string& kind = {}) {
-    ExamineRequest request;
-    request.path = "/etc/token";
-    request.format = "raw_token";
-    request.key_kind = kind;
-    link_->examine(request, [&answer](ExamineAnswer got) { answer = std::move(got); });
+  role::Open ask(std::optional<FileAnswer>& answer, const std::string& kind = {}) {
+    FileQuestion question{.path = "/etc/token", .file = {}, .format = "raw_token", .key_kind = kind, .other_kind = {}};
+    link_->ask({}, std::move(question), [&answer](FileAnswer got) { answer = std::move(got); });
     role::Open open{};
     EXPECT_TRUE(hear(open));
     return open;
   }
-  void run_until(const std::optional<ExamineAnswer>& answer, std::chrono::milliseconds patience = std::chrono::milliseconds(500)) {
+  void run_until(const auto& answer, std::chrono::milliseconds patience = std::chrono::milliseconds(500)) {
     const auto end = std::chrono::steady_clock::now() + patience;
     while (!answer && std::chrono::steady_clock::now() < end)
       io_.run_one_for(std::chrono::milliseconds(20));
@@ -89,7 +86,7 @@ TEST_F(RoleLinkTest, KnowsThePlanFromTheGreeting) {
 }
 
 TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
-  std::optional<ExamineAnswer> answer;
+  std::optional<FileAnswer> answer;
   const role::Open open = ask(answer, "vault.token");
   EXPECT_EQ(open.hints.guessable, 1);
   EXPECT_EQ(open.hints.format.view(), "raw_token");
@@ -110,8 +107,35 @@ TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
   EXPECT_EQ(answer->file.inode, 9U);
 }
 
+TEST_F(RoleLinkTest, GivesAnEnvironmentToWhoListensAndToWhoAsked) {
+  std::optional<EnvironmentAnswer> answer;
+  std::vector<std::string> heard;
+  link_->on_answer([&](const InstanceId& who, const ExamineAnswer& got) {
+    EXPECT_FALSE(answer) << "the listener comes first";
+    heard.push_back(std::to_string(who.tgid) + " " + std::get<EnvironmentAnswer>(got).env.at(0).name);
+  });
+  link_->ask({.who = {.tgid = 7, .start_ns = 5, .exec = 0}}, EnvironmentQuestion{},
+             [&](EnvironmentAnswer got) { answer = std::move(got); });
+  role::Open open{};
+  ASSERT_TRUE(hear(open));
+  EXPECT_EQ(open.hints.asks, static_cast<std::uint8_t>(role::Asks::kEnvironment));
+  EXPECT_EQ(open.tgid, 7U);
+  EXPECT_EQ(open.start_ns, 5U);
+  auto fact = role::make<role::EnvFact>(role::Type::kEnvFact, open.head.request);
+  fact.name.assign("AWS_PROFILE");
+  fact.value.assign("app");
+  tell(examiner_, fact);
+  auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
+  done.env = 1;
+  tell(examiner_, done);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->env.at(0).value, "app");
+  EXPECT_EQ(heard, std::vector<std::string>{"7 AWS_PROFILE"});
+}
+
 TEST_F(RoleLinkTest, SaysWhyTheWardenDidNotOpen) {
-  std::optional<ExamineAnswer> answer;
+  std::optional<FileAnswer> answer;
   const role::Open open = ask(answer);
   auto failed = role::make<role::OpenFailed>(role::Type::kOpenFailed, open.head.request);
   failed.unread = static_cast<std::uint16_t>(role::Unread::kChanged);
@@ -122,7 +146,7 @@ TEST_F(RoleLinkTest, SaysWhyTheWardenDidNotOpen) {
 }
 
 TEST_F(RoleLinkTest, TakesLostFactsForARestart) {
-  std::optional<ExamineAnswer> answer;
+  std::optional<FileAnswer> answer;
   const role::Open open = ask(answer);
   auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
   done.keys = 2;
@@ -134,7 +158,7 @@ TEST_F(RoleLinkTest, TakesLostFactsForARestart) {
 }
 
 TEST_F(RoleLinkTest, GivesUpAfterTwoSeconds) {
-  std::optional<ExamineAnswer> quiet;
+  std::optional<FileAnswer> quiet;
   (void)ask(quiet);
   const auto begin = std::chrono::steady_clock::now();
   run_until(quiet, std::chrono::milliseconds(3000));
@@ -144,7 +168,7 @@ TEST_F(RoleLinkTest, GivesUpAfterTwoSeconds) {
 }
 
 TEST_F(RoleLinkTest, SaysThatTheExaminerWasRestarted) {
-  std::optional<ExamineAnswer> lost;
+  std::optional<FileAnswer> lost;
   (void)ask(lost);
   std::string text;
   link_->on_notice([&](const WardenNotice& notice) { text = notice.cause + "|" + notice.text; });
@@ -162,10 +186,8 @@ TEST_F(RoleLinkTest, AnswersBusyBeyondItsBoundAndEachRequestOnce) {
   constexpr int kAsked = 5000;
   std::vector<int> answers(kAsked, 0);
   int busy = 0;
-  ExamineRequest request;
-  request.path = "/x";
   for (int i = 0; i < kAsked; ++i) {
-    link_->examine(request, [&, i](const ExamineAnswer& answer) {
+    link_->ask({}, FileQuestion{.path = "/x"}, [&, i](const FileAnswer& answer) {
       ++answers[static_cast<std::size_t>(i)];
       busy += answer.unread == "busy" ? 1 : 0;
     });
@@ -181,7 +203,7 @@ TEST_F(RoleLinkTest, AnswersBusyBeyondItsBoundAndEachRequestOnce) {
 }
 
 TEST_F(RoleLinkTest, LeavesStrangeAndLateMessagesOut) {
-  std::optional<ExamineAnswer> answer;
+  std::optional<FileAnswer> answer;
   const role::Open open = ask(answer);
   tell(examiner_, role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request + 100));
   tell(examiner_, role::make<role::Done>(role::Type::kDone, open.head.request + 100));
@@ -197,7 +219,7 @@ TEST_F(RoleLinkTest, LeavesStrangeAndLateMessagesOut) {
 }
 
 TEST_F(RoleLinkTest, TellsWhenTheWardenIsGone) {
-  std::optional<ExamineAnswer> closed;
+  std::optional<FileAnswer> closed;
   link_->on_closed([&] { closed.emplace(); });
   warden_.reset();
   run_until(closed);

@@ -761,7 +761,7 @@ TEST_F(Cases, AReadThatCameTooLateIsTheFileThatWasReadBefore) {
   one_key();
   start(10);
   open(10);
-  ExamineAnswer late;
+  FileAnswer late;
   late.unread = "changed";
   examiner.files[kCredentials] = late;  // put in its place, as git's credential store does; the open was of the file before
   start(11);
@@ -779,7 +779,7 @@ TEST_F(Cases, AReadThatCameTooLateIsTheFileThatWasReadBefore) {
 
 // 7. What ran before the agent, and after a restart.
 TEST_F(Cases, BaselineEnvironmentIsPossible) {
-  ExamineAnswer answer;
+  EnvironmentAnswer answer;
   for (const EnvItem& item : aws_env(kA))
     answer.env.push_back(item);
   examiner.environments[20] = answer;

@@ -138,7 +138,7 @@ TEST_F(Clauses, ASecondKeyReadLaterDoesNotCountForAnEarlierPayload) {
 }
 
 TEST_F(Clauses, UnidentifiedFile) {
-  ExamineAnswer unread;
+  FileAnswer unread;
   unread.unread = "too large";
   examiner.files[kCredentials] = unread;
   start(10, {.env = aws_env(kA)});
@@ -151,7 +151,7 @@ TEST_F(Clauses, UnidentifiedFile) {
 }
 
 TEST_F(Clauses, AnUnidentifiedFileOfAnotherKindDoesNotMatter) {
-  ExamineAnswer unread;
+  FileAnswer unread;
   unread.unread = "gone";
   examiner.files["/root/.ssh/id_ed25519"] = unread;
   start(10, {.env = aws_env(kA)});

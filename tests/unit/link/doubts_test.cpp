@@ -157,7 +157,7 @@ TEST_F(DoubtsOfAProcess, ItsOwnNamesContradictAfterARestart) {
 
 TEST_F(DoubtsOfAProcess, AFileThatWasNotIdentifiedCountsAfterARestart) {
   collect();
-  ExamineAnswer unread;
+  FileAnswer unread;
   unread.unread = "too large";
   examiner.files["/home/u/.aws/credentials"] = unread;
   open(10, "/home/u/.aws/credentials");

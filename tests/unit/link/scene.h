@@ -36,22 +36,23 @@ struct FakeExaminer : Examiner {
     ExamineRequest request;
     std::function<void(ExamineAnswer)> done;
   };
-  std::map<std::string, ExamineAnswer> files;  ///< by path, or by in_mount_ns(): a mount namespace's own file under that path
-  std::map<std::uint32_t, ExamineAnswer> environments;
+  std::map<std::string, FileAnswer> files;  ///< by path, or by in_mount_ns(): a mount namespace's own file under that path
+  std::map<std::uint32_t, EnvironmentAnswer> environments;
   bool hold = false;
   std::deque<Waiting> waiting;
   std::vector<ExamineRequest> asked;
 
-  void examine(const ExamineRequest& request, std::function<void(ExamineAnswer)> done) override {
+  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override {
     asked.push_back(request);
-    waiting.push_back({request, std::move(done)});
+    waiting.push_back({std::move(request), std::move(done)});
   }
   ExamineAnswer answer_for(const ExamineRequest& request) {
-    if (request.kind == ExamineRequest::Kind::kEnvironment) return environments[request.who.tgid];
-    const std::string own = in_mount_ns(request.mnt_ns, request.path);
-    ExamineAnswer answer = files[files.contains(own) ? own : request.path];
-    if (answer.file.inode == 0) answer.file = request.file;
-    if (request.look) answer.unchanged = answer.file == request.file;
+    const auto* question = std::get_if<FileQuestion>(&request.question);
+    if (question == nullptr) return environments[request.reach.who.tgid];
+    const std::string own = in_mount_ns(request.reach.mnt_ns, question->path);
+    FileAnswer answer = files[files.contains(own) ? own : question->path];
+    if (answer.file.inode == 0) answer.file = question->file;
+    if (question->look) answer.unchanged = answer.file == question->file;
     return answer;
   }
   void answer_all() {
@@ -95,8 +96,8 @@ inline KeyFact aws_fact(const std::string& id, const std::string& profile = "def
   fact.selector_hash = fingerprint_of(profile);
   return fact;
 }
-inline ExamineAnswer file_of(std::vector<KeyFact> keys, std::uint64_t inode = 0) {
-  ExamineAnswer answer;
+inline FileAnswer file_of(std::vector<KeyFact> keys, std::uint64_t inode = 0) {
+  FileAnswer answer;
   answer.keys = std::move(keys);
   answer.file.inode = inode;
   answer.file.size = inode;

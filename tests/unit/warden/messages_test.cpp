@@ -42,6 +42,10 @@ TEST(RoleAbi, RefusesLengthsBeyondTheirField) {
   open.alternatives_count = 0;
   open.hints.format.size = 47;
   EXPECT_FALSE(role::decode(&open, sizeof(open), out));
+  open.hints.format.size = 0;
+  EXPECT_TRUE(role::decode(&open, sizeof(open), out));
+  open.hints.asks = role::kAsks;
+  EXPECT_FALSE(role::decode(&open, sizeof(open), out)) << "a kind of question that nobody can answer";
 
   role::Hook hook_out;
   auto hook = role::make<role::Hook>(role::Type::kHook);

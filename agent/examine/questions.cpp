@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/examine/questions.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace keytrail::examine {
+namespace {
+
+role::Identity identity_of(const FileIdentity& from) {
+  return {.inode = from.inode,
+          .fs_magic = from.fs_magic,
+          .ctime_s = from.ctime_s,
+          .size = from.size,
+          .ctime_ns = from.ctime_ns,
+          .dev = from.dev};
+}
+
+role::Hints hints_of(const FileQuestion& question, const KindLookup& kinds) {
+  role::Hints out;
+  out.format.assign(question.format);
+  out.key_kind.assign(question.key_kind);
+  if (const catalog::Kind* kind = kinds ? kinds(question.key_kind) : nullptr; kind != nullptr) {
+    out.key_class = static_cast<std::uint8_t>(kind->key_class);
+    out.lifetime = static_cast<std::uint8_t>(kind->lifetime);
+    out.guessable = kind->guessable ? 1 : 0;
+  }
+  if (const catalog::Kind* kind = kinds ? kinds(question.other_kind) : nullptr; kind != nullptr) {
+    out.other_kind.assign(question.other_kind);
+    out.other_class = static_cast<std::uint8_t>(kind->key_class);
+    out.other_lifetime = static_cast<std::uint8_t>(kind->lifetime);
+  }
+  return out;
+}
+
+bool write_file(const ExamineQuestion& asked, const KindLookup& kinds, role::Open& out) {
+  const auto& question = std::get<FileQuestion>(asked);
+  out.flags = question.look ? role::kOpenLook : 0U;
+  out.file = identity_of(question.file);
+  out.hints = hints_of(question, kinds);
+  return out.path.assign(question.path);
+}
+
+ExamineAnswer file_answer(std::string unread, Gathered gathered) {
+  return FileAnswer{std::move(unread), std::move(gathered.keys), gathered.skipped, gathered.file, gathered.unchanged};
+}
+
+bool write_environment(const ExamineQuestion&, const KindLookup&, role::Open&) { return true; }
+
+ExamineAnswer environment_answer(std::string unread, Gathered gathered) {
+  return EnvironmentAnswer{std::move(unread), std::move(gathered.keys), std::move(gathered.env), gathered.skipped};
+}
+
+struct QuestionKind {
+  role::Asks asks;
+  bool (*write)(const ExamineQuestion& question, const KindLookup& kinds, role::Open& out);
+  ExamineAnswer (*answer)(std::string unread, Gathered gathered);
+};
+
+/// In the order of ExamineQuestion and of role::Asks.
+constexpr std::array<QuestionKind, role::kAsks> kKinds{{
+    {role::Asks::kFile, write_file, file_answer},
+    {role::Asks::kEnvironment, write_environment, environment_answer},
+}};
+static_assert(kKinds.size() == std::variant_size_v<ExamineQuestion> && kKinds.size() == std::variant_size_v<ExamineAnswer>);
+
+}  // namespace
+
+FileIdentity identity_of(const role::Identity& from) {
+  return {.dev = from.dev,
+          .inode = from.inode,
+          .fs_magic = from.fs_magic,
+          .ctime_s = from.ctime_s,
+          .ctime_ns = from.ctime_ns,
+          .size = from.size};
+}
+
+bool write_request(const ExamineRequest& request, const KindLookup& kinds, role::Open& out) {
+  const Reach& reach = request.reach;
+  out.start_ns = reach.who.start_ns;
+  out.tgid = reach.who.tgid;
+  out.exec = reach.who.exec;
+  out.mnt_ns = reach.mnt_ns;
+  out.alternatives_count = static_cast<std::uint32_t>(std::min(reach.same_mount_ns.size(), role::kMaxAlternatives));
+  std::copy_n(reach.same_mount_ns.begin(), out.alternatives_count, out.alternatives.begin());
+  const QuestionKind& kind = kKinds[request.question.index()];
+  const bool fits = kind.write(request.question, kinds, out);
+  out.hints.asks = static_cast<std::uint8_t>(kind.asks);
+  return fits;
+}
+
+ExamineAnswer make_answer(role::Asks asks, std::string unread, Gathered gathered) {
+  if (!unread.empty()) gathered.keys.clear();
+  return kKinds[static_cast<std::size_t>(asks)].answer(std::move(unread), std::move(gathered));
+}
+
+}  // namespace keytrail::examine

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker's half of each question kind, one table: how a question is written into a request to the warden, and how the
+// facts that came back for it make its answer. Pure functions, any thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/catalog/catalog.h"
+#include "keytrail/examiner.h"
+#include "keytrail/role_abi.h"
+
+namespace keytrail::examine {
+
+/// Finds a kind in the catalog: `[](auto id) { return catalog::Catalog::builtin().kind(id); }`.
+using KindLookup = std::function<const catalog::Kind*(std::string_view id)>;
+
+/// What warden and examiner said about one request, whatever was asked.
+struct Gathered {
+  std::vector<KeyFact> keys;
+  std::vector<EnvItem> env;
+  std::uint32_t skipped = 0;
+  FileIdentity file;
+  bool unchanged = false;
+};
+
+[[nodiscard]] FileIdentity identity_of(const role::Identity& from);
+
+/// Fills `out`; false when the question does not fit into the message.
+[[nodiscard]] bool write_request(const ExamineRequest& request, const KindLookup& kinds, role::Open& out);
+
+/// The answer to a question of this kind. What was not read has no keys.
+[[nodiscard]] ExamineAnswer make_answer(role::Asks asks, std::string unread, Gathered gathered);
+
+}  // namespace keytrail::examine

@@ -13,7 +13,8 @@
 #include "agent/base/small_file.h"
 #include "agent/catalog/additions_check.h"
 #include "agent/catalog/additions_data.h"
-#include "agent/catalog/tables.h"
+#include "agent/catalog/build.h"
+#include "agent/catalog/impl.h"
 
 namespace keytrail::catalog {
 namespace {
@@ -195,6 +196,24 @@ std::string Additions::summary() const {
     out += (out.empty() ? "" : ", ") + std::to_string(count) + " " + std::string(what) + (count == 1 ? "" : "s");
   }
   return out.empty() ? "no entries" : out;
+}
+
+namespace {
+
+/// A site's entries behind the built-in ones, and the same matcher over both.
+struct Site {
+  explicit Site(std::shared_ptr<const Additions::Data> additions)
+      : data(std::move(additions)), built(data->model, tables::kTables, true), impl(built.tables()) {}
+  std::shared_ptr<const Additions::Data> data;
+  source::Built built;
+  Catalog::Impl impl;
+};
+
+}  // namespace
+
+Catalog Catalog::with_additions(const Additions& additions) {
+  auto site = std::make_shared<const Site>(additions.data_);
+  return Catalog(site->impl, site);
 }
 
 }  // namespace keytrail::catalog

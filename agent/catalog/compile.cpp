@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/catalog/build.h"
 #include "agent/catalog/emit.h"
 #include "agent/catalog/source.h"
 
@@ -73,7 +74,7 @@ int run(const std::vector<std::string>& args) {
     if (args[1] == "--report") report(model, rules);
     return 0;
   }
-  if (!write_file(args[1], source::emit_tables(model)) || !write_file(args[2], source::emit_kernel_tables(rules))) {
+  if (!write_file(args[1], source::emit_tables(source::Built(model).tables())) || !write_file(args[2], source::emit_kernel_tables(rules))) {
     fmt::print(stderr, "{} or {}: cannot be written\n", args[1], args[2]);
     return 2;
   }

@@ -7,8 +7,6 @@
 #include <string>
 #include <string_view>
 
-#include "agent/catalog/source.h"
-
 namespace keytrail::catalog::source {
 
 /// A C++ literal; everything but plain ASCII is written as octal, which has a fixed length.
@@ -29,8 +27,5 @@ inline std::string quoted(std::string_view text) {
 }
 
 inline const char* truth(bool value) { return value ? "true" : "false"; }
-
-/// Rows of tables::Line: every entry in one line, for `catalog list`.
-[[nodiscard]] std::string line_rows(const Model& model);
 
 }  // namespace keytrail::catalog::source

@@ -5,7 +5,7 @@
 #include <array>
 #include <utility>
 
-#include "agent/catalog/emit_parts.h"
+#include "agent/catalog/build.h"
 
 namespace keytrail::catalog::source {
 namespace {
@@ -46,10 +46,10 @@ const char* role_text(ReaderRole role) {
 
 }  // namespace
 
-std::string line_rows(const Model& m) {
-  std::string rows;
-  const auto line = [&](std::string_view section, const std::string& id, const std::string& text, const std::string& verified) {
-    rows += fmt::format("    {{{}, {}, {}, {}}},\n", quoted(section), quoted(id), quoted(text), quoted(verified));
+std::vector<ListedLine> lines_of(const Model& m) {
+  std::vector<ListedLine> rows;
+  const auto line = [&](std::string_view section, std::string_view id, std::string text, std::string verified) {
+    rows.push_back({section, id, std::move(text), std::move(verified)});
   };
   for (const auto& e : m.kinds)
     line("kinds", e.id, fmt::format("{}, {}, {}", e.title, to_string(e.key_class), to_string(e.lifetime)), "");

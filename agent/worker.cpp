@@ -18,6 +18,8 @@
 #include "agent/pipeline.h"
 #include "agent/serve/server.h"
 #include "agent/site_catalog.h"
+#include "exporters/metrics/agent_metrics.h"
+#include "exporters/metrics/prometheus.h"
 #include "exporters/otlp/exporter.h"
 
 namespace keytrail {
@@ -84,6 +86,21 @@ class Status final : public AgentStatusSource {
   AgentStatus fixed_;
 };
 
+/// The exporters' threads ask the metrics, which ask the exporters: they end before any of both.
+class StopAtEnd {
+ public:
+  explicit StopAtEnd(const Status::Exporters& exporters) : exporters_(exporters) {}
+  ~StopAtEnd() {
+    for (const auto& exporter : exporters_)
+      exporter->stop();
+  }
+  StopAtEnd(const StopAtEnd&) = delete;
+  StopAtEnd& operator=(const StopAtEnd&) = delete;
+
+ private:
+  const Status::Exporters& exporters_;
+};
+
 record::HistoryOptions history_options(const base::HistoryConfig& config) {
   record::HistoryOptions out;
   out.path = config.path;
@@ -134,11 +151,21 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   Pipeline pipeline({.sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io, *std::move(capture), **roles,
                     **history, catalog, clock);
   Status::Exporters exporters;
-  for (const base::OtlpConfig& target : config->otlp) {
-    exporters.push_back(std::make_unique<otlp::Exporter>(target, **history, clock, host_name()));
-    if (auto started = exporters.back()->start(); !started) return fail_with(kBadConfiguration, started.error().message);
-  }
   Status status(**roles, pipeline, site, exporters, clock);
+  metrics::AgentMetrics metrics(status, **history, clock);
+  const otlp::Sender sender{host_name(), config->service_name, config->resource_attributes};
+  for (const base::OtlpConfig& target : config->otlp)
+    exporters.push_back(std::make_unique<otlp::Exporter>(target, **history, clock, sender, otlp::ExporterTuning{}, &metrics));
+  const StopAtEnd stop_at_end(exporters);
+  for (const auto& exporter : exporters) {
+    if (auto started = exporter->start(); !started) return fail_with(kBadConfiguration, started.error().message);
+  }
+  std::unique_ptr<metrics::PrometheusPort> prometheus;
+  if (!config->prometheus_listen.empty()) {
+    auto port = metrics::PrometheusPort::listen(config->prometheus_listen, metrics);
+    if (!port) return fail_with(kBadConfiguration, port.error().message);
+    prometheus = *std::move(port);
+  }
   serve::ServeOptions serve_options;
   serve_options.listen_fd = fds.get("api").release();
   serve_options.max_rows = config->queries.max_rows;
@@ -169,6 +196,7 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   pipeline.stop();
   server.stop();
   (*history)->drain(std::chrono::seconds(5));
+  prometheus.reset();
   for (const auto& exporter : exporters)
     exporter->stop();
   (*history)->close();

@@ -17,6 +17,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
+#include "agent/base/otel_environment.h"
 #include "agent/base/small_file.h"
 #include "agent/base/yaml_guard.h"
 
@@ -37,6 +38,12 @@ struct Context {
     return fail(Error::Code::kInvalid, fmt::format("{}:{}: {}{}{}", printable(file), line + 1, shown, path.empty() ? "" : ": ", text));
   }
 };
+
+std::optional<std::string> look_up(const ConfigOptions& options, const std::string& name) {
+  if (options.getenv) return options.getenv(name);
+  const char* found = std::getenv(name.c_str());
+  return found == nullptr ? std::nullopt : std::optional<std::string>(found);
+}
 
 using Setter = std::function<Result<void>(const YAML::Node&, const std::string& path)>;
 using Keys = std::vector<std::pair<std::string, Setter>>;
@@ -139,13 +146,6 @@ Setter list(const Context& context, std::size_t max, Setter each) {
   };
 }
 
-bool header_name_ok(const std::string& name) {
-  constexpr std::string_view kToken = "!#$%&'*+-.^_`|~";
-  return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || kToken.contains(c);
-  });
-}
-
 /// Fills `value` and `source`. `${env:NAME}` and `${file:PATH}` may stand anywhere in the text ("Bearer ${env:TOKEN}"), once.
 Result<void> resolve_header(const Context& context, OtlpHeader& header, const std::string& written, int line, const std::string& path) {
   const auto begin = written.find("${");
@@ -165,10 +165,7 @@ Result<void> resolve_header(const Context& context, OtlpHeader& header, const st
   std::string secret;
   if (env) {
     const std::string name = reference.substr(4);
-    const char* found = context.options.getenv ? nullptr : std::getenv(name.c_str());
-    const std::optional<std::string> value = context.options.getenv ? context.options.getenv(name)
-                                             : found                ? std::optional<std::string>(found)
-                                                                    : std::nullopt;
+    const std::optional<std::string> value = look_up(context.options, name);
     if (!value) return context.error(line, path, fmt::format("the environment variable {} is not set", printable(name)));
     secret = *value;
   } else {
@@ -186,7 +183,7 @@ Result<void> read_headers(const Context& context, const YAML::Node& node, const 
   if (!node.IsMap()) return context.error(node.Mark().line, path, "must be a mapping (name: value)");
   for (const auto& entry : node) {
     const int line = entry.first.Mark().line;
-    if (!entry.first.IsScalar() || !header_name_ok(entry.first.Scalar()))
+    if (!entry.first.IsScalar() || !is_header_name(entry.first.Scalar()))
       return context.error(line, path, "a header name must be an HTTP token");
     const std::string here = join(path, entry.first.Scalar());
     if (!entry.second.IsScalar()) return context.error(line, here, "must be a text");
@@ -243,6 +240,7 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
       {"ca_file", absolute_path(context, otlp.ca_file)},
       {"cert_file", absolute_path(context, otlp.cert_file)},
       {"key_file", absolute_path(context, otlp.key_file)},
+      {"metrics_s", number(context, otlp.metrics_s, 1, 3600)},
       {"from_start", boolean(context, otlp.from_start)},
   };
   if (Result<void> done = read_map(context, node, path, keys); !done) return done;
@@ -270,6 +268,7 @@ Result<void> read_root(const Context& context, const YAML::Node& root) {
                                     {"reserve_mb", number(context, c.history.reserve_mb, 0, 1024)}})},
       {"api", section(context, {{"socket", absolute_path(context, c.api.socket, 107)}})},
       {"otlp", list(context, 16, [&](const YAML::Node& node, const std::string& path) { return read_otlp(context, node, path); })},
+      {"prometheus", section(context, {{"listen", text(context, c.prometheus_listen, 64)}})},
       {"log", section(context, {{"level", choice(context, {"trace", "debug", "info", "warn", "error"},
                                                  [&](const std::string& value) { c.log_level = value; })}})},
       {"hooks", section(context, {{"disable", list(context, 64,
@@ -287,6 +286,13 @@ Result<void> read_root(const Context& context, const YAML::Node& root) {
 
 }  // namespace
 
+bool is_header_name(const std::string& name) {
+  constexpr std::string_view kToken = "!#$%&'*+-.^_`|~";
+  return !name.empty() && name.size() <= 128 && std::ranges::all_of(name, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || kToken.contains(c);
+  });
+}
+
 Result<Config> parse_config(const std::string& text, const std::string& file, const ConfigOptions& options) {
   if (text.size() > kMaxBytes)
     return fail(Error::Code::kTooLarge, printable(file) + ": larger than 1 MiB; that is no configuration of Keytrail");
@@ -302,7 +308,9 @@ Result<Config> parse_config(const std::string& text, const std::string& file, co
   return config;
 }
 
-Result<Config> load_config(const std::string& path, const ConfigOptions& options) {
+namespace {
+
+Result<Config> load_file(const std::string& path, const ConfigOptions& options) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0 && errno == ENOENT) {
     if (!options.required) return Config{};
@@ -311,6 +319,16 @@ Result<Config> load_config(const std::string& path, const ConfigOptions& options
   Result<std::string> text = read_small_file(path, kMaxBytes, true);
   if (!text) return std::unexpected(text.error());
   return parse_config(*text, path, options);
+}
+
+}  // namespace
+
+Result<Config> load_config(const std::string& path, const ConfigOptions& options) {
+  Result<Config> config = load_file(path, options);
+  if (!config || !options.resolve) return config;
+  const auto from = [&options](const std::string& name) { return look_up(options, name); };
+  if (Result<void> read = read_otel_environment(*config, from); !read) return std::unexpected(read.error());
+  return config;
 }
 
 std::string render_config(const Config& c) {
@@ -331,9 +349,11 @@ std::string render_config(const Config& c) {
     for (const auto& [name, value] : {std::pair{"ca_file", &otlp.ca_file}, {"cert_file", &otlp.cert_file}, {"key_file", &otlp.key_file}}) {
       if (!value->empty()) out << YAML::Key << name << *value;
     }
-    out << YAML::Key << "from_start" << otlp.from_start << YAML::EndMap;
+    out << YAML::Key << "metrics_s" << otlp.metrics_s << YAML::Key << "from_start" << otlp.from_start << YAML::EndMap;
   }
   out << YAML::EndSeq;
+  if (!c.prometheus_listen.empty())
+    out << YAML::Key << "prometheus" << YAML::BeginMap << YAML::Key << "listen" << c.prometheus_listen << YAML::EndMap;
   out << YAML::Key << "log" << YAML::BeginMap << YAML::Key << "level" << c.log_level << YAML::EndMap;
   out << YAML::Key << "hooks" << YAML::BeginMap << YAML::Key << "disable" << YAML::Flow << c.disabled_hooks << YAML::EndMap;
   out << YAML::Key << "catalog" << YAML::BeginMap << YAML::Key << "directory" << c.catalog_directory << YAML::EndMap;

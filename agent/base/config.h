@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "keytrail/result.h"
@@ -30,13 +31,14 @@ struct ApiConfig {
 
 /// What an exporter may be told; the code behind each is in exporters/otlp (transport.cpp, signals.cpp).
 inline constexpr std::array kOtlpProtocols{"http/protobuf", "http/json", "grpc"};
-inline constexpr std::array kOtlpSignals{"traces", "logs"};
+inline constexpr std::array kOtlpSignals{"traces", "logs", "metrics"};
 
 /// A header of each export request. `value` is a secret as a rule: never log or print it; `render_config` does not.
 struct OtlpHeader {
   std::string name;    ///< lower case
   std::string value;   ///< resolved: the text of the variable or file it referred to
   std::string source;  ///< "text", "env:NAME" or "file:/path"
+  bool operator==(const OtlpHeader&) const = default;
 };
 
 struct OtlpConfig {
@@ -49,6 +51,8 @@ struct OtlpConfig {
   std::uint32_t timeout_s = 10;                        ///< 1 to 300
   std::vector<std::string> signals{"traces", "logs"};  ///< of kOtlpSignals
   std::string ca_file, cert_file, key_file;            ///< absolute paths or empty
+  std::uint32_t metrics_s = 60;                        ///< 1 to 3,600: how often metrics are sent
+  std::string source;                                  ///< the environment variables it comes from; empty = the file
   bool from_start = false;                             ///< a new exporter gets the whole history, not only what comes from now on
 };
 
@@ -66,8 +70,11 @@ struct Config {
   HistoryConfig history;
   ApiConfig api;
   std::vector<OtlpConfig> otlp;
-  std::string log_level = "info";           ///< trace, debug, info, warn, error
-  std::vector<std::string> disabled_hooks;  ///< features not to use, as --no-feature=NAME
+  std::string prometheus_listen;                                         ///< "127.0.0.1:9477"; empty = no Prometheus port
+  std::string service_name = "keytrail";                                 ///< of the agent itself: OTEL_SERVICE_NAME
+  std::vector<std::pair<std::string, std::string>> resource_attributes;  ///< OTEL_RESOURCE_ATTRIBUTES
+  std::string log_level = "info";                                        ///< trace, debug, info, warn, error
+  std::vector<std::string> disabled_hooks;                               ///< features not to use, as --no-feature=NAME
   std::string catalog_directory = "/etc/keytrail/catalog.d";
   SamplingConfig sampling;
   QueryConfig queries;
@@ -82,7 +89,11 @@ struct ConfigOptions {
   std::function<std::optional<std::string>(const std::string&)> getenv;
 };
 
-/// Reads and checks a configuration. Errors: kNotFound (only when required), kRefused (permissions), kTooLarge, kInvalid.
+/// Is it an HTTP token of at most 128 bytes?
+[[nodiscard]] bool is_header_name(const std::string& name);
+
+/// Reads and checks a configuration; with `resolve` the variables of OpenTelemetry too (otel_environment.h). Errors: kNotFound (only when
+/// required), kRefused (permissions), kTooLarge, kInvalid.
 [[nodiscard]] Result<Config> load_config(const std::string& path, const ConfigOptions& options = {});
 /// The same from text; `file` is only shown.
 [[nodiscard]] Result<Config> parse_config(const std::string& text, const std::string& file, const ConfigOptions& options = {});

@@ -2,6 +2,7 @@
 #include "exporters/otlp/attributes.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 
@@ -166,12 +167,30 @@ std::string resource_key(const Row& row) {
          "\n" + w.unit;
 }
 
-void fill_resource(resource::Resource& out, const Row& row, const std::string& host_name) {
+namespace {
+
+/// Names of a person's own attributes that are true of everything on this machine.
+bool says_where(std::string_view name) {
+  constexpr std::array<std::string_view, 5> kPlaces{"host.", "cloud.", "deployment.", "k8s.cluster.", "k8s.node."};
+  return std::ranges::any_of(kPlaces, [&](std::string_view place) { return name.starts_with(place); });
+}
+
+void put_sender(Attributes& put, const Sender& sender, bool own) {
+  const auto named = [](const auto& one) { return one.first == "host.name"; };
+  if (std::ranges::none_of(sender.attributes, named)) put.text("host.name", sender.host_name);
+  for (const auto& [name, value] : sender.attributes) {
+    if (own || says_where(name)) put.text(name.c_str(), value);
+  }
+}
+
+}  // namespace
+
+void fill_resource(resource::Resource& out, const Row& row, const Sender& sender) {
   Attributes put(out.mutable_attributes());
-  put.text("host.name", host_name);
+  put_sender(put, sender, actor_of(row) == nullptr);
   const Actor* actor = actor_of(row);
   if (actor == nullptr) {
-    put.text("service.name", "keytrail");
+    put.text("service.name", sender.service_name);
     return;
   }
   const Workload& w = actor->workload;

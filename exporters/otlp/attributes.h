@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common.pb.h"
+#include "exporters/otlp/sender.h"
 #include "keytrail/row.h"
 #include "resource.pb.h"
 
@@ -48,8 +49,8 @@ void put_row(Attributes& out, const Row& row);
 [[nodiscard]] const Actor* actor_of(const Row& row);
 /// What makes two rows share a resource.
 [[nodiscard]] std::string resource_key(const Row& row);
-/// The workload of the row; the agent itself for a row without an actor. `host_name` is the machine's.
-void fill_resource(resource::Resource& out, const Row& row, const std::string& host_name);
+/// The workload of the row; the agent itself for a row without an actor.
+void fill_resource(resource::Resource& out, const Row& row, const Sender& sender);
 void fill_scope(common::InstrumentationScope& out);
 
 }  // namespace keytrail::otlp

@@ -13,15 +13,36 @@ namespace keytrail::otlp {
 
 using std::chrono::milliseconds;
 
-Exporter::Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, std::string host_name, ExporterTuning tuning)
-    : config_(std::move(config)), queue_(queue), clock_(clock), host_name_(std::move(host_name)), tuning_(std::move(tuning)) {}
+namespace {
+
+bool is_wanted(const base::OtlpConfig& config, const Signal& signal) {
+  return std::ranges::find(config.signals, signal.name) != config.signals.end();
+}
+
+bool any_of_rows(const base::OtlpConfig& config) {
+  return std::ranges::any_of(signals(), [&](const Signal& signal) { return signal.of_rows && is_wanted(config, signal); });
+}
+
+}  // namespace
+
+Exporter::Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, Sender sender, ExporterTuning tuning,
+                   MetricSource* metrics)
+    : config_(std::move(config)),
+      queue_(queue),
+      clock_(clock),
+      sender_(std::move(sender)),
+      tuning_(std::move(tuning)),
+      metrics_(metrics),
+      rows_wanted_(any_of_rows(config_)) {}
 
 Exporter::~Exporter() { stop(); }
 
 Result<void> Exporter::start() {
   auto transport = make_transport({config_, clock_, tuning_.folder});
   if (!transport) return fail(transport.error().code, "exporter " + config_.name + ": " + transport.error().message);
-  if (Result<void> opened = queue_.open(config_.name, config_.from_start); !opened) return opened;
+  if (rows_wanted_) {
+    if (Result<void> opened = queue_.open(config_.name, config_.from_start); !opened) return opened;
+  }
   transport_ = std::move(*transport);
   builder_ = std::make_unique<SpanBuilder>(queue_.history_id());
   set_text("idle");
@@ -63,6 +84,7 @@ void Exporter::wake() {
 
 ExporterState Exporter::state() {
   ExporterState state{.name = config_.name, .endpoint = config_.endpoint};
+  if (!config_.source.empty()) state.endpoint += " (from " + config_.source + ")";
   {
     const std::lock_guard lock(mutex_);
     state.text = text_;
@@ -122,7 +144,9 @@ milliseconds Exporter::backoff(unsigned attempt, const std::optional<std::chrono
 
 void Exporter::run() {
   while (pause(milliseconds(0), false)) {
-    Result<std::vector<Row>> rows = queue_.read(config_.name, 0, tuning_.rows);
+    if (!send_metrics()) return;
+    Result<std::vector<Row>> rows;
+    if (rows_wanted_) rows = queue_.read(config_.name, 0, tuning_.rows);
     if (!rows) {
       warn("the history cannot be read: " + base::printable(rows.error().message));
       set_text("history: " + base::printable(rows.error().message));
@@ -140,12 +164,34 @@ void Exporter::run() {
   }
 }
 
+bool Exporter::send_metrics() {
+  const auto now = std::chrono::steady_clock::now();
+  if (metrics_ == nullptr || now < next_metrics_) return true;
+  if (std::ranges::find(config_.signals, "metrics") == config_.signals.end()) return true;
+  next_metrics_ = now + std::chrono::seconds(config_.metrics_s);
+  const std::vector<Metric> all = metrics_->collect();
+  for (const Request& request : build({.sender = sender_, .metrics = all, .now_ns = clock_.wall_ns()})) {
+    const Answer answer = transport_->send(request.signal, *request.message);
+    if (answer.kind == Answer::Kind::kCancelled) return false;
+    if (answer.kind == Answer::Kind::kAccepted) {
+      note_accepted();
+      refused_.erase(request.signal.name);
+      if (!answer.text.empty()) warn(answer.text);
+    } else {
+      warn(fmt::format("{} were not taken: {}", request.signal.name, answer.text));
+      refused_[request.signal.name] = (answer.kind == Answer::Kind::kRefused ? "refused: " : "retrying: ") + answer.text;
+    }
+    set_settled_text("ok");
+  }
+  return true;
+}
+
 bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> places) {
   std::size_t take = rows.size();
   while (!rows.empty()) {
     take = std::min(take, rows.size());
     set_oldest(rows.front().observed_ns);
-    const std::vector<Request> requests = build({rows.first(take), places.first(take), host_name_});
+    const std::vector<Request> requests = build({.sender = sender_, .rows = rows.first(take), .places = places.first(take)});
     const auto too_large = [this](const Request& one) { return one.message->ByteSizeLong() > tuning_.request_max; };
     if (take > 1 && std::ranges::any_of(requests, too_large)) {
       take /= 2;
@@ -167,7 +213,7 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
 std::vector<Exporter::Request> Exporter::build(const Material& from) const {
   std::vector<Request> out;
   for (const Signal& signal : signals()) {
-    if (std::ranges::find(config_.signals, signal.name) == config_.signals.end()) continue;
+    if (!is_wanted(config_, signal)) continue;
     if (std::unique_ptr<Message> message = signal.build(from)) out.push_back({signal, std::move(message)});
   }
   return out;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One export destination: reads the rows after its cursor, sends them as traces and logs, and moves the cursor when both are answered.
+// One export destination: reads the rows after its cursor, sends them as traces and logs, and moves the cursor when both are
+// answered; sends the metrics in between.
 // Own thread, started by `start`, joined by `stop` (or the destructor). Every row is acknowledged or counted as rejected; none is skipped.
 #pragma once
 
@@ -48,8 +49,9 @@ struct ExporterTuning {
 
 class Exporter {
  public:
-  /// `queue` and `clock` must outlive it.
-  Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, std::string host_name, ExporterTuning tuning = {});
+  /// `queue`, `clock` and `metrics` (for the signal of that name) must outlive it.
+  Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock, Sender sender, ExporterTuning tuning = {},
+           MetricSource* metrics = nullptr);
   ~Exporter();
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
@@ -65,6 +67,8 @@ class Exporter {
 
  private:
   void run();
+  /// Sends the metrics when it is time. Never twice: the next ones say more. False: stopping.
+  bool send_metrics();
   /// Sends the rows in as many requests as their size asks for. False: stopping.
   bool export_rows(std::span<const Row> rows, std::span<const Place> places);
   struct Request {
@@ -90,12 +94,15 @@ class Exporter {
   const base::OtlpConfig config_;
   RowQueue& queue_;
   const Clock& clock_;
-  const std::string host_name_;
+  const Sender sender_;
   const ExporterTuning tuning_;
+  MetricSource* const metrics_;
+  const bool rows_wanted_;  ///< a signal is configured that is made of rows
   std::unique_ptr<Transport> transport_;
-  std::unique_ptr<SpanBuilder> builder_;        ///< thread only
-  std::string last_warning_;                    ///< thread only
-  std::map<std::string, std::string> refused_;  ///< thread only; by signal
+  std::unique_ptr<SpanBuilder> builder_;                ///< thread only
+  std::chrono::steady_clock::time_point next_metrics_;  ///< thread only
+  std::string last_warning_;                            ///< thread only
+  std::map<std::string, std::string> refused_;          ///< thread only; by signal
 
   std::mutex mutex_;  ///< guards what follows
   std::condition_variable changed_;

@@ -107,7 +107,7 @@ std::string sentence(const Row& row) {
   return std::visit([](const auto& body) { return say(body); }, row.body);
 }
 
-LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places, const std::string& host_name) {
+LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places, const Sender& sender) {
   LogRequest request;
   std::map<std::string, logs::ScopeLogs*> by_resource;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -117,7 +117,7 @@ LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> p
     logs::ScopeLogs*& scope = by_resource[resource_key(row)];
     if (scope == nullptr) {
       logs::ResourceLogs* group = request.add_resource_logs();
-      fill_resource(*group->mutable_resource(), row, host_name);
+      fill_resource(*group->mutable_resource(), row, sender);
       scope = group->add_scope_logs();
       fill_scope(*scope->mutable_scope());
     }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "exporters/otlp/segments.h"
+#include "exporters/otlp/sender.h"
 #include "keytrail/row.h"
 #include "logs_service.pb.h"
 
@@ -16,7 +17,7 @@ using LogResponse = opentelemetry::proto::collector::logs::v1::ExportLogsService
 
 /// One record per acquisition, use, finding and gap, grouped by workload. Event names: keytrail.acquire, .use, .finding, .gap.
 /// Trace and span id are those of the row's span; a finding has those of the span it is about.
-[[nodiscard]] LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places, const std::string& host_name);
+[[nodiscard]] LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places, const Sender& sender);
 
 /// One sentence for people: "aws (backup.service) used (inferred) AKIA… at s3.eu-west-1.amazonaws.com, PutObject: only key …". Valid UTF-8.
 [[nodiscard]] std::string sentence(const Row& row);

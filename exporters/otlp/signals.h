@@ -11,17 +11,21 @@
 #include <string>
 
 #include "exporters/otlp/segments.h"
+#include "exporters/otlp/sender.h"
+#include "keytrail/metrics.h"
 #include "keytrail/row.h"
 
 namespace keytrail::otlp {
 
 using Message = google::protobuf::MessageLite;
 
-/// What requests are made of. `places[i]` is the place of `rows[i]`.
+/// What requests are made of: rows, `places[i]` the place of `rows[i]`; or the metrics of `now_ns`.
 struct Material {
-  std::span<const Row> rows;
-  std::span<const Place> places;
-  const std::string& host_name;
+  const Sender& sender;
+  std::span<const Row> rows = {};
+  std::span<const Place> places = {};
+  std::span<const Metric> metrics = {};
+  std::int64_t now_ns = 0;  ///< Unix ns
 };
 
 struct Signal {
@@ -29,11 +33,12 @@ struct Signal {
   const char* http_path;  ///< after the endpoint's path
   const char* grpc_method;
   const char* response;  ///< full name of the answer's message
+  bool of_rows;          ///< made of the history's rows, each of which must be settled; else of the state now
   /// The request, or nullptr when there is nothing to send.
   std::unique_ptr<Message> (*build)(const Material& from);
 };
 
-inline constexpr std::size_t kSignals = 2;
+inline constexpr std::size_t kSignals = 3;
 [[nodiscard]] const std::array<Signal, kSignals>& signals();
 
 }  // namespace keytrail::otlp

@@ -55,7 +55,7 @@ void fill_links(trace::Span& span, const Place& place, const UseRow* use) {
 
 }  // namespace
 
-TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Place> places, const std::string& host_name) {
+TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Place> places, const Sender& sender) {
   TraceRequest request;
   std::map<std::string, trace::ScopeSpans*> by_resource;
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -64,7 +64,7 @@ TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Plac
     trace::ScopeSpans*& scope = by_resource[resource_key(row)];
     if (scope == nullptr) {
       trace::ResourceSpans* group = request.add_resource_spans();
-      fill_resource(*group->mutable_resource(), row, host_name);
+      fill_resource(*group->mutable_resource(), row, sender);
       scope = group->add_scope_spans();
       fill_scope(*scope->mutable_scope());
     }

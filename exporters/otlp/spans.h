@@ -6,6 +6,7 @@
 #include <string>
 
 #include "exporters/otlp/segments.h"
+#include "exporters/otlp/sender.h"
 #include "keytrail/row.h"
 #include "trace_service.pb.h"
 
@@ -16,6 +17,6 @@ using TraceResponse = opentelemetry::proto::collector::trace::v1::ExportTraceSer
 
 /// One resource per workload, its spans in the rows' order. `places[i]` is the place of `rows[i]` (SpanBuilder::place).
 /// A request without spans has no resources.
-[[nodiscard]] TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Place> places, const std::string& host_name);
+[[nodiscard]] TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Place> places, const Sender& sender);
 
 }  // namespace keytrail::otlp

@@ -150,8 +150,8 @@ class Stages {
     const std::vector<otlp::Place> places = spans_.place(rows);
     otlp::TraceRequest spans;
     otlp::LogRequest logs;
-    require(spans.ParseFromString(otlp::build_trace_request(rows, places, "node").SerializeAsString()) &&
-                logs.ParseFromString(otlp::build_log_request(rows, places, "node").SerializeAsString()),
+    require(spans.ParseFromString(otlp::build_trace_request(rows, places, otlp::Sender{"node"}).SerializeAsString()) &&
+                logs.ParseFromString(otlp::build_log_request(rows, places, otlp::Sender{"node"}).SerializeAsString()),
             "spans and log records hold UTF-8");
   }
 

@@ -72,16 +72,26 @@ def attributes(item):
 
 
 class Collector:
-    """One collector on a free port of 127.0.0.1. `folder` keeps its output over restarts. Fits where the agent's own test class has its sink."""
+    """One collector on free ports of 127.0.0.1, one for HTTP and one for gRPC. `folder` keeps its output over restarts. Fits where the agent's own test
+    class has its sink; `protocol` says which port that is. `tls`: with a certificate of its own authority, `ca_file`."""
 
-    def __init__(self, program, folder, port=None):
-        self.program, self.folder, self.port, self.process = program, folder, port or _free_port(), None
+    def __init__(self, program, folder, protocol="http/protobuf", tls=False):
+        self.program, self.folder, self.process, self.tls = program, folder, None, tls
+        http, grpc = _free_port(), _free_port()
+        self.port = grpc if protocol == "grpc" else http
         os.makedirs(folder)
+        self.ca_file, self.key_file = folder + "/ca.pem", folder + "/key.pem"
+        security = f', tls: {{cert_file: "{self.ca_file}", key_file: "{self.key_file}"}}' if tls else ""
+        if tls:
+            self._make_certificate()
         self.output, self.log_path, self.gate_path = folder + "/out.jsonl", folder + "/log", folder + "/gate"
         with open(folder + "/config.yaml", "w") as file:  # only gzip is taken: what is not compressed would be refused
             file.write(f"""
 receivers:
-  otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{self.port}", compression_algorithms: [gzip]}}}}}}
+  otlp:
+    protocols:
+      http: {{endpoint: "127.0.0.1:{http}", compression_algorithms: [gzip]{security}}}
+      grpc: {{endpoint: "127.0.0.1:{grpc}"{security}}}
 processors:
   gate: {{file: "{self.gate_path}"}}
 exporters:
@@ -92,7 +102,17 @@ service:
   pipelines:
     traces: {{receivers: [otlp], processors: [gate], exporters: [file, debug]}}
     logs: {{receivers: [otlp], processors: [gate], exporters: [file, debug]}}
+    metrics: {{receivers: [otlp], processors: [gate], exporters: [file]}}
 """)
+
+    def _make_certificate(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=authority of the test",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key_file, "-out", self.ca_file], check=True, capture_output=True, timeout=60)
+        os.chmod(self.ca_file, 0o644)
+
+    @property
+    def endpoint(self):
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def start(self):
         with open(self.log_path, "ab") as log:
@@ -145,13 +165,29 @@ service:
     def records(self):
         """(spans, logs) by row sequence: {seq: [record, …]}, each with "attributes", "resource" and "scope" as dictionaries."""
         spans, logs = {}, {}
-        if not os.path.exists(self.output):
-            return spans, logs
-        with open(self.output) as file:
-            for line in file:
-                if line.endswith("\n"):  # the last one may still be written
-                    self._collect(json.loads(line), spans, logs)
+        for batch in self._batches():
+            self._collect(batch, spans, logs)
         return spans, logs
+
+    def metrics(self):
+        """The newest points of each metric: {name: [{"attributes", "value", "start", …}, …]}."""
+        out = {}
+        for batch in self._batches():
+            for group in batch.get("resourceMetrics", []):
+                for scope in group["scopeMetrics"]:
+                    for metric in scope["metrics"]:
+                        data = metric.get("sum") or metric["gauge"]
+                        out[metric["name"]] = [{"attributes": attributes(point), "value": float(point.get("asInt", point.get("asDouble", 0))), "unit": metric.get("unit"),
+                                                "start": int(point.get("startTimeUnixNano", 0)), "sum": metric.get("sum"), "resource": attributes(group["resource"])}
+                                               for point in data["dataPoints"]]
+        return out
+
+    def _batches(self):
+        if os.path.exists(self.output):
+            with open(self.output) as file:
+                for line in file:
+                    if line.endswith("\n"):  # the last one may still be written
+                        yield json.loads(line)
 
     @staticmethod
     def _collect(batch, spans, logs):

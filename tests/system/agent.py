@@ -62,7 +62,7 @@ class Agent:
     def _config_text(self):
         text = f"history:\n  path: {self.state}/history.db\n  reserve_mb: 1\napi:\n  socket: {self.socket}\n"
         if self.sink:
-            text += f"otlp:\n  - name: sink\n    endpoint: http://127.0.0.1:{self.sink.port}\n    from_start: true\n"
+            text += f"otlp:\n  - name: sink\n    endpoint: {self.sink.endpoint}\n    from_start: true\n"
         return text
 
     # ---- life

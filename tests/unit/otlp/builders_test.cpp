@@ -106,10 +106,10 @@ TEST(Spans, AUseCarriesWhoWhatWhereAndHowSure) {
   Row row = use(5, 7, {"AKIA1"}, Evidence::kInferred);
   std::get<UseRow>(row.body).outcome = Outcome::kRefused;
   const std::vector<Row> rows{row};
-  const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), "node-1");
+  const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), Sender{"node-1"});
   const auto& group = request.resource_spans(0);
   EXPECT_EQ(text(group.resource().attributes(), "service.name"), "backup.service");
-  EXPECT_EQ(text(group.resource().attributes(), "host.name"), "node-1");
+  EXPECT_EQ(text(group.resource().attributes(), "host.name"), Sender{"node-1"});
   EXPECT_EQ(group.scope_spans(0).scope().name(), "keytrail");
   const auto& span = group.scope_spans(0).spans(0);
   EXPECT_EQ(span.name(), "s3.PutObject");
@@ -135,10 +135,10 @@ TEST(Spans, WorkloadsAreResourcesAndRowsWithoutSpansAreLeftOut) {
   Row elsewhere = use(2, 8, {"AKIA1"}, Evidence::kInferred);
   std::get<UseRow>(elsewhere.body).actor.workload.name = "other.service";
   const std::vector<Row> rows{acquisition(1, 7, "AKIA1"), elsewhere, {3, kNoon, kNoon, GapRow{}}, {4, kNoon, kNoon, RevisionRow{}}};
-  const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), "node-1");
+  const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), Sender{"node-1"});
   EXPECT_EQ(request.resource_spans_size(), 2);
   const std::vector<Row> none{rows[2], rows[3]};
-  EXPECT_EQ(build_trace_request(none, SpanBuilder(kHistory).place(none), "n").resource_spans_size(), 0);
+  EXPECT_EQ(build_trace_request(none, SpanBuilder(kHistory).place(none), Sender{"n"}).resource_spans_size(), 0);
 }
 
 TEST(Spans, HostileTextIsBoundedAndValidUtf8) {
@@ -151,8 +151,8 @@ TEST(Spans, HostileTextIsBoundedAndValidUtf8) {
   const auto places = SpanBuilder(kHistory).place(rows);
   TraceRequest traces;
   LogRequest logs;
-  EXPECT_TRUE(traces.ParseFromString(build_trace_request(rows, places, "h").SerializeAsString()));  // proto3 refuses invalid UTF-8
-  EXPECT_TRUE(logs.ParseFromString(build_log_request(rows, places, "h").SerializeAsString()));
+  EXPECT_TRUE(traces.ParseFromString(build_trace_request(rows, places, Sender{"h"}).SerializeAsString()));  // proto3 refuses invalid UTF-8
+  EXPECT_TRUE(logs.ParseFromString(build_log_request(rows, places, Sender{"h"}).SerializeAsString()));
   EXPECT_EQ(text(traces.resource_spans(0).resource().attributes(), "service.name").size(), kTextMax);
   EXPECT_EQ(sentence(row).find('\n'), std::string::npos);
   std::string euros;
@@ -181,7 +181,7 @@ TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
   const std::vector<Row> rows{
       acquisition(1, 7, "AKIA1"), {2, kNoon, kNoon, finding}, {3, kNoon, kNoon, GapRow{"ring_full", "open", 1, 2, 9, "9 lost."}}};
   const auto places = SpanBuilder(kHistory).place(rows);
-  const LogRequest request = build_log_request(rows, places, "node-1");
+  const LogRequest request = build_log_request(rows, places, Sender{"node-1"});
   ASSERT_EQ(request.resource_logs_size(), 2);  // the workload, and the agent for the gap
   const auto& records = request.resource_logs(0).scope_logs(0).log_records();
   ASSERT_EQ(records.size(), 2);

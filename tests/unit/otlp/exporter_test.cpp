@@ -25,7 +25,7 @@ class ExporterTest : public ::testing::Test {
   void launch(const std::string& endpoint) {
     config_.endpoint = endpoint;
     tuning_.poll = milliseconds(20);
-    exporter_ = std::make_unique<Exporter>(config_, queue_, clock_, "node-1", tuning_);
+    exporter_ = std::make_unique<Exporter>(config_, queue_, clock_, Sender{"node-1"}, tuning_);
     const Result<void> started = exporter_->start();
     ASSERT_TRUE(started) << started.error().message;
   }
@@ -190,7 +190,7 @@ TEST_F(ExporterTest, NoCollectorAndNonsenseAreTriedAgain) {
   FakeQueue other;
   other.add(acquisition(1, 7, "AKIA1"));
   config_.endpoint = "http://127.0.0.1:1";
-  Exporter alone(config_, other, clock_, "node-1", tuning_);
+  Exporter alone(config_, other, clock_, Sender{"node-1"}, tuning_);
   ASSERT_TRUE(alone.start());
   EXPECT_TRUE(eventually([&] { return alone.state().text == "retrying: Connection refused"; })) << alone.state().text;
 }
@@ -242,14 +242,14 @@ TEST_F(ExporterTest, LargeBatchesAreSplit) {
 TEST_F(ExporterTest, ABadEndpointOrTlsFileIsAnErrorAtStart) {
   for (const char* endpoint : {"ftp://a", "http://", "collector:4318", "http://user:secret@a/", "http://a/?q"}) {
     config_.endpoint = endpoint;
-    Exporter bad(config_, queue_, clock_, "n");
+    Exporter bad(config_, queue_, clock_, Sender{"n"});
     const Result<void> started = bad.start();
     ASSERT_FALSE(started) << endpoint;
     EXPECT_EQ(started.error().message.find("secret"), std::string::npos);
   }
   config_.endpoint = "https://127.0.0.1:1";
   config_.ca_file = "/nonexistent/ca.pem";
-  Exporter bad(config_, queue_, clock_, "n");
+  Exporter bad(config_, queue_, clock_, Sender{"n"});
   const Result<void> started = bad.start();
   ASSERT_FALSE(started);
   EXPECT_THAT(started.error().message, HasSubstr("ca_file /nonexistent/ca.pem"));

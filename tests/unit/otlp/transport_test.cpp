@@ -34,7 +34,7 @@ class TransportTest : public ::testing::Test {
     config_.endpoint = endpoint;
     tuning_.poll = milliseconds(20);
     tuning_.folder = KEYTRAIL_PARTS;
-    exporter_ = std::make_unique<Exporter>(config_, queue_, clock_, "node-1", tuning_);
+    exporter_ = std::make_unique<Exporter>(config_, queue_, clock_, Sender{"node-1"}, tuning_);
     const Result<void> started = exporter_->start();
     ASSERT_TRUE(started) << started.error().message;
   }
@@ -242,7 +242,7 @@ TEST_F(TransportTest, AProtocolWhosePartIsMissingIsAnErrorAtStart) {
   tuning_.folder = "/nonexistent";
   for (const char* protocol : {"grpc", "http/json"}) {
     config_.protocol = protocol;
-    Exporter bad(config_, queue_, clock_, "n", tuning_);
+    Exporter bad(config_, queue_, clock_, Sender{"n"}, tuning_);
     const Result<void> started = bad.start();
     ASSERT_FALSE(started);
     EXPECT_THAT(started.error().message, HasSubstr("beside the program"));

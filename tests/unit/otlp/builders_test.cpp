@@ -109,7 +109,7 @@ TEST(Spans, AUseCarriesWhoWhatWhereAndHowSure) {
   const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), Sender{"node-1"});
   const auto& group = request.resource_spans(0);
   EXPECT_EQ(text(group.resource().attributes(), "service.name"), "backup.service");
-  EXPECT_EQ(text(group.resource().attributes(), "host.name"), Sender{"node-1"});
+  EXPECT_EQ(text(group.resource().attributes(), "host.name"), "node-1");
   EXPECT_EQ(group.scope_spans(0).scope().name(), "keytrail");
   const auto& span = group.scope_spans(0).spans(0);
   EXPECT_EQ(span.name(), "s3.PutObject");

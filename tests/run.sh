@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
 done
 
 passed=0 failed=0 skipped=0
-jobs=$(nproc)
+jobs=$(nproc) ticks=$(getconf CLK_TCK)
 logs=$(mktemp -d /tmp/keytrail-tests-XXXXXXXX)
 trap 'rm -rf "$logs"' EXIT
 trap 'echo "interrupted"; exit 130' INT TERM
@@ -38,22 +38,26 @@ say() { printf '%s\n' "$*"; }
 skip() { skipped=$((skipped + 1)); say "skip  $1: $2"; }
 add() { passed=$((passed + $1)); failed=$((failed + $2)); skipped=$((skipped + $3)); }
 
+# now: "SECONDS CPU-SECONDS", the latter of all children that have ended; spent NOW: what has gone since then.
+now() { local stat; read -ra stat <"/proc/$$/stat"; printf '%d %d' "$SECONDS" $(((stat[15] + stat[16]) / ticks)); }
+spent() { set -- $1 $(now); printf '%d s, %d s of CPU' $(($3 - $1)) $(($4 - $2)); }
+
 # step NAME COMMAND…: one test; its output is shown only when it fails.
 step() {
-  local name="$1" begin=$SECONDS; shift
+  local name="$1" begin; begin=$(now); shift
   if "$@" >"$logs/step" 2>&1; then ended "$name" "$begin"; else broken "$name" "$begin"; fi
 }
-ended() { add 1 0 0; say "ok    $1 ($((SECONDS - $2)) s)"; }
+ended() { add 1 0 0; say "ok    $1 ($(spent "$2"))"; }
 broken() {
   add 0 1 0
-  say "FAIL  $1 ($((SECONDS - $2)) s)"
+  say "FAIL  $1 ($(spent "$2"))"
   { grep -nE "(error|FAILED|undefined symbol)[: ]" "$logs/step" | head -n 20; echo ...; tail -n 40 "$logs/step"; } | sed 's/^/      /'
   return 1
 }
 
 # build_step NAME FOLDER TARGET…: the same, but how far it is is shown.
 build_step() {
-  local begin=$SECONDS
+  local begin; begin=$(now)
   if build_shown "$logs/step" "${@:2}"; then ended "$1" "$begin"; else broken "$1" "$begin"; fi
 }
 
@@ -90,14 +94,14 @@ gtests() {
   grep '^skip' <<<"$counts"
   set -- "$1" "$2" "$3" $(tail -n 1 <<<"$counts")
   add "$4" "$5" "$6"
-  if [ "$5" = 0 ]; then say "ok    $1: $4 tests ($((SECONDS - $3)) s)"; return; fi
+  if [ "$5" = 0 ]; then say "ok    $1: $4 tests ($(spent "$3"))"; return; fi
   say "FAIL  $1: $5 of $(($4 + $5)) tests"
   grep -E 'FAILED|Failure|error:|ERROR:|WARNING: ThreadSanitizer|SUMMARY|Expected|Actual|Which is' "$2" | head -n 80 | sed 's/^/      /'
   return 1
 }
 
 run_ctest() { # LABEL FOLDER OPTION…
-  local filter=("${@:3}") begin=$SECONDS
+  local filter=("${@:3}") begin; begin=$(now)
   [ -n "$only" ] && filter+=(-R "$only")
   ctest --test-dir "$2" -j "$jobs" --timeout 300 --verbose "${filter[@]}" >"$logs/ctest" 2>&1
   if ! grep -q 'tests passed' "$logs/ctest"; then
@@ -118,9 +122,9 @@ sanitized() { # NAME OPTION [OPTION OF CTEST…]: the unit tests that these opti
 
 fuzz() { # FOLDER: short runs; tests/fuzz/README.md tells of the long ones
   build_step "build fuzz targets" "$1" fuzz || return
-  local begin=$SECONDS
+  local begin; begin=$(now)
   if /usr/bin/python3 tests/fuzz/run.py --build "$1" --jobs "$jobs" >"$logs/fuzz"; then
-    add 1 0 0; say "ok    fuzz: $(tail -n 1 "$logs/fuzz") ($((SECONDS - begin)) s)"
+    ended "fuzz: $(tail -n 1 "$logs/fuzz")" "$begin"
   else
     add 0 1 0; say "FAIL  fuzz"; sed 's/^/      /' "$logs/fuzz"
   fi
@@ -133,7 +137,7 @@ check_tidy() { /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs"; }
 root_program() { # TARGET: a test program that needs root
   if ! ninja -C "$build" -t targets all 2>/dev/null | grep -qE "(^|/)$1: "; then skip "$1" "no such target in this tree"; return; fi
   build_step "build $1" "$build" "$1" || return
-  local program code begin=$SECONDS
+  local program code begin; begin=$(now)
   program=$(find "$build" -type f -perm -u+x -name "$1" | head -n 1)
   timeout 600 "$program" >"$logs/gtest" 2>&1
   code=$?
@@ -167,13 +171,14 @@ kernels() {
 }
 
 counted() { # NAME COMMAND…: its last line has the numbers
-  local name="$1" line numbers; shift
+  local name="$1" line numbers begin; begin=$(now); shift
   "$@" | tee "$logs/counted"
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$logs/counted" | tail -n 1)
   if [ -z "$line" ]; then add 0 1 0; say "FAIL  $name did not end"; return; fi
   numbers=$(sed -E 's/([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped/\1 \2 \3/' <<<"$line")
   # shellcheck disable=SC2086
   add $numbers
+  say "      $name: $(spent "$begin")"
 }
 
 corpus() { # the clients from other registries are set up when these can be reached; else their cases are named skips

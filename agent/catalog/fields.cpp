@@ -85,7 +85,7 @@ std::vector<std::uint16_t> Fields::numbers(std::string_view key) {
   return out;
 }
 
-std::size_t Fields::choice(std::string_view key, Names known, std::size_t fallback, bool required) {
+std::size_t Fields::choice(std::string_view key, std::span<const std::string_view> known, std::size_t fallback, bool required) {
   const std::string value = text(key, required);
   if (value.empty()) return fallback;
   std::size_t index = 0;

@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/catalog/source.h"
+#include "keytrail/words.h"
 
 namespace keytrail::catalog::source {
 
@@ -35,7 +37,17 @@ class Fields {
   std::uint16_t number(std::string_view key);
   std::vector<std::uint16_t> numbers(std::string_view key);
   /// Index of the value among `known`, or `fallback` when the key is absent.
-  std::size_t choice(std::string_view key, Names known, std::size_t fallback, bool required = false);
+  std::size_t choice(std::string_view key, Names known, std::size_t fallback, bool required = false) {
+    return choice(key, std::span(known.begin(), known.size()), fallback, required);
+  }
+  std::size_t choice(std::string_view key, std::span<const std::string_view> known, std::size_t fallback, bool required);
+  /// An enumerator by its word.
+  template <Worded E>
+  E word(std::string_view key, E fallback, bool required) {
+    constexpr auto kKnown = all_words<E>();
+    const std::size_t index = choice(key, kKnown, kKnown.size(), required);
+    return index < kKnown.size() ? kWords<E>[index].value : fallback;
+  }
   YAML::Node node(std::string_view key) { return get(key, false); }
   /// The mark of the entry: how its facts are known. Asks for `source`, too.
   std::string verified();

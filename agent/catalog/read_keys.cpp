@@ -22,9 +22,8 @@ void read_kind(Fields& f, Model& model) {
   e.title = f.text("title", true);
   e.provider = f.text("provider");
   if (e.provider.empty()) e.provider = e.id.substr(0, e.id.find('.'));
-  e.key_class = static_cast<KeyClass>(
-      f.choice("class", {"access_key", "identity_token", "session_token", "password", "certificate", "encryption_key"}, 0, true));
-  e.lifetime = static_cast<Lifetime>(f.choice("lifetime", {"unknown", "long_lived", "short_lived"}, 0, true));
+  e.key_class = f.word("class", KeyClass::kAccessKey, true);
+  e.lifetime = f.word("lifetime", Lifetime::kUnknown, true);
   e.authenticates = f.flag("authenticates", true);
   e.guessable = f.flag("guessable", e.key_class == KeyClass::kPassword);
   e.wildcard = f.flag("wildcard", false);

@@ -8,6 +8,7 @@
 #include "agent/cli/fields.h"
 #include "agent/cli/when.h"
 #include "keytrail/evidence.h"
+#include "keytrail/key.h"
 
 namespace keytrail::cli {
 
@@ -68,26 +69,15 @@ std::string kind_words(std::string_view kind) {
   return found == nullptr || found->title.empty() ? printable(kind) : std::string(found->title);
 }
 
-std::string lifetime_words(std::string_view lifetime) {
-  if (lifetime == "long_lived") return "long-lived";
-  if (lifetime == "short_lived") return "short-lived";
-  return "unknown";
-}
+std::string lifetime_words(std::string_view lifetime) { return explain(from_word<Lifetime>(lifetime).value_or(Lifetime::kUnknown)); }
 
-std::string verb_words(std::string_view evidence) {
-  if (evidence == "confirmed") return "used";
-  if (evidence == "inferred") return "used (inferred)";
-  if (evidence == "possible") return "may have used";
-  return "called";
-}
+std::string verb_words(std::string_view evidence) { return explain(from_word<Evidence>(evidence).value_or(Evidence::kUnattributed)); }
 
 std::string why_words(const json::object& use) {
   const std::string detail = text(use, "reason_detail"), reason = text(use, "reason");
   if (!detail.empty()) return printable(detail);
-  for (int value = 0; value <= static_cast<int>(Reason::kNoKeyOfThisKind); ++value) {
-    if (reason == to_string(static_cast<Reason>(value))) return explain(static_cast<Reason>(value));
-  }
-  return printable(reason);
+  const auto known = from_word<Reason>(reason);
+  return known ? explain(*known) : printable(reason);
 }
 
 std::string key_words(const json::object& use) {

@@ -19,10 +19,7 @@ void look_at(const UseRow& use, const Facts& facts, std::vector<Found>& out) {
   FindingRow& row = found.finding;
   row.type = "old_key_in_use";
   row.severity = Severity::kMedium;
-  const char* verb = use.evidence == Evidence::kConfirmed  ? " used "
-                     : use.evidence == Evidence::kInferred ? " used (inferred) "
-                                                           : " may have used ";
-  row.text = use.actor.program + verb + "key " + used.key.id + " after " + replacement.place +
+  row.text = use.actor.program + " " + explain(use.evidence) + " key " + used.key.id + " after " + replacement.place +
              (replacement.selector.empty() ? std::string() : " [" + replacement.selector + "]") + " got key " + replacement.new_id;
   row.actor = use.actor;
   row.key = used.key;

@@ -7,16 +7,6 @@
 #include "agent/link/life.h"
 
 namespace keytrail::link {
-namespace {
-
-How how_of(std::string_view text) {
-  for (const How one : {How::kFork, How::kExec, How::kBaseline, How::kHelper, How::kLostAtExec}) {
-    if (text == to_string(one)) return one;
-  }
-  return How::kDirect;
-}
-
-}  // namespace
 
 Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
   for (Held& held : instance->holdings) {
@@ -173,7 +163,7 @@ void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::st
   apply_entry(*what, instance->stored_life);
   index_.learn(what->key);
   (void)acquisitions_.is_news(*instance, what->key, what->slot);  // it was a row of an earlier run
-  if (Held* held = hold(instance, std::move(what), how_of(holding.how))) {
+  if (Held* held = hold(instance, std::move(what), holding.how)) {
     held->last_use_ns = holding.last_use_ns;
     held->slot_changed = holding.slot_changed;
     held->announced = true;
@@ -224,7 +214,7 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     holding.slot = held.what->slot;
     holding.since_ns = clock_.to_wall(held.what->since_ns);
     holding.last_use_ns = held.last_use_ns;
-    holding.how = to_string(held.how);
+    holding.how = held.how;
     holding.slot_changed = held.slot_changed;
     out.holdings.push_back({HoldingChange::Kind::kSet, std::move(holding)});
   }

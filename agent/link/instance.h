@@ -17,27 +17,6 @@
 
 namespace keytrail::link {
 
-/// How a key came to be held, weakest last. The text is that of Holding::how.
-enum class How : std::uint8_t { kDirect, kFork, kExec, kBaseline, kHelper, kLostAtExec };
-
-[[nodiscard]] constexpr const char* to_string(How value) {
-  switch (value) {
-    case How::kDirect:
-      return "direct";
-    case How::kFork:
-      return "fork";
-    case How::kExec:
-      return "exec";
-    case How::kBaseline:
-      return "baseline";
-    case How::kHelper:
-      return "helper";
-    case How::kLostAtExec:
-      return "lost_at_exec";
-  }
-  return "direct";
-}
-
 /// The part of a holding that never changes: shared by all processes that inherited it.
 struct HeldKey {
   Key key;

@@ -45,8 +45,8 @@ Result<const T*> DictionaryView::look_up(Map<T>& map, const char* sql, std::int6
 Result<const Workload*> DictionaryView::workload(std::int64_t id) {
   return look_up(workloads_, kWorkloadSql, id, [](const Cursor& c, Workload& w) {
     w.name = c.text(0);
-    w.kind = static_cast<WorkloadKind>(c.integer(1));
-    w.known_by = static_cast<KnownBy>(c.integer(2));
+    w.kind = from_number<WorkloadKind>(c.integer(1));
+    w.known_by = from_number<KnownBy>(c.integer(2));
     w.container_id = c.text(3);
     w.pod_uid = c.text(4);
     w.unit = c.text(5);
@@ -64,8 +64,8 @@ Result<const Key*> DictionaryView::key(std::int64_t id) {
   return look_up(keys_, kKeySql, id, [](const Cursor& c, Key& k) {
     k.id = c.text(0);
     k.kind = c.text(1);
-    k.key_class = static_cast<KeyClass>(c.integer(2));
-    k.lifetime = static_cast<Lifetime>(c.integer(3));
+    k.key_class = from_number<KeyClass>(c.integer(2));
+    k.lifetime = from_number<Lifetime>(c.integer(3));
     k.fingerprint = parse_fingerprint(c.text(4));
     k.principal = c.text(5);
     k.parent = c.text(6);
@@ -75,7 +75,7 @@ Result<const Key*> DictionaryView::key(std::int64_t id) {
 }
 
 Result<const Slot*> DictionaryView::slot(std::int64_t id) {
-  return look_up(slots_, kSlotSql, id, [](const Cursor& c, Slot& s) { s = {static_cast<From>(c.integer(0)), c.text(1), c.text(2)}; });
+  return look_up(slots_, kSlotSql, id, [](const Cursor& c, Slot& s) { s = {from_number<From>(c.integer(0)), c.text(1), c.text(2)}; });
 }
 
 Result<const Destination*> DictionaryView::destination(std::int64_t id) {
@@ -87,7 +87,7 @@ Result<const Destination*> DictionaryView::destination(std::int64_t id) {
     d.address = c.text(4);
     d.port = static_cast<std::uint16_t>(c.integer(5));
     d.action = c.text(6);
-    d.name_source = static_cast<NameSource>(c.integer(7));
+    d.name_source = from_number<NameSource>(c.integer(7));
     d.ambiguous = c.integer(8) != 0;
   });
 }
@@ -105,7 +105,7 @@ Result<const std::vector<Candidate>*> DictionaryView::keyset(std::int64_t id) {
     if (!one) return std::unexpected(one.error());
     auto place = slot(cursor.integer(1));
     if (!place) return std::unexpected(place.error());
-    candidates.push_back({**one, **place, static_cast<Reason>(cursor.integer(2))});
+    candidates.push_back({**one, **place, from_number<Reason>(cursor.integer(2))});
   }
   return &keysets_.emplace(id, std::move(candidates)).first->second;
 }

@@ -47,9 +47,9 @@ EdgeState read_edge(const Cursor& cursor) {
                    cursor.integer(2),
                    cursor.integer(3),
                    cursor.integer(4),
-                   static_cast<Outcome>(cursor.integer(5)),
-                   static_cast<Evidence>(cursor.integer(6)),
-                   static_cast<Reason>(cursor.integer(7))};
+                   from_number<Outcome>(cursor.integer(5)),
+                   from_number<Evidence>(cursor.integer(6)),
+                   from_number<Reason>(cursor.integer(7))};
   edge.latest.workload = cursor.integer(8);
   edge.latest.program = cursor.integer(9);
   edge.latest.keyset = cursor.integer(10);

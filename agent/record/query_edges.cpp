@@ -55,9 +55,9 @@ Result<Found> read_found(const Cursor& c, DictionaryView& names) {
   use.actor = std::move(*actor);
   use.keys = **keys;
   use.destination = **destination;
-  use.outcome = static_cast<Outcome>(c.integer(9));
-  use.evidence = static_cast<Evidence>(c.integer(10));
-  use.reason = static_cast<Reason>(c.integer(11));
+  use.outcome = from_number<Outcome>(c.integer(9));
+  use.evidence = from_number<Evidence>(c.integer(10));
+  use.reason = from_number<Reason>(c.integer(11));
   use.reason_detail = c.text(12);
   use.via = c.text(13);
   use.first_ns = c.integer(14);

@@ -25,9 +25,9 @@ static constexpr char kAfterSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows W
 
 UseRow read_use(const Cursor& c) {
   UseRow use;
-  use.outcome = static_cast<Outcome>(c.integer(14));
-  use.evidence = static_cast<Evidence>(c.integer(15));
-  use.reason = static_cast<Reason>(c.integer(16));
+  use.outcome = from_number<Outcome>(c.integer(14));
+  use.evidence = from_number<Evidence>(c.integer(15));
+  use.reason = from_number<Reason>(c.integer(16));
   use.reason_detail = c.text(22);
   use.via = c.text(23);
   use.first_ns = c.integer(4);
@@ -42,7 +42,7 @@ UseRow read_use(const Cursor& c) {
 FindingRow read_finding(const Cursor& c) {
   FindingRow finding;
   finding.type = c.text(22);
-  finding.severity = static_cast<Severity>(c.integer(21));
+  finding.severity = from_number<Severity>(c.integer(21));
   finding.text = c.text(23);
   finding.subject = c.text(24);
   const std::string tags = c.text(25);
@@ -70,13 +70,13 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
   row.seq = c.natural(0);
   row.time_ns = c.integer(2);
   row.observed_ns = c.integer(3);
-  const auto kind = static_cast<RowKind>(c.integer(1));
+  const auto kind = from_number<RowKind>(c.integer(1));
   if (kind == RowKind::kGap) {
     row.body = read_gap(c);
     return row;
   }
   if (kind == RowKind::kRevision) {
-    row.body = RevisionRow{c.natural(17), c.text(22), c.text(23)};
+    row.body = RevisionRow{c.natural(17), from_word<Revised>(c.text(22)).value_or(kUnknownValue<Revised>), c.text(23)};
     return row;
   }
   const InstanceId instance{static_cast<std::uint32_t>(c.integer(10)), c.natural(11), static_cast<std::uint32_t>(c.integer(12))};

@@ -73,7 +73,8 @@ Result<std::vector<Holding>> Reader::read_holdings(const HistoryFilter& f, std::
     if (!key) return std::unexpected(key.error());
     auto slot = names.slot(c.integer(4));
     if (!slot) return std::unexpected(slot.error());
-    out.push_back({std::move(*actor), **key, **slot, c.integer(8), c.integer(9), c.text(10), c.integer(11) != 0});
+    out.push_back({std::move(*actor), **key, **slot, c.integer(8), c.integer(9), from_word<How>(c.text(10)).value_or(kUnknownValue<How>),
+                   c.integer(11) != 0});
   }
 }
 

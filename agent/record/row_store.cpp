@@ -104,7 +104,7 @@ Result<std::uint64_t> Store::append(const Row& row) {
   } else if (const auto* revision = std::get_if<RevisionRow>(&row.body)) {
     c.kind = RowKind::kRevision;
     c.amount = static_cast<std::int64_t>(revision->of_seq);
-    c.label = revision->what;
+    c.label = to_string(revision->what);
     c.note = revision->value;
   } else {
     return fail(Error::Code::kInvalid, "a use was given as a finished row: uses go to Batch::uses");
@@ -129,7 +129,7 @@ Result<std::uint64_t> Store::append(const Row& row) {
     noted = note_sighting(acquisition->key, acquisition->slot, acquisition->actor.workload, row.time_ns);
   } else if (const auto* finding = std::get_if<FindingRow>(&row.body)) {
     noted = note_finding(*finding, row.time_ns, seq);
-  } else if (const auto* revision = std::get_if<RevisionRow>(&row.body); revision != nullptr && revision->what == "state") {
+  } else if (const auto* revision = std::get_if<RevisionRow>(&row.body); revision != nullptr && revision->what == Revised::kState) {
     noted = db_->run(kFindingStateSql, revision->value, revision->of_seq);
   }
   if (!noted) return std::unexpected(noted.error());

@@ -13,9 +13,6 @@ namespace keytrail::record {
 inline constexpr std::int64_t kApplicationId = 0x4B545231;  ///< "KTR1" in the file's header
 inline constexpr std::int64_t kSchemaVersion = 1;
 
-/// What `rows.kind` holds.
-enum class RowKind : std::int64_t { kAcquisition = 1, kUse = 2, kFinding = 3, kGap = 4, kRevision = 5 };
-
 /// Refuses a newer or foreign file; writes nothing.
 Result<void> check_schema(Database& db, const std::string& path);
 

@@ -145,7 +145,7 @@ Result<void> Store::change_holding(const HoldingChange& change) {
     if (!*number) return std::unexpected(number->error());
   }
   if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload, ids->program, h.actor.uid,
-                        h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
+                        h.since_ns, h.last_use_ns, to_string(h.how), h.slot_changed, options_.boot_id);
       !r) {
     return r;
   }

@@ -27,17 +27,11 @@ bool to_number(const std::string& text, T& out, T least, T most) {
 
 Result<void> set_kinds(const std::string& text, RowKinds& kinds) {
   kinds = {false, false, false, false, false};
-  const std::pair<std::string_view, bool*> known[] = {{"acquisition", &kinds.acquisitions},
-                                                      {"use", &kinds.uses},
-                                                      {"finding", &kinds.findings},
-                                                      {"gap", &kinds.gaps},
-                                                      {"revision", &kinds.revisions}};
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    const auto* found =
-        std::ranges::find(known, std::string_view(text).substr(begin, end - begin), &std::pair<std::string_view, bool*>::first);
-    if (found == std::end(known)) return invalid("kinds: a list of acquisition, use, finding, gap, revision");
-    *found->second = true;
+    const auto kind = from_word<RowKind>(std::string_view(text).substr(begin, end - begin));
+    if (!kind) return invalid("kinds: a list of " + words_text<RowKind>());
+    kinds.set(*kind);
     begin = end + 1;
   }
   return {};
@@ -51,13 +45,9 @@ Result<void> set_time(const std::string& name, const std::string& text, std::int
 }
 
 Result<void> set_evidence(const std::string& text, std::optional<Evidence>& out) {
-  for (const Evidence value : {Evidence::kUnattributed, Evidence::kPossible, Evidence::kInferred, Evidence::kConfirmed}) {
-    if (text == to_string(value)) {
-      out = value;
-      return {};
-    }
-  }
-  return invalid("evidence: must be confirmed, inferred, possible or unattributed");
+  out = from_word<Evidence>(text);
+  if (!out) return invalid("evidence: must be " + words_text<Evidence>());
+  return {};
 }
 
 Result<void> set_chain(const std::string& text, bool& out) {

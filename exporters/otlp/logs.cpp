@@ -73,21 +73,7 @@ std::string say(const UseRow& row) {
     keys += clean(row.keys[i].key.id);
   }
   if (row.keys.size() > 3) keys += " or " + std::to_string(row.keys.size() - 3) + " more";
-  const char* verb = " called ";
-  switch (row.evidence) {
-    case Evidence::kConfirmed:
-      verb = " used ";
-      break;
-    case Evidence::kInferred:
-      verb = " used (inferred) ";
-      break;
-    case Evidence::kPossible:
-      verb = " may have used ";
-      break;
-    case Evidence::kUnattributed:
-      break;
-  }
-  std::string out = who(row.actor) + verb;
+  std::string out = who(row.actor) + " " + explain(row.evidence) + " ";
   if (row.evidence == Evidence::kUnattributed) {
     out += where(row.destination) + " with no key known";
   } else {

@@ -5,10 +5,20 @@
 #include <cstdint>
 #include <string>
 
+#include "keytrail/words.h"
+
 namespace keytrail {
 
 /// Where the host name comes from, best first.
-enum class NameSource : std::uint8_t { kRequest, kSni, kConnectProxy, kEnvironment, kDns, kAddress, kNone };
+enum class NameSource : std::uint8_t {
+  kRequest = 0,
+  kSni = 1,
+  kConnectProxy = 2,
+  kEnvironment = 3,
+  kDns = 4,
+  kAddress = 5,
+  kNone = 6,
+};
 
 struct Destination {
   std::string provider;  ///< "aws"; empty when the catalog does not know the host
@@ -28,24 +38,15 @@ struct Destination {
   }
 };
 
-[[nodiscard]] constexpr const char* to_string(NameSource value) {
-  switch (value) {
-    case NameSource::kRequest:
-      return "request";
-    case NameSource::kSni:
-      return "sni";
-    case NameSource::kConnectProxy:
-      return "connect";
-    case NameSource::kEnvironment:
-      return "environment";
-    case NameSource::kDns:
-      return "dns";
-    case NameSource::kAddress:
-      return "address";
-    case NameSource::kNone:
-      return "none";
-  }
-  return "none";
-}
+template <>
+inline constexpr auto kWords<NameSource> = words<NameSource>({
+    {NameSource::kRequest, "request"},
+    {NameSource::kSni, "sni"},
+    {NameSource::kConnectProxy, "connect"},
+    {NameSource::kEnvironment, "environment"},
+    {NameSource::kDns, "dns"},
+    {NameSource::kAddress, "address"},
+    {NameSource::kNone, "none"},
+});
 
 }  // namespace keytrail

@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "keytrail/process.h"
+#include "keytrail/words.h"
 
 namespace keytrail {
 
 /// Hook families, the unit of arming, loss accounting and doctor. Numbers are those of event_abi.h (KT_FAMILY_…).
-enum class Family : std::uint8_t { kExec, kOpen, kConnect, kName, kLifetime, kRequest };
+enum class Family : std::uint8_t { kExec = 0, kOpen = 1, kConnect = 2, kName = 3, kLifetime = 4, kRequest = 5 };
 inline constexpr std::size_t kFamilies = 6;
 
 /// What is said of a hook family wherever it is named.
@@ -42,7 +43,13 @@ static_assert([] {
   const auto at = static_cast<std::size_t>(value);
   return kFamilyTable[at < kFamilies ? at : 0];
 }
-[[nodiscard]] constexpr const char* to_string(Family value) { return entry_of(value).word; }
+template <>
+inline constexpr auto kWords<Family> = [] {
+  std::array<Word<Family>, kFamilies> out{};
+  for (std::size_t i = 0; i < kFamilies; ++i)
+    out[i] = {kFamilyTable[i].family, kFamilyTable[i].word, kFamilyTable[i].title};
+  return out;
+}();
 
 /// A file as the kernel knows it. On overlayfs `dev` differs from what stat says: compare inode, change time and size there.
 struct FileIdentity {

@@ -34,6 +34,14 @@ struct HistoryFilter {
 /// Rows that are to be returned by `rows`.
 struct RowKinds {
   bool acquisitions = true, uses = true, findings = true, gaps = true, revisions = true;
+
+  void set(RowKind kind) {
+    acquisitions = acquisitions || kind == RowKind::kAcquisition;
+    uses = uses || kind == RowKind::kUse;
+    findings = findings || kind == RowKind::kFinding;
+    gaps = gaps || kind == RowKind::kGap;
+    revisions = revisions || kind == RowKind::kRevision;
+  }
 };
 
 /// Equal uses summed: workload, executable, key set, destination, action, outcome, evidence.

@@ -6,14 +6,35 @@
 #include <string>
 
 #include "keytrail/fingerprint.h"
+#include "keytrail/words.h"
 
 namespace keytrail {
 
-enum class KeyClass : std::uint8_t { kAccessKey, kIdentityToken, kSessionToken, kPassword, kCertificate, kEncryptionKey };
-enum class Lifetime : std::uint8_t { kUnknown, kLongLived, kShortLived };
+enum class KeyClass : std::uint8_t {
+  kAccessKey = 0,
+  kIdentityToken = 1,
+  kSessionToken = 2,
+  kPassword = 3,
+  kCertificate = 4,
+  kEncryptionKey = 5,
+};
+enum class Lifetime : std::uint8_t { kUnknown = 0, kLongLived = 1, kShortLived = 2 };
 
 /// Where a process got a key.
-enum class From : std::uint8_t { kFile, kEnvironment, kArgument, kMetadata, kBroker, kIssued, kKeyring, kMemory, kUnknown };
+enum class From : std::uint8_t {
+  kFile = 0,
+  kEnvironment = 1,
+  kArgument = 2,
+  kMetadata = 3,
+  kBroker = 4,
+  kIssued = 5,
+  kKeyring = 6,
+  kMemory = 7,
+  kUnknown = 8,
+};
+
+/// How a process came to hold a key, weakest last.
+enum class How : std::uint8_t { kDirect = 0, kFork = 1, kExec = 2, kBaseline = 3, kHelper = 4, kLostAtExec = 5 };
 
 struct Key {
   std::string id;    ///< the one key id: "AKIA…", "fp:…", "login@host #1", "aws.session@role/NAME"
@@ -35,58 +56,44 @@ struct Slot {
   auto operator<=>(const Slot&) const = default;
 };
 
-[[nodiscard]] constexpr const char* to_string(KeyClass value) {
-  switch (value) {
-    case KeyClass::kAccessKey:
-      return "access_key";
-    case KeyClass::kIdentityToken:
-      return "identity_token";
-    case KeyClass::kSessionToken:
-      return "session_token";
-    case KeyClass::kPassword:
-      return "password";
-    case KeyClass::kCertificate:
-      return "certificate";
-    case KeyClass::kEncryptionKey:
-      return "encryption_key";
-  }
-  return "access_key";
-}
+template <>
+inline constexpr auto kWords<KeyClass> = words<KeyClass>({
+    {KeyClass::kAccessKey, "access_key"},
+    {KeyClass::kIdentityToken, "identity_token"},
+    {KeyClass::kSessionToken, "session_token"},
+    {KeyClass::kPassword, "password"},
+    {KeyClass::kCertificate, "certificate"},
+    {KeyClass::kEncryptionKey, "encryption_key"},
+});
 
-[[nodiscard]] constexpr const char* to_string(Lifetime value) {
-  switch (value) {
-    case Lifetime::kUnknown:
-      return "unknown";
-    case Lifetime::kLongLived:
-      return "long_lived";
-    case Lifetime::kShortLived:
-      return "short_lived";
-  }
-  return "unknown";
-}
+template <>
+inline constexpr auto kWords<Lifetime> = words<Lifetime>({
+    {Lifetime::kUnknown, "unknown", "unknown"},
+    {Lifetime::kLongLived, "long_lived", "long-lived"},
+    {Lifetime::kShortLived, "short_lived", "short-lived"},
+});
 
-[[nodiscard]] constexpr const char* to_string(From value) {
-  switch (value) {
-    case From::kFile:
-      return "file";
-    case From::kEnvironment:
-      return "environment";
-    case From::kArgument:
-      return "argument";
-    case From::kMetadata:
-      return "metadata";
-    case From::kBroker:
-      return "broker";
-    case From::kIssued:
-      return "issued";
-    case From::kKeyring:
-      return "keyring";
-    case From::kMemory:
-      return "memory";
-    case From::kUnknown:
-      return "unknown";
-  }
-  return "unknown";
-}
+template <>
+inline constexpr auto kWords<From> = words<From>({
+    {From::kFile, "file"},
+    {From::kEnvironment, "environment"},
+    {From::kArgument, "argument"},
+    {From::kMetadata, "metadata"},
+    {From::kBroker, "broker"},
+    {From::kIssued, "issued"},
+    {From::kKeyring, "keyring"},
+    {From::kMemory, "memory"},
+    {From::kUnknown, "unknown"},
+});
+
+template <>
+inline constexpr auto kWords<How> = words<How>({
+    {How::kDirect, "direct"},
+    {How::kFork, "fork"},
+    {How::kExec, "exec"},
+    {How::kBaseline, "baseline"},
+    {How::kHelper, "helper"},
+    {How::kLostAtExec, "lost_at_exec"},
+});
 
 }  // namespace keytrail

@@ -19,8 +19,8 @@ struct Holding {
   Slot slot;
   std::int64_t since_ns = 0;     ///< Unix ns
   std::int64_t last_use_ns = 0;  ///< Unix ns; 0 = never seen used
-  std::string how;               ///< "direct", "fork", "exec", "baseline", "lost_at_exec", "helper"
-  bool slot_changed = false;     ///< its slot holds another key by now, and it has not read it
+  How how = How::kDirect;
+  bool slot_changed = false;  ///< its slot holds another key by now, and it has not read it
 };
 
 struct HoldingChange {

@@ -12,6 +12,9 @@
 #include <string_view>
 #include <type_traits>
 
+#include "keytrail/event.h"
+#include "keytrail/key.h"
+
 namespace keytrail::role {
 
 inline constexpr std::uint16_t kVersion = 4;
@@ -300,16 +303,22 @@ template <Wire Message>
 }
 
 namespace detail {
+/// Such a number is in the enumeration's list.
+template <Worded E>
+bool known(std::uint64_t number) {
+  return number < UINT8_MAX && find_word(static_cast<E>(number)) != nullptr;
+}
 inline bool lengths_ok(const Hints& m) {
-  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && m.key_class <= 5 && m.lifetime <= 2 &&
-         m.other_class <= 5 && m.other_lifetime <= 2;
+  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && known<KeyClass>(m.key_class) &&
+         known<Lifetime>(m.lifetime) && known<KeyClass>(m.other_class) && known<Lifetime>(m.other_lifetime);
 }
 inline bool lengths_ok(const Open& m) { return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid(); }
 inline bool lengths_ok(const Bare&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
 inline bool lengths_ok(const Hello&) { return true; }
 inline bool lengths_ok(const Hook& m) {
-  bool ok = m.family < 6 && m.sees_less <= 1 && m.refused_count <= kMaxRefused && m.chosen.valid() && m.cost.valid() && m.missing.valid();
+  bool ok = known<Family>(m.family) && m.sees_less <= 1 && m.refused_count <= kMaxRefused && m.chosen.valid() && m.cost.valid() &&
+            m.missing.valid();
   for (const HookRefused& refused : m.refused)
     ok = ok && refused.name.valid() && refused.why.valid();
   return ok;
@@ -324,7 +333,7 @@ inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints); }
 inline bool lengths_ok(const Opened& m) { return unread_ok(m.unread); }
 inline bool lengths_ok(const KeyFact& m) {
   return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() && m.variable.valid() &&
-         m.host.valid() && m.key_class <= 5 && m.lifetime <= 2;
+         m.host.valid() && known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime);
 }
 inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }

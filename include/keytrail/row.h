@@ -13,6 +13,7 @@
 #include "keytrail/evidence.h"
 #include "keytrail/key.h"
 #include "keytrail/process.h"
+#include "keytrail/words.h"
 
 namespace keytrail {
 
@@ -43,7 +44,7 @@ struct Candidate {
   Reason reason = Reason::kOnlyKeyHeld;  ///< why it fits, or why it is not sure
 };
 
-enum class Outcome : std::uint8_t { kUnknown, kOk, kRefused, kFailed };
+enum class Outcome : std::uint8_t { kUnknown = 0, kOk = 1, kRefused = 2, kFailed = 3 };
 
 /// A process that holds keys called a destination that accepts them. One row is a window of equal uses.
 struct UseRow {
@@ -63,7 +64,7 @@ struct UseRow {
   std::uint64_t bytes_received = 0;
 };
 
-enum class Severity : std::uint8_t { kInfo, kLow, kMedium, kHigh };
+enum class Severity : std::uint8_t { kInfo = 0, kLow = 1, kMedium = 2, kHigh = 3 };
 
 /// Something a person should look at.
 struct FindingRow {
@@ -87,12 +88,21 @@ struct GapRow {
   std::string text;                   ///< one sentence
 };
 
+/// What a revision says anew.
+enum class Revised : std::uint8_t { kKey = 0, kEvidence = 1, kState = 2 };
+
+/// Where a finding stands. It begins open.
+enum class FindingState : std::uint8_t { kOpen = 0, kResolved = 1, kAccepted = 2 };
+
 /// Later knowledge of an earlier row.
 struct RevisionRow {
   std::uint64_t of_seq = 0;
-  std::string what;  ///< "key", "evidence", "state"
-  std::string value;
+  Revised what = Revised::kKey;
+  std::string value;  ///< kState: the word of a FindingState
 };
+
+/// The kinds of rows, in the order of `Row::body`.
+enum class RowKind : std::uint8_t { kAcquisition = 1, kUse = 2, kFinding = 3, kGap = 4, kRevision = 5 };
 
 struct Row {
   std::uint64_t seq = 0;         ///< given by the history; 0 before it is stored
@@ -101,32 +111,45 @@ struct Row {
   std::variant<AcquisitionRow, UseRow, FindingRow, GapRow, RevisionRow> body;
 };
 
-[[nodiscard]] constexpr const char* to_string(Outcome value) {
-  switch (value) {
-    case Outcome::kUnknown:
-      return "unknown";
-    case Outcome::kOk:
-      return "ok";
-    case Outcome::kRefused:
-      return "refused";
-    case Outcome::kFailed:
-      return "failed";
-  }
-  return "unknown";
-}
+template <>
+inline constexpr auto kWords<Outcome> = words<Outcome>({
+    {Outcome::kUnknown, "unknown"},
+    {Outcome::kOk, "ok"},
+    {Outcome::kRefused, "refused"},
+    {Outcome::kFailed, "failed"},
+});
 
-[[nodiscard]] constexpr const char* to_string(Severity value) {
-  switch (value) {
-    case Severity::kInfo:
-      return "info";
-    case Severity::kLow:
-      return "low";
-    case Severity::kMedium:
-      return "medium";
-    case Severity::kHigh:
-      return "high";
-  }
-  return "info";
-}
+template <>
+inline constexpr auto kWords<Severity> = words<Severity>({
+    {Severity::kInfo, "info"},
+    {Severity::kLow, "low"},
+    {Severity::kMedium, "medium"},
+    {Severity::kHigh, "high"},
+});
+
+template <>
+inline constexpr auto kWords<Revised> = words<Revised>({
+    {Revised::kKey, "key"},
+    {Revised::kEvidence, "evidence"},
+    {Revised::kState, "state"},
+});
+
+template <>
+inline constexpr auto kWords<FindingState> = words<FindingState>({
+    {FindingState::kOpen, "open"},
+    {FindingState::kResolved, "resolved"},
+    {FindingState::kAccepted, "accepted"},
+});
+
+template <>
+inline constexpr auto kWords<RowKind> = words<RowKind>({
+    {RowKind::kAcquisition, "acquisition"},
+    {RowKind::kUse, "use"},
+    {RowKind::kFinding, "finding"},
+    {RowKind::kGap, "gap"},
+    {RowKind::kRevision, "revision"},
+});
+
+[[nodiscard]] inline RowKind kind_of(const Row& row) { return static_cast<RowKind>(row.body.index() + 1); }
 
 }  // namespace keytrail

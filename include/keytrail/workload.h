@@ -5,12 +5,22 @@
 #include <cstdint>
 #include <string>
 
+#include "keytrail/words.h"
+
 namespace keytrail {
 
-enum class WorkloadKind : std::uint8_t { kHost, kSystemdUnit, kContainer, kPod, kLoginSession, kCiJob, kSpiffe };
+enum class WorkloadKind : std::uint8_t {
+  kHost = 0,
+  kSystemdUnit = 1,
+  kContainer = 2,
+  kPod = 3,
+  kLoginSession = 4,
+  kCiJob = 5,
+  kSpiffe = 6,
+};
 
 /// How a workload is known, strongest last wins nothing: each is shown as it is.
-enum class KnownBy : std::uint8_t { kKernel, kRuntime, kCluster, kToken, kClaimed };
+enum class KnownBy : std::uint8_t { kKernel = 0, kRuntime = 1, kCluster = 2, kToken = 3, kClaimed = 4 };
 
 struct Workload {
   WorkloadKind kind = WorkloadKind::kHost;
@@ -24,40 +34,24 @@ struct Workload {
   std::string cgroup;        ///< path as the kernel names it
 };
 
-[[nodiscard]] constexpr const char* to_string(KnownBy value) {
-  switch (value) {
-    case KnownBy::kKernel:
-      return "kernel";
-    case KnownBy::kRuntime:
-      return "runtime";
-    case KnownBy::kCluster:
-      return "cluster";
-    case KnownBy::kToken:
-      return "token";
-    case KnownBy::kClaimed:
-      return "claimed";
-  }
-  return "claimed";
-}
+template <>
+inline constexpr auto kWords<KnownBy> = words<KnownBy>({
+    {KnownBy::kKernel, "kernel"},
+    {KnownBy::kRuntime, "runtime"},
+    {KnownBy::kCluster, "cluster"},
+    {KnownBy::kToken, "token"},
+    {KnownBy::kClaimed, "claimed"},
+});
 
-[[nodiscard]] constexpr const char* to_string(WorkloadKind value) {
-  switch (value) {
-    case WorkloadKind::kHost:
-      return "host";
-    case WorkloadKind::kSystemdUnit:
-      return "systemd_unit";
-    case WorkloadKind::kContainer:
-      return "container";
-    case WorkloadKind::kPod:
-      return "pod";
-    case WorkloadKind::kLoginSession:
-      return "login_session";
-    case WorkloadKind::kCiJob:
-      return "ci_job";
-    case WorkloadKind::kSpiffe:
-      return "spiffe";
-  }
-  return "host";
-}
+template <>
+inline constexpr auto kWords<WorkloadKind> = words<WorkloadKind>({
+    {WorkloadKind::kHost, "host"},
+    {WorkloadKind::kSystemdUnit, "systemd_unit"},
+    {WorkloadKind::kContainer, "container"},
+    {WorkloadKind::kPod, "pod"},
+    {WorkloadKind::kLoginSession, "login_session"},
+    {WorkloadKind::kCiJob, "ci_job"},
+    {WorkloadKind::kSpiffe, "spiffe"},
+});
 
 }  // namespace keytrail

@@ -27,7 +27,7 @@ class CommandsTest : public ::testing::Test {
     history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
     history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}}, false});
     history_.key_list.push_back({make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {"aws / s3 / eu-west-1"}, "", 0});
-    history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, "direct", false});
+    history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, How::kDirect, false});
     history_.state_now.oldest_ns = kNoon;
     options_.socket = serve_.path = directory_.file("api.sock");
     world_.now_ns = [] { return kNoon + 100 * kSecond; };

@@ -95,7 +95,7 @@ TEST_F(RenderTest, AnEmptyAnswerSaysWhatWasLookedAt) {
 
 TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
   EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CLEAR: no process"));
-  history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, "direct", true});
+  history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, How::kDirect, true});
   const std::string text = render_holders(ask("/v1/holders"), view_);
   EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (last use 38 s ago)\n"));
   EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));

@@ -525,7 +525,7 @@ TEST_F(Cases, ParentReadsForkedChildCalls) {
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
   EXPECT_EQ(uses[0].actor.id.tgid, 11U);
   EXPECT_EQ(acquired().size(), 1U) << "a fork is no acquisition";
-  EXPECT_EQ(holders[11][kA].how, "fork");
+  EXPECT_EQ(holders[11][kA].how, How::kFork);
 }
 
 TEST_F(Cases, ShellExportsAndStarts) {
@@ -790,7 +790,7 @@ TEST_F(Cases, BaselineEnvironmentIsPossible) {
   EXPECT_EQ(told(), Lines{"possible exec_not_seen: " + kA});
   ASSERT_EQ(acquisitions.size(), 1U);
   EXPECT_TRUE(acquisitions[0].baseline);
-  EXPECT_EQ(holders[20][kA].how, "baseline");
+  EXPECT_EQ(holders[20][kA].how, How::kBaseline);
 }
 
 TEST_F(Cases, BaselineOpenFileIsPossible) {

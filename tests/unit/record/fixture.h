@@ -100,7 +100,7 @@ inline Row make_acquisition(const Actor& actor, const Key& key, std::int64_t at_
 }
 
 inline HoldingChange make_holding(const Actor& actor, const Key& key, std::int64_t at_ns) {
-  return {HoldingChange::Kind::kSet, {actor, key, make_slot(), at_ns, 0, "direct", false}};
+  return {HoldingChange::Kind::kSet, {actor, key, make_slot(), at_ns, 0, How::kDirect, false}};
 }
 
 class HistoryTest : public testing::Test {

@@ -33,7 +33,7 @@ TEST_F(HistoryTest, gives_back_every_kind_of_row_as_it_was_stored) {
   batch.rows.push_back(gap);
   Row revision;
   revision.time_ns = clock.now;
-  revision.body = RevisionRow{1, "evidence", "confirmed"};
+  revision.body = RevisionRow{1, Revised::kEvidence, "confirmed"};
   batch.rows.push_back(revision);
   UseRow use = make_use(actor, key, clock.now);
   use.keys.push_back({make_key("AKIAI44QH8DHBEXAMPLE"), make_slot("prod"), Reason::kSeveralKeys});
@@ -163,7 +163,7 @@ TEST_F(HistoryTest, holdings_survive_a_restart_and_end_with_process_or_boot) {
   auto held = history->all_holdings();
   ASSERT_TRUE(held);
   ASSERT_EQ(held->size(), 2U);
-  EXPECT_EQ(held->at(0).how, "direct");
+  EXPECT_EQ(held->at(0).how, How::kDirect);
   EXPECT_EQ(held->at(0).slot, make_slot());
   EXPECT_EQ(*history->retain_holdings([](const InstanceId& id) { return id.tgid == 2; }), 1U);
   EXPECT_EQ(history->all_holdings()->size(), 1U);

@@ -173,7 +173,7 @@ TEST_F(QueryTest, workloads_count_processes_keys_uses_and_findings) {
   Batch batch;
   Row revision;
   revision.time_ns = clock.now;
-  revision.body = RevisionRow{2, "state", "accepted"};
+  revision.body = RevisionRow{2, Revised::kState, "accepted"};
   batch.rows.push_back(revision);
   record(std::move(batch));
   EXPECT_EQ(history->workloads({.workload = "backup.service"})->at(0).open_findings, 0U);

@@ -76,7 +76,7 @@ TEST(RowJson, GapRevisionAndFindingHaveTheirs) {
   EXPECT_EQ(row.at("type").as_string(), "finding");
   EXPECT_EQ(row.at("finding_type").as_string(), "old_key_in_use");
   EXPECT_EQ(row.at("attack").as_array().at(0).as_string(), "T1552.001");
-  EXPECT_EQ(to_json(make_row(3, RevisionRow{2, "state", "closed"})).at("of_seq").as_uint64(), 2U);
+  EXPECT_EQ(to_json(make_row(3, RevisionRow{2, Revised::kState, "resolved"})).at("of_seq").as_uint64(), 2U);
 }
 
 TEST(RowJson, TextFromOutsideIsValidUtf8WithoutControlCharacters) {

@@ -22,9 +22,9 @@ std::uint64_t sent_of(const capture::FamilyCounters& counters) {
   return sum;
 }
 
-std::string stored_session(record::History& history) {
-  auto state = history.state("session");
-  return state && state->contains("session") ? state->at("session") : std::string{};
+SessionBase stored_session(record::History& history) {
+  auto earlier = history.earlier();
+  return earlier ? std::move(earlier->session) : SessionBase{};
 }
 
 link::LinkOptions link_options(const PipelineOptions& options) {
@@ -50,10 +50,10 @@ Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture
       judge_(clock) {}
 
 Result<void> Pipeline::start() {
-  auto state = history_.state("");
-  if (!state) return std::unexpected(state.error());
-  link_.load_state(*state);
-  judge_.load_state(*state);
+  const auto earlier = history_.earlier();
+  if (!earlier) return std::unexpected(earlier.error());
+  link_.load(*earlier);
+  judge_.load(*earlier);
   for (std::size_t i = 0; i < kFamilies; ++i)
     link_.set_armed(static_cast<Family>(i), false);
   for (const HookReport& hook : roles_.hooks())
@@ -169,20 +169,17 @@ void Pipeline::tick() {
 
 void Pipeline::flush() {
   auto out = link_.take();
-  auto findings = judge_.on_batch(out.rows, out.uses, out.touches, out.state);
+  auto findings = judge_.on_batch(out.rows, out.uses, out.touches, out.slot_changes);
   Batch batch{.rows = std::move(out.rows),
               .uses = std::move(out.uses),
               .touches = std::move(out.touches),
               .holdings = std::move(out.holdings),
-              .counters = session_.totals(),
-              .state = std::move(out.state)};
+              .lives = std::move(out.lives),
+              .slot_changes = std::move(out.slot_changes),
+              .counters = session_.totals()};
   for (Row& finding : findings)
     batch.rows.push_back(std::move(finding));
-  batch.state.merge(judge_.take_state());
-  if (!session_stored_) {
-    batch.state["session"] = session_.text();
-    session_stored_ = true;
-  }
+  if (!std::exchange(session_stored_, true)) batch.session = session_.base();
   history_.submit(std::move(batch));
 }
 

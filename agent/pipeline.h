@@ -45,7 +45,7 @@ class Pipeline {
   Pipeline(PipelineOptions options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
            record::History& history, const catalog::Catalog& catalog, const Clock& clock);
 
-  /// Takes over what an earlier worker left (state, holdings, losses), asks for the sweep, and runs.
+  /// Takes over what an earlier worker left (slots, lives, findings, holdings, losses), asks for the sweep, and runs.
   Result<void> start();
   /// Settles what waits and hands the last batch over.
   void stop();

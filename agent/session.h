@@ -8,13 +8,14 @@
 #include <string>
 
 #include "keytrail/accounting.h"
+#include "keytrail/recorder.h"
 
 namespace keytrail {
 
 class Session {
  public:
-  /// `stored`: what "session" held in the history ("" = none); `totals`: stored with the last batch.
-  Session(const std::string& id, const std::string& stored, WorkerCounters totals);
+  /// `stored`: the session that the history knows (id empty: none); `totals`: stored with the last batch.
+  Session(const std::string& id, const SessionBase& stored, WorkerCounters totals);
 
   /// True when the history knows this session: a worker before this one ran in it.
   [[nodiscard]] bool continued() const { return continued_; }
@@ -30,12 +31,12 @@ class Session {
   [[nodiscard]] WorkerCounters since_armed() const;
   /// Taken from a ring, fate not decided yet.
   [[nodiscard]] std::uint64_t pending() const { return pending_; }
-  /// To be stored under "session".
-  [[nodiscard]] std::string text() const;
+  /// To be stored with the first batch.
+  [[nodiscard]] const SessionBase& base() const { return base_; }
 
  private:
-  std::string id_;
-  WorkerCounters totals_, base_;
+  SessionBase base_;
+  WorkerCounters totals_;
   std::uint64_t pending_ = 0;
   bool continued_ = false;
 };

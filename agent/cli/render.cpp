@@ -349,10 +349,11 @@ std::string findings_table(std::span<FindingGroup* const> list, const View& view
   Table table(columns);
   for (const FindingGroup* group : list) {
     const json::object& row = group->last;
-    const std::string severity = text(row, "severity");
+    const std::string severity = text(row, "severity"), state = text(row, "state");
+    const bool open = state.empty() || state == to_string(FindingState::kOpen);
     std::vector<std::string> cells = {when_words(row, "time", view),
                                       severity == "medium" ? "med" : severity,
-                                      text(row, "finding_type"),
+                                      text(row, "finding_type") + (open ? "" : " (" + state + ")"),
                                       text(object(row, "key"), "id"),
                                       text(object(object(row, "actor"), "workload"), "name"),
                                       thousands(group->count),

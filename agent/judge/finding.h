@@ -9,20 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "keytrail/recorder.h"
 #include "keytrail/row.h"
 
 namespace keytrail::judge {
 
-/// A key that its slot no longer holds.
-struct Replacement {
-  std::string new_id;
-  std::string place, selector;  ///< the slot
-  std::int64_t time_ns = 0;     ///< Unix ns
-};
-
 struct Facts {
-  std::map<std::string, Replacement> replaced;  ///< by old key id; bounded by Judge
-  std::map<std::string, UseRow> last_uses;      ///< by key id ranked first; bounded by Judge
+  std::multimap<std::string, SlotChange> replaced;  ///< by old key id: slots that hold another key now; bounded by Judge
+  std::map<std::string, UseRow> last_uses;          ///< by key id ranked first; bounded by Judge
 };
 
 /// One batch. `uses` holds the touches as well: activity of a use already told.
@@ -30,7 +24,7 @@ struct Batch {
   std::span<const Row> rows;
   std::span<const UseRow* const> uses;
   const Facts& facts;
-  std::span<const std::string> just_replaced;  ///< old key ids whose replacement became known with this batch
+  std::span<const SlotChange> slot_changes;  ///< that became known with this batch; `facts` has them already
 };
 
 /// `time_ns` of a finding: when it happened.

@@ -99,9 +99,9 @@ void Engine::gap(const Gap& gap, std::string cause) {
   outbox_.emit(gap, std::move(cause));
 }
 
-void Engine::load_state(const std::map<std::string, std::string>& state) {
-  looks_.load_state(state);
-  holders_.load_lives(state);
+void Engine::load(const Earlier& earlier) {
+  looks_.load(earlier.slots);
+  holders_.load(earlier.lives);
 }
 
 void Engine::adopt(const Holding& holding, const ProcessRef& who) {
@@ -123,7 +123,7 @@ void Engine::on_tick(std::uint64_t now_ns) {
 Link::Output Engine::take() {
   Link::Output out = outbox_.take();
   holders_.sync(out);
-  out.state.merge(looks_.take_state());
+  out.slot_changes = looks_.take_changes();
   return out;
 }
 
@@ -144,7 +144,7 @@ Link::Link(LinkOptions options, const catalog::Catalog& catalog, Examiner& exami
            SameMountNs same_mount_ns)
     : engine_(std::make_unique<Engine>(options, catalog, examiner, clock, std::move(fate), std::move(same_mount_ns))) {}
 Link::~Link() = default;
-void Link::load_state(const std::map<std::string, std::string>& state) { engine_->load_state(state); }
+void Link::load(const Earlier& earlier) { engine_->load(earlier); }
 void Link::set_armed(Family family, bool armed) { engine_->set_armed(family, armed); }
 void Link::set_armed_ns(std::uint64_t armed_ns) { engine_->set_armed_ns(armed_ns); }
 void Link::on_event(const Event& event, const ProcessRef& who, const ProcessRef& other) { engine_->on_event(event, who, other); }

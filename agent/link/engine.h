@@ -30,7 +30,7 @@ class Engine {
   void finish(std::uint64_t now_ns) { uses_.finish(now_ns); }
   [[nodiscard]] Link::Output take();
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;
-  void load_state(const std::map<std::string, std::string>& state);
+  void load(const Earlier& earlier);
   void set_armed(Family family, bool armed) { watch_.armed[static_cast<std::size_t>(family)] = armed; }
   void set_armed_ns(std::uint64_t armed_ns) { watch_.armed_ns = armed_ns; }
 

@@ -109,7 +109,7 @@ void Holders::carry_over_exec(Instance& next, const Instance& before) const {
   }
 }
 
-void Holders::on_rotations(const std::vector<Rotation>& rotations, const Instance* reader,
+void Holders::on_rotations(const std::vector<SlotChange>& rotations, const Instance* reader,
                            const std::unordered_map<std::uint32_t, InstanceRef>& live) {
   if (rotations.empty()) return;
   outbox_.count("rotations", rotations.size());
@@ -118,9 +118,9 @@ void Holders::on_rotations(const std::vector<Rotation>& rotations, const Instanc
     const std::string container = Slots::container_of(*instance);
     for (Held& held : instance->holdings) {
       const Slot& slot = held.what->slot;
-      const bool hit = slot.from == From::kFile && std::ranges::any_of(rotations, [&](const Rotation& rotation) {
-                         return slot.place == rotation.path && slot.selector == rotation.selector && held.what->key.id == rotation.old_id &&
-                                container == rotation.container;
+      const bool hit = slot.from == From::kFile && std::ranges::any_of(rotations, [&](const SlotChange& rotation) {
+                         return slot.place == rotation.place && slot.selector == rotation.selector &&
+                                held.what->key.id == rotation.old_id && container == rotation.container;
                        });
       if (!hit || held.slot_changed) continue;
       held.slot_changed = true;
@@ -136,14 +136,14 @@ void Holders::mark_dirty(const InstanceRef& instance) {
   dirty_.push_back(instance);
 }
 
-void Holders::load_lives(const std::map<std::string, std::string>& state) {
-  for (const auto& [name, value] : state) {
-    if (name.starts_with("life:") && lives_.size() < options_.max_processes) lives_[name] = value;
+void Holders::load(std::span<const Life> lives) {
+  for (const Life& life : lives) {
+    if (lives_.size() < options_.max_processes) lives_.emplace(life.id, life.text);
   }
 }
 
 void Holders::adopt_life(Instance& instance) {
-  const auto life = lives_.find(life_name(instance.id));
+  const auto life = lives_.find(instance.id);
   if (life == lives_.end()) return;
   apply_life(instance, life->second);
   instance.doubts.weaken_by_restart();
@@ -172,12 +172,6 @@ void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::st
   instance->synced = true;
 }
 
-void Holders::forget_lives() {
-  for (const auto& [name, value] : lives_)
-    changes_[name] = "";
-  lives_.clear();
-}
-
 void Holders::sync(Link::Output& out) {
   std::vector<InstanceRef> again;
   for (const InstanceRef& instance : std::exchange(dirty_, {})) {
@@ -187,8 +181,6 @@ void Holders::sync(Link::Output& out) {
   }
   for (const InstanceRef& instance : again)
     mark_dirty(instance);
-  out.state.merge(changes_);
-  changes_.clear();
 }
 
 /// Many processes live shorter than a batch: what was set and ended within one never reaches the table.
@@ -201,7 +193,6 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     change.holding.actor = actor;
     out.holdings.push_back(std::move(change));
     instance->synced = false;
-    if (!instance->stored_life.empty()) changes_[life_name(instance->id)] = "";
     return;
   }
   for (Held& held : instance->holdings) {
@@ -220,7 +211,7 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
   }
   if (!instance->synced) return;
   if (std::string life = encode_life(*instance); life != instance->stored_life) {
-    changes_[life_name(instance->id)] = life;
+    out.lives.push_back({instance->id, life});
     instance->stored_life = std::move(life);
   }
 }

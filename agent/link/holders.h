@@ -40,7 +40,7 @@ class Holders {
   /// What the program before an exec held is lost to the next, unless it is seen again.
   void carry_over_exec(Instance& next, const Instance& before) const;
   /// Slots got other keys: their holders (of `live`) hold an old one by now, all but the reader.
-  void on_rotations(const std::vector<Rotation>& rotations, const Instance* reader,
+  void on_rotations(const std::vector<SlotChange>& rotations, const Instance* reader,
                     const std::unordered_map<std::uint32_t, InstanceRef>& live);
 
   /// The table needs another look at this instance: at a new holding, and at its end.
@@ -50,11 +50,11 @@ class Holders {
     if (instance->synced) mark_dirty(instance);
   }
   /// Of the table of an earlier run: what it stored of the instance beside its holdings, then each holding.
-  void load_lives(const std::map<std::string, std::string>& state);
+  void load(std::span<const Life> lives);
   void adopt_life(Instance& instance);
   void adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule);
   /// Whoever was not adopted by now has ended meanwhile.
-  void forget_lives();
+  void forget_lives() { lives_.clear(); }
   /// Moves what the table does not know yet into `out`.
   void sync(Link::Output& out);
 
@@ -69,8 +69,7 @@ class Holders {
   Outbox& outbox_;
   Acquisitions acquisitions_;
   std::vector<InstanceRef> dirty_;
-  std::map<std::string, std::string> lives_;    ///< of an earlier run, until adopted
-  std::map<std::string, std::string> changes_;  ///< of lives, since the last sync; an empty value deletes
+  std::map<InstanceId, std::string> lives_;  ///< of an earlier run, until adopted
 };
 
 }  // namespace keytrail::link

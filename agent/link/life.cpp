@@ -150,10 +150,6 @@ void read_old_marks(const json::object& life, Doubts& doubts) {
 
 }  // namespace
 
-std::string life_name(const InstanceId& id) {
-  return "life:" + std::to_string(id.tgid) + "-" + std::to_string(id.start_ns) + "-" + std::to_string(id.exec);
-}
-
 std::string encode_life(const Instance& instance) {
   json::value out = to_json(instance.doubts);
   json::array entries;  // what the durable table has no column for

@@ -9,8 +9,6 @@
 
 namespace keytrail::link {
 
-/// "life:TGID-START-EXEC"
-[[nodiscard]] std::string life_name(const InstanceId& id);
 /// JSON: every member of Doubts that is not as at first, and "entries"; times in ns since boot, which holds as long as the process can
 /// live.
 [[nodiscard]] std::string encode_life(const Instance& instance);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The heart: joins keys that crossed into processes and the connections that these processes make into uses with evidence.
-// In: events in kernel time order, with the processes that identify made of them. Out: rows, uses, holdings, state, by take().
-// Thread: the pipeline's only one; the examiner's answers come on it, too.
+// In: events in kernel time order, with the processes that identify made of them. Out: rows, uses, holdings, lives and changes of slots, by
+// take(). Thread: the pipeline's only one; the examiner's answers come on it, too.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,8 @@ class Link {
     std::vector<UseRow> uses;
     std::vector<UseTouch> touches;  ///< byte counts are what came since the last report; `connections` is 0
     std::vector<HoldingChange> holdings;
-    std::map<std::string, std::string> state;  ///< "slot:PATH#SELECTOR", "rotation:OLDKEYID"; empty value deletes
-    [[nodiscard]] bool empty() const { return rows.empty() && uses.empty() && touches.empty() && holdings.empty() && state.empty(); }
+    std::vector<Life> lives;
+    std::vector<SlotChange> slot_changes;
   };
   using FateCall = std::function<void(Fate, std::string reason)>;
   using SameMountNs = std::function<std::vector<std::uint32_t>(std::uint32_t mnt_ns)>;
@@ -47,8 +47,8 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  /// What an earlier run stored (Output::state): call once, before the first event.
-  void load_state(const std::map<std::string, std::string>& state);
+  /// What an earlier run stored: its slots and lives. Call once, before the first event.
+  void load(const Earlier& earlier);
   void set_armed(Family family, bool armed);
   /// Since when the hooks are armed, ns since boot: an exec before it was not seen.
   void set_armed_ns(std::uint64_t armed_ns);

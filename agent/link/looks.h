@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Known key files: what opens showed of them, and looks at those of live holders, so that a rotation is noticed that nobody reads. Owns the
-// slots and the queue of looks. Called by Opens (an open was read), by Engine (ticks, state, adoption). One thread.
+// slots and the queue of looks. Called by Opens (an open was read), by Engine (ticks, adoption, what is stored). One thread.
 #pragma once
 
 #include <cstdint>
 #include <deque>
-#include <map>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/catalog/catalog.h"
 #include "agent/link/examinations.h"
@@ -38,8 +39,8 @@ class Looks {
   std::string_view adopt(const Instance& instance, const Holding& holding);
   void on_tick(std::uint64_t now_ns);
 
-  void load_state(const Slots::State& state) { slots_.load(state); }
-  [[nodiscard]] Slots::State take_state() { return slots_.take_state(); }
+  void load(std::span<const SlotChange> slots) { slots_.load(slots); }
+  [[nodiscard]] std::vector<SlotChange> take_changes() { return slots_.take_changes(); }
   [[nodiscard]] std::uint64_t forgotten() const { return slots_.forgotten(); }
 
  private:

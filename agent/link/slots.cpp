@@ -2,32 +2,18 @@
 #include "agent/link/slots.h"
 
 #include <algorithm>
-#include <boost/json.hpp>
 
 namespace keytrail::link {
 namespace {
 
-namespace json = boost::json;
-
-constexpr std::size_t kMaxRotations = 4'096;
 constexpr std::size_t kMaxSelectors = 256;
-
-std::string slot_name(const KnownFile& file, const std::string& selector) {
-  return "slot:" + Slots::file_key(file.container, file.path) + "#" + selector;
-}
-
-std::string text_of(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  const json::string* text = value != nullptr ? value->if_string() : nullptr;
-  return text != nullptr ? std::string(*text) : std::string();
-}
 
 }  // namespace
 
 Slots::Slots(std::size_t limit) : files_(limit) {
   files_.on_evict([this](const std::string&, KnownFile& file) {
     for (const auto& [selector, id] : file.keys)
-      changes_[slot_name(file, selector)] = "";
+      changes_.push_back({file.container, file.path, selector, 0, id, {}});
   });
 }
 
@@ -68,9 +54,9 @@ void Slots::follow(KnownFile& file, std::uint32_t mnt_ns, std::uint32_t dev) {
   if (dev != 0) file.dev = dev;
 }
 
-std::vector<Rotation> Slots::update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts,
-                                    std::int64_t seen_ns) {
-  std::vector<Rotation> rotations;
+std::vector<SlotChange> Slots::update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts,
+                                      std::int64_t seen_ns) {
+  std::vector<SlotChange> rotations;
   file.identity = identity;
   constexpr std::int64_t kSecond = 1'000'000'000;
   // A file system may give any time: what is not in the past is not a number of ns either.
@@ -86,51 +72,27 @@ std::vector<Rotation> Slots::update(KnownFile& file, const FileIdentity& identit
                                return other.selector == fact.selector && other.key.id == known->second;
                              });
     if (still_there) continue;
+    SlotChange change{file.container, file.path, fact.selector, seen_ns, {}, fact.key.id};
     if (known != file.keys.end()) {
-      const bool plausible = changed_ns > 0 && changed_ns <= seen_ns;
-      rotations.push_back({file.container, file.path, fact.selector, known->second, fact.key.id, plausible ? changed_ns : seen_ns});
-      record(rotations.back());
+      change.old_id = known->second;
+      if (changed_ns > 0 && changed_ns <= seen_ns) change.time_ns = changed_ns;
+      rotations.push_back(change);
     }
     file.keys[fact.selector] = fact.key.id;
-    changes_[slot_name(file, fact.selector)] = json::serialize(json::object{
-        {"key", fact.key.id}, {"container", file.container}, {"place", file.path}, {"selector", fact.selector}, {"time", seen_ns}});
+    changes_.push_back(std::move(change));
   }
   return rotations;
 }
 
-void Slots::record(const Rotation& rotation) {
-  changes_["rotation:" + rotation.old_id] =
-      json::serialize(json::object{{"new", rotation.new_id},
-                                   {"slot", rotation.selector.empty() ? rotation.path : rotation.path + " [" + rotation.selector + "]"},
-                                   {"place", rotation.path},
-                                   {"selector", rotation.selector},
-                                   {"time", rotation.time_ns}});
-  std::erase(rotations_, rotation.old_id);
-  rotations_.push_back(rotation.old_id);
-  // A slot that went back to a key: that one is no longer replaced.
-  if (std::erase(rotations_, rotation.new_id) > 0) changes_["rotation:" + rotation.new_id] = "";
-  if (rotations_.size() > kMaxRotations) {
-    changes_["rotation:" + rotations_.front()] = "";
-    rotations_.pop_front();
+void Slots::load(std::span<const SlotChange> slots) {
+  for (const SlotChange& slot : slots) {
+    auto& keys = file(slot.container, slot.place).keys;
+    if (slot.new_id.empty()) {
+      keys.erase(slot.selector);
+    } else {
+      keys[slot.selector] = slot.new_id;
+    }
   }
-}
-
-void Slots::load(const State& state) {
-  for (const auto& [name, value] : state) {
-    if (name.starts_with("rotation:") && rotations_.size() < kMaxRotations) rotations_.push_back(name.substr(9));
-    if (!name.starts_with("slot:")) continue;
-    boost::system::error_code error;
-    const json::value parsed = json::parse(value, error);
-    const json::object* object = error ? nullptr : parsed.if_object();
-    if (object == nullptr || text_of(*object, "key").empty()) continue;
-    file(text_of(*object, "container"), text_of(*object, "place")).keys[text_of(*object, "selector")] = text_of(*object, "key");
-  }
-}
-
-Slots::State Slots::take_state() {
-  State out;
-  out.swap(changes_);
-  return out;
 }
 
 }  // namespace keytrail::link

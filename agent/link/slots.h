@@ -3,15 +3,17 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/link/instance.h"
 #include "agent/link/lru_map.h"
 #include "keytrail/examiner.h"
+#include "keytrail/recorder.h"
 
 namespace keytrail::link {
 
@@ -28,16 +30,8 @@ struct KnownFile {
   bool looking = false;
 };
 
-struct Rotation {
-  std::string container, path, selector;
-  std::string old_id, new_id;
-  std::int64_t time_ns = 0;  ///< Unix ns
-};
-
 class Slots {
  public:
-  using State = std::map<std::string, std::string>;
-
   explicit Slots(std::size_t limit);
 
   [[nodiscard]] static std::string file_key(std::string_view container, std::string_view path);
@@ -45,25 +39,24 @@ class Slots {
   /// The name of a file that outlives its rotation: without the generation that kubelet's volumes put into the path ("..2026_11_21_…").
   [[nodiscard]] static std::string place_of(std::string_view path);
 
-  /// What a file holds now. `seen_ns`: Unix ns of the read; the file's change time is used where it is plausible.
-  std::vector<Rotation> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts, std::int64_t seen_ns);
+  /// What a file holds now. Returns the slots that went from one key to another. `seen_ns`: Unix ns of the read; the file's change time is
+  /// used where it is plausible.
+  std::vector<SlotChange> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts, std::int64_t seen_ns);
   /// The file, made when unknown.
   KnownFile& file(std::string_view container, std::string_view path);
   /// The file is followed in this mount namespace. Another device under the same path is another file: what it held is forgotten, no
   /// rotation.
   static void follow(KnownFile& file, std::uint32_t mnt_ns, std::uint32_t dev);
   [[nodiscard]] KnownFile* find(const std::string& key) { return files_.find(key); }
-  /// Takes over the "slot:…" and "rotation:…" entries of an earlier run.
-  void load(const State& state);
-  /// What is to be stored since the last call; an empty value deletes.
-  [[nodiscard]] State take_state();
+  /// Takes over what the slots of an earlier run held, or the changes of one in order.
+  void load(std::span<const SlotChange> slots);
+  /// Since the last call, in order: first keys, other keys, slots that are forgotten.
+  [[nodiscard]] std::vector<SlotChange> take_changes() { return std::exchange(changes_, {}); }
   [[nodiscard]] std::uint64_t forgotten() const { return files_.evicted(); }
 
  private:
-  void record(const Rotation& rotation);
   LruMap<std::string, KnownFile> files_;
-  std::deque<std::string> rotations_;  ///< old key ids with an entry, oldest first
-  State changes_;
+  std::vector<SlotChange> changes_;
 };
 
 }  // namespace keytrail::link

@@ -67,7 +67,9 @@ Result<void> History::start() {
                   fmt::format("{} cannot have a write-ahead log: is it on a network file system?", file_.path()));
     }
   }
-  if (auto r = prepare_schema(**db, file_.path(), clock_); !r) return r;
+  auto prepared = prepare_schema(**db, file_.path(), clock_);
+  if (!prepared && is_no_room(prepared.error()) && file_.drop_reserve()) prepared = prepare_schema(**db, file_.path(), clock_);
+  if (!prepared) return prepared;
   auto id = read_history_id(**db);
   if (!id) return std::unexpected(id.error());
   history_id_ = *id;
@@ -83,9 +85,9 @@ Result<void> History::start() {
   if (!status) return std::unexpected(status.error());
   auto totals = questions_->totals();
   if (!totals) return std::unexpected(totals.error());
-  auto running = questions_->state(kRunningName);
-  if (!running) return std::unexpected(running.error());
-  last_batch_ = {static_cast<std::int64_t>((*totals)["last_batch_ns"]), status->worker, running->empty()};
+  auto ended = questions_->ended_well();
+  if (!ended) return std::unexpected(ended.error());
+  last_batch_ = {static_cast<std::int64_t>((*totals)["last_batch_ns"]), status->worker, *ended};
   // A full disk must not keep the agent from starting: the writer tries again.
   if (auto flushed = store_->flush_all(); !flushed) {
     store_->forget();
@@ -112,7 +114,7 @@ void History::close() {
   if (writer_.joinable()) writer_.join();
   const std::lock_guard lock(store_mutex_);
   if (!store_) return;
-  if (auto r = store_->set_state(kRunningName, ""); !r) store_->forget();
+  if (auto r = store_->mark_ended(); !r) store_->forget();
   (void)store_->checkpoint(true);
 }
 

@@ -40,6 +40,8 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   /// Waits until all that was submitted is stored; false after `timeout`.
   bool drain(std::chrono::milliseconds timeout);
   [[nodiscard]] const LastBatch& last_batch() const { return last_batch_; }
+  /// What earlier runs left beside rows and holdings, for the stages to go on from.
+  Result<Earlier> earlier() { return questions_->earlier(); }
   /// All holdings of this boot, for link to adopt at start.
   Result<std::vector<Holding>> all_holdings();
   /// Ends the holdings of processes for which `alive` is false (they died while the agent was down). Returns how many instances went.
@@ -64,7 +66,6 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override { return questions_->workloads(filter); }
   Result<std::optional<Row>> row(std::uint64_t seq) override { return questions_->row(seq); }
   Result<HistoryStatus> status() override;
-  Result<std::map<std::string, std::string>> state(const std::string& prefix) override { return questions_->state(prefix); }
 
  private:
   History(const HistoryOptions& options, const Clock& clock) : options_(options), clock_(clock) {}
@@ -78,11 +79,10 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   void look_for_room();
   bool give_up(std::vector<Batch>& batches, const Error& error, int attempt);
   void drop_rows(Batch& batch, const char* cause);
+  void keep_state(Batch& batch);
   void admit_overflow();
   void set_error(std::string error);
   void wake_exporters();
-
-  static constexpr char kRunningName[] = "session:running";  ///< state while a session runs; left behind where it did not end well
 
   const HistoryOptions options_;
   const Clock& clock_;
@@ -99,11 +99,10 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   std::condition_variable changed_, drained_;
   std::deque<Batch> queue_;
   std::size_t queued_rows_ = 0;
-  Batch overflow_;  ///< holdings, state and counters of batches whose rows were dropped
+  Batch overflow_;  ///< state and counters of batches whose rows were dropped
   bool overflowed_ = false;
   GapRow lost_;  ///< what was dropped since the last gap row; `lost` 0 = nothing
   bool busy_ = false, stopping_ = false, urgent_ = false;
-  bool marked_ = false;  ///< the history says that a session runs
   std::string error_, copy_error_;
   std::int64_t copied_ns_ = 0;  ///< Unix ns of the last good copy of the log
   std::uint64_t holdings_dropped_ = 0;

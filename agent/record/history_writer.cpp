@@ -14,15 +14,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr int kAttemptsWithoutRoom = 5;  // for errors that trying again does not mend
-constexpr std::size_t kMaxOverflowHoldings = 100'000;
+constexpr int kAttemptsWithoutRoom = 5;           // for errors that trying again does not mend
+constexpr std::ptrdiff_t kMaxOverflow = 100'000;  // holdings, lives, changes of each kind
 constexpr auto kRetentionEvery = std::chrono::seconds(30);
 
 std::size_t rows_in(const Batch& batch) { return batch.rows.size() + batch.uses.size() + batch.touches.size(); }
 
 }  // namespace
 
-/// Counts the rows of a batch as lost and empties them; holdings, state and counters stay. Call with `mutex_` held.
+/// Counts the rows of a batch as lost and empties them; state and counters stay. Call with `mutex_` held.
 void History::drop_rows(Batch& batch, const char* cause) {
   const std::size_t rows = batch.rows.size() + batch.uses.size();
   const std::int64_t now = clock_.wall_ns();
@@ -47,12 +47,26 @@ void History::admit_overflow() {
   overflowed_ = false;
 }
 
+/// What is no row stays, behind what stays already. Call with `mutex_` held.
+void History::keep_state(Batch& batch) {
+  // Bounded memory comes first; the gap says that holders may be wrong until the next start looks at them.
+  const auto keep = [](auto& kept, auto& more) {
+    kept.insert(kept.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    if (std::ssize(kept) > kMaxOverflow) kept.erase(kept.begin(), kept.end() - kMaxOverflow);
+  };
+  keep(overflow_.holdings, batch.holdings);
+  keep(overflow_.lives, batch.lives);
+  keep(overflow_.slot_changes, batch.slot_changes);
+  keep(overflow_.findings, batch.findings);
+  if (batch.session) overflow_.session = std::move(batch.session);
+  overflow_.counters = std::move(batch.counters);
+  overflowed_ = true;
+}
+
 void History::submit(Batch batch) {
   const std::size_t rows = rows_in(batch);
   {
     const std::lock_guard lock(mutex_);
-    // With the first batch, not before: where the history ends, the gap of a worker that is killed at its start begins.
-    if (!std::exchange(marked_, true)) batch.state[kRunningName] = std::to_string(clock_.wall_ns());
     const bool full = stopping_ || queue_.size() >= options_.queue_batches || queued_rows_ + rows > options_.queue_rows;
     if (!full) {
       admit_overflow();
@@ -60,17 +74,7 @@ void History::submit(Batch batch) {
       queue_.push_back(std::move(batch));
     } else {
       drop_rows(batch, "record_queue_full");
-      auto& kept = overflow_.holdings;
-      kept.insert(kept.end(), std::make_move_iterator(batch.holdings.begin()), std::make_move_iterator(batch.holdings.end()));
-      if (kept.size() > kMaxOverflowHoldings) {
-        // Bounded memory comes first; the gap says that holders may be wrong until the next start looks at them.
-        kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(kept.size() - kMaxOverflowHoldings));
-        lost_.lost = lost_.lost.value_or(0);
-      }
-      for (auto& [name, value] : batch.state)
-        overflow_.state[name] = std::move(value);
-      overflow_.counters = std::move(batch.counters);
-      overflowed_ = true;
+      keep_state(batch);
     }
   }
   changed_.notify_all();

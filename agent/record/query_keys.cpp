@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Summaries: what is known of each key, and of each workload. They are put together from sightings, holdings and edges, not from rows.
-#include <boost/json.hpp>
-
 #include <algorithm>
 
 #include "agent/record/filter_sql.h"
@@ -31,7 +29,10 @@ static constexpr char kHeldSql[] =
 static constexpr char kUsedSql[] =
     "SELECT k.key_id, c.slot, e.destination, w.name, min(e.first_ns), max(e.last_ns) FROM edge e JOIN candidate c ON c.keyset = e.keyset "
     "JOIN key k ON k.id = c.key JOIN workload w ON w.id = e.workload GROUP BY k.key_id, c.slot, e.destination, w.name";
-static constexpr char kRotationsSql[] = "SELECT name, value FROM state WHERE name >= 'rotation:' AND name < 'rotation;'";
+// The newest last: it is the one that is shown.
+static constexpr char kReplacedSql[] =
+    "SELECT h.old_id, h.new_id, h.time_ns FROM slot_history h LEFT JOIN slot_now n USING (container, place, selector) "
+    "WHERE coalesce(n.key_id, '') != h.old_id ORDER BY h.id";
 
 // Workloads: one entry per name. ?3 name, ?4 prefix.
 static constexpr char kNamesSql[] =
@@ -53,7 +54,7 @@ static constexpr char kPendingSql[] =
     "SELECT w.name, e.pending_first_ns, e.pending_last_ns, e.pending_connections FROM edge e JOIN workload w ON w.id = e.workload WHERE "
     "e.pending_connections != 0";
 static constexpr char kFindingsSql[] =
-    "SELECT w.name, count(*) FROM finding f JOIN workload w ON w.id = f.workload WHERE f.state = 'open' GROUP BY w.name";
+    "SELECT w.name, count(*) FROM finding f JOIN workload w ON w.id = f.workload WHERE f.state = 0 GROUP BY w.name";
 
 std::string place_of(const Destination& d) {
   if (d.provider.empty()) return d.host.empty() ? d.address : d.host;
@@ -91,7 +92,7 @@ class KeyAnswers {
     if (auto r = for_each(db_.query(kSightingsSql), [this](const Cursor& c) { return sighted(c); }); !r) return r;
     if (auto r = for_each(db_.query(kHeldSql), [this](const Cursor& c) { return held(c); }); !r) return r;
     if (auto r = for_each(db_.query(kUsedSql), [this](const Cursor& c) { return used(c); }); !r) return r;
-    return for_each(db_.query(kRotationsSql), [this](const Cursor& c) { return rotated(c); });
+    return for_each(db_.query(kReplacedSql), [this](const Cursor& c) { return replaced(c); });
   }
 
  private:
@@ -134,17 +135,11 @@ class KeyAnswers {
     key->last_use_ns = std::max(key->last_use_ns, c.integer(5));
     return add_slot(*key, c.integer(1));
   }
-  Result<void> rotated(const Cursor& c) {
-    KeySummary* key = find(c.text(0).substr(9));
+  Result<void> replaced(const Cursor& c) {
+    KeySummary* key = find(c.text(0));
     if (key == nullptr) return {};
-    boost::system::error_code failed;
-    const boost::json::value value = boost::json::parse(c.text(1), failed);
-    const auto* object = failed ? nullptr : value.if_object();
-    const auto* id = object != nullptr ? object->if_contains("new") : nullptr;
-    const auto* at = object != nullptr ? object->if_contains("time_ns") : nullptr;
-    if (id == nullptr || !id->is_string()) return {};
-    key->replaced_by = std::string(id->get_string());
-    if (at != nullptr && at->is_int64()) key->replaced_ns = at->get_int64();
+    key->replaced_by = c.text(1);
+    key->replaced_ns = c.integer(2);
     return {};
   }
 

@@ -21,6 +21,7 @@ static constexpr char kRowsSql[] = KEYTRAIL_CHAIN
     "AND (?13 < 0 OR (kind = 2 AND evidence = ?13)) AND (?14 = '' OR (kind = 3 AND label = ?14)) AND " KEYTRAIL_HAS_WORKLOAD(
         "workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY("keyset") "ORDER BY seq LIMIT ?16";
 static constexpr char kRowSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq = ?1";
+static constexpr char kFindingStateSql[] = "SELECT state FROM finding WHERE type = ?1 AND subject = ?2";
 static constexpr char kAfterSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 UseRow read_use(const Cursor& c) {
@@ -76,7 +77,7 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
     return row;
   }
   if (kind == RowKind::kRevision) {
-    row.body = RevisionRow{c.natural(17), from_word<Revised>(c.text(22)).value_or(kUnknownValue<Revised>), c.text(23)};
+    row.body = RevisionRow{c.natural(17), from_number<Revised>(c.integer(21)), c.text(23)};
     return row;
   }
   const InstanceId instance{static_cast<std::uint32_t>(c.integer(10)), c.natural(11), static_cast<std::uint32_t>(c.integer(12))};
@@ -114,6 +115,11 @@ Result<std::vector<Row>> read_all(Cursor cursor, Database& db) {
     if (!*more) return out;
     auto row = read_row(cursor, names);
     if (!row) return std::unexpected(row.error());
+    if (auto* finding = std::get_if<FindingRow>(&row->body)) {
+      auto state = db.number(kFindingStateSql, static_cast<std::int64_t>(FindingState::kOpen), finding->type, finding->subject);
+      if (!state) return std::unexpected(state.error());
+      finding->state = from_number<FindingState>(*state);
+    }
     out.push_back(std::move(*row));
   }
 }

@@ -16,7 +16,6 @@ static constexpr char kHoldersSql[] = KEYTRAIL_CHAIN
     "FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key WHERE key_id IN (SELECT key_id FROM chain))) "
     "AND (?5 = '' OR h.key IN (SELECT id FROM key WHERE kind = ?5)) AND " KEYTRAIL_HAS_WORKLOAD(
         "h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
-static constexpr char kStateSql[] = "SELECT name, value FROM state WHERE name >= ?1 AND substr(name, 1, length(?1)) = ?1 ORDER BY name";
 static constexpr char kTotalsSql[] = "SELECT name, value FROM totals";
 static constexpr char kOldestSql[] = "SELECT time_ns FROM rows ORDER BY seq LIMIT 1";
 static constexpr char kBytesSql[] = "SELECT (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)";
@@ -26,6 +25,13 @@ static constexpr char kBytesSql[] = "SELECT (SELECT page_count FROM pragma_page_
 NamePattern name_pattern(const std::string& asked) {
   if (!asked.empty() && asked.back() == '*') return {asked.substr(0, asked.size() - 1), true};
   return {asked, false};
+}
+
+void set_counter(WorkerCounters& out, const std::string& name, std::uint64_t value) {
+  if (name == "received") out.received = value;
+  if (name == "recorded") out.recorded = value;
+  if (name == "absorbed") out.absorbed = value;
+  if (name.starts_with("dropped:")) out.dropped[name.substr(8)] = value;
 }
 
 Result<void> check(const HistoryFilter& f) {
@@ -73,23 +79,7 @@ Result<std::vector<Holding>> Reader::read_holdings(const HistoryFilter& f, std::
     if (!key) return std::unexpected(key.error());
     auto slot = names.slot(c.integer(4));
     if (!slot) return std::unexpected(slot.error());
-    out.push_back({std::move(*actor), **key, **slot, c.integer(8), c.integer(9), from_word<How>(c.text(10)).value_or(kUnknownValue<How>),
-                   c.integer(11) != 0});
-  }
-}
-
-Result<std::map<std::string, std::string>> Reader::state(const std::string& prefix) {
-  return reading<std::map<std::string, std::string>>([&] { return read_state(prefix); });
-}
-
-Result<std::map<std::string, std::string>> Reader::read_state(const std::string& prefix) {
-  std::map<std::string, std::string> out;
-  Cursor cursor = db_->query(kStateSql, prefix);
-  while (true) {
-    auto more = cursor.next();
-    if (!more) return std::unexpected(more.error());
-    if (!*more) return out;
-    out.emplace(cursor.text(0), cursor.text(1));
+    out.push_back({std::move(*actor), **key, **slot, c.integer(8), c.integer(9), from_number<How>(c.integer(10)), c.integer(11) != 0});
   }
 }
 
@@ -124,11 +114,8 @@ Result<HistoryStatus> Reader::status() {
     out.exporters = std::move(*exporters);
     for (const auto& [name, value] : *totals) {
       if (name == "rows") out.rows = value;
-      if (name == "received") out.worker.received = value;
-      if (name == "recorded") out.worker.recorded = value;
-      if (name == "absorbed") out.worker.absorbed = value;
       if (name == "queue_dropped") out.queue_dropped = value;
-      if (name.starts_with("dropped:")) out.worker.dropped[name.substr(8)] = value;
+      set_counter(out.worker, name, value);
     }
     return out;
   });

@@ -49,7 +49,10 @@ class Reader {
   Result<std::optional<Row>> row(std::uint64_t seq);
   /// What the file knows; queue, size bound, log and error are History's.
   Result<HistoryStatus> status();
-  Result<std::map<std::string, std::string>> state(const std::string& prefix);
+  /// What the stages go on from after a restart.
+  Result<Earlier> earlier();
+  /// False: the last session left without its end.
+  Result<bool> ended_well();
   /// Rows after the exporter's cursor and after `after_seq`.
   Result<std::vector<Row>> after(const std::string& exporter, std::uint64_t after_seq, std::size_t limit);
   Result<ExportCounters> counters(const std::string& exporter);
@@ -62,7 +65,6 @@ class Reader {
   template <typename T, typename Work>
   Result<T> reading(Work work);
   Result<std::vector<Holding>> read_holdings(const HistoryFilter& filter, std::size_t limit);
-  Result<std::map<std::string, std::string>> read_state(const std::string& prefix);
   Result<std::map<std::string, std::uint64_t>> read_totals();
   static int over_limit(void* self);
 
@@ -91,6 +93,9 @@ struct NamePattern {
   bool prefix = false;
 };
 [[nodiscard]] NamePattern name_pattern(const std::string& asked);
+
+/// Takes a stored total ("received", "dropped:REASON"); others are left alone.
+void set_counter(WorkerCounters& out, const std::string& name, std::uint64_t value);
 
 /// Checks what no filter may hold.
 Result<void> check(const HistoryFilter& filter);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kChunk = 5000;
 constexpr std::int64_t kMaxEdges = 100'000;
+constexpr std::int64_t kMaxSlotChanges = 16'384;
 constexpr int kCopyEveryPages = 1000;
 constexpr int kHardPages = 8000;
 constexpr int kWaitForReadersMs = 300;
@@ -45,6 +46,12 @@ static constexpr char kSurplusFindingsSql[] =
     "1 "
     "OFFSET ?1)";
 static constexpr char kAgedFindingsSql[] = "DELETE FROM finding WHERE last_ns < ?1";
+// What is said of a key that somebody may still ask for stays.
+static constexpr char kAgedChangesSql[] = "DELETE FROM slot_history WHERE time_ns < ?1 AND old_id NOT IN (SELECT key_id FROM key)";
+static constexpr char kSurplusChangesSql[] =
+    "DELETE FROM slot_history WHERE id <= (SELECT id FROM slot_history ORDER BY id DESC LIMIT 1 OFFSET ?1)";
+static constexpr char kSurplusSlotsSql[] =
+    "DELETE FROM slot_now WHERE since_ns < (SELECT since_ns FROM slot_now ORDER BY since_ns DESC LIMIT 1 OFFSET ?1)";
 
 }  // namespace
 
@@ -87,7 +94,7 @@ Result<bool> Store::crowded() {
   return static_cast<std::uint64_t>(*pages * *page_size) > options_.max_bytes / 10 * 9;
 }
 
-/// Removes what no row needs any more: old edges, sightings and findings, unused dictionary entries.
+/// Removes what no row needs any more: old edges, sightings, findings and changes of slots, unused dictionary entries.
 Result<std::uint64_t> Store::clean(std::int64_t before_ns) {
   auto oldest = db_->number(kOldestSql, 0);
   auto newest = db_->number(kNewestSql, 0);
@@ -98,14 +105,16 @@ Result<std::uint64_t> Store::clean(std::int64_t before_ns) {
   const auto most_edges = std::min<std::int64_t>(kMaxEdges, static_cast<std::int64_t>(options_.max_bytes / 4096));
   const auto first = static_cast<std::uint64_t>(*oldest != 0 ? *oldest : *newest + 1);
   return in_transaction([&]() -> Result<void> {
-    for (const char* sql : {kAgedEdgesSql, kAgedSightingsSql, kAgedFindingsSql}) {
+    for (const char* sql : {kAgedEdgesSql, kAgedSightingsSql, kAgedFindingsSql, kAgedChangesSql}) {
       if (auto r = db_->run(sql, before_ns); !r) return r;
     }
     if (*edges > most_edges) {
       if (auto r = db_->run(kSurplusEdgesSql, *edges - most_edges); !r) return r;
     }
-    if (auto r = db_->run(kSurplusSightingsSql, most_edges); !r) return r;
-    if (auto r = db_->run(kSurplusFindingsSql, most_edges); !r) return r;
+    for (const char* sql : {kSurplusSightingsSql, kSurplusFindingsSql, kSurplusSlotsSql}) {
+      if (auto r = db_->run(sql, most_edges); !r) return r;
+    }
+    if (auto r = db_->run(kSurplusChangesSql, std::min(most_edges, kMaxSlotChanges)); !r) return r;
     if (!rows_removed_) return {};
     auto removed = dictionary_.remove_unused(first);
     if (!removed) return std::unexpected(removed.error());

@@ -16,8 +16,9 @@ static constexpr char kSightingSql[] =
     "INSERT INTO sighting(id_key, slot, id_workload, first_ns, last_ns) VALUES(?1, ?2, ?3, ?4, ?4) "
     "ON CONFLICT DO UPDATE SET first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
 static constexpr char kFindingSql[] =
-    "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, 'open') "
-    "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, last_seq = excluded.last_seq";
+    "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, 0) "
+    "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, last_seq = excluded.last_seq, "
+    "state = CASE state WHEN 1 THEN 0 ELSE state END";  // what was resolved is open again, what was accepted stays so
 static constexpr char kFindingStateSql[] =
     "UPDATE finding SET state = ?1 WHERE (type, subject) IN (SELECT label, subject FROM rows WHERE seq = ?2 AND kind = 3)";
 
@@ -104,7 +105,7 @@ Result<std::uint64_t> Store::append(const Row& row) {
   } else if (const auto* revision = std::get_if<RevisionRow>(&row.body)) {
     c.kind = RowKind::kRevision;
     c.amount = static_cast<std::int64_t>(revision->of_seq);
-    c.label = to_string(revision->what);
+    c.flags = static_cast<std::int64_t>(revision->what);
     c.note = revision->value;
   } else {
     return fail(Error::Code::kInvalid, "a use was given as a finished row: uses go to Batch::uses");
@@ -130,7 +131,8 @@ Result<std::uint64_t> Store::append(const Row& row) {
   } else if (const auto* finding = std::get_if<FindingRow>(&row.body)) {
     noted = note_finding(*finding, row.time_ns, seq);
   } else if (const auto* revision = std::get_if<RevisionRow>(&row.body); revision != nullptr && revision->what == Revised::kState) {
-    noted = db_->run(kFindingStateSql, revision->value, revision->of_seq);
+    // Only words of the list stand for a state; another revision of it is a row and moves nothing.
+    if (const auto state = from_word<FindingState>(revision->value)) noted = db_->run(kFindingStateSql, *state, revision->of_seq);
   }
   if (!noted) return std::unexpected(noted.error());
   return seq;

@@ -59,7 +59,7 @@ Error database_error(sqlite3* db, int code) {
   }
 }
 
-bool is_no_room(const Error& error) { return error.code == Error::Code::kUnavailable && error.message == kNoRoom; }
+bool is_no_room(const Error& error) { return error.code == Error::Code::kUnavailable && error.message.ends_with(kNoRoom); }
 
 Cursor::Cursor(Cursor&& other) noexcept : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)), code_(other.code_) {}
 

@@ -11,9 +11,6 @@ static constexpr char kSetTotalSql[] =
     "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != excluded.value";
 static constexpr char kAddTotalSql[] =
     "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = value + excluded.value";
-static constexpr char kSetStateSql[] =
-    "INSERT INTO state(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != excluded.value";
-static constexpr char kDeleteStateSql[] = "DELETE FROM state WHERE name = ?1";
 static constexpr char kSetHoldingSql[] =
     "INSERT INTO holding(pid, start_ns, exec, id_key, slot, key, workload, program, uid, since_ns, last_use_ns, how, slot_changed, "
     "boot_id) "
@@ -22,6 +19,7 @@ static constexpr char kSetHoldingSql[] =
     "last_use_ns = max(last_use_ns, excluded.last_use_ns), how = excluded.how, slot_changed = excluded.slot_changed, "
     "boot_id = excluded.boot_id";
 static constexpr char kEndHoldingSql[] = "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
+static constexpr char kEndLifeSql[] = "DELETE FROM life WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kTouchHoldingSql[] =
     "UPDATE holding SET last_use_ns = ?5 WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND last_use_ns < ?5";
 static constexpr char kHoldersSql[] = "SELECT DISTINCT pid, start_ns, exec, boot_id FROM holding";
@@ -71,6 +69,10 @@ Result<std::uint64_t> Store::in_transaction(const std::function<Result<void>()>&
 Result<std::uint64_t> Store::apply(std::span<const Batch> batches, const std::optional<GapRow>& lost) {
   return in_transaction([&]() -> Result<void> {
     if (auto r = close_due(); !r) return r;
+    // With the first batch, not before: where the history ends, the gap of a worker that is killed at its start begins.
+    if (!batches.empty() && !marked_running_) {
+      if (auto r = mark_running(); !r) return r;
+    }
     for (const Batch& batch : batches) {
       if (auto r = apply_one(batch); !r) return r;
     }
@@ -102,6 +104,7 @@ Result<std::uint64_t> Store::flush_all() {
 
 void Store::forget() {
   db_->roll_back();
+  marked_running_ = false;
   dirty_.clear();
   coalescer_.clear();
   dictionary_.forget();
@@ -122,20 +125,13 @@ Result<void> Store::apply_one(const Batch& batch) {
   for (const UseTouch& touch : batch.touches) {
     if (auto r = observe(touch.use, true); !r) return r;
   }
-  for (const auto& [name, value] : batch.state) {
-    if (auto r = set_state(name, value); !r) return r;
-  }
-  return {};
-}
-
-Result<void> Store::set_state(const std::string& name, const std::string& value) {
-  return value.empty() ? db_->run(kDeleteStateSql, name) : db_->run(kSetStateSql, name, value);
+  return apply_state(batch);
 }
 
 Result<void> Store::change_holding(const HoldingChange& change) {
   const Holding& h = change.holding;
   const InstanceId& id = h.actor.id;
-  if (change.kind == HoldingChange::Kind::kEnd) return db_->run(kEndHoldingSql, id.tgid, id.start_ns, id.exec);
+  if (change.kind == HoldingChange::Kind::kEnd) return end_instance(id);
   auto ids = intern(h.actor);
   if (!ids) return std::unexpected(ids.error());
   auto id_key = dictionary_.key(identity_of(h.key));
@@ -145,11 +141,16 @@ Result<void> Store::change_holding(const HoldingChange& change) {
     if (!*number) return std::unexpected(number->error());
   }
   if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload, ids->program, h.actor.uid,
-                        h.since_ns, h.last_use_ns, to_string(h.how), h.slot_changed, options_.boot_id);
+                        h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
       !r) {
     return r;
   }
   return note_sighting(h.key, h.slot, h.actor.workload, h.since_ns);
+}
+
+Result<void> Store::end_instance(const InstanceId& id) {
+  if (auto r = db_->run(kEndHoldingSql, id.tgid, id.start_ns, id.exec); !r) return r;
+  return db_->run(kEndLifeSql, id.tgid, id.start_ns, id.exec);
 }
 
 Result<void> Store::touch_holdings(const EdgeState& edge, const UseRow& use) {
@@ -163,14 +164,18 @@ Result<void> Store::touch_holdings(const EdgeState& edge, const UseRow& use) {
 }
 
 Result<void> Store::store_totals(const WorkerCounters& counters) {
-  auto set = [this](const std::string& name, std::uint64_t value) { return db_->run(kSetTotalSql, name, value); };
-  if (auto r = set("received", counters.received); !r) return r;
-  if (auto r = set("recorded", counters.recorded); !r) return r;
-  if (auto r = set("absorbed", counters.absorbed); !r) return r;
+  if (auto r = set_counters(kSetTotalSql, counters); !r) return r;
+  return db_->run(kSetTotalSql, "last_batch_ns", now_ns_);
+}
+
+Result<void> Store::set_counters(const char* sql, const WorkerCounters& counters) {
+  if (auto r = db_->run(sql, "received", counters.received); !r) return r;
+  if (auto r = db_->run(sql, "recorded", counters.recorded); !r) return r;
+  if (auto r = db_->run(sql, "absorbed", counters.absorbed); !r) return r;
   for (const auto& [reason, count] : counters.dropped) {
-    if (auto r = set("dropped:" + reason, count); !r) return r;
+    if (auto r = db_->run(sql, "dropped:" + reason, count); !r) return r;
   }
-  return set("last_batch_ns", static_cast<std::uint64_t>(now_ns_));
+  return {};
 }
 
 Result<void> Store::add_total(const char* name, std::uint64_t value) { return db_->run(kAddTotalSql, name, value); }
@@ -189,7 +194,7 @@ Result<std::uint64_t> Store::retain_holdings(const std::string& boot_id, const s
   }
   auto done = in_transaction([&]() -> Result<void> {
     for (const InstanceId& id : ended) {
-      if (auto r = db_->run(kEndHoldingSql, id.tgid, id.start_ns, id.exec); !r) return r;
+      if (auto r = end_instance(id); !r) return r;
     }
     return {};
   });

@@ -31,7 +31,8 @@ class Store {
   Result<std::uint64_t> tick();
   /// Flushes all pending uses.
   Result<std::uint64_t> flush_all();
-  Result<void> set_state(const std::string& name, const std::string& value);
+  /// The session ended well.
+  Result<void> mark_ended();
   /// Removes holdings of another boot and those of this boot for which `alive` is false. Returns how many.
   Result<std::uint64_t> retain_holdings(const std::string& boot_id, const std::function<bool(const InstanceId&)>& alive);
   void forget();
@@ -81,11 +82,21 @@ class Store {
   Result<void> limit_open_windows();
   Result<void> save_dirty();
 
+  // state_store.cpp
+  Result<void> apply_state(const Batch& batch);
+  Result<void> change_slot(const SlotChange& change);
+  Result<void> change_finding(const FindingChange& change);
+  Result<void> begin_session(const SessionBase& session);
+  Result<void> mark_running();
+
   // store.cpp
   Result<void> apply_one(const Batch& batch);
+  Result<void> end_instance(const InstanceId& id);
   Result<void> change_holding(const HoldingChange& change);
   Result<void> touch_holdings(const EdgeState& edge, const UseRow& use);
   Result<void> store_totals(const WorkerCounters& counters);
+  /// `sql` takes a name and a value.
+  Result<void> set_counters(const char* sql, const WorkerCounters& counters);
   Result<void> add_total(const char* name, std::uint64_t value);
   Result<std::uint64_t> clean(std::int64_t before_ns);
   static int on_commit(void* self, sqlite3* db, const char* name, int frames);
@@ -104,7 +115,8 @@ class Store {
   int log_pages_ = 0;         ///< in the write-ahead log
   int copied_pages_ = 0;      ///< of them, when it was last copied
   std::chrono::steady_clock::time_point next_hard_;
-  bool rows_removed_ = false;  ///< dictionaries may hold what nothing needs
+  bool marked_running_ = false;  ///< the file says that a session runs
+  bool rows_removed_ = false;    ///< dictionaries may hold what nothing needs
 };
 
 }  // namespace keytrail::record

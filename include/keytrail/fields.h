@@ -116,7 +116,6 @@ struct Fields<Candidate> {
 
 template <>
 struct Fields<AcquisitionRow> {
-  static constexpr char kType[] = "acquisition";
   static constexpr char kName[] = "Acquisition";
   static constexpr char kDoc[] = "A key crossed a boundary into a process.";
   static constexpr auto kList = std::tuple{
@@ -132,7 +131,6 @@ struct Fields<AcquisitionRow> {
 
 template <>
 struct Fields<UseRow> {
-  static constexpr char kType[] = "use";
   static constexpr char kName[] = "Use";
   static constexpr char kDoc[] = "A process that holds keys called a destination that accepts them: a window of equal uses.";
   static constexpr auto kList = std::tuple{
@@ -156,7 +154,6 @@ struct Fields<UseRow> {
 
 template <>
 struct Fields<FindingRow> {
-  static constexpr char kType[] = "finding";
   static constexpr char kName[] = "Finding";
   static constexpr char kDoc[] = "Something a person should look at.";
   static constexpr auto kList = std::tuple{
@@ -168,12 +165,12 @@ struct Fields<FindingRow> {
       field("key", &FindingRow::key, "The key it is about."),
       field("slot", &FindingRow::slot, "Where that key is."),
       field("subject", &FindingRow::subject, "What makes two findings of a type the same one.").otlp("keytrail.finding.subject"),
+      field("state", &FindingRow::state, "Where it stands now: it may be newer than the row."),
   };
 };
 
 template <>
 struct Fields<GapRow> {
-  static constexpr char kType[] = "gap";
   static constexpr char kName[] = "Gap";
   static constexpr char kDoc[] = "A period in which something may be missing.";
   static constexpr auto kList = std::tuple{
@@ -189,20 +186,17 @@ struct Fields<GapRow> {
 
 template <>
 struct Fields<RevisionRow> {
-  static constexpr char kType[] = "revision";
   static constexpr char kName[] = "Revision";
   static constexpr char kDoc[] = "Later knowledge of an earlier row.";
   static constexpr auto kList = std::tuple{
       field("of_seq", &RevisionRow::of_seq, "The earlier row."),
-      field("what", &RevisionRow::what, "What is known better: key, evidence, state."),
+      field("what", &RevisionRow::what, "What is known better."),
       field("value", &RevisionRow::value, "What it is."),
   };
 };
 
-/// "acquisition", "use", "finding", "gap", "revision".
-[[nodiscard]] constexpr const char* row_type(const Row& row) {
-  return std::visit([]<typename Body>(const Body&) -> const char* { return Fields<Body>::kType; }, row.body);
-}
+/// The word of its RowKind.
+[[nodiscard]] constexpr const char* row_type(const Row& row) { return to_string(kind_of(row)); }
 
 template <>
 struct Fields<Row> {
@@ -241,7 +235,7 @@ struct Fields<Holding> {
       field("slot", &Holding::slot, "Where it got it."),
       time_ns("since", &Holding::since_ns, "Since when."),
       time_ns("last_use", &Holding::last_use_ns, "When it was last seen to use it; null for never."),
-      field("how", &Holding::how, "direct, fork, exec, baseline, lost_at_exec, helper."),
+      field("how", &Holding::how, "How it came to have it."),
       field("slot_changed", &Holding::slot_changed, "The slot has another key by now, and the process has not read it."),
   };
 };

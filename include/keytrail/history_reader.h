@@ -98,8 +98,6 @@ class HistoryReader {
   virtual Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) = 0;
   virtual Result<std::optional<Row>> row(std::uint64_t seq) = 0;
   virtual Result<HistoryStatus> status() = 0;
-  /// State stored by batches ("slot:…", "session"); prefix scan.
-  virtual Result<std::map<std::string, std::string>> state(const std::string& prefix) = 0;
 };
 
 }  // namespace keytrail

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,22 +34,65 @@ struct UseTouch {
   UseRow use;  ///< the same actor, keys, destination, evidence as the use that made the edge
 };
 
+/// A slot of a file got another key, or its first one. What is said of a rotation belongs to its slot: one key may stand in several files.
+struct SlotChange {
+  std::string container;     ///< container id, empty on the host
+  std::string place;         ///< path in it
+  std::string selector;      ///< entry of a file that holds many keys, else empty
+  std::int64_t time_ns = 0;  ///< Unix ns
+  std::string old_id;        ///< key id; empty: no key of it was known
+  std::string new_id;        ///< key id; empty: the slot is not followed any more
+  [[nodiscard]] bool same_slot(const SlotChange& o) const { return place == o.place && selector == o.selector && container == o.container; }
+};
+
+/// What weakens claims about a process that holds keys, as link writes it (opaque here): it must outlive the worker. Goes with the
+/// holdings of the instance.
+struct Life {
+  InstanceId id;
+  std::string text;
+};
+
+/// Where a finding stands from now on. Record adds the revision of its row; one of a finding that is not known, or stands there already,
+/// changes nothing.
+struct FindingChange {
+  std::string type, subject;  ///< of the FindingRow
+  FindingState state = FindingState::kOpen;
+  std::int64_t time_ns = 0;  ///< Unix ns
+};
+
+/// The warden's session, and the totals when it began.
+struct SessionBase {
+  std::string id;
+  WorkerCounters counters;
+};
+
+/// What earlier runs left for the stages to go on from: read once, at start.
+struct Earlier {
+  SessionBase session;               ///< id empty: none
+  std::vector<SlotChange> slots;     ///< what each followed slot holds, as a change from nothing
+  std::vector<SlotChange> replaced;  ///< from one key to another, oldest first, where the slot did not get the old key back
+  std::vector<Life> lives;
+  std::vector<FindingChange> findings;  ///< that were told, oldest first
+};
+
 /// One transaction: rows, state, and the totals that make the accounting exact across crashes.
 struct Batch {
   std::vector<Row> rows;     ///< acquisitions, findings, gaps, revisions; uses go to `uses`
   std::vector<UseRow> uses;  ///< observations; record coalesces them into windows and rows
   std::vector<UseTouch> touches;
-  std::vector<HoldingChange> holdings;       ///< in order
-  WorkerCounters counters;                   ///< totals at the end of this batch
-  std::map<std::string, std::string> state;  ///< key → value to store beside it ("session", "slot:…"); empty value deletes
-  [[nodiscard]] bool empty() const { return rows.empty() && uses.empty() && touches.empty() && holdings.empty() && state.empty(); }
+  std::vector<HoldingChange> holdings;   ///< in order
+  std::vector<Life> lives;               ///< of instances with holdings
+  std::vector<SlotChange> slot_changes;  ///< in order
+  std::vector<FindingChange> findings;   ///< after `rows`
+  std::optional<SessionBase> session;    ///< with the first batch of a session
+  WorkerCounters counters;               ///< totals at the end of this batch
 };
 
 class Recorder {
  public:
   virtual ~Recorder() = default;
   /// Hands a batch over; never blocks. When the bounded queue is full the rows are dropped, counted under "record_queue_full",
-  /// and a gap row follows; holdings and counters are kept. Thread: the pipeline's.
+  /// and a gap row follows; state and counters are kept. Thread: the pipeline's.
   virtual void submit(Batch batch) = 0;
 };
 

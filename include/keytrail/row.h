@@ -66,6 +66,9 @@ struct UseRow {
 
 enum class Severity : std::uint8_t { kInfo = 0, kLow = 1, kMedium = 2, kHigh = 3 };
 
+/// Where a finding stands. It begins open.
+enum class FindingState : std::uint8_t { kOpen = 0, kResolved = 1, kAccepted = 2 };
+
 /// Something a person should look at.
 struct FindingRow {
   std::string type;  ///< "old_key_in_use", "key_in_arguments"
@@ -75,7 +78,8 @@ struct FindingRow {
   Actor actor;
   Key key;
   Slot slot;
-  std::string subject;  ///< what makes two findings of a type the same one
+  std::string subject;                       ///< what makes two findings of a type the same one
+  FindingState state = FindingState::kOpen;  ///< where it stands when it is read; not stored with the row
 };
 
 /// A period or count in which something may be missing.
@@ -90,9 +94,6 @@ struct GapRow {
 
 /// What a revision says anew.
 enum class Revised : std::uint8_t { kKey = 0, kEvidence = 1, kState = 2 };
-
-/// Where a finding stands. It begins open.
-enum class FindingState : std::uint8_t { kOpen = 0, kResolved = 1, kAccepted = 2 };
 
 /// Later knowledge of an earlier row.
 struct RevisionRow {
@@ -150,6 +151,6 @@ inline constexpr auto kWords<RowKind> = words<RowKind>({
     {RowKind::kRevision, "revision"},
 });
 
-[[nodiscard]] inline RowKind kind_of(const Row& row) { return static_cast<RowKind>(row.body.index() + 1); }
+[[nodiscard]] constexpr RowKind kind_of(const Row& row) { return static_cast<RowKind>(row.body.index() + 1); }
 
 }  // namespace keytrail

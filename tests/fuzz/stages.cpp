@@ -131,7 +131,7 @@ class Stages {
     link::Link::Output out = link_.take();
     for (const UseRow& use : out.uses)
       check(use);
-    std::vector<Row> rows = judge_.on_batch(out.rows, out.uses, out.touches, out.state);
+    std::vector<Row> rows = judge_.on_batch(out.rows, out.uses, out.touches, out.slot_changes);
     rows.insert(rows.end(), out.rows.begin(), out.rows.end());
     for (UseRow& use : out.uses)
       rows.push_back({.time_ns = use.last_ns, .body = std::move(use)});

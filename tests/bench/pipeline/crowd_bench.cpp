@@ -179,7 +179,8 @@ class Node {
                       .uses = std::move(out.uses),
                       .touches = std::move(out.touches),
                       .holdings = std::move(out.holdings),
-                      .state = std::move(out.state)});
+                      .lives = std::move(out.lives),
+                      .slot_changes = std::move(out.slot_changes)});
     history_->drain(std::chrono::seconds(10));
   }
 

@@ -11,8 +11,8 @@ struct FakeClock : Clock {
   [[nodiscard]] std::int64_t wall_ns() const override { return 5'000; }
 };
 
-using State = std::map<std::string, std::string>;
-const State kRotation{{"rotation:OLD", R"({"new":"NEW","place":"/f","selector":"p","slot":"/f [p]","time":1000})"}};
+using Changes = std::vector<SlotChange>;
+const SlotChange kRotation{"", "/f", "p", 1000, "OLD", "NEW"};
 
 UseRow use_of(const std::string& id, std::int64_t time, Evidence evidence = Evidence::kInferred) {
   UseRow use;
@@ -30,10 +30,10 @@ UseRow use_of(const std::string& id, std::int64_t time, Evidence evidence = Evid
 
 class JudgeTest : public ::testing::Test {
  protected:
-  std::vector<FindingRow> look(const std::vector<UseRow>& uses, const State& state = {}, const std::vector<Row>& rows = {},
+  std::vector<FindingRow> look(const std::vector<UseRow>& uses, const Changes& changes = {}, const std::vector<Row>& rows = {},
                                const std::vector<UseTouch>& touches = {}) {
     std::vector<FindingRow> out;
-    for (Row& row : judge.on_batch(rows, uses, touches, state)) {
+    for (Row& row : judge.on_batch(rows, uses, touches, changes)) {
       EXPECT_EQ(row.observed_ns, 5'000);
       out.push_back(std::get<FindingRow>(row.body));
     }
@@ -44,7 +44,7 @@ class JudgeTest : public ::testing::Test {
 };
 
 TEST_F(JudgeTest, OldKeyInUse) {
-  EXPECT_TRUE(look({use_of("OLD", 900)}, kRotation).empty()) << "before the rotation";
+  EXPECT_TRUE(look({use_of("OLD", 900)}, {kRotation}).empty()) << "before the rotation";
   const auto found = look({use_of("OLD", 1'001)});
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].type, "old_key_in_use");
@@ -54,17 +54,17 @@ TEST_F(JudgeTest, OldKeyInUse) {
 }
 
 TEST_F(JudgeTest, PossibleUseIsWordedAsPossible) {
-  (void)look({}, kRotation);
+  (void)look({}, {kRotation});
   EXPECT_EQ(look({use_of("OLD", 1'001, Evidence::kPossible)}).at(0).text, "restic may have used key OLD after /f [p] got key NEW");
 }
 
 TEST_F(JudgeTest, TheNewsOfARotationMayComeAfterTheUse) {
   EXPECT_TRUE(look({use_of("OLD", 1'500)}).empty());
-  EXPECT_EQ(look({}, kRotation).size(), 1U);
+  EXPECT_EQ(look({}, {kRotation}).size(), 1U);
 }
 
 TEST_F(JudgeTest, ActivityOfAnOpenConnectionCounts) {
-  (void)look({}, kRotation);
+  (void)look({}, {kRotation});
   UseTouch idle{use_of("OLD", 1'500)}, active{use_of("OLD", 1'500)};
   active.use.bytes_sent = 10;
   EXPECT_TRUE(look({}, {}, {}, {idle}).empty());
@@ -72,16 +72,40 @@ TEST_F(JudgeTest, ActivityOfAnOpenConnectionCounts) {
 }
 
 TEST_F(JudgeTest, AnotherSlotMayKeepTheKey) {
-  (void)look({}, kRotation);
+  (void)look({}, {kRotation});
   UseRow use = use_of("OLD", 1'500);
   use.keys[0].slot.selector = "other";
   EXPECT_TRUE(look({use}).empty());
 }
 
 TEST_F(JudgeTest, ARotationTakenBackIsForgotten) {
-  (void)look({}, kRotation);
-  (void)look({}, {{"rotation:OLD", ""}});
+  (void)look({}, {kRotation});
+  (void)look({}, {{"", "/f", "p", 1200, "NEW", "OLD"}});
   EXPECT_TRUE(look({use_of("OLD", 1'500)}).empty());
+  EXPECT_EQ(look({use_of("NEW", 1'500)}).size(), 1U) << "now the other one is old";
+}
+
+TEST_F(JudgeTest, AKeyThatWasReplacedInTwoFilesIsOldInBoth) {
+  (void)look({}, {kRotation, {"", "/g", "p", 1000, "OLD", "NEW"}});
+  UseRow use = use_of("OLD", 1'500);
+  use.actor.workload.name = "other.service";
+  use.keys[0].slot.place = "/g";
+  EXPECT_EQ(look({use_of("OLD", 1'500)}).size(), 1U);
+  EXPECT_EQ(look({use}).size(), 1U);
+  // One of them goes back: only there it is right again.
+  (void)look({}, {{"", "/g", "p", 1600, "NEW", "OLD"}});
+  use.actor.workload.name = "third.service";
+  use.first_ns = use.last_ns = 1'700;
+  EXPECT_TRUE(look({use}).empty());
+  use.keys[0].slot.place = "/f";
+  EXPECT_EQ(look({use}).size(), 1U);
+}
+
+TEST_F(JudgeTest, TheSamePathInAnotherContainerIsAnotherSlot) {
+  (void)look({}, {kRotation});
+  UseRow use = use_of("OLD", 1'500);
+  use.actor.workload.container_id = "0123456789abcdef";
+  EXPECT_TRUE(look({use}).empty());
 }
 
 TEST_F(JudgeTest, KeyInArguments) {
@@ -103,30 +127,23 @@ TEST_F(JudgeTest, KeyInArguments) {
 }
 
 TEST_F(JudgeTest, ARestartTellsNothingTwice) {
-  ASSERT_EQ(look({use_of("OLD", 1'500)}, kRotation).size(), 1U);
-  State stored = judge.take_state();
-  stored.insert(kRotation.begin(), kRotation.end());
+  ASSERT_EQ(look({use_of("OLD", 1'500)}, {kRotation}).size(), 1U);
   Judge again(clock);
-  again.load_state(stored);
+  again.load({.replaced = {kRotation}, .findings = {{"old_key_in_use", "OLD|backup.service|/usr/bin/restic", FindingState::kOpen, 1'500}}});
   EXPECT_TRUE(again.on_batch({}, std::vector{use_of("OLD", 1'600)}, {}, {}).empty());
+  UseRow other = use_of("OLD", 1'700);
+  other.actor.workload.name = "other.service";
+  EXPECT_EQ(again.on_batch({}, std::vector{other}, {}, {}).size(), 1U) << "the rotation is known";
 }
 
-TEST_F(JudgeTest, BadStateIsSkippedAndFloodsAreBounded) {
-  (void)look({}, {{"rotation:X", "{"}, {"rotation:Y", "7"}});
+TEST_F(JudgeTest, FloodsAreBounded) {
   Judge small(clock, 4);
-  State all;
   for (int i = 0; i < 100; ++i) {
     const std::string id = "K" + std::to_string(i);
-    const State state{{"rotation:" + id, R"({"new":"N","place":"/f","selector":"p","time":1})"}};
-    EXPECT_EQ(small.on_batch({}, std::vector{use_of(id, 10)}, {}, state).size(), 1U);
-    for (const auto& [name, value] : small.take_state()) {
-      if (value.empty())
-        all.erase(name);
-      else
-        all[name] = value;
-    }
+    const Changes change{{"", "/f", "p", 1, id, "N"}};
+    EXPECT_EQ(small.on_batch({}, std::vector{use_of(id, 10)}, {}, change).size(), 1U);
   }
-  EXPECT_EQ(all.size(), 4U);
+  EXPECT_EQ(small.on_batch({}, std::vector{use_of("K0", 20)}, {}, {}).size(), 0U) << "its rotation is forgotten";
 }
 
 }  // namespace

@@ -133,7 +133,7 @@ class DoubtsOfAProcess : public Scene {
     const auto held = holders[pid];
     ASSERT_FALSE(held.empty());
     make();
-    link->load_state(stored);
+    link->load(stored);
     for (const auto& [id, holding] : held)
       link->adopt(holding, process(pid));
     tick();

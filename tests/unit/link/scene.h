@@ -299,13 +299,23 @@ class Scene : public ::testing::Test {
         holders[pid][change.holding.key.id] = change.holding;
       }
     }
-    for (const auto& [name, value] : out.state) {
-      if (value.empty()) {
-        state.erase(name);
-      } else {
-        state[name] = value;
-      }
-    }
+    for (Life& life : out.lives)
+      lives[life.id] = std::move(life);
+    slot_changes.insert(slot_changes.end(), out.slot_changes.begin(), out.slot_changes.end());
+  }
+  /// What the history would give a link that is started again.
+  [[nodiscard]] Earlier earlier() const {
+    Earlier out{.slots = slot_changes};
+    for (const auto& [id, life] : lives)
+      out.lives.push_back(life);
+    return out;
+  }
+  /// The slot that held this key has another one now.
+  [[nodiscard]] bool replaced(const std::string& key) const {
+    bool out = false;
+    for (const SlotChange& change : slot_changes)
+      out = change.old_id == key ? !change.new_id.empty() : out && change.new_id != key;
+    return out;
   }
   /// "evidence reason: KEY, KEY" of each use.
   std::vector<std::string> told() {
@@ -343,7 +353,8 @@ class Scene : public ::testing::Test {
   std::vector<UseRow> uses;
   std::vector<UseTouch> touches;
   std::map<std::uint32_t, std::map<std::string, Holding>> holders;
-  std::map<std::string, std::string> state;
+  std::map<InstanceId, Life> lives;
+  std::vector<SlotChange> slot_changes;
 };
 
 }  // namespace keytrail::link

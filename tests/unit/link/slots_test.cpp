@@ -41,14 +41,20 @@ TEST(Slots, SurviveARestart) {
   Slots before(8);
   (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, 100);
   Slots after(8);
-  after.load(before.take_state());
+  after.load(before.take_changes());
   EXPECT_EQ(after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, 200).size(), 1U);
 }
 
-TEST(Slots, BadStateIsSkipped) {
-  Slots slots(8);
-  slots.load({{"slot:/p#", "{"}, {"slot:/q#", "[]"}, {"slot:/r#", R"({"key":7})"}, {"other", "x"}});
-  EXPECT_TRUE(slots.update(file_on(slots, "", 1), {}, {aws_fact("A")}, 1).empty());
+TEST(Slots, WhatIsForgottenStaysForgottenAfterARestart) {
+  Slots before(1);
+  (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, 100);
+  (void)before.update(file_on(before, "0123456789abcdef", 1), {}, {aws_fact("C", "x")}, 100);
+  const auto changes = before.take_changes();
+  ASSERT_EQ(changes.size(), 3U);
+  Slots after(8);
+  after.load(changes);
+  EXPECT_TRUE(after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, 200).empty());
+  EXPECT_EQ(after.update(file_on(after, "0123456789abcdef", 7), {}, {aws_fact("D", "x")}, 200).size(), 1U);
 }
 
 TEST(Slots, GenerationsOfAProjectedVolumeAreOnePlace) {

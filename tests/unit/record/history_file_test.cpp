@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "agent/record/schema.h"
 #include "tests/unit/record/fixture.h"
 
 namespace keytrail::record {
@@ -113,7 +114,7 @@ TEST_F(HistoryFileTest, a_newer_version_is_refused_and_stays_as_it_is) {
   const std::string before = bytes(options.path);
   EXPECT_NE(refusal().find("newer version"), std::string::npos);
   EXPECT_EQ(bytes(options.path), before);
-  run_sql("PRAGMA user_version = 1");
+  run_sql("PRAGMA user_version = " + std::to_string(kSchemaVersion));
   start();
   EXPECT_EQ(all_rows().size(), 1U);
 }

@@ -181,22 +181,17 @@ TEST_F(HistoryTest, a_use_moves_the_last_use_of_the_holding) {
   EXPECT_EQ(history->all_holdings()->at(0).last_use_ns, clock.now + 5);
 }
 
-TEST_F(HistoryTest, counters_and_state_are_stored_with_the_batch) {
+TEST_F(HistoryTest, counters_are_stored_with_the_batch) {
   start();
   Batch batch;
   batch.counters.received = 10;
   batch.counters.recorded = 7;
   batch.counters.absorbed = 2;
   batch.counters.dropped["decode"] = 1;
-  batch.state["slot:a"] = "1";
-  batch.state["slot:b"] = "2";
-  batch.state["slow"] = "3";
   record(std::move(batch));
   Batch second;
   second.counters.received = 11;
-  second.state["slot:a"] = "";
   record(std::move(second));
-  EXPECT_EQ(*history->state("slot:"), (std::map<std::string, std::string>{{"slot:b", "2"}}));
   const auto id = history->history_id();
   restart();
   EXPECT_EQ(history->last_batch().wall_ns, clock.now);

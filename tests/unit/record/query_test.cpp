@@ -33,7 +33,7 @@ class QueryTest : public HistoryTest {
     batch.uses.back().evidence = Evidence::kPossible;
     batch.holdings.push_back(make_holding(backup, make_key("AKIA1"), clock.now));
     batch.holdings.push_back(make_holding(api, token, clock.now));
-    batch.state["rotation:AKIA1"] = R"({"new":"AKIA2","slot":"x","time_ns":12345})";
+    batch.slot_changes.push_back({"", "/root/.aws/credentials", "default", 12345, "AKIA1", "AKIA2"});
     record(std::move(batch));
   }
   std::size_t count(const HistoryFilter& filter, RowKinds kinds = {}) {
@@ -196,7 +196,6 @@ TEST_F(QueryTest, text_that_tries_to_be_sql_is_text) {
       EXPECT_TRUE(history->keys(filter));
       EXPECT_TRUE(history->workloads(filter));
     }
-    EXPECT_TRUE(history->state(trick));
     EXPECT_FALSE(history->open(trick, false));
     EXPECT_FALSE(history->counters(trick));
     // And as content it comes back as it went in (SQLite text may hold anything).

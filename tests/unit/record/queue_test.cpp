@@ -91,7 +91,7 @@ TEST_F(QueueTest, wakes_after_rows_and_not_after_state) {
   std::atomic<int> woken{0};
   history->on_append([&woken] { ++woken; });
   Batch batch;
-  batch.state["a"] = "b";
+  batch.slot_changes.push_back({"", "/f", "", clock.now, "", "AKIA1"});
   record(std::move(batch));
   EXPECT_EQ(woken, 0);
   append(1);

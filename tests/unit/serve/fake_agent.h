@@ -139,7 +139,6 @@ class FakeHistory final : public HistoryReader {
     out.rows = stored.empty() ? 0 : stored.back().seq;
     return out;
   }
-  Result<std::map<std::string, std::string>> state(const std::string&) override { return std::map<std::string, std::string>{}; }
 
  private:
   std::mutex mutex_;

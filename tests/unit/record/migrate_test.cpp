@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// A history that the build before format 2 wrote (data/history_v1.sql, real traffic) opens, and nothing of it is lost.
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "agent/record/schema.h"
+#include "tests/unit/record/fixture.h"
+
+namespace keytrail::record {
+namespace {
+
+constexpr char kBootId[] = "c45520ba-9ad7-475f-a3af-eb6ccc2bb778";
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class MigrateTest : public HistoryTest {
+ protected:
+  void SetUp() override {
+    HistoryTest::SetUp();
+    options.boot_id = kBootId;
+    make_old();
+  }
+  /// The file as that build left it.
+  void make_old() {
+    for (const char* suffix : {"", "-wal", "-shm"})
+      unlink((options.path + suffix).c_str());
+    run_sql(read_file(KEYTRAIL_RECORD_DATA "/history_v1.sql"));
+    run_sql("PRAGMA journal_mode = WAL");  // a dump does not say it
+  }
+  void run_sql(const std::string& sql) {
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(options.path.c_str(), &db), SQLITE_OK);
+    char* error = nullptr;
+    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, &error), SQLITE_OK) << (error != nullptr ? error : "");
+    sqlite3_close(db);
+    chmod(options.path.c_str(), 0600);
+  }
+  /// All rows of an answer, one a line, columns separated by '|'.
+  std::string ask_file(const std::string& sql) {
+    sqlite3* db = nullptr;
+    EXPECT_EQ(sqlite3_open_v2(options.path.c_str(), &db, SQLITE_OPEN_READWRITE, nullptr), SQLITE_OK);
+    std::string out;
+    const auto line = [](void* to, int columns, char** values, char**) {
+      for (int i = 0; i < columns; ++i)
+        *static_cast<std::string*>(to) += (i == 0 ? "" : "|") + std::string(values[i] != nullptr ? values[i] : "NULL");
+      *static_cast<std::string*>(to) += "\n";
+      return 0;
+    };
+    char* error = nullptr;
+    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), line, &out, &error), SQLITE_OK) << sql << ": " << (error != nullptr ? error : "");
+    sqlite3_close(db);
+    return out;
+  }
+  /// What both formats keep, word for word.
+  std::string kept() {
+    std::string out;
+    for (const char* table : {"totals", "program", "\"key\"", "slot", "destination", "keyset", "candidate", "\"rows\"", "edge", "sighting",
+                              "exporter", "sqlite_sequence WHERE name IN ('rows', 'edge')"})
+      out += std::string(table) + "\n" + ask_file(std::string("SELECT * FROM ") + table + " ORDER BY 1, 2");
+    out += ask_file("SELECT * FROM meta WHERE name IN ('history_id', 'created_ns') ORDER BY 1");
+    out += ask_file(
+        "SELECT pid, start_ns, exec, id_key, slot, key, workload, program, uid, since_ns, last_use_ns, slot_changed, boot_id "
+        "FROM holding ORDER BY 1, 2, 3, 4, 5");
+    out += ask_file("SELECT type, subject, workload, first_ns, last_ns, count, last_seq FROM finding ORDER BY 1, 2");
+    return out;
+  }
+  /// Brings the file to the new format and nothing else: opening a history flushes windows and ends holdings of another boot.
+  Result<void> migrate() {
+    auto db = Database::open(options.path, Database::Mode::kWrite);
+    if (!db) return std::unexpected(db.error());
+    return prepare_schema(**db, options.path, clock);
+  }
+  int migrate_on_a_full_disk(bool reserve);
+};
+
+TEST_F(MigrateTest, every_row_edge_holding_finding_cursor_and_total_is_what_it_was) {
+  const std::string before = kept();
+  ASSERT_GT(before.size(), 10'000U);
+  const std::string how = ask_file("SELECT pid, id_key, slot, how FROM holding ORDER BY 1, 2, 3");
+  ASSERT_TRUE(migrate());
+  EXPECT_EQ(kept(), before);
+  EXPECT_EQ(ask_file("SELECT h.pid, h.id_key, h.slot, w.column2 FROM holding h JOIN (VALUES(0, 'direct'), (1, 'fork'), (2, 'exec')) w ON "
+                     "w.column1 = h.how ORDER BY 1, 2, 3"),
+            how);
+  EXPECT_EQ(ask_file("PRAGMA user_version; PRAGMA application_id; PRAGMA integrity_check"), "2\n1263817265\nok\n");
+}
+
+TEST_F(MigrateTest, slots_rotations_lives_and_the_session_are_taken_over) {
+  const std::string place = "/root/.aws/credentials";
+  const std::string time = ask_file("SELECT json_extract(value, '$.time') FROM state WHERE name GLOB 'rotation:*'");
+  const std::string old_id = ask_file("SELECT substr(name, 10) FROM state WHERE name GLOB 'rotation:*'");
+  const std::string session = ask_file("SELECT json_extract(value, '$.id') FROM state WHERE name = 'session'");
+  clock.now = 1795897700 * kSecond;
+  start();
+  EXPECT_FALSE(history->last_batch().clean_stop) << "it was copied while its agent ran";
+  EXPECT_EQ(history->last_batch().wall_ns, std::stoll(ask_file("SELECT value FROM totals WHERE name = 'last_batch_ns'")));
+  const auto earlier = history->earlier();
+  ASSERT_TRUE(earlier) << earlier.error().message;
+  EXPECT_EQ(earlier->session.id + "\n", session);
+  EXPECT_EQ(earlier->slots.size(), 3U);
+  ASSERT_EQ(earlier->replaced.size(), 1U);
+  const SlotChange& change = earlier->replaced[0];
+  EXPECT_EQ(change.old_id + "\n", old_id);
+  EXPECT_EQ(change.place, place);
+  EXPECT_EQ(change.selector, "default");
+  EXPECT_EQ(std::to_string(change.time_ns) + "\n", time);
+  ASSERT_EQ(earlier->lives.size(), 3U);
+  EXPECT_NE(earlier->lives[0].text.find("exec_seen"), std::string::npos);
+  EXPECT_EQ(earlier->findings.size(), 2U);
+  const auto held = history->all_holdings();
+  ASSERT_TRUE(held);
+  for (const Life& life : earlier->lives)
+    EXPECT_TRUE(std::ranges::any_of(*held, [&](const Holding& one) { return one.actor.id == life.id; })) << life.id.tgid;
+  const auto keys = history->keys({.key = change.old_id, .chain = false});
+  ASSERT_EQ(keys->size(), 1U);
+  EXPECT_EQ(keys->at(0).replaced_by, change.new_id);
+  EXPECT_EQ(keys->at(0).replaced_ns, change.time_ns);
+}
+
+TEST_F(MigrateTest, it_goes_on_where_it_was) {
+  const std::size_t rows = std::stoul(ask_file("SELECT count(*) FROM rows"));
+  const std::size_t last = std::stoul(ask_file("SELECT seq FROM sqlite_sequence WHERE name = 'rows'"));
+  start();
+  const auto all = all_rows();
+  EXPECT_GE(all.size(), rows);
+  for (const Row& row : all) {
+    if (const auto* use = std::get_if<UseRow>(&row.body)) EXPECT_STRNE(to_string(use->reason), "unknown");
+  }
+  record_use(make_use(make_actor(1), make_key("AKIA1"), clock.now));
+  EXPECT_GT(all_rows().back().seq, last);
+  EXPECT_EQ(history->read("sink", 0, 100)->size(), all_rows().size() - rows) << "the exporter's cursor";
+}
+
+TEST_F(MigrateTest, a_state_that_cannot_be_read_is_left_behind) {
+  run_sql(R"sql(INSERT INTO state VALUES('slot:x', '{'), ('slot:y', '[]'), ('slot:z', '{"key":"A"}'), ('rotation:x', '7'),
+      ('rotation:y', '{"place":"/f"}'), ('life:1', '{}'), ('life:a-b-c', '{}'), ('other', ''), ('finding:', '1');
+      UPDATE state SET value = '{"id":7,"dropped":[1,{"a":2}],"received":"x"}' WHERE name = 'session';)sql");
+  const auto done = migrate();
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(ask_file("SELECT count(*) FROM slot_now; SELECT count(*) FROM slot_history"), "3\n1\n");
+  start();
+  EXPECT_TRUE(history->earlier());
+}
+
+TEST_F(MigrateTest, killed_at_any_moment_the_file_has_one_format_or_the_other) {
+  const std::string before = kept();
+  int old = 0, done = 0;
+  for (int round = 0; round < 60; ++round) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      (void)migrate();
+      for (;;)
+        pause();
+    }
+    usleep(static_cast<useconds_t>(500 + round * 400));
+    kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    const std::string version = ask_file("PRAGMA user_version");
+    ASSERT_TRUE(version == "1\n" || version == "2\n") << version;
+    ASSERT_EQ(ask_file("PRAGMA integrity_check"), "ok\n");
+    ASSERT_EQ(kept(), before);
+    ASSERT_EQ(ask_file("SELECT count(*) FROM sqlite_schema WHERE name = 'state'"), version == "1\n" ? "1\n" : "0\n");
+    ++(version == "1\n" ? old : done);
+    if (version == "2\n") make_old();
+  }
+  std::printf("[          ] %d times before, %d times after\n", old, done);
+  EXPECT_GT(done, 0);
+}
+
+/// Runs in a child with a mount namespace of its own: a small file system without room beside the history.
+int MigrateTest::migrate_on_a_full_disk(bool reserve) {
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", directory.path().c_str(), "tmpfs", 0, "size=2m,mode=0700") != 0) {
+    return 77;
+  }
+  make_old();
+  options.reserve_bytes = 0;
+  const std::string filler = directory.file("filler");
+  const auto fill = [](const std::string& path, std::uint64_t most) {
+    const int fd = ::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    const std::string block(4096, 'x');
+    while (most > 0 && write(fd, block.data(), block.size()) > 0)
+      most -= block.size();
+    ::close(fd);
+  };
+  if (reserve) fill(options.path + ".reserve", 1U << 20U);
+  fill(filler, UINT64_MAX - 4095);
+  const std::string before = kept();
+  auto opened = History::open(options, clock);
+  if (reserve) return opened && ask_file("PRAGMA user_version") == "2\n" ? 0 : 1;
+  if (opened) return 2;
+  const std::string& said = opened.error().message;
+  std::printf("[          ] %s\n", said.c_str());
+  if (said.find("from format 1 to 2 and stays as it was: the history has no room") == std::string::npos) return 3;
+  unlink(filler.c_str());
+  if (kept() != before || ask_file("PRAGMA user_version") != "1\n") return 4;
+  return History::open(options, clock) ? 0 : 5;
+}
+
+TEST_F(MigrateTest, without_room_it_says_so_and_the_file_stays_as_it_was_unless_the_reserve_helps) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root for a file system of its own";
+  for (const bool reserve : {false, true}) {
+    std::fflush(stdout);
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      const int code = migrate_on_a_full_disk(reserve);
+      std::fflush(stdout);
+      _exit(code);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no mount namespace here";
+    EXPECT_EQ(WEXITSTATUS(status), 0) << reserve;
+  }
+}
+
+TEST_F(MigrateTest, a_new_file_and_a_migrated_one_have_the_same_tables) {
+  ASSERT_TRUE(migrate());
+  const char* schema =
+      "SELECT type, name, tbl_name, replace(sql, '\"', '') FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' ORDER BY 1, 2";
+  const std::string migrated = ask_file(schema);
+  options.path = directory.file("new.db");
+  start();
+  history.reset();
+  EXPECT_EQ(ask_file(schema), migrated);
+}
+
+}  // namespace
+}  // namespace keytrail::record

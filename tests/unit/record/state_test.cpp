@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is stored beside rows and edges: slots and their history, lives of holders, where findings stand, the session.
+#include "tests/unit/record/fixture.h"
+
+namespace keytrail::record {
+namespace {
+
+class StateTest : public HistoryTest {
+ protected:
+  Earlier earlier() {
+    auto out = history->earlier();
+    EXPECT_TRUE(out) << out.error().message;
+    return out ? *out : Earlier{};
+  }
+  void change(const std::string& place, const std::string& old_id, const std::string& new_id, const std::string& container = {}) {
+    Batch batch;
+    batch.slot_changes.push_back({container, place, "default", ++at, old_id, new_id});
+    record(std::move(batch));
+  }
+  KeySummary key(const std::string& id) {
+    auto keys = history->keys({.key = id, .chain = false});
+    EXPECT_TRUE(keys);
+    return keys && keys->size() == 1 ? keys->front() : KeySummary{};
+  }
+  void see(const std::string& id) {
+    Batch batch;
+    batch.rows.push_back(make_acquisition(make_actor(1), make_key(id), clock.now));
+    record(std::move(batch));
+  }
+  Row finding(const std::string& subject) {
+    Row row;
+    row.time_ns = clock.now;
+    row.body = FindingRow{"old_key_in_use", Severity::kMedium, "It is old.", {}, make_actor(1), make_key("AKIA1"), make_slot(), subject};
+    return row;
+  }
+  FindingState state_of(const Row& row) { return std::get<FindingRow>(row.body).state; }
+  std::int64_t at = 1000;
+};
+
+TEST_F(StateTest, a_slot_has_its_key_and_its_history) {
+  start();
+  change("/f", "", "A");
+  change("/f", "A", "B");
+  change("/g", "", "A");
+  restart();
+  const Earlier found = earlier();
+  ASSERT_EQ(found.slots.size(), 2U);
+  EXPECT_EQ(found.slots[0].place, "/f");
+  EXPECT_EQ(found.slots[0].new_id, "B");
+  EXPECT_EQ(found.slots[0].old_id, "");
+  EXPECT_EQ(found.slots[0].time_ns, 1002);
+  ASSERT_EQ(found.replaced.size(), 1U);
+  EXPECT_EQ(found.replaced[0].old_id, "A");
+  EXPECT_EQ(found.replaced[0].new_id, "B");
+  EXPECT_EQ(found.replaced[0].selector, "default");
+  EXPECT_EQ(found.replaced[0].time_ns, 1002);
+}
+
+TEST_F(StateTest, one_key_may_be_replaced_in_two_files_and_in_two_containers) {
+  start();
+  for (const char* container : {"", "0123456789abcdef"}) {
+    change("/f", "A", "B", container);
+    change("/g", "A", "B", container);
+  }
+  EXPECT_EQ(earlier().replaced.size(), 4U);
+}
+
+TEST_F(StateTest, a_key_that_came_back_is_not_replaced_there) {
+  start();
+  see("A");
+  change("/f", "A", "B");
+  change("/g", "A", "C");
+  EXPECT_EQ(key("A").replaced_by, "C");
+  change("/g", "C", "A");
+  EXPECT_EQ(key("A").replaced_by, "B");
+  EXPECT_EQ(key("A").replaced_ns, 1001);
+  const Earlier found = earlier();
+  ASSERT_EQ(found.replaced.size(), 2U);
+  EXPECT_EQ(found.replaced[0].place, "/f");
+  EXPECT_EQ(found.replaced[1].old_id, "C");
+  change("/f", "B", "A");
+  EXPECT_EQ(key("A").replaced_by, "");
+}
+
+TEST_F(StateTest, a_slot_that_is_not_followed_any_more_stays_replaced) {
+  start();
+  change("/f", "A", "B");
+  change("/f", "B", "");
+  EXPECT_TRUE(earlier().slots.empty());
+  EXPECT_EQ(earlier().replaced.size(), 1U);
+}
+
+TEST_F(StateTest, a_file_that_changes_all_the_time_takes_no_room_of_others) {
+  start();
+  change("/quiet", "A", "B");
+  Batch batch;
+  for (int i = 0; i < 2000; ++i)
+    batch.slot_changes.push_back({"", "/busy", "", at, "K" + std::to_string(i), "K" + std::to_string(i + 1)});
+  record(std::move(batch));
+  const Earlier found = earlier();
+  EXPECT_EQ(found.replaced.size(), 33U);
+  EXPECT_EQ(found.replaced.front().place, "/quiet");
+  EXPECT_EQ(found.replaced.back().new_id, "K2000");
+}
+
+TEST_F(StateTest, a_life_ends_with_its_holdings) {
+  start();
+  Batch batch;
+  for (std::uint32_t pid : {1U, 2U, 3U}) {
+    batch.holdings.push_back(make_holding(make_actor(pid), make_key("AKIA1"), clock.now));
+    batch.lives.push_back({make_actor(pid).id, "life of " + std::to_string(pid)});
+  }
+  record(std::move(batch));
+  Batch next;
+  next.holdings.push_back({HoldingChange::Kind::kEnd, {.actor = make_actor(3)}});
+  next.lives.push_back({make_actor(1).id, "later"});
+  record(std::move(next));
+  restart();
+  ASSERT_EQ(earlier().lives.size(), 2U);
+  EXPECT_EQ(earlier().lives[0].text, "later");
+  ASSERT_TRUE(history->retain_holdings([](const InstanceId& id) { return id.tgid == 2; }));
+  ASSERT_EQ(earlier().lives.size(), 1U) << "who ended while nobody looked leaves nothing";
+  EXPECT_EQ(earlier().lives[0].id, make_actor(2).id);
+  EXPECT_EQ(earlier().lives[0].text, "life of 2");
+  options.boot_id = "boot-2";
+  restart();
+  EXPECT_TRUE(earlier().lives.empty());
+}
+
+TEST_F(StateTest, a_session_comes_back_with_the_totals_of_its_beginning) {
+  start();
+  EXPECT_EQ(earlier().session.id, "");
+  Batch batch;
+  batch.session = SessionBase{"one", {.received = 10, .recorded = 4, .absorbed = 3, .dropped = {{"decode", 2}, {"worker_restart", 1}}}};
+  record(std::move(batch));
+  record({});
+  restart();
+  const SessionBase found = earlier().session;
+  EXPECT_EQ(found.id, "one");
+  EXPECT_EQ(found.counters.received, 10U);
+  EXPECT_EQ(found.counters.recorded, 4U);
+  EXPECT_EQ(found.counters.absorbed, 3U);
+  EXPECT_EQ(found.counters.dropped, (std::map<std::string, std::uint64_t>{{"decode", 2}, {"worker_restart", 1}}));
+  Batch next;
+  next.session = SessionBase{"two", {.received = 20}};
+  record(std::move(next));
+  EXPECT_EQ(earlier().session.id, "two");
+  EXPECT_TRUE(earlier().session.counters.dropped.empty());
+}
+
+TEST_F(StateTest, a_finding_that_changes_its_state_gets_a_revision_and_is_shown_so) {
+  start();
+  Batch batch;
+  batch.rows = {finding("one"), finding("two")};
+  batch.findings.push_back({"old_key_in_use", "one", FindingState::kResolved, clock.now + 7});
+  batch.findings.push_back({"old_key_in_use", "nobody told it", FindingState::kResolved, clock.now});
+  record(std::move(batch));
+  auto rows = all_rows();
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(state_of(rows[0]), FindingState::kResolved);
+  EXPECT_EQ(state_of(rows[1]), FindingState::kOpen);
+  const auto& revision = std::get<RevisionRow>(rows[2].body);
+  EXPECT_EQ(revision.of_seq, rows[0].seq);
+  EXPECT_EQ(revision.what, Revised::kState);
+  EXPECT_EQ(revision.value, "resolved");
+  EXPECT_EQ(rows[2].time_ns, clock.now + 7);
+  EXPECT_EQ(history->workloads({})->at(0).open_findings, 1U);
+  ASSERT_EQ(earlier().findings.size(), 2U);
+  Batch again;
+  again.findings.push_back({"old_key_in_use", "one", FindingState::kResolved, clock.now});
+  record(std::move(again));
+  EXPECT_EQ(all_rows().size(), 3U) << "it stands there already";
+}
+
+TEST_F(StateTest, a_resolved_finding_that_is_told_again_is_open_and_an_accepted_one_stays_accepted) {
+  start();
+  Batch batch;
+  batch.rows = {finding("one"), finding("two")};
+  batch.findings.push_back({"old_key_in_use", "one", FindingState::kResolved, clock.now});
+  batch.findings.push_back({"old_key_in_use", "two", FindingState::kAccepted, clock.now});
+  record(std::move(batch));
+  Batch next;
+  next.rows = {finding("one"), finding("two")};
+  record(std::move(next));
+  const auto rows = all_rows();
+  EXPECT_EQ(state_of(rows.at(0)), FindingState::kOpen);
+  EXPECT_EQ(state_of(rows.at(1)), FindingState::kAccepted);
+}
+
+}  // namespace
+}  // namespace keytrail::record

@@ -14,6 +14,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/when.h"
 #include "agent/cli/words.h"
+#include "keytrail/row.h"
 
 namespace keytrail::cli {
 

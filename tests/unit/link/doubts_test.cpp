@@ -129,7 +129,7 @@ class DoubtsOfAProcess : public Scene {
   /// The worker ends and another takes over what it stored.
   void restart(std::uint32_t pid) {
     collect();
-    const auto stored = state;
+    const Earlier stored = earlier();
     const auto held = holders[pid];
     ASSERT_FALSE(held.empty());
     make();

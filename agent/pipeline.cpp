@@ -50,6 +50,8 @@ Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture
       judge_(clock) {}
 
 Result<void> Pipeline::start() {
+  for (const auto& source : sources_)
+    source->start(facts_);
   const auto earlier = history_.earlier();
   if (!earlier) return std::unexpected(earlier.error());
   link_.load(*earlier);
@@ -167,6 +169,25 @@ void Pipeline::tick() {
   arm();
 }
 
+std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
+  for (const auto& source : sources_) {
+    for (const TokenTold& one : told)
+      source->on_token(one);
+  }
+  for (WorkloadFacts& facts : facts_.take())
+    identify_.learn_facts(std::move(facts));
+  return identify_.take_facts();
+}
+
+void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
+  const identify::WorkloadStats& stats = identify_.workload_stats();
+  out["facts_over_bound"] = stats.facts_refused;
+  out["workloads_over_bound"] = stats.over_bound;
+  out["identity_posts_dropped"] = facts_.dropped();
+  for (const auto& source : sources_)
+    out.merge(source->counters());
+}
+
 void Pipeline::flush() {
   auto out = link_.take();
   auto findings = judge_.on_batch(out.rows, out.uses, out.touches, out.slot_changes);
@@ -174,6 +195,7 @@ void Pipeline::flush() {
               .uses = std::move(out.uses),
               .touches = std::move(out.touches),
               .holdings = std::move(out.holdings),
+              .workloads = learn_facts(out.told),
               .lives = std::move(out.lives),
               .slot_changes = std::move(out.slot_changes),
               .counters = session_.totals()};
@@ -197,6 +219,7 @@ void Pipeline::publish(std::uint64_t now) {
   next.worker = session_.since_armed();
   next.in_flight = backlog + session_.pending();
   next.tracking = link_.counters();
+  count_identity(next.tracking);
   for (std::size_t i = 0; i < kFamilies; ++i)
     next.silent[i] = heartbeat_[i] + kSilentAfter < now;
   next.roles = roles_.processes();

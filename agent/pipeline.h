@@ -16,7 +16,9 @@
 #include "agent/capture/capture.h"
 #include "agent/catalog/catalog.h"
 #include "agent/examine/client.h"
+#include "agent/identify/fact_queue.h"
 #include "agent/identify/identify.h"
+#include "agent/identify/sources.h"
 #include "agent/judge/judge.h"
 #include "agent/link/link.h"
 #include "agent/record/history.h"
@@ -60,6 +62,9 @@ class Pipeline {
   void tick();
   void arm();
   void flush();
+  /// What sources have learnt, for the batch.
+  std::vector<WorkloadFacts> learn_facts(const std::vector<TokenTold>& told);
+  void count_identity(std::map<std::string, std::uint64_t>& out) const;
   void publish(std::uint64_t now);
   std::uint64_t to_boot(std::int64_t wall_ns) const;
 
@@ -70,6 +75,8 @@ class Pipeline {
   record::History& history_;
   const Clock& clock_;
   identify::Identify identify_;
+  identify::FactQueue facts_;
+  std::vector<std::unique_ptr<IdentitySource>> sources_ = identify::all_sources();  ///< end before the queue that they post to
   Session session_;
   link::Link link_;
   judge::Judge judge_;

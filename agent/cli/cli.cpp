@@ -74,7 +74,7 @@ class Parser {
   void list(CLI::App* sub, bool with_key) {
     period(sub);
     sub->add_option("--limit", options_.limit, "rows at most")->check(CLI::Range(1, 1'000'000));
-    filter(sub, "--workload", "workload", "name, or a prefix that ends in *");
+    filter(sub, "--workload", "workload", "name or id, or a prefix that ends in *");
     if (with_key) {
       auto* positional = sub->add_option("KEY", options_.key, "key ID: AKIA…, fp:…");
       sub->add_option("--key", options_.key, "the same")->excludes(positional);

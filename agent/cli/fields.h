@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "agent/serve/times.h"
+#include "keytrail/workload.h"
 
 namespace keytrail::cli {
 
@@ -50,6 +51,14 @@ namespace json = boost::json;
 [[nodiscard]] inline bool flag(const json::object& object, std::string_view name) {
   const json::value* value = field(object, name);
   return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+/// The value of a workload's fact; of several the first, which is the one that counts. Empty when it is not known.
+[[nodiscard]] inline std::string fact_of(const json::object& workload, std::string_view name) {
+  for (const json::value& one : array(workload, "facts")) {
+    if (one.is_object() && text(one.get_object(), "name") == name) return text(one.get_object(), "value");
+  }
+  return {};
 }
 
 /// Unix ns; 0 when null.

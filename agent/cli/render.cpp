@@ -79,9 +79,15 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
   if (with_key) columns.push_back({"KEY"});
   columns.insert(columns.end(), {{"CALLED"}, {"RESULT"}, {"EVIDENCE"}, {"WHY"}});
   if (view.wide)
-    columns.insert(
-        columns.end(),
-        {{"HOST"}, {"NAME BY"}, {"EXECUTABLE"}, {"VIA"}, {"SENT B", Align::kRight}, {"RECEIVED B", Align::kRight}, {"SEQ", Align::kRight}});
+    columns.insert(columns.end(), {{"SERVICE ACCOUNT"},
+                                   {"CI JOB"},
+                                   {"HOST"},
+                                   {"NAME BY"},
+                                   {"EXECUTABLE"},
+                                   {"VIA"},
+                                   {"SENT B", Align::kRight},
+                                   {"RECEIVED B", Align::kRight},
+                                   {"SEQ", Align::kRight}});
   Table table(columns);
   bool connections = false;
   for (const json::object& row : rows) {
@@ -98,9 +104,11 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
     }
     if (view.wide) {
       const std::string host = text(destination, "host");
+      const json::object& workload = object(actor, "workload");
       for (std::string cell :
-           {host.empty() ? text(destination, "address") : host, text(destination, "name_source"), text(actor, "exe"), text(row, "via"),
-            thousands(number(row, "bytes_sent")), thousands(number(row, "bytes_received")), std::to_string(number(row, "seq"))}) {
+           {fact_of(workload, fact::kServiceAccount), fact_of(workload, fact::kCiJob), host.empty() ? text(destination, "address") : host,
+            text(destination, "name_source"), text(actor, "exe"), text(row, "via"), thousands(number(row, "bytes_sent")),
+            thousands(number(row, "bytes_received")), std::to_string(number(row, "seq"))}) {
         cells.push_back(std::move(cell));
       }
     }
@@ -312,7 +320,7 @@ std::string render_workloads(const json::object& answer, const View& view) {
                                  {"ENCRYPTION", Align::kRight},
                                  {"USES/MIN", Align::kRight},
                                  {"OPEN FINDINGS", Align::kRight}};
-  if (view.wide) columns.insert(columns.end(), {{"KIND"}, {"CGROUP"}});
+  if (view.wide) columns.insert(columns.end(), {{"KIND"}, {"SERVICE ACCOUNT"}, {"CI JOB"}, {"ID"}, {"CGROUP"}});
   Table table(columns);
   for (const json::object& row : rows) {
     const json::object& workload = object(row, "workload");
@@ -327,8 +335,9 @@ std::string render_workloads(const json::object& answer, const View& view) {
         rate != nullptr && rate->is_double() ? fmt::format("{:.3g}", rate->get_double()) : thousands(number(row, "uses_per_minute")),
         thousands(number(row, "open_findings"))};
     if (view.wide) {
-      cells.push_back(text(workload, "kind"));
-      cells.push_back(text(workload, "cgroup"));
+      for (std::string cell : {text(workload, "kind"), fact_of(workload, fact::kServiceAccount), fact_of(workload, fact::kCiJob),
+                               text(workload, "id"), text(workload, "cgroup")})
+        cells.push_back(std::move(cell));
     }
     table.add(std::move(cells));
   }

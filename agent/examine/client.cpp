@@ -21,6 +21,7 @@ namespace asio = boost::asio;
 
 constexpr int kBurst = 256;  ///< messages taken at once before other handlers get their turn
 constexpr std::chrono::seconds kGreetingPatience{5};
+constexpr std::size_t kMaxClaims = 16;
 constexpr std::size_t kMaxRemarks = 64, kMaxProcesses = 8;
 
 std::string hex(std::span<const std::uint8_t> bytes) {
@@ -201,6 +202,11 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       if (!role::decode(data, size, fact)) break;
       return take_key(fact);
     }
+    case role::Type::kClaimFact: {
+      role::ClaimFact fact;
+      if (!role::decode(data, size, fact)) break;
+      return take_claim(fact);
+    }
     case role::Type::kEnvFact: {
       role::EnvFact fact;
       if (!role::decode(data, size, fact)) break;
@@ -253,6 +259,15 @@ void RoleLink::take_key(const role::KeyFact& fact) {
   out.current = fact.current != 0;
   out.untold = fact.untold != 0;
   at->second.gathered.keys.push_back(std::move(out));
+}
+
+void RoleLink::take_claim(const role::ClaimFact& fact) {
+  const auto at = pending_.find(fact.head.request);
+  if (at == pending_.end() || at->second.gathered.keys.empty() || at->second.gathered.keys.back().claims.size() >= kMaxClaims) {
+    ++ignored_;
+    return;
+  }
+  at->second.gathered.keys.back().claims.push_back({std::string(fact.name.view()), std::string(fact.value.view())});
 }
 
 // ---- asking ----

@@ -108,6 +108,7 @@ class RoleLink final : public Examiner {
   void take_notice(const role::Notice& notice);
   void take_process(const role::RoleState& state);
   void take_key(const role::KeyFact& fact);
+  void take_claim(const role::ClaimFact& fact);
   void finish(std::uint64_t id, std::string unread);
   void refuse_later(role::Asks asks, std::function<void(ExamineAnswer)> done, std::string unread);
   bool send(const void* data, std::size_t size);

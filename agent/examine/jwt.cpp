@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "agent/examine/formats.h"
+#include "keytrail/workload.h"
 
 namespace keytrail::examine::format {
 namespace {
@@ -67,6 +68,30 @@ std::string_view kind_of(const json::object& claims, std::string_view hinted) {
   return hinted.empty() || hinted.starts_with("k8s.") || hinted.starts_with("aws.") ? "oidc.id_token" : hinted;
 }
 
+std::string_view text_at(const json::object& object, std::string_view outer, std::string_view inner) {
+  const json::value* value = object.if_contains(outer);
+  return value != nullptr && value->is_object() ? string_of(value->get_object(), inner) : std::string_view();
+}
+
+/// The pod that the token was made for, in both forms that API servers have signed.
+std::vector<Claim> claims_of(const json::object& token) {
+  std::vector<Claim> out;
+  const auto add = [&](const char* name, std::string_view value) {
+    if (is_name(value, 253) && !value.empty()) out.push_back({name, std::string(value)});
+  };
+  add(fact::kNamespace, string_of(token, "kubernetes.io/serviceaccount/namespace"));
+  add(fact::kServiceAccount, string_of(token, "kubernetes.io/serviceaccount/service-account.name"));
+  const json::value* bound = token.if_contains("kubernetes.io");
+  if (bound == nullptr || !bound->is_object()) return out;
+  const json::object& about = bound->get_object();
+  add(fact::kNamespace, string_of(about, "namespace"));
+  add(fact::kServiceAccount, text_at(about, "serviceaccount", "name"));
+  add(fact::kPodName, text_at(about, "pod", "name"));
+  add(fact::kPodUid, text_at(about, "pod", "uid"));
+  add(fact::kNodeName, text_at(about, "node", "name"));
+  return out;
+}
+
 KeyFact token_fact(const json::object& claims, Work& work) {
   const std::int64_t issued = seconds_of(claims, "iat");
   const std::int64_t expires = seconds_of(claims, "exp");
@@ -99,6 +124,7 @@ bool add_jwt(std::string_view token, Work& work) {
   const std::string_view jti = string_of(claims, "jti");
   if (is_name(kid, 120) && is_name(jti, 120)) fact.key.id.append(kid).append("/").append(jti);
   if (const std::string_view subject = string_of(claims, "sub"); is_name(subject, 254)) fact.key.principal = std::string(subject);
+  fact.claims = claims_of(claims);
   work.add(std::move(fact), token);
   return true;
 }

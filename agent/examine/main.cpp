@@ -179,6 +179,10 @@ class Server {
       out.current = fact.current ? 1 : 0;
       out.untold = fact.untold ? 1 : 0;
       if (!send_message(facts_, out)) return false;
+      for (const Claim& claim : fact.claims) {
+        auto said = role::make<role::ClaimFact>(role::Type::kClaimFact, asked.head.request);
+        if (said.name.assign(claim.name) && said.value.assign(claim.value) && !send_message(facts_, said)) return false;
+      }
     }
     for (const EnvItem& item : found.env) {
       auto out = role::make<role::EnvFact>(role::Type::kEnvFact, asked.head.request);

@@ -16,8 +16,7 @@ std::string_view value_of(const SharedList<EnvItem>& env, std::string_view name)
 }
 
 std::string job(std::string_view project, std::string_view name, std::string_view number) {
-  std::string out = "ci: ";
-  out += project;
+  std::string out(project);
   if (!name.empty()) out.append(" ").append(name);
   if (!number.empty()) out.append(" #").append(number);
   if (out.size() > kMaxName) out.resize(kMaxName);

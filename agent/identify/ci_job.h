@@ -8,7 +8,7 @@
 
 namespace keytrail::identify {
 
-/// "ci: acme/shop deploy #4412", or empty. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB, GITHUB_RUN_ID), GitLab (CI_PROJECT_PATH,
+/// "acme/shop deploy #4412", or empty. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB, GITHUB_RUN_ID), GitLab (CI_PROJECT_PATH,
 /// CI_JOB_NAME, CI_JOB_ID), Jenkins (BUILD_TAG, with JENKINS_URL). At most 200 bytes.
 [[nodiscard]] std::string ci_job_name(const SharedList<EnvItem>& env);
 

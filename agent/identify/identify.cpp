@@ -16,7 +16,11 @@ bool older_exec(std::uint32_t a, std::uint32_t b) { return static_cast<std::int3
 
 }  // namespace
 
-Identify::Identify(IdentifyOptions options) : options_(std::move(options)), proc_(options_.proc_root), workloads_(options_.passwd_path) {}
+Identify::Identify(IdentifyOptions options)
+    : options_(std::move(options)),
+      proc_(options_.proc_root),
+      workloads_(options_.max_workloads, options_.wall_ns),
+      resolver_(options_.passwd_path, workloads_) {}
 
 Identified Identify::on_event(const Event& event) {
   const EventHead& head = event.head;
@@ -135,8 +139,8 @@ ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem
   Process process = *life->current;
   process.env = std::move(env);
   process.env_truncated = truncated;
-  const std::string cgroup = process.workload->cgroup;
-  ProcessRef made = finish(std::move(process), cgroup);
+  resolver_.claim(process);
+  ProcessRef made = std::make_shared<const Process>(std::move(process));
   publish(*life, made);
   return made;
 }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/system_clock.h"
 #include "agent/identify/proc_reader.h"
 #include "agent/identify/workload_resolver.h"
 #include "keytrail/event.h"
@@ -29,6 +31,8 @@ struct IdentifyOptions {
   std::size_t max_processes = 200'000;
   std::uint64_t keep_exited_ns = 30'000'000'000;  ///< for events that come after the exit, and after an exec for those from before it
   std::uint32_t max_proc_reads_per_s = 1'000;     ///< a flood of unknown processes must not turn into a flood of opens
+  std::size_t max_workloads = 20'000;
+  std::function<std::int64_t()> wall_ns = [] { return base::SystemClock().wall_ns(); };  ///< since when a fact is known
 };
 
 struct IdentifyStats {
@@ -49,6 +53,8 @@ struct Identified {
 class Identify {
  public:
   explicit Identify(IdentifyOptions options = {});
+  Identify(const Identify&) = delete;
+  Identify& operator=(const Identify&) = delete;
 
   /// Takes the event into the table and says who it is about. Fork, exec, exit, task and cgroup events change the table; every other event
   /// of an unknown process makes an inferred one. Socket events come in any task's context: their process is looked up, never made.
@@ -73,6 +79,12 @@ class Identify {
   /// Frees what exited or was replaced more than 30 s before `now_boot_ns`, and looks at 64 live processes whose exit may have been missed.
   /// Call about once a second.
   void expire(std::uint64_t now_boot_ns);
+  /// What a source posted. Processes keep the workload they were published with: later ones get the new one, and the history joins facts
+  /// by the id.
+  void learn_facts(WorkloadFacts facts) { workloads_.learn(std::move(facts)); }
+  /// Facts that were news since the last call.
+  [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
+  [[nodiscard]] const WorkloadStats& workload_stats() const { return workloads_.stats(); }
   [[nodiscard]] IdentifyStats stats() const;
 
  private:
@@ -125,7 +137,8 @@ class Identify {
 
   IdentifyOptions options_;
   ProcReader proc_;
-  WorkloadResolver workloads_;
+  WorkloadTable workloads_;
+  WorkloadResolver resolver_;
   IdentifyStats stats_;
   std::unordered_map<Key, Life, KeyHash> lives_;
   std::unordered_map<std::uint32_t, std::uint64_t> latest_;                                      // tgid → start

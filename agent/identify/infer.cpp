@@ -37,7 +37,7 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
 ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc) {
   const auto it = cgroups_.find(process.cgroup_id);
   if (it == cgroups_.end() && process.cgroup_id != 0 && unresolved_.size() < kMaxUnresolved) unresolved_.insert(process.cgroup_id);
-  process.workload = workloads_.resolve(process, it == cgroups_.end() ? cgroup_of_proc : it->second);
+  resolver_.resolve(process, it == cgroups_.end() ? cgroup_of_proc : it->second);
   return std::make_shared<const Process>(std::move(process));
 }
 

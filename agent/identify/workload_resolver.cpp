@@ -8,74 +8,112 @@
 namespace keytrail::identify {
 namespace {
 
-constexpr std::size_t kMaxKnown = 20'000;
-constexpr std::size_t kShownId = 12;
+constexpr std::size_t kMaxAccounts = 20'000;
 constexpr std::uint32_t kUnset = UINT32_MAX;
 
 std::string program_of(const Process& process) { return base::program_name(process.exe, process.filename, process.comm); }
 
-// Container ids by their first 12 digits, as the runtimes show them; free-text ids whole.
-std::string_view shown(const std::string& container) {
-  return is_container_id(container) ? std::string_view(container).substr(0, kShownId) : container;
+// The path down to the directory that makes the workload: what lies below it, a delegate may rename at will.
+std::string own_path(const std::string& cgroup, const std::string& name) {
+  const std::size_t at = name.empty() ? std::string::npos : cgroup.find(name);
+  return at == std::string::npos ? cgroup : cgroup.substr(0, cgroup.find('/', at));
 }
 
 }  // namespace
 
-std::shared_ptr<const Workload> WorkloadResolver::resolve(const Process& process, const std::string& cgroup) {
-  const CgroupPlace place = parse_cgroup_path(cgroup);
-  const std::string job = ci_job_name(process.env);
-  // Only a process that belongs to nothing else is named after its program.
-  const std::string program = place.kind == WorkloadKind::kHost && process.login_uid == kUnset ? program_of(process) : std::string{};
-  std::string key = cgroup;
-  for (const std::string& part : {std::to_string(process.uid), std::to_string(process.login_uid), job, program}) {
-    key += '\0';
-    key += part;
+/// What a process belongs to by the kernel's word: the id, and how to tell its facts when the id is new.
+struct WorkloadResolver::Place {
+  std::string id;
+  WorkloadKind kind = WorkloadKind::kHost;
+  std::vector<Fact> facts;
+
+  Place& add(const char* name, std::string value, KnownBy known_by = KnownBy::kKernel) {
+    if (!value.empty()) facts.push_back({name, std::move(value), known_by});
+    return *this;
   }
-  if (const auto it = known_.find(key); it != known_.end()) return it->second;
-  if (known_.size() >= kMaxKnown) known_.clear();  // processes keep theirs; only sharing is lost
-  Workload workload = build(process, place);
-  workload.cgroup = cgroup;
-  if (!job.empty()) {
-    workload.kind = WorkloadKind::kCiJob;
-    workload.known_by = KnownBy::kClaimed;
-    workload.name = job;
-  }
-  auto made = std::make_shared<const Workload>(std::move(workload));
-  known_.emplace(std::move(key), made);
-  return made;
+};
+
+void WorkloadResolver::resolve(Process& process, const std::string& cgroup) {
+  process.workload = workload_of(process, cgroup);
+  process.account = account_of(process);
+  claim(process);
 }
 
-Workload WorkloadResolver::build(const Process& process, const CgroupPlace& place) {
-  Workload out{.kind = place.kind, .known_by = place.known_by, .pod_uid = place.pod_uid, .unit = place.unit};
-  if (is_container_id(place.container)) out.container_id = place.container;
-  const bool own_users = place.kind == WorkloadKind::kPod || place.kind == WorkloadKind::kContainer;
-  // A number in a container means what that image's passwd says, not the node's.
-  out.user = own_users && process.uid != 0 ? std::to_string(process.uid) : users_.name(process.uid);
-  if (process.login_uid != kUnset) out.login_user = users_.name(process.login_uid);
-  switch (place.kind) {
-    case WorkloadKind::kPod:
-      out.name = "pod: " + place.pod_uid;
-      if (!place.container.empty()) out.name.append("/").append(shown(place.container));
-      break;
-    case WorkloadKind::kContainer:
-      out.name.append("container: ").append(shown(place.container));
-      break;
-    case WorkloadKind::kSystemdUnit:
-      out.name = place.known_by == KnownBy::kClaimed ? users_.name(place.user) + "/" + place.unit : place.unit;
-      break;
-    case WorkloadKind::kLoginSession:
-      if (out.login_user.empty()) out.login_user = users_.name(place.user);
-      out.name = "person: " + out.login_user;
-      break;
-    default:
-      if (!out.login_user.empty()) {
-        out.name = "person: " + out.login_user;
-      } else {
-        out.name = "host: " + program_of(process);
-        if (process.exe.empty()) out.known_by = KnownBy::kClaimed;  // a comm is whatever the process says
-      }
+void WorkloadResolver::claim(Process& process) {
+  const Workload& own = *process.workload;
+  std::string job = ci_job_name(process.env);
+  if (job.empty() || own.kind == WorkloadKind::kCiJob) return;
+  if (own.kind == WorkloadKind::kPod || own.kind == WorkloadKind::kContainer) {
+    // What runs there is a job, but who it is stays the pod: a variable may be set by anybody.
+    table_.learn({own.id, {{fact::kCiJob, std::move(job), KnownBy::kClaimed}}});
+    if (auto told = table_.find(own.id)) process.workload = std::move(told);
+    return;
   }
-  return out;
+  // A runner's unit or session runs many jobs, one after the other: each is a workload of its own beside it.
+  std::string id = "ci:" + own.id + "#" + job;
+  auto made = table_.find(id);
+  if (!made) {
+    std::vector<Fact> facts(own.facts.begin(), own.facts.end());
+    facts.push_back({fact::kCiJob, std::move(job), KnownBy::kClaimed});
+    made = table_.make(std::move(id), WorkloadKind::kCiJob, facts);
+  }
+  process.workload = std::move(made);
+}
+
+std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& process, const std::string& cgroup) {
+  Place place = place_of(process, cgroup);
+  if (auto known = table_.find(place.id)) return known;
+  return table_.make(std::move(place.id), place.kind, place.facts);
+}
+
+WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const std::string& cgroup) {
+  const CgroupPlace at = parse_cgroup_path(cgroup);
+  Place out{.id = {}, .kind = at.kind, .facts = {}};
+  // What a user's own manager made is that user's word: it must never pass for what root made under the same name.
+  const std::string owner = at.known_by == KnownBy::kClaimed ? std::to_string(at.user) + "/" : std::string();
+  switch (at.kind) {
+    case WorkloadKind::kPod:
+      out.id = "pod:" + at.pod_uid + (at.container.empty() ? "" : "/" + at.container);
+      return out.add(fact::kPodUid, at.pod_uid).add(fact::kContainerId, at.container).add(fact::kCgroup, own_path(cgroup, at.container));
+    case WorkloadKind::kContainer:
+      out.id = "container:" + owner + at.container;
+      return out.add(fact::kContainerId, at.container, at.known_by).add(fact::kCgroup, own_path(cgroup, at.container));
+    case WorkloadKind::kSystemdUnit:
+      out.id = "unit:" + owner + at.unit;
+      if (!owner.empty()) out.add(fact::kUnitOwner, users_.name(at.user));
+      return out.add(fact::kUnit, at.unit, at.known_by).add(fact::kCgroup, own_path(cgroup, at.unit));
+    default:
+      break;
+  }
+  // A session is a person: its number comes again after the next boot, and a desktop has a scope for each program started.
+  if (process.login_uid != kUnset || at.kind == WorkloadKind::kLoginSession) {
+    const std::uint32_t uid = process.login_uid != kUnset ? process.login_uid : at.user;
+    out.id = "user:" + std::to_string(uid);
+    out.kind = WorkloadKind::kLoginSession;
+    return out.add(fact::kPerson, users_.name(uid));
+  }
+  // Nothing has named this directory: the program says what it is for, and the directory whose it is. A comm is whatever the process says.
+  const bool claimed = process.exe.empty();
+  const std::string program = program_of(process);
+  const bool root = cgroup.empty() || cgroup == "/";
+  out.id = (root ? "host:" : "cgroup:" + cgroup + ":") + (claimed ? "comm/" : "") + program;
+  out.add(fact::kProgram, program, claimed ? KnownBy::kClaimed : KnownBy::kKernel);
+  return out.add(fact::kCgroup, cgroup);
+}
+
+std::shared_ptr<const Account> WorkloadResolver::account_of(const Process& process) {
+  const WorkloadKind kind = process.workload->kind;
+  const bool own_users = kind == WorkloadKind::kPod || kind == WorkloadKind::kContainer;
+  Account account{.user = own_users && process.uid != 0 ? std::to_string(process.uid) : users_.name(process.uid), .login_user = {}};
+  if (process.login_uid != kUnset) {
+    account.login_user = users_.name(process.login_uid);
+  } else if (kind == WorkloadKind::kLoginSession) {
+    account.login_user = process.workload->value(fact::kPerson);
+  }
+  std::string key = account.user + '\0' + account.login_user;
+  if (const auto it = accounts_.find(key); it != accounts_.end()) return it->second;
+  if (accounts_.size() >= kMaxAccounts) accounts_.clear();  // processes keep theirs; only sharing is lost
+  return accounts_.emplace(std::move(key), std::make_shared<const Account>(std::move(account))).first->second;
 }
 
 }  // namespace keytrail::identify

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a process and the path of its cgroup to the workload it belongs to. Equal workloads are one object. Thread: the pipeline's.
+// From a process and the path of its cgroup to the workload it belongs to and the users behind it. Thread: the pipeline's.
 #pragma once
 
 #include <memory>
@@ -9,24 +9,29 @@
 
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/user_names.h"
+#include "agent/identify/workload_table.h"
 #include "keytrail/process.h"
 
 namespace keytrail::identify {
 
 class WorkloadResolver {
  public:
-  explicit WorkloadResolver(std::string passwd_path) : users_(std::move(passwd_path)) {}
+  WorkloadResolver(std::string passwd_path, WorkloadTable& table) : users_(std::move(passwd_path)), table_(table) {}
 
-  /// Never null. `cgroup`: path as the kernel names it; empty when it is not known.
-  /// Names: a CI job as claimed by the environment; "pod: UID/CONTAINER12"; "container: CONTAINER12"; the unit ("alice/sync.service" for a
-  /// user's own); "person: alice" for a login session; else "person: alice" by audit login, else "host: PROGRAM".
-  [[nodiscard]] std::shared_ptr<const Workload> resolve(const Process& process, const std::string& cgroup);
+  /// Sets the process's workload and account. `cgroup`: path as the kernel names it; empty when it is not known.
+  void resolve(Process& process, const std::string& cgroup);
+  /// The same for the variables that were learnt of it later: only a CI job is told by them.
+  void claim(Process& process);
 
  private:
-  [[nodiscard]] Workload build(const Process& process, const CgroupPlace& place);
+  struct Place;
+  [[nodiscard]] std::shared_ptr<const Workload> workload_of(const Process& process, const std::string& cgroup);
+  [[nodiscard]] Place place_of(const Process& process, const std::string& cgroup);
+  [[nodiscard]] std::shared_ptr<const Account> account_of(const Process& process);
 
   UserNames users_;
-  std::unordered_map<std::string, std::shared_ptr<const Workload>> known_;  // by everything that the name depends on
+  WorkloadTable& table_;
+  std::unordered_map<std::string, std::shared_ptr<const Account>> accounts_;  // by the names in them
 };
 
 }  // namespace keytrail::identify

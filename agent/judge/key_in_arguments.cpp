@@ -18,7 +18,7 @@ void key_in_arguments(const Batch& batch, std::vector<Found>& out) {
     finding.actor = acquisition->actor;
     finding.key = acquisition->key;
     finding.slot = acquisition->slot;
-    finding.subject = acquisition->key.id + "|" + acquisition->actor.workload.name + "|" + acquisition->actor.exe;
+    finding.subject = acquisition->key.id + "|" + acquisition->actor.workload.id + "|" + acquisition->actor.exe;
     out.push_back(std::move(found));
   }
 }

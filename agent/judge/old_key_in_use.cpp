@@ -15,7 +15,8 @@ void look_at(const UseRow& use, const Facts& facts, std::vector<Found>& out) {
   // The same key may rightly live on in another slot.
   const auto it = std::find_if(begin, end, [&](const auto& entry) {
     const SlotChange& change = entry.second;
-    return used.slot.place == change.place && used.slot.selector == change.selector && use.actor.workload.container_id == change.container;
+    return used.slot.place == change.place && used.slot.selector == change.selector &&
+           use.actor.workload.value(fact::kContainerId) == change.container;
   });
   if (it == end || use.last_ns <= it->second.time_ns) return;
   const SlotChange& replacement = it->second;
@@ -29,7 +30,7 @@ void look_at(const UseRow& use, const Facts& facts, std::vector<Found>& out) {
   row.actor = use.actor;
   row.key = used.key;
   row.slot = used.slot;
-  row.subject = used.key.id + "|" + use.actor.workload.name + "|" + use.actor.exe;
+  row.subject = used.key.id + "|" + use.actor.workload.id + "|" + use.actor.exe;
   out.push_back(std::move(found));
 }
 

@@ -6,8 +6,8 @@
 namespace keytrail::link {
 namespace {
 
-std::string workload_name(const Instance& instance) {
-  return instance.process && instance.process->workload ? instance.process->workload->name : std::string();
+std::string workload_id(const Instance& instance) {
+  return instance.process && instance.process->workload ? instance.process->workload->id : std::string();
 }
 
 }  // namespace
@@ -20,6 +20,10 @@ Actor make_actor(const Instance& instance) {
     actor.program = base::program_name(process->exe, process->filename, process->comm);
     actor.comm = process->comm;
     actor.uid = process->uid;
+    if (process->account) {
+      actor.user = process->account->user;
+      actor.login_user = process->account->login_user;
+    }
     if (process->workload) actor.workload = *process->workload;
   }
   return actor;
@@ -28,7 +32,7 @@ Actor make_actor(const Instance& instance) {
 bool Acquisitions::is_news(const Instance& instance, const Key& key, const Slot& slot) {
   std::string text = "k";
   for (const std::string& part :
-       {workload_name(instance), std::to_string(instance.uid()), instance.process ? instance.process->exe : std::string(), key.id,
+       {workload_id(instance), std::to_string(instance.uid()), instance.process ? instance.process->exe : std::string(), key.id,
         std::string(to_string(slot.from)), slot.place, slot.selector}) {
     text += part;
     text += '\0';
@@ -37,7 +41,7 @@ bool Acquisitions::is_news(const Instance& instance, const Key& key, const Slot&
 }
 
 bool Acquisitions::is_unread_news(const Instance& instance, std::string_view path, std::string_view reason) {
-  std::string text = "u" + workload_name(instance);
+  std::string text = "u" + workload_id(instance);
   text += '\0';
   text += instance.process ? instance.process->exe : std::string();
   for (const std::string_view part : {path, reason}) {

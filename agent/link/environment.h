@@ -21,7 +21,7 @@ struct FoundKey {
 };
 
 /// The keys of an environment: identifier and secrets that the catalog pairs are one key, a lone secret is known by its fingerprint.
-/// `owner`: workload name, part of the id of values that have no fingerprint.
+/// `owner`: workload id, part of the id of values that have no fingerprint.
 [[nodiscard]] std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const catalog::Catalog& catalog,
                                                         std::string_view owner);
 

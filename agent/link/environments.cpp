@@ -54,7 +54,7 @@ void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswe
 }
 
 std::vector<FoundKey> Environments::keys_of(const Instance& instance, const EnvironmentAnswer& answer) {
-  const std::string owner = instance.process && instance.process->workload ? instance.process->workload->name : std::string();
+  const std::string owner = instance.process && instance.process->workload ? instance.process->workload->id : std::string();
   std::vector<FoundKey> found = keys_of_environment(answer.env, catalog_, owner);
   // Where the examiner could tell more of a value than its fingerprint (a JWT's claims), that is the key.
   for (const KeyFact& fact : answer.keys) {

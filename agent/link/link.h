@@ -18,6 +18,7 @@
 #include "keytrail/clock.h"
 #include "keytrail/event.h"
 #include "keytrail/examiner.h"
+#include "keytrail/identity_source.h"
 #include "keytrail/process.h"
 #include "keytrail/recorder.h"
 #include "keytrail/row.h"
@@ -35,6 +36,7 @@ class Link {
     std::vector<HoldingChange> holdings;
     std::vector<Life> lives;
     std::vector<SlotChange> slot_changes;
+    std::vector<TokenTold> told;  ///< tokens that say whom they are for, with who read them
   };
   using FateCall = std::function<void(Fate, std::string reason)>;
   using SameMountNs = std::function<std::vector<std::uint32_t>(std::uint32_t mnt_ns)>;

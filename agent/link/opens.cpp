@@ -104,6 +104,9 @@ bool Opens::hold_fact(const Asked& asked, KeyFact& fact) {
     return false;
   }
   index_.learn(fact.key);
+  const Instance& opener = *examination->receivers.front().instance;
+  if (!fact.claims.empty() && opener.process)
+    outbox_.emit(TokenTold{opener.process->workload, fact.key.kind, Slots::place_of(event.path), fact.claims});
   auto what = std::make_shared<HeldKey>();
   what->key = fact.key;
   what->slot = {From::kFile, Slots::place_of(event.path), fact.selector};

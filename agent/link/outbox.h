@@ -28,6 +28,7 @@ class Outbox {
   void emit(std::uint64_t time_ns, AcquisitionRow row);
   void emit(const Gap& gap, std::string cause);
   void emit(const UseRow& use) { out_.uses.push_back(use); }
+  void emit(TokenTold told) { out_.told.push_back(std::move(told)); }
   void emit(UseTouch touch) { out_.touches.push_back(std::move(touch)); }
 
   void count(const char* name, std::uint64_t more = 1) { counters_[name] += more; }

@@ -121,7 +121,7 @@ std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const Ev
   const bool seen = !head.baseline && (watch_.armed_ns == 0 || head.time_ns >= watch_.armed_ns);
   next->doubts = Doubts::of_new_program(head.time_ns, seen, !event.env_truncated && !event.args_truncated);
 
-  const std::string owner = who && who->workload ? who->workload->name : std::string();
+  const std::string owner = who && who->workload ? who->workload->id : std::string();
   std::vector<FoundKey> found = keys_of_environment(event.env, catalog_, owner);
   for (const FoundKey& key : found)
     index_.learn(key.key);

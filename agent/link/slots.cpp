@@ -33,7 +33,8 @@ std::string Slots::place_of(std::string_view path) {
 }
 
 std::string Slots::container_of(const Instance& instance) {
-  return instance.process && instance.process->workload ? instance.process->workload->container_id : std::string();
+  const bool known = instance.process && instance.process->workload;
+  return known ? std::string(instance.process->workload->value(fact::kContainerId)) : std::string();
 }
 
 KnownFile& Slots::file(std::string_view container, std::string_view path) {

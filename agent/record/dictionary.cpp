@@ -5,16 +5,27 @@
 
 #include <iterator>
 
+#include "agent/base/workload_facts.h"
+#include "agent/record/dictionary_view.h"
+
 namespace keytrail::record {
 namespace {
 
 constexpr std::size_t kCacheEntries = 16'384;
 
 static constexpr char kWorkloadSql[] =
-    "INSERT INTO workload(name, kind, known_by, container_id, pod_uid, unit, user, login_user, cgroup, used_seq) "
-    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+    "INSERT INTO workload(wid, used_seq, kind, name, first_name, known_by) VALUES(?1, ?2, ?3, ?4, ?4, ?5) "
+    "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
+// What is told again keeps the time at which it was first known; what is older than what is kept says nothing.
+static constexpr char kFactSql[] =
+    "INSERT INTO workload_fact(wid, name, known_by, value, since_ns) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET "
+    "value = excluded.value, since_ns = excluded.since_ns WHERE value != excluded.value AND since_ns < excluded.since_ns RETURNING 1";
+// ?1 an id, also of a pod: then its containers, too ('0' follows '/').
+static constexpr char kConcernedSql[] = "SELECT wid FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
+static constexpr char kRenameSql[] = "UPDATE workload SET name = ?2, known_by = ?3 WHERE wid = ?1 AND (name != ?2 OR known_by != ?3)";
+static constexpr char kKindSql[] = "SELECT kind FROM workload WHERE wid = ?1";
 static constexpr char kProgramSql[] =
-    "INSERT INTO program(exe, program, comm, used_seq) VALUES(?1, ?2, ?3, ?4) "
+    "INSERT INTO program(exe, program, comm, user, login_user, used_seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6) "
     "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
 static constexpr char kKeySql[] =
     "INSERT INTO key(key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s, used_seq) "
@@ -44,6 +55,10 @@ static constexpr char kRemoveWorkloadsSql[] =
     "DELETE FROM workload WHERE id IN (SELECT id FROM workload WHERE used_seq < ?1 AND id NOT IN (SELECT workload FROM edge UNION SELECT "
     "id_workload FROM edge UNION SELECT workload FROM holding UNION SELECT id_workload FROM sighting UNION SELECT workload FROM finding) "
     "LIMIT 2000)";
+// Of workloads that are gone, and of pods of which no container is left.
+static constexpr char kRemoveFactsSql[] =
+    "DELETE FROM workload_fact WHERE since_ns < (SELECT coalesce(min(time_ns), 0) FROM rows WHERE seq = ?1) AND NOT EXISTS (SELECT 1 FROM "
+    "workload w WHERE w.wid = workload_fact.wid OR (w.wid > workload_fact.wid || '/' AND w.wid < workload_fact.wid || '0'))";
 static constexpr char kRemoveProgramsSql[] =
     "DELETE FROM program WHERE id IN (SELECT id FROM program WHERE used_seq < ?1 AND id NOT IN (SELECT program FROM edge UNION SELECT "
     "id_program FROM edge UNION SELECT program FROM holding) LIMIT 2000)";
@@ -67,13 +82,6 @@ void pack(std::string& out, const Value& value) {
 
 }  // namespace
 
-Workload identity_of(const Workload& workload) {
-  Workload out = workload;
-  out.cgroup.clear();  // a session or a restarted unit gets a new one
-  out.known_by = KnownBy::kKernel;
-  return out;
-}
-
 Key identity_of(const Key& key) {
   Key out;
   out.id = key.id;
@@ -93,6 +101,7 @@ Destination identity_of(const Destination& destination) {
 template <typename... Values>
 Result<std::int64_t> Dictionary::intern(Cache& cache, const char* sql, const Values&... values) {
   scratch_.clear();
+  asked_ = false;
   (pack(scratch_, values), ...);
   auto found = cache.find(std::string_view(scratch_));
   if (found != cache.end() && seq_ - found->second.seq <= mark_every_) return found->second.id;
@@ -103,15 +112,72 @@ Result<std::int64_t> Dictionary::intern(Cache& cache, const char* sql, const Val
   const std::int64_t id = cursor.integer(0);
   if (cache.size() >= kCacheEntries) cache.clear();
   cache[scratch_] = Entry{id, seq_};
+  asked_ = true;
   return id;
 }
 
 Result<std::int64_t> Dictionary::workload(const Workload& w) {
-  return intern(workloads_, kWorkloadSql, w.name, w.kind, w.known_by, w.container_id, w.pod_uid, w.unit, w.user, w.login_user, w.cgroup);
+  const auto cached = workloads_.find(w.id);
+  if (cached != workloads_.end() && seq_ - cached->second.seq <= mark_every_) return cached->second.id;
+  std::int64_t id = 0;
+  {
+    Cursor cursor = db_.query(kWorkloadSql, w.id, seq_, w.kind, w.name, w.known_by);
+    auto row = cursor.next();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return fail(Error::Code::kSystem, "the history gave no number for a workload");
+    id = cursor.integer(0);
+  }
+  if (auto r = put_facts(w.id, w.facts); !r) return std::unexpected(r.error());
+  if (auto r = rename(w.id); !r) return std::unexpected(r.error());  // the history may know more than this process's copy
+  if (workloads_.size() >= kCacheEntries) workloads_.clear();
+  workloads_[w.id] = Entry{id, seq_};
+  return id;
 }
 
-Result<std::int64_t> Dictionary::program(std::string_view exe, std::string_view program, std::string_view comm) {
-  return intern(programs_, kProgramSql, exe, program, comm);
+Result<bool> Dictionary::put_facts(std::string_view wid, std::span<const Fact> facts) {
+  bool changed = false;
+  for (const Fact& fact : facts) {
+    Cursor cursor = db_.query(kFactSql, wid, fact.name, fact.known_by, fact.value, fact.since_ns);
+    auto row = cursor.next();
+    if (!row) return std::unexpected(row.error());
+    changed = *row || changed;
+  }
+  return changed;
+}
+
+Result<void> Dictionary::rename(std::string_view wid) {
+  if (wid.empty()) return {};
+  auto kind = db_.number(kKindSql, 0, wid);
+  if (!kind) return std::unexpected(kind.error());
+  auto facts = read_facts(db_, wid);
+  if (!facts) return std::unexpected(facts.error());
+  if (facts->empty()) return {};
+  const base::ShownName name = base::shown_name(from_number<WorkloadKind>(*kind), *facts);
+  return db_.run(kRenameSql, wid, name.text, name.known_by);
+}
+
+Result<void> Dictionary::learn(const WorkloadFacts& facts) {
+  auto changed = put_facts(facts.id, facts.facts);
+  if (!changed) return std::unexpected(changed.error());
+  if (!*changed) return {};
+  std::vector<std::string> concerned;
+  {
+    Cursor cursor = db_.query(kConcernedSql, facts.id);
+    while (true) {
+      auto row = cursor.next();
+      if (!row) return std::unexpected(row.error());
+      if (!*row) break;
+      concerned.push_back(cursor.text(0));
+    }
+  }
+  for (const std::string& wid : concerned) {
+    if (auto r = rename(wid); !r) return r;
+  }
+  return {};
+}
+
+Result<std::int64_t> Dictionary::program(const Actor& a, bool identity) {
+  return intern(programs_, kProgramSql, a.exe, a.program, identity ? std::string_view() : std::string_view(a.comm), a.user, a.login_user);
 }
 
 Result<std::int64_t> Dictionary::key(const Key& k) {
@@ -140,9 +206,8 @@ Result<std::int64_t> Dictionary::keyset(const std::vector<Candidate>& candidates
     members.push_back({*key_number, *slot_number, static_cast<std::int64_t>(candidate.reason)});
     fmt::format_to(std::back_inserter(text), "{}:{}:{} ", *key_number, *slot_number, members.back().reason);
   }
-  const auto cached = keysets_.size();
   auto id = intern(keysets_, kKeysetSql, text);
-  if (!id || keysets_.size() == cached) return id;
+  if (!id || !asked_) return id;
   std::int64_t position = 0;
   for (const Member& member : members) {
     if (auto r = db_.run(kCandidateSql, *id, position++, member.key, member.slot, member.reason); !r) return std::unexpected(r.error());
@@ -167,6 +232,7 @@ Result<std::int64_t> Dictionary::remove_unused(std::uint64_t oldest_seq) {
       if (auto r = db_.run(kRemoveCandidatesSql); !r) return std::unexpected(r.error());
     }
   }
+  if (auto r = db_.run(kRemoveFactsSql, oldest_seq); !r) return std::unexpected(r.error());
   return removed;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Repeated strings as numbers: workloads, programs, keys, slots, destinations, key sets. Written by the store inside its transaction;
-// the cache is bounded and forgotten after a rollback.
+// the cache is bounded and forgotten after a rollback. A workload's number is that of its id; its facts and shown name may change.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,8 +17,7 @@ namespace keytrail::record {
 /// `issued_s` of an entry that stands for a key's identity and describes nothing.
 inline constexpr std::int64_t kIdentityMark = -1;
 
-/// The parts of a workload, key, destination and executable that make two uses the same edge.
-[[nodiscard]] Workload identity_of(const Workload& workload);
+/// The parts of a key, destination and actor that make two uses the same edge.
 [[nodiscard]] Key identity_of(const Key& key);
 [[nodiscard]] Destination identity_of(const Destination& destination);
 
@@ -27,12 +27,16 @@ class Dictionary {
   Dictionary(Database& db, std::uint64_t mark_every) : db_(db), mark_every_(mark_every) {}
 
   Result<std::int64_t> workload(const Workload& workload);
-  Result<std::int64_t> program(std::string_view exe, std::string_view program, std::string_view comm);
+  /// What ran, and as which users. With `identity`, without the comm, which a process may change.
+  Result<std::int64_t> program(const Actor& actor, bool identity);
   Result<std::int64_t> key(const Key& key);
   Result<std::int64_t> slot(const Slot& slot);
   Result<std::int64_t> destination(const Destination& destination);
   /// With `identity`, keys count by id and kind only.
   Result<std::int64_t> keyset(const std::vector<Candidate>& candidates, bool identity);
+
+  /// Facts of a workload, or of all containers of a pod. Those that are kept already stay; names are made anew where something changed.
+  Result<void> learn(const WorkloadFacts& facts);
 
   /// The sequence of the next row, for the marks.
   void at(std::uint64_t seq) { seq_ = seq; }
@@ -53,6 +57,8 @@ class Dictionary {
   };
   using Cache = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
 
+  Result<bool> put_facts(std::string_view wid, std::span<const Fact> facts);
+  Result<void> rename(std::string_view wid);
   template <typename... Values>
   Result<std::int64_t> intern(Cache& cache, const char* sql, const Values&... values);
 
@@ -60,6 +66,7 @@ class Dictionary {
   const std::uint64_t mark_every_;
   std::uint64_t seq_ = 1;
   std::string scratch_;
+  bool asked_ = false;  ///< whether the last intern() asked the file
   Cache workloads_, programs_, keys_, slots_, destinations_, keysets_;
 };
 

@@ -3,12 +3,15 @@
 
 #include <charconv>
 
+#include "agent/base/workload_facts.h"
+
 namespace keytrail::record {
 namespace {
 
-static constexpr char kWorkloadSql[] =
-    "SELECT name, kind, known_by, container_id, pod_uid, unit, user, login_user, cgroup FROM workload WHERE id = ?1";
-static constexpr char kProgramSql[] = "SELECT exe, program, comm FROM program WHERE id = ?1";
+static constexpr char kWorkloadSql[] = "SELECT wid, kind, name, known_by FROM workload WHERE id = ?1";
+static constexpr char kFactsSql[] =
+    "SELECT name, known_by, value, since_ns FROM workload_fact WHERE wid = ?1 OR (wid = ?2 AND ?2 != '') ORDER BY wid = ?2";
+static constexpr char kProgramSql[] = "SELECT exe, program, comm, user, login_user FROM program WHERE id = ?1";
 static constexpr char kKeySql[] =
     "SELECT key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s FROM key WHERE id = ?1";
 static constexpr char kSlotSql[] = "SELECT origin, place, selector FROM slot WHERE id = ?1";
@@ -42,22 +45,35 @@ Result<const T*> DictionaryView::look_up(Map<T>& map, const char* sql, std::int6
   return &map.emplace(id, std::move(value)).first->second;
 }
 
+Result<std::vector<Fact>> read_facts(Database& db, std::string_view wid) {
+  std::vector<Fact> out;
+  Cursor c = db.query(kFactsSql, wid, base::parent_id(wid));
+  while (true) {
+    auto row = c.next();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return out;
+    (void)base::join_fact(out, {c.text(0), c.text(2), from_number<KnownBy>(c.integer(1)), c.integer(3)});
+  }
+}
+
 Result<const Workload*> DictionaryView::workload(std::int64_t id) {
-  return look_up(workloads_, kWorkloadSql, id, [](const Cursor& c, Workload& w) {
-    w.name = c.text(0);
+  if (const auto found = workloads_.find(id); found != workloads_.end()) return &found->second;
+  auto seen = look_up(workloads_, kWorkloadSql, id, [](const Cursor& c, Workload& w) {
+    w.id = c.text(0);
     w.kind = from_number<WorkloadKind>(c.integer(1));
-    w.known_by = from_number<KnownBy>(c.integer(2));
-    w.container_id = c.text(3);
-    w.pod_uid = c.text(4);
-    w.unit = c.text(5);
-    w.user = c.text(6);
-    w.login_user = c.text(7);
-    w.cgroup = c.text(8);
+    w.name = c.text(2);
+    w.known_by = from_number<KnownBy>(c.integer(3));
   });
+  if (!seen || (*seen)->id.empty()) return seen;
+  auto facts = read_facts(db_, (*seen)->id);
+  if (!facts) return std::unexpected(facts.error());
+  workloads_.at(id).facts = std::move(*facts);
+  return seen;
 }
 
 Result<const Program*> DictionaryView::program(std::int64_t id) {
-  return look_up(programs_, kProgramSql, id, [](const Cursor& c, Program& p) { p = {c.text(0), c.text(1), c.text(2)}; });
+  return look_up(programs_, kProgramSql, id,
+                 [](const Cursor& c, Program& p) { p = {c.text(0), c.text(1), c.text(2), c.text(3), c.text(4)}; });
 }
 
 Result<const Key*> DictionaryView::key(std::int64_t id) {
@@ -115,7 +131,7 @@ Result<Actor> DictionaryView::actor(std::int64_t workload_id, std::int64_t progr
   if (!place) return std::unexpected(place.error());
   auto runs = program(program_id);
   if (!runs) return std::unexpected(runs.error());
-  return Actor{instance, (*runs)->exe, (*runs)->program, (*runs)->comm, uid, **place};
+  return Actor{instance, (*runs)->exe, (*runs)->program, (*runs)->comm, uid, (*runs)->user, (*runs)->login_user, **place};
 }
 
 }  // namespace keytrail::record

@@ -11,7 +11,7 @@
 namespace keytrail::record {
 
 struct Program {
-  std::string exe, program, comm;
+  std::string exe, program, comm, user, login_user;
 };
 
 class DictionaryView {
@@ -39,6 +39,9 @@ class DictionaryView {
   Map<Destination> destinations_;
   Map<std::vector<Candidate>> keysets_;
 };
+
+/// All facts of a workload: its own, and for a pod's container those of the pod. In the order of Workload::facts.
+[[nodiscard]] Result<std::vector<Fact>> read_facts(Database& db, std::string_view wid);
 
 /// "fp:…" back to bytes; empty when the text is none.
 [[nodiscard]] Fingerprint parse_fingerprint(const std::string& text);

@@ -161,16 +161,15 @@ Result<void> Store::load_open_windows() {
 Result<EdgeState*> Store::edge_for(const UseRow& use) {
   auto ids = intern(use.actor);
   if (!ids) return std::unexpected(ids.error());
-  auto id_workload = dictionary_.workload(identity_of(use.actor.workload));
-  auto id_program = dictionary_.program(use.actor.exe, use.actor.program, "");
+  auto id_program = dictionary_.program(use.actor, true);
   auto id_keyset = dictionary_.keyset(use.keys, true);
   auto id_destination = dictionary_.destination(identity_of(use.destination));
   auto keyset = dictionary_.keyset(use.keys, false);
   auto destination = dictionary_.destination(use.destination);
-  for (const auto* number : {&id_workload, &id_program, &id_keyset, &id_destination, &keyset, &destination}) {
+  for (const auto* number : {&id_program, &id_keyset, &id_destination, &keyset, &destination}) {
     if (!*number) return std::unexpected(number->error());
   }
-  const EdgeIdentity identity{*id_workload, *id_program, *id_keyset, *id_destination, use.outcome, use.evidence, use.reason};
+  const EdgeIdentity identity{ids->workload, *id_program, *id_keyset, *id_destination, use.outcome, use.evidence, use.reason};
   Latest latest{ids->workload, ids->program, *keyset, *destination, use.actor.id, use.actor.uid, use.reason_detail, use.via};
   EdgeState* edge = coalescer_.find(identity);
   if (edge == nullptr) {

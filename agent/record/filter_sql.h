@@ -10,8 +10,11 @@
   "(?1 = '' OR " column                                                                                                  \
   " IN (SELECT c.keyset FROM candidate c JOIN key k ON k.id = c.key WHERE k.key_id IN (SELECT key_id FROM chain))) AND " \
   "(?5 = '' OR " column " IN (SELECT c.keyset FROM candidate c JOIN key k ON k.id = c.key WHERE k.kind = ?5)) "
-#define KEYTRAIL_HAS_WORKLOAD(column) \
-  "(?3 = '' OR " column " IN (SELECT id FROM workload WHERE CASE WHEN ?4 THEN substr(name, 1, length(?3)) = ?3 ELSE name = ?3 END)) "
+// By its name of today, the one it was first known by (which alerts and exports may show), or its id.
+#define KEYTRAIL_IS_NAMED                                                                                                            \
+  "CASE WHEN ?4 THEN substr(name, 1, length(?3)) = ?3 OR substr(first_name, 1, length(?3)) = ?3 OR substr(wid, 1, length(?3)) = ?3 " \
+  "ELSE ?3 IN (name, first_name, wid) END"
+#define KEYTRAIL_HAS_WORKLOAD(column) "(?3 = '' OR " column " IN (SELECT id FROM workload WHERE " KEYTRAIL_IS_NAMED ")) "
 #define KEYTRAIL_HAS_DESTINATION(column)                                                            \
   "((?6 = '' AND ?7 = '' AND ?8 = '') OR " column                                                   \
   " IN (SELECT id FROM destination WHERE (?6 = '' OR provider = ?6) AND (?7 = '' OR service = ?7) " \

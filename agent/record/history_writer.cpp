@@ -55,6 +55,7 @@ void History::keep_state(Batch& batch) {
     if (std::ssize(kept) > kMaxOverflow) kept.erase(kept.begin(), kept.end() - kMaxOverflow);
   };
   keep(overflow_.holdings, batch.holdings);
+  keep(overflow_.workloads, batch.workloads);
   keep(overflow_.lives, batch.lives);
   keep(overflow_.slot_changes, batch.slot_changes);
   keep(overflow_.findings, batch.findings);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/migrate.h"
 
+#include "agent/record/schema_workloads.h"
+
 namespace keytrail::record {
 namespace {
 
@@ -135,7 +137,7 @@ DROP TABLE finding;
 ALTER TABLE finding2 RENAME TO finding;
 )sql";
 
-constexpr Migration kMigrations[] = {{1, kSchema1}, {2, kTypedState}};
+constexpr Migration kMigrations[] = {{1, kSchema1}, {2, kTypedState}, {2, kWorkloadsBecomeIds}};
 
 }  // namespace
 

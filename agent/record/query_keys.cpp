@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Summaries: what is known of each key, and of each workload. They are put together from sightings, holdings and edges, not from rows.
 #include <algorithm>
+#include <unordered_map>
 
 #include "agent/record/filter_sql.h"
 #include "agent/record/reader.h"
@@ -34,27 +35,18 @@ static constexpr char kReplacedSql[] =
     "SELECT h.old_id, h.new_id, h.time_ns FROM slot_history h LEFT JOIN slot_now n USING (container, place, selector) "
     "WHERE coalesce(n.key_id, '') != h.old_id ORDER BY h.id";
 
-// Workloads: one entry per name. ?3 name, ?4 prefix.
+// Workloads, each with its number first. ?3 name, ?4 prefix.
 static constexpr char kNamesSql[] =
-    "SELECT coalesce(nullif(max(CASE WHEN cgroup != '' THEN id ELSE 0 END), 0), max(id)), name FROM workload "
-    "WHERE name != '' AND (?3 = '' OR CASE WHEN ?4 THEN substr(name, 1, length(?3)) = ?3 ELSE name = ?3 END) GROUP BY name ORDER BY name "
-    "LIMIT ?5";
-static constexpr char kProcessesSql[] =
-    "SELECT w.name, count(DISTINCT h.pid || ':' || h.start_ns) FROM holding h JOIN workload w ON "
-    "w.id = h.workload GROUP BY w.name";
+    "SELECT id FROM workload WHERE name != '' AND (?3 = '' OR " KEYTRAIL_IS_NAMED ") ORDER BY name, wid LIMIT ?5";
+static constexpr char kProcessesSql[] = "SELECT workload, count(DISTINCT pid || ':' || start_ns) FROM holding GROUP BY workload";
 static constexpr char kKeysOfSql[] =
-    "SELECT name, k.key_id, max(k.id) FROM (SELECT w.name AS name, o.key_id AS key_id FROM sighting s JOIN workload w ON w.id = "
-    "s.id_workload JOIN key o ON o.id = s.id_key UNION SELECT w.name, o.key_id FROM holding h JOIN workload w ON w.id = h.workload JOIN "
-    "key o "
-    "ON o.id = h.key) JOIN key k USING (key_id) WHERE k.issued_s != -1 GROUP BY name, k.key_id";
-static constexpr char kRecentSql[] =
-    "SELECT w.name, r.observed_ns, r.first_ns, r.last_ns, r.amount FROM rows r LEFT JOIN workload w ON w.id = r.workload WHERE r.kind = 2 "
-    "ORDER BY r.seq DESC";
+    "SELECT workload, k.key_id, max(k.id) FROM (SELECT s.id_workload AS workload, o.key_id AS key_id FROM sighting s JOIN key o ON o.id = "
+    "s.id_key UNION SELECT h.workload, o.key_id FROM holding h JOIN key o ON o.id = h.key) JOIN key k USING (key_id) WHERE k.issued_s != "
+    "-1 GROUP BY workload, k.key_id";
+static constexpr char kRecentSql[] = "SELECT workload, observed_ns, first_ns, last_ns, amount FROM rows WHERE kind = 2 ORDER BY seq DESC";
 static constexpr char kPendingSql[] =
-    "SELECT w.name, e.pending_first_ns, e.pending_last_ns, e.pending_connections FROM edge e JOIN workload w ON w.id = e.workload WHERE "
-    "e.pending_connections != 0";
-static constexpr char kFindingsSql[] =
-    "SELECT w.name, count(*) FROM finding f JOIN workload w ON w.id = f.workload WHERE f.state = 0 GROUP BY w.name";
+    "SELECT workload, pending_first_ns, pending_last_ns, pending_connections FROM edge WHERE pending_connections != 0";
+static constexpr char kFindingsSql[] = "SELECT workload, count(*) FROM finding WHERE state = 0 GROUP BY workload";
 
 std::string place_of(const Destination& d) {
   if (d.provider.empty()) return d.host.empty() ? d.address : d.host;
@@ -196,27 +188,26 @@ Result<std::vector<WorkloadSummary>> Reader::workloads(const HistoryFilter& f) {
     const std::int64_t now = clock_.wall_ns();
     DictionaryView names(*db_);
     std::vector<WorkloadSummary> out;
-    std::map<std::string, std::size_t> by_name;
-    auto find = [&](const std::string& name) -> WorkloadSummary* {
-      auto found = by_name.find(name);
-      if (found == by_name.end()) return nullptr;
-      return &out[found->second];
+    std::unordered_map<std::int64_t, std::size_t> by_number;
+    auto find = [&](std::int64_t number) -> WorkloadSummary* {
+      auto found = by_number.find(number);
+      return found == by_number.end() ? nullptr : &out[found->second];
     };
     auto listed = for_each(db_->query(kNamesSql, "", 0, asked.text, asked.prefix, f.limit), [&](const Cursor& c) -> Result<void> {
       auto workload = names.workload(c.integer(0));
       if (!workload) return std::unexpected(workload.error());
-      by_name.emplace(c.text(1), out.size());
+      by_number.emplace(c.integer(0), out.size());
       out.push_back({.workload = **workload});
       return {};
     });
     if (!listed) return std::unexpected(listed.error());
     auto processes = for_each(db_->query(kProcessesSql), [&](const Cursor& c) -> Result<void> {
-      if (WorkloadSummary* w = find(c.text(0))) w->processes = c.natural(1);
+      if (WorkloadSummary* w = find(c.integer(0))) w->processes = c.natural(1);
       return {};
     });
     if (!processes) return std::unexpected(processes.error());
     auto keys = for_each(db_->query(kKeysOfSql), [&](const Cursor& c) -> Result<void> {
-      WorkloadSummary* w = find(c.text(0));
+      WorkloadSummary* w = find(c.integer(0));
       if (w == nullptr) return {};
       auto key = names.key(c.integer(2));
       if (!key) return std::unexpected(key.error());
@@ -231,16 +222,16 @@ Result<std::vector<WorkloadSummary>> Reader::workloads(const HistoryFilter& f) {
         auto more = c.next();
         if (!more) return std::unexpected(more.error());
         if (!*more || c.integer(1) < now - kRateNs) break;
-        if (WorkloadSummary* w = find(c.text(0))) w->uses_per_minute += rate_of(now, c.integer(2), c.integer(3), c.natural(4));
+        if (WorkloadSummary* w = find(c.integer(0))) w->uses_per_minute += rate_of(now, c.integer(2), c.integer(3), c.natural(4));
       }
     }
     auto pending = for_each(db_->query(kPendingSql), [&](const Cursor& c) -> Result<void> {
-      if (WorkloadSummary* w = find(c.text(0))) w->uses_per_minute += rate_of(now, c.integer(1), c.integer(2), c.natural(3));
+      if (WorkloadSummary* w = find(c.integer(0))) w->uses_per_minute += rate_of(now, c.integer(1), c.integer(2), c.natural(3));
       return {};
     });
     if (!pending) return std::unexpected(pending.error());
     auto findings = for_each(db_->query(kFindingsSql), [&](const Cursor& c) -> Result<void> {
-      if (WorkloadSummary* w = find(c.text(0))) w->open_findings = c.natural(1);
+      if (WorkloadSummary* w = find(c.integer(0))) w->open_findings = c.natural(1);
       return {};
     });
     if (!findings) return std::unexpected(findings.error());

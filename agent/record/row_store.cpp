@@ -48,7 +48,7 @@ Result<void> insert(Database& db, const Columns& c) {
 Result<Store::ActorIds> Store::intern(const Actor& actor) {
   auto workload = dictionary_.workload(actor.workload);
   if (!workload) return std::unexpected(workload.error());
-  auto program = dictionary_.program(actor.exe, actor.program, actor.comm);
+  auto program = dictionary_.program(actor, false);
   if (!program) return std::unexpected(program.error());
   return ActorIds{*workload, *program};
 }
@@ -57,7 +57,7 @@ Result<void> Store::note_sighting(const Key& key, const Slot& slot, const Worklo
   if (key.id.empty()) return {};
   auto key_number = dictionary_.key(identity_of(key));
   auto slot_number = dictionary_.slot(slot);
-  auto workload_number = dictionary_.workload(identity_of(workload));
+  auto workload_number = dictionary_.workload(workload);
   for (const auto* number : {&key_number, &slot_number, &workload_number}) {
     if (!*number) return std::unexpected(number->error());
   }
@@ -65,7 +65,7 @@ Result<void> Store::note_sighting(const Key& key, const Slot& slot, const Worklo
 }
 
 Result<void> Store::note_finding(const FindingRow& row, std::int64_t time_ns, std::uint64_t seq) {
-  auto workload = dictionary_.workload(identity_of(row.actor.workload));
+  auto workload = dictionary_.workload(row.actor.workload);
   if (!workload) return std::unexpected(workload.error());
   return db_->run(kFindingSql, row.type, row.subject, *workload, time_ns, seq);
 }

@@ -125,6 +125,10 @@ Result<void> Store::apply_one(const Batch& batch) {
   for (const UseTouch& touch : batch.touches) {
     if (auto r = observe(touch.use, true); !r) return r;
   }
+  // After the rows: what is learnt of a workload is not older than the row that made it known.
+  for (const WorkloadFacts& facts : batch.workloads) {
+    if (auto r = dictionary_.learn(facts); !r) return r;
+  }
   return apply_state(batch);
 }
 

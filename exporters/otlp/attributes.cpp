@@ -17,7 +17,8 @@ void put_actor(Attributes& out, const Actor& actor) {
   out.text("process.executable.path", actor.exe);
   out.text("process.executable.name", actor.exe.substr(actor.exe.rfind('/') + 1));
   out.text("user.id", std::to_string(actor.uid));
-  out.text("user.name", actor.workload.user);
+  out.text("user.name", actor.user);
+  out.text("keytrail.login_user", actor.login_user);
   out.text("keytrail.program", actor.program);
   out.text("keytrail.process.instance",
            std::to_string(actor.id.tgid) + "." + std::to_string(actor.id.start_ns) + "." + std::to_string(actor.id.exec));
@@ -162,9 +163,7 @@ const Actor* actor_of(const Row& row) {
 std::string resource_key(const Row& row) {
   const Actor* actor = actor_of(row);
   if (actor == nullptr) return {};
-  const Workload& w = actor->workload;
-  return std::string("w\n") + to_string(w.kind) + "\n" + to_string(w.known_by) + "\n" + w.name + "\n" + w.container_id + "\n" + w.pod_uid +
-         "\n" + w.unit;
+  return "w\n" + actor->workload.id + "\n" + actor->workload.name;
 }
 
 namespace {
@@ -195,11 +194,14 @@ void fill_resource(resource::Resource& out, const Row& row, const Sender& sender
   }
   const Workload& w = actor->workload;
   put.text("service.name", w.name.empty() ? std::string_view("unknown_service") : std::string_view(w.name));
-  put.text("container.id", w.container_id);
-  put.text("k8s.pod.uid", w.pod_uid);
+  put.text("keytrail.workload.id", w.id);
   put.text("keytrail.workload.kind", to_string(w.kind));
   put.text("keytrail.workload.known_by", to_string(w.known_by));
-  put.text("keytrail.workload.unit", w.unit);
+  std::string_view before;
+  for (const Fact& fact : w.facts) {
+    if (fact.name != before) put.text(fact.name.c_str(), fact.value);  // the first of a name is the one that counts
+    before = fact.name;
+  }
 }
 
 void fill_scope(common::InstrumentationScope& out) {

@@ -24,6 +24,7 @@ struct KeyFact {
   std::string variable;       ///< environment only: the variable
   std::string host;           ///< "host" or "host:port" that the file says the entry is for; else empty
   bool current = false;       ///< the file itself names this entry as the one in use (current-context)
+  std::vector<Claim> claims;  ///< of a service account's token: the pod it was made for
   bool untold = false;        ///< the kind is the usual one of the place: the key itself does not tell
 };
 

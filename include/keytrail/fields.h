@@ -22,19 +22,37 @@ struct Fields<InstanceId> {
 };
 
 template <>
+struct Fields<Fact> {
+  static constexpr char kName[] = "Fact";
+  static constexpr char kDoc[] = "Something known of a workload.";
+  static constexpr auto kList = std::tuple{
+      field("name", &Fact::name, "As in the OpenTelemetry semantic conventions, else keytrail.*: k8s.pod.name, keytrail.systemd.unit."),
+      field("value", &Fact::value, "What it is."),
+      field("known_by", &Fact::known_by, "How it is known: kernel, runtime, cluster, token, claimed; the first of these counts."),
+      time_ns("since", &Fact::since_ns, "Since when this value is known; null when that is not known."),
+  };
+};
+
+template <>
 struct Fields<Workload> {
   static constexpr char kName[] = "Workload";
   static constexpr char kDoc[] = "What a process belongs to.";
   static constexpr auto kList = std::tuple{
-      field("name", &Workload::name, "As shown and asked for: payments/api-6d4f, backup.service, host: cron.").otlp("service.name"),
+      field("id", &Workload::id, "Stable: pod:UID/CONTAINER, container:ID, unit:NAME, user:UID, cgroup:PATH:PROGRAM, host:PROGRAM, ci:…")
+          .otlp("keytrail.workload.id"),
+      field("name", &Workload::name, "As shown and asked for, made from the facts: payments/api-6d4f, backup.service, host: cron.")
+          .otlp("service.name"),
       field("kind", &Workload::kind, "What it is.").otlp("keytrail.workload.kind"),
-      field("known_by", &Workload::known_by, "Who says so.").otlp("keytrail.workload.known_by"),
-      field("container_id", &Workload::container_id, "64 hexadecimal digits, or empty.").otlp("container.id"),
-      field("pod_uid", &Workload::pod_uid, "Dashed, lower case, or empty.").otlp("k8s.pod.uid"),
-      field("unit", &Workload::unit, "Unit of systemd, or empty.").otlp("keytrail.workload.unit"),
-      left_out(&Workload::user, "a fact of the process: Actor's user"),
-      field("login_user", &Workload::login_user, "Who logged in (the audit login user), or empty."),
-      field("cgroup", &Workload::cgroup, "Path as the kernel names it."),
+      field("known_by", &Workload::known_by, "How the name is known.").otlp("keytrail.workload.known_by"),
+      field(
+          "container_id", [](const Workload& w) { return std::string(w.value(fact::kContainerId)); }, "The fact container.id."),
+      field(
+          "pod_uid", [](const Workload& w) { return std::string(w.value(fact::kPodUid)); }, "The fact k8s.pod.uid."),
+      field(
+          "unit", [](const Workload& w) { return std::string(w.value(fact::kUnit)); }, "The fact keytrail.systemd.unit."),
+      field(
+          "cgroup", [](const Workload& w) { return std::string(w.value(fact::kCgroup)); }, "The fact keytrail.cgroup.path."),
+      field("facts", &Workload::facts, "What is known of it; of one name the first counts. Each is an attribute of the resource in OTLP."),
   };
 };
 
@@ -48,9 +66,8 @@ struct Fields<Actor> {
       field("program", &Actor::program, "What people know it by: a script's name, else the executable's.").otlp("keytrail.program"),
       field("comm", &Actor::comm, "A label that the process can change: never evidence."),
       field("uid", &Actor::uid, "Effective user id.").otlp("user.id", Sent::kAsText),
-      field(
-          "user", [](const Actor& actor) -> const std::string& { return actor.workload.user; }, "Name or number of that user.")
-          .otlp("user.name"),
+      field("user", &Actor::user, "Name or number of that user.").otlp("user.name"),
+      field("login_user", &Actor::login_user, "Who logged in (the audit login user), or empty.").otlp("keytrail.login_user"),
       field("workload", &Actor::workload, "What it belongs to."),
   };
 };

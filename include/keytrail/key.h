@@ -48,6 +48,14 @@ struct Key {
   std::int64_t expires_s = 0;  ///< Unix seconds; 0 when unknown
 };
 
+/// What a token says in clear of whom it is for: public, never a part of the signature.
+struct Claim {
+  std::string name;   ///< of the fact it may become: "k8s.pod.name"
+  std::string value;  ///< at most 254 bytes
+
+  bool operator==(const Claim&) const = default;
+};
+
 /// A place that holds a key.
 struct Slot {
   From from = From::kUnknown;

@@ -55,6 +55,14 @@ enum class Origin : std::uint8_t {
   kInferred,  ///< an event named it, but neither fork nor exec was seen (a lost event)
 };
 
+/// The users behind a process, by name (or number, where the node's passwd does not know it). Shared by all processes of the same users.
+struct Account {
+  std::string user;        ///< that it runs as; in a container the number: it means what that image's passwd says
+  std::string login_user;  ///< who logged in (audit loginuid), or empty
+
+  bool operator==(const Account&) const = default;
+};
+
 struct Process {
   InstanceId id;
   InstanceId parent;      ///< tgid 0 when unknown
@@ -74,7 +82,8 @@ struct Process {
   bool env_truncated = false;  ///< variables were left unread at exec
   SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
-  std::shared_ptr<const Workload> workload;  ///< never null once published
+  std::shared_ptr<const Account> account;    ///< never null once published
+  std::shared_ptr<const Workload> workload;  ///< never null once published; as it was known then: the history joins later facts by its id
 
   /// The value of a shown variable, or nullptr.
   [[nodiscard]] const EnvItem* find_env(std::string_view name) const {

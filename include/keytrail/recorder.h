@@ -81,6 +81,7 @@ struct Batch {
   std::vector<UseRow> uses;  ///< observations; record coalesces them into windows and rows
   std::vector<UseTouch> touches;
   std::vector<HoldingChange> holdings;   ///< in order
+  std::vector<WorkloadFacts> workloads;  ///< facts that are news, in order
   std::vector<Life> lives;               ///< of instances with holdings
   std::vector<SlotChange> slot_changes;  ///< in order
   std::vector<FindingChange> findings;   ///< after `rows`

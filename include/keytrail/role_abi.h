@@ -51,6 +51,7 @@ enum class Type : std::uint16_t {
   kKeyFact = 96,
   kEnvFact,
   kDone,
+  kClaimFact,
 };
 
 /// Text of at most N bytes. `size` is checked when a message is decoded.
@@ -270,6 +271,13 @@ struct KeyFact {
   Text<126> host;
 };
 
+/// A claim of the token in the last KeyFact of this request.
+struct ClaimFact {
+  Head head;
+  Text<62> name;
+  Text<254> value;
+};
+
 /// A variable of an initial environment.
 struct EnvFact {
   Head head;
@@ -335,6 +343,7 @@ inline bool lengths_ok(const KeyFact& m) {
   return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() && m.variable.valid() &&
          m.host.valid() && known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime);
 }
+inline bool lengths_ok(const ClaimFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }
 }  // namespace detail
@@ -375,6 +384,7 @@ static_assert(sizeof(FingerprintKey) == 32);
 static_assert(sizeof(Examine) == 240);
 static_assert(sizeof(Opened) == 64);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128);
+static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264);
 static_assert(sizeof(Done) == 64);
 static_assert(sizeof(Hook) <= kMaxMessage && sizeof(Open) <= kMaxMessage && sizeof(KeyFact) <= kMaxMessage);

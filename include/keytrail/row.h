@@ -24,6 +24,8 @@ struct Actor {
   std::string program;  ///< what people know it by: the script of a `#!` program, else the executable's base name
   std::string comm;
   std::uint32_t uid = 0;
+  std::string user;        ///< name (or number) of the user it runs as
+  std::string login_user;  ///< who logged in (audit loginuid), or empty
   Workload workload;
 };
 

@@ -1,37 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process belongs to, and how that is known.
+// What a process belongs to: a stable id, and facts about it that may be learnt at any time. Immutable; copies share the facts.
+// Everything that is kept (rows, edges, holdings, findings) refers to the id alone, so a name learnt late splits no history.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "keytrail/shared_list.h"
 #include "keytrail/words.h"
 
 namespace keytrail {
 
+/// Stored: a number keeps its meaning for ever.
 enum class WorkloadKind : std::uint8_t {
-  kHost = 0,
+  kHost = 0,  ///< a program that belongs to nothing that has a name of its own
   kSystemdUnit = 1,
   kContainer = 2,
   kPod = 3,
-  kLoginSession = 4,
-  kCiJob = 5,
-  kSpiffe = 6,
+  kLoginSession = 4,  ///< a person who logged in
+  kCiJob = 5,         ///< a job on a bare host; inside a pod or container the job is a fact of that
+  kSpiffe = 6
 };
 
-/// How a workload is known, strongest last wins nothing: each is shown as it is.
-enum class KnownBy : std::uint8_t { kKernel = 0, kRuntime = 1, kCluster = 2, kToken = 3, kClaimed = 4 };
+/// How a fact is known, the most trusted first: where two contradict, the first of this order is shown; all are kept. Stored by number.
+enum class KnownBy : std::uint8_t {
+  kKernel = 0,   ///< the kernel's own objects: cgroup, user, executable
+  kRuntime = 1,  ///< the container runtime's state on this node
+  kCluster = 2,  ///< the API server or the kubelet
+  kToken = 3,    ///< the claims of a token that the workload itself uses; its signature is not checked
+  kClaimed = 4   ///< what the workload says of itself
+};
+
+/// Names of facts. Those of the OpenTelemetry semantic conventions (resource attributes k8s.*, container.*) where they have one, own ones
+/// else. Each is an attribute of the exported resource under this very name.
+namespace fact {
+inline constexpr char kPodUid[] = "k8s.pod.uid";
+inline constexpr char kPodName[] = "k8s.pod.name";
+inline constexpr char kNamespace[] = "k8s.namespace.name";
+inline constexpr char kNodeName[] = "k8s.node.name";
+inline constexpr char kServiceAccount[] = "keytrail.k8s.serviceaccount.name";
+inline constexpr char kContainerId[] = "container.id";
+inline constexpr char kContainerName[] = "container.name";
+inline constexpr char kUnit[] = "keytrail.systemd.unit";
+inline constexpr char kUnitOwner[] = "keytrail.systemd.user";  ///< of a unit that a user's own manager runs
+inline constexpr char kCgroup[] = "keytrail.cgroup.path";      ///< as the kernel names it, down to the one that makes the workload
+inline constexpr char kPerson[] = "keytrail.person";
+inline constexpr char kProgram[] = "keytrail.workload.program";
+inline constexpr char kCiJob[] = "keytrail.ci.job";
+}  // namespace fact
+
+inline constexpr std::size_t kMaxFacts = 64;       ///< per workload
+inline constexpr std::size_t kMaxFactName = 128;   ///< bytes
+inline constexpr std::size_t kMaxFactValue = 512;  ///< bytes
+
+struct Fact {
+  std::string name;
+  std::string value;
+  KnownBy known_by = KnownBy::kKernel;
+  std::int64_t since_ns = 0;  ///< Unix ns: since when this value is known
+
+  bool operator==(const Fact&) const = default;
+};
 
 struct Workload {
+  /// "pod:UID/CONTAINER", "container:ID", "unit:NAME", "user:UID", "cgroup:PATH:PROGRAM", "host:PROGRAM", "ci:…"
+  /// (agent/identify/README.md). What stands before the '/' of a pod's container names the pod: what is learnt of "pod:UID" is true of all
+  /// its containers.
+  std::string id;
   WorkloadKind kind = WorkloadKind::kHost;
-  KnownBy known_by = KnownBy::kKernel;
-  std::string name;          ///< as shown and asked for: "payments/api-6d4f", "backup.service", "person: alice", "host: cron"
-  std::string container_id;  ///< 64 hex digits or empty
-  std::string pod_uid;       ///< dashed, lower case, or empty
-  std::string unit;          ///< systemd unit, or empty
-  std::string user;          ///< name (or number) of the user it runs as
-  std::string login_user;    ///< who logged in (audit loginuid), or empty
-  std::string cgroup;        ///< path as the kernel names it
+  std::string name;                     ///< as shown and asked for; made from the facts (base::shown_name) and nothing else
+  KnownBy known_by = KnownBy::kKernel;  ///< how the name is known: the weakest of the facts it is made from
+  SharedList<Fact> facts;               ///< sorted by name, then by known_by: the first of a name is the one that counts
+
+  /// The fact that counts, or nullptr.
+  [[nodiscard]] const Fact* find(std::string_view fact_name) const {
+    const auto it = std::find_if(facts.begin(), facts.end(), [&](const Fact& one) { return one.name == fact_name; });
+    return it == facts.end() ? nullptr : it;
+  }
+  /// Its value, or nothing.
+  [[nodiscard]] std::string_view value(std::string_view fact_name) const {
+    const Fact* found = find(fact_name);
+    return found == nullptr ? std::string_view() : std::string_view(found->value);
+  }
+};
+
+/// Facts learnt of a workload (or, with a pod's id, of all its containers).
+struct WorkloadFacts {
+  std::string id;
+  std::vector<Fact> facts;
 };
 
 template <>

@@ -19,7 +19,7 @@ def unix_nano(text):
 def _actor(row):
     actor = row["actor"]
     return {"process.pid": actor["pid"], "process.executable.path": actor["exe"], "process.executable.name": actor["exe"].rsplit("/", 1)[-1],
-            "user.id": str(actor["uid"]), "user.name": actor["user"], "keytrail.program": actor["program"],
+            "user.id": str(actor["uid"]), "user.name": actor["user"], "keytrail.login_user": actor["login_user"], "keytrail.program": actor["program"],
             "keytrail.process.instance": f"{actor['pid']}.{actor['start_ns']}.{actor['exec']}"}
 
 
@@ -76,8 +76,10 @@ def _resource(row, host):
     if "actor" not in row:
         return {"host.name": host, "service.name": "keytrail"}
     work = row["actor"]["workload"]
-    known = {"host.name": host, "service.name": work["name"] or "unknown_service", "container.id": work["container_id"], "k8s.pod.uid": work["pod_uid"],
-             "keytrail.workload.kind": work["kind"], "keytrail.workload.known_by": work["known_by"], "keytrail.workload.unit": work["unit"]}
+    known = {"host.name": host, "service.name": work["name"] or "unknown_service", "keytrail.workload.id": work["id"],
+             "keytrail.workload.kind": work["kind"], "keytrail.workload.known_by": work["known_by"]}
+    for fact in work["facts"]:
+        known.setdefault(fact["name"], fact["value"])  # the first of a name is the one that counts
     return {name: value for name, value in known.items() if value}
 
 

@@ -8,8 +8,9 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rows_at_collector as at_collector  # noqa: E402
 
-WORKLOAD = {"name": "backup.service", "kind": "systemd_unit", "known_by": "kernel", "container_id": "", "pod_uid": "", "unit": "backup.service"}
-ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws", "program": "aws", "comm": "aws", "uid": 0, "user": "root", "workload": WORKLOAD}
+WORKLOAD = {"id": "unit:backup.service", "name": "backup.service", "kind": "systemd_unit", "known_by": "kernel",
+            "facts": [{"name": "keytrail.systemd.unit", "value": "backup.service", "known_by": "kernel", "since": None}]}
+ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws", "program": "aws", "comm": "aws", "uid": 0, "user": "root", "login_user": "", "workload": WORKLOAD}
 KEY = {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.access_key", "class": "access_key", "lifetime": "long_lived", "principal": "", "parent": ""}
 SLOT = {"from": "file", "place": "/a", "selector": "prod"}
 WHEN = {"time": "2026-11-21T04:00:00.5Z", "observed": "2026-11-21T04:00:00.6Z"}

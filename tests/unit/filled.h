@@ -41,6 +41,10 @@ void fill(T& value, std::string_view name, Unit unit) {
     value.bytes.fill(static_cast<std::uint8_t>(number));
   } else if constexpr (Described<T>) {
     value = filled<T>();
+  } else if constexpr (requires { value.shares(value); }) {
+    typename T::value_type one;
+    fill(one, name, unit);
+    value.push_back(one);
   } else if constexpr (requires { value.emplace_back(); }) {
     fill(value.emplace_back(), name, unit);
     fill(value.emplace_back(), name, unit);
@@ -61,7 +65,10 @@ Record filled() {
         value = filled<std::remove_cvref_t<decltype(value)>>();
     }
   });
-  if constexpr (requires { out.workload.user; }) out.workload.user = "the user";  // the actor's, derived from its workload
+  if constexpr (std::is_same_v<Record, Workload>) {  // those that fields of their own are derived from
+    out.facts = {
+        {fact::kContainerId, "the container_id"}, {fact::kPodUid, "the pod_uid"}, {fact::kCgroup, "the cgroup"}, {fact::kUnit, "the unit"}};
+  }
   return out;
 }
 

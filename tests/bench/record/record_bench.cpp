@@ -39,8 +39,9 @@ Actor actor_of(std::uint32_t n) {
   actor.comm = "python3";
   actor.workload.kind = WorkloadKind::kPod;
   actor.workload.name = "payments/api-" + std::to_string(n % 100);
-  actor.workload.container_id = std::string(64, static_cast<char>('a' + n % 6));
-  actor.workload.cgroup = "/kubepods.slice/pod" + std::to_string(n % 100);
+  actor.workload.id = "pod:" + std::to_string(n % 100) + "/" + std::to_string(n % 6);
+  actor.workload.facts = {{fact::kContainerId, std::string(64, static_cast<char>('a' + n % 6))},
+                          {fact::kCgroup, "/kubepods.slice/pod" + std::to_string(n % 100)}};
   return actor;
 }
 

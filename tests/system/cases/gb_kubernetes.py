@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Group b: kubectl with a kubeconfig of two contexts, by name and by address; the pod's own token, found through the environment, and its rotation."""
 import base64
+import json
 import os
 import time
+import uuid
 
-from case import SystemCase, needs
+from case import S3, SystemCase, needs
 from rows import FINGERPRINT, Acquisition, Use
 from stage.services import digest
 
@@ -75,8 +77,9 @@ class Kubeconfig(SystemCase):
         self.expect(read, [use("inferred", "selector", [FINGERPRINT], self.one)])
 
 
-class InCluster(SystemCase):
+class Volume(SystemCase):
     """A pod's token in a projected volume: `token` leads to `..data/token`, and a rotation swaps `..data`."""
+    about = None
 
     def setUp(self):
         super().setUp()
@@ -91,7 +94,7 @@ class InCluster(SystemCase):
 
     def volume(self, volume, name):
         """One generation of the volume; returns (token, key id)."""
-        token, jti, kid = self.maker.jwt()
+        token, jti, kid = self.maker.jwt(about=self.about)
         os.makedirs(f"{volume}/{name}")
         with open(self.world.bundle) as file:
             authority = file.read()
@@ -106,6 +109,8 @@ class InCluster(SystemCase):
     def use(self, key, **more):
         return Use("inferred", "only_key_held", [key[1]], provider="kubernetes", service="api", region="", host=self.address, **more)
 
+
+class InCluster(Volume):
     @needs(KUBECTL)
     def test_kubectl_finds_the_server_through_its_environment(self):
         self.start([KUBECTL, "get", "--raw", PODS], env=self.env, trees={"/run": self.folder_run}).wait()
@@ -133,3 +138,62 @@ class InCluster(SystemCase):
 
     def holders(self, key):
         return [(row["actor"]["pid"], row["slot_changed"]) for row in self.agent.json(f"/v1/holders?key={key[1]}")["rows"] if row["key"]["id"] == key[1]]
+
+
+class Named(Volume):
+    """What the token tells of its pod: namespace, name, service account; also of what was seen before it was read."""
+    NAME = "shop/api-6d4f"
+
+    def setUp(self):
+        self.uid = str(uuid.uuid4())
+        self.about = {"namespace": "shop", "pod": {"name": "api-6d4f", "uid": self.uid}, "serviceaccount": {"name": "api", "uid": str(uuid.uuid4())}}
+        super().setUp()
+        self.other = self.in_pod(str(uuid.uuid4()))
+        self.groups_of_case = [*self.groups, *self.other[0]]
+        self.own = self.in_pod(self.uid)
+        self.enter(self.own)
+
+    def in_pod(self, uid):
+        """(folders, path) of the cgroup of a container of this pod."""
+        path = f"kubepods/besteffort/pod{uid}/{os.urandom(32).hex()}"
+        return self.world.group_at(path), "/" + path
+
+    def enter(self, place):
+        self.groups, self.cgroup = place
+
+    def _cleanup(self):
+        self.world.clear([*self.groups_of_case, *self.own[0]])
+        super()._cleanup()
+
+    def reader(self):
+        return self.actor("read", f"/var{TOKEN}/token", "call", f"{self.address}:6443", env=self.env, trees={"/run": self.folder_run}).wait()
+
+    def test_a_pod_is_named_by_its_own_token_also_in_earlier_rows(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        first = self.actor("read", "/root/.aws/credentials", "call", S3).wait()
+        self.agent.quiet()
+        before = [row["actor"]["workload"] for row in self.rows()]
+        self.assertTrue(before and all(one["name"].startswith(f"pod: {self.uid}/") for one in before), before)
+        second = self.reader()
+        self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default", pid=first.pid), self.acquisition(self.old, pid=second.pid)],
+                    [Use("inferred", "only_key_held", [key.id], pid=first.pid), self.use(self.old, pid=second.pid)])
+        for workload in (row["actor"]["workload"] for row in self.rows()):
+            self.assertEqual((workload["id"], workload["name"], workload["known_by"]), (before[0]["id"], self.NAME, "token"))
+        wide = self.agent.cli("uses", "--workload", self.NAME, "-o", "wide", check=0)[1]
+        self.assertIn(key.id, wide, "the use from before the name was known")
+        self.assertIn("api", wide)
+        self.assertIn(key.id, self.agent.cli("uses", "--workload", before[0]["name"], check=0)[1], "by the name that it had then")
+        listed = json.loads(self.agent.cli("workloads", "--workload", self.NAME, "-o", "json", check=0)[1])["rows"]
+        facts = {one["name"]: (one["value"], one["known_by"]) for one in listed[0]["workload"]["facts"]}
+        self.assertEqual(facts["k8s.namespace.name"], ("shop", "token"))
+        self.assertEqual(facts["keytrail.k8s.serviceaccount.name"], ("api", "token"))
+        self.assertEqual(facts["k8s.pod.uid"], (self.uid, "kernel"))
+
+    def test_the_token_of_another_pod_names_nobody(self):
+        self.enter(self.other)
+        thief = self.reader()
+        self.expect([self.acquisition(self.old, pid=thief.pid)], [self.use(self.old, pid=thief.pid)])
+        for row in self.rows():
+            self.assertTrue(row["actor"]["workload"]["name"].startswith("pod: "), row["actor"]["workload"])
+        self.assertGreaterEqual(self.agent.status()["tracking"]["tokens_of_another_pod"], 1)

@@ -90,12 +90,12 @@ class Maker:
         return json.dumps({"type": "service_account", "project_id": "stage", "private_key_id": key_id, "private_key": text, "client_id": self._public(21, string.digits),
                            "client_email": "app@stage.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token"}, indent=2), key_id
 
-    def jwt(self, subject="system:serviceaccount:default:app"):
-        """(token, jti, kid) of a Kubernetes service account token."""
+    def jwt(self, subject="system:serviceaccount:default:app", about=None):
+        """(token, jti, kid) of a Kubernetes service account token. `about`: what the API server says of the pod it is for."""
         encode = lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         now, jti, kid = int(time.time()), self._public(32, "0123456789abcdef"), self._public(43, ALNUM)
         claims = {"aud": ["https://kubernetes.default.svc"], "exp": now + 3600, "iat": now, "nbf": now, "jti": jti, "iss": "https://kubernetes.default.svc", "sub": subject,
-                  "kubernetes.io": {"namespace": "default", "serviceaccount": {"name": "app", "uid": jti}}}
+                  "kubernetes.io": {"namespace": "default", "serviceaccount": {"name": "app", "uid": jti}, **(about or {})}}
         signature = encode(bytes(self._random.getrandbits(8) for _ in range(256)))
         self.secrets.append(signature)
         return f"{encode(json.dumps({'alg': 'RS256', 'kid': kid}).encode())}.{encode(json.dumps(claims).encode())}.{signature}", jti, kid

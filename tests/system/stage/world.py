@@ -104,15 +104,25 @@ class World:
 
     def group(self, case):
         """A cgroup for the case in every hierarchy; the list of its folders."""
-        folders = []
+        return self.group_at(f"{self.name}/{case}")
+
+    def group_at(self, path):
+        """The same at any path; folders above it that are not there yet are made, too, and end with the world."""
+        folders, above = [], []
         for root in cgroup_roots():
-            folder = f"{root}/{self.name}/{case}"
+            folder = f"{root}/{path}"
+            parents = []
+            parent = os.path.dirname(folder)
+            while parent != root and not os.path.exists(parent):
+                parents.append(parent)
+                parent = os.path.dirname(parent)
             try:
                 os.makedirs(folder, exist_ok=True)
                 folders.append(folder)
+                above += parents
             except OSError:
                 continue
-        self.groups += folders
+        self.groups = folders + self.groups + above  # those within are removed first
         return folders
 
     def truth(self, since_ns=0):

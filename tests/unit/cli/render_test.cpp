@@ -93,6 +93,14 @@ TEST_F(RenderTest, AnEmptyAnswerSaysWhatWasLookedAt) {
   EXPECT_THAT(render_workloads(ask("/v1/workloads"), view_), HasSubstr("No workload"));
 }
 
+TEST_F(RenderTest, WideShowsServiceAccountAndCiJobBesideTheName) {
+  history_.workload_list.push_back({.workload = make_actor().workload});
+  view_.wide = true;
+  const std::string text = render_workloads(ask("/v1/workloads"), view_);
+  for (const char* part : {"payments/api", "token", "SERVICE ACCOUNT", "acme/shop #1", "pod:u/c"})
+    EXPECT_THAT(text, HasSubstr(part));
+}
+
 TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
   EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CLEAR: no process"));
   history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, How::kDirect, true});

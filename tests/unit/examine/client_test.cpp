@@ -94,6 +94,10 @@ TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
   fact.id.assign("vault.token #1");
   fact.kind.assign("vault.token");
   tell(examiner_, fact);
+  auto claim = role::make<role::ClaimFact>(role::Type::kClaimFact, open.head.request);
+  claim.name.assign("k8s.pod.name");
+  claim.value.assign("api-1");
+  tell(examiner_, claim);
   auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
   done.keys = 1;
   done.file.inode = 9;
@@ -104,6 +108,7 @@ TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
   ASSERT_EQ(answer->keys.size(), 1U);
   EXPECT_EQ(answer->keys[0].key.key_class, KeyClass::kSessionToken);
   EXPECT_EQ(answer->keys[0].key.lifetime, Lifetime::kShortLived);
+  EXPECT_EQ(answer->keys[0].claims, (std::vector<Claim>{{"k8s.pod.name", "api-1"}}));
   EXPECT_EQ(answer->file.inode, 9U);
 }
 

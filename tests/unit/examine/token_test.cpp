@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
 
+#include "keytrail/workload.h"
 #include "tests/unit/examine/fixture.h"
 
 namespace keytrail::examine {
@@ -41,6 +42,27 @@ TEST(Jwt, ReadsTheClaimsOfAProjectedToken) {
   EXPECT_EQ(key.lifetime, Lifetime::kShortLived);
   EXPECT_EQ(key.key_class, KeyClass::kIdentityToken);
   EXPECT_EQ(key.fingerprint, bench.print(text));
+}
+
+std::vector<Claim> claims_in(const std::string& claims) {
+  Bench bench;
+  return bench.parse("jwt", token(kHeader, claims), "k8s.service_account_token").keys.at(0).claims;
+}
+
+TEST(Jwt, SaysWhichPodAServiceAccountTokenIsFor) {
+  EXPECT_EQ(claims_in(R"({"kubernetes.io":{"namespace":"payments","node":{"name":"n1","uid":"u"},"pod":{"name":"api-1","uid":"p-1"},)"
+                      R"("serviceaccount":{"name":"api","uid":"u"},"warnafter":1}})"),
+            (std::vector<Claim>{{fact::kNamespace, "payments"},
+                                {fact::kServiceAccount, "api"},
+                                {fact::kPodName, "api-1"},
+                                {fact::kPodUid, "p-1"},
+                                {fact::kNodeName, "n1"}}));
+  EXPECT_EQ(claims_in(R"({"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"shop",)"
+                      R"("kubernetes.io/serviceaccount/secret.name":"s","kubernetes.io/serviceaccount/service-account.name":"web"})"),
+            (std::vector<Claim>{{fact::kNamespace, "shop"}, {fact::kServiceAccount, "web"}}));
+  EXPECT_TRUE(claims_in(R"({"iss":"https://oidc.example","sub":"me"})").empty());
+  EXPECT_TRUE(claims_in(R"({"kubernetes.io":{"namespace":7,"pod":"x","serviceaccount":{"name":["a"]}}})").empty());
+  EXPECT_TRUE(claims_in(R"({"kubernetes.io":{"namespace":"a\u0007b","pod":{"name":")" + std::string(300, 'x') + R"("}}})").empty());
 }
 
 TEST(Jwt, TakesATokenWithoutEndForLongLived) {

@@ -48,7 +48,7 @@ TEST_F(IdentifyTest, ExecMakesAProcessWithItsWorkload) {
   EXPECT_EQ(seen.who->exe, "/usr/bin/aws");
   EXPECT_EQ(seen.who->exec_ns, now);
   EXPECT_EQ(seen.who->workload->name, "backup.service");
-  EXPECT_EQ(seen.who->workload->user, "alice");
+  EXPECT_EQ(seen.who->account->user, "alice");
   EXPECT_FALSE(seen.child_or_previous);
 }
 

@@ -10,8 +10,11 @@ namespace {
 
 struct WorkloadTest : testing::Test {
   test::FakeProc files;
-  WorkloadResolver resolver{files.passwd()};
+  WorkloadTable table{64, [this] { return now; }};
+  WorkloadResolver resolver{files.passwd(), table};
+  std::int64_t now = 1000;
   const std::string id = std::string(62, 'c') + "12";
+  const std::string pod = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
 
   static SharedList<EnvItem> env(std::initializer_list<std::pair<const char*, const char*>> pairs) {
     std::vector<EnvItem> out;
@@ -19,71 +22,161 @@ struct WorkloadTest : testing::Test {
       out.push_back({.name = name, .value = value});
     return out;
   }
+  Process resolve(Process process, const std::string& cgroup) {
+    resolver.resolve(process, cgroup);
+    return process;
+  }
+  std::string id_of(Process process, const std::string& cgroup) { return resolve(std::move(process), cgroup).workload->id; }
+  std::string name_of(Process process, const std::string& cgroup) { return resolve(std::move(process), cgroup).workload->name; }
 };
 
 TEST_F(WorkloadTest, UnitIsNamedAfterItself) {
-  const auto workload = resolver.resolve({.uid = 1000, .login_uid = 0}, "/system.slice/backup.service");
-  EXPECT_EQ(workload->name, "backup.service");
-  EXPECT_EQ(workload->unit, "backup.service");
-  EXPECT_EQ(workload->user, "alice");
-  EXPECT_EQ(workload->login_user, "root");
-  EXPECT_EQ(workload->cgroup, "/system.slice/backup.service");
+  const Process process = resolve({.uid = 1000, .login_uid = 0}, "/system.slice/backup.service");
+  EXPECT_EQ(process.workload->id, "unit:backup.service");
+  EXPECT_EQ(process.workload->name, "backup.service");
+  EXPECT_EQ(process.workload->value(fact::kUnit), "backup.service");
+  EXPECT_EQ(process.workload->value(fact::kCgroup), "/system.slice/backup.service");
+  EXPECT_EQ(process.account->user, "alice");
+  EXPECT_EQ(process.account->login_user, "root");
 }
 
-TEST_F(WorkloadTest, UsersUnitSaysWhose) {
-  const auto workload = resolver.resolve({.uid = 1000}, "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service");
+TEST_F(WorkloadTest, UsersUnitSaysWhoseAndIsNeverTakenForRoots) {
+  const auto workload = resolve({.uid = 1000}, "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service").workload;
   EXPECT_EQ(workload->name, "alice/sync.service");
   EXPECT_EQ(workload->known_by, KnownBy::kClaimed);
+  EXPECT_NE(workload->id, id_of({}, "/system.slice/sync.service"));
+  const std::string own = "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + id + ".scope";
+  EXPECT_NE(id_of({}, own), id_of({}, "/machine.slice/libpod-" + id + ".scope"));
 }
 
 TEST_F(WorkloadTest, SessionIsThePersonWhoLoggedInEvenAsRoot) {
-  const auto workload = resolver.resolve({.uid = 0, .login_uid = 1000}, "/user.slice/user-1000.slice/session-3.scope");
-  EXPECT_EQ(workload->kind, WorkloadKind::kLoginSession);
-  EXPECT_EQ(workload->name, "person: alice");
-  EXPECT_EQ(workload->user, "root");
-  EXPECT_EQ(resolver.resolve({.uid = 0}, "/user.slice/user-1000.slice/session-3.scope")->name, "person: alice");
+  const Process process = resolve({.uid = 0, .login_uid = 1000}, "/user.slice/user-1000.slice/session-3.scope");
+  EXPECT_EQ(process.workload->kind, WorkloadKind::kLoginSession);
+  EXPECT_EQ(process.workload->name, "person: alice");
+  EXPECT_EQ(process.account->user, "root");
+  const Process unset = resolve({.uid = 0}, "/user.slice/user-1000.slice/session-3.scope");
+  EXPECT_EQ(unset.workload->name, "person: alice");
+  EXPECT_EQ(unset.account->login_user, "alice");
+}
+
+TEST_F(WorkloadTest, SessionsScopesAndDesktopProgramsOfAPersonAreOneWorkload) {
+  const std::string user = "/user.slice/user-1000.slice/";
+  const std::string person = id_of({}, user + "session-3.scope");
+  EXPECT_EQ(id_of({.exe = "/usr/bin/python3"}, user + "session-4.scope"), person);
+  EXPECT_EQ(id_of({}, user + "user@1000.service/app.slice/app-gnome-firefox-4711.scope"), person);
+  EXPECT_EQ(id_of({.exe = "/usr/bin/python3", .login_uid = 1000}, "/"), person);
 }
 
 TEST_F(WorkloadTest, PodAndContainerAreNamedByTheirIds) {
-  const std::string pod = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
-  const auto workload = resolver.resolve({.uid = 1000}, "/kubepods/pod" + pod + "/" + id);
-  EXPECT_EQ(workload->name, "pod: " + pod + "/cccccccccccc");
-  EXPECT_EQ(workload->container_id, id);
-  EXPECT_EQ(workload->user, "1000");  // the node's alice is not the image's user 1000
-  EXPECT_EQ(resolver.resolve({}, "/docker/" + id)->name, "container: cccccccccccc");
-  EXPECT_EQ(resolver.resolve({}, "/default/web1")->container_id, "");
+  const Process process = resolve({.uid = 1000}, "/kubepods/pod" + pod + "/" + id);
+  EXPECT_EQ(process.workload->id, "pod:" + pod + "/" + id);
+  EXPECT_EQ(process.workload->name, "pod: " + pod + "/cccccccccccc");
+  EXPECT_EQ(process.workload->value(fact::kContainerId), id);
+  EXPECT_EQ(process.account->user, "1000");  // the node's alice is not the image's user 1000
+  EXPECT_EQ(name_of({}, "/docker/" + id), "container: cccccccccccc");
+  EXPECT_EQ(name_of({}, "/default/web1"), "container: web1");
+}
+
+TEST_F(WorkloadTest, CgroupFactEndsWhereTheWorkloadDoes) {
+  EXPECT_EQ(resolve({}, "/docker/" + id + "/init.scope").workload->value(fact::kCgroup), "/docker/" + id);
+  EXPECT_EQ(resolve({}, "/system.slice/a.service/payload/x").workload->value(fact::kCgroup), "/system.slice/a.service");
 }
 
 TEST_F(WorkloadTest, WithoutAnythingItIsThePersonOrTheProgram) {
-  EXPECT_EQ(resolver.resolve({.exe = "/usr/sbin/cron", .comm = "fake"}, "/")->name, "host: cron");
-  EXPECT_EQ(resolver.resolve({.exe = "/usr/sbin/cron", .login_uid = 1000}, "/")->name, "person: alice");
-  EXPECT_EQ(resolver.resolve({.exe = "/usr/sbin/cron"}, "/")->known_by, KnownBy::kKernel);
-  const auto unknown = resolver.resolve({.comm = "kubelet"}, "");
+  EXPECT_EQ(name_of({.exe = "/usr/sbin/cron", .comm = "fake"}, "/"), "host: cron");
+  EXPECT_EQ(name_of({.exe = "/usr/sbin/cron", .login_uid = 1000}, "/"), "person: alice");
+  EXPECT_EQ(resolve({.exe = "/usr/sbin/cron"}, "/").workload->known_by, KnownBy::kKernel);
+  const auto unknown = resolve({.comm = "kubelet"}, "").workload;
   EXPECT_EQ(unknown->name, "host: kubelet");
   EXPECT_EQ(unknown->known_by, KnownBy::kClaimed);
+  EXPECT_NE(unknown->id, id_of({.exe = "/usr/bin/kubelet"}, ""));
+}
+
+TEST_F(WorkloadTest, OneInterpreterInTwoCgroupsIsTwoWorkloads) {
+  const Process python{.exe = "/usr/bin/python3.11"};
+  EXPECT_NE(id_of(python, "/jobs/a"), id_of(python, "/jobs/b"));
+  EXPECT_EQ(name_of(python, "/jobs/a"), name_of(python, "/jobs/b"));
+  EXPECT_NE(id_of(python, "/system.slice/a.service"), id_of(python, "/system.slice/b.service"));
 }
 
 TEST_F(WorkloadTest, ScriptIsNamedNotItsInterpreter) {
-  EXPECT_EQ(resolver.resolve({.exe = "/usr/bin/python3.11", .filename = "/usr/bin/aws"}, "/")->name, "host: aws");
+  EXPECT_EQ(name_of({.exe = "/usr/bin/python3.11", .filename = "/usr/bin/aws"}, "/"), "host: aws");
 }
 
-TEST_F(WorkloadTest, CiJobsAreClaimed) {
-  const auto workload = resolver.resolve(
-      {.env = env({{"GITHUB_REPOSITORY", "acme/shop"}, {"GITHUB_JOB", "deploy"}, {"GITHUB_RUN_ID", "4412"}})}, "/docker/" + id);
-  EXPECT_EQ(workload->kind, WorkloadKind::kCiJob);
-  EXPECT_EQ(workload->known_by, KnownBy::kClaimed);
-  EXPECT_EQ(workload->name, "ci: acme/shop deploy #4412");
-  EXPECT_EQ(workload->container_id, id);
-  EXPECT_EQ(ci_job_name(env({{"CI_PROJECT_PATH", "g/p"}, {"CI_JOB_ID", "7"}})), "ci: g/p #7");
-  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x-1"}})), "ci: jenkins-x-1");
+TEST_F(WorkloadTest, CiVariablesNameAJobOnTheHostAndAreAFactOfAPod) {
+  const auto variables = env({{"GITHUB_REPOSITORY", "acme/shop"}, {"GITHUB_JOB", "deploy"}, {"GITHUB_RUN_ID", "4412"}});
+  const auto job = resolve({.exe = "/bin/sh", .env = variables}, "/system.slice/runner.service").workload;
+  EXPECT_EQ(job->kind, WorkloadKind::kCiJob);
+  EXPECT_EQ(job->known_by, KnownBy::kClaimed);
+  EXPECT_EQ(job->name, "ci: acme/shop deploy #4412");
+  EXPECT_EQ(job->value(fact::kUnit), "runner.service");
+  EXPECT_EQ(name_of({.exe = "/bin/sh"}, "/system.slice/runner.service"), "runner.service");
+  EXPECT_NE(job->id, id_of({.exe = "/bin/sh", .env = variables}, "/system.slice/other.service"));  // who claims it, too
+
+  const auto container = resolve({.exe = "/bin/sh", .env = variables}, "/docker/" + id).workload;
+  EXPECT_EQ(container->id, "container:" + id);
+  EXPECT_EQ(container->name, "container: cccccccccccc");
+  EXPECT_EQ(container->known_by, KnownBy::kKernel);
+  EXPECT_EQ(container->value(fact::kCiJob), "acme/shop deploy #4412");
+}
+
+TEST_F(WorkloadTest, CiSystemsAreKnownByTheirVariables) {
+  EXPECT_EQ(ci_job_name(env({{"CI_PROJECT_PATH", "g/p"}, {"CI_JOB_ID", "7"}})), "g/p #7");
+  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x-1"}})), "jenkins-x-1");
   EXPECT_EQ(ci_job_name(env({{"BUILD_TAG", "jenkins-x-1"}})), "");
   EXPECT_LE(ci_job_name(env({{"GITHUB_REPOSITORY", std::string(256, 'a').c_str()}})).size(), 200U);
 }
 
-TEST_F(WorkloadTest, EqualWorkloadsAreOneObject) {
-  EXPECT_EQ(resolver.resolve({.exe = "/a"}, "/system.slice/x.service"), resolver.resolve({.exe = "/b"}, "/system.slice/x.service"));
-  EXPECT_NE(resolver.resolve({.exe = "/a"}, "/"), resolver.resolve({.exe = "/b"}, "/"));
-  EXPECT_NE(resolver.resolve({.uid = 1}, "/system.slice/x.service"), resolver.resolve({.uid = 2}, "/system.slice/x.service"));
+TEST_F(WorkloadTest, ProcessesOfAWorkloadAndOfItsUsersShareOneObject) {
+  const Process a = resolve({.exe = "/a", .uid = 1}, "/system.slice/x.service");
+  const Process b = resolve({.exe = "/b", .uid = 2}, "/system.slice/x.service");
+  EXPECT_EQ(a.workload, b.workload);
+  EXPECT_NE(a.account, b.account);
+  EXPECT_EQ(a.account, resolve({.exe = "/c", .uid = 1}, "/").account);
+  EXPECT_NE(id_of({.exe = "/a"}, "/"), id_of({.exe = "/b"}, "/"));
+}
+
+TEST_F(WorkloadTest, WhatIsLearntOfAPodIsTrueOfItsContainersAlsoOfLaterOnes) {
+  const std::string cgroup = "/kubepods/pod" + pod + "/";
+  const std::string other(64, 'd');
+  const std::string before = id_of({}, cgroup + id);
+  table.learn({"pod:" + pod, {{fact::kNamespace, "payments", KnownBy::kToken}, {fact::kPodName, "api-1", KnownBy::kToken}}});
+  const auto known = resolve({}, cgroup + id).workload;
+  EXPECT_EQ(known->id, before);
+  EXPECT_EQ(known->name, "payments/api-1");
+  EXPECT_EQ(known->known_by, KnownBy::kToken);
+  EXPECT_EQ(name_of({}, cgroup + other), "payments/api-1");
+  EXPECT_EQ(name_of({}, "/kubepods/pod1" + pod.substr(1) + "/" + id), "pod: 1" + pod.substr(1) + "/cccccccccccc");
+}
+
+TEST_F(WorkloadTest, NewsAreToldOnceWithTheirTime) {
+  now = 77;
+  table.learn({"unit:a", {{"x", "1", KnownBy::kRuntime}}});
+  auto news = table.take_news();
+  ASSERT_EQ(news.size(), 1U);
+  EXPECT_EQ(news[0].id, "unit:a");
+  ASSERT_EQ(news[0].facts.size(), 1U);
+  EXPECT_EQ(news[0].facts[0].since_ns, 77);
+  now = 78;
+  table.learn({"unit:a", {{"x", "1", KnownBy::kRuntime}}});
+  EXPECT_TRUE(table.take_news().empty());
+}
+
+TEST_F(WorkloadTest, BoundsAreCounted) {
+  table.learn({"unit:a", {{"x", std::string(513, 'v'), KnownBy::kRuntime}}});
+  EXPECT_EQ(table.stats().facts_refused, 1U);
+  std::vector<Fact> many;
+  for (std::size_t i = 0; i < 70; ++i)
+    many.push_back({"x" + std::to_string(i), "v", KnownBy::kRuntime});
+  table.learn({"unit:b", many});
+  EXPECT_EQ(table.stats().facts_refused, 7U);
+  std::vector<Process> held;
+  for (int i = 0; i < 70; ++i)
+    held.push_back(resolve({.exe = "/x"}, "/jobs/" + std::to_string(i)));
+  EXPECT_EQ(table.stats().over_bound, 6U);
+  held.clear();  // nothing refers to them: there is room again
+  resolve({.exe = "/x"}, "/jobs/next");
+  EXPECT_EQ(table.stats().over_bound, 6U);
 }
 
 TEST_F(WorkloadTest, FirstNameOfAUserWinsAndUnknownOnesAreNumbers) {

@@ -18,7 +18,7 @@ UseRow use_of(const std::string& id, std::int64_t time, Evidence evidence = Evid
   UseRow use;
   use.actor.program = "restic";
   use.actor.exe = "/usr/bin/restic";
-  use.actor.workload.name = "backup.service";
+  use.actor.workload.id = "backup.service";
   Candidate candidate;
   candidate.key.id = id;
   candidate.slot = {From::kFile, "/f", "p"};
@@ -88,13 +88,13 @@ TEST_F(JudgeTest, ARotationTakenBackIsForgotten) {
 TEST_F(JudgeTest, AKeyThatWasReplacedInTwoFilesIsOldInBoth) {
   (void)look({}, {kRotation, {"", "/g", "p", 1000, "OLD", "NEW"}});
   UseRow use = use_of("OLD", 1'500);
-  use.actor.workload.name = "other.service";
+  use.actor.workload.id = "other.service";
   use.keys[0].slot.place = "/g";
   EXPECT_EQ(look({use_of("OLD", 1'500)}).size(), 1U);
   EXPECT_EQ(look({use}).size(), 1U);
   // One of them goes back: only there it is right again.
   (void)look({}, {{"", "/g", "p", 1600, "NEW", "OLD"}});
-  use.actor.workload.name = "third.service";
+  use.actor.workload.id = "third.service";
   use.first_ns = use.last_ns = 1'700;
   EXPECT_TRUE(look({use}).empty());
   use.keys[0].slot.place = "/f";
@@ -104,7 +104,7 @@ TEST_F(JudgeTest, AKeyThatWasReplacedInTwoFilesIsOldInBoth) {
 TEST_F(JudgeTest, TheSamePathInAnotherContainerIsAnotherSlot) {
   (void)look({}, {kRotation});
   UseRow use = use_of("OLD", 1'500);
-  use.actor.workload.container_id = "0123456789abcdef";
+  use.actor.workload.facts = {{fact::kContainerId, "0123456789abcdef"}};
   EXPECT_TRUE(look({use}).empty());
 }
 
@@ -132,7 +132,7 @@ TEST_F(JudgeTest, ARestartTellsNothingTwice) {
   again.load({.replaced = {kRotation}, .findings = {{"old_key_in_use", "OLD|backup.service|/usr/bin/restic", FindingState::kOpen, 1'500}}});
   EXPECT_TRUE(again.on_batch({}, std::vector{use_of("OLD", 1'600)}, {}, {}).empty());
   UseRow other = use_of("OLD", 1'700);
-  other.actor.workload.name = "other.service";
+  other.actor.workload.id = "other.service";
   EXPECT_EQ(again.on_batch({}, std::vector{other}, {}, {}).size(), 1U) << "the rotation is known";
 }
 

@@ -396,6 +396,26 @@ TEST_F(Cases, AKeyFileNamesTheHostOfAServiceThatNobodyKnows) {
   EXPECT_EQ(uses[0].destination.host, "corp.test");
 }
 
+TEST_F(Cases, WhatATokenTellsIsHandedBackWithWhoReadIt) {
+  constexpr char kToken[] = "/run/secrets/kubernetes.io/serviceaccount/token";
+  KeyFact named;
+  named.key.id = "kid/jti";
+  named.key.kind = "k8s.service_account_token";
+  named.claims = {{fact::kPodName, "api-1"}};
+  KeyFact without = named;
+  without.key.id = "kid/other";
+  without.claims.clear();
+  examiner.files[kToken] = file_of({named, without});
+  start(10);
+  open(10, kToken);
+  collect();
+  ASSERT_EQ(tokens.size(), 1U);
+  EXPECT_EQ(tokens[0].workload->id, "host:test");
+  EXPECT_EQ(tokens[0].place, kToken);
+  EXPECT_EQ(tokens[0].key_kind, named.key.kind);
+  EXPECT_EQ(tokens[0].claims, named.claims);
+}
+
 TEST_F(Cases, TheEntryOfAnotherHostIsNotInferred) {
   KeyFact fact;
   fact.key.id = "registry.password:robot@index.docker.io #1";

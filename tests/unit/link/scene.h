@@ -172,6 +172,7 @@ class Scene : public ::testing::Test {
     out->env = program.env;
     out->args = program.args;
     auto workload = std::make_shared<Workload>();
+    workload->id = "host:test";
     workload->name = "host: test";
     out->workload = workload;
     processes[id.tgid] = out;
@@ -287,6 +288,8 @@ class Scene : public ::testing::Test {
       if (auto* acquisition = std::get_if<AcquisitionRow>(&row.body)) acquisitions.push_back(*acquisition);
       if (auto* gap = std::get_if<GapRow>(&row.body)) gaps.push_back(*gap);
     }
+    for (TokenTold& one : out.told)
+      tokens.push_back(std::move(one));
     for (UseRow& use : out.uses)
       uses.push_back(std::move(use));
     for (UseTouch& touch : out.touches)
@@ -352,6 +355,7 @@ class Scene : public ::testing::Test {
   std::vector<GapRow> gaps;
   std::vector<UseRow> uses;
   std::vector<UseTouch> touches;
+  std::vector<TokenTold> tokens;
   std::map<std::uint32_t, std::map<std::string, Holding>> holders;
   std::map<InstanceId, Life> lives;
   std::vector<SlotChange> slot_changes;

@@ -133,12 +133,29 @@ TEST(Spans, AUseCarriesWhoWhatWhereAndHowSure) {
 
 TEST(Spans, WorkloadsAreResourcesAndRowsWithoutSpansAreLeftOut) {
   Row elsewhere = use(2, 8, {"AKIA1"}, Evidence::kInferred);
+  std::get<UseRow>(elsewhere.body).actor.workload.id = "unit:other.service";
   std::get<UseRow>(elsewhere.body).actor.workload.name = "other.service";
   const std::vector<Row> rows{acquisition(1, 7, "AKIA1"), elsewhere, {3, kNoon, kNoon, GapRow{}}, {4, kNoon, kNoon, RevisionRow{}}};
   const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), Sender{"node-1"});
   EXPECT_EQ(request.resource_spans_size(), 2);
   const std::vector<Row> none{rows[2], rows[3]};
   EXPECT_EQ(build_trace_request(none, SpanBuilder(kHistory).place(none), Sender{"n"}).resource_spans_size(), 0);
+}
+
+TEST(Spans, EachFactIsAnAttributeOfTheResourceAndTheMoreTrustedValueCounts) {
+  Row row = acquisition(1, 7, "AKIA1");
+  auto& actor = std::get<AcquisitionRow>(row.body).actor;
+  actor.login_user = "alice";
+  actor.workload.facts = {{fact::kPodName, "api-1", KnownBy::kCluster},
+                          {fact::kPodName, "forged", KnownBy::kClaimed},
+                          {fact::kNamespace, "payments", KnownBy::kToken}};
+  const std::vector<Row> rows{row};
+  const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), Sender{"node-1"});
+  const auto& resource = request.resource_spans(0).resource().attributes();
+  EXPECT_EQ(text(resource, "k8s.pod.name"), "api-1");
+  EXPECT_EQ(text(resource, "k8s.namespace.name"), "payments");
+  EXPECT_EQ(text(resource, "keytrail.workload.id"), "unit:backup.service");
+  EXPECT_EQ(text(request.resource_spans(0).scope_spans(0).spans(0).attributes(), "keytrail.login_user"), "alice");
 }
 
 TEST(Spans, HostileTextIsBoundedAndValidUtf8) {

@@ -19,9 +19,10 @@ inline Actor actor(std::uint32_t pid) {
   a.exe = "/usr/bin/python3.11";
   a.program = "aws";
   a.comm = "aws";
+  a.user = "root";
+  a.workload.id = "unit:backup.service";
   a.workload.name = "backup.service";
   a.workload.kind = WorkloadKind::kSystemdUnit;
-  a.workload.user = "root";
   return a;
 }
 

@@ -48,9 +48,11 @@ inline Actor make_actor(std::uint32_t pid, const std::string& workload = "backup
   actor.exe = "/usr/bin/restic";
   actor.program = "restic";
   actor.comm = "restic";
+  actor.user = "root";
+  actor.workload.id = "unit:" + workload;
   actor.workload.kind = WorkloadKind::kSystemdUnit;
   actor.workload.name = workload;
-  actor.workload.cgroup = "/system.slice/" + workload;
+  actor.workload.facts = {{fact::kCgroup, "/system.slice/" + workload}, {fact::kUnit, workload}};
   return actor;
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows in, the same rows out; edges; holdings; state; what a restart finds.
+#include <algorithm>
+
 #include "tests/unit/record/fixture.h"
 
 namespace keytrail::record {
@@ -9,7 +11,8 @@ TEST_F(HistoryTest, gives_back_every_kind_of_row_as_it_was_stored) {
   start();
   Actor actor = make_actor(77);
   actor.uid = 1001;
-  actor.workload.container_id = std::string(64, 'a');
+  actor.user = "alice";
+  actor.login_user = "bob";
   Key key = make_key("AKIAIOSFODNN7EXAMPLE");
   key.fingerprint.bytes = {1, 2, 3, 0xFF};
   key.principal = "arn:aws:iam::123456789012:user/backup";
@@ -49,8 +52,10 @@ TEST_F(HistoryTest, gives_back_every_kind_of_row_as_it_was_stored) {
   EXPECT_EQ(rows[0].time_ns, clock.now);
   EXPECT_EQ(a.actor.id, actor.id);
   EXPECT_EQ(a.actor.uid, 1001U);
-  EXPECT_EQ(a.actor.workload.container_id, actor.workload.container_id);
-  EXPECT_EQ(a.actor.workload.cgroup, actor.workload.cgroup);
+  EXPECT_EQ(a.actor.user, "alice");
+  EXPECT_EQ(a.actor.login_user, "bob");
+  EXPECT_EQ(a.actor.workload.id, actor.workload.id);
+  EXPECT_TRUE(std::ranges::equal(a.actor.workload.facts, actor.workload.facts));
   EXPECT_EQ(a.key.fingerprint, key.fingerprint);
   EXPECT_EQ(a.key.principal, key.principal);
   EXPECT_EQ(a.key.expires_s, 6);

@@ -164,7 +164,7 @@ TEST_F(QueryTest, workloads_count_processes_keys_uses_and_findings) {
   ASSERT_EQ(workloads->size(), 2U);
   const WorkloadSummary& backup = workloads->at(0);
   EXPECT_EQ(backup.workload.name, "backup.service");
-  EXPECT_EQ(backup.workload.cgroup, "/system.slice/backup.service");
+  EXPECT_EQ(backup.workload.value(fact::kCgroup), "/system.slice/backup.service");
   EXPECT_EQ(backup.processes, 1U);
   EXPECT_EQ(backup.long_lived, 1U);
   EXPECT_EQ(backup.open_findings, 1U);

@@ -24,9 +24,16 @@ inline Actor make_actor(std::uint32_t pid = 8121) {
   actor.exe = "/usr/bin/python3.11";
   actor.program = "python3";
   actor.comm = "python3";
-  actor.workload.kind = WorkloadKind::kPod;
-  actor.workload.name = "payments/api";
-  actor.workload.user = "root";
+  actor.user = "root";
+  actor.workload = {.id = "pod:u/c",
+                    .kind = WorkloadKind::kPod,
+                    .name = "payments/api",
+                    .known_by = KnownBy::kToken,
+                    .facts = {{fact::kCiJob, "acme/shop #1", KnownBy::kClaimed, kNoon},
+                              {fact::kNamespace, "payments", KnownBy::kToken, kNoon},
+                              {fact::kPodName, "api", KnownBy::kToken, kNoon},
+                              {fact::kPodUid, "u", KnownBy::kKernel, kNoon},
+                              {fact::kServiceAccount, "api", KnownBy::kToken, kNoon}}};
   return actor;
 }
 

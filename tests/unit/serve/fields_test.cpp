@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The descriptions of records: nothing is forgotten, and what schema 1.0 had stays as it was (records_1.0.txt, made
-// before there were descriptions).
+// before there were descriptions; the login user, a fact of the process, has moved from the workload to the actor since).
 #include "keytrail/fields.h"
 
 #include <gmock/gmock.h>

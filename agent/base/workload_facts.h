@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What identify (as it learns) and record (as it reads) do alike with a workload's facts: join them in one order, and make the shown name.
+// Pure; any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "keytrail/workload.h"
+
+namespace keytrail::base {
+
+enum class Joined : std::uint8_t {
+  kKnown,   ///< this value was known
+  kNew,     ///< added, or another value of this name and way of knowing took its place
+  kRefused  ///< name or value too long or empty, or there are kMaxFacts already
+};
+
+/// Adds a fact to a list sorted by (name, known_by). Facts of one name that are known in different ways stand beside each other.
+[[nodiscard]] Joined join_fact(std::vector<Fact>& facts, Fact fact);
+
+struct ShownName {
+  std::string text;
+  KnownBy known_by = KnownBy::kKernel;  ///< the weakest of the facts in it
+};
+
+/// The name of a workload from its facts, and from nothing else (`facts` sorted as above):
+///   pod, container   "NAMESPACE/POD"; else "pod: UID/CONTAINER12", "container: NAME", "container: CONTAINER12"
+///   unit             "backup.service"; of a user's own manager "alice/sync.service"
+///   person           "person: alice"
+///   CI job           "ci: acme/shop deploy #4412"
+///   else             "host: cron"
+[[nodiscard]] ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts);
+
+/// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty.
+[[nodiscard]] std::string_view parent_id(std::string_view id);
+
+}  // namespace keytrail::base

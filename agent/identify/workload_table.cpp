@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/identify/workload_table.h"
+
+#include <string_view>
+#include <utility>
+
+#include "agent/base/workload_facts.h"
+
+namespace keytrail::identify {
+namespace {
+
+Workload build(std::string id, WorkloadKind kind, std::vector<Fact> facts) {
+  Workload out{.id = std::move(id), .kind = kind};
+  base::ShownName name = base::shown_name(kind, facts);
+  out.name = std::move(name.text);
+  out.known_by = name.known_by;
+  out.facts = std::move(facts);
+  return out;
+}
+
+}  // namespace
+
+std::shared_ptr<const Workload> WorkloadTable::find(const std::string& id) const {
+  const auto it = known_.find(id);
+  return it == known_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts) {
+  std::vector<Fact> all;
+  const auto add = [&](const std::vector<Fact>& some) {
+    for (Fact one : some) {
+      if (one.since_ns == 0) one.since_ns = wall_ns_();
+      if (base::join_fact(all, std::move(one)) == base::Joined::kRefused) ++stats_.facts_refused;
+    }
+  };
+  add(facts);
+  for (const std::string_view of : {std::string_view(id), base::parent_id(id)}) {
+    if (const auto it = learnt_.find(of); it != learnt_.end()) add(it->second);
+  }
+  auto made = std::make_shared<const Workload>(build(id, kind, std::move(all)));
+  if (make_room()) {
+    known_.emplace(std::move(id), made);
+  } else {
+    ++stats_.over_bound;
+  }
+  return made;
+}
+
+// Those that no process refers to any more go first.
+bool WorkloadTable::make_room() {
+  if (known_.size() < max_) return true;
+  std::erase_if(known_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  return known_.size() < max_;
+}
+
+void WorkloadTable::learn(WorkloadFacts facts) {
+  auto it = learnt_.find(facts.id);
+  if (it == learnt_.end() && learnt_.size() >= max_) {
+    std::erase_if(learnt_, [&](const auto& entry) {
+      const auto next = known_.lower_bound(entry.first);
+      return next == known_.end() || !next->first.starts_with(entry.first);
+    });
+    if (learnt_.size() >= max_) {
+      ++stats_.over_bound;
+      return;
+    }
+  }
+  if (it == learnt_.end()) it = learnt_.try_emplace(facts.id).first;
+  std::vector<Fact> fresh;
+  for (Fact& one : facts.facts) {
+    if (one.since_ns == 0) one.since_ns = wall_ns_();
+    switch (base::join_fact(it->second, one)) {
+      case base::Joined::kKnown:
+        break;
+      case base::Joined::kNew:
+        fresh.push_back(std::move(one));
+        break;
+      case base::Joined::kRefused:
+        ++stats_.facts_refused;
+        break;
+    }
+  }
+  if (fresh.empty()) return;
+  for (auto at = known_.lower_bound(facts.id); at != known_.end() && at->first.starts_with(facts.id); ++at) {
+    if (at->first == facts.id || base::parent_id(at->first) == facts.id) rebuild(at, fresh);
+  }
+  std::vector<Fact>& news = news_[facts.id];
+  for (Fact& one : fresh)
+    (void)base::join_fact(news, std::move(one));
+}
+
+void WorkloadTable::rebuild(Known::iterator at, const std::vector<Fact>& facts) {
+  std::vector<Fact> all(at->second->facts.begin(), at->second->facts.end());
+  for (const Fact& one : facts)
+    (void)base::join_fact(all, one);
+  at->second = std::make_shared<const Workload>(build(at->first, at->second->kind, std::move(all)));
+}
+
+std::vector<WorkloadFacts> WorkloadTable::take_news() {
+  std::vector<WorkloadFacts> out;
+  out.reserve(news_.size());
+  for (auto& [id, facts] : news_)
+    out.push_back({id, std::move(facts)});
+  news_.clear();
+  return out;
+}
+
+}  // namespace keytrail::identify

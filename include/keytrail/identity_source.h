@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Port: where facts about workloads come from besides the kernel's events: tokens, a runtime's state, the API server.
+// A source learns at its own pace, on whatever thread it has, and posts; the facts are applied on the pipeline's thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "keytrail/key.h"
+#include "keytrail/workload.h"
+
+namespace keytrail {
+
+/// A token that a process of a workload read. Whether it is that workload's own is for the source to judge.
+struct TokenTold {
+  std::shared_ptr<const Workload> workload;  ///< of the process that read it; never null
+  std::string key_kind;                      ///< catalog kind of the token
+  std::string place;                         ///< file it was read from, in the process's own root
+  std::vector<Claim> claims;
+};
+
+/// Takes what sources learn. A queue of bounded length: what does not fit is dropped and counted.
+class IdentitySink {
+ public:
+  virtual ~IdentitySink() = default;
+  /// Any thread; never blocks. `since_ns` 0 = now. What exceeds the bounds of a fact is dropped and counted.
+  virtual void post(WorkloadFacts facts) = 0;
+};
+
+/// Registered by one line in agent/identify/sources.cpp.
+class IdentitySource {
+ public:
+  virtual ~IdentitySource() = default;
+  /// Called once, before anything else; `sink` outlives the source. Threads end in the destructor.
+  virtual void start(IdentitySink& sink) = 0;
+  /// On the pipeline's thread; must not block.
+  virtual void on_token(const TokenTold&) {}
+  /// For status, by name: what it left out, and why. On the pipeline's thread.
+  [[nodiscard]] virtual std::map<std::string, std::uint64_t> counters() const { return {}; }
+};
+
+}  // namespace keytrail

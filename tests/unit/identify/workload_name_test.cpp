@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shown name by facts, and the order in which facts count.
+#include <gtest/gtest.h>
+
+#include "agent/base/workload_facts.h"
+
+namespace keytrail::base {
+namespace {
+
+using enum KnownBy;
+
+struct NameCase {
+  WorkloadKind kind;
+  std::vector<Fact> facts;
+  const char* name;
+  KnownBy known_by;
+};
+
+const std::string kId = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+TEST(ShownName, IsMadeFromTheFactsOfEachKind) {
+  const Fact uid{fact::kPodUid, "11111111-2222-3333-4444-555555555555", kKernel};
+  const Fact container{fact::kContainerId, kId, kKernel};
+  const NameCase cases[] = {
+      {WorkloadKind::kPod, {uid, container}, "pod: 11111111-2222-3333-4444-555555555555/0123456789ab", kKernel},
+      {WorkloadKind::kPod, {uid}, "pod: 11111111-2222-3333-4444-555555555555", kKernel},
+      {WorkloadKind::kPod, {uid, container, {fact::kNamespace, "shop", kToken}, {fact::kPodName, "api-1", kToken}}, "shop/api-1", kToken},
+      {WorkloadKind::kPod, {uid, {fact::kNamespace, "shop", kToken}}, "pod: 11111111-2222-3333-4444-555555555555", kKernel},
+      {WorkloadKind::kPod,
+       {uid, {fact::kNamespace, "shop", kCluster}, {fact::kPodName, "api-1", kToken}, {fact::kCiJob, "a/b #1", kClaimed}},
+       "shop/api-1",
+       kToken},
+      {WorkloadKind::kContainer, {container}, "container: 0123456789ab", kKernel},
+      {WorkloadKind::kContainer, {{fact::kContainerId, "web1", kKernel}}, "container: web1", kKernel},
+      {WorkloadKind::kContainer, {container, {fact::kContainerName, "redis", kRuntime}}, "container: redis", kRuntime},
+      {WorkloadKind::kContainer, {container, {fact::kNamespace, "shop", kToken}, {fact::kPodName, "api-1", kToken}}, "shop/api-1", kToken},
+      {WorkloadKind::kSystemdUnit, {{fact::kUnit, "backup.service", kKernel}}, "backup.service", kKernel},
+      {WorkloadKind::kSystemdUnit,
+       {{fact::kUnit, "sync.service", kClaimed}, {fact::kUnitOwner, "alice", kKernel}},
+       "alice/sync.service",
+       kClaimed},
+      {WorkloadKind::kLoginSession, {{fact::kPerson, "alice", kKernel}}, "person: alice", kKernel},
+      {WorkloadKind::kCiJob, {{fact::kCiJob, "acme/shop deploy #4412", kClaimed}}, "ci: acme/shop deploy #4412", kClaimed},
+      {WorkloadKind::kHost, {{fact::kProgram, "cron", kKernel}}, "host: cron", kKernel},
+      {WorkloadKind::kHost, {{fact::kProgram, "kubelet", kClaimed}}, "host: kubelet", kClaimed},
+  };
+  for (const NameCase& one : cases) {
+    std::vector<Fact> facts;
+    for (const Fact& fact : one.facts)
+      ASSERT_EQ(join_fact(facts, fact), Joined::kNew);
+    const ShownName shown = shown_name(one.kind, facts);
+    EXPECT_EQ(shown.text, one.name);
+    EXPECT_EQ(shown.known_by, one.known_by) << one.name;
+  }
+}
+
+TEST(ShownName, OfTwoThatContradictTheMoreTrustedCountsAndBothAreKept) {
+  std::vector<Fact> facts;
+  for (const KnownBy known_by : {kClaimed, kToken, kCluster, kRuntime, kKernel}) {
+    ASSERT_EQ(join_fact(facts, {fact::kPodName, std::string("by-") + to_string(known_by), known_by}), Joined::kNew);
+    const std::vector<Fact> all = [&] {
+      auto copy = facts;
+      EXPECT_EQ(join_fact(copy, {fact::kNamespace, "n", kKernel}), Joined::kNew);
+      return copy;
+    }();
+    EXPECT_EQ(shown_name(WorkloadKind::kPod, all).text, std::string("n/by-") + to_string(known_by));
+  }
+  EXPECT_EQ(facts.size(), 5U);
+}
+
+TEST(ShownName, AnotherValueKnownInTheSameWayTakesThePlace) {
+  std::vector<Fact> facts;
+  EXPECT_EQ(join_fact(facts, {"a", "1", kToken}), Joined::kNew);
+  EXPECT_EQ(join_fact(facts, {"a", "1", kToken}), Joined::kKnown);
+  EXPECT_EQ(join_fact(facts, {"a", "2", kToken}), Joined::kNew);
+  ASSERT_EQ(facts.size(), 1U);
+  EXPECT_EQ(facts[0].value, "2");
+  EXPECT_EQ(join_fact(facts, {"", "2", kToken}), Joined::kRefused);
+  EXPECT_EQ(join_fact(facts, {"a", "", kToken}), Joined::kRefused);
+}
+
+TEST(ShownName, OnlyAPodIsAboveOthers) {
+  EXPECT_EQ(parent_id("pod:u/c"), "pod:u");
+  EXPECT_EQ(parent_id("pod:u"), "");
+  EXPECT_EQ(parent_id("unit:1000/a.service"), "");
+}
+
+}  // namespace
+}  // namespace keytrail::base

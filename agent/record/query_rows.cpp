@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pages of rows, single rows, and what an exporter has to send.
 #include <algorithm>
+#include <string>
 
 #include "agent/record/cursors.h"
 #include "agent/record/filter_sql.h"
@@ -78,6 +79,12 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
   }
   if (kind == RowKind::kRevision) {
     row.body = RevisionRow{c.natural(17), from_number<Revised>(c.integer(21)), c.text(23)};
+    return row;
+  }
+  if (kind == kUnknownValue<RowKind>) {
+    // Nobody can say what it was, and an exporter must get past it.
+    const std::string text = "Row " + std::to_string(row.seq) + " of the history is of a kind that this version does not know.";
+    row.body = GapRow{"storage_error", "", row.time_ns, row.time_ns, 1, text};
     return row;
   }
   const InstanceId instance{static_cast<std::uint32_t>(c.integer(10)), c.natural(11), static_cast<std::uint32_t>(c.integer(12))};

@@ -119,6 +119,30 @@ TEST_F(HistoryFileTest, a_newer_version_is_refused_and_stays_as_it_is) {
   EXPECT_EQ(all_rows().size(), 1U);
 }
 
+TEST_F(HistoryFileTest, numbers_that_nobody_knows_are_read_as_unknown) {
+  start();
+  Batch batch;
+  batch.rows.push_back(make_acquisition(make_actor(1), make_key("AKIA1"), clock.now));
+  batch.uses.push_back(make_use(make_actor(1), make_key("AKIA1"), clock.now));
+  batch.holdings.push_back(make_holding(make_actor(1), make_key("AKIA1"), clock.now));
+  record(std::move(batch));
+  history.reset();
+  run_sql(
+      "UPDATE rows SET evidence = 77, reason = -3, outcome = 256 WHERE kind = 2; UPDATE rows SET kind = 99 WHERE kind = 1;"
+      "UPDATE workload SET kind = 77; UPDATE key SET class = 77; UPDATE holding SET how = 77; UPDATE slot SET origin = 1000");
+  start();
+  const auto use = history->row(2);
+  ASSERT_TRUE(use && *use) << use.error().message;
+  const auto& body = std::get<UseRow>((*use)->body);
+  for (const char* word : {to_string(body.evidence), to_string(body.reason), to_string(body.outcome), to_string(body.actor.workload.kind),
+                           to_string(body.keys.at(0).key.key_class), to_string(body.keys.at(0).slot.from)})
+    EXPECT_STREQ(word, "unknown");
+  EXPECT_STREQ(to_string(history->all_holdings()->at(0).how), "unknown");
+  const auto row = history->row(1);
+  ASSERT_TRUE(row && *row) << row.error().message;
+  EXPECT_EQ(std::get<GapRow>((*row)->body).text, "Row 1 of the history is of a kind that this version does not know.");
+}
+
 TEST_F(HistoryFileTest, another_database_is_refused_and_stays_as_it_is) {
   run_sql("CREATE TABLE t(a); INSERT INTO t VALUES(1)");
   const std::string before = bytes(options.path);

@@ -37,7 +37,9 @@ class MigrateTest : public HistoryTest {
   void make_old() {
     for (const char* suffix : {"", "-wal", "-shm"})
       unlink((options.path + suffix).c_str());
-    run_sql(read_file(KEYTRAIL_RECORD_DATA "/history_v1.sql"));
+    const std::string dump = read_file(KEYTRAIL_RECORD_DATA "/history_v1.sql");
+    ASSERT_FALSE(dump.empty());
+    run_sql(dump);
     run_sql("PRAGMA journal_mode = WAL");  // a dump does not say it
   }
   void run_sql(const std::string& sql) {

@@ -15,9 +15,9 @@ static __always_inline u32 exec__programs(struct scratch *s)
 {
 	u32 *program;
 
-	__builtin_memset(&s->name, 0, sizeof(s->name));
-	bpf_get_current_comm(s->name.text, 16);
-	program = bpf_map_lookup_elem(&arg_programs, &s->name);
+	__builtin_memset(&s->items.name, 0, sizeof(s->items.name));
+	bpf_get_current_comm(s->items.name.text, 16);
+	program = bpf_map_lookup_elem(&arg_programs, &s->items.name);
 	return KT_ANY_PROGRAM | (program ? *program : 0);
 }
 
@@ -26,31 +26,31 @@ static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u
 	struct mm_struct *mm = BPF_CORE_READ((struct task_struct *)task, mm);
 	int i, r = STEP_DONE;
 
-	s->pos = BPF_CORE_READ(mm, arg_start);
-	s->end = BPF_CORE_READ(mm, arg_end);
-	s->index = 0;
-	s->fault = 0;
-	s->flag_pending = 0;
-	s->programs = exec__programs(s);
+	s->items.pos = BPF_CORE_READ(mm, arg_start);
+	s->items.end = BPF_CORE_READ(mm, arg_end);
+	s->items.index = 0;
+	s->items.fault = 0;
+	s->items.flag_pending = 0;
+	s->items.programs = exec__programs(s);
 	for (i = 0; i < ARG_MAX; i += STEPS_AT_ONCE) {
 		r = arg__steps(SCRATCH_EXEC);
 		if (r != STEP_MORE)
 			break;
 	}
-	ev->argc = s->index;
-	ev->args_truncated = s->fault || r != STEP_DONE;
+	ev->argc = s->items.index;
+	ev->args_truncated = s->items.fault || r != STEP_DONE;
 
-	s->pos = BPF_CORE_READ(mm, env_start);
-	s->end = BPF_CORE_READ(mm, env_end);
-	s->index = 0;
-	s->fault = 0;
+	s->items.pos = BPF_CORE_READ(mm, env_start);
+	s->items.end = BPF_CORE_READ(mm, env_end);
+	s->items.index = 0;
+	s->items.fault = 0;
 	for (i = 0; i < ENV_MAX; i += STEPS_AT_ONCE) {
 		r = env__steps(SCRATCH_EXEC);
 		if (r != STEP_MORE)
 			break;
 	}
-	ev->envc = s->index;
-	ev->env_truncated = s->fault || r != STEP_DONE;
+	ev->envc = s->items.index;
+	ev->env_truncated = s->items.fault || r != STEP_DONE;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -94,11 +94,11 @@ int BPF_PROG(tp_btf__sched_process_exec, struct task_struct *unused, int old_pid
 	/* padding: the items begin at a multiple of 8 */
 	*(u64 *)(s->buf + (off & 4095)) = 0;
 	off = (off + 7) & ~7U;
-	s->items = off;
+	s->items.next = off;
 	s->limit = off + KT_ITEMS_MAX;
 	exec__items(ev, s, task);
-	ev->items_len = s->items - off;
-	event__send(&ring_high, c, KT_FAMILY_EXEC, ev, s->items & (SCRATCH_BYTES - 1), cgroup_id, node);
+	ev->items_len = s->items.next - off;
+	event__send(&ring_high, c, KT_FAMILY_EXEC, ev, s->items.next & (SCRATCH_BYTES - 1), cgroup_id, node);
 	scratch__put(s);
 	return 0;
 }

@@ -132,7 +132,7 @@ __weak __noinline int ssh__banner(u32 which, u32 begin)
 	begin &= 255;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < 255; i++) {
-		if (i >= *(volatile u32 *)&s->text_len || s->skip[i] < ' ' || s->skip[i] >= 0x7f)
+		if (i >= *(volatile u32 *)&s->http.input_len || s->skip[i] < ' ' || s->skip[i] >= 0x7f)
 			break;
 		s->buf[begin + i] = s->skip[i];
 	}
@@ -156,7 +156,7 @@ static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *
 	}
 	if (want > HTTP_SCAN_MAX)
 		want = HTTP_SCAN_MAX;
-	s->text_len = want;
+	s->http.input_len = want;
 	if (!packet__copy(skb, at, s->skip, want, HTTP_SCAN_MAX - 1))
 		return 0;
 	if (ev->protocol == KT_PAYLOAD_HTTP)

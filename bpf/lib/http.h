@@ -25,13 +25,6 @@ enum {
 	HTTP_INVALID,
 };
 
-/* Names of the scratch members in this use. */
-#define http_state index
-#define http_matched name_len /* letters of the version or of "host:" */
-#define http_begin items      /* where in buf the target, or its authority, begins */
-#define http_scheme action    /* matched of "://": 3 = inside the authority, 4 = behind it */
-#define http_first flag_kind  /* first byte of the target */
-
 static const char http__version[8] = "HTTP/1.";
 static const char http__host[8] = "host:";
 
@@ -49,56 +42,56 @@ static __always_inline void http__put(struct scratch *s, u8 c)
 
 static __always_inline void http__target(struct scratch *s, u8 c)
 {
-	if (!s->http_first)
-		s->http_first = c;
+	if (!s->http.first)
+		s->http.first = c;
 	if (c == '?' || c == '#' || c == ';') {
-		s->http_state = HTTP_CUT;
+		s->http.state = HTTP_CUT;
 		return;
 	}
 	if (c == ' ') {
 		http__put(s, c);
-		s->http_state = HTTP_VERSION;
-		s->http_matched = 0;
+		s->http.state = HTTP_VERSION;
+		s->http.matched = 0;
 		return;
 	}
 	if (c <= ' ' || c >= 0x7f || c == '{' || c == '"') {
-		s->http_state = HTTP_INVALID;
+		s->http.state = HTTP_INVALID;
 		return;
 	}
 	/* user:password@: what was written since the target's or the authority's beginning is taken back */
-	if (c == '@' && (s->http_scheme == 3 || (s->http_scheme < 3 && s->http_first != '/'))) {
-		s->off = s->http_begin;
+	if (c == '@' && (s->http.scheme == 3 || (s->http.scheme < 3 && s->http.first != '/'))) {
+		s->off = s->http.begin;
 		return;
 	}
 	http__put(s, c);
-	if (s->http_scheme == 3) {
+	if (s->http.scheme == 3) {
 		if (c == '/')
-			s->http_scheme = 4;
-	} else if (s->http_scheme < 3) {
+			s->http.scheme = 4;
+	} else if (s->http.scheme < 3) {
 		if (c == ':') {
-			s->http_scheme = 1;
-		} else if (c == '/' && s->http_scheme) {
-			s->http_scheme++;
-			if (s->http_scheme == 3)
-				s->http_begin = s->off;
+			s->http.scheme = 1;
+		} else if (c == '/' && s->http.scheme) {
+			s->http.scheme++;
+			if (s->http.scheme == 3)
+				s->http.begin = s->off;
 		} else {
-			s->http_scheme = 0;
+			s->http.scheme = 0;
 		}
 	}
 }
 
 static __always_inline void http__byte(struct scratch *s, u8 c)
 {
-	switch (s->http_state) {
+	switch (s->http.state) {
 	case HTTP_METHOD:
 		http__put(s, c);
 		if (c == ' ') {
-			s->http_state = HTTP_TARGET;
-			s->http_begin = s->off;
-			s->http_scheme = 0;
-			s->http_first = 0;
+			s->http.state = HTTP_TARGET;
+			s->http.begin = s->off;
+			s->http.scheme = 0;
+			s->http.first = 0;
 		} else if (c < 'A' || c > 'Z') {
-			s->http_state = HTTP_INVALID;
+			s->http.state = HTTP_INVALID;
 		}
 		break;
 	case HTTP_TARGET:
@@ -107,52 +100,52 @@ static __always_inline void http__byte(struct scratch *s, u8 c)
 	case HTTP_CUT:
 		if (c == ' ') {
 			http__put(s, c);
-			s->http_state = HTTP_VERSION;
-			s->http_matched = 0;
+			s->http.state = HTTP_VERSION;
+			s->http.matched = 0;
 		} else if (c < ' ') {
-			s->http_state = HTTP_INVALID;
+			s->http.state = HTTP_INVALID;
 		}
 		break;
 	case HTTP_VERSION:
-		if (s->http_matched < 7) {
-			if (c != (u8)http__version[s->http_matched & 7])
-				s->http_state = HTTP_INVALID;
+		if (s->http.matched < 7) {
+			if (c != (u8)http__version[s->http.matched & 7])
+				s->http.state = HTTP_INVALID;
 		} else if (c == '\n') {
-			s->http_state = HTTP_LINE_START;
-			s->http_matched = 0;
+			s->http.state = HTTP_LINE_START;
+			s->http.matched = 0;
 			break;
 		} else if (c == '\r') {
 			break;
-		} else if (s->http_matched > 7 || c < '0' || c > '9') {
-			s->http_state = HTTP_INVALID;
+		} else if (s->http.matched > 7 || c < '0' || c > '9') {
+			s->http.state = HTTP_INVALID;
 		}
-		s->http_matched++;
+		s->http.matched++;
 		http__put(s, c);
 		break;
 	case HTTP_LINE_START:
 		if (c == '\n')
-			s->http_state = HTTP_DONE;
+			s->http.state = HTTP_DONE;
 		if (c == '\n' || c == '\r')
 			break;
-		if ((c | 0x20) != (u8)http__host[s->http_matched & 7]) {
-			s->http_state = HTTP_OTHER;
+		if ((c | 0x20) != (u8)http__host[s->http.matched & 7]) {
+			s->http.state = HTTP_OTHER;
 			break;
 		}
-		s->http_matched++;
-		if (s->http_matched == 5) {
-			s->http_state = HTTP_HOST;
+		s->http.matched++;
+		if (s->http.matched == 5) {
+			s->http.state = HTTP_HOST;
 			http__put(s, '\n');
 		}
 		break;
 	case HTTP_OTHER:
 		if (c == '\n') {
-			s->http_state = HTTP_LINE_START;
-			s->http_matched = 0;
+			s->http.state = HTTP_LINE_START;
+			s->http.matched = 0;
 		}
 		break;
 	case HTTP_HOST:
 		if (c == '\n')
-			s->http_state = HTTP_DONE;
+			s->http.state = HTTP_DONE;
 		else if (c > ' ' && c < 0x7f)
 			http__put(s, c);
 		break;
@@ -171,31 +164,31 @@ __weak __noinline int http__chunk(u32 which, u32 from)
 		return 1;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < HTTP_CHUNK; i++) {
-		if (from + i >= s->text_len)
+		if (from + i >= s->http.input_len)
 			return 1;
 		http__byte(s, s->skip[(from + i) & (HTTP_SCAN_MAX - 1)]);
-		if (s->http_state >= HTTP_DONE)
+		if (s->http.state >= HTTP_DONE)
 			return 1;
 	}
 	return 0;
 }
 
-/* Reduces the request in s->skip (text_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is no HTTP. */
+/* Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is no HTTP. */
 static __always_inline u32 http__reduce(struct scratch *s, u32 which, u32 begin)
 {
 	u32 i;
 
 	s->off = begin;
 	s->limit = begin + HTTP_OUT_MAX;
-	s->http_state = HTTP_METHOD;
+	s->http.state = HTTP_METHOD;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < HTTP_SCAN_MAX; i += HTTP_CHUNK) {
 		if (http__chunk(which, i))
 			break;
 	}
-	if (s->http_state < HTTP_LINE_START || s->http_state == HTTP_INVALID)
+	if (s->http.state < HTTP_LINE_START || s->http.state == HTTP_INVALID)
 		return 0;
-	if (s->http_state != HTTP_DONE)
+	if (s->http.state != HTTP_DONE)
 		s->truncated = 1;
 	return s->off - begin;
 }

@@ -41,7 +41,7 @@ const volatile kt_u8 cfg_affix_ends[KT_AFFIX_ENDS] __weak = {}; /* by three byte
 const volatile struct kt_format cfg_formats[KT_ARG_FORMATS] __weak = {};
 const volatile kt_u32 cfg_format_count __weak = 0;
 
-/* Reads the next string into s->text; s->full_len is its whole length. Strings are at most 128 KiB (MAX_ARG_STRLEN). */
+/* Reads the next string into s->text; s->items.full_len is its whole length. Strings are at most 128 KiB (MAX_ARG_STRLEN). */
 __weak __noinline int text__next(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -49,36 +49,36 @@ __weak __noinline int text__next(u32 which)
 	long n;
 	int i;
 
-	if (!s || s->pos >= s->end)
+	if (!s || s->items.pos >= s->items.end)
 		return STEP_DONE;
-	n = bpf_probe_read_user_str(s->text, TEXT_MAX + 1, (void *)s->pos);
+	n = bpf_probe_read_user_str(s->text, TEXT_MAX + 1, (void *)s->items.pos);
 	if (n <= 0) {
-		s->fault = 1;
+		s->items.fault = 1;
 		return STEP_DONE;
 	}
-	s->text_len = n - 1;
-	s->full_len = n - 1;
-	s->pos += n;
+	s->items.text_len = n - 1;
+	s->items.full_len = n - 1;
+	s->items.pos += n;
 	if (n <= TEXT_MAX)
 		return STEP_MORE;
 	/* filled to the last byte: it may go on behind the NUL that the helper put there */
-	pos = s->pos - 1;
+	pos = s->items.pos - 1;
 	for (i = 0; i < 34; i++) {
 		n = bpf_probe_read_user_str(s->skip, sizeof(s->skip), (void *)pos);
 		if (n <= 0) {
-			s->fault = 1;
+			s->items.fault = 1;
 			return STEP_DONE;
 		}
-		s->full_len += n - 1;
+		s->items.full_len += n - 1;
 		pos += n - 1;
 		if (n < (long)sizeof(s->skip))
 			break;
 	}
-	s->pos = pos + 1;
+	s->items.pos = pos + 1;
 	return STEP_MORE;
 }
 
-/* Copies the text up to '=' into s->name, zero-padded; false when there is none within a name's length. */
+/* Copies the text up to '=' into s->items.name, zero-padded; false when there is none within a name's length. */
 __weak __noinline int text__split(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -86,20 +86,20 @@ __weak __noinline int text__split(u32 which)
 
 	if (!s)
 		return 0;
-	__builtin_memset(&s->name, 0, sizeof(s->name));
+	__builtin_memset(&s->items.name, 0, sizeof(s->items.name));
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_ITEM_NAME_MAX; i++) {
 		u8 c = s->text[i];
 
 		if (c == '=') {
-			s->name_len = i;
+			s->items.name_len = i;
 			return 1;
 		}
 		if (!c)
 			break;
-		s->name.text[i] = c;
+		s->items.name.text[i] = c;
 	}
-	s->name_len = i;
+	s->items.name_len = i;
 	return s->text[i & 127] == '=';
 }
 
@@ -116,20 +116,20 @@ __weak __noinline int env__has_affix(u32 which, u32 n)
 	if (!s || n >= KT_ENV_AFFIXES)
 		return 0;
 	len = cfg_env_affixes[n].len;
-	if (s->name_len < len)
+	if (s->items.name_len < len)
 		return 0;
-	from = cfg_env_affixes[n].suffix ? s->name_len - len : 0;
+	from = cfg_env_affixes[n].suffix ? s->items.name_len - len : 0;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < sizeof(cfg_env_affixes[0].text); i++) {
 		if (i >= len)
 			return 1;
-		if (s->name.text[(from + i) & (KT_ITEM_NAME_MAX - 1)] != cfg_env_affixes[n].text[i])
+		if (s->items.name.text[(from + i) & (KT_ITEM_NAME_MAX - 1)] != cfg_env_affixes[n].text[i])
 			return 0;
 	}
 	return i >= len;
 }
 
-/* What the catalog says about the variable in s->name: KT_ENV_… or 0. */
+/* What the catalog says about the variable in s->items.name: KT_ENV_… or 0. */
 __weak __noinline int env__action(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -139,14 +139,14 @@ __weak __noinline int env__action(u32 which)
 
 	if (!s)
 		return 0;
-	len = s->name_len;
+	len = s->items.name_len;
 	if (!len || len >= KT_ITEM_NAME_MAX)
 		return 0;
-	first = word__at(s->name.text);
-	last = len >= 8 ? word__at(&s->name.text[(len - 8) & (KT_ITEM_NAME_MAX - 1)]) : first;
+	first = word__at(s->items.name.text);
+	last = len >= 8 ? word__at(&s->items.name.text[(len - 8) & (KT_ITEM_NAME_MAX - 1)]) : first;
 	key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
 	if (cfg_env_slots[(key >> 8) & (KT_ENV_SLOTS - 1)]) {
-		action = bpf_map_lookup_elem(&env_names, &s->name);
+		action = bpf_map_lookup_elem(&env_names, &s->items.name);
 		if (action)
 			return *action;
 	}
@@ -166,7 +166,7 @@ __weak __noinline int env__action(u32 which)
 	return 0;
 }
 
-/* s->text[s->off…] to its end becomes a watched file name. */
+/* s->text[s->items.watch_from…] to its end becomes a watched file name. */
 __weak __noinline int name__watch_from(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -176,8 +176,8 @@ __weak __noinline int name__watch_from(u32 which)
 
 	if (!s)
 		return 0;
-	start = s->off;
-	end = s->text_len;
+	start = s->items.watch_from;
+	end = s->items.text_len;
 	if (start >= end || end - start > 255)
 		return 0;
 	len = end - start;
@@ -192,7 +192,7 @@ __weak __noinline int name__watch_from(u32 which)
 
 #define WATCH_CHUNK 32
 
-/* Notes in s->off what follows the last slash of 32 bytes; true at the end of the text. */
+/* Notes in s->items.watch_from what follows the last slash of 32 bytes; true at the end of the text. */
 __weak __noinline int name__watch_chunk(u32 which, u32 from)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -207,7 +207,7 @@ __weak __noinline int name__watch_chunk(u32 which, u32 from)
 		if (!c)
 			return 1;
 		if (c == '/')
-			s->off = from + i + 1;
+			s->items.watch_from = from + i + 1;
 	}
 	return 0;
 }
@@ -218,9 +218,9 @@ __weak __noinline int name__watch(u32 which, u32 from)
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	u32 i;
 
-	if (!s || s->text_len != s->full_len)
+	if (!s || s->items.text_len != s->items.full_len)
 		return 0; /* the end of the path was not read */
-	s->off = from;
+	s->items.watch_from = from;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TEXT_MAX; i += WATCH_CHUNK) {
 		if (name__watch_chunk(which, from + i))
@@ -230,8 +230,8 @@ __weak __noinline int name__watch(u32 which, u32 from)
 }
 
 /*
- * Appends an item: name = s->name (name_len bytes), value = s->text[from…from+len) or, for hash, s->hash. False when the room is spent.
- * `shape`: kind | flags << 8 | format << 16.
+ * Appends an item: name = s->items.name (name_len bytes), value = s->text[from…from+len) or, for hash, s->items.hash. False when the room
+ * is spent. `shape`: kind | flags << 8 | format << 16.
  */
 __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 {
@@ -242,13 +242,13 @@ __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 
 	if (!s)
 		return 0;
-	name_len = s->name_len;
+	name_len = s->items.name_len;
 	if (kind == KT_ITEM_ARG_FORMAT)
 		name_len = 0;
 	if (name_len > KT_ITEM_NAME_MAX || value_len > KT_ITEM_VALUE_MAX)
 		return 0;
 	total = (sizeof(*item) + name_len + value_len + 7) & ~7U;
-	off = s->items;
+	off = s->items.next;
 	if (off + total > s->limit || off > SCRATCH_BYTES - 1024)
 		return 0;
 	out = s->buf + (off & (SCRATCH_BYTES - 1));
@@ -259,18 +259,18 @@ __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 	item->flags = flags;
 	item->name_len = name_len;
 	item->value_len = value_len;
-	item->full_len = s->action; /* bytes of the whole value */
-	item->position = s->index;
+	item->full_len = s->items.value_len;
+	item->position = s->items.index;
 	item->format = format;
 	BOUNDED(name_len, 127);
 	BOUNDED(value_len, 511);
 	BOUNDED(from, 1023);
-	bpf_probe_read_kernel(out + sizeof(*item), name_len, s->name.text);
+	bpf_probe_read_kernel(out + sizeof(*item), name_len, s->items.name.text);
 	if (kind == KT_ITEM_ENV_SHOW || (flags & KT_ITEM_F_PUBLIC))
 		bpf_probe_read_kernel(out + sizeof(*item) + name_len, value_len, s->text + from);
 	else if (value_len)
-		bpf_probe_read_kernel(out + sizeof(*item) + name_len, 16, s->hash);
-	s->items = off + total;
+		bpf_probe_read_kernel(out + sizeof(*item) + name_len, 16, s->items.hash);
+	s->items.next = off + total;
 	return 1;
 }
 
@@ -286,20 +286,20 @@ __weak __noinline int env__step(u32 which)
 	r = text__next(which);
 	if (r != STEP_MORE)
 		return r;
-	s->index++;
+	s->items.index++;
 	if (!text__split(which))
 		return STEP_MORE;
 	action = env__action(which);
 	if (!action)
 		return STEP_MORE;
-	from = s->name_len + 1;
-	if (from > s->text_len)
+	from = s->items.name_len + 1;
+	if (from > s->items.text_len)
 		return STEP_MORE;
-	have = s->text_len - from;
-	full = s->full_len - from;
+	have = s->items.text_len - from;
+	full = s->items.full_len - from;
 	if (have > KT_HASHED_MAX)
 		have = KT_HASHED_MAX;
-	s->action = full;
+	s->items.value_len = full;
 	if (action == KT_ENV_SECRET || action == KT_ENV_UNHASHED) {
 		kind = KT_ITEM_ENV_SECRET;
 		value_len = action == KT_ENV_SECRET && full >= MIN_FINGERPRINTED ? 16 : 0;
@@ -325,7 +325,7 @@ __weak __noinline int arg__has_format(u32 which, u32 from, u32 n)
 	if (!s || n >= KT_ARG_FORMATS)
 		return 0;
 	from &= 127;
-	full = s->full_len - from;
+	full = s->items.full_len - from;
 	if (full < cfg_formats[n].min_len || full > cfg_formats[n].max_len)
 		return 0;
 	len = cfg_formats[n].prefix_len;
@@ -348,9 +348,9 @@ __weak __noinline int arg__add_format(u32 which, u32 from, u32 n)
 	if (!s || n >= KT_ARG_FORMATS)
 		return 1;
 	from &= 127;
-	have = s->text_len - from;
-	full = s->full_len - from;
-	s->action = full;
+	have = s->items.text_len - from;
+	full = s->items.full_len - from;
+	s->items.value_len = full;
 	if (cfg_formats[n].is_public)
 		return item__add(which, shape | KT_ITEM_F_PUBLIC << 8 | (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from,
 				 have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have);
@@ -365,7 +365,7 @@ static __always_inline int arg__format(struct scratch *s, u32 which, u32 from)
 {
 	u32 i;
 
-	if (from > s->text_len)
+	if (from > s->items.text_len)
 		return 1;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_ARG_FORMATS; i++) {
@@ -383,24 +383,24 @@ static __always_inline int flag__is_path(struct scratch *s, u32 from)
 {
 	u8 first = s->text[from & (sizeof(s->text) - 1)];
 
-	return (s->flag_path & ~KT_ANY_PROGRAM) || (s->flag_path && (first == '/' || first == '.'));
+	return (s->items.flag_path & ~KT_ANY_PROGRAM) || (s->items.flag_path && (first == '/' || first == '.'));
 }
 
-/* The value of the flag in s->name: a path that is watched; else only its hash, whatever its length, or that the flag was there. */
+/* The value of the flag in s->items.name: a path that is watched; else only its hash, whatever its length, or that the flag was there. */
 static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
 {
-	u32 have = s->text_len - from, full = s->full_len - from;
+	u32 have = s->items.text_len - from, full = s->items.full_len - from;
 
-	s->action = full;
+	s->items.value_len = full;
 	if (flag__is_path(s, from)) {
 		name__watch(which, from);
 		if (have > KT_ITEM_VALUE_MAX)
 			have = KT_ITEM_VALUE_MAX;
 		return item__add(which, KT_ITEM_ARG_FLAG | (KT_ITEM_F_PUBLIC | (full > have ? KT_ITEM_F_TRUNCATED : 0)) << 8, from, have);
 	}
-	if (!s->flag_kind)
+	if (!s->items.flag_kind)
 		return 1;
-	if (s->flag_kind == KT_FLAG_PRESENCE)
+	if (s->items.flag_kind == KT_FLAG_PRESENCE)
 		return item__add(which, KT_ITEM_ARG_FLAG, from, 0);
 	sip__value(which, from, have, full);
 	return item__add(which, KT_ITEM_ARG_FLAG | (full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from, 16);
@@ -419,30 +419,30 @@ __weak __noinline int arg__step(u32 which)
 	r = text__next(which);
 	if (r != STEP_MORE)
 		return r;
-	if (s->flag_pending) { /* s->name still holds the flag */
-		s->flag_pending = 0;
+	if (s->items.flag_pending) { /* s->items.name still holds the flag */
+		s->items.flag_pending = 0;
 		if (!flag__add(s, which, 0))
 			return STEP_CUT;
 	} else if (s->text[0] == '-') {
 		split = text__split(which);
-		flag = s->name_len < KT_ITEM_NAME_MAX ? bpf_map_lookup_elem(&arg_flags, &s->name) : NULL;
-		s->flag_kind = flag ? flag->kind : 0;
-		s->flag_path = flag ? flag->path_of & s->programs : 0;
-		if (s->flag_kind || s->flag_path) {
+		flag = s->items.name_len < KT_ITEM_NAME_MAX ? bpf_map_lookup_elem(&arg_flags, &s->items.name) : NULL;
+		s->items.flag_kind = flag ? flag->kind : 0;
+		s->items.flag_path = flag ? flag->path_of & s->items.programs : 0;
+		if (s->items.flag_kind || s->items.flag_path) {
 			if (!split) {
-				s->flag_pending = 1;
-				s->index++;
+				s->items.flag_pending = 1;
+				s->items.index++;
 				return STEP_MORE;
 			}
-			from = s->name_len + 1;
+			from = s->items.name_len + 1;
 			if (!flag__add(s, which, from))
 				return STEP_CUT;
 		} else if (split) {
-			from = s->name_len + 1;
+			from = s->items.name_len + 1;
 		}
 	}
 	r = arg__format(s, which, from);
-	s->index++;
+	s->items.index++;
 	return r ? STEP_MORE : STEP_CUT;
 }
 

@@ -8,6 +8,7 @@
 
 #include "vmlinux_core.h"
 #include "control.h"
+#include "scratch.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -46,74 +47,10 @@ struct {
 	__type(value, struct cgroup_state);
 } cgroups_seen __weak SEC(".maps");
 
-#define SCRATCH_OPEN 0
-#define SCRATCH_EXEC 1
-#define SCRATCH_UNIX 2
-#define SCRATCH_NAME 3
-#define SCRATCH_SWEEP 4
-#define SCRATCH_CGROUP 5
-#define SCRATCHES 6
-#define SCRATCH_BYTES 16384
-
-/* Work memory of one family on one CPU. `busy` guards against a program that interrupts another of its family. */
-struct scratch {
-	u32 busy;
-	/* path walk */
-	u32 off;   /* where the next byte goes in buf */
-	u32 limit; /* first byte that a path must not reach */
-	u32 truncated;
-	u64 dentry;
-	u64 mnt; /* struct vfsmount */
-	u64 root_dentry;
-	u64 root_mnt;
-	/* strings of exec */
-	u64 pos; /* next string in user memory */
-	u64 end;
-	u32 text_len; /* bytes of it in text, without the NUL */
-	u32 full_len;
-	u32 name_len;
-	u32 index;
-	u32 items; /* where the next item goes in buf */
-	u32 flag_pending;
-	u32 flag_kind;
-	u32 flag_path; /* bits of kt_flag.path_of that hold here */
-	u32 programs;  /* bits of kt_flag.path_of that are this program's */
-	u32 words;
-	u32 action;
-	u32 fault;
-	u64 hash[2];
-	struct kt_name name;
-	u8 text[1024];
-	u8 skip[4096];
-	u8 buf[SCRATCH_BYTES + 1024];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SCRATCHES);
-	__type(key, u32);
-	__type(value, struct scratch);
-} scratches __weak SEC(".maps");
-
 struct kt_control control __weak;
 
 const volatile kt_u64 cfg_sip_key[2] __weak = {};
 const volatile kt_u64 cfg_budget __weak = 0;
 const volatile kt_u32 cfg_v1_controllers __weak = 0; /* bit = cgroup_subsys_id that lives in a v1 hierarchy */
-
-static __always_inline struct scratch *scratch__get(u32 which)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-
-	if (!s || s->busy)
-		return NULL;
-	s->busy = 1;
-	s->truncated = 0;
-	return s;
-}
-
-static __always_inline void scratch__put(struct scratch *s)
-{
-	s->busy = 0;
-}
 
 #endif

@@ -16,11 +16,11 @@
 
 static __always_inline int walk__body(struct scratch *s, const bool fast)
 {
-	u64 dentry = s->dentry, mnt = s->mnt, parent, mount, up, name;
+	u64 dentry = s->walk.dentry, mnt = s->walk.mnt, parent, mount, up, name;
 	u32 off = s->off;
 	long len;
 
-	if (!dentry || (dentry == s->root_dentry && mnt == s->root_mnt))
+	if (!dentry || (dentry == s->walk.root_dentry && mnt == s->walk.root_mnt))
 		return WALK_DONE;
 	parent = (u64)READ(fast, dentry, struct dentry, d_parent);
 	if (dentry == (u64)READ(fast, mnt, struct vfsmount, mnt_root)) {
@@ -28,8 +28,8 @@ static __always_inline int walk__body(struct scratch *s, const bool fast)
 		up = (u64)READ(fast, mount, struct mount, mnt_parent);
 		if (!up || up == mount)
 			return WALK_DONE;
-		s->dentry = (u64)READ(fast, mount, struct mount, mnt_mountpoint);
-		s->mnt = up + bpf_core_field_offset(struct mount, mnt);
+		s->walk.dentry = (u64)READ(fast, mount, struct mount, mnt_mountpoint);
+		s->walk.mnt = up + bpf_core_field_offset(struct mount, mnt);
 		return WALK_MORE;
 	}
 	if (off > s->limit - NAME_BYTES) {
@@ -45,7 +45,7 @@ static __always_inline int walk__body(struct scratch *s, const bool fast)
 	s->off = off + len;
 	if (!parent || parent == dentry) /* a pseudo file is its own parent */
 		return WALK_DONE;
-	s->dentry = parent;
+	s->walk.dentry = parent;
 	return WALK_MORE;
 }
 
@@ -88,10 +88,10 @@ static __always_inline u32 path__walk(struct scratch *s, u32 which, u64 mnt, u64
 	u32 len;
 	int i;
 
-	s->root_dentry = fs ? (u64)READ(fast, fs, struct fs_struct, root.dentry) : 0;
-	s->root_mnt = fs ? (u64)READ(fast, fs, struct fs_struct, root.mnt) : 0;
-	s->dentry = dentry;
-	s->mnt = mnt;
+	s->walk.root_dentry = fs ? (u64)READ(fast, fs, struct fs_struct, root.dentry) : 0;
+	s->walk.root_mnt = fs ? (u64)READ(fast, fs, struct fs_struct, root.mnt) : 0;
+	s->walk.dentry = dentry;
+	s->walk.mnt = mnt;
 	s->off = off;
 	s->limit = off + KT_PATH_MAX;
 	for (i = 0; i < WALK_STEPS; i++) {

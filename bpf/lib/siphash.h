@@ -39,7 +39,7 @@ static __always_inline void sip__word(struct sip *v, u64 m)
 	v->v0 ^= m;
 }
 
-/* Hashes the value at s->text[from], `have` bytes of which are there, `full` long; the result goes to s->hash. */
+/* Hashes the value at s->text[from], `have` bytes of which are there, `full` long; the result goes to s->items.hash. */
 __weak __noinline int sip__value(u32 which, u32 from, u32 have, u32 full)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -57,15 +57,15 @@ __weak __noinline int sip__value(u32 which, u32 from, u32 have, u32 full)
 	if (have > KT_HASHED_MAX)
 		have = KT_HASHED_MAX;
 	from &= 127;
-	s->words = have / 8; /* in memory, so that the verifier does not follow each of 65 lengths to the end */
+	s->items.words = have / 8; /* in memory, so that the verifier does not follow each of 65 lengths to the end */
 	sip__word(&v, full);
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_HASHED_MAX / 8; i++) {
-		if (i >= *(volatile u32 *)&s->words)
+		if (i >= *(volatile u32 *)&s->items.words)
 			break;
 		sip__word(&v, *(u64 *)&s->text[from + i * 8]);
 	}
-	tail = *(u64 *)&s->text[from + (*(volatile u32 *)&s->words & 127) * 8];
+	tail = *(u64 *)&s->text[from + (*(volatile u32 *)&s->items.words & 127) * 8];
 	tail = (have & 7) ? tail & ((1ULL << ((have & 7) * 8)) - 1) : 0;
 	sip__word(&v, tail | ((u64)(8 + have) << 56));
 	v.v2 ^= 0xee;
@@ -73,13 +73,13 @@ __weak __noinline int sip__value(u32 which, u32 from, u32 have, u32 full)
 	sip__round(&v);
 	sip__round(&v);
 	sip__round(&v);
-	s->hash[0] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
+	s->items.hash[0] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
 	v.v1 ^= 0xdd;
 	sip__round(&v);
 	sip__round(&v);
 	sip__round(&v);
 	sip__round(&v);
-	s->hash[1] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
+	s->items.hash[1] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
 	return 0;
 }
 

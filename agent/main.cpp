@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
             command.add_option("--config", config, "configuration (/etc/keytrail/keytrail.yaml)");
             command.add_option("--no-feature", without,
                                "do without a kernel feature, to try the next alternative: fentry, kprobe, tracepoint, rdonly_cast, tp_btf, "
-                               "iter, cgroup, connect_unix; may be repeated");
+                               "iter, cgroup, connect_unix, uprobe_multi, uprobe; may be repeated");
             command.add_flag("--list-disabled-hooks", list_disabled)->group("");  // for the warden: no part of the help
           },
       .run =

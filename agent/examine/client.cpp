@@ -161,6 +161,18 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       if (!role::decode(data, size, notice)) break;
       return take_notice(notice);
     }
+    case role::Type::kTarget: {
+      role::Target target;
+      if (!role::decode(data, size, target)) break;
+      if (target_handler_) target_handler_(target.head.request, from_wire(target));
+      return;
+    }
+    case role::Type::kTargetCounts: {
+      role::TargetCounts counts;
+      if (!role::decode(data, size, counts)) break;
+      if (target_counts_handler_) target_counts_handler_(from_wire(counts));
+      return;
+    }
     default:
       break;
   }
@@ -343,6 +355,23 @@ bool RoleLink::send(const void* data, std::size_t size) {
 
 bool RoleLink::sample_sockets() {
   const auto message = role::make<role::Bare>(role::Type::kSampleSockets);
+  return send(&message, sizeof(message));
+}
+
+std::uint64_t RoleLink::attach_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target) {
+  auto message = role::make<role::AttachTarget>(role::Type::kAttachTarget, ++next_id_);
+  const bool fits = write_target(reach, path, file, target, message);
+  return fits && send(&message, sizeof(message)) ? next_id_ : 0;
+}
+
+bool RoleLink::detach_target(std::uint32_t id) {
+  auto message = role::make<role::DetachTarget>(role::Type::kDetachTarget);
+  message.target = id;
+  return send(&message, sizeof(message));
+}
+
+bool RoleLink::report_targets() {
+  const auto message = role::make<role::Bare>(role::Type::kReportTargets);
   return send(&message, sizeof(message));
 }
 

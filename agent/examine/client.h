@@ -78,6 +78,17 @@ class RoleLink final : public Examiner {
   bool sweep();
   bool watch_name(std::string_view base_name);
 
+  /// Asks the warden to run a family's programs at places of this file: `reach` says through whom it is found, and which process
+  /// is meant when `target.pid` is that of `reach.who`. Gives the number that the answer (on_target) has; 0: it does not go out.
+  std::uint64_t attach_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target);
+  /// `id` from the report of an attached target; what is left of it comes to on_target.
+  bool detach_target(std::uint32_t id);
+  /// Asks for all targets with their hits; then on_target_counts is called.
+  bool report_targets();
+  /// Calls for each report; `request`: what attach_target gave, else 0.
+  void on_target(std::function<void(std::uint64_t request, const TargetReport&)> handler) { target_handler_ = std::move(handler); }
+  void on_target_counts(std::function<void(const TargetCounts&)> handler) { target_counts_handler_ = std::move(handler); }
+
   [[nodiscard]] std::size_t outstanding() const { return pending_.size(); }
   /// Malformed or unexpected messages that were left out.
   [[nodiscard]] std::uint64_t ignored() const { return ignored_; }
@@ -134,6 +145,8 @@ class RoleLink final : public Examiner {
   std::function<void(const InstanceId&, const ExamineAnswer&)> answer_handler_;
   std::function<void(WardenNotice)> notice_handler_;
   std::function<void()> closed_handler_;
+  std::function<void(std::uint64_t, const TargetReport&)> target_handler_;
+  std::function<void(const TargetCounts&)> target_counts_handler_;
   std::uint64_t ignored_ = 0;
 };
 

@@ -17,6 +17,14 @@ role::Identity identity_of(const FileIdentity& from) {
           .dev = from.dev};
 }
 
+void write_reach(const Reach& reach, auto& out) {
+  out.start_ns = reach.who.start_ns;
+  out.tgid = reach.who.tgid;
+  out.mnt_ns = reach.mnt_ns;
+  out.alternatives_count = static_cast<std::uint32_t>(std::min(reach.same_mount_ns.size(), role::kMaxAlternatives));
+  std::copy_n(reach.same_mount_ns.begin(), out.alternatives_count, out.alternatives.begin());
+}
+
 role::Hints hints_of(const FileQuestion& question, const KindLookup& kinds) {
   role::Hints out;
   out.format.assign(question.format);
@@ -76,14 +84,21 @@ FileIdentity identity_of(const role::Identity& from) {
           .size = from.size};
 }
 
+bool write_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target,
+                  role::AttachTarget& out) {
+  write_reach(reach, out);
+  out.family = static_cast<std::uint32_t>(target.family);
+  out.this_process = target.pid != 0 ? 1 : 0;
+  out.file = identity_of(file);
+  out.offsets_count = static_cast<std::uint32_t>(std::min(target.offsets.size(), role::kMaxTargetOffsets));
+  std::copy_n(target.offsets.begin(), out.offsets_count, out.offsets.begin());
+  return out.path.assign(path) && out.offsets_count == target.offsets.size() && out.offsets_count > 0 &&
+         (target.pid == 0 || target.pid == reach.who.tgid);
+}
+
 bool write_request(const ExamineRequest& request, const KindLookup& kinds, role::Open& out) {
-  const Reach& reach = request.reach;
-  out.start_ns = reach.who.start_ns;
-  out.tgid = reach.who.tgid;
-  out.exec = reach.who.exec;
-  out.mnt_ns = reach.mnt_ns;
-  out.alternatives_count = static_cast<std::uint32_t>(std::min(reach.same_mount_ns.size(), role::kMaxAlternatives));
-  std::copy_n(reach.same_mount_ns.begin(), out.alternatives_count, out.alternatives.begin());
+  write_reach(request.reach, out);
+  out.exec = request.reach.who.exec;
   const QuestionKind& kind = kKinds[request.question.index()];
   const bool fits = kind.write(request.question, kinds, out);
   out.hints.asks = static_cast<std::uint8_t>(kind.asks);

@@ -10,6 +10,7 @@
 
 #include "agent/catalog/catalog.h"
 #include "keytrail/examiner.h"
+#include "keytrail/hooks.h"
 #include "keytrail/role_abi.h"
 
 namespace keytrail::examine {
@@ -30,6 +31,10 @@ struct Gathered {
 
 /// Fills `out`; false when the question does not fit into the message.
 [[nodiscard]] bool write_request(const ExamineRequest& request, const KindLookup& kinds, role::Open& out);
+
+/// The same for a target (keytrail/hooks.h) in the file at `path`.
+[[nodiscard]] bool write_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target,
+                                role::AttachTarget& out);
 
 /// The answer to a question of this kind. What was not read has no keys.
 [[nodiscard]] ExamineAnswer make_answer(role::Asks asks, std::string unread, Gathered gathered);

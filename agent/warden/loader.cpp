@@ -12,12 +12,14 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "agent/warden/heartbeat.h"
 #include "agent/warden/loader_kernel.h"
 #include "agent/warden/loader_tables.h"
 #include "agent/warden/plan.h"
 #include "agent/warden/skeleton.h"
+#include "agent/warden/targets.h"
 
 namespace keytrail::warden {
 namespace {
@@ -68,7 +70,10 @@ class BpfLoader final : public Loader {
         kernel_(std::move(kernel)),
         filter_(std::move(filter)),
         cpus_(static_cast<std::uint32_t>(libbpf_num_possible_cpus())) {}
-  ~BpfLoader() override { attached_.clear(); }
+  ~BpfLoader() override {
+    targets_.reset();
+    attached_.clear();
+  }
   BpfLoader(const BpfLoader&) = delete;
   BpfLoader& operator=(const BpfLoader&) = delete;
 
@@ -76,6 +81,7 @@ class BpfLoader final : public Loader {
     Features features = kernel_.features();
     if (Result<void> known = disable(features, options_.disabled_features, "--no-feature"); !known) return known;
     if (Result<void> known = disable(features, options_.configured_off, "the configuration's hooks.disable:"); !known) return known;
+    targets_.emplace(target_way(features));
     std::map<std::string, std::string> refused;
     for (std::size_t attempt = 0; attempt <= alternatives().size(); ++attempt) {
       plan_ = plan(features, refused);
@@ -146,6 +152,8 @@ class BpfLoader final : public Loader {
     skeleton_->bss->name_exact[static_cast<std::uint32_t>(key >> 8U) & (KT_EXACT_SLOTS - 1)] = 1;
     return {};
   }
+
+  TargetTable& targets() override { return *targets_; }
 
   Result<void> heartbeat() override {
     bool armed[KT_FAMILIES]{};
@@ -298,6 +306,7 @@ class BpfLoader final : public Loader {
   std::uint32_t cpus_;
   Skeleton skeleton_;
   std::vector<Attached> attached_;  ///< detached before the skeleton goes
+  std::optional<Targets> targets_;  ///< the same
   Plan plan_;
   std::uint64_t armed_ns_ = 0;
 };

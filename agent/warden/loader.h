@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/catalog/catalog.h"
+#include "agent/warden/target_table.h"
 #include "keytrail/hooks.h"
 #include "keytrail/result.h"
 
@@ -48,6 +49,8 @@ class Loader {
   virtual Result<void> sample_sockets() = 0;
   /// Files with this base name become interesting, while running.
   virtual Result<void> watch_name(const std::string& base_name) = 0;
+  /// Where programs run at places found while running.
+  virtual TargetTable& targets() = 0;
   /// Sends something through each armed family; a KT_EV_HEARTBEAT per family must follow.
   virtual Result<void> heartbeat() = 0;
 };

@@ -18,6 +18,8 @@
 #include <sstream>
 #include <utility>
 
+#include "agent/warden/targets.h"
+
 namespace keytrail::warden {
 namespace {
 
@@ -124,6 +126,36 @@ std::string Kernel::try_trampoline() const {
   return {};
 }
 
+namespace {
+
+/// What the tried uprobes stand on; it is never called.
+[[gnu::noinline]] void uprobe_here() { asm volatile(""); }
+
+/// `return 0`, as a program for targets.
+base::UniqueFd load_nothing(bpf_attach_type type) {
+  const std::array<bpf_insn, 2> program{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0}, {.code = BPF_JMP | BPF_EXIT}}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
+  return base::UniqueFd(bpf_prog_load(BPF_PROG_TYPE_KPROBE, "try_uprobe", "GPL", program.data(), program.size(), &options));
+}
+
+std::uint64_t own_place() { return offset_in_own_file(reinterpret_cast<const void*>(&uprobe_here)); }
+
+}  // namespace
+
+std::string Kernel::try_uprobe_multi() {
+  const base::UniqueFd program = load_nothing(static_cast<bpf_attach_type>(kUprobeMultiType));
+  if (!program) return "uprobe_multi links are refused at load: " + errno_text(errno) + " (Linux 6.6)";
+  const base::UniqueFd link = link_uprobe_multi(program.get(), "/proc/self/exe", {own_place()}, 0, 0);
+  return link ? "" : "uprobe_multi links are refused at attach: " + errno_text(errno) + " (Linux 6.6)";
+}
+
+std::string Kernel::try_uprobe() {
+  const base::UniqueFd program = load_nothing(static_cast<bpf_attach_type>(0));
+  if (!program) return "uprobes are refused at load: " + errno_text(errno);
+  const PerfUprobe probe = link_uprobe(program.get(), "/proc/self/exe", own_place(), 0, 0);
+  return probe.link ? "" : "uprobes are refused at attach: " + errno_text(errno) + " (they need CAP_SYS_ADMIN)";
+}
+
 Features Kernel::features() const {
   Features out;
   const auto set = [&out](Feature feature, std::string why) { out[static_cast<std::size_t>(feature)] = std::move(why); };
@@ -137,6 +169,8 @@ Features Kernel::features() const {
   if (!cgroup_root_) set(Feature::kCgroup, no_cgroup_);
   if (btf__find_by_name_kind(btf_, "bpf_sock_addr_set_sun_path", BTF_KIND_FUNC) < 0)
     set(Feature::kCgroupUnix, "cgroup/connect_unix came with Linux 6.7");
+  set(Feature::kUprobeMulti, try_uprobe_multi());
+  set(Feature::kUprobe, try_uprobe());
   return out;
 }
 

@@ -40,6 +40,8 @@ class Kernel {
  private:
   Kernel() = default;
   [[nodiscard]] std::string try_trampoline() const;
+  static std::string try_uprobe_multi();
+  static std::string try_uprobe();
 
   btf* btf_ = nullptr;
   base::UniqueFd tracefs_, cgroup_root_;

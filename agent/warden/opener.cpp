@@ -123,7 +123,7 @@ Opening open_through(int process, const role::Open& request) {
     return out;
   }
   if (!look && !same) return refused(Unread::kChanged, now);
-  if (now.size > role::kMaxFileBytes) return refused(Unread::kTooLarge, now);
+  if (now.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0) return refused(Unread::kTooLarge, now);
   Opening out = refused(Unread::kNone, now);
   out.descriptor = reopen(found.get());
   if (!out.descriptor) out.unread = Unread::kRefused;

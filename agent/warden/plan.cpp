@@ -6,8 +6,8 @@
 namespace keytrail::warden {
 namespace {
 
-constexpr std::array<std::string_view, kFeatures> kFeatureNames{"fentry", "kprobe", "tracepoint", "rdonly_cast",
-                                                                "tp_btf", "iter",   "cgroup",     "connect_unix"};
+constexpr std::array<std::string_view, kFeatures> kFeatureNames{"fentry", "kprobe", "tracepoint",   "rdonly_cast",  "tp_btf",
+                                                                "iter",   "cgroup", "connect_unix", "uprobe_multi", "uprobe"};
 
 std::string_view why_not(const Alternative& alternative, const Features& features, const std::map<std::string, std::string>& refused) {
   for (Feature need : alternative.needs) {
@@ -225,6 +225,14 @@ const std::vector<Alternative>& alternatives() {
        false},
   };
   return kTable;
+}
+
+TargetChoice target_way(const Features& features) {
+  const std::string& no_multi = features[static_cast<std::size_t>(Feature::kUprobeMulti)];
+  const std::string& no_perf = features[static_cast<std::size_t>(Feature::kUprobe)];
+  if (no_multi.empty()) return {TargetWay::kUprobeMulti, {}};
+  if (no_perf.empty()) return {TargetWay::kUprobe, {}};
+  return {TargetWay::kNone, "uprobe_multi: " + no_multi + "; uprobe: " + no_perf};
 }
 
 Plan plan(const Features& features, const std::map<std::string, std::string>& refused) {

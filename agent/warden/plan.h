@@ -17,18 +17,20 @@ namespace keytrail::warden {
 
 /// What a kernel may or may not offer; found by trying. `--no-feature=NAME` takes one away.
 enum class Feature : std::uint8_t {
-  kTrampoline,  ///< fentry on kernel functions
-  kKprobe,      ///< kprobes
-  kTracepoint,  ///< per-system-call tracepoints (tracefs and perf events)
-  kRdonlyCast,  ///< bpf_rdonly_cast (Linux 6.2): kernel memory by plain loads
-  kBtfTrace,    ///< raw tracepoints with BTF types
-  kIterator,    ///< iterators over tasks and files
-  kCgroup,      ///< programs on the root of the cgroup v2 tree
-  kCgroupUnix,  ///< cgroup/connect_unix (Linux 6.7)
+  kTrampoline,   ///< fentry on kernel functions
+  kKprobe,       ///< kprobes
+  kTracepoint,   ///< per-system-call tracepoints (tracefs and perf events)
+  kRdonlyCast,   ///< bpf_rdonly_cast (Linux 6.2): kernel memory by plain loads
+  kBtfTrace,     ///< raw tracepoints with BTF types
+  kIterator,     ///< iterators over tasks and files
+  kCgroup,       ///< programs on the root of the cgroup v2 tree
+  kCgroupUnix,   ///< cgroup/connect_unix (Linux 6.7)
+  kUprobeMulti,  ///< one link for many places of a file (Linux 6.6): needs CAP_BPF and CAP_PERFMON only
+  kUprobe,       ///< a perf event per place: since 2025's fixes it needs CAP_SYS_ADMIN
 };
-inline constexpr std::size_t kFeatures = 8;
+inline constexpr std::size_t kFeatures = 10;
 
-/// "fentry", "kprobe", "tracepoint", "rdonly_cast", "tp_btf", "iter", "cgroup", "connect_unix".
+/// "fentry", "kprobe", "tracepoint", "rdonly_cast", "tp_btf", "iter", "cgroup", "connect_unix", "uprobe_multi", "uprobe".
 [[nodiscard]] std::string_view to_string(Feature feature);
 
 /// Per feature: empty = usable, else why it is not, for people.
@@ -52,6 +54,14 @@ struct Alternative {
 
 /// All alternatives; those of one part stand together, best first.
 [[nodiscard]] const std::vector<Alternative>& alternatives();
+
+/// How programs get to targets that are found while running: the best way that works.
+enum class TargetWay : std::uint8_t { kUprobeMulti, kUprobe, kNone };
+struct TargetChoice {
+  TargetWay way = TargetWay::kNone;
+  std::string why;  ///< of kNone: why neither way works
+};
+[[nodiscard]] TargetChoice target_way(const Features& features);
 
 struct Plan {
   std::vector<const Alternative*> chosen;

@@ -137,14 +137,21 @@ void Server::on_control_message(const char* data, std::size_t size) {
     case role::Type::kOpen: {
       role::Open request;
       if (!role::decode(data, size, request)) return;
-      if (waiting_.size() >= kMaxWaiting) {
-        auto busy = role::make<role::OpenFailed>(role::Type::kOpenFailed, request.head.request);
-        busy.unread = static_cast<std::uint16_t>(role::Unread::kBusy);
-        return to_worker(busy);
-      }
-      waiting_.push_back(request);
-      return pump();
+      request.flags &= role::kOpenLook;
+      return wait_for_opener({request, std::nullopt});
     }
+    case role::Type::kAttachTarget: {
+      role::AttachTarget request;
+      if (role::decode(data, size, request)) on_attach_target(request);
+      return;
+    }
+    case role::Type::kDetachTarget: {
+      role::DetachTarget request;
+      if (role::decode(data, size, request)) on_detach_target(request);
+      return;
+    }
+    case role::Type::kReportTargets:
+      return report_targets();
     case role::Type::kSampleSockets:
       return check(loader_.sample_sockets(), "Sampling the sockets");
     case role::Type::kSweep:
@@ -164,6 +171,17 @@ void Server::on_control_message(const char* data, std::size_t size) {
 
 // ---- opening ----
 
+void Server::wait_for_opener(Job job) {
+  if (waiting_.size() < kMaxWaiting) {
+    waiting_.push_back(std::move(job));
+    return pump();
+  }
+  if (job.target) return refuse_target(job.open.head.request, job.target->family, "too many files wait to be opened");
+  auto busy = role::make<role::OpenFailed>(role::Type::kOpenFailed, job.open.head.request);
+  busy.unread = static_cast<std::uint16_t>(role::Unread::kBusy);
+  to_worker(busy);
+}
+
 void Server::pump() {
   if (in_flight_ || waiting_.empty() || stopping_) return;
   if (!opener_.running()) {
@@ -174,10 +192,10 @@ void Server::pump() {
       say(Level::kWarn, "Cannot start the opener: %s", started.error().message.c_str());
     }
   }
-  in_flight_ = waiting_.front();
+  in_flight_ = std::move(waiting_.front());
   waiting_.pop_front();
   opener_deadline_ = boot_ns() + kOpenDeadline;
-  if (!opener_.running() || !opener_.ask(*in_flight_)) settle(role::Unread::kBusy, false, {});
+  if (!opener_.running() || !opener_.ask(in_flight_->open)) settle(role::Unread::kBusy, false, {});
 }
 
 void Server::on_opener() {
@@ -188,7 +206,7 @@ void Server::on_opener() {
     if (in_flight_) settle(role::Unread::kRefused, false, {});
     return;
   }
-  if (!in_flight_ || in_flight_->head.request != opened.head.request) return;
+  if (!in_flight_ || in_flight_->open.head.request != opened.head.request) return;
   hand_over(opened, std::move(descriptor));
 }
 
@@ -198,6 +216,7 @@ void Server::hand_over(const role::Opened& opened, base::UniqueFd descriptor) {
     return settle(unread == role::Unread::kNone && opened.unchanged == 0 ? role::Unread::kRefused : unread, opened.unchanged != 0,
                   opened.file);
   }
+  if (in_flight_->target) return attach_opened(opened, descriptor);
   held_ = opened;
   held_descriptor_ = std::move(descriptor);
   pass_on();
@@ -207,7 +226,7 @@ void Server::hand_over(const role::Opened& opened, base::UniqueFd descriptor) {
 void Server::pass_on() {
   auto message = role::make<role::Examine>(role::Type::kExamine, held_.head.request);
   message.file = held_.file;
-  message.hints = in_flight_->hints;
+  message.hints = in_flight_->open.hints;
   const int sent = examiner_socket_ ? send_message(examiner_socket_.get(), message, held_descriptor_.get(), MSG_DONTWAIT) : -1;
   if (sent == 0) return watch(examiner_socket_.get(), kExaminer, true);
   held_descriptor_.reset();
@@ -218,22 +237,25 @@ void Server::pass_on() {
 
 /// Ends the request in flight with an answer to the worker.
 void Server::settle(role::Unread unread, bool unchanged, const role::Identity& file) {
-  auto failed = role::make<role::OpenFailed>(role::Type::kOpenFailed, in_flight_->head.request);
-  failed.unread = static_cast<std::uint16_t>(unread);
-  failed.unchanged = unchanged ? 1 : 0;
-  failed.file = file;
-  to_worker(failed);
+  if (in_flight_->target) {
+    refuse_target(in_flight_->open.head.request, in_flight_->target->family,
+                  std::string("the file could not be opened: ") + role::text_of(unread));
+  } else {
+    auto failed = role::make<role::OpenFailed>(role::Type::kOpenFailed, in_flight_->open.head.request);
+    failed.unread = static_cast<std::uint16_t>(unread);
+    failed.unchanged = unchanged ? 1 : 0;
+    failed.file = file;
+    to_worker(failed);
+  }
   in_flight_.reset();
   pump();
 }
 
 // ---- what the worker is told ----
 
-template <role::Wire Message>
-void Server::to_worker(const Message& message) {
+void Server::to_worker(const char* bytes, std::size_t size) {
   if (!control_ || outbox_.size() >= kMaxOutbox) return;  // it asks again, or its own deadline answers
-  const char* bytes = reinterpret_cast<const char*>(&message);
-  outbox_.emplace_back(bytes, bytes + sizeof(message));
+  outbox_.emplace_back(bytes, bytes + size);
   flush_to_worker();
 }
 

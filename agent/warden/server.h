@@ -53,6 +53,12 @@ class Server {
     Backoff backoff;
   };
 
+  /// A request that waits for the opener: of the examiner's, or the warden's own for a target.
+  struct Job {
+    role::Open open;
+    std::optional<HookTarget> target;
+  };
+
   bool prepare();
   void start_examiner();
   void start_worker();
@@ -69,13 +75,24 @@ class Server {
   void reap();
   void on_ended(Role& role, int status);
 
+  void on_attach_target(const role::AttachTarget& request);
+  void on_detach_target(const role::DetachTarget& request);
+  void report_targets();
+  void attach_opened(const role::Opened& opened, const base::UniqueFd& descriptor);
+  void refuse_target(std::uint64_t request, Family family, const std::string& why);
+  void drop_targets();
+
+  void wait_for_opener(Job job);
   void pump();
   void settle(role::Unread unread, bool unchanged, const role::Identity& file);
   void hand_over(const role::Opened& opened, base::UniqueFd descriptor);
   void pass_on();
 
   template <role::Wire Message>
-  void to_worker(const Message& message);
+  void to_worker(const Message& message) {
+    to_worker(reinterpret_cast<const char*>(&message), sizeof(message));
+  }
+  void to_worker(const char* bytes, std::size_t size);
   void flush_to_worker();
   void notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text);
   void send_kept_notices();
@@ -97,15 +114,15 @@ class Server {
   Role worker_{.name = "worker"};
   Role examiner_{.name = "examiner"};
   OpenerChild opener_;
-  std::deque<role::Open> waiting_;
-  std::optional<role::Open> in_flight_;
+  std::deque<Job> waiting_;
+  std::optional<Job> in_flight_;
   std::uint64_t opener_deadline_ = 0;
   role::Opened held_;  ///< opened for the request in flight, and not yet taken by the examiner
   base::UniqueFd held_descriptor_;
   std::deque<std::vector<char>> outbox_;
   std::vector<role::Notice> kept_notices_;  ///< for a worker that is not there
   std::vector<std::string> examiner_remarks_;
-  std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_watchdog_ = 0, watchdog_every_ = 0;
+  std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_target_check_ = 0, next_watchdog_ = 0, watchdog_every_ = 0;
   bool heartbeat_failed_ = false;
   bool stopping_ = false;
   std::uint64_t kill_at_ = 0;

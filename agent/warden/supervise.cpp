@@ -24,6 +24,7 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMs;
 constexpr std::uint64_t kHeartbeatEvery = 10 * kSecond;
+constexpr std::uint64_t kTargetCheckEvery = 1 * kSecond;
 constexpr std::uint64_t kSampleEvery = 60 * kSecond;
 constexpr std::uint64_t kStopPatience = 10 * kSecond;
 
@@ -176,7 +177,11 @@ void Server::on_ended(Role& role, int status) {
   role.pid = -1;
   role.ended_ns = now;
   role.how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit status " + std::to_string(WEXITSTATUS(status));
-  if (&role == &worker_) unwatch(control_);
+  if (&role == &worker_) {
+    unwatch(control_);
+    loader_.targets().detach_all();  // the next worker does not know them, nor the one that is being opened
+    if (in_flight_ && in_flight_->target) in_flight_->target->offsets.clear();
+  }
   if (&role == &examiner_) unwatch(examiner_socket_);
   send_role(role);
   if (stopping_) {
@@ -245,6 +250,10 @@ void Server::tick(std::uint64_t now) {
     next_sample_ = now + kSampleEvery;
     (void)loader_.sample_sockets();
   }
+  if (now >= next_target_check_) {
+    next_target_check_ = now + kTargetCheckEvery;
+    drop_targets();
+  }
 }
 
 int Server::timeout_ms(std::uint64_t now) const {
@@ -261,6 +270,7 @@ int Server::timeout_ms(std::uint64_t now) const {
     consider(worker_.restart_ns);
     consider(next_heartbeat_);
     consider(next_sample_);
+    if (loader_.targets().counts().attached > 0) consider(next_target_check_);
   }
   return next <= now ? 0 : static_cast<int>((next - now + kMs - 1) / kMs);
 }

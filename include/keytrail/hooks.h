@@ -25,4 +25,34 @@ struct HookReport {
   [[nodiscard]] bool armed() const { return !chosen.empty(); }
 };
 
+/// Places in an executable or library at which a family's programs run as long as they are attached there.
+struct HookTarget {
+  Family family = Family::kRequest;
+  std::vector<std::uint64_t> offsets;  ///< bytes from the file's beginning; 1 to role::kMaxTargetOffsets
+  std::uint32_t pid = 0;               ///< only in this process; 0: wherever the file is mapped
+};
+
+/// What became of a target.
+struct TargetReport {
+  enum class State : std::uint8_t {
+    kAttached,
+    kRefused,   ///< `text` says why
+    kDetached,  ///< as it was asked
+    kDropped,   ///< its process ended, or its file is gone
+  };
+  State state = State::kAttached;
+  std::uint32_t id = 0;  ///< 0 when it was refused
+  Family family = Family::kRequest;
+  std::uint64_t hits = 0;  ///< runs of the family's program there since it was attached
+  std::string text;
+};
+
+struct TargetCounts {
+  std::uint32_t attached = 0;    ///< now
+  std::uint32_t bound = 0;       ///< at most so many at once
+  std::uint64_t over_bound = 0;  ///< refused for that
+  std::uint64_t refused = 0;     ///< for any other reason
+  std::uint64_t dropped = 0;
+};
+
 }  // namespace keytrail

@@ -43,6 +43,43 @@ namespace keytrail {
   return out;
 }
 
+[[nodiscard]] inline role::Target to_wire(const TargetReport& report, std::uint64_t request = 0) {
+  auto out = role::make<role::Target>(role::Type::kTarget, request);
+  out.hits = report.hits;
+  out.target = report.id;
+  out.state = static_cast<std::uint16_t>(report.state);
+  out.family = static_cast<std::uint16_t>(report.family);
+  out.text.assign(report.text);
+  return out;
+}
+
+/// `target` was decoded.
+[[nodiscard]] inline TargetReport from_wire(const role::Target& target) {
+  return {.state = static_cast<TargetReport::State>(target.state),
+          .id = target.target,
+          .family = static_cast<Family>(target.family),
+          .hits = target.hits,
+          .text = std::string(target.text.view())};
+}
+
+[[nodiscard]] inline role::TargetCounts to_wire(const TargetCounts& counts) {
+  auto out = role::make<role::TargetCounts>(role::Type::kTargetCounts);
+  out.attached = counts.attached;
+  out.bound = counts.bound;
+  out.over_bound = counts.over_bound;
+  out.refused = counts.refused;
+  out.dropped = counts.dropped;
+  return out;
+}
+
+[[nodiscard]] inline TargetCounts from_wire(const role::TargetCounts& counts) {
+  return {.attached = counts.attached,
+          .bound = counts.bound,
+          .over_bound = counts.over_bound,
+          .refused = counts.refused,
+          .dropped = counts.dropped};
+}
+
 [[nodiscard]] inline std::string to_text(const HookReport& report) {
   std::string out = to_string(report.family);
   for (const std::string* column : {&report.chosen, &report.cost, &report.missing})

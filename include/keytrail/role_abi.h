@@ -20,6 +20,7 @@ namespace keytrail::role {
 inline constexpr std::uint16_t kVersion = 4;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
+inline constexpr std::size_t kMaxTargetOffsets = 16;
 inline constexpr std::size_t kMaxKeysPerFile = 256;
 inline constexpr std::size_t kMaxFileBytes = 1U << 20U;
 
@@ -31,6 +32,9 @@ enum class Type : std::uint16_t {
   kSweep,
   kWatchName,
   kReady,
+  kAttachTarget,
+  kDetachTarget,
+  kReportTargets,
   // warden → worker
   kHello = 32,
   kHook,
@@ -39,6 +43,8 @@ enum class Type : std::uint16_t {
   kHelloEnd,
   kOpenFailed,
   kNotice,
+  kTarget,
+  kTargetCounts,
   // warden → examiner, and opener
   kFingerprintKey = 64,
   kExamine,
@@ -122,7 +128,8 @@ enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, 
 
 // ---- worker → warden ----
 
-inline constexpr std::uint32_t kOpenLook = 1U << 0U;  ///< see FileQuestion::look
+inline constexpr std::uint32_t kOpenLook = 1U << 0U;     ///< see FileQuestion::look
+inline constexpr std::uint32_t kOpenAnySize = 1U << 1U;  ///< within the warden only: nothing of it is read
 
 /// What the examiner has to know to read the descriptor; the warden passes it on as it is.
 struct Hints {
@@ -153,7 +160,29 @@ struct Open {
   Text<1022> path;
 };
 
-/// kSampleSockets, kSweep, kReady, kHelloEnd, kSandboxReady: a head alone.
+/// Attach a family's programs to places of this file, found as in Open. kTarget with the same request number answers.
+struct AttachTarget {
+  Head head;
+  std::uint64_t start_ns = 0;  ///< as in Open
+  std::uint32_t tgid = 0;
+  std::uint32_t mnt_ns = 0;
+  std::uint32_t family = 0;
+  std::uint32_t this_process = 0;  ///< 1: only in `tgid`; 0: wherever the file is mapped
+  std::uint32_t alternatives_count = 0;
+  std::uint32_t offsets_count = 0;
+  std::array<std::uint32_t, kMaxAlternatives> alternatives{};
+  Identity file;
+  std::array<std::uint64_t, kMaxTargetOffsets> offsets{};
+  Text<1022> path;
+};
+
+struct DetachTarget {
+  Head head;
+  std::uint32_t target = 0;
+  std::uint32_t pad = 0;
+};
+
+/// kSampleSockets, kSweep, kReady, kReportTargets, kHelloEnd, kSandboxReady: a head alone.
 struct Bare {
   Head head;
 };
@@ -223,6 +252,27 @@ struct Notice {
   std::uint64_t to_ns = 0;
   Text<30> cause;  ///< GapRow::cause: "examiner_restart", "worker_restart", "heartbeat"
   Text<254> text;  ///< one sentence
+};
+
+/// A target as it is now: the answer to kAttachTarget (its request number), to kReportTargets and kDetachTarget, and when
+/// one is dropped.
+struct Target {
+  Head head;
+  std::uint64_t hits = 0;
+  std::uint32_t target = 0;  ///< its number; 0 when it was refused
+  std::uint16_t state = 0;   ///< TargetReport::State
+  std::uint16_t family = 0;
+  Text<254> text;
+};
+
+/// After the targets of a report.
+struct TargetCounts {
+  Head head;
+  std::uint32_t attached = 0;
+  std::uint32_t bound = 0;
+  std::uint64_t over_bound = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t dropped = 0;
 };
 
 // ---- warden → examiner ----
@@ -321,6 +371,13 @@ inline bool lengths_ok(const Hints& m) {
          known<Lifetime>(m.lifetime) && known<KeyClass>(m.other_class) && known<Lifetime>(m.other_lifetime);
 }
 inline bool lengths_ok(const Open& m) { return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid(); }
+inline bool lengths_ok(const AttachTarget& m) {
+  return m.family < 6 && m.this_process <= 1 && (m.this_process == 0 || m.tgid != 0) && m.alternatives_count <= kMaxAlternatives &&
+         m.offsets_count >= 1 && m.offsets_count <= kMaxTargetOffsets && m.path.valid();
+}
+inline bool lengths_ok(const DetachTarget&) { return true; }
+inline bool lengths_ok(const Target& m) { return m.state <= 3 && m.family < 6 && m.text.valid(); }
+inline bool lengths_ok(const TargetCounts&) { return true; }
 inline bool lengths_ok(const Bare&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
 inline bool lengths_ok(const Hello&) { return true; }
@@ -371,6 +428,10 @@ static_assert(sizeof(Head) == 16);
 static_assert(sizeof(Identity) == 40);
 static_assert(sizeof(Hints) == 184);
 static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 184 + 1024);
+static_assert(sizeof(AttachTarget) == 16 + 32 + 32 + 40 + 128 + 1024);
+static_assert(sizeof(DetachTarget) == 24);
+static_assert(sizeof(Target) == 16 + 16 + 256);
+static_assert(sizeof(TargetCounts) == 48);
 static_assert(sizeof(Bare) == 16);
 static_assert(sizeof(WatchName) == 272);
 static_assert(sizeof(Hello) == 64);

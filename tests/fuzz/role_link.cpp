@@ -51,7 +51,9 @@ struct Letter {
   role::Type type;
   std::size_t size;
 };
-constexpr std::array<Letter, 10> kLetters{{{'k', role::Type::kKeyFact, sizeof(role::KeyFact)},
+constexpr std::array<Letter, 12> kLetters{{{'t', role::Type::kTarget, sizeof(role::Target)},
+                                           {'c', role::Type::kTargetCounts, sizeof(role::TargetCounts)},
+                                           {'k', role::Type::kKeyFact, sizeof(role::KeyFact)},
                                            {'e', role::Type::kEnvFact, sizeof(role::EnvFact)},
                                            {'d', role::Type::kDone, sizeof(role::Done)},
                                            {'h', role::Type::kHook, sizeof(role::Hook)},

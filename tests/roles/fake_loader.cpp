@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A loader without a kernel side, and catalog tables of two variables: the roles are tested alone.
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include <algorithm>
 #include <array>
 
 #include "agent/base/fd.h"
@@ -20,6 +22,41 @@ const KernelTables& kernel_tables() {
 
 namespace keytrail::warden {
 namespace {
+
+/// Attaches nothing, but looks at what it is given: a target's "hits" are the bytes of its file.
+class FakeTargets final : public TargetTable {
+ public:
+  Result<std::uint32_t> attach(const HookTarget& target, int file) override {
+    struct stat status{};
+    if (fstat(file, &status) != 0 || target.offsets.empty() || target.offsets.front() >= static_cast<std::uint64_t>(status.st_size)) {
+      ++counts_.refused;
+      return fail(Error::Code::kRefused, "That is not inside the file.");
+    }
+    attached_.push_back({.id = ++last_, .family = target.family, .hits = static_cast<std::uint64_t>(status.st_size), .text = {}});
+    return last_;
+  }
+  Result<TargetReport> detach(std::uint32_t id) override {
+    const auto at = std::ranges::find(attached_, id, &TargetReport::id);
+    if (at == attached_.end()) return fail(Error::Code::kNotFound, "There is no such target.");
+    TargetReport out = *at;
+    out.state = TargetReport::State::kDetached;
+    attached_.erase(at);
+    return out;
+  }
+  void detach_all() override { attached_.clear(); }
+  std::vector<TargetReport> drop_gone() override { return {}; }
+  std::vector<TargetReport> report() const override { return attached_; }
+  TargetCounts counts() const override {
+    TargetCounts out = counts_;
+    out.attached = static_cast<std::uint32_t>(attached_.size());
+    return out;
+  }
+
+ private:
+  std::vector<TargetReport> attached_;
+  TargetCounts counts_{.bound = 8};
+  std::uint32_t last_ = 0;
+};
 
 class FakeLoader final : public Loader {
  public:
@@ -41,12 +78,14 @@ class FakeLoader final : public Loader {
   Result<void> sweep() override { return {}; }
   Result<void> sample_sockets() override { return {}; }
   Result<void> watch_name(const std::string&) override { return {}; }
+  TargetTable& targets() override { return targets_; }
   Result<void> heartbeat() override { return {}; }
 
  private:
   base::UniqueFd high_, low_, counters_;
   std::uint64_t armed_ns_ = 0;
   std::vector<HookReport> report_;
+  FakeTargets targets_;
 };
 
 }  // namespace

@@ -175,6 +175,17 @@ TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
   }
 }
 
+TEST_F(RolesTest, ATargetIsOpenedByTheWardenAndItsEndIsTold) {
+  std::ofstream(dir_ + "/library") << "a library of 23 bytes, ";
+  std::ofstream(dir_ + "/short") << "x";
+  ask_ = "target:" + dir_ + "/library target:" + dir_ + "/nowhere target:" + dir_ + "/short";
+  run();
+  for (const char* line : {"target attached id=1 hits=0 asked=1", "hits=23 asked=0", "target detached id=1 hits=23 asked=0",
+                           "target refused id=0 hits=0 asked=1 the file could not be opened: gone",
+                           "target refused id=0 hits=0 asked=1 That is not inside the file.", "bound=8 refused=1"})
+    EXPECT_TRUE(within(Ms(3000), [&] { return said(line); })) << line << "\n" << slurp(out());
+}
+
 TEST_F(RolesTest, AnInitialEnvironmentIsReadAndAnEmptyOneIsNotGone) {
   const auto sleeper = [](std::vector<const char*> environment) {
     const pid_t pid = fork();

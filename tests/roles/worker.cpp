@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what KEYTRAIL_TEST_ASK
-// names ("format:path", "format:path@pid" or "env:pid", separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT,
-// appended.
+// names ("format:path", "format:path@pid" or "env:pid"; "target:path" attaches there, separated by spaces) again and again. Its lines go to
+// the file KEYTRAIL_TEST_OUT, appended.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -54,6 +54,12 @@ class Worker {
       say(line);
     };
     Reach reach;
+    if (first == "target") {  // a target at offset 4 of the file; what comes of it is said by on_target
+      reach.who.tgid = static_cast<std::uint32_t>(getppid());
+      (void)link_.attach_target(reach, second, {}, {.family = Family::kRequest, .offsets = {4}});
+      (void)link_.report_targets();
+      return;
+    }
     if (first == "env") {
       reach.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str()));
       return link_.ask(reach, EnvironmentQuestion{}, [tell](const EnvironmentAnswer& answer) { tell(answer, answer.env); });
@@ -100,6 +106,16 @@ int main(int argc, char** argv) {
     Worker::say("remark " + remark);
   (*link)->on_notice([](const examine::WardenNotice& notice) {
     Worker::say("notice " + notice.cause + " " + std::to_string((notice.to_ns - notice.from_ns) / 1'000'000) + " " + notice.text);
+  });
+  (*link)->on_target([&](std::uint64_t request, const TargetReport& target) {
+    static constexpr const char* kStates[] = {"attached", "refused", "detached", "dropped"};
+    Worker::say(std::string("target ") + kStates[static_cast<std::size_t>(target.state)] + " id=" + std::to_string(target.id) +
+                " hits=" + std::to_string(target.hits) + " asked=" + std::to_string(request != 0 ? 1 : 0) + " " + target.text);
+    if (target.state == TargetReport::State::kAttached && request == 0) (void)(*link)->detach_target(target.id);
+  });
+  (*link)->on_target_counts([](const TargetCounts& counts) {
+    Worker::say("targets attached=" + std::to_string(counts.attached) + " bound=" + std::to_string(counts.bound) +
+                " refused=" + std::to_string(counts.refused));
   });
   (*link)->on_closed([&] {
     Worker::say("closed");

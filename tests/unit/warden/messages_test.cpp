@@ -67,6 +67,52 @@ TEST(RoleAbi, RefusesValuesOutsideTheirEnumeration) {
   EXPECT_FALSE(role::decode(&fact, sizeof(fact), fact_out));
 }
 
+TEST(RoleAbi, ATargetHasPlacesInReachAndAProcessWhereOneIsMeant) {
+  role::AttachTarget out;
+  auto target = role::make<role::AttachTarget>(role::Type::kAttachTarget);
+  EXPECT_FALSE(role::decode(&target, sizeof(target), out)) << "no offset";
+  target.offsets_count = role::kMaxTargetOffsets;
+  EXPECT_TRUE(role::decode(&target, sizeof(target), out));
+  const auto wrong = [&](auto member, std::uint32_t value) {
+    role::AttachTarget changed = target;
+    changed.*member = value;
+    EXPECT_FALSE(role::decode(&changed, sizeof(changed), out)) << value;
+  };
+  wrong(&role::AttachTarget::offsets_count, role::kMaxTargetOffsets + 1);
+  wrong(&role::AttachTarget::alternatives_count, role::kMaxAlternatives + 1);
+  wrong(&role::AttachTarget::family, 6);
+  wrong(&role::AttachTarget::this_process, 1);  // of which process?
+  wrong(&role::AttachTarget::this_process, 2);
+  target.path.size = 1023;
+  EXPECT_FALSE(role::decode(&target, sizeof(target), out));
+
+  role::Target report_out;
+  auto report = role::make<role::Target>(role::Type::kTarget);
+  EXPECT_TRUE(role::decode(&report, sizeof(report), report_out));
+  report.state = 4;
+  EXPECT_FALSE(role::decode(&report, sizeof(report), report_out));
+  report.state = 0;
+  report.family = 6;
+  EXPECT_FALSE(role::decode(&report, sizeof(report), report_out));
+}
+
+TEST(RoleAbi, ReportsOfTargetsComeBackWhole) {
+  const TargetReport dropped{
+      .state = TargetReport::State::kDropped, .id = 7, .family = Family::kRequest, .hits = 1U << 20U, .text = "its file is gone"};
+  const role::Target sent = to_wire(dropped, 9);
+  role::Target received;
+  ASSERT_TRUE(role::decode(&sent, sizeof(sent), received));
+  EXPECT_EQ(received.head.request, 9U);
+  const TargetReport got = from_wire(received);
+  EXPECT_EQ(got.state, dropped.state);
+  EXPECT_EQ(got.id, 7U);
+  EXPECT_EQ(got.family, Family::kRequest);
+  EXPECT_EQ(got.hits, dropped.hits);
+  EXPECT_EQ(got.text, dropped.text);
+  const TargetCounts counts = from_wire(to_wire(TargetCounts{.attached = 1, .bound = 2, .over_bound = 3, .refused = 4, .dropped = 5}));
+  EXPECT_EQ(counts.attached + 10 * counts.bound + 100 * counts.over_bound + 1000 * counts.refused + 10000 * counts.dropped, 54321U);
+}
+
 TEST(RoleAbi, ViewsOfWrongLengthsStayInside) {
   role::Text<6> text;
   text.size = 1000;

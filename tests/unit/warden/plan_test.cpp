@@ -53,6 +53,14 @@ TEST(Plan, AFallbackSeesLessOnlyWhenItMissesWhatTheBestSees) {
   EXPECT_TRUE(report(plan(without({Feature::kIterator})), Family::kLifetime).sees_less) << "a part without any way";
 }
 
+TEST(TargetWays, TheLinkIsBetterThanTheEventAndNeitherIsSaid) {
+  EXPECT_EQ(target_way(everything()).way, TargetWay::kUprobeMulti);
+  EXPECT_EQ(target_way(without({Feature::kUprobeMulti})).way, TargetWay::kUprobe);
+  const TargetChoice none = target_way(without({Feature::kUprobeMulti, Feature::kUprobe}));
+  EXPECT_EQ(none.way, TargetWay::kNone);
+  EXPECT_EQ(none.why, "uprobe_multi: not on this kernel; uprobe: not on this kernel");
+}
+
 TEST(Plan, AFamilyWithoutAWayIsUnarmedAndSaysWhatIsNotSeen) {
   const Plan blind = plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kTracepoint}));
   EXPECT_EQ(report(blind, Family::kOpen).chosen, "");

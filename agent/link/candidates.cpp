@@ -166,8 +166,7 @@ void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason rea
     return;
   }
   if (question.where.endpoint.open) {
-    possible(verdict, Reason::kSeveralKeys);
-    verdict.detail = "its owner decides which keys it takes";
+    possible(verdict, Reason::kOwnerDecides);
     return;
   }
   verdict.evidence = Evidence::kInferred;
@@ -194,15 +193,14 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
         narrowed && narrowed->source && !catalog.issues(question.where.endpoint, fit.key.kind, question.where.path, true).empty();
     if (narrowed && (narrowed->told || narrowed->beaten) && !narrowed->index && !buys) {
       // The program was told to take another entry than the one that was read: its key may come from a helper or a login it has elsewhere.
-      possible(verdict, Reason::kSeveralKeys);
+      possible(verdict, Reason::kAnotherEntryMeant);
       verdict.detail = narrowed->beaten ? narrowed->detail : narrowed->detail + " is not the entry that was read";
     } else {
       infer(verdict, question, *held.what, held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
     }
   }
   if (verdict.evidence == Evidence::kInferred && is_entry_of_other_host(*held.what, question.where.destination.host, catalog)) {
-    possible(verdict, Reason::kSeveralKeys);
-    verdict.detail = "the entry that was read is of another host";
+    possible(verdict, Reason::kEntryOfAnotherHost);
   }
   return verdict;
 }
@@ -261,10 +259,8 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
   return verdict;
 }
 
-}  // namespace
-
-Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
-  complete_facts(question, catalog);
+/// Without a look into the request.
+Verdict judge_by_holdings(Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
   std::vector<Fit> found = fits(question, index, catalog);
   if (found.empty()) {
     Verdict verdict;
@@ -277,6 +273,38 @@ Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalo
     return verdict;
   }
   return found.size() == 1 ? judge_one(question, found.front(), catalog) : judge_several(question, std::move(found), catalog);
+}
+
+/// The key with the id or fingerprint that the request carries, from the place that ranks first, whatever became of it: it was sent.
+std::optional<Verdict> confirmed(const Question& question, KeyIndex& index) {
+  const std::string& id = question.request->key_id;
+  std::optional<Fit> sent;
+  for (const Held& held : question.caller.holdings) {
+    Key key = index.best(held.what->key);
+    const bool same = !id.empty() && (key.id == id || held.what->key.fingerprint.text() == id);
+    if (same && (!sent || rank(held) < sent->rank)) sent = Fit{&held, std::move(key), rank(held)};
+  }
+  if (!sent) return std::nullopt;
+  Verdict verdict{.evidence = Evidence::kConfirmed, .reason = Reason::kKeyIdInRequest};
+  list(verdict, std::span(&*sent, 1), sent->held, Reason::kKeyIdInRequest);
+  return verdict;
+}
+
+}  // namespace
+
+Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
+  complete_facts(question, catalog);
+  const auto sent = question.request == nullptr ? RequestSeen::KeySent::kUnknown : question.request->key_sent;
+  if (sent == RequestSeen::KeySent::kNone) return {.reason = Reason::kNoKeyInRequest, .silent = true};
+  if (sent == RequestSeen::KeySent::kUnknown) return judge_by_holdings(question, index, catalog);
+  if (auto verdict = confirmed(question, index)) return *std::move(verdict);
+  Verdict verdict = judge_by_holdings(question, index, catalog);
+  verdict.silent = false;  // it is no anonymous call
+  verdict.reason = Reason::kAnotherKeyInRequest;
+  if (verdict.keys.empty()) return verdict;
+  verdict.detail.clear();
+  possible(verdict, Reason::kAnotherKeyInRequest);
+  return verdict;
 }
 
 }  // namespace keytrail::link

@@ -10,6 +10,7 @@
 #include "agent/link/destinations.h"
 #include "agent/link/instance.h"
 #include "agent/link/key_index.h"
+#include "agent/link/request_seen.h"
 #include "keytrail/row.h"
 
 namespace keytrail::link {
@@ -21,6 +22,7 @@ struct Question {
   WorldFacts world;  ///< gaps, armed families, times; the rest is filled from caller and destination
   Endpoint remote;
   bool key_after_connect = false;  ///< the protocol connects first and reads its key then (ssh): the clause on old connections says nothing
+  const RequestSeen* request = nullptr;  ///< of the exchange; null where it is not readable
 };
 
 struct Verdict {
@@ -34,6 +36,8 @@ struct Verdict {
 
 inline constexpr std::size_t kMaxCandidates = 16;
 
+/// By what the request carries, where that was seen: a key that the caller holds is `confirmed`; a key that it is not known to hold leaves
+/// nothing sure; no key is no use. Else by what the caller holds.
 [[nodiscard]] Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog);
 
 }  // namespace keytrail::link

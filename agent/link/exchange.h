@@ -6,28 +6,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "agent/link/instance.h"
+#include "agent/link/request_seen.h"
 #include "keytrail/event.h"
 #include "keytrail/row.h"
 
 namespace keytrail::link {
-
-/// What was seen in a request. It is what the process wrote, not a checked signature.
-struct RequestSeen {
-  enum class KeySent : std::uint8_t {
-    kUnknown,  ///< not readable, or not looked for
-    kNone,     ///< read, and it carries no key
-    kSeen,     ///< `key_id` is the key that it carries
-  };
-  std::string method;
-  std::string host;
-  std::string path;  ///< without its query
-  KeySent key_sent = KeySent::kUnknown;
-  std::string key_id;  ///< as rows name keys: the provider's public id, else a fingerprint's text
-};
 
 struct Exchange {
   InstanceRef writer;                  ///< a use belongs to the process that wrote, not to the one that connected

@@ -106,6 +106,7 @@ void Uses::judge_one(HeldUse& use, std::uint64_t now_ns) {
 Verdict Uses::verdict_of(const HeldUse& use, std::uint64_t now_ns) {
   const Exchange& exchange = *use.exchange;
   Question question{*exchange.writer, use.where, {}, use.connection->remote, use.late};
+  question.request = exchange.request ? &*exchange.request : nullptr;
   question.world.use_ns = use.late ? std::max(now_ns, exchange.time_ns) : exchange.time_ns;
   question.world.connected_ns = use.connection->connected_ns;
   question.world.gaps = watch_.gaps.all();

@@ -79,7 +79,7 @@ TEST_F(Cases, AwsWithAProfileThatIsNotInTheFileIsNotInferred) {
   start(10, aws_program({shown("AWS_PROFILE", "app")}));
   open(10);
   call(10);
-  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA});
+  EXPECT_EQ(told(), Lines{"possible another_entry_meant: " + kA});
 }
 
 TEST_F(Cases, AwsWithoutSignatureIsNotInferred) {
@@ -87,7 +87,7 @@ TEST_F(Cases, AwsWithoutSignatureIsNotInferred) {
   start(10, aws_program({}, {flag("--no-sign-request", "")}));
   open(10);
   call(10);
-  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA});
+  EXPECT_EQ(told(), Lines{"possible another_entry_meant: " + kA});
 }
 
 TEST_F(Cases, FileNamedByAPointerVariable) {
@@ -245,21 +245,21 @@ TEST_F(Cases, ARoleIsAssumedWithTheKeyOfItsSourceProfile) {
   // A profile that nobody read; one that is bought by what is bought itself; and what is no issuer takes no such key.
   uses.clear();
   run(11, "other");
-  EXPECT_EQ(told().front(), "possible several_keys: " + kA);
+  EXPECT_EQ(told().front(), "possible another_entry_meant: " + kA);
   uses.clear();
   KeyFact chain = role;
   chain.selector = "base";
   chain.key.parent = "deeper";
   examiner.files["/root/.aws/config"] = file_of({role, chain});
   run(12, "app");
-  EXPECT_EQ(told().front(), "possible several_keys: " + kA);
+  EXPECT_EQ(told().front(), "possible another_entry_meant: " + kA);
   uses.clear();
   examiner.files["/root/.aws/config"] = file_of({role});
   start(13, {.env = {shown("AWS_PROFILE", "app")}});
   open(13, "/root/.aws/config");
   open(13, "/root/.aws/credentials");
   call(13);
-  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA});
+  EXPECT_EQ(told(), Lines{"possible another_entry_meant: " + kA});
 }
 
 TEST_F(Cases, AnIssuedKeyIsInferredWhereItsParentIsNotAccepted) {
@@ -290,7 +290,7 @@ TEST_F(Cases, TheRoleThatGoesWithATokenFileDoesNotBeatIt) {
   start(11, {.env = env("/var/run/secrets/another/token")});
   open(11, path);
   call(11, "sts.eu-west-1.amazonaws.com", ip(2));
-  EXPECT_EQ(told(), (Lines{"inferred only_key_held: kid/jti", "possible several_keys: kid/jti"}));
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: kid/jti", "possible another_entry_meant: kid/jti"}));
 }
 
 TEST_F(Cases, AVariableThatNamesTheFileChoosesWhatWasReadFromIt) {
@@ -304,7 +304,7 @@ TEST_F(Cases, AVariableThatNamesTheFileChoosesWhatWasReadFromIt) {
     open(pid, read);
     call(pid, "oauth2.googleapis.com", ip(3));
   }
-  EXPECT_EQ(told(), (Lines{"inferred only_key_held: fp:1", "possible several_keys: fp:1"}));
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: fp:1", "possible another_entry_meant: fp:1"}));
 }
 
 // 4. Decoys.
@@ -426,7 +426,7 @@ TEST_F(Cases, TheEntryOfAnotherHostIsNotInferred) {
   open(10, "/root/.docker/config.json");
   call(10, "quay.io");
   call(10, "auth.docker.io");
-  EXPECT_EQ(told(), (Lines{"possible several_keys: " + fact.key.id, "inferred only_key_held: " + fact.key.id}));
+  EXPECT_EQ(told(), (Lines{"possible entry_of_another_host: " + fact.key.id, "inferred only_key_held: " + fact.key.id}));
 }
 
 TEST_F(Cases, AnEntryOfAnIpv6AddressIsThatOfItsHost) {

@@ -53,13 +53,32 @@ static_assert(kComplete<KnownBy> && kComplete<RowKind> && kComplete<Revised> && 
 
 TEST(WordsTest, numbers_and_words_stay) {
   pinned<Evidence>({{0, "unattributed"}, {1, "possible"}, {2, "inferred"}, {3, "confirmed"}});
-  pinned<Reason>({{0, "key_id_in_request"}, {1, "provider_log"},        {2, "only_key_held"},
-                  {3, "selector"},          {4, "issued_by_role"},      {5, "helper"},
-                  {6, "several_keys"},      {7, "selector_in_runtime"}, {8, "lost_at_exec"},
-                  {9, "from_helper"},       {10, "parent_or_issued"},   {11, "exec_not_seen"},
-                  {12, "gap_in_life"},      {13, "hooks_not_armed"},    {14, "local_broker"},
-                  {15, "relay_or_hub"},     {16, "opened_before_key"},  {17, "unidentified_file"},
-                  {18, "names_contradict"}, {19, "no_key_seen"},        {20, "no_key_of_this_kind"}});
+  pinned<Reason>({{0, "key_id_in_request"},
+                  {1, "provider_log"},
+                  {2, "only_key_held"},
+                  {3, "selector"},
+                  {4, "issued_by_role"},
+                  {5, "helper"},
+                  {6, "several_keys"},
+                  {7, "selector_in_runtime"},
+                  {8, "lost_at_exec"},
+                  {9, "from_helper"},
+                  {10, "parent_or_issued"},
+                  {11, "exec_not_seen"},
+                  {12, "gap_in_life"},
+                  {13, "hooks_not_armed"},
+                  {14, "local_broker"},
+                  {15, "relay_or_hub"},
+                  {16, "opened_before_key"},
+                  {17, "unidentified_file"},
+                  {18, "names_contradict"},
+                  {19, "no_key_seen"},
+                  {20, "no_key_of_this_kind"},
+                  {21, "owner_decides"},
+                  {22, "another_entry_meant"},
+                  {23, "entry_of_another_host"},
+                  {24, "another_key_in_request"},
+                  {25, "no_key_in_request"}});
   pinned<Outcome>({{0, "unknown"}, {1, "ok"}, {2, "refused"}, {3, "failed"}});
   pinned<Severity>({{0, "info"}, {1, "low"}, {2, "medium"}, {3, "high"}});
   pinned<From>({{0, "file"},

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// The judge of evidence as a table: what a process holds, what it calls and what was seen in the request → evidence, reason, keys.
+#include "agent/link/candidates.h"
+
+#include <gtest/gtest.h>
+
+#include "small_world.h"
+
+namespace keytrail::link {
+namespace {
+
+const std::string kA = "AKIAAAAAAAAAAAAAAAA2", kB = "AKIABBBBBBBBBBBBBBB2", kSts = "sts.eu-west-1.amazonaws.com";
+
+struct Row {
+  std::string what;
+  std::vector<Held> holdings;
+  std::string expected;  ///< "evidence reason: KEY, KEY"; "silent" where it is no use
+  Program program = {};
+  std::string host = kS3;
+  std::optional<RequestSeen> request = std::nullopt;
+};
+
+KeyFact key(const std::string& id, const std::string& kind, const std::string& selector = {}) {
+  KeyFact fact;
+  fact.key.id = id;
+  fact.key.kind = kind;
+  fact.selector = selector;
+  return fact;
+}
+RequestSeen carries(const std::string& key_id) {
+  return {.method = "GET", .host = kS3, .path = "/", .key_sent = RequestSeen::KeySent::kSeen, .key_id = key_id};
+}
+RequestSeen carries_none() { return {.method = "GET", .host = kS3, .path = "/", .key_sent = RequestSeen::KeySent::kNone}; }
+
+std::string told(const Row& row) {
+  Instance caller = instance_of(row.program);
+  caller.holdings = row.holdings;
+  const Resolved where = resolved(caller, hello(row.host));
+  WorldFacts world;
+  world.use_ns = kUsed;
+  world.connected_ns = kConnected;
+  world.armed.fill(true);
+  KeyIndex index(8);
+  for (const Held& one : row.holdings)
+    index.learn(one.what->key);
+  Question question{caller, where, world, ip(1)};
+  question.request = row.request ? &*row.request : nullptr;
+  const Verdict verdict = judge(question, index, catalog::Catalog::builtin());
+  EXPECT_EQ(verdict.keys.size(), verdict.held.size()) << row.what;
+  for (const Candidate& one : verdict.keys) {
+    EXPECT_TRUE(verdict.keys.size() > 1 || one.reason == verdict.reason) << row.what << ": one key has the reason of its use";
+  }
+  std::string out = verdict.silent ? "silent " : "";
+  out += std::string(to_string(verdict.evidence)) + " " + to_string(verdict.reason) + ":";
+  for (const Candidate& one : verdict.keys)
+    out += " " + one.key.id;
+  return out;
+}
+
+void check(const std::vector<Row>& rows) {
+  for (const Row& row : rows)
+    EXPECT_EQ(told(row), row.expected) << row.what;
+}
+
+TEST(Judge, ByWhatTheProcessHolds) {
+  check({
+      {"nothing", {}, "unattributed no_key_seen:"},
+      {"a key of another kind", {from_file(key("SHA256:x", "ssh.private_key"))}, "unattributed no_key_of_this_kind:"},
+      {"one key", {from_file(aws_fact(kA))}, "inferred only_key_held: " + kA},
+      {"one key, lost at an exec", {from_file(aws_fact(kA), How::kLostAtExec)}, "possible lost_at_exec: " + kA},
+      {"one key, read by a helper for another", {from_file(aws_fact(kA), How::kHelper)}, "possible from_helper: " + kA},
+      {"a key from the metadata service",
+       {held(key("aws.session@role/web", "aws.session"), From::kMetadata, "169.254.169.254 /x")},
+       "inferred issued_by_role: aws.session@role/web"},
+      {"two keys, the variable first",
+       {from_file(aws_fact(kB)), from_variable(aws_fact(kA))},
+       "possible several_keys: " + kA + " " + kB,
+       {.env = aws_env(kA)}},
+      {"one key in two places", {from_file(aws_fact(kA)), from_variable(aws_fact(kA))}, "inferred only_key_held: " + kA},
+      {"what was lost counts only alone",
+       {from_file(aws_fact(kB), How::kLostAtExec), from_variable(aws_fact(kA))},
+       "inferred only_key_held: " + kA},
+  });
+}
+
+// Four situations that were one reason, "several keys".
+TEST(Judge, WhyAKeyThatFitsIsNotSure) {
+  KeyFact registry = key("registry.password:robot@index.docker.io #1", "registry.password", "https://index.docker.io/v1/");
+  check({
+      {"several fit",
+       {from_file(aws_fact(kA)), from_variable(aws_fact(kB))},
+       "possible several_keys: " + kB + " " + kA,
+       {.env = aws_env(kB)}},
+      {"told to take another entry",
+       {from_file(aws_fact(kA))},
+       "possible another_entry_meant: " + kA,
+       aws_program({shown("AWS_PROFILE", "app")})},
+      {"told to take another by an argument",
+       {from_file(aws_fact(kA))},
+       "possible another_entry_meant: " + kA,
+       aws_program({}, {flag("--profile", "app")})},
+      {"told to sign with none",
+       {from_file(aws_fact(kA))},
+       "possible another_entry_meant: " + kA,
+       aws_program({}, {flag("--no-sign-request", "")})},
+      {"the entry of another host",
+       {held(registry, From::kFile, "/root/.docker/config.json")},
+       "possible entry_of_another_host: " + registry.key.id,
+       {},
+       "quay.io"},
+  });
+}
+
+TEST(Judge, ADestinationWhoseOwnerDecidesIsNeverInferred) {
+  Instance caller = instance_of({});
+  caller.holdings = {from_file(aws_fact(kA))};
+  Resolved where = resolved(caller, hello(kS3));
+  where.endpoint.open = true;
+  WorldFacts world;
+  world.use_ns = kUsed;
+  world.connected_ns = kConnected;
+  world.armed.fill(true);
+  KeyIndex index(8);
+  const Verdict verdict = judge({caller, where, world, ip(1)}, index, catalog::Catalog::builtin());
+  EXPECT_EQ(verdict.evidence, Evidence::kPossible);
+  EXPECT_EQ(verdict.reason, Reason::kOwnerDecides);
+  ASSERT_EQ(verdict.keys.size(), 1U);
+  EXPECT_EQ(verdict.keys[0].reason, Reason::kOwnerDecides);
+}
+
+TEST(Judge, ByWhatTheRequestCarries) {
+  const std::string print = aws_fact(kA).key.fingerprint.text();
+  const std::vector<Held> both{from_file(aws_fact(kA)), from_variable(aws_fact(kB))};
+  check({
+      {"nothing was looked for", both, "possible several_keys: " + kB + " " + kA, {.env = aws_env(kB)}, kS3, RequestSeen{.method = "GET"}},
+      {"the id of one of several", both, "confirmed key_id_in_request: " + kA, {}, kS3, carries(kA)},
+      {"its fingerprint", both, "confirmed key_id_in_request: " + kA, {}, kS3, carries(print)},
+      {"a key that was lost at an exec is in the request all the same",
+       {from_file(aws_fact(kA), How::kLostAtExec)},
+       "confirmed key_id_in_request: " + kA,
+       {},
+       kS3,
+       carries(kA)},
+      {"a request outranks a program's selector",
+       {from_file(aws_fact(kA)), from_file(aws_fact(kB, "prod"))},
+       "confirmed key_id_in_request: " + kB,
+       aws_program(),
+       kS3,
+       carries(kB)},
+      {"a key that it is not known to hold", {from_file(aws_fact(kA))}, "possible another_key_in_request: " + kA, {}, kS3, carries(kB)},
+      {"the same, and it holds none", {}, "unattributed another_key_in_request:", {}, kS3, carries(kB)},
+      {"no key", both, "silent unattributed no_key_in_request:", {}, kS3, carries_none()},
+  });
+}
+
+TEST(Judge, WhatAnIssuerMayHaveGiven) {
+  KeyFact issued = key("aws.session@" + kA, "aws.session");
+  issued.key.parent = kA;
+  Held child = held(issued, From::kIssued, kSts);
+  auto what = std::make_shared<HeldKey>(*child.what);
+  what->issued = true;
+  child.what = what;
+  check({{"parent and child", {from_file(aws_fact(kA)), child}, "possible parent_or_issued: " + kA + " aws.session@" + kA},
+         {"the child is seen in the request",
+          {from_file(aws_fact(kA)), child},
+          "possible another_key_in_request: " + kA + " aws.session@" + kA,
+          {},
+          kS3,
+          carries("ASIAAAAAAAAAAAAAAAA2")}});
+}
+
+}  // namespace
+}  // namespace keytrail::link

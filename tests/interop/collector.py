@@ -53,7 +53,7 @@ def built(folder):
     return path
 
 
-def _free_port():
+def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
@@ -77,7 +77,7 @@ class Collector:
 
     def __init__(self, program, folder, protocol="http/protobuf", tls=False):
         self.program, self.folder, self.process, self.tls = program, folder, None, tls
-        http, grpc = _free_port(), _free_port()
+        http, grpc = free_port(), free_port()
         self.port = grpc if protocol == "grpc" else http
         os.makedirs(folder)
         self.ca_file, self.key_file = folder + "/ca.pem", folder + "/key.pem"

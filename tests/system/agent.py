@@ -51,6 +51,7 @@ class Agent:
         for path in (folder, self.state, self.run):
             os.makedirs(path, mode=0o755, exist_ok=True)
         self.sink = Sink() if sink else None
+        self.variables = {}  # of its environment, beside PATH
         self.process, self._output, self.small_disk_mb = None, b"", 0
         self.configure("sampling:\n  slots_s: 2\n" + config)
 
@@ -80,7 +81,7 @@ class Agent:
     def start(self, wait=15):
         """Starts and waits until armed. Raises with the end of the log when it does not."""
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH}, start_new_session=True,
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH, **self.variables}, start_new_session=True,
                                         preexec_fn=die_with_runner)
         log.close()
         limit = time.monotonic() + wait

@@ -5,10 +5,11 @@ import re
 import signal
 import socket
 import time
+import urllib.request
 
 import rows_at_collector as at_collector
 from case import PYTHON, S3, Run, SystemCase
-from collector import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, Collector, Missing, built
+from collector import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE, Collector, Missing, built, free_port
 from otlp_sink import Sink
 
 CREDENTIALS = "/root/.aws/credentials"
@@ -18,7 +19,7 @@ BOTO_S3 = "import boto3; boto3.client('s3').list_buckets()"
 class Exported(SystemCase):
     """A case with a collector, and an agent that knows no other destination."""
 
-    protocol, tls, signals = "http/protobuf", False, "[traces, logs]"
+    protocol, tls, signals, more = "http/protobuf", False, "[traces, logs]", ""
     # How the agent names the collector's answers.
     words = {RESOURCE_EXHAUSTED: "429", UNAVAILABLE: "503", INVALID_ARGUMENT: "400"}
 
@@ -31,7 +32,7 @@ class Exported(SystemCase):
         agent = self.own_agent(sink=False)
         agent.sink = self.collector  # the canary scan reads what it wrote, the agent closes it
         more = f"    ca_file: {self.collector.ca_file}\n" if self.tls else ""  # these lines still belong to the exporter
-        agent.configure(f"    timeout_s: 2\n    protocol: {self.protocol}\n    signals: {self.signals}\n    metrics_s: 1\n{more}sampling:\n  slots_s: 2\n")
+        agent.configure(f"    timeout_s: 2\n    protocol: {self.protocol}\n    signals: {self.signals}\n    metrics_s: 1\n{more}sampling:\n  slots_s: 2\n{self.more}")
         return self.prepare(agent)
 
     def prepare(self, agent):
@@ -318,6 +319,8 @@ class PrivateAuthorityGrpc(Grpc, PrivateAuthority):
 
 class Metrics(Exported):
     signals = "[traces, logs, metrics]"
+    port = free_port()
+    more = f"prometheus:\n  listen: 127.0.0.1:{port}\n"
 
     def test_metrics_say_what_rows_and_status_say(self):
         self.use()
@@ -343,7 +346,48 @@ class Metrics(Exported):
         self.assertEqual({point["attributes"]["keytrail.family"] for point in got["keytrail.hook.hits"]}, set(families))
         waiting = [point for point in got["keytrail.exporter.waiting"] if point["attributes"] == {"keytrail.exporter": "sink"}]
         self.assertEqual(len(waiting), 1)
+        self.prometheus(uses)
+
+    def prometheus(self, uses):
+        """The same numbers at the other port."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            self.assertEqual(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+            lines = answer.read().decode().splitlines()
+        self.assertEqual(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("keytrail_uses_total{")), uses)
+        for line in lines:
+            self.assertRegex(line, r'^(# (HELP|TYPE) [a-z_:]+ .+|[a-z_:]+(\{[a-z_]+="[^"\n]*"(,[a-z_]+="[^"\n]*")*\})? -?[0-9.e+]+)$')
 
 
 class MetricsGrpc(Grpc, Metrics):
     pass
+
+
+class Variables(Exported):
+    """An agent whose file names no collector, in an environment that does: the warden hands the variables on."""
+
+    protocol = "grpc"
+
+    def prepare(self, agent):
+        agent.sink = None  # no otlp in the file
+        agent.configure("sampling:\n  slots_s: 2\n")
+        agent.sink = self.collector
+        agent.variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol, "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+                           "OTEL_SERVICE_NAME": "node-agent", "OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=blue,team=x"}
+        return super().prepare(agent)
+
+    def test_they_make_an_exporter_and_status_says_so(self):
+        self.use()
+        self.until_all_arrived()
+        state = self.exporter()
+        self.assertEqual(state["name"], "environment")
+        self.assertIn("(from OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL)", state["endpoint"])
+        limit = time.monotonic() + 10
+        while not (points := self.collector.metrics().get("keytrail.uses")):
+            self.assertLess(time.monotonic(), limit, "no metrics")
+            time.sleep(0.2)
+        self.assertEqual({name: points[0]["resource"].get(name) for name in ("service.name", "k8s.cluster.name", "team")},
+                         {"service.name": "node-agent", "k8s.cluster.name": "blue", "team": "x"})
+        spans, _ = self.collector.records()
+        self.assertTrue(spans)
+        for span in (span for records in spans.values() for span in records):
+            self.assertEqual((span["resource"].get("k8s.cluster.name"), span["resource"].get("team")), ("blue", None))

@@ -5,12 +5,12 @@
 # why_not_configured LOG: the sentence for a CMake run that failed.
 why_not_configured() {
   local missing
-  missing=$(sed -nE "s/.*Could NOT find ([A-Za-z0-9_+-]+).*/\1/p; s/.*No package '([^']+)' found.*/\1/p; s/.*configuration file provided by \"([^\"]+)\".*/\1/p
-    s/.*Could not find ([A-Z0-9_]+) using the following names.*/\1/p" "$1" | head -n 1)
+  missing=$(sed -nE "s/.*Could NOT find ([A-Za-z0-9_+-]+).*/\1/p; s/.*Package '([^']+)'(, required by '[^']+')?,? not found.*/\1/p
+    s/.*configuration file provided by \"([^\"]+)\".*/\1/p; s/.*Could not find ([A-Z0-9_]+) using the following names.*/\1/p" "$1" | tail -n 1)
   if [ -n "$missing" ]; then
     printf '%s' "CMake did not find $missing: install its Debian package and name it in packaging/packages.sh (the whole log: $1)."
   else
-    printf '%s' "CMake could not configure: $(grep -A 3 -m 1 'CMake Error' "$1" | tail -n +2 | xargs) (the whole log: $1)."
+    printf '%s' "CMake could not configure: $(sed -n '/CMake Error/,/^$\|Call Stack/p' "$1" | sed '/CMake Error/d; /Call Stack/d' | tr -s ' \n' ' ') (the whole log: $1)."
   fi
 }
 

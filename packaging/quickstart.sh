@@ -75,7 +75,7 @@ mkdir -p build 2>/dev/null && [ -w build ] || refuse "cannot write to $PWD/build
 # shellcheck disable=SC2046,SC2086
 missing=$(missing_packages $BUILD_PACKAGES $([ $demo = no ] || echo $DEMO_PACKAGES))
 if [ -n "$missing" ]; then
-  say "installing $(wc -w <<<"$missing") Debian packages, about 2 minutes (build/apt.log)"
+  say "installing $(wc -w <<<"$missing") Debian packages; all of them take about 2 minutes (build/apt.log)"
   # shellcheck disable=SC2086
   install_packages build/apt.log $missing || refuse "$(why_not_installed build/apt.log)"
 fi

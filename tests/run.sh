@@ -72,7 +72,7 @@ packages() {
   if [ $install = no ] || [ "$(id -u)" != 0 ]; then
     say "Debian packages are missing. Try: sudo apt-get install -y $missing"; return 1
   fi
-  say "installing $(wc -w <<<"$missing") Debian packages, about 2 minutes: $missing"
+  say "installing $(wc -w <<<"$missing") Debian packages; all of them take about 2 minutes: $missing"
   # shellcheck disable=SC2086
   install_packages "$logs/apt" $missing && return 0
   say "tests/run.sh: $(why_not_installed "$logs/apt")"

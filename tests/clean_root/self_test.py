@@ -144,9 +144,10 @@ class Sentences(unittest.TestCase):
 
     def test_cmake(self):
         for log, words in (("CMake Error at x:1 (message):\n  Could NOT find GTest (missing: GTEST_LIBRARY)\n", "did not find GTest"),
-                           ("--   No package 'libseccomp' found\nCMake Error at x:1:\n  A required package was not found\n", "did not find libseccomp"),
+                           ("--   Package 'libseccomp', required by 'virtual:world', not found\nCMake Error at x:1:\n  A required package was not found\n",
+                            "did not find libseccomp"),
                            ('CMake Error:\n  Could not find a package configuration file provided by "fmt" with\n', "did not find fmt"),
-                           ("CMake Error at CMakeLists.txt:11 (message):\n  Keytrail needs clang 19\n", "Keytrail needs clang 19")):
+                           ("CMake Error at CMakeLists.txt:11 (message):\n  Keytrail needs clang 19\nCall Stack (most recent call first):\n", "Keytrail needs clang 19")):
             self.assertIn(words, self.says("why_not_configured", log))
 
     def test_build(self):

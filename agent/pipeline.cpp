@@ -47,7 +47,7 @@ Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture
       link_(
           link_options(options), catalog, roles, clock, [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
           [this](std::uint32_t mnt_ns) { return identify_.same_mount_ns(mnt_ns, 8); }),
-      judge_(clock) {}
+      judge_(clock, catalog, options_.findings) {}
 
 Result<void> Pipeline::start() {
   for (const auto& source : sources_)
@@ -190,7 +190,6 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
 
 void Pipeline::flush() {
   auto out = link_.take();
-  auto findings = judge_.on_batch(out.rows, out.uses, out.touches, out.slot_changes);
   Batch batch{.rows = std::move(out.rows),
               .uses = std::move(out.uses),
               .touches = std::move(out.touches),
@@ -199,8 +198,7 @@ void Pipeline::flush() {
               .lives = std::move(out.lives),
               .slot_changes = std::move(out.slot_changes),
               .counters = session_.totals()};
-  for (Row& finding : findings)
-    batch.rows.push_back(std::move(finding));
+  judge_.on_batch(batch);
   if (!std::exchange(session_stored_, true)) batch.session = session_.base();
   history_.submit(std::move(batch));
 }

@@ -38,6 +38,7 @@ struct PipelineSnapshot {
 };
 
 struct PipelineOptions {
+  std::map<std::string, base::FindingConfig> findings;
   std::uint32_t sample_s = 60;
   std::uint32_t slots_s = 5;
 };

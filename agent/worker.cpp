@@ -118,7 +118,8 @@ int fail_with(int code, const std::string& message) {
 }  // namespace
 
 int run_worker(examine::InheritedFds fds, const std::string& config_path) {
-  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path, {.required = !config_path.empty()});
+  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
+                                  {.required = !config_path.empty(), .findings = judge::finding_types()});
   if (!config) return fail_with(kBadConfiguration, config.error().message);
   spdlog::set_level(spdlog::level::from_str(config->log_level));
   for (const std::string& remark : config->remarks)
@@ -148,8 +149,8 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   };
   watch();
 
-  Pipeline pipeline({.sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io, *std::move(capture), **roles,
-                    **history, catalog, clock);
+  Pipeline pipeline({.findings = config->findings, .sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io,
+                    *std::move(capture), **roles, **history, catalog, clock);
   Status::Exporters exporters;
   Status status(**roles, pipeline, site, exporters, clock);
   metrics::AgentMetrics metrics(status, **history, clock);
@@ -204,8 +205,8 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
 }
 
 int list_disabled_hooks(const std::string& config_path) {
-  auto config =
-      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path, {.required = !config_path.empty(), .resolve = false});
+  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
+                                  {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
   if (!config) return fail_with(kBadConfiguration, config.error().message);
   for (const std::string& name : config->disabled_hooks)
     fmt::print("{}\n", base::printable(name));
@@ -217,8 +218,8 @@ int become_warden(const std::string& config_path, const std::vector<std::string>
     fmt::print(stderr, "keytrail: the agent needs root to load its kernel programs. Try: sudo keytrail agent\n");
     return kRefused;
   }
-  auto config =
-      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path, {.required = !config_path.empty(), .resolve = false});
+  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
+                                  {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
   if (!config) {
     fmt::print(stderr, "keytrail: {}\n", config.error().message);
     return kBadConfiguration;

@@ -259,6 +259,26 @@ Setter section(const Context& context, Keys keys) {
       [&context, keys = std::move(keys)](const YAML::Node& node, const std::string& path) { return read_map(context, node, path, keys); };
 }
 
+Setter finding(const Context& context, const FindingType& is) {
+  return [&context, &is](const YAML::Node& node, const std::string& path) -> Result<void> {
+    FindingConfig& out = context.config.findings[std::string(is.type)];
+    Keys keys = {{"enabled", boolean(context, out.enabled)},
+                 {"severity", choice(context, {"info", "low", "medium", "high"}, [&](const std::string& value) { out.severity = value; })}};
+    for (const FindingSetting& setting : is.settings) {
+      std::uint32_t& value = out.numbers[std::string(setting.name)] = setting.preset;
+      keys.emplace_back(setting.name, number(context, value, setting.least, setting.most));
+    }
+    return read_map(context, node, path, keys);
+  };
+}
+
+Keys finding_keys(const Context& context) {
+  Keys keys;
+  for (const FindingType& is : context.options.findings)
+    keys.emplace_back(is.type, finding(context, is));
+  return keys;
+}
+
 Result<void> read_root(const Context& context, const YAML::Node& root) {
   Config& c = context.config;
   const Keys keys = {
@@ -280,6 +300,7 @@ Result<void> read_root(const Context& context, const YAML::Node& root) {
                                      {"slots_s", number(context, c.sampling.slots_s, 1, 3600)}})},
       {"queries", section(context, {{"max_rows", number(context, c.queries.max_rows, 1, 10'000)},
                                     {"timeout_s", number(context, c.queries.timeout_s, 1, 60)}})},
+      {"findings", section(context, finding_keys(context))},
   };
   return read_map(context, root, "", keys);
 }
@@ -361,6 +382,15 @@ std::string render_config(const Config& c) {
       << c.sampling.slots_s << YAML::EndMap;
   out << YAML::Key << "queries" << YAML::BeginMap << YAML::Key << "max_rows" << c.queries.max_rows << YAML::Key << "timeout_s"
       << c.queries.timeout_s << YAML::EndMap;
+  out << YAML::Key << "findings" << YAML::BeginMap;
+  for (const auto& [type, finding] : c.findings) {
+    out << YAML::Key << type << YAML::BeginMap << YAML::Key << "enabled" << finding.enabled;
+    if (!finding.severity.empty()) out << YAML::Key << "severity" << finding.severity;
+    for (const auto& [name, value] : finding.numbers)
+      out << YAML::Key << name << value;
+    out << YAML::EndMap;
+  }
+  out << YAML::EndMap;
   out << YAML::EndMap;
   return std::string(out.c_str()) + "\n";
 }

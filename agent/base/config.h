@@ -6,8 +6,11 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -66,6 +69,23 @@ struct QueryConfig {
   std::uint32_t timeout_s = 5;      ///< 1 to 60: a client that does not finish its request, or take its answer, is cut off
 };
 
+/// A number that a finding's rule can be told, for the check of the file.
+struct FindingSetting {
+  std::string_view name;
+  std::uint32_t preset, least, most;
+};
+/// A type of finding that exists, and what can be set of it beside `enabled` and `severity`.
+struct FindingType {
+  std::string_view type;
+  std::span<const FindingSetting> settings;
+};
+
+struct FindingConfig {
+  bool enabled = true;
+  std::string severity;                          ///< info, low, medium, high; empty: the rule's own
+  std::map<std::string, std::uint32_t> numbers;  ///< settings that the file gives
+};
+
 struct Config {
   HistoryConfig history;
   ApiConfig api;
@@ -78,13 +98,16 @@ struct Config {
   std::string catalog_directory = "/etc/keytrail/catalog.d";
   SamplingConfig sampling;
   QueryConfig queries;
-  std::string file;                  ///< where it was read from; empty = defaults
-  std::vector<std::string> remarks;  ///< legal, but worth a warning: "header … is written in the file"
+  std::map<std::string, FindingConfig> findings;  ///< by type
+  std::string file;                               ///< where it was read from; empty = defaults
+  std::vector<std::string> remarks;               ///< legal, but worth a warning: "header … is written in the file"
 };
 
 struct ConfigOptions {
   bool required = false;  ///< a missing file is an error (--config names it); else the defaults apply
   bool resolve = true;    ///< look up ${env:NAME} and ${file:PATH}; `config check` does not need to
+  /// Which findings there are; base does not know. A file that names another is wrong.
+  std::span<const FindingType> findings;
   /// Environment look-up, replaceable by tests; empty = getenv.
   std::function<std::optional<std::string>(const std::string&)> getenv;
 };

@@ -18,6 +18,7 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
 #include "agent/cli/table.h"
+#include "agent/judge/rule.h"
 #include "agent/serve/secret_guard.h"
 
 namespace keytrail::cli {
@@ -31,6 +32,7 @@ namespace {
 std::string directory_of(const Options& options) {
   base::ConfigOptions how;
   how.resolve = false;
+  how.findings = judge::finding_types();
   const Result<base::Config> config = base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
   return config ? config->catalog_directory : base::Config{}.catalog_directory;
 }

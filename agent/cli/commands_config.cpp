@@ -3,6 +3,7 @@
 #include "agent/base/config.h"
 #include "agent/base/log.h"
 #include "agent/cli/commands.h"
+#include "agent/judge/rule.h"
 
 namespace keytrail::cli {
 
@@ -13,6 +14,7 @@ int run_config_check(const Options& options, World& world) {
   base::ConfigOptions how;
   how.required = true;
   how.resolve = false;
+  how.findings = judge::finding_types();
   const Result<base::Config> config = base::load_config(path, how);
   if (!config) {
     world.err << "keytrail: " << config.error().message << "\n";
@@ -28,6 +30,7 @@ int run_config_show(const Options& options, World& world) {
   base::ConfigOptions how;
   how.required = !options.config.empty();
   how.resolve = false;
+  how.findings = judge::finding_types();
   const std::string path = options.config.empty() ? base::kDefaultConfigPath : options.config;
   const Result<base::Config> config = base::load_config(path, how);
   if (!config) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/question.h"
+#include "agent/judge/rule.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -90,6 +91,7 @@ std::string socket_of(const Options& options) {
   if (!options.socket.empty()) return options.socket;
   base::ConfigOptions how;
   how.resolve = false;
+  how.findings = judge::finding_types();
   const Result<base::Config> config = base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
   return config ? config->api.socket : base::kDefaultApiSocket;  // a broken file stops the agent, not a question
 }

@@ -353,21 +353,21 @@ struct FindingGroup {
 };
 
 std::string findings_table(std::span<FindingGroup* const> list, const View& view) {
-  std::vector<Column> columns = {{time_title("LAST", view)}, {"SEV"},    {"TYPE"}, {"KEY"}, {"WORKLOAD"},
-                                 {"COUNT", Align::kRight},   {"ATT&CK"}, {"WHAT"}};
+  std::vector<Column> columns = {{time_title("LAST", view)}, {"SEV"},    {"TYPE"},  {"KEY"}, {"WORKLOAD"},
+                                 {"COUNT", Align::kRight},   {"ATT&CK"}, {"STATE"}, {"WHAT"}};
   if (view.wide) columns.insert(columns.end(), {{"PROCESS"}, {"SLOT"}, {"SEQ", Align::kRight}});
   Table table(columns);
   for (const FindingGroup* group : list) {
     const json::object& row = group->last;
-    const std::string severity = text(row, "severity"), state = text(row, "state");
-    const bool open = state.empty() || state == to_string(FindingState::kOpen);
+    const std::string severity = text(row, "severity");
     std::vector<std::string> cells = {when_words(row, "time", view),
                                       severity == "medium" ? "med" : severity,
-                                      text(row, "finding_type") + (open ? "" : " (" + state + ")"),
+                                      text(row, "finding_type"),
                                       text(object(row, "key"), "id"),
                                       text(object(object(row, "actor"), "workload"), "name"),
                                       thousands(group->count),
                                       joined(array(row, "attack")),
+                                      text(row, "state"),
                                       text(row, "text")};
     if (view.wide) {
       for (std::string cell : {process_words(row), slot_words(object(row, "slot")), std::to_string(number(row, "seq"))})

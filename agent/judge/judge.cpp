@@ -1,79 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/judge/judge.h"
 
-#include <algorithm>
-#include <utility>
+#include <iterator>
 
 namespace keytrail::judge {
+namespace {
 
-Judge::Judge(const Clock& clock, std::size_t max_remembered) : clock_(clock), limit_(std::max<std::size_t>(max_remembered, 1)) {}
+void tell(Rule& rule, const Batch& batch, std::int64_t now_ns) {
+  for (const SlotChange& change : batch.slot_changes)
+    rule.on_slot_change(change);
+  for (const Row& row : batch.rows)
+    rule.on_row(row);
+  for (const UseRow& use : batch.uses)
+    rule.on_use(use);
+  for (const UseTouch& touch : batch.touches) {
+    if (touch.use.bytes_sent > 0) rule.on_use(touch.use);
+  }
+  for (const HoldingChange& change : batch.holdings)
+    rule.on_holding(change);
+  rule.on_tick(now_ns);
+}
+
+}  // namespace
+
+Judge::Judge(const Clock& clock, const catalog::Catalog& catalog, const std::map<std::string, base::FindingConfig>& findings,
+             std::size_t limit)
+    : clock_(clock) {
+  for (const RuleEntry* entry : rules()) {
+    const auto configured = findings.find(std::string(entry->is.type));
+    const base::FindingConfig config = configured == findings.end() ? base::FindingConfig{} : configured->second;
+    if (config.enabled) rules_.push_back(entry->make(entry->is, {.catalog = catalog, .config = config, .limit = limit}));
+  }
+}
 
 void Judge::load(const Earlier& earlier) {
-  for (const SlotChange& change : earlier.replaced)
-    learn(change);
-  for (const FindingChange& finding : earlier.findings)
-    (void)first_time({finding.type, finding.subject});
+  for (const auto& rule : rules_)
+    rule->load(earlier);
 }
 
-void Judge::forget(std::multimap<std::string, SlotChange>::iterator replaced) {
-  std::erase(replaced_order_, replaced);
-  facts_.replaced.erase(replaced);
-}
-
-void Judge::learn(const SlotChange& change) {
-  if (change.new_id.empty()) return;  // not followed any more: what it held before stays replaced
-  // A slot that went back to a key: that one is no longer replaced there.
-  for (const std::string* id : {&change.new_id, &change.old_id}) {
-    const auto [begin, end] = facts_.replaced.equal_range(*id);
-    const auto known = std::find_if(begin, end, [&](const auto& entry) { return entry.second.same_slot(change); });
-    if (known != end) forget(known);
+void Judge::on_batch(Batch& batch) {
+  const std::int64_t now_ns = clock_.wall_ns();
+  std::vector<Row> found;
+  for (const auto& rule : rules_) {
+    tell(*rule, batch, now_ns);
+    Told told = rule->take();
+    std::ranges::move(told.rows, std::back_inserter(found));
+    std::ranges::move(told.changes, std::back_inserter(batch.findings));
   }
-  if (change.old_id.empty()) return;
-  if (facts_.replaced.size() >= limit_) forget(replaced_order_.front());
-  replaced_order_.push_back(facts_.replaced.emplace(change.old_id, change));
-}
-
-bool Judge::first_time(const FindingName& name) {
-  if (!told_.insert(name).second) return false;
-  told_order_.push_back(name);
-  if (told_order_.size() > limit_) {
-    told_.erase(told_order_.front());
-    told_order_.pop_front();
+  for (Row& row : found) {
+    row.observed_ns = now_ns;
+    batch.rows.push_back(std::move(row));
   }
-  return true;
-}
-
-std::vector<Row> Judge::on_batch(std::span<const Row> rows, std::span<const UseRow> uses, std::span<const UseTouch> touches,
-                                 std::span<const SlotChange> slot_changes) {
-  for (const SlotChange& change : slot_changes)
-    learn(change);
-  std::vector<const UseRow*> all;
-  for (const UseRow& use : uses)
-    all.push_back(&use);
-  for (const UseTouch& touch : touches) {
-    if (touch.use.bytes_sent > 0) all.push_back(&touch.use);
-  }
-  for (const UseRow* use : all) {
-    if (use->keys.empty() || use->evidence == Evidence::kUnattributed) continue;
-    const std::string& id = use->keys.front().key.id;
-    if (!facts_.last_uses.contains(id) && facts_.last_uses.size() >= limit_) facts_.last_uses.erase(facts_.last_uses.begin());
-    facts_.last_uses[id] = *use;
-  }
-  std::vector<Found> found;
-  const Batch batch{rows, all, facts_, slot_changes};
-  for (const Rule& rule : rules())
-    rule.look(batch, found);
-
-  std::vector<Row> out;
-  for (Found& one : found) {
-    if (!first_time({one.finding.type, one.finding.subject})) continue;
-    Row row;
-    row.time_ns = one.time_ns;
-    row.observed_ns = clock_.wall_ns();
-    row.body = std::move(one.finding);
-    out.push_back(std::move(row));
-  }
-  return out;
 }
 
 }  // namespace keytrail::judge

@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "agent/base/lru_map.h"
 #include "agent/link/instance.h"
-#include "agent/link/lru_map.h"
 #include "keytrail/clock.h"
 #include "keytrail/row.h"
 
@@ -27,7 +27,7 @@ class Acquisitions {
 
  private:
   bool first_time(const std::string& text);
-  LruMap<std::string, bool> seen_;
+  base::LruMap<std::string, bool> seen_;
   std::uint64_t repeats_ = 0;
 };
 

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 
+#include "agent/base/lru_map.h"
 #include "agent/catalog/catalog.h"
 #include "agent/link/exchange.h"
 #include "agent/link/holders.h"
-#include "agent/link/lru_map.h"
 #include "agent/link/names.h"
 #include "agent/link/processes.h"
 #include "agent/link/uses.h"
@@ -47,8 +47,8 @@ class Connections {
   Processes& processes_;
   Uses& uses_;
   Outbox& outbox_;
-  LruMap<std::uint64_t, ConnectionRef> connections_;  ///< TCP, by socket cookie
-  LruMap<std::uint64_t, ConnectionRef> datagrams_;    ///< UDP to 443
+  base::LruMap<std::uint64_t, ConnectionRef> connections_;  ///< TCP, by socket cookie
+  base::LruMap<std::uint64_t, ConnectionRef> datagrams_;    ///< UDP to 443
   Names names_;
 };
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "agent/link/lru_map.h"
+#include "agent/base/lru_map.h"
 #include "keytrail/key.h"
 
 namespace keytrail::link {
@@ -21,7 +21,7 @@ class KeyIndex {
   [[nodiscard]] const Key* find(const Fingerprint& fingerprint);
 
  private:
-  LruMap<std::string, Key> by_fingerprint_;
+  base::LruMap<std::string, Key> by_fingerprint_;
 };
 
 }  // namespace keytrail::link

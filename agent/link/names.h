@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/base/lru_map.h"
 #include "agent/catalog/catalog.h"
 #include "agent/link/instance.h"
-#include "agent/link/lru_map.h"
 #include "keytrail/event.h"
 
 namespace keytrail::link {
@@ -35,7 +35,7 @@ class Names {
     std::string name;
     std::uint64_t time_ns = 0;
   };
-  LruMap<std::string, Known> by_namespace_;
+  base::LruMap<std::string, Known> by_namespace_;
   std::uint64_t believed_ns_;
 };
 

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/lru_map.h"
 #include "agent/catalog/catalog.h"
 #include "agent/link/examinations.h"
 #include "agent/link/looks.h"
-#include "agent/link/lru_map.h"
 #include "agent/link/processes.h"
 #include "agent/link/uses.h"
 
@@ -60,7 +60,7 @@ class Opens {
   Looks& looks_;
   Uses& uses_;
   Outbox& outbox_;
-  LruMap<std::string, std::vector<KeyFact>> answered_;  ///< by the file's identity: what it held when it was read last
+  base::LruMap<std::string, std::vector<KeyFact>> answered_;  ///< by the file's identity: what it held when it was read last
 };
 
 }  // namespace keytrail::link

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/lru_map.h"
 #include "agent/link/instance.h"
-#include "agent/link/lru_map.h"
 #include "keytrail/examiner.h"
 #include "keytrail/recorder.h"
 
@@ -55,7 +55,7 @@ class Slots {
   [[nodiscard]] std::uint64_t forgotten() const { return files_.evicted(); }
 
  private:
-  LruMap<std::string, KnownFile> files_;
+  base::LruMap<std::string, KnownFile> files_;
   std::vector<SlotChange> changes_;
 };
 

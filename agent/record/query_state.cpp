@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the stages go on from after a restart: slots, what replaced keys, lives, findings, the session.
+#include "agent/record/dictionary_view.h"
 #include "agent/record/reader.h"
 
 namespace keytrail::record {
@@ -11,6 +12,9 @@ static constexpr char kReplacedSql[] =
     "USING (container, place, selector) WHERE coalesce(n.key_id, '') != h.old_id ORDER BY h.id";
 static constexpr char kLivesSql[] = "SELECT pid, start_ns, exec, text FROM life";
 static constexpr char kFindingsSql[] = "SELECT type, subject, state, last_ns FROM finding ORDER BY last_ns";
+static constexpr char kSightingsSql[] =
+    "SELECT k.key_id, s.slot, s.id_workload, s.first_ns FROM (SELECT * FROM sighting ORDER BY last_ns DESC LIMIT 4096) s "
+    "JOIN key k ON k.id = s.id_key ORDER BY s.first_ns";
 static constexpr char kMetaTextSql[] = "SELECT CAST(value AS TEXT) FROM meta WHERE name = ?1";
 static constexpr char kSessionSql[] = "SELECT name, value FROM session";
 
@@ -29,6 +33,21 @@ Result<void> read_all(Cursor cursor, std::vector<T>& out, T (*read)(const Cursor
     if (!more) return std::unexpected(more.error());
     if (!*more) return {};
     out.push_back(read(cursor));
+  }
+}
+
+Result<void> read_sightings(Database& db, std::vector<Sighting>& out) {
+  DictionaryView names(db);
+  Cursor cursor = db.query(kSightingsSql);
+  while (true) {
+    auto more = cursor.next();
+    if (!more) return std::unexpected(more.error());
+    if (!*more) return {};
+    const auto slot = names.slot(cursor.integer(1));
+    if (!slot) return std::unexpected(slot.error());
+    const auto workload = names.workload(cursor.integer(2));
+    if (!workload) return std::unexpected(workload.error());
+    out.push_back({cursor.text(0), **slot, **workload, cursor.integer(3)});
   }
 }
 
@@ -60,6 +79,7 @@ Result<Earlier> Reader::earlier() {
     if (auto r = read_all(db_->query(kReplacedSql), out.replaced, &slot_change); !r) return std::unexpected(r.error());
     if (auto r = read_all(db_->query(kLivesSql), out.lives, &life); !r) return std::unexpected(r.error());
     if (auto r = read_all(db_->query(kFindingsSql), out.findings, &finding_change); !r) return std::unexpected(r.error());
+    if (auto r = read_sightings(*db_, out.sightings); !r) return std::unexpected(r.error());
     return out;
   });
 }

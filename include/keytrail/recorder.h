@@ -66,6 +66,14 @@ struct SessionBase {
   WorkerCounters counters;
 };
 
+/// A workload had a key at a slot.
+struct Sighting {
+  std::string key;  ///< id
+  Slot slot;
+  Workload workload;
+  std::int64_t first_ns = 0;  ///< Unix ns
+};
+
 /// What earlier runs left for the stages to go on from: read once, at start.
 struct Earlier {
   SessionBase session;               ///< id empty: none
@@ -73,6 +81,7 @@ struct Earlier {
   std::vector<SlotChange> replaced;  ///< from one key to another, oldest first, where the slot did not get the old key back
   std::vector<Life> lives;
   std::vector<FindingChange> findings;  ///< that were told, oldest first
+  std::vector<Sighting> sightings;      ///< the newest 4,096, oldest first
 };
 
 /// One transaction: rows, state, and the totals that make the accounting exact across crashes.

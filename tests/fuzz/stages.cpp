@@ -83,7 +83,7 @@ class Stages {
         link_(
             {}, catalog::Catalog::builtin(), examiner_, clock_, [this](Fate, const std::string&) { ++fates_; },
             [this](std::uint32_t mnt_ns) { return identify_.same_mount_ns(mnt_ns, 8); }),
-        judge_(clock_) {
+        judge_(clock_, catalog::Catalog::builtin()) {
     for (std::size_t i = 0; i < kFamilies; ++i)
       link_.set_armed(static_cast<Family>(i), true);
     link_.set_armed_ns(1);
@@ -131,9 +131,14 @@ class Stages {
     link::Link::Output out = link_.take();
     for (const UseRow& use : out.uses)
       check(use);
-    std::vector<Row> rows = judge_.on_batch(out.rows, out.uses, out.touches, out.slot_changes);
-    rows.insert(rows.end(), out.rows.begin(), out.rows.end());
-    for (UseRow& use : out.uses)
+    Batch batch{.rows = std::move(out.rows),
+                .uses = std::move(out.uses),
+                .touches = std::move(out.touches),
+                .holdings = std::move(out.holdings),
+                .slot_changes = std::move(out.slot_changes)};
+    judge_.on_batch(batch);
+    std::vector<Row> rows = std::move(batch.rows);
+    for (UseRow& use : batch.uses)
       rows.push_back({.time_ns = use.last_ns, .body = std::move(use)});
     for (Row& row : rows)
       row.seq = ++sequence_;

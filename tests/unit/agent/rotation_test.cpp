@@ -39,14 +39,13 @@ class RotationTest : public Scene {
     link->on_tick(clock.now);
     examiner.answer_all();
     auto out = link->take();
-    auto found = judge->on_batch(out.rows, out.uses, out.touches, out.slot_changes);
     Batch batch{.rows = std::move(out.rows),
                 .uses = std::move(out.uses),
                 .touches = std::move(out.touches),
                 .holdings = std::move(out.holdings),
                 .lives = std::move(out.lives),
                 .slot_changes = std::move(out.slot_changes)};
-    batch.rows.insert(batch.rows.end(), found.begin(), found.end());
+    judge->on_batch(batch);
     history->submit(std::move(batch));
     ASSERT_TRUE(history->drain(std::chrono::seconds(10)));
   }
@@ -59,7 +58,7 @@ class RotationTest : public Scene {
     ASSERT_TRUE(earlier) << earlier.error().message;
     make();
     link->load(*earlier);
-    judge = std::make_unique<judge::Judge>(clock);
+    judge = std::make_unique<judge::Judge>(clock, catalog::Catalog::builtin());
     judge->load(*earlier);
     for (const Holding& holding : *held)
       link->adopt(holding, process(holding.actor.id.tgid));
@@ -75,7 +74,7 @@ class RotationTest : public Scene {
   }
 
   std::unique_ptr<record::History> history;
-  std::unique_ptr<judge::Judge> judge = std::make_unique<judge::Judge>(clock);
+  std::unique_ptr<judge::Judge> judge = std::make_unique<judge::Judge>(clock, catalog::Catalog::builtin());
 
  private:
   std::string directory_ = "/tmp/keytrail-rotation-XXXXXX";

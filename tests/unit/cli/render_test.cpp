@@ -120,11 +120,13 @@ TEST_F(RenderTest, FindingsAreCounted) {
   finding.actor = make_actor();
   finding.key = make_key();
   finding.attack = {"T1552.001", "T1078.004"};
-  history_.stored = {make_row(1, finding), make_row(2, finding, kNoon + kSecond)};
-  EXPECT_EQ(
-      render_findings(ask("/v1/findings"), quiet()),
-      "LAST (UTC)           SEV  TYPE            KEY                   WORKLOAD      COUNT  ATT&CK                WHAT\n"
-      "2025-11-21 12:00:01  med  old_key_in_use  AKIAIOSFODNN7EXAMPLE  payments/api      2  T1552.001, T1078.004  an old key is in use\n");
+  history_.stored = {make_row(1, finding)};
+  finding.state = FindingState::kResolved;
+  history_.stored.push_back(make_row(2, finding, kNoon + kSecond));
+  EXPECT_EQ(render_findings(ask("/v1/findings"), quiet()),
+            "LAST (UTC)           SEV  TYPE            KEY                   WORKLOAD      COUNT  ATT&CK                STATE     WHAT\n"
+            "2025-11-21 12:00:01  med  old_key_in_use  AKIAIOSFODNN7EXAMPLE  payments/api      2  T1552.001, T1078.004  resolved  an old "
+            "key is in use\n");
 }
 
 TEST_F(RenderTest, FindingsOfEncryptionKeysStandApart) {

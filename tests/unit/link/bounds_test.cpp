@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Floods: nothing grows with what a hostile process does, what is turned away is counted, and the surest claims are given up first.
-#include "agent/link/lru_map.h"
+#include "agent/base/lru_map.h"
 #include "scene.h"
 
 namespace keytrail::link {
@@ -31,7 +31,7 @@ class Bounds : public Scene {
 };
 
 TEST_F(Bounds, LruMapForgetsTheOldest) {
-  LruMap<int, int> map(2);
+  base::LruMap<int, int> map(2);
   *map.get(1).first = 1;
   *map.get(2).first = 2;
   EXPECT_NE(map.find(1), nullptr);

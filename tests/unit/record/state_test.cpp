@@ -57,6 +57,19 @@ TEST_F(StateTest, a_slot_has_its_key_and_its_history) {
   EXPECT_EQ(found.replaced[0].time_ns, kBegin + 2);
 }
 
+TEST_F(StateTest, who_had_which_key_is_known_after_a_restart) {
+  start();
+  see("AKIA1");
+  restart();
+  const Earlier found = earlier();
+  ASSERT_EQ(found.sightings.size(), 1U);
+  EXPECT_EQ(found.sightings[0].key, "AKIA1");
+  EXPECT_EQ(found.sightings[0].slot.place, make_slot().place);
+  EXPECT_EQ(found.sightings[0].workload.kind, WorkloadKind::kSystemdUnit);
+  EXPECT_EQ(found.sightings[0].workload.name, "backup.service");
+  EXPECT_EQ(found.sightings[0].first_ns, clock.now);
+}
+
 TEST_F(StateTest, one_key_may_be_replaced_in_two_files_and_in_two_containers) {
   start();
   for (const char* container : {"", "0123456789abcdef"}) {

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace keytrail::link {
+namespace keytrail::base {
 
 template <typename K, typename V, typename Hash = std::hash<K>>
 class LruMap {
@@ -61,4 +61,4 @@ class LruMap {
   std::function<void(const K&, V&)> on_evict_;
 };
 
-}  // namespace keytrail::link
+}  // namespace keytrail::base

@@ -7,7 +7,8 @@
 // One line for each finding: the name of its RuleEntry, which a file in rules/ defines.
 #define KEYTRAIL_FINDINGS(X) \
   X(kOldKeyInUse)            \
-  X(kKeyInArguments)
+  X(kKeyInArguments)         \
+  X(kPersonUsedWorkloadKey)
 
 namespace keytrail::judge {
 

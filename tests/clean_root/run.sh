@@ -43,7 +43,7 @@ cleanup() {
   for _ in $(seq 100); do [ -n "$(members)" ] || break; sleep 0.1; done
   kill -KILL $(members) 2>/dev/null || true
   for _ in $(seq 20); do [ -n "$(members)" ] || break; sleep 0.1; done
-  rm -rf --one-file-system "$root"
+  rm -rf --one-file-system "$root" "$root.log"
 }
 trap cleanup EXIT
 trap 'exit 130' INT

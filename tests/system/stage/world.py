@@ -122,7 +122,7 @@ class World:
                 above += parents
             except OSError:
                 continue
-        self.groups = folders + self.groups + above  # those within are removed first
+        self.groups = folders + above + self.groups  # those within are removed first: what came later lies deeper
         return folders
 
     def truth(self, since_ns=0):

@@ -10,7 +10,7 @@ import unittest
 import rows
 from agent import Agent
 from stage import fetch, keys
-from stage.world import PATH, PYTHON, World, die_with_runner
+from stage.world import PATH, PYTHON, World, cgroup_roots, die_with_runner
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ACTOR = HERE + "/actor.py"
@@ -159,12 +159,13 @@ class SystemCase(unittest.TestCase):
             os.chmod(place, mode)
         return folder
 
-    def start(self, argv, env=None, trees=None, binds=None, cgroup=True, mount_of=0):
-        """Starts a process on the stage: same pid through the exec, own home, own mounts (or, with `mount_of`, those of another process)."""
+    def start(self, argv, env=None, trees=None, binds=None, cgroup=True, mount_of=0, cgroups=None, login_uid=None):
+        """Starts a process on the stage: same pid through the exec, own home, own mounts (or, with `mount_of`, those of another process).
+        `cgroups`: others than the case's own (`unit`). `login_uid`: somebody logged in (audit)."""
         number = len(self.started)
         plan = {"argv": argv, "env": {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", **(env or {})},
                 "cwd": "/root", "uid": 0, "netns": self.world.netns, "trees": {"/root": self.filled(f"home{number}", self.files), **(trees or {})}, "binds": {**self.world.binds(), **(binds or {})}, "mount_of": mount_of,
-                "cgroups": self.groups if cgroup else []}
+                "cgroups": cgroups or (self.groups if cgroup else []), "login_uid": login_uid}
         plan_path, base = f"{self.folder}/plan{number}", f"{self.folder}/{number}"
         with open(os.open(plan_path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             json.dump(plan, file)
@@ -188,6 +189,14 @@ class SystemCase(unittest.TestCase):
     def actor(self, *steps, env=None, **options):
         """Starts actor.py with these steps."""
         return self.start([PYTHON, "-I", ACTOR, *steps], env=env, **options)
+
+    def unit(self, name):
+        """The cgroups of a systemd unit of this name; what is left in them is ended with the case."""
+        groups = [f"{root}/{self.world.name}-{name}.service" for root in cgroup_roots()]
+        for group in groups:
+            os.makedirs(group, exist_ok=True)
+        self.addCleanup(self.world.clear, groups)
+        return groups
 
     def flag(self, name):
         """A path outside the homes that an actor can wait for; `raise_flag` makes it."""

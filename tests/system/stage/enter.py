@@ -56,6 +56,9 @@ def main():
     for group in plan["cgroups"]:
         with open(group + "/cgroup.procs", "w") as file:
             file.write(str(os.getpid()))
+    if plan["login_uid"] is not None:
+        with open("/proc/self/loginuid", "w") as file:
+            file.write(str(plan["login_uid"]))
     os.write(ready, b"r")
     os.close(ready)
     os.read(go, 1)

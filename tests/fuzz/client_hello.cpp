@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Target: the first bytes of a connection as a TLS ClientHello (agent/decode).
 #include "agent/decode/client_hello.h"
+#include "agent/base/host.h"
 
 #include "tests/fuzz/fuzz.h"
 

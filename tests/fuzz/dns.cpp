@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Target: a DNS answer (agent/decode).
 #include "agent/decode/dns.h"
+#include "agent/base/host.h"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Target: the head of a plain HTTP request, CONNECT among them, and the authority alone (agent/decode).
 #include "agent/decode/http_head.h"
+#include "agent/base/host.h"
 
 #include <algorithm>
 
@@ -25,6 +26,6 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   require(is_host(head.host), "the host is a host name or an IPv6 literal");
 
   const base::HostPort authority = base::parse_host(fuzz::text_of(data, size));
-  require(is_host(authority.host) && (!authority.bad || authority.host.empty()), "an authority is a host or bad");
+  require(is_host(authority.host) && (authority.port == 0 || !authority.host.empty()), "a port comes with a host");
   return 0;
 }

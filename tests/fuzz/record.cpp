@@ -4,6 +4,7 @@
 #include <array>
 #include <variant>
 
+#include "agent/base/host.h"
 #include "agent/decode/decode.h"
 #include "keytrail/event_abi.h"
 #include "tests/fuzz/fuzz.h"

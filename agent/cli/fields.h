@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "agent/serve/times.h"
+#include "agent/base/times.h"
 #include "keytrail/workload.h"
 
 namespace keytrail::cli {
@@ -63,7 +63,7 @@ namespace json = boost::json;
 
 /// Unix ns; 0 when null.
 [[nodiscard]] inline std::int64_t time(const json::object& object, std::string_view name) {
-  return serve::parse_rfc3339(text(object, name)).value_or(0);
+  return base::parse_rfc3339(text(object, name)).value_or(0);
 }
 
 }  // namespace keytrail::cli

@@ -9,13 +9,13 @@
 
 #include "agent/base/config.h"
 #include "agent/base/log.h"
+#include "agent/base/times.h"
 #include "agent/catalog/catalog.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/output.h"
 #include "agent/cli/when.h"
 #include "agent/serve/peer.h"
 #include "agent/serve/secret_guard.h"
-#include "agent/serve/times.h"
 
 namespace keytrail::cli {
 
@@ -72,7 +72,7 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
     if (from > now)
       return usage(world, fmt::format("--since {} is in the future: it is {}", format_when_zone(from, options.local),
                                       format_when_zone(now, options.local)));
-    out.push_back("since=" + encode(serve::format_rfc3339(from)));
+    out.push_back("since=" + encode(base::format_rfc3339(from)));
   }
   if (options.until.empty()) return kOk;
   Result<std::int64_t> until = parse_when(options.until, now, options.local);
@@ -81,7 +81,7 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
   if (*until <= from)
     return usage(world, fmt::format("--until {} is not after --since {}", format_when_zone(*until, options.local),
                                     format_when_zone(from, options.local)));
-  out.push_back("until=" + encode(serve::format_rfc3339(*until)));
+  out.push_back("until=" + encode(base::format_rfc3339(*until)));
   return kOk;
 }
 

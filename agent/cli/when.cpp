@@ -7,7 +7,7 @@
 #include <chrono>
 #include <ctime>
 
-#include "agent/serve/times.h"
+#include "agent/base/times.h"
 
 namespace keytrail::cli {
 namespace {
@@ -71,7 +71,7 @@ Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool
   if (text == "today") return midnight(now_ns, 0, local) * kSecond;
   if (text == "yesterday") return midnight(now_ns, 1, local) * kSecond;
   if (const std::int64_t ago = text.size() < 2 ? -1 : relative(text); ago >= 0) return now_ns - ago * kSecond;
-  if (const auto exact = serve::parse_rfc3339(text)) return *exact;
+  if (const auto exact = base::parse_rfc3339(text)) return *exact;
   std::string full(text);
   if (is_time_of_day(text)) {  // the last one: at 03:00 "14:02" is yesterday's
     for (int days = 0; days < 2; ++days) {
@@ -82,7 +82,7 @@ Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool
   }
   if (full.size() == 10) full += " 00:00:00";
   if (full.size() == 16) full += ":00";
-  const auto as_utc = serve::parse_rfc3339(full + "Z");
+  const auto as_utc = base::parse_rfc3339(full + "Z");
   if (!as_utc) return fail(Error::Code::kInvalid, kUnderstood);
   if (!local) return *as_utc;
   const std::tm clock = broken_down(floor_seconds(*as_utc), false);
@@ -95,7 +95,7 @@ std::string format_when(std::int64_t unix_ns, bool local) {
 }
 
 std::string format_when(std::string_view rfc3339, bool local) {
-  const auto time = serve::parse_rfc3339(rfc3339);
+  const auto time = base::parse_rfc3339(rfc3339);
   return time ? format_when(*time, local) : std::string(rfc3339);
 }
 

@@ -14,7 +14,6 @@
 #include "agent/serve/row_json.h"
 #include "agent/serve/secret_guard.h"
 #include "agent/serve/status_json.h"
-#include "agent/serve/times.h"
 
 namespace keytrail::serve {
 

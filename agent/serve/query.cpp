@@ -8,8 +8,8 @@
 #include <charconv>
 
 #include "agent/base/log.h"
+#include "agent/base/times.h"
 #include "agent/serve/secret_guard.h"
-#include "agent/serve/times.h"
 
 namespace keytrail::serve {
 namespace {
@@ -38,7 +38,7 @@ Result<void> set_kinds(const std::string& text, RowKinds& kinds) {
 }
 
 Result<void> set_time(const std::string& name, const std::string& text, std::int64_t& out) {
-  const auto time = parse_rfc3339(text);
+  const auto time = base::parse_rfc3339(text);
   if (!time || *time <= 0) return invalid(name + ": must be a time like 2026-11-21T04:00:00Z");
   out = *time;
   return {};

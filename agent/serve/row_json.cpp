@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "agent/base/log.h"
-#include "agent/serve/times.h"
+#include "agent/base/times.h"
 #include "keytrail/fields.h"
 
 namespace keytrail::serve {
@@ -20,7 +20,7 @@ template <Described Record>
 json::object record_json(const Record& record);
 
 json::value seconds_or_null(std::int64_t unix_s) {
-  const auto text = unix_s == 0 ? std::nullopt : format_rfc3339_s(unix_s);
+  const auto text = unix_s == 0 ? std::nullopt : base::format_rfc3339_s(unix_s);
   return text ? json::value(*text) : json::value();
 }
 
@@ -65,7 +65,7 @@ json::object record_json(const Record& record) {
 
 }  // namespace
 
-json::value time_or_null(std::int64_t unix_ns) { return unix_ns == 0 ? json::value() : json::value(format_rfc3339(unix_ns)); }
+json::value time_or_null(std::int64_t unix_ns) { return unix_ns == 0 ? json::value() : json::value(base::format_rfc3339(unix_ns)); }
 
 json::object to_json(const Row& row) { return record_json(row); }
 std::string to_json_text(const Row& row) { return json::serialize(to_json(row)); }

@@ -5,67 +5,80 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
+#include <type_traits>
 
 #include "agent/base/log.h"
+#include "agent/base/times.h"
+#include "keytrail/fields.h"
 
 namespace keytrail::otlp {
 
 namespace {
 
-void put_actor(Attributes& out, const Actor& actor) {
-  out.number("process.pid", actor.id.tgid);
-  out.text("process.executable.path", actor.exe);
+std::string time_text(std::int64_t time, Unit unit) {
+  if (time == 0) return {};
+  return unit == Unit::kUnixNs ? base::format_rfc3339(time) : base::format_rfc3339_s(time).value_or("");
+}
+
+/// The attributes of a record: its fields', and what no single field says.
+template <Described Record>
+void put(Attributes& out, const Record& record);
+void put(Attributes& out, const Key& key);
+void put(Attributes& out, const Slot& slot);
+void put(Attributes&, const Workload&) {}  // it is the resource
+
+/// One attribute. Lists of records and what has no text have none.
+template <typename T>
+void put_value(Attributes& out, const char* name, Sent sent, Unit unit, const T& value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    if (value) out.flag(name, true);
+  } else if constexpr (std::is_enum_v<T>) {
+    out.text(name, to_string(value));
+  } else if constexpr (std::is_same_v<T, std::int64_t>) {
+    if (sent == Sent::kAsNumber)
+      out.number(name, static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0)));
+    else
+      out.text(name, time_text(value, unit));
+  } else if constexpr (std::is_integral_v<T>) {
+    if (sent == Sent::kAsText)
+      out.text(name, std::to_string(value));
+    else if (sent != Sent::kUnlessZero || value != 0)
+      out.number(name, value);
+  } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+    out.text(name, value);
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+    out.texts(name, value);
+  } else if constexpr (std::is_same_v<T, std::optional<std::uint64_t>>) {
+    if (value) put_value(out, name, sent, unit, *value);
+  }
+}
+
+template <Described Record>
+void put_fields(Attributes& out, const Record& record) {
+  each_value(record, [&out]<typename Value>(const auto& field, const Value& value) {
+    if constexpr (Described<Value>)
+      put(out, value);
+    else if (field.attribute != nullptr)
+      put_value(out, field.attribute, field.sent, field.unit, value);
+  });
+}
+
+template <Described Record>
+void put_derived(Attributes&, const Record&) {}
+
+void put_derived(Attributes& out, const Actor& actor) {
   out.text("process.executable.name", actor.exe.substr(actor.exe.rfind('/') + 1));
-  out.text("user.id", std::to_string(actor.uid));
-  out.text("user.name", actor.user);
-  out.text("keytrail.login_user", actor.login_user);
-  out.text("keytrail.program", actor.program);
   out.text("keytrail.process.instance",
            std::to_string(actor.id.tgid) + "." + std::to_string(actor.id.start_ns) + "." + std::to_string(actor.id.exec));
 }
 
-void put_key(Attributes& out, const Key& key) {
-  if (key.id.empty() && key.kind.empty()) return;
-  out.text("keytrail.key.id", key.id);
-  out.text("keytrail.key.kind", key.kind);
-  out.text("keytrail.key.class", to_string(key.key_class));
-  out.text("keytrail.key.lifetime", to_string(key.lifetime));
-  out.text("keytrail.key.principal", key.principal);
-  out.text("keytrail.key.parent", key.parent);
-}
+void put_derived(Attributes& out, const Destination& to) { out.text("server.address", to.host.empty() ? to.address : to.host); }
 
-void put_slot(Attributes& out, const Slot& slot) {
-  out.text("keytrail.key.from", to_string(slot.from));
-  out.text(slot.from == From::kFile ? "file.path" : "keytrail.key.place", slot.place);
-  out.text("keytrail.key.selector", slot.selector);
-}
-
-void put_destination(Attributes& out, const Destination& to) {
-  out.text("server.address", to.host.empty() ? to.address : to.host);
-  if (to.port != 0) out.number("server.port", to.port);
-  out.text("network.peer.address", to.address);
-  out.text("keytrail.destination.provider", to.provider);
-  out.text("keytrail.destination.service", to.service);
-  out.text("keytrail.destination.region", to.region);
-  out.text("keytrail.destination.action", to.action);
-  out.text("keytrail.destination.name_source", to_string(to.name_source));
-  if (to.ambiguous) out.flag("keytrail.destination.ambiguous", true);
-}
-
-void put(Attributes& out, const AcquisitionRow& row) {
-  put_actor(out, row.actor);
-  put_key(out, row.key);
-  put_slot(out, row.slot);
-  out.text("keytrail.unread", row.unread);
-  if (row.bulk) out.flag("keytrail.bulk", true);
-  if (row.baseline) out.flag("keytrail.baseline", true);
-}
-
-void put(Attributes& out, const UseRow& row) {
-  put_actor(out, row.actor);
+void put_derived(Attributes& out, const UseRow& row) {
   if (row.keys.size() == 1) {
-    put_key(out, row.keys.front().key);
-    put_slot(out, row.keys.front().slot);
+    put(out, row.keys.front().key);
+    put(out, row.keys.front().slot);
   } else if (!row.keys.empty()) {
     // No keytrail.key.id here: a query by key would take a guess for a fact.
     std::vector<std::string> ids;
@@ -73,38 +86,27 @@ void put(Attributes& out, const UseRow& row) {
       ids.push_back(row.keys[i].key.id);
     out.texts("keytrail.key.candidates", ids);
   }
-  put_destination(out, row.destination);
-  out.text("keytrail.evidence", to_string(row.evidence));
-  out.text("keytrail.evidence.reason", to_string(row.reason));
-  out.text("keytrail.evidence.detail", row.reason_detail);
-  out.text("keytrail.via", row.via);
-  out.text("keytrail.outcome", to_string(row.outcome));
   out.number("keytrail.count", row.requests.value_or(row.connections));
   out.text("keytrail.count.unit", row.requests ? "requests" : "connections");
-  out.number("keytrail.bytes.sent", row.bytes_sent);
-  out.number("keytrail.bytes.received", row.bytes_received);
   if (row.outcome == Outcome::kRefused || row.outcome == Outcome::kFailed) out.text("error.type", to_string(row.outcome));
 }
 
-void put(Attributes& out, const FindingRow& row) {
-  put_actor(out, row.actor);
-  put_key(out, row.key);
-  put_slot(out, row.slot);
-  out.text("keytrail.finding.type", row.type);
-  out.text("keytrail.finding.severity", to_string(row.severity));
-  out.text("keytrail.finding.subject", row.subject);
-  out.texts("keytrail.attack", row.attack);
+template <Described Record>
+void put(Attributes& out, const Record& record) {
+  put_fields(out, record);
+  put_derived(out, record);
 }
 
-void put(Attributes& out, const GapRow& row) {
-  out.text("keytrail.gap.cause", row.cause);
-  out.text("keytrail.gap.family", row.family);
-  out.number("keytrail.gap.from_unix_nano", static_cast<std::uint64_t>(std::max<std::int64_t>(row.from_ns, 0)));
-  out.number("keytrail.gap.to_unix_nano", static_cast<std::uint64_t>(std::max<std::int64_t>(row.to_ns, 0)));
-  if (row.lost) out.number("keytrail.gap.lost", *row.lost);
+void put(Attributes& out, const Key& key) {
+  if (!key.id.empty() || !key.kind.empty()) put_fields(out, key);
 }
 
-void put(Attributes&, const RevisionRow&) {}
+void put(Attributes& out, const Slot& slot) {
+  each_value(slot, [&]<typename Value>(const auto& field, const Value& value) {
+    const bool is_path = field.name == "place" && slot.from == From::kFile;  // the convention has a name for paths
+    put_value(out, is_path ? "file.path" : field.attribute, field.sent, field.unit, value);
+  });
+}
 
 }  // namespace
 
@@ -144,8 +146,8 @@ void Attributes::flag(const char* name, bool value) { add(name)->set_bool_value(
 
 void put_row(Attributes& out, const Row& row) {
   out.text("keytrail.schema", kSchemaVersion);
-  out.number("keytrail.row.seq", row.seq);
-  std::visit([&out](const auto& body) { put(out, body); }, row.body);
+  put_fields(out, row);
+  std::visit([&out](const auto& body) { put_derived(out, body); }, row.body);
 }
 
 const Actor* actor_of(const Row& row) {
@@ -193,10 +195,8 @@ void fill_resource(resource::Resource& out, const Row& row, const Sender& sender
     return;
   }
   const Workload& w = actor->workload;
-  put.text("service.name", w.name.empty() ? std::string_view("unknown_service") : std::string_view(w.name));
-  put.text("keytrail.workload.id", w.id);
-  put.text("keytrail.workload.kind", to_string(w.kind));
-  put.text("keytrail.workload.known_by", to_string(w.known_by));
+  if (w.name.empty()) put.text("service.name", "unknown_service");
+  put_fields(put, w);
   std::string_view before;
   for (const Fact& fact : w.facts) {
     if (fact.name != before) put.text(fact.name.c_str(), fact.value);  // the first of a name is the one that counts

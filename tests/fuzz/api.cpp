@@ -4,8 +4,8 @@
 
 #include <boost/json.hpp>
 
+#include "agent/base/times.h"
 #include "agent/serve/secret_guard.h"
-#include "agent/serve/times.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/serve/fake_agent.h"
 
@@ -56,8 +56,8 @@ void check_secrets(std::string_view target, const ApiAnswer& answer) {
 }
 
 void check_times(std::string_view text) {
-  const auto time = parse_rfc3339(text);
-  require(!time || parse_rfc3339(format_rfc3339(*time)) == time, "a time that was read is written as itself");
+  const auto time = base::parse_rfc3339(text);
+  require(!time || base::parse_rfc3339(base::format_rfc3339(*time)) == time, "a time that was read is written as itself");
 }
 
 }  // namespace

@@ -7,13 +7,15 @@
 
 #include <boost/json.hpp>
 
-#include "agent/serve/times.h"
+#include "agent/base/times.h"
 #include "tests/unit/serve/fake_agent.h"
 
 namespace keytrail::serve {
 namespace {
 
 using namespace testing;
+using base::format_rfc3339;
+using base::parse_rfc3339;
 namespace json = boost::json;
 
 TEST(Times, RoundTripWithNanoseconds) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/serve/times.h"
+#include "agent/base/times.h"
 
 #include <fmt/format.h>
 
 #include <chrono>
 
-namespace keytrail::serve {
+namespace keytrail::base {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
@@ -99,4 +99,4 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
   return whole * kSecond + *fraction;
 }
 
-}  // namespace keytrail::serve
+}  // namespace keytrail::base

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace keytrail::serve {
+namespace keytrail::base {
 
 /// Unix ns → "2026-11-21T04:00:00.123456789Z". Years 1678 to 2261 (the range of the type).
 [[nodiscard]] std::string format_rfc3339(std::int64_t unix_ns);
@@ -16,4 +16,4 @@ namespace keytrail::serve {
 /// RFC 3339 section 5.6 ("2026-11-21T04:00:00.1Z", "…+01:00") → Unix ns; nullopt when malformed or out of range.
 [[nodiscard]] std::optional<std::int64_t> parse_rfc3339(std::string_view text);
 
-}  // namespace keytrail::serve
+}  // namespace keytrail::base

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attributes of rows that have every field: what schema 1.0 sent is sent as it was (attributes_1.0.txt, made before there
+// were descriptions), each name once, no name that nobody described.
+#include "exporters/otlp/attributes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "tests/unit/filled.h"
+
+namespace keytrail::otlp {
+namespace {
+
+using keytrail::test::filled_row;
+using Pairs = google::protobuf::RepeatedPtrField<common::KeyValue>;
+
+std::string words(const common::AnyValue& value) {
+  if (value.has_string_value()) return "text " + value.string_value();
+  if (value.has_int_value()) return "number " + std::to_string(value.int_value());
+  if (value.has_bool_value()) return value.bool_value() ? "true" : "false";
+  std::string out = "list";
+  for (const common::AnyValue& item : value.array_value().values())
+    out += " [" + words(item) + "]";
+  return out;
+}
+
+using Named = std::map<std::string, std::string>;
+
+Named named(const Pairs& pairs) {
+  Named out;
+  for (const common::KeyValue& pair : pairs)
+    EXPECT_TRUE(out.emplace(pair.key(), words(pair.value())).second) << pair.key() << " twice";
+  return out;
+}
+
+Named attributes(const Row& row) {
+  Pairs pairs;
+  Attributes put(&pairs);
+  put_row(put, row);
+  return named(pairs);
+}
+
+/// Rows by the names that attributes_1.0.txt has.
+std::map<std::string, Row> rows() {
+  Row file = filled_row<AcquisitionRow>();
+  std::get<AcquisitionRow>(file.body).slot.from = From::kFile;
+  Row one = filled_row<UseRow>();
+  auto& use = std::get<UseRow>(one.body);
+  use.keys.pop_back();
+  use.requests.reset();
+  use.outcome = Outcome::kRefused;
+  use.destination.host.clear();
+  return {{"acquisition", filled_row<AcquisitionRow>()}, {"from_file", file},
+          {"several_keys", filled_row<UseRow>()},        {"one_key", one},
+          {"finding", filled_row<FindingRow>()},         {"gap", filled_row<GapRow>()},
+          {"revision", filled_row<RevisionRow>()},       {"empty_acquisition", Row{0, 0, 0, AcquisitionRow{}}},
+          {"empty_use", Row{0, 0, 0, UseRow{}}},         {"empty_gap", Row{0, 0, 0, GapRow{}}}};
+}
+
+TEST(Attributes, WhatSchema1SentIsSentAsItWas) {
+  std::map<std::string, Named> now;
+  for (const auto& [name, row] : rows()) {
+    resource::Resource resource;
+    fill_resource(resource, row, Sender{"node-1"});
+    now[name] = attributes(row);
+    now[name + ".resource"] = named(resource.attributes());
+  }
+  std::ifstream file(KEYTRAIL_ATTRIBUTES);
+  std::set<std::string> compared;
+  std::string name, attribute, value;
+  while (std::getline(file, name, '\t') && std::getline(file, attribute, '\t') && std::getline(file, value)) {
+    ASSERT_TRUE(now.contains(name)) << name;
+    EXPECT_EQ(now[name][attribute], value) << name << " " << attribute;
+    compared.insert(name);
+  }
+  EXPECT_EQ(compared.size(), now.size());
+}
+
+}  // namespace
+}  // namespace keytrail::otlp

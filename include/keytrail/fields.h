@@ -84,8 +84,8 @@ struct Fields<Key> {
       field("fingerprint", &Key::fingerprint, "fp: and 32 hexadecimal digits, keyed for this node; empty when there is none."),
       field("principal", &Key::principal, "Whose it is: role, subject, login, e-mail; or empty.").otlp("keytrail.key.principal"),
       field("parent", &Key::parent, "Id of the key or role it was issued from; empty for the root of a chain.").otlp("keytrail.key.parent"),
-      time_s("issued", &Key::issued_s, "When it was issued.").in_column("issued_s"),
-      time_s("expires", &Key::expires_s, "When it ends.").in_column("expires_s"),
+      time_s("issued", &Key::issued_s, "When it was issued.").otlp("keytrail.key.issued").in_column("issued_s"),
+      time_s("expires", &Key::expires_s, "When it ends.").otlp("keytrail.key.expires").in_column("expires_s"),
   };
 };
 

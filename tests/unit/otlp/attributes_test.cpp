@@ -80,11 +80,13 @@ TEST(Attributes, WhatSchema1SentIsSentAsItWas) {
   EXPECT_EQ(compared.size(), now.size());
 }
 
-TEST(Attributes, AKeysTimesAreSent) {
+TEST(Attributes, AKeysTimesAndTheLoginUserAreSent) {
   Row row = filled_row<AcquisitionRow>();
   auto& body = std::get<AcquisitionRow>(row.body);
+  body.actor.login_user = "alice";
   body.key.issued_s = 1;
   body.key.expires_s = 253'402'300'799;
+  EXPECT_EQ(attributes(row)["keytrail.login_user"], "text alice");
   EXPECT_EQ(attributes(row)["keytrail.key.issued"], "text 1970-01-01T00:00:01.000000000Z");
   EXPECT_EQ(attributes(row)["keytrail.key.expires"], "text 9999-12-31T23:59:59.000000000Z");
   body.key.expires_s = 0;

@@ -33,7 +33,7 @@ std::vector<json::object> rows_of(const json::object& answer) {
 }
 
 /// Oldest first; equal times keep their order. (std::stable_sort of libstdc++ 12 uses what clang calls deprecated.)
-void sort_by_time(std::vector<json::object>& rows, std::string_view name) {
+void sort_by_time(std::vector<json::object>& rows, Name name) {
   std::vector<std::pair<std::int64_t, std::size_t>> order;
   order.reserve(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i)

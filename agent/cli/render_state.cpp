@@ -48,7 +48,7 @@ std::string line(const json::object& row, std::string_view verb, const std::stri
                      padded(process_words(row), 18), padded(std::string(verb), 15), rest);
 }
 
-std::string number_or_zero(const json::object& from, std::string_view name) { return thousands(number(from, name)); }
+std::string number_or_zero(const json::object& from, Name name) { return thousands(number(from, name)); }
 
 /// One export destination: its books, and how its requests go (`live`, empty when it is not configured any more).
 std::string export_words(const json::object& books, const json::object& live, const View& view) {
@@ -85,12 +85,12 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
 
 std::string tracking_words(const json::object& tracking) {
   if (tracking.empty()) return "";  // an older agent
+  const auto tracked = [&](std::string_view name) { return thousands(counter(tracking, name)); };
   std::string out = fmt::format("following: {} processes · {} connections · {} examinations running · {} uses held back\n",
-                                number_or_zero(tracking, "processes"), number_or_zero(tracking, "connections"),
-                                number_or_zero(tracking, "examinations"), number_or_zero(tracking, "held_uses"));
+                                tracked("processes"), tracked("connections"), tracked("examinations"), tracked("held_uses"));
   std::string limits;
   for (const auto& [name, words] : kLimits) {
-    if (number(tracking, name) != 0) limits += fmt::format("  {} {}\n", number_or_zero(tracking, name), words);
+    if (counter(tracking, name) != 0) limits += fmt::format("  {} {}\n", tracked(name), words);
   }
   return out + (limits.empty() ? "" : "limits met since the worker started:\n" + limits);
 }

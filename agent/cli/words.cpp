@@ -92,7 +92,7 @@ std::string key_words(const json::object& use) {
 
 std::int64_t count_of(const json::object& use) { return is_null(use, "requests") ? number(use, "connections") : number(use, "requests"); }
 
-std::string when_words(const json::object& object, std::string_view name, const View& view) {
+std::string when_words(const json::object& object, Name name, const View& view) {
   const std::int64_t at = time(object, name);
   return at == 0 ? "-" : format_when(at, view.local);
 }

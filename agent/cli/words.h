@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/cli/names.h"
 #include "agent/cli/render.h"
 
 namespace keytrail::cli {
@@ -32,7 +33,7 @@ namespace keytrail::cli {
 /// Requests where seen, else connections.
 [[nodiscard]] std::int64_t count_of(const boost::json::object& use);
 /// A time as the view wants it, "-" for null.
-[[nodiscard]] std::string when_words(const boost::json::object& object, std::string_view name, const View& view);
+[[nodiscard]] std::string when_words(const boost::json::object& object, Name name, const View& view);
 /// "FIRST (UTC)" or "FIRST".
 [[nodiscard]] std::string time_title(std::string_view title, const View& view);
 /// An acquisition from a file by the program that the file is for: by name only, so it tells what is usual, not what is safe.

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "agent/base/workload_facts.h"
+#include "agent/record/columns.h"
 #include "agent/record/dictionary_view.h"
 
 namespace keytrail::record {
@@ -27,15 +28,6 @@ static constexpr char kKindSql[] = "SELECT kind FROM workload WHERE wid = ?1";
 static constexpr char kProgramSql[] =
     "INSERT INTO program(exe, program, comm, user, login_user, used_seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6) "
     "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
-static constexpr char kKeySql[] =
-    "INSERT INTO key(key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s, used_seq) "
-    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
-static constexpr char kSlotSql[] =
-    "INSERT INTO slot(origin, place, selector, used_seq) VALUES(?1, ?2, ?3, ?4) "
-    "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
-static constexpr char kDestinationSql[] =
-    "INSERT INTO destination(host, address, port, action, provider, service, region, name_source, ambiguous, used_seq) "
-    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
 static constexpr char kKeysetSql[] =
     "INSERT INTO keyset(members, used_seq) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
 static constexpr char kCandidateSql[] = "INSERT OR IGNORE INTO candidate(keyset, position, key, slot, reason) VALUES(?1, ?2, ?3, ?4, ?5)";
@@ -180,17 +172,15 @@ Result<std::int64_t> Dictionary::program(const Actor& a, bool identity) {
   return intern(programs_, kProgramSql, a.exe, a.program, identity ? std::string_view() : std::string_view(a.comm), a.user, a.login_user);
 }
 
-Result<std::int64_t> Dictionary::key(const Key& k) {
-  return intern(keys_, kKeySql, k.id, k.kind, k.key_class, k.lifetime, k.fingerprint.text(), k.principal, k.parent, k.issued_s,
-                k.expires_s);
+template <typename Record>
+Result<std::int64_t> Dictionary::intern_record(Cache& cache, const Record& record) {
+  return std::apply([&](const auto&... line) { return intern(cache, insert_sql<Record>(), stored(get_from(line.get, record))...); },
+                    Fields<Record>::kList);
 }
 
-Result<std::int64_t> Dictionary::slot(const Slot& s) { return intern(slots_, kSlotSql, s.from, s.place, s.selector); }
-
-Result<std::int64_t> Dictionary::destination(const Destination& d) {
-  return intern(destinations_, kDestinationSql, d.host, d.address, d.port, d.action, d.provider, d.service, d.region, d.name_source,
-                d.ambiguous);
-}
+Result<std::int64_t> Dictionary::key(const Key& k) { return intern_record(keys_, k); }
+Result<std::int64_t> Dictionary::slot(const Slot& s) { return intern_record(slots_, s); }
+Result<std::int64_t> Dictionary::destination(const Destination& d) { return intern_record(destinations_, d); }
 
 Result<std::int64_t> Dictionary::keyset(const std::vector<Candidate>& candidates, bool identity) {
   struct Member {

@@ -59,6 +59,9 @@ class Dictionary {
 
   Result<bool> put_facts(std::string_view wid, std::span<const Fact> facts);
   Result<void> rename(std::string_view wid);
+  /// A record whose table is made from its description.
+  template <typename Record>
+  Result<std::int64_t> intern_record(Cache& cache, const Record& record);
   template <typename... Values>
   Result<std::int64_t> intern(Cache& cache, const char* sql, const Values&... values);
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/record/dictionary_view.h"
 
-#include <charconv>
-
 #include "agent/base/workload_facts.h"
+#include "agent/record/columns.h"
 
 namespace keytrail::record {
 namespace {
@@ -12,24 +11,9 @@ static constexpr char kWorkloadSql[] = "SELECT wid, kind, name, known_by FROM wo
 static constexpr char kFactsSql[] =
     "SELECT name, known_by, value, since_ns FROM workload_fact WHERE wid = ?1 OR (wid = ?2 AND ?2 != '') ORDER BY wid = ?2";
 static constexpr char kProgramSql[] = "SELECT exe, program, comm, user, login_user FROM program WHERE id = ?1";
-static constexpr char kKeySql[] =
-    "SELECT key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s FROM key WHERE id = ?1";
-static constexpr char kSlotSql[] = "SELECT origin, place, selector FROM slot WHERE id = ?1";
-static constexpr char kDestinationSql[] =
-    "SELECT provider, service, region, host, address, port, action, name_source, ambiguous FROM destination WHERE id = ?1";
 static constexpr char kKeysetSql[] = "SELECT key, slot, reason FROM candidate WHERE keyset = ?1 ORDER BY position";
 
 }  // namespace
-
-Fingerprint parse_fingerprint(const std::string& text) {
-  Fingerprint out;
-  if (text.size() != 35 || !text.starts_with("fp:")) return {};
-  for (std::size_t i = 0; i < out.bytes.size(); ++i) {
-    const char* begin = text.data() + 3 + 2 * i;
-    if (std::from_chars(begin, begin + 2, out.bytes[i], 16).ptr != begin + 2) return {};
-  }
-  return out;
-}
 
 template <typename T, typename Read>
 Result<const T*> DictionaryView::look_up(Map<T>& map, const char* sql, std::int64_t id, Read read) {
@@ -76,36 +60,10 @@ Result<const Program*> DictionaryView::program(std::int64_t id) {
                  [](const Cursor& c, Program& p) { p = {c.text(0), c.text(1), c.text(2), c.text(3), c.text(4)}; });
 }
 
-Result<const Key*> DictionaryView::key(std::int64_t id) {
-  return look_up(keys_, kKeySql, id, [](const Cursor& c, Key& k) {
-    k.id = c.text(0);
-    k.kind = c.text(1);
-    k.key_class = from_number<KeyClass>(c.integer(2));
-    k.lifetime = from_number<Lifetime>(c.integer(3));
-    k.fingerprint = parse_fingerprint(c.text(4));
-    k.principal = c.text(5);
-    k.parent = c.text(6);
-    k.issued_s = c.integer(7);
-    k.expires_s = c.integer(8);
-  });
-}
-
-Result<const Slot*> DictionaryView::slot(std::int64_t id) {
-  return look_up(slots_, kSlotSql, id, [](const Cursor& c, Slot& s) { s = {from_number<From>(c.integer(0)), c.text(1), c.text(2)}; });
-}
-
+Result<const Key*> DictionaryView::key(std::int64_t id) { return look_up(keys_, select_sql<Key>(), id, load<Key>); }
+Result<const Slot*> DictionaryView::slot(std::int64_t id) { return look_up(slots_, select_sql<Slot>(), id, load<Slot>); }
 Result<const Destination*> DictionaryView::destination(std::int64_t id) {
-  return look_up(destinations_, kDestinationSql, id, [](const Cursor& c, Destination& d) {
-    d.provider = c.text(0);
-    d.service = c.text(1);
-    d.region = c.text(2);
-    d.host = c.text(3);
-    d.address = c.text(4);
-    d.port = static_cast<std::uint16_t>(c.integer(5));
-    d.action = c.text(6);
-    d.name_source = from_number<NameSource>(c.integer(7));
-    d.ambiguous = c.integer(8) != 0;
-  });
+  return look_up(destinations_, select_sql<Destination>(), id, load<Destination>);
 }
 
 Result<const std::vector<Candidate>*> DictionaryView::keyset(std::int64_t id) {

@@ -43,7 +43,4 @@ class DictionaryView {
 /// All facts of a workload: its own, and for a pod's container those of the pod. In the order of Workload::facts.
 [[nodiscard]] Result<std::vector<Fact>> read_facts(Database& db, std::string_view wid);
 
-/// "fp:…" back to bytes; empty when the text is none.
-[[nodiscard]] Fingerprint parse_fingerprint(const std::string& text);
-
 }  // namespace keytrail::record

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "agent/record/columns.h"
 #include "agent/record/migrate.h"
 
 namespace keytrail::record {
@@ -54,6 +55,8 @@ Result<void> bring_up(Database& db, std::int64_t version, const Clock& clock) {
   if (version == 0) {
     if (auto r = begin_history(db, clock); !r) return r;
   }
+  if (auto r = complete_tables(db); !r) return r;
+  if (version == kSchemaVersion) return transaction->commit();
   // PRAGMA takes no bound value; both numbers are our own constants.
   const std::string numbers = fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, kSchemaVersion);
   if (auto r = db.script(numbers.c_str()); !r) return r;
@@ -72,7 +75,6 @@ Result<void> prepare_schema(Database& db, const std::string& path, const Clock& 
   auto version = db.number(kVersionSql, 0);
   if (!version) return std::unexpected(version.error());
   if (auto r = check_origin(db, path, *version); !r) return r;
-  if (*version == kSchemaVersion) return {};
   auto done = bring_up(db, *version, clock);
   if (!done && *version != 0) {
     return fail(done.error().code, fmt::format("{} could not be brought from format {} to {} and stays as it was: {}", path, *version,

@@ -58,7 +58,9 @@ class Api {
   bool gaps_forgotten_ = false;
 };
 
-/// The OpenAPI description of this API (agent/serve/openapi.json).
+/// The paths and the envelope of the OpenAPI description, written by hand (agent/serve/openapi.json).
+[[nodiscard]] std::string_view openapi_paths();
+/// The whole description: with the schemas of records, made from their descriptions.
 [[nodiscard]] std::string_view openapi_json();
 
 }  // namespace keytrail::serve

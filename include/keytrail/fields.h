@@ -212,9 +212,6 @@ struct Fields<RevisionRow> {
   };
 };
 
-/// The word of its RowKind.
-[[nodiscard]] constexpr const char* row_type(const Row& row) { return to_string(kind_of(row)); }
-
 template <>
 struct Fields<Row> {
   static constexpr char kName[] = "Row";
@@ -223,7 +220,7 @@ struct Fields<Row> {
       field("seq", &Row::seq, "Its number in the history.").otlp("keytrail.row.seq"),
       time_ns("time", &Row::time_ns, "When it happened."),
       time_ns("observed", &Row::observed_ns, "When the agent knew."),
-      field("type", row_type, "Which kind of row."),
+      field("type", kind_of, "Which kind of row."),
       inlined(&Row::body),
   };
 };

@@ -5,9 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "agent/cli/event_stream.h"
+#include "agent/cli/names.h"
 #include "agent/cli/output.h"
 #include "agent/cli/table.h"
 #include "agent/cli/words.h"
@@ -22,6 +24,23 @@ using namespace serve::testing;
 using ::testing::HasSubstr;
 using ::testing::Not;
 namespace json = boost::json;
+
+/// Is there a property of this name anywhere below?
+bool has_property(const json::value& value, std::string_view name) {
+  if (const json::array* list = value.if_array())
+    return std::ranges::any_of(*list, [&](const json::value& item) { return has_property(item, name); });
+  if (!value.is_object()) return false;
+  const json::value* properties = value.get_object().if_contains("properties");
+  if (properties != nullptr && properties->is_object() && properties->get_object().contains(name)) return true;
+  return std::ranges::any_of(value.get_object(), [&](const auto& part) { return has_property(part.value(), name); });
+}
+
+TEST(Names, ThoseOfTheEnvelopeAndTheStateAreInTheDescriptionOfTheApi) {
+  const json::value description = json::parse(serve::openapi_json());
+  for (const std::string_view name : kOtherNames) {
+    if (name != "missed") EXPECT_TRUE(has_property(description, name)) << name;  // of the stream, which has no schema
+  }
+}
 
 class RenderTest : public ::testing::Test {
  protected:

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include "agent/base/log.h"
 #include "agent/base/times.h"
@@ -29,29 +30,35 @@ inline constexpr bool kIsOptional = false;
 template <typename T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
 
-template <typename T>
-json::value value_json(const T& value, Unit unit) {
+/// Hands what is written of the value to `sink`, which makes the JSON value of it in its place: none is moved.
+template <typename T, typename Sink>
+void write(const T& value, Unit unit, const Sink& sink) {
   if constexpr (std::is_same_v<T, std::int64_t>) {
-    if (unit == Unit::kNone) return value;
-    return unit == Unit::kUnixNs ? time_or_null(value) : seconds_or_null(value);
+    if (unit == Unit::kNone)
+      sink(value);
+    else
+      sink(unit == Unit::kUnixNs ? time_or_null(value) : seconds_or_null(value));
   } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, const char*>) {
-    return value;
+    sink(value);
   } else if constexpr (std::is_enum_v<T>) {
-    return to_string(value);
+    sink(to_string(value));
   } else if constexpr (std::is_same_v<T, std::string>) {
-    return json::value(printable(value));
+    sink(printable(value));
   } else if constexpr (std::is_same_v<T, Fingerprint>) {
-    return json::value(value.text());
+    sink(value.text());
   } else if constexpr (kIsOptional<T>) {
-    return value ? value_json(*value, unit) : json::value();
+    if (value)
+      write(*value, unit, sink);
+    else
+      sink(nullptr);
   } else if constexpr (Described<T>) {
-    return record_json(value);
+    sink(record_json(value));
   } else {
     json::array out;
     out.reserve(value.size());
     for (const auto& item : value)
-      out.push_back(value_json(item, unit));
-    return out;
+      write(item, unit, [&out](auto&& one) { out.emplace_back(std::forward<decltype(one)>(one)); });
+    sink(std::move(out));
   }
 }
 
@@ -59,7 +66,9 @@ template <Described Record>
 json::object record_json(const Record& record) {
   json::object out;
   out.reserve(field_count<Record>());
-  each_value(record, [&out](const auto& field, const auto& value) { out.emplace(field.name, value_json(value, field.unit)); });
+  each_value(record, [&out](const auto& field, const auto& value) {
+    write(value, field.unit, [&](auto&& one) { out.emplace(field.name, std::forward<decltype(one)>(one)); });
+  });
   return out;
 }
 

@@ -10,7 +10,7 @@ why_not_configured() {
   if [ -n "$missing" ]; then
     printf '%s' "CMake did not find $missing: install its Debian package and name it in packaging/packages.sh (the whole log: $1)."
   else
-    printf '%s' "CMake could not configure: $(sed -n '/CMake Error/,/^$\|Call Stack/p' "$1" | sed '/CMake Error/d; /Call Stack/d' | tr -s ' \n' ' ') (the whole log: $1)."
+    printf '%s' "CMake could not configure: $(grep -A 9 -m 1 'CMake Error' "$1" | sed '1d; /Call Stack/,$d; /^--/,$d' | tr -s ' \n' ' ') (the whole log: $1)."
   fi
 }
 

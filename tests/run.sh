@@ -150,6 +150,7 @@ unit_python() {
   step "tests of the interop tests" /usr/bin/python3 tests/interop/self_test.py
   step "tests of the corpus" /usr/bin/python3 tests/corpus/self_test.py
   step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
+  step "configure without tests, as quickstart does, with the bench" cmake -S . -B "$logs/untested" -G Ninja -DKEYTRAIL_TESTS=OFF -DKEYTRAIL_BENCH=ON -DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON
   step "tests of the clang-tidy stamps" /usr/bin/python3 tests/tidy_test.py
   step "layers" /usr/bin/python3 tests/layers/check.py
 }

@@ -147,6 +147,7 @@ class Sentences(unittest.TestCase):
                            ("--   Package 'libseccomp', required by 'virtual:world', not found\nCMake Error at x:1:\n  A required package was not found\n",
                             "did not find libseccomp"),
                            ('CMake Error:\n  Could not find a package configuration file provided by "fmt" with\n', "did not find fmt"),
+                           ("CMake Error at x:1:\n  Target \"a\" links to:\n\n    GTest::gmock\n\n  but the target was not found.\n", "links to: GTest::gmock but the"),
                            ("CMake Error at CMakeLists.txt:11 (message):\n  Keytrail needs clang 19\nCall Stack (most recent call first):\n", "Keytrail needs clang 19")):
             self.assertIn(words, self.says("why_not_configured", log))
 

@@ -79,6 +79,8 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   void look_for_room();
   bool give_up(std::vector<Batch>& batches, const Error& error, int attempt);
   void drop_rows(Batch& batch, const char* cause);
+  void queue_gap(GapRow gap);
+  void note_evicted(std::uint64_t rows, std::int64_t from_ns, std::int64_t to_ns);
   void keep_state(Batch& batch);
   void admit_overflow();
   void set_error(std::string error);
@@ -101,7 +103,8 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   std::size_t queued_rows_ = 0;
   Batch overflow_;  ///< state and counters of batches whose rows were dropped
   bool overflowed_ = false;
-  GapRow lost_;  ///< what was dropped since the last gap row; `lost` 0 = nothing
+  GapRow lost_;                    ///< what was dropped since the last gap row; `lost` 0 = nothing
+  std::optional<GapRow> evicted_;  ///< rows removed for want of room that no gap row tells of yet
   bool busy_ = false, stopping_ = false, urgent_ = false;
   std::string error_, copy_error_;
   std::int64_t copied_ns_ = 0;  ///< Unix ns of the last good copy of the log

@@ -149,6 +149,7 @@ void History::store(std::vector<Batch> batches) {
         }
         if (!no_room_) error_.clear();
         if (!batches.empty()) stored_counters_ = batches.back().counters;
+        if (evicted_) queue_gap(*std::exchange(evicted_, std::nullopt));
       }
       if (*stored != 0) wake_exporters();
       after_commit();
@@ -197,13 +198,26 @@ void History::after_commit() {
   if (!copy_error_.empty()) return;
   copy_error_ = copied.error().message;
   spdlog::error("history: {}", base::printable(copy_error_));
+  queue_gap({"storage_error", "", copied_ns_, now, std::nullopt, "The history could not be synced to the disk: " + copy_error_});
+}
+
+/// A gap of the history's own, in front of all that waits. Call after a commit, with `mutex_` held.
+void History::queue_gap(GapRow gap) {
+  const std::int64_t now = clock_.wall_ns();
   Batch batch;
-  batch.rows.push_back({.time_ns = now, .observed_ns = now});
-  batch.rows.back().body =
-      GapRow{"storage_error", "", copied_ns_, now, std::nullopt, "The history could not be synced to the disk: " + copy_error_};
+  batch.rows.push_back({.time_ns = now, .observed_ns = now, .body = std::move(gap)});
   batch.counters = stored_counters_;
   ++queued_rows_;
   queue_.push_front(std::move(batch));
+}
+
+/// Rows that went before their time, because the disk was full of something else: whoever asks about their period must hear of it.
+void History::note_evicted(std::uint64_t rows, std::int64_t from_ns, std::int64_t to_ns) {
+  const std::lock_guard lock(mutex_);
+  if (!evicted_) evicted_ = GapRow{"disk_full", "", from_ns, to_ns, 0, ""};
+  evicted_->to_ns = std::max(evicted_->to_ns, to_ns);
+  *evicted_->lost += rows;
+  evicted_->text = fmt::format("{} rows were removed before their time because the disk was full", *evicted_->lost);
 }
 
 /// Makes room where that is what is missing. True when trying again at once makes sense.
@@ -219,10 +233,16 @@ bool History::recover(const Error& error, int attempt) {
     file_.drop_reserve();
     (void)store_->checkpoint(true);
     if (auto r = store_->hold_size(true); !r) store_->forget();
+    if (attempt == 1) return true;  // the reserve and a shorter log may be enough: nothing is removed for others' bytes before
   }
+  const auto from_ns = store_->oldest_ns();
   auto removed = store_->make_room();
   if (!removed) store_->forget();
-  if (!own_bound) (void)store_->checkpoint(true);
+  if (!own_bound) {
+    const auto to_ns = store_->oldest_ns();
+    if (removed && *removed != 0) note_evicted(*removed, from_ns.value_or(0), to_ns.value_or(0) != 0 ? *to_ns : clock_.wall_ns());
+    (void)store_->checkpoint(true);
+  }
   // Nothing left to remove, and it still does not fit the bound: this will not change.
   hopeless_ = own_bound && removed && *removed == 0;
   return own_bound && removed && *removed != 0;

@@ -25,6 +25,7 @@ static constexpr char kAllPagesSql[] = "PRAGMA page_count";
 static constexpr char kExpireSql[] = "UPDATE exporter SET expired = expired + (?1 - cursor), cursor = ?1 WHERE cursor < ?1";
 static constexpr char kDeleteRowsSql[] = "DELETE FROM rows WHERE seq <= ?1";
 static constexpr char kOldestSql[] = "SELECT coalesce(min(seq), 0) FROM rows";
+static constexpr char kOldestTimeSql[] = "SELECT coalesce((SELECT time_ns FROM rows ORDER BY seq LIMIT 1), 0)";
 static constexpr char kNewestSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'rows'), 0)";
 // The newest of the oldest ?2 rows that ended before ?1; the first younger row stops the walk.
 static constexpr char kAgedSql[] =
@@ -71,6 +72,8 @@ Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
   rows_removed_ = true;
   return last - first + 1;
 }
+
+Result<std::int64_t> Store::oldest_ns() { return db_->number(kOldestTimeSql, 0); }
 
 Result<std::uint64_t> Store::make_room() {
   auto oldest = db_->number(kOldestSql, 0);

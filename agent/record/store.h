@@ -43,6 +43,8 @@ class Store {
   Result<bool> crowded();
   /// Removes a twentieth of the rows, the oldest, and what they alone needed. Returns how many rows went.
   Result<std::uint64_t> make_room();
+  /// When the oldest row happened (Unix ns); 0 = there is none.
+  Result<std::int64_t> oldest_ns();
   /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many went.
   Result<std::uint64_t> remove_oldest(std::uint64_t count);
   /// Copies the log into the file. `hard` waits a moment for readers and empties the log.

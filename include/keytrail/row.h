@@ -86,7 +86,7 @@ struct FindingRow {
 
 /// A period or count in which something may be missing.
 struct GapRow {
-  std::string cause;         ///< "ring_full", "worker_restart", "agent_restart", "examiner_restart", "silent_hook", "baseline"
+  std::string cause;         ///< "ring_full", "worker_restart", "agent_restart", "examiner_restart", "silent_hook", "baseline", "disk_full"
   std::string family;        ///< hook family, or empty for all
   std::int64_t from_ns = 0;  ///< Unix ns
   std::int64_t to_ns = 0;

@@ -237,6 +237,16 @@ int fill_the_disk(const std::string& directory, HistoryOptions options, const Cl
   const auto status = history.status();
   // Every row given was appended or is counted as dropped; gap rows come on top.
   if (status->rows + status->queue_dropped < given) return 7;
+  // What was removed for want of room is a gap with the exact count.
+  auto oldest = history.rows({.limit = 1}, {});
+  auto gaps = history.rows({}, {.acquisitions = false, .uses = false, .findings = false, .revisions = false});
+  if (!oldest || oldest->items.empty() || !gaps) return 8;
+  std::uint64_t evicted = 0;
+  for (const Row& row : gaps->items) {
+    const auto& gap = std::get<GapRow>(row.body);
+    if (gap.cause == "disk_full") evicted += gap.lost.value_or(0);
+  }
+  if (evicted == 0 || evicted != oldest->items.front().seq - 1) return 9;
   return 0;
 }
 

@@ -35,7 +35,7 @@ link::LinkOptions link_options(const PipelineOptions& options) {
 
 }  // namespace
 
-Pipeline::Pipeline(PipelineOptions options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
+Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
                    record::History& history, const catalog::Catalog& catalog, const Clock& clock)
     : options_(options),
       timer_(io),

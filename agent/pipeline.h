@@ -45,7 +45,7 @@ struct PipelineOptions {
 
 class Pipeline {
  public:
-  Pipeline(PipelineOptions options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
+  Pipeline(const PipelineOptions& options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
            record::History& history, const catalog::Catalog& catalog, const Clock& clock);
 
   /// Takes over what an earlier worker left (slots, lives, findings, holdings, losses), asks for the sweep, and runs.

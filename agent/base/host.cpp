@@ -69,8 +69,9 @@ HostPort parse_host(std::string_view text) {
   if (!parts.whole || (text.starts_with('[') && !parts.host.contains(':'))) return {};
   out.host = host_text(parts.host);
   if (out.host.empty() || parts.port.empty()) return out;
-  const char* const end = parts.port.data() + parts.port.size();
-  const auto [stop, error] = std::from_chars(parts.port.data(), end, out.port);
+  const std::string port(parts.port);
+  const char* const end = port.data() + port.size();
+  const auto [stop, error] = std::from_chars(port.data(), end, out.port);
   return error == std::errc{} && stop == end ? out : HostPort{};
 }
 

@@ -103,10 +103,12 @@ void Built::files(const Model& m) {
 /// By file, exclusions last, as the matcher looks for them; else they stay in their order.
 void Built::sort_patterns() {
   std::vector<std::tuple<std::uint16_t, bool, std::size_t>> order;
+  order.reserve(patterns_.size());
   for (std::size_t i = 0; i < patterns_.size(); ++i)
     order.emplace_back(patterns_[i].file, patterns_[i].exclusion, i);
   std::ranges::sort(order);
   std::vector<tables::FilePattern> sorted;
+  sorted.reserve(order.size());
   for (const auto& [file, exclusion, at] : order)
     sorted.push_back(patterns_[at]);
   patterns_ = std::move(sorted);

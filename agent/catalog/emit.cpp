@@ -19,7 +19,7 @@ namespace {
 
 /// What the rows of an array are called. A new table's struct is named here.
 template <typename T>
-constexpr std::string_view kName = "";
+constexpr std::string_view kName;
 template <>
 constexpr std::string_view kName<std::string_view> = "std::string_view";
 template <>

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <vector>
 
 #include "agent/link/instance.h"
@@ -42,8 +43,8 @@ struct Connection {
 
   /// The one that its bytes belong to: the newest that is a use, or nullptr.
   [[nodiscard]] const UseRow* latest_use() const {
-    for (auto it = exchanges.rbegin(); it != exchanges.rend(); ++it) {
-      if ((*it)->use) return (*it)->use.get();
+    for (const ExchangeRef& exchange : std::views::reverse(exchanges)) {
+      if (exchange->use) return exchange->use.get();
     }
     return nullptr;
   }

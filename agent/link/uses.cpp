@@ -181,7 +181,8 @@ void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
 
 void Uses::settle(const HeldUse& use, Fate fate) {
   Instance& caller = *use.exchange->writer;
-  if (caller.held_uses > 0 && --caller.held_uses == 0 && !caller.alive) holders_.mark_dirty(use.exchange->writer);
+  if (caller.held_uses > 0) --caller.held_uses;
+  if (caller.held_uses == 0 && !caller.alive) holders_.mark_dirty(use.exchange->writer);
   outbox_.settle(use.from_ring, fate);
 }
 

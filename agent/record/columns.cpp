@@ -16,6 +16,7 @@ static constexpr char kIndexesSql[] = "SELECT sql FROM sqlite_schema WHERE type 
 
 std::vector<std::string> names_of(const std::vector<Column>& columns) {
   std::vector<std::string> out;
+  out.reserve(columns.size());
   for (const Column& column : columns)
     out.push_back(column.name);
   return out;

@@ -62,6 +62,8 @@ template <typename T>
 [[nodiscard]] const T& stored(const T& value) {
   return value;
 }
+template <typename T>
+void stored(const T&& value) = delete;  // it would not live long enough
 [[nodiscard]] inline std::string stored(const Fingerprint& value) { return value.text(); }
 
 /// "fp:…" back to bytes; empty when the text is none.

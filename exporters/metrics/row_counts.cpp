@@ -40,6 +40,7 @@ void Series::add(MetricLabels labels, std::uint64_t count) {
 
 std::vector<MetricPoint> Series::points() const {
   std::vector<MetricPoint> out;
+  out.reserve(counts_.size() + 1);
   for (const auto& [labels, count] : counts_)
     out.push_back({.labels = labels, .value = static_cast<double>(count)});
   if (overflow_ > 0) out.push_back({.labels = {}, .value = static_cast<double>(overflow_), .overflow = true});

@@ -21,8 +21,8 @@ struct Answer {
   };
   Kind kind = Kind::kAccepted;
   std::uint64_t rejected = 0;
-  std::optional<std::chrono::seconds> retry_after = {};  ///< what the collector asked for, at most kRetryAfterMax
-  std::string text = {};                                 ///< for log and status: "503 Service Unavailable"; on kAccepted a warning or empty
+  std::optional<std::chrono::seconds> retry_after;  ///< what the collector asked for, at most kRetryAfterMax
+  std::string text;                                 ///< for log and status: "503 Service Unavailable"; on kAccepted a warning or empty
 };
 
 inline constexpr std::chrono::seconds kRetryAfterMax{300};

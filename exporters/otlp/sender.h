@@ -12,7 +12,7 @@ struct Sender {
   std::string host_name;
   std::string service_name = "keytrail";  ///< of the agent itself: gaps and metrics
   /// OTEL_RESOURCE_ATTRIBUTES. All of them go to the agent's own records; to those of workloads only what says where they run.
-  std::vector<std::pair<std::string, std::string>> attributes = {};
+  std::vector<std::pair<std::string, std::string>> attributes;
 };
 
 }  // namespace keytrail::otlp

@@ -22,9 +22,9 @@ using Message = google::protobuf::MessageLite;
 /// What requests are made of: rows, `places[i]` the place of `rows[i]`; or the metrics of `now_ns`.
 struct Material {
   const Sender& sender;
-  std::span<const Row> rows = {};
-  std::span<const Place> places = {};
-  std::span<const Metric> metrics = {};
+  std::span<const Row> rows;
+  std::span<const Place> places;
+  std::span<const Metric> metrics;
   std::int64_t now_ns = 0;  ///< Unix ns
 };
 

@@ -11,7 +11,7 @@ namespace keytrail::judge {
 namespace {
 
 constexpr std::int64_t kMinute = 60'000'000'000;
-constexpr std::int64_t kForgotten = 24 * 60 * kMinute;
+constexpr std::int64_t kForgotten = std::int64_t{24} * 60 * kMinute;
 constexpr std::int64_t kLookEvery = 5'000'000'000;
 constexpr std::size_t kMaxUsers = 64;
 

@@ -16,7 +16,7 @@ namespace keytrail::judge {
 KEYTRAIL_FINDINGS(KEYTRAIL_DECLARE)
 
 std::span<const RuleEntry* const> rules() {
-#define KEYTRAIL_ADDRESS(entry) &entry,
+#define KEYTRAIL_ADDRESS(entry) &(entry),
   static const std::array kRules{KEYTRAIL_FINDINGS(KEYTRAIL_ADDRESS)};
   return kRules;
 }

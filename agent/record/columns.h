@@ -60,10 +60,8 @@ template <Described Record>
 /// What a column holds of a value.
 template <typename T>
 [[nodiscard]] const T& stored(const T& value) {
-  return value;
+  return value;  // NOLINT(bugprone-return-const-ref-from-parameter): only a row's own members are given
 }
-template <typename T>
-void stored(const T&& value) = delete;  // it would not live long enough
 [[nodiscard]] inline std::string stored(const Fingerprint& value) { return value.text(); }
 
 /// "fp:…" back to bytes; empty when the text is none.

@@ -225,6 +225,10 @@ bool History::recover(const Error& error, int attempt) {
   const std::lock_guard lock(store_mutex_);
   store_->forget();
   const bool own_bound = is_no_room(error) && file_.free_bytes() > std::max<std::uint64_t>(2 * options_.reserve_bytes, 1U << 20U);
+  if (own_bound && no_room_) {
+    look_for_room();
+    if (!no_room_) return true;  // the disk has room again, and the file may grow: nothing needs to go
+  }
   if (!own_bound) {
     if (attempt == 1) spdlog::error("history: {}", base::printable(error.message));
     set_error(error.message);

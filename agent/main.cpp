@@ -9,7 +9,8 @@
 #include "agent/worker.h"
 
 int main(int argc, char** argv) {
-  // Before any thread, and before anything may fail: closes this process to others where it holds the warden's descriptors.
+  // Before any thread, and before anything may fail: closes this process to others where it holds the warden's
+  // descriptors.
   auto fds = keytrail::examine::take_inherited_fds();
   std::string config;
   std::vector<std::string> without;
@@ -21,14 +22,16 @@ int main(int argc, char** argv) {
           [&](CLI::App& command) {
             command.add_option("--config", config, "configuration (/etc/keytrail/keytrail.yaml)");
             command.add_option("--no-feature", without,
-                               "do without a kernel feature, to try the next alternative: fentry, kprobe, tracepoint, rdonly_cast, tp_btf, "
+                               "do without a kernel feature, to try the next alternative: fentry, kprobe, tracepoint, "
+                               "rdonly_cast, tp_btf, "
                                "iter, cgroup, connect_unix, uprobe_multi, uprobe; may be repeated");
             command.add_flag("--list-disabled-hooks", list_disabled)->group("");  // for the warden: no part of the help
           },
       .run =
           [&] {
             if (list_disabled) return keytrail::list_disabled_hooks(config);
-            return fds.empty() ? keytrail::become_warden(config, without) : keytrail::run_worker(std::move(fds), config);
+            return fds.empty() ? keytrail::become_warden(config, without)
+                               : keytrail::run_worker(std::move(fds), config);
           }};
   return keytrail::cli::run_cli(argc, argv, {std::move(agent)});
 }

@@ -35,8 +35,9 @@ link::LinkOptions link_options(const PipelineOptions& options) {
 
 }  // namespace
 
-Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
-                   record::History& history, const catalog::Catalog& catalog, const Clock& clock)
+Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, capture::Capture capture,
+                   examine::RoleLink& roles, record::History& history, const catalog::Catalog& catalog,
+                   const Clock& clock)
     : options_(options),
       timer_(io),
       capture_(std::move(capture)),
@@ -45,7 +46,8 @@ Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, 
       clock_(clock),
       session_(roles.session_id(), stored_session(history), history.last_batch().counters),
       link_(
-          link_options(options), catalog, roles, clock, [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
+          link_options(options), catalog, roles, clock,
+          [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
           [this](std::uint32_t mnt_ns) { return identify_.same_mount_ns(mnt_ns, 8); }),
       judge_(clock, catalog, options_.findings) {}
 
@@ -71,9 +73,11 @@ Result<void> Pipeline::start() {
   });
   roles_.on_answer([this](const InstanceId& who, const ExamineAnswer& answer) {
     const auto* environment = std::get_if<EnvironmentAnswer>(&answer);
-    if (environment != nullptr && environment->unread.empty()) identify_.learn_environment(who, environment->env, false);
+    if (environment != nullptr && environment->unread.empty())
+      identify_.learn_environment(who, environment->env, false);
   });
-  if (!roles_.sweep()) spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
+  if (!roles_.sweep())
+    spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
   next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;
   publish(clock_.boot_ns());
   arm();
@@ -83,7 +87,9 @@ Result<void> Pipeline::start() {
 // Holdings of processes that still live go on; the others ended while nobody looked.
 void Pipeline::adopt() {
   const identify::ProcReader proc("/proc");
-  const auto alive = [&](const InstanceId& id) { return proc.alive(id.tgid, id.start_ns) != identify::ProcReader::Alive::kNo; };
+  const auto alive = [&](const InstanceId& id) {
+    return proc.alive(id.tgid, id.start_ns) != identify::ProcReader::Alive::kNo;
+  };
   if (auto gone = history_.retain_holdings(alive); !gone) spdlog::warn("holdings: {}", gone.error().message);
   auto holdings = history_.all_holdings();
   if (!holdings) {
@@ -97,8 +103,8 @@ void Pipeline::adopt() {
   }
 }
 
-// What happened between the last batch in the history and now. A gap begins where the history ends: workers between may have lived too
-// short to store theirs. It is told before anything else is, so that no batch is stored without it.
+// What happened between the last batch in the history and now. A gap begins where the history ends: workers between may
+// have lived too short to store theirs. It is told before anything else is, so that no batch is stored without it.
 void Pipeline::book_restart() {
   const std::uint64_t now = clock_.boot_ns();
   const record::LastBatch& last = history_.last_batch();
@@ -114,7 +120,8 @@ void Pipeline::book_restart() {
     const std::uint64_t lost = session_.book_loss(sent_of(counters), backlog, "worker_restart");
     return link_.gap(last.wall_ns != 0 ? to_boot(last.wall_ns) : roles_.armed_ns(), now, "worker_restart", lost, "");
   }
-  if (last.wall_ns != 0) link_.gap(to_boot(last.wall_ns), std::max(now, roles_.armed_ns()), "agent_restart", std::nullopt, "");
+  if (last.wall_ns != 0)
+    link_.gap(to_boot(last.wall_ns), std::max(now, roles_.armed_ns()), "agent_restart", std::nullopt, "");
 }
 
 std::uint64_t Pipeline::to_boot(std::int64_t wall_ns) const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data's way on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them by the ports of include/.
-// In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that of its io_context.
+// The data's way on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them by the
+// ports of include/. In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that of its
+// io_context.
 #pragma once
 
 #include <array>
@@ -45,8 +46,8 @@ struct PipelineOptions {
 
 class Pipeline {
  public:
-  Pipeline(const PipelineOptions& options, boost::asio::io_context& io, capture::Capture capture, examine::RoleLink& roles,
-           record::History& history, const catalog::Catalog& catalog, const Clock& clock);
+  Pipeline(const PipelineOptions& options, boost::asio::io_context& io, capture::Capture capture,
+           examine::RoleLink& roles, record::History& history, const catalog::Catalog& catalog, const Clock& clock);
 
   /// Takes over what an earlier worker left (slots, lives, findings, holdings, losses), asks for the sweep, and runs.
   Result<void> start();
@@ -77,7 +78,8 @@ class Pipeline {
   const Clock& clock_;
   identify::Identify identify_;
   identify::FactQueue facts_;
-  std::vector<std::unique_ptr<IdentitySource>> sources_ = identify::all_sources();  ///< end before the queue that they post to
+  std::vector<std::unique_ptr<IdentitySource>> sources_ =
+      identify::all_sources();  ///< end before the queue that they post to
   Session session_;
   link::Link link_;
   judge::Judge judge_;

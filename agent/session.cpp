@@ -15,13 +15,15 @@ std::uint64_t settled(const WorkerCounters& counters) {
 
 }  // namespace
 
-Session::Session(const std::string& id, const SessionBase& stored, WorkerCounters totals) : base_{id, {}}, totals_(std::move(totals)) {
+Session::Session(const std::string& id, const SessionBase& stored, WorkerCounters totals)
+    : base_{id, {}}, totals_(std::move(totals)) {
   if (stored.id == id) {
     base_ = stored;
     continued_ = true;
     return;
   }
-  // Events of an earlier session that were in hand when it ended: they get their fate here, so that the totals stay whole.
+  // Events of an earlier session that were in hand when it ended: they get their fate here, so that the totals stay
+  // whole.
   const std::uint64_t fates = settled(totals_);
   if (totals_.received > fates) totals_.dropped["agent_restart"] += totals_.received - fates;
   base_.counters = totals_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The accounting across restarts. The kernel's counters begin when the warden loads its programs (a session) and outlive a worker; the
-// worker's totals are stored with every batch. What the last worker of the same session took and did not commit is their exact difference.
-// Thread: the pipeline's.
+// The accounting across restarts. The kernel's counters begin when the warden loads its programs (a session) and
+// outlive a worker; the worker's totals are stored with every batch. What the last worker of the same session took and
+// did not commit is their exact difference. Thread: the pipeline's.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ class Session {
 
   /// True when the history knows this session: a worker before this one ran in it.
   [[nodiscard]] bool continued() const { return continued_; }
-  /// Books what the worker before this one lost: `sent` and `backlog` are of the rings now. Returns how many events that were.
+  /// Books what the worker before this one lost: `sent` and `backlog` are of the rings now. Returns how many events
+  /// that were.
   std::uint64_t book_loss(std::uint64_t sent, std::uint64_t backlog, const std::string& reason);
 
   void received();

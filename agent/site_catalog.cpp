@@ -29,7 +29,8 @@ bool SiteCatalog::use(Result<catalog::Additions> read, const char* otherwise) {
   if (good) {
     additions_ = *std::move(read);
     catalog_.replace(additions_.empty() ? catalog::Catalog::builtin() : catalog::Catalog::with_additions(additions_));
-    if (!additions_.empty()) spdlog::info("catalog additions of {}: {}", base::printable(directory_), additions_.summary());
+    if (!additions_.empty())
+      spdlog::info("catalog additions of {}: {}", base::printable(directory_), additions_.summary());
     for (const std::string& remark : additions_.remarks())
       spdlog::warn("{}", base::printable(remark));
   } else {

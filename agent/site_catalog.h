@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The catalog of the running agent: the built-in one and what the site added, read again on demand. Parsed in the worker, which has no
-// privilege. remarks() from any thread, the rest from one.
+// The catalog of the running agent: the built-in one and what the site added, read again on demand. Parsed in the
+// worker, which has no privilege. remarks() from any thread, the rest from one.
 #pragma once
 
 #include <mutex>
@@ -14,7 +14,8 @@ namespace keytrail {
 
 class SiteCatalog {
  public:
-  /// Reads the additions of `directory`. When they are refused the agent runs with the built-in catalog, and says so in log and status.
+  /// Reads the additions of `directory`. When they are refused the agent runs with the built-in catalog, and says so in
+  /// log and status.
   explicit SiteCatalog(std::string directory);
 
   [[nodiscard]] const catalog::Catalog& catalog() const { return catalog_; }

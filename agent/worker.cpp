@@ -36,7 +36,8 @@ std::string host_name() {
 class Status final : public AgentStatusSource {
  public:
   using Exporters = std::vector<std::unique_ptr<otlp::Exporter>>;
-  Status(const examine::RoleLink& roles, const Pipeline& pipeline, const SiteCatalog& site, const Exporters& exporters, const Clock& clock)
+  Status(const examine::RoleLink& roles, const Pipeline& pipeline, const SiteCatalog& site, const Exporters& exporters,
+         const Clock& clock)
       : pipeline_(pipeline), site_(site), exporters_(exporters) {
     utsname names{};
     ::uname(&names);
@@ -45,7 +46,8 @@ class Status final : public AgentStatusSource {
     fixed_.kernel = names.release;
     fixed_.armed_since_ns = clock.to_wall(roles.armed_ns());
     fixed_.remarks = roles.remarks();
-    fixed_.armed_in_ms = static_cast<std::uint32_t>((roles.armed_ns() - std::min(roles.started_ns(), roles.armed_ns())) / 1'000'000);
+    fixed_.armed_in_ms =
+        static_cast<std::uint32_t>((roles.armed_ns() - std::min(roles.started_ns(), roles.armed_ns())) / 1'000'000);
     for (std::size_t i = 0; i < kFamilies; ++i)
       fixed_.families.push_back({.hook = {.family = static_cast<Family>(i)}, .counters = {}});
     for (const HookReport& hook : roles.hooks())
@@ -149,14 +151,16 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   };
   watch();
 
-  Pipeline pipeline({.findings = config->findings, .sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io,
-                    *std::move(capture), **roles, **history, catalog, clock);
+  Pipeline pipeline(
+      {.findings = config->findings, .sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io,
+      *std::move(capture), **roles, **history, catalog, clock);
   Status::Exporters exporters;
   Status status(**roles, pipeline, site, exporters, clock);
   metrics::AgentMetrics metrics(status, **history, clock);
   const otlp::Sender sender{host_name(), config->service_name, config->resource_attributes};
   for (const base::OtlpConfig& target : config->otlp)
-    exporters.push_back(std::make_unique<otlp::Exporter>(target, **history, clock, sender, otlp::ExporterTuning{}, &metrics));
+    exporters.push_back(
+        std::make_unique<otlp::Exporter>(target, **history, clock, sender, otlp::ExporterTuning{}, &metrics));
   const StopAtEnd stop_at_end(exporters);
   for (const auto& exporter : exporters) {
     if (auto started = exporter->start(); !started) return fail_with(kBadConfiguration, started.error().message);
@@ -185,7 +189,8 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
     if (!error) io.stop();
   });
   boost::asio::signal_set reload(io, SIGHUP);
-  std::function<void(const boost::system::error_code&, int)> on_reload = [&](const boost::system::error_code& error, int) {
+  std::function<void(const boost::system::error_code&, int)> on_reload = [&](const boost::system::error_code& error,
+                                                                             int) {
     if (error) return;
     if (site.reload()) watch();
     reload.async_wait(on_reload);
@@ -205,8 +210,9 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
 }
 
 int list_disabled_hooks(const std::string& config_path) {
-  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
-                                  {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
+  auto config =
+      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
+                        {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
   if (!config) return fail_with(kBadConfiguration, config.error().message);
   for (const std::string& name : config->disabled_hooks)
     fmt::print("{}\n", base::printable(name));
@@ -218,8 +224,9 @@ int become_warden(const std::string& config_path, const std::vector<std::string>
     fmt::print(stderr, "keytrail: the agent needs root to load its kernel programs. Try: sudo keytrail agent\n");
     return kRefused;
   }
-  auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
-                                  {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
+  auto config =
+      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
+                        {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
   if (!config) {
     fmt::print(stderr, "keytrail: {}\n", config.error().message);
     return kBadConfiguration;

@@ -34,8 +34,10 @@ struct Context {
 
   [[nodiscard]] std::unexpected<Error> error(int line, const std::string& path, const std::string& text) const {
     constexpr std::size_t kMaxShown = 128;  // of a path, whose last word may be anything
-    const std::string shown = printable(std::string_view(path).substr(0, kMaxShown)) + (path.size() > kMaxShown ? "…" : "");
-    return fail(Error::Code::kInvalid, fmt::format("{}:{}: {}{}{}", printable(file), line + 1, shown, path.empty() ? "" : ": ", text));
+    const std::string shown =
+        printable(std::string_view(path).substr(0, kMaxShown)) + (path.size() > kMaxShown ? "…" : "");
+    return fail(Error::Code::kInvalid,
+                fmt::format("{}:{}: {}{}{}", printable(file), line + 1, shown, path.empty() ? "" : ": ", text));
   }
 };
 
@@ -83,7 +85,8 @@ Result<void> read_map(const Context& context, const YAML::Node& node, const std:
 Setter text(const Context& context, std::string& out, std::size_t max = 4096) {
   return [&context, &out, max](const YAML::Node& node, const std::string& path) -> Result<void> {
     if (!node.IsScalar()) return context.error(node.Mark().line, path, "must be a text");
-    if (node.Scalar().size() > max) return context.error(node.Mark().line, path, fmt::format("longer than {} bytes", max));
+    if (node.Scalar().size() > max)
+      return context.error(node.Mark().line, path, fmt::format("longer than {} bytes", max));
     if (node.Scalar().find('\0') != std::string::npos) return context.error(node.Mark().line, path, "holds a NUL byte");
     out = node.Scalar();
     return {};
@@ -125,7 +128,8 @@ Setter boolean(const Context& context, bool& out) {
 }
 
 Setter choice(const Context& context, std::vector<std::string> allowed, std::function<void(const std::string&)> take) {
-  return [&context, allowed = std::move(allowed), take = std::move(take)](const YAML::Node& node, const std::string& path) -> Result<void> {
+  return [&context, allowed = std::move(allowed), take = std::move(take)](const YAML::Node& node,
+                                                                          const std::string& path) -> Result<void> {
     if (!node.IsScalar() || std::ranges::find(allowed, node.Scalar()) == allowed.end()) {
       return context.error(node.Mark().line, path, fmt::format("must be one of: {}", fmt::join(allowed, ", ")));
     }
@@ -137,7 +141,8 @@ Setter choice(const Context& context, std::vector<std::string> allowed, std::fun
 /// A list, of which each entry goes to `each`; a single value is a list of one.
 Setter list(const Context& context, std::size_t max, Setter each) {
   return [&context, max, each = std::move(each)](const YAML::Node& node, const std::string& path) -> Result<void> {
-    if (!node.IsSequence()) return context.error(node.Mark().line, path, "must be a list (lines that begin with \"- \", or [a, b])");
+    if (!node.IsSequence())
+      return context.error(node.Mark().line, path, "must be a list (lines that begin with \"- \", or [a, b])");
     if (node.size() > max) return context.error(node.Mark().line, path, fmt::format("more than {} entries", max));
     for (std::size_t i = 0; i < node.size(); ++i) {
       if (Result<void> done = each(node[i], fmt::format("{}[{}]", path, i)); !done) return done;
@@ -146,13 +151,16 @@ Setter list(const Context& context, std::size_t max, Setter each) {
   };
 }
 
-/// Fills `value` and `source`. `${env:NAME}` and `${file:PATH}` may stand anywhere in the text ("Bearer ${env:TOKEN}"), once.
-Result<void> resolve_header(const Context& context, OtlpHeader& header, const std::string& written, int line, const std::string& path) {
+/// Fills `value` and `source`. `${env:NAME}` and `${file:PATH}` may stand anywhere in the text ("Bearer ${env:TOKEN}"),
+/// once.
+Result<void> resolve_header(const Context& context, OtlpHeader& header, const std::string& written, int line,
+                            const std::string& path) {
   const auto begin = written.find("${");
   if (begin == std::string::npos) {
     header.value = written;
     header.source = "text";
-    context.config.remarks.push_back(path + " is written in the file; ${env:NAME} or ${file:/path} keeps secrets out of it");
+    context.config.remarks.push_back(path +
+                                     " is written in the file; ${env:NAME} or ${file:/path} keeps secrets out of it");
     return {};
   }
   const auto end = written.find('}', begin);
@@ -166,7 +174,8 @@ Result<void> resolve_header(const Context& context, OtlpHeader& header, const st
   if (env) {
     const std::string name = reference.substr(4);
     const std::optional<std::string> value = look_up(context.options, name);
-    if (!value) return context.error(line, path, fmt::format("the environment variable {} is not set", printable(name)));
+    if (!value)
+      return context.error(line, path, fmt::format("the environment variable {} is not set", printable(name)));
     secret = *value;
   } else {
     Result<std::string> value = read_small_file(reference.substr(5), 16U << 10U, false);
@@ -179,7 +188,8 @@ Result<void> resolve_header(const Context& context, OtlpHeader& header, const st
   return {};
 }
 
-Result<void> read_headers(const Context& context, const YAML::Node& node, const std::string& path, std::vector<OtlpHeader>& out) {
+Result<void> read_headers(const Context& context, const YAML::Node& node, const std::string& path,
+                          std::vector<OtlpHeader>& out) {
   if (!node.IsMap()) return context.error(node.Mark().line, path, "must be a mapping (name: value)");
   for (const auto& entry : node) {
     const int line = entry.first.Mark().line;
@@ -189,8 +199,10 @@ Result<void> read_headers(const Context& context, const YAML::Node& node, const 
     if (!entry.second.IsScalar()) return context.error(line, here, "must be a text");
     OtlpHeader header;
     header.name = entry.first.Scalar();
-    std::ranges::transform(header.name, header.name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    if (std::ranges::find(out, header.name, &OtlpHeader::name) != out.end()) return context.error(line, here, "is there twice");
+    std::ranges::transform(header.name, header.name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (std::ranges::find(out, header.name, &OtlpHeader::name) != out.end())
+      return context.error(line, here, "is there twice");
     if (Result<void> done = resolve_header(context, header, entry.second.Scalar(), line, here); !done) return done;
     if (std::ranges::any_of(header.value, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; })) {
       return context.error(line, here, "its value holds control characters");
@@ -204,9 +216,11 @@ Result<void> check_endpoint(const Context& context, const YAML::Node& node, cons
   if (Result<void> done = text(context, out, 2048)(node, path); !done) return done;
   const bool http = out.starts_with("http://") && out.size() > 7;
   const bool https = out.starts_with("https://") && out.size() > 8;
-  if (!http && !https) return context.error(node.Mark().line, path, "must begin with http:// or https://, like http://127.0.0.1:4318");
+  if (!http && !https)
+    return context.error(node.Mark().line, path, "must begin with http:// or https://, like http://127.0.0.1:4318");
   const auto authority = out.substr(out.find("//") + 2, out.find('/', out.find("//") + 2) - out.find("//") - 2);
-  if (authority.contains('@')) return context.error(node.Mark().line, path, "no user or password here; use headers with ${env:NAME}");
+  if (authority.contains('@'))
+    return context.error(node.Mark().line, path, "no user or password here; use headers with ${env:NAME}");
   if (out.contains(' ')) return context.error(node.Mark().line, path, "holds a space");
   return {};
 }
@@ -218,23 +232,28 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
       {"name",
        [&](const YAML::Node& value, const std::string& here) -> Result<void> {
          if (Result<void> done = text(context, otlp.name, 32)(value, here); !done) return done;
-         if (otlp.name.empty() || otlp.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+         if (otlp.name.empty() ||
+             otlp.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
            return context.error(value.Mark().line, here, "must be 1 to 32 of a-z, 0-9, _ and -");
          }
          return {};
        }},
-      {"endpoint", [&](const YAML::Node& value, const std::string& here) { return check_endpoint(context, value, here, otlp.endpoint); }},
-      {"protocol",
-       choice(context, {kOtlpProtocols.begin(), kOtlpProtocols.end()}, [&](const std::string& value) { otlp.protocol = value; })},
-      {"headers", [&](const YAML::Node& value, const std::string& here) { return read_headers(context, value, here, otlp.headers); }},
-      {"compression", choice(context, {"gzip", "none"}, [&](const std::string& value) { otlp.gzip = value == "gzip"; })},
+      {"endpoint", [&](const YAML::Node& value,
+                       const std::string& here) { return check_endpoint(context, value, here, otlp.endpoint); }},
+      {"protocol", choice(context, {kOtlpProtocols.begin(), kOtlpProtocols.end()},
+                          [&](const std::string& value) { otlp.protocol = value; })},
+      {"headers", [&](const YAML::Node& value,
+                      const std::string& here) { return read_headers(context, value, here, otlp.headers); }},
+      {"compression",
+       choice(context, {"gzip", "none"}, [&](const std::string& value) { otlp.gzip = value == "gzip"; })},
       {"timeout_s", number(context, otlp.timeout_s, 1, 300)},
       {"signals",
        [&](const YAML::Node& value, const std::string& here) {
          otlp.signals.clear();
          return list(context, kOtlpSignals.size(),
                      choice(context, {kOtlpSignals.begin(), kOtlpSignals.end()}, [&](const std::string& signal) {
-                       if (std::ranges::find(otlp.signals, signal) == otlp.signals.end()) otlp.signals.push_back(signal);
+                       if (std::ranges::find(otlp.signals, signal) == otlp.signals.end())
+                         otlp.signals.push_back(signal);
                      }))(value, here);
        }},
       {"ca_file", absolute_path(context, otlp.ca_file)},
@@ -244,9 +263,12 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
       {"from_start", boolean(context, otlp.from_start)},
   };
   if (Result<void> done = read_map(context, node, path, keys); !done) return done;
-  if (otlp.endpoint.empty()) return context.error(line, path, "endpoint is missing; like endpoint: http://127.0.0.1:4318");
-  if (otlp.signals.empty()) return context.error(line, path, fmt::format("signals: at least one of {}", fmt::join(kOtlpSignals, ", ")));
-  if (otlp.cert_file.empty() != otlp.key_file.empty()) return context.error(line, path, "cert_file and key_file go together");
+  if (otlp.endpoint.empty())
+    return context.error(line, path, "endpoint is missing; like endpoint: http://127.0.0.1:4318");
+  if (otlp.signals.empty())
+    return context.error(line, path, fmt::format("signals: at least one of {}", fmt::join(kOtlpSignals, ", ")));
+  if (otlp.cert_file.empty() != otlp.key_file.empty())
+    return context.error(line, path, "cert_file and key_file go together");
   if (std::ranges::find(context.config.otlp, otlp.name, &OtlpConfig::name) != context.config.otlp.end()) {
     return context.error(line, path, fmt::format("the name {} is taken; each exporter needs its own", otlp.name));
   }
@@ -255,15 +277,17 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
 }
 
 Setter section(const Context& context, Keys keys) {
-  return
-      [&context, keys = std::move(keys)](const YAML::Node& node, const std::string& path) { return read_map(context, node, path, keys); };
+  return [&context, keys = std::move(keys)](const YAML::Node& node, const std::string& path) {
+    return read_map(context, node, path, keys);
+  };
 }
 
 Setter finding(const Context& context, const FindingType& is) {
   return [&context, &is](const YAML::Node& node, const std::string& path) -> Result<void> {
     FindingConfig& out = context.config.findings[std::string(is.type)];
     Keys keys = {{"enabled", boolean(context, out.enabled)},
-                 {"severity", choice(context, {"info", "low", "medium", "high"}, [&](const std::string& value) { out.severity = value; })}};
+                 {"severity", choice(context, {"info", "low", "medium", "high"},
+                                     [&](const std::string& value) { out.severity = value; })}};
     for (const FindingSetting& setting : is.settings) {
       std::uint32_t& value = out.numbers[std::string(setting.name)] = setting.preset;
       keys.emplace_back(setting.name, number(context, value, setting.least, setting.most));
@@ -287,13 +311,15 @@ Result<void> read_root(const Context& context, const YAML::Node& root) {
                                     {"retention_days", number(context, c.history.retention_days, 1, 3650)},
                                     {"reserve_mb", number(context, c.history.reserve_mb, 0, 1024)}})},
       {"api", section(context, {{"socket", absolute_path(context, c.api.socket, 107)}})},
-      {"otlp", list(context, 16, [&](const YAML::Node& node, const std::string& path) { return read_otlp(context, node, path); })},
+      {"otlp", list(context, 16,
+                    [&](const YAML::Node& node, const std::string& path) { return read_otlp(context, node, path); })},
       {"prometheus", section(context, {{"listen", text(context, c.prometheus_listen, 64)}})},
       {"log", section(context, {{"level", choice(context, {"trace", "debug", "info", "warn", "error"},
                                                  [&](const std::string& value) { c.log_level = value; })}})},
       {"hooks", section(context, {{"disable", list(context, 64,
                                                    [&](const YAML::Node& node, const std::string& path) {
-                                                     return text(context, c.disabled_hooks.emplace_back(), 64)(node, path);
+                                                     return text(context, c.disabled_hooks.emplace_back(), 64)(node,
+                                                                                                               path);
                                                    })}})},
       {"catalog", section(context, {{"directory", absolute_path(context, c.catalog_directory)}})},
       {"sampling", section(context, {{"sockets_s", number(context, c.sampling.sockets_s, 5, 3600)},
@@ -355,19 +381,22 @@ Result<Config> load_config(const std::string& path, const ConfigOptions& options
 std::string render_config(const Config& c) {
   YAML::Emitter out;
   out << YAML::BeginMap;
-  out << YAML::Key << "history" << YAML::BeginMap << YAML::Key << "path" << c.history.path << YAML::Key << "max_mb" << c.history.max_mb
-      << YAML::Key << "retention_days" << c.history.retention_days << YAML::Key << "reserve_mb" << c.history.reserve_mb << YAML::EndMap;
+  out << YAML::Key << "history" << YAML::BeginMap << YAML::Key << "path" << c.history.path << YAML::Key << "max_mb"
+      << c.history.max_mb << YAML::Key << "retention_days" << c.history.retention_days << YAML::Key << "reserve_mb"
+      << c.history.reserve_mb << YAML::EndMap;
   out << YAML::Key << "api" << YAML::BeginMap << YAML::Key << "socket" << c.api.socket << YAML::EndMap;
   out << YAML::Key << "otlp" << YAML::BeginSeq;
   for (const OtlpConfig& otlp : c.otlp) {
-    out << YAML::BeginMap << YAML::Key << "name" << otlp.name << YAML::Key << "endpoint" << otlp.endpoint << YAML::Key << "protocol"
-        << otlp.protocol << YAML::Key << "headers" << YAML::BeginMap;
+    out << YAML::BeginMap << YAML::Key << "name" << otlp.name << YAML::Key << "endpoint" << otlp.endpoint << YAML::Key
+        << "protocol" << otlp.protocol << YAML::Key << "headers" << YAML::BeginMap;
     for (const OtlpHeader& header : otlp.headers) {
-      out << YAML::Key << header.name << (header.source == "text" ? std::string("(set in the file)") : "(set: ${" + header.source + "})");
+      out << YAML::Key << header.name
+          << (header.source == "text" ? std::string("(set in the file)") : "(set: ${" + header.source + "})");
     }
-    out << YAML::EndMap << YAML::Key << "compression" << (otlp.gzip ? "gzip" : "none") << YAML::Key << "timeout_s" << otlp.timeout_s
-        << YAML::Key << "signals" << YAML::Flow << otlp.signals;
-    for (const auto& [name, value] : {std::pair{"ca_file", &otlp.ca_file}, {"cert_file", &otlp.cert_file}, {"key_file", &otlp.key_file}}) {
+    out << YAML::EndMap << YAML::Key << "compression" << (otlp.gzip ? "gzip" : "none") << YAML::Key << "timeout_s"
+        << otlp.timeout_s << YAML::Key << "signals" << YAML::Flow << otlp.signals;
+    for (const auto& [name, value] :
+         {std::pair{"ca_file", &otlp.ca_file}, {"cert_file", &otlp.cert_file}, {"key_file", &otlp.key_file}}) {
       if (!value->empty()) out << YAML::Key << name << *value;
     }
     out << YAML::Key << "metrics_s" << otlp.metrics_s << YAML::Key << "from_start" << otlp.from_start << YAML::EndMap;
@@ -376,12 +405,13 @@ std::string render_config(const Config& c) {
   if (!c.prometheus_listen.empty())
     out << YAML::Key << "prometheus" << YAML::BeginMap << YAML::Key << "listen" << c.prometheus_listen << YAML::EndMap;
   out << YAML::Key << "log" << YAML::BeginMap << YAML::Key << "level" << c.log_level << YAML::EndMap;
-  out << YAML::Key << "hooks" << YAML::BeginMap << YAML::Key << "disable" << YAML::Flow << c.disabled_hooks << YAML::EndMap;
+  out << YAML::Key << "hooks" << YAML::BeginMap << YAML::Key << "disable" << YAML::Flow << c.disabled_hooks
+      << YAML::EndMap;
   out << YAML::Key << "catalog" << YAML::BeginMap << YAML::Key << "directory" << c.catalog_directory << YAML::EndMap;
-  out << YAML::Key << "sampling" << YAML::BeginMap << YAML::Key << "sockets_s" << c.sampling.sockets_s << YAML::Key << "slots_s"
-      << c.sampling.slots_s << YAML::EndMap;
-  out << YAML::Key << "queries" << YAML::BeginMap << YAML::Key << "max_rows" << c.queries.max_rows << YAML::Key << "timeout_s"
-      << c.queries.timeout_s << YAML::EndMap;
+  out << YAML::Key << "sampling" << YAML::BeginMap << YAML::Key << "sockets_s" << c.sampling.sockets_s << YAML::Key
+      << "slots_s" << c.sampling.slots_s << YAML::EndMap;
+  out << YAML::Key << "queries" << YAML::BeginMap << YAML::Key << "max_rows" << c.queries.max_rows << YAML::Key
+      << "timeout_s" << c.queries.timeout_s << YAML::EndMap;
   out << YAML::Key << "findings" << YAML::BeginMap;
   for (const auto& [type, finding] : c.findings) {
     out << YAML::Key << type << YAML::BeginMap << YAML::Key << "enabled" << finding.enabled;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configuration file: /etc/keytrail/keytrail.yaml. Read once at start (and by `keytrail config check`); any thread.
-// In: a YAML file of at most 1 MiB. Out: a Config in which every value is within its range, or an error with file, line and what to write.
+// In: a YAML file of at most 1 MiB. Out: a Config in which every value is within its range, or an error with file, line
+// and what to write.
 #pragma once
 
 #include <array>
@@ -46,9 +47,10 @@ struct OtlpHeader {
 
 struct OtlpConfig {
   std::string name = "default";  ///< [a-z0-9_-]{1,32}: the name of its cursor in the history
-  std::string endpoint;          ///< "http://127.0.0.1:4318", base of /v1/traces and so on; without a port: 4318 (gRPC 4317), https 443
+  std::string
+      endpoint;  ///< "http://127.0.0.1:4318", base of /v1/traces and so on; without a port: 4318 (gRPC 4317), https 443
   std::string protocol = "http/protobuf";  ///< one of kOtlpProtocols
-  bool whole_endpoint = false;             ///< HTTP: the endpoint is the whole URL of its one signal, nothing is put behind it
+  bool whole_endpoint = false;  ///< HTTP: the endpoint is the whole URL of its one signal, nothing is put behind it
   std::vector<OtlpHeader> headers;
   bool gzip = true;                                    ///< compression: gzip | none
   std::uint32_t timeout_s = 10;                        ///< 1 to 300
@@ -56,7 +58,7 @@ struct OtlpConfig {
   std::string ca_file, cert_file, key_file;            ///< absolute paths or empty
   std::uint32_t metrics_s = 60;                        ///< 1 to 3,600: how often metrics are sent
   std::string source;                                  ///< the environment variables it comes from; empty = the file
-  bool from_start = false;                             ///< a new exporter gets the whole history, not only what comes from now on
+  bool from_start = false;  ///< a new exporter gets the whole history, not only what comes from now on
 };
 
 struct SamplingConfig {
@@ -66,7 +68,7 @@ struct SamplingConfig {
 
 struct QueryConfig {
   std::uint32_t max_rows = 10'000;  ///< 1 to 10,000: rows of one page
-  std::uint32_t timeout_s = 5;      ///< 1 to 60: a client that does not finish its request, or take its answer, is cut off
+  std::uint32_t timeout_s = 5;  ///< 1 to 60: a client that does not finish its request, or take its answer, is cut off
 };
 
 /// A number that a finding's rule can be told, for the check of the file.
@@ -90,8 +92,8 @@ struct Config {
   HistoryConfig history;
   ApiConfig api;
   std::vector<OtlpConfig> otlp;
-  std::string prometheus_listen;                                         ///< "127.0.0.1:9477"; empty = no Prometheus port
-  std::string service_name = "keytrail";                                 ///< of the agent itself: OTEL_SERVICE_NAME
+  std::string prometheus_listen;          ///< "127.0.0.1:9477"; empty = no Prometheus port
+  std::string service_name = "keytrail";  ///< of the agent itself: OTEL_SERVICE_NAME
   std::vector<std::pair<std::string, std::string>> resource_attributes;  ///< OTEL_RESOURCE_ATTRIBUTES
   std::string log_level = "info";                                        ///< trace, debug, info, warn, error
   std::vector<std::string> disabled_hooks;                               ///< features not to use, as --no-feature=NAME
@@ -115,11 +117,12 @@ struct ConfigOptions {
 /// Is it an HTTP token of at most 128 bytes?
 [[nodiscard]] bool is_header_name(const std::string& name);
 
-/// Reads and checks a configuration; with `resolve` the variables of OpenTelemetry too (otel_environment.h). Errors: kNotFound (only when
-/// required), kRefused (permissions), kTooLarge, kInvalid.
+/// Reads and checks a configuration; with `resolve` the variables of OpenTelemetry too (otel_environment.h). Errors:
+/// kNotFound (only when required), kRefused (permissions), kTooLarge, kInvalid.
 [[nodiscard]] Result<Config> load_config(const std::string& path, const ConfigOptions& options = {});
 /// The same from text; `file` is only shown.
-[[nodiscard]] Result<Config> parse_config(const std::string& text, const std::string& file, const ConfigOptions& options = {});
+[[nodiscard]] Result<Config> parse_config(const std::string& text, const std::string& file,
+                                          const ConfigOptions& options = {});
 /// The whole configuration as YAML, header values replaced by where they come from.
 [[nodiscard]] std::string render_config(const Config& config);
 

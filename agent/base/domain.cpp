@@ -18,7 +18,8 @@ std::string_view registrable_domain(std::string_view host) {
 
 bool is_public_name(std::string_view host) {
   const std::string last(host.substr(host.rfind('.') + 1));
-  return !is_address(host) && psl_is_public_suffix2(psl_builtin(), last.c_str(), PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE) != 0;
+  return !is_address(host) &&
+         psl_is_public_suffix2(psl_builtin(), last.c_str(), PSL_TYPE_ANY | PSL_TYPE_NO_STAR_RULE) != 0;
 }
 
 }  // namespace keytrail::base

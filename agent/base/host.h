@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hosts as clients, files and the kernel write them, made comparable: the one place where "host:port" is taken apart. Names of other
-// alphabets stay as they were written (xn--… or nothing). Pure functions; any thread.
+// Hosts as clients, files and the kernel write them, made comparable: the one place where "host:port" is taken apart.
+// Names of other alphabets stay as they were written (xn--… or nothing). Pure functions; any thread.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ struct HostPort {
   bool operator==(const HostPort&) const = default;
 };
 
-/// "host:port", "[v6]:port", "host" or a bare IPv6 address, cut; nothing is checked. Views into the text; the host without brackets.
+/// "host:port", "[v6]:port", "host" or a bare IPv6 address, cut; nothing is checked. Views into the text; the host
+/// without brackets.
 struct HostParts {
   std::string_view host;
   std::string_view port;  ///< without its colon
@@ -26,14 +27,17 @@ struct HostParts {
 };
 [[nodiscard]] HostParts split_host(std::string_view text);
 
-/// Lower case, without the trailing dot. Empty when it cannot be a host name: longer than 253 bytes, a label that is empty or longer than
-/// 63, or a character that is not a letter, digit, '-', '_' or '.' (RFC 1123, with the underscore that service names use).
+/// Lower case, without the trailing dot. Empty when it cannot be a host name: longer than 253 bytes, a label that is
+/// empty or longer than 63, or a character that is not a letter, digit, '-', '_' or '.' (RFC 1123, with the underscore
+/// that service names use).
 [[nodiscard]] std::string host_name(std::string_view text);
 /// A name as host_name(); an address as address_text(), also out of brackets. Empty when it is neither.
 [[nodiscard]] std::string host_text(std::string_view text);
-/// The authority of a request or an entry of a file, with or without a port (RFC 9110 section 7.2). User information is refused.
+/// The authority of a request or an entry of a file, with or without a port (RFC 9110 section 7.2). User information is
+/// refused.
 [[nodiscard]] HostPort parse_host(std::string_view text);
-/// The same of a URL ("https://user@host:port/path"), of its authority with a path behind it ("registry.example:5000/team"), or of a host.
+/// The same of a URL ("https://user@host:port/path"), of its authority with a path behind it
+/// ("registry.example:5000/team"), or of a host.
 [[nodiscard]] HostPort host_of_url(std::string_view text);
 
 /// "192.0.2.1" or "2001:db8::1".

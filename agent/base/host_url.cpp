@@ -9,11 +9,13 @@ namespace keytrail::base {
 HostPort host_of_url(std::string_view text) {
   const std::size_t scheme = text.find("://");
   if (scheme == text.npos) return parse_host(text.substr(0, text.find_first_of("/?#")));
-  // What stands behind the authority is of no interest, and not always a URL's ("jdbc:mysql://host/db;x", a path with spaces).
+  // What stands behind the authority is of no interest, and not always a URL's ("jdbc:mysql://host/db;x", a path with
+  // spaces).
   text.remove_prefix(scheme + 3);
   const auto authority = boost::urls::parse_authority({text.data(), std::min(text.find_first_of("/?#"), text.size())});
   if (!authority) return {};
-  const boost::core::string_view host = authority->encoded_host_and_port();  // its port_number() wraps 99999 (Boost 1.81)
+  const boost::core::string_view host =
+      authority->encoded_host_and_port();  // its port_number() wraps 99999 (Boost 1.81)
   return parse_host({host.data(), host.size()});
 }
 

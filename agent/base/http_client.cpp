@@ -52,7 +52,10 @@ std::string serialize(const HttpRequest& request, const std::string& authority) 
 class Client final : public HttpClient {
  public:
   Client(HttpTarget target, SslContext tls, std::size_t answer_max)
-      : target_(std::move(target)), tls_(std::move(tls)), answer_max_(answer_max), cancel_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      : target_(std::move(target)),
+        tls_(std::move(tls)),
+        answer_max_(answer_max),
+        cancel_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   [[nodiscard]] bool usable() const { return static_cast<bool>(cancel_); }
 
   Result<HttpResponse> send(const HttpRequest& request) override try {
@@ -66,7 +69,8 @@ class Client final : public HttpClient {
     return response;
   } catch (const std::exception& error) {
     stream_.reset();
-    return fail(Error::Code::kUnavailable, std::string("internal error in the HTTP client: ") + printable(error.what()));
+    return fail(Error::Code::kUnavailable,
+                std::string("internal error in the HTTP client: ") + printable(error.what()));
   }
 
   void cancel() override {
@@ -101,7 +105,8 @@ class Client final : public HttpClient {
       parser->eager(true);
       parser->body_limit(request.on_body ? boost::optional<std::uint64_t>() : answer_max_);
       if (Result<bool> read = read_one(*parser, request, until); !read) return std::unexpected(read.error());
-      // RFC 9110 section 15.2: any number of these may come before the answer. 101 would end HTTP, and nobody asked for it.
+      // RFC 9110 section 15.2: any number of these may come before the answer. 101 would end HTTP, and nobody asked for
+      // it.
       const unsigned status = parser->get().result_int();
       if (status < 100 || status >= 200 || status == 101) return finish(*parser);
     }
@@ -123,7 +128,9 @@ class Client final : public HttpClient {
       }
       if (used > 0 && !error) continue;
       if (parser.is_done()) break;
-      if (Result<bool> more = fill(parser, request.on_body ? std::chrono::steady_clock::now() + request.timeout : until); !more)
+      if (Result<bool> more =
+              fill(parser, request.on_body ? std::chrono::steady_clock::now() + request.timeout : until);
+          !more)
         return more;
     }
     return true;
@@ -141,13 +148,15 @@ class Client final : public HttpClient {
     boost::system::error_code error;
     if (!parser.got_some()) error = http::error::end_of_stream;
     if (!error) parser.put_eof(error);
-    if (error || !parser.is_done()) return fail(Error::Code::kUnavailable, error ? printable(error.message()) : "end of stream");
+    if (error || !parser.is_done())
+      return fail(Error::Code::kUnavailable, error ? printable(error.message()) : "end of stream");
     return true;
   }
 
   Result<HttpResponse> finish(Parser& parser) {
     auto message = parser.release();
-    HttpResponse response{.status = message.result_int(), .reason = std::string(message.reason()), .headers = {}, .body = {}};
+    HttpResponse response{
+        .status = message.result_int(), .reason = std::string(message.reason()), .headers = {}, .body = {}};
     for (const auto& field : message)
       response.headers.emplace_back(field.name_string(), field.value());
     response.body = std::move(message.body());
@@ -167,21 +176,23 @@ class Client final : public HttpClient {
 }  // namespace
 
 std::string HttpResponse::header(std::string_view name) const {
-  const auto found = std::ranges::find_if(headers, [&](const auto& one) { return boost::beast::iequals(one.first, name); });
+  const auto found =
+      std::ranges::find_if(headers, [&](const auto& one) { return boost::beast::iequals(one.first, name); });
   return found == headers.end() ? std::string() : found->second;
 }
 
 Result<HttpTarget> HttpTarget::parse(const std::string& text, const std::string& port) {
   const auto url = boost::urls::parse_uri(text);
-  if (!url || (url->scheme() != "http" && url->scheme() != "https") || url->host().empty() || url->has_userinfo() || url->has_query() ||
-      url->has_fragment()) {
+  if (!url || (url->scheme() != "http" && url->scheme() != "https") || url->host().empty() || url->has_userinfo() ||
+      url->has_query() || url->has_fragment()) {
     return fail(Error::Code::kInvalid, "it must look like http://127.0.0.1:4318 or https://collector.example:4318");
   }
   HttpTarget target;
   target.tls = url->scheme() == "https";
   target.authority = std::string(url->encoded_host_and_port());
   target.address.host = url->host_address();
-  target.address.port = url->has_port() && !url->port().empty() ? std::string(url->port()) : (target.tls ? "443" : port);
+  target.address.port =
+      url->has_port() && !url->port().empty() ? std::string(url->port()) : (target.tls ? "443" : port);
   target.path = std::string(url->encoded_path());
   while (!target.path.empty() && target.path.back() == '/')
     target.path.pop_back();
@@ -195,7 +206,8 @@ HttpTarget HttpTarget::unix_socket(const std::string& path) {
   return target;
 }
 
-Result<std::unique_ptr<HttpClient>> HttpClient::create(HttpTarget target, const TlsFiles& files, std::size_t answer_max) {
+Result<std::unique_ptr<HttpClient>> HttpClient::create(HttpTarget target, const TlsFiles& files,
+                                                       std::size_t answer_max) {
   SslContext tls;
   if (target.tls) {
     Result<SslContext> made = make_ssl_context(files);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one HTTP/1.1 client: http, https or a Unix socket, one request at a time over one connection that is kept open. Beast parses and
-// writes messages; the bytes go by NetStream. `send` runs on the caller's thread and returns within its time limit; `cancel` may come from
-// any thread and ends it at once. Redirects are not followed. The name service is the one thing that a time limit cannot cut off.
+// The one HTTP/1.1 client: http, https or a Unix socket, one request at a time over one connection that is kept open.
+// Beast parses and writes messages; the bytes go by NetStream. `send` runs on the caller's thread and returns within
+// its time limit; `cancel` may come from any thread and ends it at once. Redirects are not followed. The name service
+// is the one thing that a time limit cannot cut off.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,8 @@ struct HttpTarget {
   std::string authority;  ///< for the Host header
   std::string path;       ///< of the URL, no slash at its end
 
-  /// Takes http:// and https:// without user, query and fragment. `port`: of an http URL that names none (https: 443). Error: kInvalid.
+  /// Takes http:// and https:// without user, query and fragment. `port`: of an http URL that names none (https: 443).
+  /// Error: kInvalid.
   [[nodiscard]] static Result<HttpTarget> parse(const std::string& url, const std::string& port = "80");
   [[nodiscard]] static HttpTarget unix_socket(const std::string& path);
 };
@@ -53,10 +55,11 @@ struct HttpResponse {
 class HttpClient {
  public:
   /// Errors: kInvalid for a TLS file that cannot be used. Nothing is connected yet. `answer_max`: bytes of a body.
-  [[nodiscard]] static Result<std::unique_ptr<HttpClient>> create(HttpTarget target, const TlsFiles& tls, std::size_t answer_max);
+  [[nodiscard]] static Result<std::unique_ptr<HttpClient>> create(HttpTarget target, const TlsFiles& tls,
+                                                                  std::size_t answer_max);
   virtual ~HttpClient() = default;
-  /// Errors: kNotFound and kRefused (not connected), kUnavailable (no answer: trying again may help), kTooLarge (an answer over
-  /// `answer_max`), kGone (cancelled). An idle connection that the peer has closed is opened again, once.
+  /// Errors: kNotFound and kRefused (not connected), kUnavailable (no answer: trying again may help), kTooLarge (an
+  /// answer over `answer_max`), kGone (cancelled). An idle connection that the peer has closed is opened again, once.
   [[nodiscard]] virtual Result<HttpResponse> send(const HttpRequest& request) = 0;
   /// For good: a running and each later `send` fails with kGone.
   virtual void cancel() = 0;

@@ -42,7 +42,9 @@ CodePoint decode_utf8(std::string_view text) {
   return {value, length};
 }
 
-bool is_bidi_control(std::uint32_t c) { return c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069); }
+bool is_bidi_control(std::uint32_t c) {
+  return c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log of worker and command line: spdlog to stderr, one line a message, control characters escaped. The warden has its own (no
-// libraries).
+// The log of worker and command line: spdlog to stderr, one line a message, control characters escaped. The warden has
+// its own (no libraries).
 #pragma once
 
 #include <spdlog/spdlog.h>

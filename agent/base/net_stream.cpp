@@ -79,7 +79,8 @@ Result<Addresses> resolve(const NetAddress& to) {
   addrinfo* found = nullptr;
   const int error = ::getaddrinfo(to.host.c_str(), to.port.c_str(), &hints, &found);
   if (error == 0) return Addresses(found);
-  return fail(Error::Code::kNotFound, printable(to.host) + ": " + (error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error)));
+  return fail(Error::Code::kNotFound,
+              printable(to.host) + ": " + (error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error)));
 }
 
 Result<UniqueFd> connect_to(const sockaddr* address, socklen_t size, int cancel_fd, Deadline until) {
@@ -87,7 +88,8 @@ Result<UniqueFd> connect_to(const sockaddr* address, socklen_t size, int cancel_
   if (!socket) return fail(Error::Code::kNotFound, std::strerror(errno));
   int error = ::connect(socket.get(), address, size) == 0 ? 0 : errno;
   if (error == EINPROGRESS) {
-    if (Result<void> ready = wait_for(socket.get(), POLLOUT, cancel_fd, until); !ready) return std::unexpected(ready.error());
+    if (Result<void> ready = wait_for(socket.get(), POLLOUT, cancel_fd, until); !ready)
+      return std::unexpected(ready.error());
     socklen_t length = sizeof error;
     ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &length);
   }
@@ -99,7 +101,8 @@ Result<UniqueFd> connect_any(const NetAddress& to, int cancel_fd, Deadline until
   if (!to.unix_path.empty()) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (to.unix_path.size() >= sizeof address.sun_path) return fail(Error::Code::kInvalid, "the socket's path is too long");
+    if (to.unix_path.size() >= sizeof address.sun_path)
+      return fail(Error::Code::kInvalid, "the socket's path is too long");
     to.unix_path.copy(address.sun_path, to.unix_path.size());
     return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address, cancel_fd, until);
   }
@@ -132,8 +135,10 @@ Result<SslContext> make_ssl_context(const TlsFiles& files) {
                                              : SSL_CTX_load_verify_file(context.get(), files.ca_file.c_str()) == 1;
   if (!trusted) return problem("ca_file", files.ca_file.empty() ? "of the system" : files.ca_file);
   if (files.cert_file.empty()) return context;
-  if (SSL_CTX_use_certificate_chain_file(context.get(), files.cert_file.c_str()) != 1) return problem("cert_file", files.cert_file);
-  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key_file.c_str(), SSL_FILETYPE_PEM) != 1) return problem("key_file", files.key_file);
+  if (SSL_CTX_use_certificate_chain_file(context.get(), files.cert_file.c_str()) != 1)
+    return problem("cert_file", files.cert_file);
+  if (SSL_CTX_use_PrivateKey_file(context.get(), files.key_file.c_str(), SSL_FILETYPE_PEM) != 1)
+    return problem("key_file", files.key_file);
   return context;
 }
 
@@ -149,7 +154,8 @@ Result<void> wait_for(int fd, short events, int cancel_fd, Deadline until) {
   }
 }
 
-Result<std::unique_ptr<NetStream>> NetStream::connect(const NetAddress& to, ssl_ctx_st* tls, int cancel_fd, Deadline until) {
+Result<std::unique_ptr<NetStream>> NetStream::connect(const NetAddress& to, ssl_ctx_st* tls, int cancel_fd,
+                                                      Deadline until) {
   Result<UniqueFd> socket = connect_any(to, cancel_fd, until);
   if (!socket) return std::unexpected(socket.error());
   std::unique_ptr<NetStream> stream(new NetStream(std::move(*socket), cancel_fd));
@@ -178,7 +184,8 @@ Result<void> NetStream::shake_hands(ssl_ctx_st* tls, const std::string& host, De
     if (Result<void> waited = wait_for_tls(done, until); !waited) {
       const long verified = SSL_get_verify_result(ssl_.get());
       if (verified == X509_V_OK) return waited;
-      return fail(Error::Code::kUnavailable, std::string("the certificate is not accepted: ") + X509_verify_cert_error_string(verified));
+      return fail(Error::Code::kUnavailable,
+                  std::string("the certificate is not accepted: ") + X509_verify_cert_error_string(verified));
     }
   }
 }
@@ -222,7 +229,8 @@ Result<void> NetStream::write(std::string_view bytes, Deadline until) {
     Result<void> waited;
     if (ssl_) {
       ERR_clear_error();
-      const int done = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX)));
+      const int done =
+          SSL_write(ssl_.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX)));
       if (done > 0) {
         bytes.remove_prefix(static_cast<std::size_t>(done));
         continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bytes to and from one peer: TCP, TLS over TCP, or a Unix socket. Every call returns by its deadline, and at once when `cancel_fd`
-// becomes readable. One thread at a time. No signal: a peer that has gone is an error, never SIGPIPE.
+// Bytes to and from one peer: TCP, TLS over TCP, or a Unix socket. Every call returns by its deadline, and at once when
+// `cancel_fd` becomes readable. One thread at a time. No signal: a peer that has gone is an error, never SIGPIPE.
 #pragma once
 
 #include <chrono>
@@ -41,9 +41,10 @@ struct NetAddress {
 
 class NetStream {
  public:
-  /// `tls`: nullptr for plain bytes; must outlive the stream. Errors: kRefused (a Unix socket's permissions), kNotFound (nobody listens, no
-  /// such name), kUnavailable (timed out, TLS), kGone (cancelled).
-  [[nodiscard]] static Result<std::unique_ptr<NetStream>> connect(const NetAddress& to, ssl_ctx_st* tls, int cancel_fd, Deadline until);
+  /// `tls`: nullptr for plain bytes; must outlive the stream. Errors: kRefused (a Unix socket's permissions), kNotFound
+  /// (nobody listens, no such name), kUnavailable (timed out, TLS), kGone (cancelled).
+  [[nodiscard]] static Result<std::unique_ptr<NetStream>> connect(const NetAddress& to, ssl_ctx_st* tls, int cancel_fd,
+                                                                  Deadline until);
 
   /// At least one byte, or 0 at the peer's end. Errors: kUnavailable, kGone.
   [[nodiscard]] Result<std::size_t> read(char* into, std::size_t size, Deadline until);
@@ -60,7 +61,8 @@ class NetStream {
   std::unique_ptr<ssl_st, SslDelete> ssl_;
 };
 
-/// Waits until `fd` has one of `events` (poll). Errors: kUnavailable "timed out", kGone "cancelled" (`cancel_fd` is readable).
+/// Waits until `fd` has one of `events` (poll). Errors: kUnavailable "timed out", kGone "cancelled" (`cancel_fd` is
+/// readable).
 [[nodiscard]] Result<void> wait_for(int fd, short events, int cancel_fd, Deadline until);
 
 }  // namespace keytrail::base

@@ -15,12 +15,14 @@ namespace {
 constexpr std::size_t kPairsMax = 64;
 
 std::string upper(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   return text;
 }
 
 std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(text, text.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return text;
 }
 
@@ -85,8 +87,8 @@ class Reader {
     }
     const auto endpoint = find("ENDPOINT");
     if (!endpoint) return std::nullopt;
-    for (const auto step :
-         {&Reader::protocol, &Reader::headers, &Reader::compression, &Reader::timeout, &Reader::interval, &Reader::files}) {
+    for (const auto step : {&Reader::protocol, &Reader::headers, &Reader::compression, &Reader::timeout,
+                            &Reader::interval, &Reader::files}) {
       if (Result<void> done = (this->*step)(); !done) return std::unexpected(done.error());
     }
     if (Result<void> done = take_endpoint(*endpoint); !done) return std::unexpected(done.error());
@@ -113,7 +115,8 @@ class Reader {
     const std::string authority = url.substr(std::min(url.find("//") + 2, url.size()));
     if ((!url.starts_with("http://") && !url.starts_with("https://")) || authority.empty())
       return from.bad("must begin with http:// or https://, like http://127.0.0.1:4318");
-    if (authority.substr(0, authority.find('/')).contains('@')) return from.bad("holds a user or password; use OTEL_EXPORTER_OTLP_HEADERS");
+    if (authority.substr(0, authority.find('/')).contains('@'))
+      return from.bad("holds a user or password; use OTEL_EXPORTER_OTLP_HEADERS");
     if (url.contains(' ')) return from.bad("holds a space");
     out_.endpoint = url;
     out_.whole_endpoint = out_.protocol != "grpc" && from.name != "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -163,15 +166,17 @@ class Reader {
   Result<void> interval() { return seconds(look_up(getenv_, "OTEL_METRIC_EXPORT_INTERVAL"), 3600, out_.metrics_s); }
 
   Result<void> files() {
-    for (const auto& [suffix, out] :
-         {std::pair{"CERTIFICATE", &out_.ca_file}, {"CLIENT_CERTIFICATE", &out_.cert_file}, {"CLIENT_KEY", &out_.key_file}}) {
+    for (const auto& [suffix, out] : {std::pair{"CERTIFICATE", &out_.ca_file},
+                                      {"CLIENT_CERTIFICATE", &out_.cert_file},
+                                      {"CLIENT_KEY", &out_.key_file}}) {
       const auto from = find(suffix);
       if (from && !from->value.starts_with('/')) return from->bad("must be an absolute path");
       if (from) *out = from->value;
     }
     if (out_.cert_file.empty() == out_.key_file.empty()) return {};
     return fail(Error::Code::kInvalid,
-                "the environment variables OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go together");
+                "the environment variables OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY go "
+                "together");
   }
 
   const GetEnv& getenv_;
@@ -181,8 +186,9 @@ class Reader {
 };
 
 bool same_but_signal(const OtlpConfig& a, const OtlpConfig& b) {
-  return !a.whole_endpoint && !b.whole_endpoint && a.endpoint == b.endpoint && a.protocol == b.protocol && a.headers == b.headers &&
-         a.gzip == b.gzip && a.timeout_s == b.timeout_s && a.ca_file == b.ca_file && a.cert_file == b.cert_file && a.key_file == b.key_file;
+  return !a.whole_endpoint && !b.whole_endpoint && a.endpoint == b.endpoint && a.protocol == b.protocol &&
+         a.headers == b.headers && a.gzip == b.gzip && a.timeout_s == b.timeout_s && a.ca_file == b.ca_file &&
+         a.cert_file == b.cert_file && a.key_file == b.key_file;
 }
 
 Result<void> read_resource(Config& config, const GetEnv& getenv) {
@@ -204,13 +210,15 @@ Result<void> read_resource(Config& config, const GetEnv& getenv) {
 
 Result<void> read_otel_environment(Config& config, const GetEnv& getenv) {
   if (Result<void> done = read_resource(config, getenv); !done) return done;
-  if (const auto disabled = look_up(getenv, "OTEL_SDK_DISABLED"); disabled && lower(disabled->value) == "true") return {};
+  if (const auto disabled = look_up(getenv, "OTEL_SDK_DISABLED"); disabled && lower(disabled->value) == "true")
+    return {};
   std::vector<OtlpConfig> found;
   for (const char* signal : kOtlpSignals) {
     Result<std::optional<OtlpConfig>> one = Reader(getenv, signal).read();
     if (!one) return std::unexpected(one.error());
     if (!*one) continue;
-    const auto same = std::ranges::find_if(found, [&](const OtlpConfig& other) { return same_but_signal(other, **one); });
+    const auto same =
+        std::ranges::find_if(found, [&](const OtlpConfig& other) { return same_but_signal(other, **one); });
     if (same != found.end()) {
       same->signals.emplace_back(signal);
     } else {
@@ -218,7 +226,8 @@ Result<void> read_otel_environment(Config& config, const GetEnv& getenv) {
     }
   }
   if (!config.otlp.empty()) {
-    if (!found.empty()) config.remarks.push_back(found.front().source + " set and not used: otlp in " + config.file + " wins");
+    if (!found.empty())
+      config.remarks.push_back(found.front().source + " set and not used: otlp in " + config.file + " wins");
     return {};
   }
   for (OtlpConfig& one : found) {

@@ -11,8 +11,9 @@ constexpr std::string_view kDeleted = " (deleted)";
 
 /// Interpreters, with or without a version (python3.11), and binaries that are whatever they are called as.
 bool runs_others(std::string_view program) {
-  static constexpr std::array<std::string_view, 15> kNames{"python", "perl", "ruby",  "node",    "bash",   "dash",      "sh", "zsh",
-                                                           "php",    "lua",  "tclsh", "busybox", "toybox", "coreutils", "k3s"};
+  static constexpr std::array<std::string_view, 15> kNames{"python", "perl",    "ruby",   "node",      "bash",
+                                                           "dash",   "sh",      "zsh",    "php",       "lua",
+                                                           "tclsh",  "busybox", "toybox", "coreutils", "k3s"};
   return std::ranges::any_of(kNames, [&](std::string_view name) {
     return program.starts_with(name) && program.substr(name.size()).find_first_not_of("0123456789.") == program.npos;
   });
@@ -24,8 +25,8 @@ std::string program_name(std::string_view exe, std::string_view filename, std::s
   if (exe.ends_with(kDeleted)) exe.remove_suffix(kDeleted.size());
   const std::string_view program = base_name(exe), passed = base_name(filename);
   // /proc/self/exe and /dev/fd/N say nothing, and python3 is a name of python3.11.
-  const bool says_something =
-      !passed.empty() && !filename.starts_with("/proc/") && !filename.starts_with("/dev/") && !program.starts_with(passed);
+  const bool says_something = !passed.empty() && !filename.starts_with("/proc/") && !filename.starts_with("/dev/") &&
+                              !program.starts_with(passed);
   if (says_something && (program.empty() || runs_others(program))) return std::string(passed);
   return std::string(program.empty() ? comm : program);
 }

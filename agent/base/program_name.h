@@ -10,8 +10,9 @@ namespace keytrail::base {
 /// The last component of a path.
 [[nodiscard]] constexpr std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-/// The script when an interpreter runs one, the applet of a multi-call binary, else the executable's base name; the comm when neither is
-/// known. `filename`: what was passed to execve. It counts for these only: anybody can make a link named kubelet to any program.
+/// The script when an interpreter runs one, the applet of a multi-call binary, else the executable's base name; the
+/// comm when neither is known. `filename`: what was passed to execve. It counts for these only: anybody can make a link
+/// named kubelet to any program.
 [[nodiscard]] std::string program_name(std::string_view exe, std::string_view filename, std::string_view comm = {});
 
 }  // namespace keytrail::base

@@ -50,7 +50,8 @@ std::uint64_t word_at(const std::uint8_t* from, std::size_t bytes = 8) {
 std::array<std::uint8_t, 16> siphash_2_4_128(const SipKey& key, std::span<const std::uint8_t> data) {
   const std::uint64_t k0 = word_at(key.data());
   const std::uint64_t k1 = word_at(key.data() + 8);
-  State s{0x736f6d6570736575U ^ k0, 0x646f72616e646f6dU ^ k1 ^ 0xeeU, 0x6c7967656e657261U ^ k0, 0x7465646279746573U ^ k1};
+  State s{0x736f6d6570736575U ^ k0, 0x646f72616e646f6dU ^ k1 ^ 0xeeU, 0x6c7967656e657261U ^ k0,
+          0x7465646279746573U ^ k1};
   std::size_t at = 0;
   for (; data.size() - at >= 8; at += 8)
     s.absorb(word_at(data.data() + at));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SipHash-2-4 with 128 bits of output (Aumasson and Bernstein; reference: github.com/veorq/SipHash), and the fingerprint made with it.
-// The kernel side computes the same.
+// SipHash-2-4 with 128 bits of output (Aumasson and Bernstein; reference: github.com/veorq/SipHash), and the
+// fingerprint made with it. The kernel side computes the same.
 #pragma once
 
 #include <array>

@@ -21,15 +21,17 @@ Result<std::string> read_small_file(const std::string& path, std::size_t max, bo
   if (::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return fail(Error::Code::kRefused, printable(path) + " is not a regular file");
   if (trusted && (info.st_mode & S_IWOTH) != 0) {
-    return fail(Error::Code::kRefused,
-                fmt::format("{0}: everybody may write to it, so it is not trusted. Try: chmod o-w {0}", printable(path)));
+    return fail(
+        Error::Code::kRefused,
+        fmt::format("{0}: everybody may write to it, so it is not trusted. Try: chmod o-w {0}", printable(path)));
   }
   std::string out(max + 1, '\0');
   std::size_t have = 0;
   while (have < out.size()) {
     const ssize_t got = ::read(fd.get(), out.data() + have, out.size() - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(Error::Code::kSystem, fmt::format("cannot read {}: {}", printable(path), std::strerror(errno)));
+    if (got < 0)
+      return fail(Error::Code::kSystem, fmt::format("cannot read {}: {}", printable(path), std::strerror(errno)));
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
   }

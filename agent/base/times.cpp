@@ -58,8 +58,9 @@ std::string format(std::chrono::seconds whole, std::chrono::nanoseconds fraction
   const auto day = floor<days>(time);
   const year_month_day date{day};
   const hh_mm_ss clock{time - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", int{date.year()}, unsigned{date.month()}, unsigned{date.day()},
-                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(), fraction.count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", int{date.year()}, unsigned{date.month()},
+                     unsigned{date.day()}, clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
+                     fraction.count());
 }
 
 }  // namespace
@@ -93,9 +94,10 @@ std::optional<std::int64_t> parse_rfc3339(std::string_view text) {
   const auto fraction = s ? take_fraction(text) : std::nullopt;
   const auto offset = fraction ? take_offset_s(text) : std::nullopt;
   const year_month_day date{year{*y}, month{static_cast<unsigned>(*mo)}, day{static_cast<unsigned>(*d)}};
-  if (!offset || !text.empty() || !date.ok() || *y < 1678 || *y > 2261 || *h > 23 || *mi > 59 || *s > 60) return std::nullopt;
-  const std::int64_t whole =
-      sys_days{date}.time_since_epoch().count() * std::int64_t{86'400} + std::int64_t{*h} * 3600 + std::int64_t{*mi} * 60 + *s - *offset;
+  if (!offset || !text.empty() || !date.ok() || *y < 1678 || *y > 2261 || *h > 23 || *mi > 59 || *s > 60)
+    return std::nullopt;
+  const std::int64_t whole = sys_days{date}.time_since_epoch().count() * std::int64_t{86'400} +
+                             std::int64_t{*h} * 3600 + std::int64_t{*mi} * 60 + *s - *offset;
   return whole * kSecond + *fraction;
 }
 

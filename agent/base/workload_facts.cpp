@@ -68,7 +68,8 @@ ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts) {
   switch (kind) {
     case WorkloadKind::kPod:
     case WorkloadKind::kContainer:
-      if (name.has(fact::kNamespace) && name.has(fact::kPodName)) return name.fact(fact::kNamespace).text("/").fact(fact::kPodName).done();
+      if (name.has(fact::kNamespace) && name.has(fact::kPodName))
+        return name.fact(fact::kNamespace).text("/").fact(fact::kPodName).done();
       if (kind == WorkloadKind::kPod) {
         name.text("pod: ").fact(fact::kPodUid);
         return name.has(fact::kContainerId) ? name.text("/").container().done() : name.done();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What identify (as it learns) and record (as it reads) do alike with a workload's facts: join them in one order, and make the shown name.
-// Pure; any thread.
+// What identify (as it learns) and record (as it reads) do alike with a workload's facts: join them in one order, and
+// make the shown name. Pure; any thread.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ enum class Joined : std::uint8_t {
   kRefused  ///< name or value too long or empty, or there are kMaxFacts already
 };
 
-/// Adds a fact to a list sorted by (name, known_by). Facts of one name that are known in different ways stand beside each other.
+/// Adds a fact to a list sorted by (name, known_by). Facts of one name that are known in different ways stand beside
+/// each other.
 [[nodiscard]] Joined join_fact(std::vector<Fact>& facts, Fact fact);
 
 struct ShownName {

@@ -27,19 +27,27 @@ class Guard final : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { node(mark, anchor); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, "aliases (*name) are not allowed here; write the value"); }
-  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, const std::string&) override { node(mark, anchor); }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    refuse(mark, "aliases (*name) are not allowed here; write the value");
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, const std::string&) override {
+    node(mark, anchor);
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     enter(mark, anchor);
   }
   void OnSequenceEnd() override { --depth_; }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     enter(mark, anchor);
   }
   void OnMapEnd() override { --depth_; }
 
  private:
-  [[noreturn]] static void refuse(const YAML::Mark& mark, std::string text) { throw Refusal{mark.line, std::move(text)}; }
+  [[noreturn]] static void refuse(const YAML::Mark& mark, std::string text) {
+    throw Refusal{mark.line, std::move(text)};
+  }
   void node(const YAML::Mark& mark, YAML::anchor_t anchor) {
     if (anchor != 0) refuse(mark, "anchors (&name) are not allowed here; write the value");
     if (++nodes_ > limits_.values) refuse(mark, fmt::format("more than {} values", limits_.values));
@@ -82,7 +90,8 @@ Result<void> check_yaml(const std::string& text, const std::string& file, const 
     Guard guard(limits);
     parser.HandleNextDocument(guard);
     Guard second(limits);
-    if (parser.HandleNextDocument(second)) return fail(Error::Code::kInvalid, printable(file) + ": more than one document (---)");
+    if (parser.HandleNextDocument(second))
+      return fail(Error::Code::kInvalid, printable(file) + ": more than one document (---)");
   } catch (const Refusal& refusal) {
     return error(refusal.line, refusal.text);
   } catch (const YAML::Exception& exception) {

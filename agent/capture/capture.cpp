@@ -38,7 +38,8 @@ bool Capture::load(Side& side, std::uint64_t now_boot_ns) const {
   if (!side.loaded) {
     const std::uint64_t before = side.cursor;
     const RingReader::Step step = side.ring.peek(side.cursor, side.head);
-    if (side.cursor != before) side.ring.set_consumer(side.cursor);  // discarded records and damage are given back at once
+    if (side.cursor != before)
+      side.ring.set_consumer(side.cursor);  // discarded records and damage are given back at once
     if (step != RingReader::Step::kRecord) return false;
     side.head_time = 0;  // too short to have a time: due at once, decode refuses and counts it
     if (side.head.length >= sizeof(std::uint64_t)) std::memcpy(&side.head_time, side.head.data, sizeof side.head_time);
@@ -70,7 +71,9 @@ void Capture::finish(Side& side) {
   side.ring.clear_in_hand();
 }
 
-void Capture::note_drained(std::size_t count) { delay_ = count > 0 ? kShortestDelay : std::min(kLongestDelay, delay_ + delay_ / 2); }
+void Capture::note_drained(std::size_t count) {
+  delay_ = count > 0 ? kShortestDelay : std::min(kLongestDelay, delay_ + delay_ / 2);
+}
 
 std::vector<Event> Capture::loss_since_last(std::uint64_t now_boot_ns) {
   std::vector<Event> out;
@@ -83,7 +86,8 @@ std::vector<Event> Capture::loss_since_last(std::uint64_t now_boot_ns) {
       if (lost == 0) continue;
       Event event;
       event.head = {.time_ns = now_boot_ns, .family = static_cast<Family>(family)};
-      event.body = LossEvent{.family = static_cast<Family>(family), .cause = cause, .count = lost, .from_ns = reported_ns_};
+      event.body =
+          LossEvent{.family = static_cast<Family>(family), .cause = cause, .count = lost, .from_ns = reported_ns_};
       out.push_back(std::move(event));
     }
   }

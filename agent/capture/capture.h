@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// First stage: drains both rings in kernel time order, for decode. In: inherited map descriptors. Out: bytes of one record at a time, in
-// place. Thread: the pipeline's, on a timer (next_delay). No wakeup, no copy, no allocation per record; waiting records stay in the rings,
-// whose size is the bound.
+// First stage: drains both rings in kernel time order, for decode. In: inherited map descriptors. Out: bytes of one
+// record at a time, in place. Thread: the pipeline's, on a timer (next_delay). No wakeup, no copy, no allocation per
+// record; waiting records stay in the rings, whose size is the bound.
 //
-// Order. A record waits until it is 10 ms old; then the older of the two heads goes first. Within a ring the order is that of reservation:
-// the time of a record is taken before its reservation, so what one event caused in another can never lie before it, in the same ring or in
-// the other.
+// Order. A record waits until it is 10 ms old; then the older of the two heads goes first. Within a ring the order is
+// that of reservation: the time of a record is taken before its reservation, so what one event caused in another can
+// never lie before it, in the same ring or in the other.
 //
-// Restart. The consumer positions live in the maps, which the warden keeps: a new worker goes on where the last one stopped. Lost are the
-// record that was in hand when the worker died (passed over, counted in `skipped_after_crash`, so that a record cannot kill every worker)
-// and those delivered but not yet committed by record. Both show as the difference between the kernel's `sent` and the totals in the
-// history, which become an exact gap.
+// Restart. The consumer positions live in the maps, which the warden keeps: a new worker goes on where the last one
+// stopped. Lost are the record that was in hand when the worker died (passed over, counted in `skipped_after_crash`, so
+// that a record cannot kill every worker) and those delivered but not yet committed by record. Both show as the
+// difference between the kernel's `sent` and the totals in the history, which become an exact gap.
 #pragma once
 
 #include <chrono>
@@ -51,8 +51,9 @@ class Capture {
 
   static Result<Capture> open(const CaptureFds& fds);
 
-  /// Delivers records that are at least 10 ms old (`now_boot_ns`: CLOCK_BOOTTIME; UINT64_MAX = everything), in time order, at most `max`.
-  /// `on_record(std::span<const std::byte>)`: the bytes are valid during the call only. Returns how many were delivered.
+  /// Delivers records that are at least 10 ms old (`now_boot_ns`: CLOCK_BOOTTIME; UINT64_MAX = everything), in time
+  /// order, at most `max`. `on_record(std::span<const std::byte>)`: the bytes are valid during the call only. Returns
+  /// how many were delivered.
   template <typename F>
   std::size_t drain(std::uint64_t now_boot_ns, F&& on_record, std::size_t max = kMaxPerDrain) {
     std::size_t count = 0;
@@ -73,8 +74,9 @@ class Capture {
   /// Sums over CPUs, by family.
   [[nodiscard]] FamilyCounters kernel_counters() const { return counters_.read(); }
 
-  /// What the kernel side lost since the last call: one event per family and cause that grew, from then to `now_boot_ns`. The first call
-  /// reports all since the programs were loaded, or since the moment given to `resume_loss`: a gap is rather said twice than not.
+  /// What the kernel side lost since the last call: one event per family and cause that grew, from then to
+  /// `now_boot_ns`. The first call reports all since the programs were loaded, or since the moment given to
+  /// `resume_loss`: a gap is rather said twice than not.
   [[nodiscard]] std::vector<Event> loss_since_last(std::uint64_t now_boot_ns);
   /// The counters that an earlier worker has reported already (from the history), and when it looked at them.
   void resume_loss(const FamilyCounters& reported, std::uint64_t at_boot_ns);

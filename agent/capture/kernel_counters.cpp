@@ -23,7 +23,8 @@ Result<CounterReader> CounterReader::map(int fd, std::uint32_t cpus) {
     const auto shape = map_shape(fd);
     if (!shape) return std::unexpected(shape.error());
     // One entry may be a counter or a CPU's block of counters: the memory is the same.
-    cpus = static_cast<std::uint32_t>(std::uint64_t{shape->max_entries} * shape->value_size / (kPerCpu * sizeof(std::uint64_t)));
+    cpus = static_cast<std::uint32_t>(std::uint64_t{shape->max_entries} * shape->value_size /
+                                      (kPerCpu * sizeof(std::uint64_t)));
   }
   if (cpus == 0 || cpus > kMaxCpus)
     return fail(Error::Code::kInvalid, fmt::format("counters of {} CPUs: not between 1 and {}", cpus, kMaxCpus));

@@ -28,7 +28,8 @@ constexpr std::uint32_t kMaxRingBytes = 1U << 30U;
 Result<Mapping> map_pages(int fd, std::size_t bytes, int protection, std::size_t offset, std::string_view what) {
   void* address = ::mmap(nullptr, bytes, protection, MAP_SHARED, fd, static_cast<off_t>(offset));
   if (address == MAP_FAILED) {
-    return fail(Error::Code::kSystem, fmt::format("mmap of the ring's {} ({} bytes): {}", what, bytes, std::strerror(errno)));
+    return fail(Error::Code::kSystem,
+                fmt::format("mmap of the ring's {} ({} bytes): {}", what, bytes, std::strerror(errno)));
   }
   return Mapping(address, bytes);
 }
@@ -37,7 +38,8 @@ std::uint64_t load_acquire(const std::uint64_t* from) { return __atomic_load_n(f
 
 }  // namespace
 
-Mapping::Mapping(Mapping&& other) noexcept : address_(std::exchange(other.address_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+Mapping::Mapping(Mapping&& other) noexcept
+    : address_(std::exchange(other.address_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
 
 Mapping& Mapping::operator=(Mapping&& other) noexcept {
   std::swap(address_, other.address_);
@@ -57,7 +59,8 @@ Result<MapShape> map_shape(int fd) {
     if (line.starts_with("max_entries:")) field = &out.max_entries;
     if (line.starts_with("value_size:")) field = &out.value_size;
     const std::size_t digits = line.find_first_of("0123456789");
-    if (field != nullptr && digits != std::string::npos) std::from_chars(line.data() + digits, line.data() + line.size(), *field);
+    if (field != nullptr && digits != std::string::npos)
+      std::from_chars(line.data() + digits, line.data() + line.size(), *field);
   }
   if (out.max_entries > 0) return out;
   return fail(Error::Code::kNotFound, fmt::format("descriptor {} is no BPF map, or /proc cannot be read", fd));
@@ -71,7 +74,8 @@ Result<RingReader> RingReader::map(int fd, std::uint32_t bytes) {
   }
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   if (!std::has_single_bit(bytes) || bytes < page || bytes > kMaxRingBytes) {
-    return fail(Error::Code::kInvalid, fmt::format("a ring of {} bytes: not a power of two between a page and 1 GiB", bytes));
+    return fail(Error::Code::kInvalid,
+                fmt::format("a ring of {} bytes: not a power of two between a page and 1 GiB", bytes));
   }
   auto consumer = map_pages(fd, page, PROT_READ | PROT_WRITE, 0, "consumer page");
   if (!consumer) return std::unexpected(consumer.error());
@@ -91,7 +95,9 @@ RingReader::RingReader(Mapping consumer_page, Mapping producer_pages, std::uint3
 
 std::uint64_t RingReader::consumer() const { return load_acquire(consumer_position_); }
 std::uint64_t RingReader::producer() const { return load_acquire(producer_position_); }
-void RingReader::set_consumer(std::uint64_t position) { __atomic_store_n(consumer_position_, position, __ATOMIC_RELEASE); }
+void RingReader::set_consumer(std::uint64_t position) {
+  __atomic_store_n(consumer_position_, position, __ATOMIC_RELEASE);
+}
 
 RingReader::Step RingReader::peek(std::uint64_t& cursor, Record& out) {
   while (true) {
@@ -130,7 +136,8 @@ bool RingReader::skip_in_hand() {
   clear_in_hand();
   std::uint64_t cursor = consumer();
   Record record;
-  if (mark == 0 || mark - 1 != cursor || peek(cursor, record) != Step::kRecord || record.position != mark - 1) return false;
+  if (mark == 0 || mark - 1 != cursor || peek(cursor, record) != Step::kRecord || record.position != mark - 1)
+    return false;
   set_consumer(record.end);
   return true;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// One BPF ring buffer, read through its inherited descriptor: mmap only, no bpf() call (unprivileged ones fail below Linux 5.19) and no
-// libbpf. Layout (kernel/bpf/ringbuf.c): a consumer page, writable; a producer page and the data pages twice in a row, read-only. Of the
-// second row only what one record can reach into is mapped: each mapped page counts as resident. Thread: the pipeline's.
+// One BPF ring buffer, read through its inherited descriptor: mmap only, no bpf() call (unprivileged ones fail below
+// Linux 5.19) and no libbpf. Layout (kernel/bpf/ringbuf.c): a consumer page, writable; a producer page and the data
+// pages twice in a row, read-only. Of the second row only what one record can reach into is mapped: each mapped page
+// counts as resident. Thread: the pipeline's.
 #pragma once
 
 #include <cstddef>
@@ -48,11 +49,13 @@ class RingReader {
   };
   enum class Step : std::uint8_t { kRecord, kEmpty, kBusy };
 
-  /// Maps the ring behind `fd` (not kept, not closed). `bytes`: size of the data area, a power of two; 0 = ask the kernel.
+  /// Maps the ring behind `fd` (not kept, not closed). `bytes`: size of the data area, a power of two; 0 = ask the
+  /// kernel.
   static Result<RingReader> map(int fd, std::uint32_t bytes);
 
-  /// The record at `cursor`, passing over discarded ones (`cursor` moves to the record). kBusy: it is still being written.
-  /// A length that cannot be (over kRecordMax, or over what was written): everything written so far is given up, `corrupt` grows, kEmpty.
+  /// The record at `cursor`, passing over discarded ones (`cursor` moves to the record). kBusy: it is still being
+  /// written. A length that cannot be (over kRecordMax, or over what was written): everything written so far is given
+  /// up, `corrupt` grows, kEmpty.
   Step peek(std::uint64_t& cursor, Record& out);
 
   [[nodiscard]] std::uint64_t consumer() const;
@@ -62,10 +65,12 @@ class RingReader {
   [[nodiscard]] std::uint32_t bytes() const { return bytes_; }
   [[nodiscard]] std::uint64_t corrupt() const { return corrupt_; }
 
-  /// Marks the record at `position` as being worked on. The mark lies in the consumer page, which outlives this process.
+  /// Marks the record at `position` as being worked on. The mark lies in the consumer page, which outlives this
+  /// process.
   void set_in_hand(std::uint64_t position);
   void clear_in_hand();
-  /// The record that the last reader died with: it is passed over, so that one bad record cannot end every worker. True when there was one.
+  /// The record that the last reader died with: it is passed over, so that one bad record cannot end every worker. True
+  /// when there was one.
   bool skip_in_hand();
 
  private:

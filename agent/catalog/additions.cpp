@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a site's own entries and refuses what is not sound, what the built-in catalog contradicts, and what would raise evidence.
+// Reads a site's own entries and refuses what is not sound, what the built-in catalog contradicts, and what would raise
+// evidence.
 #include "agent/catalog/additions.h"
 
 #include <algorithm>
@@ -63,7 +64,8 @@ std::string said(const Problems& problems) {
   std::string all;
   for (const std::string& problem : problems | std::views::take(source::kMaxProblems)) {
     const std::size_t cut = std::min(problem.size(), kMostBytes);
-    all += (all.empty() ? "" : "\n") + base::printable(std::string_view(problem).substr(0, cut)) + (cut < problem.size() ? "…" : "");
+    all += (all.empty() ? "" : "\n") + base::printable(std::string_view(problem).substr(0, cut)) +
+           (cut < problem.size() ? "…" : "");
   }
   if (problems.size() > source::kMaxProblems) {
     all += "\ncatalog.d: " + std::to_string(problems.size() - source::kMaxProblems) + " more problems";
@@ -98,7 +100,8 @@ Result<Additions> Additions::make(source::Model read, std::vector<std::string> p
 }
 
 Result<Additions> Additions::read_text(const std::string& text, const std::string& name) {
-  if (text.size() > kMaxAdditionBytes) return fail(Error::Code::kTooLarge, base::printable(name) + ":1: is larger than 1 MiB; split it");
+  if (text.size() > kMaxAdditionBytes)
+    return fail(Error::Code::kTooLarge, base::printable(name) + ":1: is larger than 1 MiB; split it");
   source::Model model;
   Problems problems;
   source::read_text(text, name, model, problems);
@@ -120,7 +123,8 @@ Result<Additions> Additions::read_directory(const std::string& directory) {
   }
   if (error) return fail(Error::Code::kSystem, directory + ": cannot be read: " + error.message());
   if (files.size() > kMaxAdditionFiles) {
-    return fail(Error::Code::kTooLarge, directory + ": more than " + std::to_string(kMaxAdditionFiles) + " files; join some");
+    return fail(Error::Code::kTooLarge,
+                directory + ": more than " + std::to_string(kMaxAdditionFiles) + " files; join some");
   }
   std::ranges::sort(files);
   source::Model model;
@@ -145,7 +149,8 @@ bool Additions::same_as(const Additions& other) const { return data_->content ==
 
 bool Additions::empty() const {
   const source::Model& m = data_->model;
-  return m.kinds.empty() && m.files.empty() && m.endpoints.empty() && m.sockets.empty() && m.programs.empty() && m.readers.empty();
+  return m.kinds.empty() && m.files.empty() && m.endpoints.empty() && m.sockets.empty() && m.programs.empty() &&
+         m.readers.empty();
 }
 
 std::vector<std::string> Additions::watch_names() const {
@@ -166,15 +171,16 @@ std::vector<std::string> Additions::remarks() const {
     for (const std::string& path : e.paths) {
       const auto cut = source::cut_pattern(path);
       if (!cut || e.kinds.empty() || cut->segments.back().find_first_of("*?") == std::string::npos) continue;
-      out.push_back(
-          e.where.file + ":" + std::to_string(e.where.line) + ": `" + path +
-          "` has a wildcard in its last part: such a file is seen at the agent's start, and later only where a name of the built-in "
-          "catalog covers it");
+      out.push_back(e.where.file + ":" + std::to_string(e.where.line) + ": `" + path +
+                    "` has a wildcard in its last part: such a file is seen at the agent's start, and later only where "
+                    "a name of the built-in "
+                    "catalog covers it");
     }
   }
   for (const source::EndpointEntry& e : data_->model.endpoints) {
-    const bool ruled = std::ranges::any_of(
-        data_->model.rules, [&](const source::RuleEntry& rule) { return std::ranges::find(rule.endpoints, e.id) != rule.endpoints.end(); });
+    const bool ruled = std::ranges::any_of(data_->model.rules, [&](const source::RuleEntry& rule) {
+      return std::ranges::find(rule.endpoints, e.id) != rule.endpoints.end();
+    });
     if (!ruled) {
       out.push_back(e.where.file + ":" + std::to_string(e.where.line) + ": `" + e.id +
                     "` has no rule: it takes no keys, so a call to it is no use; add an entry to `rules`");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Entries of /etc/keytrail/catalog.d/*.yaml: a site's own kinds, files, hosts, sockets and programs, in the form of data/*.yaml.
-// Read by the worker (no privilege) at start and on SIGHUP. Either all of it is sound, or none of it is used and the error says every
-// place to mend.
+// Entries of /etc/keytrail/catalog.d/*.yaml: a site's own kinds, files, hosts, sockets and programs, in the form of
+// data/*.yaml. Read by the worker (no privilege) at start and on SIGHUP. Either all of it is sound, or none of it is
+// used and the error says every place to mend.
 #pragma once
 
 #include <memory>
@@ -24,8 +24,9 @@ struct Model;
 /// Checked additions. Copies share their data.
 class Additions {
  public:
-  /// Reads every *.yaml of the directory, in the order of their names. A directory that does not exist holds no additions.
-  /// Errors: kInvalid with one line "file:line: what is wrong and what to do" per problem; kTooLarge; kSystem.
+  /// Reads every *.yaml of the directory, in the order of their names. A directory that does not exist holds no
+  /// additions. Errors: kInvalid with one line "file:line: what is wrong and what to do" per problem; kTooLarge;
+  /// kSystem.
   [[nodiscard]] static Result<Additions> read_directory(const std::string& directory);
   /// The same for one file alone. A file that everybody may write is refused.
   [[nodiscard]] static Result<Additions> read_file(const std::string& path);
@@ -41,8 +42,9 @@ class Additions {
   [[nodiscard]] std::vector<std::string> remarks() const;
   /// "1 kind, 2 files"
   [[nodiscard]] std::string summary() const;
-  /// Last components of the added paths, for Loader::watch_name: the kernel side does not know them yet. A last component with a wildcard
-  /// cannot be watched by name; such a path is found at the baseline and where another entry's name covers it.
+  /// Last components of the added paths, for Loader::watch_name: the kernel side does not know them yet. A last
+  /// component with a wildcard cannot be watched by name; such a path is found at the baseline and where another
+  /// entry's name covers it.
   [[nodiscard]] std::vector<std::string> watch_names() const;
 
   struct Data;

@@ -46,10 +46,12 @@ void check_path(const source::FileEntry& e, const std::string& path, Problems& p
   const std::vector<std::string_view> parts = parts_of(path);
   if (path.size() > kLongestPath) say(problems, e.where, "`" + e.id + "`: a path has 1024 bytes at most");
   if (std::ranges::find(parts, "..") != parts.end() || std::ranges::find(parts, ".") != parts.end()) {
-    say(problems, e.where, "`" + e.id + "`: `" + path + "` has a `.` or `..`; write the path as the kernel names the file");
+    say(problems, e.where,
+        "`" + e.id + "`: `" + path + "` has a `.` or `..`; write the path as the kernel names the file");
   }
   // Each "**" multiplies the ways in which a long path can fail to fit.
-  if (std::ranges::count(parts, "**") > 2) say(problems, e.where, "`" + e.id + "`: `" + path + "` has more than two `**`");
+  if (std::ranges::count(parts, "**") > 2)
+    say(problems, e.where, "`" + e.id + "`: `" + path + "` has more than two `**`");
   if (std::ranges::any_of(path, [](unsigned char c) { return c < 0x20 || c == 0x7f; }))
     say(problems, e.where, "`" + e.id + "`: a path holds no control characters");
   for (const std::string_view kernel : {"proc", "sys", "dev"}) {
@@ -90,7 +92,8 @@ void check_host(const source::EndpointEntry& e, Problems& problems) {
   for (const auto* list : {&e.suffix, &e.domains}) {
     for (const std::string& host : *list) {
       if (host.contains('.')) continue;
-      say(problems, e.where, std::string("`").append(e.id).append("`: `").append(host).append("` is too wide; name a host below it"));
+      say(problems, e.where,
+          std::string("`").append(e.id).append("`: `").append(host).append("` is too wide; name a host below it"));
     }
   }
 }
@@ -99,7 +102,8 @@ void check_host(const source::EndpointEntry& e, Problems& problems) {
 
 void check_bounds(const source::Model& m, Problems& problems) {
   const auto count = [&](const auto& entries, const char* section) {
-    if (entries.size() > kMostEntries) say(problems, entries.back().where, std::string("more than 2000 entries in `") + section + "`");
+    if (entries.size() > kMostEntries)
+      say(problems, entries.back().where, std::string("more than 2000 entries in `") + section + "`");
   };
   count(m.kinds, "kinds");
   count(m.files, "files");
@@ -121,16 +125,20 @@ void check_bounds(const source::Model& m, Problems& problems) {
   for (const source::EndpointEntry& e : m.endpoints) {
     paths += e.exact.size() + e.suffix.size() + e.domains.size();
     if (e.regex.empty()) continue;
-    if (e.regex.size() > kLongestExpression) say(problems, e.where, "`" + e.id + "`: an expression has 500 characters at most");
-    if (++expressions == kMostExpressions + 1) say(problems, e.where, "more than 64 expressions; use `exact` and `suffix`");
+    if (e.regex.size() > kLongestExpression)
+      say(problems, e.where, "`" + e.id + "`: an expression has 500 characters at most");
+    if (++expressions == kMostExpressions + 1)
+      say(problems, e.where, "more than 64 expressions; use `exact` and `suffix`");
   }
   if (paths > kMostPaths) problems.emplace_back("catalog.d: more than 20000 paths, hosts and names");
 }
 
 void check_scope(const source::Model& m, Problems& problems) {
-  constexpr std::string_view kHint = " cannot be added here; additions hold kinds, files, endpoints, rules, sockets, programs and readers";
+  constexpr std::string_view kHint =
+      " cannot be added here; additions hold kinds, files, endpoints, rules, sockets, programs and readers";
   const auto refuse = [&](const auto& entries, const char* section) {
-    if (!entries.empty()) say(problems, entries.front().where, "section `" + std::string(section) + "`" + std::string(kHint));
+    if (!entries.empty())
+      say(problems, entries.front().where, "section `" + std::string(section) + "`" + std::string(kHint));
   };
   refuse(m.env, "env");
   refuse(m.issuers, "issuers");
@@ -146,7 +154,8 @@ void check_scope(const source::Model& m, Problems& problems) {
   refuse(m.brokers, "brokers");
   if (!m.installed.empty()) problems.push_back("catalog.d: section `installed`" + std::string(kHint));
   for (const source::FileEntry& e : m.files) {
-    if (!e.flags.empty()) say(problems, e.where, "`" + e.id + "`: `flags` cannot be added here; name the file in `paths`");
+    if (!e.flags.empty())
+      say(problems, e.where, "`" + e.id + "`: `flags` cannot be added here; name the file in `paths`");
   }
   check_ids(m.kinds, problems);
   check_ids(m.files, problems);
@@ -157,7 +166,8 @@ void check_scope(const source::Model& m, Problems& problems) {
   check_texts(m, problems);
   for (const source::ProgramEntry& e : m.programs) {
     if (e.obeys_selectors || e.helper || e.late_key)
-      say(problems, e.where, "`" + e.id + "`: obeys_selectors, helper and late_key raise evidence; only the built-in catalog sets them");
+      say(problems, e.where,
+          "`" + e.id + "`: obeys_selectors, helper and late_key raise evidence; only the built-in catalog sets them");
   }
   std::set<std::string_view> formats;  // what the examiner can read is what the built-in places use
   for (const File& file : tables::kTables.files)
@@ -166,7 +176,8 @@ void check_scope(const source::Model& m, Problems& problems) {
   for (const source::FileEntry& e : m.files) {
     if (!e.format.empty() && !formats.contains(e.format)) {
       say(problems, e.where,
-          "`" + e.id + "`: format `" + e.format + "`" + source::did_you_mean(e.format, known) + " is not one of: " + source::join(known));
+          "`" + e.id + "`: format `" + e.format + "`" + source::did_you_mean(e.format, known) +
+              " is not one of: " + source::join(known));
     }
     for (const auto* list : {&e.paths, &e.exclusions}) {
       for (const std::string& path : *list)
@@ -191,8 +202,8 @@ void check_contradictions(const source::Model& m, Problems& problems) {
         const auto known = builtin.match_host(host);
         if (!known) continue;
         say(problems, e.where,
-            "`" + host + "` is already " + std::string(known->provider) + "/" + known->service + " (`" + std::string(known->id) +
-                "`); remove it here");
+            "`" + host + "` is already " + std::string(known->provider) + "/" + known->service + " (`" +
+                std::string(known->id) + "`); remove it here");
       }
     }
   }
@@ -216,7 +227,9 @@ void check_contradictions(const source::Model& m, Problems& problems) {
       if (!cut) continue;
       cut->segments.emplace_back(cut->home ? "~" : "/");
       const auto [other, fresh] = places.emplace(cut->segments, e.id);
-      if (!fresh) say(problems, e.where, "`" + path + "` is already the place of `" + std::string(other->second) + "`; remove it here");
+      if (!fresh)
+        say(problems, e.where,
+            "`" + path + "` is already the place of `" + std::string(other->second) + "`; remove it here");
     }
   }
 }

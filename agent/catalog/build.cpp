@@ -18,7 +18,9 @@ void take(std::vector<T>& to, std::span<const T> from) {
 
 std::uint16_t index(std::size_t value) { return static_cast<std::uint16_t>(value); }
 
-std::string_view first(const std::vector<std::string>& list) { return list.empty() ? std::string_view() : std::string_view(list.front()); }
+std::string_view first(const std::vector<std::string>& list) {
+  return list.empty() ? std::string_view() : std::string_view(list.front());
+}
 
 bool wild(std::string_view text) { return text.find_first_of("*?") != std::string_view::npos; }
 
@@ -64,7 +66,8 @@ std::string_view Built::owned(std::string text) {
 void Built::kinds(const Model& m) {
   take(kinds_, t_.kinds);
   for (const KindEntry& e : m.kinds)
-    kinds_.push_back({e.id, e.provider, e.title, e.key_class, e.lifetime, e.authenticates, e.guessable, e.wildcard, e.audience_decides});
+    kinds_.push_back({e.id, e.provider, e.title, e.key_class, e.lifetime, e.authenticates, e.guessable, e.wildcard,
+                      e.audience_decides});
   std::ranges::sort(kinds_, {}, &Kind::id);
 }
 
@@ -77,7 +80,8 @@ void Built::files(const Model& m) {
   take(patterns_, t_.patterns);
   for (tables::FilePattern& pattern : patterns_) {
     const std::string_view id = t_.files[pattern.file].id;
-    pattern.file = index(static_cast<std::size_t>(std::ranges::lower_bound(files_, id, {}, &File::id) - files_.begin()));
+    pattern.file =
+        index(static_cast<std::size_t>(std::ranges::lower_bound(files_, id, {}, &File::id) - files_.begin()));
   }
   take(flags_, t_.file_flags);
   for (const FileEntry& e : m.files) {
@@ -115,8 +119,8 @@ void Built::sort_patterns() {
 }
 
 void Built::add_patterns(const FileEntry& e) {
-  const auto file =
-      index(static_cast<std::size_t>(std::ranges::lower_bound(files_, std::string_view(e.id), {}, &File::id) - files_.begin()));
+  const auto file = index(static_cast<std::size_t>(
+      std::ranges::lower_bound(files_, std::string_view(e.id), {}, &File::id) - files_.begin()));
   for (const bool exclusion : {false, true}) {
     for (const std::string& path : exclusion ? e.exclusions : e.paths) {
       std::optional<CutPattern> cut = cut_pattern(path);
@@ -131,7 +135,8 @@ void Built::add_patterns(const FileEntry& e) {
 void Built::env(const Model& m) {
   take(env_, t_.env);
   for (const EnvEntry& e : m.env)
-    env_.push_back({e.name, e.provider, e.use, first(e.kinds), e.pair, e.file, owned(service_of(e, m)), e.show, strings(e.kinds)});
+    env_.push_back(
+        {e.name, e.provider, e.use, first(e.kinds), e.pair, e.file, owned(service_of(e, m)), e.show, strings(e.kinds)});
   std::ranges::sort(env_, {}, [](const Env& e) { return std::pair(e.name.contains('*'), e.name); });
   for (std::size_t i = 0; i < env_.size(); ++i) {
     if (env_[i].name.contains('*')) env_patterns_.push_back({env_[i].name, index(i)});
@@ -151,7 +156,8 @@ void Built::issuers(const Model& m) {
   for (const IssuerEntry& e : m.issuers) {
     std::vector<std::uint16_t> requests;
     for (const std::string& id : e.requests) {
-      const auto at = std::ranges::find(requests_, std::string_view(id), [](const tables::Request& r) { return r.is.id; });
+      const auto at =
+          std::ranges::find(requests_, std::string_view(id), [](const tables::Request& r) { return r.is.id; });
       requests.push_back(index(static_cast<std::size_t>(at - requests_.begin())));
     }
     std::vector<tables::Action>& actions = actions_.emplace_back();
@@ -178,7 +184,8 @@ void Built::accepts(const Model& m) {
     services_.push_back({e.provider, e.service, e.host_regex, accept(e.accept)});
   take(bindings_, t_.bindings);
   for (const BindingEntry& e : m.bindings)
-    bindings_.push_back({e.id, e.provider, e.service, strings(e.env), strings(e.names), strings(e.selectors), accept(e.accept)});
+    bindings_.push_back(
+        {e.id, e.provider, e.service, strings(e.env), strings(e.names), strings(e.selectors), accept(e.accept)});
   take(ports_, t_.ports);
   for (const PortEntry& e : m.ports)
     ports_.push_back({e.port, e.provider, e.service, accept(e.accept)});
@@ -210,7 +217,8 @@ void Built::hosts(const Model& m) {
 void Built::metadata(const Model& m) {
   take(metadata_, t_.metadata);
   for (const MetadataEntry& e : m.metadata)
-    metadata_.push_back({e.id, e.provider, first(e.kinds), strings(e.addresses), strings(e.hosts), strings(e.paths), e.role, e.step});
+    metadata_.push_back(
+        {e.id, e.provider, first(e.kinds), strings(e.addresses), strings(e.hosts), strings(e.paths), e.role, e.step});
 }
 
 void Built::sockets(const Model& m) {
@@ -233,8 +241,8 @@ void Built::programs(const Model& m) {
       program_names_.push_back({name, e.script, index(programs_.size())});
     for (const std::string& folder : e.folders)
       program_folders_.push_back({folder, index(programs_.size())});
-    programs_.push_back({e.id, e.obeys_selectors, e.runtime, e.relay, e.hub, e.bulk_reader, e.helper, e.ends_tls, e.adds_key,
-                         strings(e.kinds), e.late_key});
+    programs_.push_back({e.id, e.obeys_selectors, e.runtime, e.relay, e.hub, e.bulk_reader, e.helper, e.ends_tls,
+                         e.adds_key, strings(e.kinds), e.late_key});
   }
   take(readers_, t_.readers);
   for (const ReaderEntry& e : m.readers)

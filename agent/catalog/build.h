@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one way from entries to the matcher's tables: used by the build-time tool, which prints them as C++, and by additions,
-// which use them as they are. Any thread.
+// The one way from entries to the matcher's tables: used by the build-time tool, which prints them as C++, and by
+// additions, which use them as they are. Any thread.
 #pragma once
 
 #include <deque>
@@ -18,8 +18,8 @@ namespace keytrail::catalog::source {
 /// Tables and what their views point into. The model must live as long, and have passed check().
 class Built {
  public:
-  /// The entries of `model` beside those of `base`, which go first where the order decides. `site`: the entries are a site's own,
-  /// and `catalog list` says so instead of what they are.
+  /// The entries of `model` beside those of `base`, which go first where the order decides. `site`: the entries are a
+  /// site's own, and `catalog list` says so instead of what they are.
   explicit Built(const Model& model, const tables::Tables& base = {}, bool site = false);
   Built(const Built&) = delete;
   Built& operator=(const Built&) = delete;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The public face of the catalog over the compiled tables: kinds, variables, programs, selectors, sockets, formats. Any thread.
+// The public face of the catalog over the compiled tables: kinds, variables, programs, selectors, sockets, formats. Any
+// thread.
 #include "agent/catalog/catalog.h"
 
 #include <algorithm>
@@ -36,7 +37,8 @@ Catalog::Impl::Impl(const tables::Tables& tables)
       binding_regex_(tables.bindings.size() * tables::kMaxBindingNames),
       format_regex_(tables.formats.size()) {
   for (const tables::SelectorData& data : t_.selectors) {
-    selectors_.push_back({.id = data.id, .steps = {data.steps.begin(), data.steps.end()}, .host_binds = data.host_binds});
+    selectors_.push_back(
+        {.id = data.id, .steps = {data.steps.begin(), data.steps.end()}, .host_binds = data.host_binds});
   }
   for (std::size_t i = 0; i < t_.program_names.size(); ++i) {
     const auto index = static_cast<std::uint16_t>(i);
@@ -109,15 +111,22 @@ const Env* Catalog::match_env(std::string_view name) const { return impl().match
 std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl().match_host(host); }
 bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl().is_metadata_address(remote); }
 const Selector* Catalog::selector(std::string_view id) const { return impl().selector(id); }
-std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const { return impl().bound_endpoint(env_name); }
-std::optional<Endpoint> Catalog::file_endpoint(std::string_view selector) const { return impl().file_endpoint(selector); }
+std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const {
+  return impl().bound_endpoint(env_name);
+}
+std::optional<Endpoint> Catalog::file_endpoint(std::string_view selector) const {
+  return impl().file_endpoint(selector);
+}
 std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl().match_format(text); }
 
-std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
+std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+                                             std::string_view path) const {
   return impl().match_metadata(remote, host, path);
 }
 
-const Program* Catalog::match_program(std::string_view exe, std::string_view filename) const { return impl().match_program(exe, filename); }
+const Program* Catalog::match_program(std::string_view exe, std::string_view filename) const {
+  return impl().match_program(exe, filename);
+}
 
 bool Catalog::accepts(const Endpoint& endpoint, std::string_view kind) const {
   const tables::Accept* accept = impl().accept_of(endpoint);
@@ -132,8 +141,8 @@ std::span<const std::string_view> Catalog::accepted(const Endpoint& endpoint) co
 std::vector<std::string_view> Catalog::readers_of(const File& file) const {
   std::vector<std::string_view> out;
   for (const tables::ReaderData& reader : impl().tables().readers) {
-    const bool for_it =
-        std::ranges::any_of(reader.reads, [&](std::string_view pattern) { return pattern != "*" && glob(pattern, file.id); });
+    const bool for_it = std::ranges::any_of(
+        reader.reads, [&](std::string_view pattern) { return pattern != "*" && glob(pattern, file.id); });
     if (for_it) out.push_back(reader.id);
   }
   return out;
@@ -146,7 +155,8 @@ std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::str
 
 bool Catalog::often_only_asked(const Endpoint& endpoint) const {
   const tables::Accept* accept = impl().accept_of(endpoint);
-  return accept != nullptr && std::ranges::any_of(accept->issuers, [&](std::uint16_t at) { return impl().tables().issuers[at].whoami; });
+  return accept != nullptr &&
+         std::ranges::any_of(accept->issuers, [&](std::uint16_t at) { return impl().tables().issuers[at].whoami; });
 }
 
 std::optional<IssueRequest> Catalog::match_request(std::string_view host, std::string_view path) const {
@@ -178,7 +188,8 @@ LocalSocket Catalog::match_socket(std::string_view path) const {
     if (!path.starts_with('/')) continue;
     const bool home = entry.path.starts_with("~/");
     const std::vector<std::string_view> segments = cut_path(home ? entry.path.substr(2) : entry.path);
-    const tables::FilePattern pattern{.file = 0, .literals = 0, .exclusion = false, .home = home, .anywhere = home, .segments = segments};
+    const tables::FilePattern pattern{
+        .file = 0, .literals = 0, .exclusion = false, .home = home, .anywhere = home, .segments = segments};
     if (fits(pattern, cut)) return entry.is;
   }
   return {};

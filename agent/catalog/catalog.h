@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a key and a destination look like. Compiled from data/*.yaml at build time; one matcher for agent, tests and `keytrail catalog
-// match`. All look-ups are const, thread-safe, and return pointers or views into static data (or into additions, which live as long as the
-// catalog).
+// What a key and a destination look like. Compiled from data/*.yaml at build time; one matcher for agent, tests and
+// `keytrail catalog match`. All look-ups are const, thread-safe, and return pointers or views into static data (or into
+// additions, which live as long as the catalog).
 #pragma once
 
 #include <atomic>
@@ -38,8 +38,8 @@ struct Kind {
 struct File {
   std::string_view id, provider;
   std::string_view kind;    ///< kind of key it usually holds
-  std::string_view format;  ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt", "opaque", …; "" = not a
-                            ///< key (configuration)
+  std::string_view format;  ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt",
+                            ///< "opaque", …; "" = not a key (configuration)
   std::string_view selector;                ///< id of the selector for files of many keys, or ""
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
@@ -49,11 +49,11 @@ enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination,
 struct Env {
   std::string_view name, provider;
   EnvUse use;
-  std::string_view kind;                    ///< kind of key, for kIdentifier and kSecret
-  std::string_view pair;                    ///< identifier ↔ secret: the other variable ("AWS_SECRET_ACCESS_KEY"), or ""
-  std::string_view file;                    ///< kPointer: id of the File entry that the pointed-to path is
-  std::string_view service;                 ///< kDestination: "provider/service" it names, or ""
-  bool show;                                ///< its value may be shown
+  std::string_view kind;     ///< kind of key, for kIdentifier and kSecret
+  std::string_view pair;     ///< identifier ↔ secret: the other variable ("AWS_SECRET_ACCESS_KEY"), or ""
+  std::string_view file;     ///< kPointer: id of the File entry that the pointed-to path is
+  std::string_view service;  ///< kDestination: "provider/service" it names, or ""
+  bool show;                 ///< its value may be shown
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
 
@@ -83,16 +83,16 @@ enum class Often : std::uint8_t { kNever, kSometimes, kAlways };
 /// A program the catalog knows by executable (and, for scripts, by the file name passed to execve).
 struct Program {
   std::string_view id;
-  bool obeys_selectors = false;             ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
-  bool runtime = false;                     ///< a general runtime: python, node, java
-  bool relay = false;                       ///< carries others' requests
-  bool hub = false;                         ///< holds many keys of others
-  bool bulk_reader = false;                 ///< backup, indexer: reads without using
-  bool helper = false;                      ///< hands keys to its parent through a pipe
-  Often ends_tls = Often::kSometimes;       ///< relay: the TLS outside is its own, not the caller's
-  Often adds_key = Often::kSometimes;       ///< relay: it puts a key into the requests of callers that may have none
+  bool obeys_selectors = false;        ///< every override of its selectors is visible to us (aws, kubectl, git, curl)
+  bool runtime = false;                ///< a general runtime: python, node, java
+  bool relay = false;                  ///< carries others' requests
+  bool hub = false;                    ///< holds many keys of others
+  bool bulk_reader = false;            ///< backup, indexer: reads without using
+  bool helper = false;                 ///< hands keys to its parent through a pipe
+  Often ends_tls = Often::kSometimes;  ///< relay: the TLS outside is its own, not the caller's
+  Often adds_key = Often::kSometimes;  ///< relay: it puts a key into the requests of callers that may have none
   std::span<const std::string_view> kinds;  ///< relay: its own keys; hub: what it holds; helper: what it gives
-  bool late_key = false;                    ///< asks for its key when the server has refused it: after it connected (git)
+  bool late_key = false;  ///< asks for its key when the server has refused it: after it connected (git)
 };
 
 /// What a known reader of key files is.
@@ -114,8 +114,8 @@ struct Selector {
   std::string_view id;  ///< "sel.aws.profile"
   struct Step {
     enum class By : std::uint8_t { kArgument, kEnvironment, kOverridden, kDefault } by;
-    std::string_view name;  ///< flag, variable, or the default entry's name. kOverridden: a variable or a flag ("--token") that, when set,
-                            ///< beats the file
+    std::string_view name;  ///< flag, variable, or the default entry's name. kOverridden: a variable or a flag
+                            ///< ("--token") that, when set, beats the file
   };
   std::vector<Step> steps;  ///< in order of precedence
   bool host_binds = false;  ///< the host of the call alone names the entry (.netrc, docker, kubeconfig)
@@ -141,12 +141,14 @@ struct EnvName {
   bool unhashed = false;  ///< a password among the secrets: only its presence and length leave, never a fingerprint
   std::string_view kind;  ///< of the key that it usually holds, for identifiers and secrets
 };
-/// What leaves of a flag's value: of `--profile` a hash, of `--token` (its value may be a secret) only that it is there.
+/// What leaves of a flag's value: of `--profile` a hash, of `--token` (its value may be a secret) only that it is
+/// there.
 enum class FlagAction : std::uint8_t { kNone, kHash, kPresence };
 struct ArgFlag {
   std::string_view flag;
   FlagAction action;
-  std::uint32_t path_of = 0;  ///< programs, as bits, for which the value is a path to a key file: it leaves, and its name is watched
+  std::uint32_t path_of =
+      0;  ///< programs, as bits, for which the value is a path to a key file: it leaves, and its name is watched
 };
 /// The bit of every program, and how many others there are.
 inline constexpr std::uint32_t kAnyProgram = 1U << 31U;
@@ -162,9 +164,9 @@ struct KernelTables {
   std::span<const NamePattern> names;
   std::span<const EnvName> env;
   std::span<const ArgFlag> flags;
-  std::span<const ArgFormat> formats;  ///< ev_item.format is an index into it
-  std::span<const NamePattern>
-      directories;  ///< names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name
+  std::span<const ArgFormat> formats;               ///< ev_item.format is an index into it
+  std::span<const NamePattern> directories;         ///< names of directories whose files have free names ("cache" of
+                                                    ///< ~/.aws/cli/cache): for a rule on the parent's name
   std::span<const std::string_view> flag_programs;  ///< names of executables; the index is the bit in ArgFlag::path_of
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
@@ -177,53 +179,59 @@ class Catalog {
   /// The compiled-in catalog; made at first use (RE2 expressions are compiled lazily, each once).
   [[nodiscard]] static const Catalog& builtin();
 
-  /// The built-in catalog and a site's own entries (additions.h; library keytrail_catalog_additions). Copies share their data.
+  /// The built-in catalog and a site's own entries (additions.h; library keytrail_catalog_additions). Copies share
+  /// their data.
   [[nodiscard]] static Catalog with_additions(const Additions& additions);
 
   Catalog(const Catalog& other);
   Catalog& operator=(const Catalog&) = delete;
   ~Catalog() = default;
 
-  /// From now on this catalog answers as `next` does. Look-ups of other threads go on; what they were given stays valid, because what is
-  /// replaced is kept until the end of the process (some 300 kB each time).
+  /// From now on this catalog answers as `next` does. Look-ups of other threads go on; what they were given stays
+  /// valid, because what is replaced is kept until the end of the process (some 300 kB each time).
   void replace(const Catalog& next);
 
   [[nodiscard]] const Kind* kind(std::string_view id) const;
-  /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root, /home/* and
-  /// /var/lib/*.
+  /// `path` as seen in the process's own root; /var/run = /run; /proc/PID/root is stripped. Home directories are /root,
+  /// /home/* and /var/lib/*.
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const File* file(std::string_view id) const;
-  /// The file that the value of this flag names, with this program (the name of its executable): "-i" of ssh; or nullptr.
+  /// The file that the value of this flag names, with this program (the name of its executable): "-i" of ssh; or
+  /// nullptr.
   [[nodiscard]] const File* file_of_flag(std::string_view program, std::string_view flag) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   /// `host`: any case, optional trailing dot or port.
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
   /// The metadata request `method path` to this endpoint, if it is one.
-  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const;
+  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+                                                    std::string_view path) const;
   /// True for the address of a metadata service, whatever is asked.
   [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
   /// Does the endpoint take keys of this kind?
   [[nodiscard]] bool accepts(const Endpoint& endpoint, std::string_view kind) const;
   /// Every kind that the endpoint takes, in order of usual use.
   [[nodiscard]] std::span<const std::string_view> accepted(const Endpoint& endpoint) const;
-  /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer. `path` of the request, where
-  /// it was seen: when the catalog knows it as one that hands out keys, only those. `usual_only`: without what only few of the calls there
-  /// do (the API server's TokenRequest), unless the path says that this one does.
-  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path = {},
-                                                     bool usual_only = false) const;
-  /// Whether a usual call to this issuer hands out nothing (STS's GetCallerIdentity): without its request, nothing speaks for an issue.
+  /// Kinds that a call to this endpoint with a key of `kind` may hand out (STS, OAuth); empty for no issuer. `path` of
+  /// the request, where it was seen: when the catalog knows it as one that hands out keys, only those. `usual_only`:
+  /// without what only few of the calls there do (the API server's TokenRequest), unless the path says that this one
+  /// does.
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind,
+                                                     std::string_view path = {}, bool usual_only = false) const;
+  /// Whether a usual call to this issuer hands out nothing (STS's GetCallerIdentity): without its request, nothing
+  /// speaks for an issue.
   [[nodiscard]] bool often_only_asked(const Endpoint& endpoint) const;
-  /// The request that hands out keys at this host, by its path (a query does not count). Paths that any host may serve (Vault, Keycloak)
-  /// are found with the destination's issuers, by issues().
+  /// The request that hands out keys at this host, by its path (a query does not count). Paths that any host may serve
+  /// (Vault, Keycloak) are found with the destination's issuers, by issues().
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   /// The known reader that fits this file best. `exe` and `filename` as for match_program; `file` may be null.
-  [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename, const File* file) const;
+  [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,
+                                                   const File* file) const;
   /// Ids of the readers that this file is for; whoever reads everything is left out.
   [[nodiscard]] std::vector<std::string_view> readers_of(const File& file) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
-  /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it takes is that of the
-  /// variable's binding.
+  /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it
+  /// takes is that of the variable's binding.
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
   /// The endpoint that the entries of a file with this selector name ("sel.k8s.context": the server of the cluster).
   [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
@@ -232,8 +240,8 @@ class Catalog {
   [[nodiscard]] LocalSocket match_socket(std::string_view path) const;
   /// Format of a key text by its shape ("fmt.aws.akia"), or nullptr: for `uses SECRET` refusals and `leak --stdin`.
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
-  /// Kind of key a format shows ("aws.access_key"), or ""; `public_id` is set when the text itself is no secret (an AKIA… id),
-  /// `weak` when many texts that are no key have this shape (32 hexadecimal digits).
+  /// Kind of key a format shows ("aws.access_key"), or ""; `public_id` is set when the text itself is no secret (an
+  /// AKIA… id), `weak` when many texts that are no key have this shape (32 hexadecimal digits).
   struct Format {
     std::string_view id, provider, kind;
     bool public_id;
@@ -244,8 +252,8 @@ class Catalog {
   /// Every entry as (section, id, one line), for `catalog list`.
   struct Listed {
     std::string_view section, id;
-    std::string_view
-        verified;  ///< "opened", "indexed", "cited" (not opened: check before relying on it), "site", or "" where nothing is cited
+    std::string_view verified;  ///< "opened", "indexed", "cited" (not opened: check before relying on it), "site", or
+                                ///< "" where nothing is cited
     std::string line;
   };
   [[nodiscard]] std::vector<Listed> list() const;

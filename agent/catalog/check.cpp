@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What must hold between the entries of the catalog: ids are unique, every reference points at something, expressions compile. Any thread.
+// What must hold between the entries of the catalog: ids are unique, every reference points at something, expressions
+// compile. Any thread.
 #include <re2/re2.h>
 
 #include <algorithm>
@@ -25,7 +26,8 @@ class Ids {
 
   void add(const std::string& id, const Where& where) {
     if (known_.contains(id) && !places_.contains(id)) {
-      problems_.push_back(at(where) + what_ + " `" + id + "` is already part of the built-in catalog; choose another id");
+      problems_.push_back(at(where) + what_ + " `" + id +
+                          "` is already part of the built-in catalog; choose another id");
       return;
     }
     const auto [place, fresh] = places_.emplace(id, where);
@@ -87,9 +89,11 @@ struct Spaces {
         commands("command", p),
         brokers("broker", p),
         readers("reader", p) {}
-  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, sockets, programs, formats, proofs, requests, commands, brokers,
-      readers;
-  [[nodiscard]] std::array<const Ids*, 6> places() const { return {&files, &requests, &metadata, &sockets, &commands, &brokers}; }
+  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, sockets, programs, formats, proofs,
+      requests, commands, brokers, readers;
+  [[nodiscard]] std::array<const Ids*, 6> places() const {
+    return {&files, &requests, &metadata, &sockets, &commands, &brokers};
+  }
 };
 
 void collect(const Model& m, Spaces& s, bool base) {
@@ -161,10 +165,13 @@ class Checker {
     for (const std::string& pattern : patterns) {
       const std::optional<CutPattern> cut = cut_pattern(pattern);
       if (!cut) {
-        problem(where, std::string(by).append(": `").append(pattern).append("` must start with /, ~/ or **/ and name something below it"));
-      } else if (std::ranges::all_of(cut->segments,
-                                     [](const std::string& part) { return part.find_first_not_of("*?.") == std::string::npos; })) {
-        problem(where, std::string(by).append(": `").append(pattern).append("` would be every file; name at least one directory or file"));
+        problem(where, std::string(by).append(": `").append(pattern).append(
+                           "` must start with /, ~/ or **/ and name something below it"));
+      } else if (std::ranges::all_of(cut->segments, [](const std::string& part) {
+                   return part.find_first_not_of("*?.") == std::string::npos;
+                 })) {
+        problem(where, std::string(by).append(": `").append(pattern).append(
+                           "` would be every file; name at least one directory or file"));
       }
     }
   }
@@ -194,7 +201,8 @@ void check_endpoint(const EndpointEntry& e, const Checker& c) {
     if (e.service.empty()) c.problem(e.where, "`" + e.id + "` needs a service");
     return;
   }
-  if (e.domains.empty()) c.problem(e.where, "`" + e.id + "`: an expression needs `domains`, the host endings below which it is tried");
+  if (e.domains.empty())
+    c.problem(e.where, "`" + e.id + "`: an expression needs `domains`, the host endings below which it is tried");
   c.regex(e.regex, e.where, "`" + e.id + "`");
   if (e.service.empty() && !e.regex.contains("(?P<service>")) {
     c.problem(e.where, "`" + e.id + "` has neither a service nor a group (?P<service>…)");
@@ -203,11 +211,13 @@ void check_endpoint(const EndpointEntry& e, const Checker& c) {
 
 /// A flag whose value is a secret: a hash of it must not leave the kernel side.
 bool gives_a_key(std::string_view flag) {
-  return std::ranges::any_of(std::array<std::string_view, 6>{"password", "token", "secret", "api-key", "access-key", "-url"},
-                             [&](std::string_view word) { return flag.contains(word); });
+  return std::ranges::any_of(
+      std::array<std::string_view, 6>{"password", "token", "secret", "api-key", "access-key", "-url"},
+      [&](std::string_view word) { return flag.contains(word); });
 }
 
-/// "--kubeconfig" or "ssh -i", each of one entry only; the kernel side knows a program by the 15 characters of its thread's name.
+/// "--kubeconfig" or "ssh -i", each of one entry only; the kernel side knows a program by the 15 characters of its
+/// thread's name.
 void check_flags(const Model& m, const Checker& c) {
   std::map<std::string, std::string> owners;
   std::set<std::string> programs;
@@ -215,7 +225,8 @@ void check_flags(const Model& m, const Checker& c) {
     for (const std::string& text : e.flags) {
       const auto [program, flag] = program_and_flag(text);
       if (!flag.starts_with('-') || flag.contains('=') || program.size() > 15)
-        c.problem(e.where, "`" + e.id + "`: `" + text + "` must be a flag, or the name of a program (15 characters at most) and a flag");
+        c.problem(e.where, "`" + e.id + "`: `" + text +
+                               "` must be a flag, or the name of a program (15 characters at most) and a flag");
       if (e.format.empty()) c.problem(e.where, "`" + e.id + "` has `flags`, but no `format`");
       if (!program.empty() && programs.insert(program).second && programs.size() == kMostFlagPrograms + 1)
         c.problem(e.where, "more than 31 programs have flags of their own");
@@ -230,11 +241,13 @@ void check_names(const Entry& e, const Checker& c) {
   for (const std::string& name : e.names) {
     const std::size_t star = name.find('*');
     if (name.empty() || name.contains('/') || (star != std::string::npos && star + 1 != name.size()) || name == "*") {
-      c.problem(e.where, "`" + e.id + "`: `" + name + "` must be the name of an executable, with '*' at its end at most");
+      c.problem(e.where,
+                "`" + e.id + "`: `" + name + "` must be the name of an executable, with '*' at its end at most");
     }
   }
   for (const std::string& folder : e.folders) {
-    if (folder.size() < 5 || !folder.starts_with('/') || folder.ends_with('/') || folder.find_first_of("*?") != std::string::npos)
+    if (folder.size() < 5 || !folder.starts_with('/') || folder.ends_with('/') ||
+        folder.find_first_of("*?") != std::string::npos)
       c.problem(e.where, "`" + e.id + "`: `" + folder + "` must be the path of a folder, without '/' at its end");
   }
 }
@@ -245,7 +258,8 @@ void check_readers(const Model& m, const Spaces& s, const Checker& c) {
     check_names(e, c);
     for (const std::string& pattern : e.reads) {
       if (std::ranges::none_of(s.places(), [&](const Ids* ids) { return ids->any(pattern); }))
-        c.problem(e.where, "`" + e.id + "`: `" + pattern + "` fits no entry of files, requests, metadata, sockets, commands or brokers");
+        c.problem(e.where, "`" + e.id + "`: `" + pattern +
+                               "` fits no entry of files, requests, metadata, sockets, commands or brokers");
     }
   }
 }
@@ -290,7 +304,8 @@ void check(const Model& m, const Model* base, Problems& problems) {
       s.endpoints.need(id, e.where, "rule");
       const auto [place, fresh] = ruled.emplace(id, e.where);
       if (!fresh)
-        c.problem(e.where, "endpoint `" + id + "` already has a rule at " + place->second.file + ":" + std::to_string(place->second.line));
+        c.problem(e.where, "endpoint `" + id + "` already has a rule at " + place->second.file + ":" +
+                               std::to_string(place->second.line));
     }
     c.accept(e.accept, e.where, "rule");
   }
@@ -308,11 +323,11 @@ void check(const Model& m, const Model* base, Problems& problems) {
   for (const SelectorEntry& e : m.selectors) {
     for (const StepEntry& step : e.steps) {
       if (step.by == Selector::Step::By::kArgument && gives_a_key(step.name)) {
-        c.problem(e.where,
-                  "`" + e.id + "`: `" + step.name + "` gives a key, it chooses none: use `overridden`, so that its value never leaves");
+        c.problem(e.where, "`" + e.id + "`: `" + step.name +
+                               "` gives a key, it chooses none: use `overridden`, so that its value never leaves");
       }
-      const bool variable =
-          step.by == Selector::Step::By::kEnvironment || (step.by == Selector::Step::By::kOverridden && !step.name.starts_with('-'));
+      const bool variable = step.by == Selector::Step::By::kEnvironment ||
+                            (step.by == Selector::Step::By::kOverridden && !step.name.starts_with('-'));
       if (variable) s.env.need(step.name, e.where, "`" + e.id + "`");
     }
   }
@@ -358,7 +373,8 @@ std::optional<CutPattern> cut_pattern(const std::string& pattern) {
     out.literals = static_cast<std::uint16_t>(out.literals + part.size() + 1 - static_cast<std::size_t>(wild));
   }
   if (out.segments.empty()) return std::nullopt;
-  out.anywhere = out.home && out.segments.size() >= 2 && out.segments.front().starts_with('.') && !out.segments.front().contains('*');
+  out.anywhere = out.home && out.segments.size() >= 2 && out.segments.front().starts_with('.') &&
+                 !out.segments.front().contains('*');
   return out;
 }
 

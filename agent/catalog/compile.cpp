@@ -29,17 +29,20 @@ bool write_file(const std::string& path, const std::string& text) {
 }
 
 void report(const source::Model& m, const source::KernelRules& rules) {
-  fmt::print("kinds {}, proofs {}, files {}, env {}, endpoints {}, rules {}, services {}, bindings {}, ports {}\n", m.kinds.size(),
-             m.proofs.size(), m.files.size(), m.env.size(), m.endpoints.size(), m.rules.size(), m.services.size(), m.bindings.size(),
-             m.ports.size());
+  fmt::print("kinds {}, proofs {}, files {}, env {}, endpoints {}, rules {}, services {}, bindings {}, ports {}\n",
+             m.kinds.size(), m.proofs.size(), m.files.size(), m.env.size(), m.endpoints.size(), m.rules.size(),
+             m.services.size(), m.bindings.size(), m.ports.size());
   fmt::print(
-      "issuers {}, requests {}, metadata {}, sockets {}, brokers {}, commands {}, programs {}, readers {}, selectors {}, formats {}\n",
-      m.issuers.size(), m.requests.size(), m.metadata.size(), m.sockets.size(), m.brokers.size(), m.commands.size(), m.programs.size(),
-      m.readers.size(), m.selectors.size(), m.formats.size());
+      "issuers {}, requests {}, metadata {}, sockets {}, brokers {}, commands {}, programs {}, readers {}, selectors "
+      "{}, formats {}\n",
+      m.issuers.size(), m.requests.size(), m.metadata.size(), m.sockets.size(), m.brokers.size(), m.commands.size(),
+      m.programs.size(), m.readers.size(), m.selectors.size(), m.formats.size());
   fmt::print("kernel side: names {}, directories {}, variables {}, flags {}, argument formats {}\n", rules.names.size(),
              rules.directories.size(), rules.env.size(), rules.flags.size(), rules.formats.size());
-  fmt::print("paths whose last component says too little for a rule on names ({}); they need the rule on the directory's name:\n",
-             rules.free_names.size());
+  fmt::print(
+      "paths whose last component says too little for a rule on names ({}); they need the rule on the directory's "
+      "name:\n",
+      rules.free_names.size());
   for (const std::string& path : rules.free_names)
     fmt::print("  {}\n", path);
 }
@@ -47,7 +50,9 @@ void report(const source::Model& m, const source::KernelRules& rules) {
 int run(const std::vector<std::string>& args) {
   const bool check_only = args.size() == 2 && (args[1] == "--check" || args[1] == "--report");
   if (args.size() != 3 && !check_only) {
-    fmt::print(stderr, "usage: keytrail-catalog-compile DATA_DIRECTORY TABLES.cpp KERNEL_TABLES.cpp | DATA_DIRECTORY --check | --report\n");
+    fmt::print(stderr,
+               "usage: keytrail-catalog-compile DATA_DIRECTORY TABLES.cpp KERNEL_TABLES.cpp | DATA_DIRECTORY --check | "
+               "--report\n");
     return 2;
   }
   std::vector<std::string> files;
@@ -74,7 +79,8 @@ int run(const std::vector<std::string>& args) {
     if (args[1] == "--report") report(model, rules);
     return 0;
   }
-  if (!write_file(args[1], source::emit_tables(source::Built(model).tables())) || !write_file(args[2], source::emit_kernel_tables(rules))) {
+  if (!write_file(args[1], source::emit_tables(source::Built(model).tables())) ||
+      !write_file(args[2], source::emit_kernel_tables(rules))) {
     fmt::print(stderr, "{} or {}: cannot be written\n", args[1], args[2]);
     return 2;
   }

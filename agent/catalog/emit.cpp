@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables as C++: flat constant arrays with string views into the text segment. It knows no field: a struct of tables.h is
-// written member by member (Boost.PFR), so a new member needs nothing here.
+// Tables as C++: flat constant arrays with string views into the text segment. It knows no field: a struct of tables.h
+// is written member by member (Boost.PFR), so a new member needs nothing here.
 #include "agent/catalog/emit.h"
 
 #include <fmt/format.h>
@@ -65,7 +65,8 @@ class Writer {
            "/// An enumerator by its number.\n"
            "struct E {\n  int number;\n  template <typename T>\n    requires std::is_enum_v<T>\n"
            "  constexpr operator T() const { return static_cast<T>(number); }\n};\n" +
-           arrays_ + "}  // namespace\n\nconst Tables kTables = " + all + ";\n\n}  // namespace keytrail::catalog::tables\n";
+           arrays_ + "}  // namespace\n\nconst Tables kTables = " + all +
+           ";\n\n}  // namespace keytrail::catalog::tables\n";
   }
 
  private:
@@ -85,7 +86,8 @@ class Writer {
     std::string text;
     for (const T& row : rows)
       text += value(row) + ",\n";
-    const auto [place, fresh] = names_.emplace(fmt::format("{}\n{}", kName<T>, text), fmt::format("k{}", names_.size()));
+    const auto [place, fresh] =
+        names_.emplace(fmt::format("{}\n{}", kName<T>, text), fmt::format("k{}", names_.size()));
     if (fresh) arrays_ += fmt::format("constexpr {} {}[] = {{\n{}}};\n", kName<T>, place->second, text);
     return place->second;
   }

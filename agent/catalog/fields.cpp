@@ -25,7 +25,8 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string_vi
   return best.empty() ? "" : " (did you mean `" + std::string(best) + "`?)";
 }
 
-Fields::Fields(const YAML::Node& node, const std::string& file, Problems& problems) : node_(node), file_(file), problems_(problems) {
+Fields::Fields(const YAML::Node& node, const std::string& file, Problems& problems)
+    : node_(node), file_(file), problems_(problems) {
   where_ = {file, node.Mark().line + 1};
   if (!node.IsMap()) problem(where_.line, "an entry must be a map {key: value, …}");
 }
@@ -67,7 +68,8 @@ bool Fields::flag(std::string_view key, bool fallback) {
 }
 
 std::uint16_t Fields::number_of(std::string_view key, const std::string& value) {
-  const bool digits = !value.empty() && value.size() <= 5 && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits =
+      !value.empty() && value.size() <= 5 && std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; });
   const unsigned long parsed = digits ? std::stoul(value) : 65536UL;
   if (parsed > 65535UL) {
     problem(where_.line, "`" + std::string(key) + "` must be a number from 0 to 65535");
@@ -85,7 +87,8 @@ std::vector<std::uint16_t> Fields::numbers(std::string_view key) {
   return out;
 }
 
-std::size_t Fields::choice(std::string_view key, std::span<const std::string_view> known, std::size_t fallback, bool required) {
+std::size_t Fields::choice(std::string_view key, std::span<const std::string_view> known, std::size_t fallback,
+                           bool required) {
   const std::string value = text(key, required);
   if (value.empty()) return fallback;
   std::size_t index = 0;
@@ -93,8 +96,8 @@ std::size_t Fields::choice(std::string_view key, std::span<const std::string_vie
     if (name == value) return index;
     ++index;
   }
-  problem(where_.line,
-          "`" + std::string(key) + "` is `" + base::printable(value) + "`; it must be one of: " + join({known.begin(), known.end()}));
+  problem(where_.line, "`" + std::string(key) + "` is `" + base::printable(value) +
+                           "`; it must be one of: " + join({known.begin(), known.end()}));
   return fallback;
 }
 
@@ -113,7 +116,8 @@ void Fields::finish() {
     const std::vector<std::string_view> known(asked_.begin(), asked_.end());
     if (!seen.insert(key).second) problem(line, "`" + base::printable(key) + "` is there twice");
     if (std::ranges::find(asked_, key) != asked_.end()) continue;
-    problem(line, "unknown key `" + base::printable(key) + "`" + did_you_mean(key, known) + "; known here: " + join(known));
+    problem(line,
+            "unknown key `" + base::printable(key) + "`" + did_you_mean(key, known) + "; known here: " + join(known));
   }
 }
 

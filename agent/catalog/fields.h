@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys of one entry of a catalog file, each asked for once; what nobody asked for is a problem. Internal to this folder.
+// The keys of one entry of a catalog file, each asked for once; what nobody asked for is a problem. Internal to this
+// folder.
 #pragma once
 
 #include <yaml-cpp/yaml.h>
@@ -40,7 +41,8 @@ class Fields {
   std::size_t choice(std::string_view key, Names known, std::size_t fallback, bool required = false) {
     return choice(key, std::span(known.begin(), known.size()), fallback, required);
   }
-  std::size_t choice(std::string_view key, std::span<const std::string_view> known, std::size_t fallback, bool required);
+  std::size_t choice(std::string_view key, std::span<const std::string_view> known, std::size_t fallback,
+                     bool required);
   /// An enumerator by its word.
   template <Worded E>
   E word(std::string_view key, E fallback, bool required) {
@@ -54,7 +56,9 @@ class Fields {
 
   /// Says what was given and never asked for, and what was given twice.
   void finish();
-  void problem(int line, const std::string& what) { problems_.push_back(file_ + ":" + std::to_string(line) + ": " + what); }
+  void problem(int line, const std::string& what) {
+    problems_.push_back(file_ + ":" + std::to_string(line) + ": " + what);
+  }
 
  private:
   YAML::Node get(std::string_view key, bool required);

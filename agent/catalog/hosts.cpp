@@ -44,12 +44,14 @@ int LazyRegex::group(const std::string& name) const {
   return found == groups.end() ? 0 : found->second;
 }
 
-std::uint16_t Catalog::Impl::accept_for(const tables::Host& entry, std::string_view service, const std::string& host) const {
+std::uint16_t Catalog::Impl::accept_for(const tables::Host& entry, std::string_view service,
+                                        const std::string& host) const {
   if (!entry.by_service) return entry.accept;
   for (std::size_t i = 0; i < t_.services.size(); ++i) {
     const tables::Service& exception = t_.services[i];
     if (exception.provider != entry.provider || exception.service != service) continue;
-    if (exception.host_regex.empty() || RE2::PartialMatch(host, service_regex_[i].get(exception.host_regex))) return exception.accept;
+    if (exception.host_regex.empty() || RE2::PartialMatch(host, service_regex_[i].get(exception.host_regex)))
+      return exception.accept;
   }
   return entry.accept;
 }
@@ -65,7 +67,10 @@ void Catalog::Impl::fill(Endpoint& endpoint, std::uint16_t accept) const {
 
 std::optional<Endpoint> Catalog::Impl::try_host(std::uint16_t index, const std::string& host) const {
   const tables::Host& entry = t_.hosts[index];
-  Endpoint out{.id = entry.id, .provider = entry.provider, .service = std::string(entry.service), .region = std::string(entry.region)};
+  Endpoint out{.id = entry.id,
+               .provider = entry.provider,
+               .service = std::string(entry.service),
+               .region = std::string(entry.region)};
   if (!entry.regex.empty()) {
     const LazyRegex& lazy = host_regex_[index];
     const RE2& regex = lazy.get(entry.regex);
@@ -114,9 +119,12 @@ std::optional<Endpoint> Catalog::Impl::named_by_binding(const std::string& host)
     for (std::size_t n = 0; n < entry.names.size(); ++n) {
       // kubernetes.default.svc, with whatever cluster domain: the same meaning in every cluster.
       const std::string_view name = entry.names[n];
-      const bool found = name.starts_with('^') ? RE2::FullMatch(host, binding_regex_[i * kMaxBindingNames + n].get(name)) : name == host;
+      const bool found = name.starts_with('^')
+                             ? RE2::FullMatch(host, binding_regex_[i * kMaxBindingNames + n].get(name))
+                             : name == host;
       if (!found) continue;
-      Endpoint out{.id = entry.id, .provider = entry.provider, .service = std::string(entry.service), .region = "local"};
+      Endpoint out{
+          .id = entry.id, .provider = entry.provider, .service = std::string(entry.service), .region = "local"};
       fill(out, entry.accept);
       return out;
     }
@@ -134,14 +142,16 @@ bool Catalog::Impl::is_metadata_address(const keytrail::Endpoint& remote) const 
   });
 }
 
-std::optional<Issue> Catalog::Impl::match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const {
+std::optional<Issue> Catalog::Impl::match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+                                                   std::string_view path) const {
   const std::string address = base::address_and_port(remote);
   const std::string name = base::parse_host(host).host;
   const tables::Metadata* best = nullptr;
   std::string_view best_pattern;
   for (const tables::Metadata& entry : t_.metadata) {
-    const bool there = entry.addresses.empty() ? contains(entry.hosts, name)
-                                               : std::ranges::any_of(entry.addresses, [&](std::string_view p) { return glob(p, address); });
+    const bool there = entry.addresses.empty()
+                           ? contains(entry.hosts, name)
+                           : std::ranges::any_of(entry.addresses, [&](std::string_view p) { return glob(p, address); });
     if (!there) continue;
     for (const std::string_view pattern : entry.paths) {
       if (best != nullptr && pattern.size() <= best_pattern.size()) continue;
@@ -170,7 +180,8 @@ const tables::Accept* Catalog::Impl::accept_of(const Endpoint& endpoint) const {
       return &t_.accepts[entry.accept];
   }
   for (const tables::Host& entry : t_.hosts) {
-    if (entry.provider == endpoint.provider && entry.service == endpoint.service && entry.accept != kNone) return &t_.accepts[entry.accept];
+    if (entry.provider == endpoint.provider && entry.service == endpoint.service && entry.accept != kNone)
+      return &t_.accepts[entry.accept];
   }
   for (const tables::Binding& entry : t_.bindings) {
     if (entry.provider == endpoint.provider && entry.service == endpoint.service) return &t_.accepts[entry.accept];
@@ -189,8 +200,9 @@ std::optional<Endpoint> Catalog::Impl::bound_endpoint(std::string_view env_name)
       if (entry.service == "by-service" || entry.service == "by-string") {
         // AWS_ENDPOINT_URL_SECRETS_MANAGER: the end of the name is the service.
         out.service = starred(pattern, env_name);
-        std::ranges::transform(out.service, out.service.begin(),
-                               [](char c) { return c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c))); });
+        std::ranges::transform(out.service, out.service.begin(), [](char c) {
+          return c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+        });
       }
       fill(out, entry.accept);
       return out;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The matcher behind Catalog: constant tables, and expressions that are compiled at their first use. Internal to this folder.
+// The matcher behind Catalog: constant tables, and expressions that are compiled at their first use. Internal to this
+// folder.
 #pragma once
 
 #include <re2/re2.h>
@@ -36,16 +37,18 @@ class Catalog::Impl {
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
-  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host, std::string_view path) const;
+  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+                                                    std::string_view path) const;
   [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
   [[nodiscard]] const tables::Accept* accept_of(const Endpoint& endpoint) const;
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
   [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
-  [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename, const File* file) const;
+  [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,
+                                                   const File* file) const;
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
-  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind, std::string_view path,
-                                                     bool usual_only) const;
+  [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind,
+                                                     std::string_view path, bool usual_only) const;
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
   [[nodiscard]] const tables::Tables& tables() const { return t_; }
@@ -53,7 +56,8 @@ class Catalog::Impl {
  private:
   [[nodiscard]] std::optional<Endpoint> named_by_binding(const std::string& host) const;
   [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host) const;
-  [[nodiscard]] std::uint16_t accept_for(const tables::Host& entry, std::string_view service, const std::string& host) const;
+  [[nodiscard]] std::uint16_t accept_for(const tables::Host& entry, std::string_view service,
+                                         const std::string& host) const;
   void fill(Endpoint& endpoint, std::uint16_t accept) const;
   [[nodiscard]] const tables::Request* request_of(std::string_view path, tables::Indices among) const;
   [[nodiscard]] const Program* program_named(std::string_view path, bool script, bool trusted) const;
@@ -66,7 +70,8 @@ class Catalog::Impl {
   std::vector<std::uint16_t> program_prefixes_;
 };
 
-/// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes dropped.
+/// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes
+/// dropped.
 [[nodiscard]] std::vector<std::string_view> cut_path(std::string_view path);
 /// Does the pattern fit a path cut by cut_path()?
 [[nodiscard]] bool fits(const tables::FilePattern& pattern, std::span<const std::string_view> path);

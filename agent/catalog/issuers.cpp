@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a call to an issuer may give, by its destination, the key it was made with and, where it was seen, the request's path. Any thread.
+// What a call to an issuer may give, by its destination, the key it was made with and, where it was seen, the request's
+// path. Any thread.
 #include <algorithm>
 
 #include "agent/base/host.h"
@@ -20,19 +21,20 @@ bool fits_path(const tables::Request& request, std::string_view path) {
 
 const tables::Request* Catalog::Impl::request_of(std::string_view path, tables::Indices among) const {
   if (path.empty()) return nullptr;
-  const auto found = std::ranges::find_if(among, [&](std::uint16_t index) { return fits_path(t_.requests[index], without_query(path)); });
+  const auto found = std::ranges::find_if(
+      among, [&](std::uint16_t index) { return fits_path(t_.requests[index], without_query(path)); });
   return found == among.end() ? nullptr : &t_.requests[*found];
 }
 
-std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, std::string_view kind, std::string_view path,
-                                                    bool usual_only) const {
+std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, std::string_view kind,
+                                                    std::string_view path, bool usual_only) const {
   std::vector<std::string_view> out;
   const tables::Accept* accept = accept_of(endpoint);
   if (accept == nullptr) return out;
   // An issuer takes here what both its call and the destination name.
   if (!kind.empty() && !is_in(accept->kinds, kind)) return out;
-  const bool known_path =
-      std::ranges::any_of(accept->issuers, [&](std::uint16_t issuer) { return request_of(path, t_.issuers[issuer].requests) != nullptr; });
+  const bool known_path = std::ranges::any_of(
+      accept->issuers, [&](std::uint16_t issuer) { return request_of(path, t_.issuers[issuer].requests) != nullptr; });
   for (const std::uint16_t issuer : accept->issuers) {
     const tables::Request* request = request_of(path, t_.issuers[issuer].requests);
     if (known_path && request == nullptr) continue;
@@ -51,7 +53,8 @@ std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, st
 std::optional<IssueRequest> Catalog::Impl::match_request(std::string_view host, std::string_view path) const {
   const std::string name = base::parse_host(host).host;
   for (const tables::Request& request : t_.requests) {
-    const bool there = std::ranges::any_of(request.hosts, [&](std::string_view pattern) { return pattern != "*" && glob(pattern, name); });
+    const bool there = std::ranges::any_of(
+        request.hosts, [&](std::string_view pattern) { return pattern != "*" && glob(pattern, name); });
     if (there && fits_path(request, without_query(path))) return request.is;
   }
   return std::nullopt;

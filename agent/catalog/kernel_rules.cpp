@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Derives the kernel side's filter from the entries: file names from the last component of path patterns, variables, flags, argument
-// formats.
+// Derives the kernel side's filter from the entries: file names from the last component of path patterns, variables,
+// flags, argument formats.
 #include "agent/catalog/kernel_rules.h"
 
 #include <algorithm>
@@ -15,7 +15,8 @@ namespace {
 /// Endings that half of all files have: a rule on them would send every configuration file to user space.
 constexpr std::array<std::string_view, 12> kCommonEndings = {".json", ".conf", ".yaml", ".yml", ".toml", ".cfg",
                                                              ".xml",  ".hcl",  ".txt",  ".db",  ".pub",  ".jsonl"};
-/// Names that every system opens all the time for another reason (/etc/passwd, /etc/hosts, core.py): the rule on the directory serves them.
+/// Names that every system opens all the time for another reason (/etc/passwd, /etc/hosts, core.py): the rule on the
+/// directory serves them.
 constexpr std::array<std::string_view, 4> kCommonNames = {"passwd", "hosts", "core.", "cache_"};
 constexpr std::size_t kShortestPart = 3;
 
@@ -23,13 +24,16 @@ bool wild(std::string_view text) { return text.find_first_of("*?") != std::strin
 
 /// A rule on the last component, or nothing when its literal parts say too little.
 std::optional<NameRule> name_rule(const std::string& leaf) {
-  const auto common = [](const std::string& text) { return std::ranges::find(kCommonNames, text) != kCommonNames.end(); };
+  const auto common = [](const std::string& text) {
+    return std::ranges::find(kCommonNames, text) != kCommonNames.end();
+  };
   if (!wild(leaf)) return common(leaf) ? std::nullopt : std::optional(NameRule{NamePattern::Match::kExact, leaf});
   std::string prefix = leaf.substr(0, leaf.find_first_of("*?"));
   if (common(prefix)) prefix.clear();
   std::string suffix = leaf.substr(leaf.find_last_of("*?") + 1);
   if (std::ranges::find(kCommonEndings, suffix) != kCommonEndings.end()) suffix.clear();
-  if (prefix.size() >= suffix.size() && prefix.size() >= kShortestPart) return NameRule{NamePattern::Match::kPrefix, prefix};
+  if (prefix.size() >= suffix.size() && prefix.size() >= kShortestPart)
+    return NameRule{NamePattern::Match::kPrefix, prefix};
   if (suffix.size() >= kShortestPart) return NameRule{NamePattern::Match::kSuffix, suffix};
   return std::nullopt;
 }

@@ -40,7 +40,8 @@ std::string endpoint_text(const EndpointEntry& e) {
 }
 
 const char* role_text(ReaderRole role) {
-  static constexpr std::array<const char*, 7> kRoles = {"owner", "backup", "scanner", "indexer", "assistant", "person", "tool"};
+  static constexpr std::array<const char*, 7> kRoles = {"owner",     "backup", "scanner", "indexer",
+                                                        "assistant", "person", "tool"};
   return kRoles.at(static_cast<std::size_t>(role));
 }
 
@@ -68,7 +69,8 @@ std::vector<ListedLine> lines_of(const Model& m) {
   for (const auto* list : {&m.requests, &m.commands, &m.brokers}) {
     const char* section = list == &m.requests ? "requests" : (list == &m.commands ? "commands" : "brokers");
     for (const IssueEntry& e : *list)
-      line(section, e.id, fmt::format("{} {}{}: {}", fmt::join(e.hosts, " "), fmt::join(e.paths, ", "), "", e.gives), e.verified);
+      line(section, e.id, fmt::format("{} {}{}: {}", fmt::join(e.hosts, " "), fmt::join(e.paths, ", "), "", e.gives),
+           e.verified);
   }
   for (const auto& e : m.metadata)
     line("metadata", e.id, fmt::format("{} {}", e.provider, fmt::join(e.paths, " ")), e.verified);
@@ -79,7 +81,8 @@ std::vector<ListedLine> lines_of(const Model& m) {
   }
   for (const auto& e : m.readers)
     line("readers", e.id,
-         fmt::format("{} of {}: {}", role_text(e.role), fmt::join(e.reads, " "), fmt::join(e.names.empty() ? e.folders : e.names, " ")),
+         fmt::format("{} of {}: {}", role_text(e.role), fmt::join(e.reads, " "),
+                     fmt::join(e.names.empty() ? e.folders : e.names, " ")),
          e.verified);
   for (const auto& e : m.selectors)
     line("selectors", e.id, e.selects, e.verified);

@@ -51,7 +51,8 @@ std::vector<std::string_view> cut_path(std::string_view path) {
     // Kubelet's atomic writer: the kernel names ..2026_11_21_…/token where the program opened token.
     if (part.size() > 2 && part.starts_with("..")) continue;
     out.push_back(part);
-    if (out.size() == 3 && out[0] == "proc" && out[2] == "root" && (digits(out[1]) || out[1] == "self" || out[1] == "thread-self"))
+    if (out.size() == 3 && out[0] == "proc" && out[2] == "root" &&
+        (digits(out[1]) || out[1] == "self" || out[1] == "thread-self"))
       out.clear();
   }
   if (out.size() > 2 && out[0] == "var" && out[1] == "run") out.erase(out.begin());

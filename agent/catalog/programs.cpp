@@ -27,7 +27,8 @@ bool Catalog::Impl::installed(std::string_view path) const {
   return std::ranges::any_of(t_.installed, [&](std::string_view known) {
     if (!known.ends_with("/**")) return directory == known;
     known.remove_suffix(3);
-    return directory.starts_with(known) && (directory.size() == known.size() || directory[known.size()] == '/') && !path.contains("/../");
+    return directory.starts_with(known) && (directory.size() == known.size() || directory[known.size()] == '/') &&
+           !path.contains("/../");
   });
 }
 
@@ -42,7 +43,8 @@ const Program* Catalog::Impl::program_named(std::string_view path, bool script, 
     if ((program.obeys_selectors || program.helper || program.late_key) && !(trusted && installed(path))) return;
     best = std::min(best, entry.program);
   };
-  if (const auto found = program_names_.find(name); found != program_names_.end()) std::ranges::for_each(found->second, consider);
+  if (const auto found = program_names_.find(name); found != program_names_.end())
+    std::ranges::for_each(found->second, consider);
   for (const std::uint16_t index : program_prefixes_) {
     const std::string_view pattern = t_.program_names[index].name;
     if (name.starts_with(pattern.substr(0, pattern.size() - 1))) consider(index);
@@ -65,7 +67,8 @@ const Program* Catalog::Impl::match_program(std::string_view exe, std::string_vi
   return script != nullptr ? script : binary;
 }
 
-std::optional<Reader> Catalog::Impl::match_reader(std::string_view exe, std::string_view filename, const File* file) const {
+std::optional<Reader> Catalog::Impl::match_reader(std::string_view exe, std::string_view filename,
+                                                  const File* file) const {
   exe = without_deleted(exe);
   std::optional<Reader> best;
   for (const tables::ReaderData& entry : t_.readers) {
@@ -73,8 +76,9 @@ std::optional<Reader> Catalog::Impl::match_reader(std::string_view exe, std::str
       return exe.starts_with(folder) && exe.substr(folder.size()).starts_with('/') && !exe.contains("/../");
     });
     if (!there && !is_named(entry.names, base_name(exe)) && !is_named(entry.names, base_name(filename))) continue;
-    const bool expected =
-        file != nullptr && std::ranges::any_of(entry.reads, [&](std::string_view pattern) { return glob(pattern, file->id); });
+    const bool expected = file != nullptr && std::ranges::any_of(entry.reads, [&](std::string_view pattern) {
+                            return glob(pattern, file->id);
+                          });
     // Who reads it by its job comes before whoever may read anything.
     if (best && (best->expected > expected || (best->expected == expected && best->role <= entry.role))) continue;
     best = Reader{entry.id, entry.role, expected};

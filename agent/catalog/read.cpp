@@ -50,7 +50,8 @@ void read_document(const YAML::Node& document, const std::string& name, Model& m
   for (const auto& pair : document) {
     const std::string section = pair.first.IsScalar() ? pair.first.Scalar() : std::string("?");
     const YAML::Node& entries = pair.second;
-    if (!seen.insert(section).second) problem(pair.first, "section `" + base::printable(section) + "` is there twice; join them");
+    if (!seen.insert(section).second)
+      problem(pair.first, "section `" + base::printable(section) + "` is there twice; join them");
     if (!entries.IsSequence()) {
       problem(pair.first, "section `" + section + "` must be a list");
       continue;
@@ -65,7 +66,8 @@ void read_document(const YAML::Node& document, const std::string& name, Model& m
       std::vector<std::string_view> known = {"installed"};
       for (const auto& [known_name, read] : sections())
         known.push_back(known_name);
-      problem(pair.first, "unknown section `" + base::printable(section) + "`" + did_you_mean(section, known) + "; known: " + join(known));
+      problem(pair.first, "unknown section `" + base::printable(section) + "`" + did_you_mean(section, known) +
+                              "; known: " + join(known));
       continue;
     }
     for (const YAML::Node& node : entries) {

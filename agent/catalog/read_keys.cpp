@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What keys look like and where they are: kinds, files, variables, selectors, formats. YAML to source::Model, strict about keys and values.
+// What keys look like and where they are: kinds, files, variables, selectors, formats. YAML to source::Model, strict
+// about keys and values.
 #include <array>
 #include <string_view>
 #include <utility>
@@ -33,7 +34,8 @@ void read_kind(Fields& f, Model& model) {
   e.proofs = f.list("proof");
   e.note = f.text("note");
   if (e.key_class == KeyClass::kEncryptionKey && e.authenticates) {
-    f.problem(e.where.line, "`" + e.id + "` is an encryption key: say `authenticates: false`, or give it another class");
+    f.problem(e.where.line,
+              "`" + e.id + "` is an encryption key: say `authenticates: false`, or give it another class");
   }
   model.kinds.push_back(std::move(e));
 }
@@ -60,7 +62,8 @@ void read_env(Fields& f, Model& model) {
   EnvEntry e{.where = f.where()};
   e.name = f.text("name", true);
   e.provider = f.text("provider", true);
-  const std::size_t use = f.choice("use", {"identifier", "secret", "pointer", "destination", "selector", "setting"}, 0, true);
+  const std::size_t use =
+      f.choice("use", {"identifier", "secret", "pointer", "destination", "selector", "setting"}, 0, true);
   e.use = use == 5 ? EnvUse::kIdentifier : static_cast<EnvUse>(use);
   e.kinds = f.list("kinds");
   e.pair = f.text("pair");
@@ -69,7 +72,8 @@ void read_env(Fields& f, Model& model) {
   e.show = f.flag("show", e.use != EnvUse::kSecret);
   e.note = f.text("note");
   e.verified = f.verified();
-  if (e.use == EnvUse::kSecret && e.show) f.problem(e.where.line, "`" + e.name + "` is a secret: its value is never shown");
+  if (e.use == EnvUse::kSecret && e.show)
+    f.problem(e.where.line, "`" + e.name + "` is a secret: its value is never shown");
   model.env.push_back(std::move(e));
 }
 

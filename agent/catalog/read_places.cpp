@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where keys go and come from: hosts, what they take and give, requests, sockets, programs and readers. YAML to source::Model, strict.
+// Where keys go and come from: hosts, what they take and give, requests, sockets, programs and readers. YAML to
+// source::Model, strict.
 #include <string_view>
 #include <utility>
 
@@ -161,7 +162,8 @@ void read_broker(Fields& f, Model& model) {
     for (std::string& one : f.list(where))
       e.paths.push_back(std::move(one));
   }
-  if (e.hosts.empty() && e.paths.empty()) f.problem(e.where.line, "`" + e.id + "` needs one of: names, addresses, env, paths");
+  if (e.hosts.empty() && e.paths.empty())
+    f.problem(e.where.line, "`" + e.id + "` needs one of: names, addresses, env, paths");
   model.brokers.push_back(std::move(e));
 }
 
@@ -191,19 +193,23 @@ void read_program(Fields& f, Model& model) {
 void read_reader(Fields& f, Model& model) {
   ReaderEntry e{.where = f.where()};
   e.id = f.text("id", true);
-  e.role = static_cast<ReaderRole>(f.choice("role", {"owner", "backup", "scanner", "indexer", "assistant", "person", "tool"}, 0, true));
+  e.role = static_cast<ReaderRole>(
+      f.choice("role", {"owner", "backup", "scanner", "indexer", "assistant", "person", "tool"}, 0, true));
   e.names = f.list("names");
   e.folders = f.list("folders");
   e.reads = f.list("reads", true);
   (void)f.text("note");
   e.verified = f.verified();
-  if (e.names.empty() == e.folders.empty()) f.problem(e.where.line, "`" + e.id + "` needs `names` or `folders`, not both");
+  if (e.names.empty() == e.folders.empty())
+    f.problem(e.where.line, "`" + e.id + "` needs `names` or `folders`, not both");
   model.readers.push_back(std::move(e));
 }
 
 void add_bulk_readers(Model& model) {
   for (const ReaderEntry& reader : model.readers) {
-    if (reader.role != ReaderRole::kBackup && reader.role != ReaderRole::kScanner && reader.role != ReaderRole::kIndexer) continue;
+    if (reader.role != ReaderRole::kBackup && reader.role != ReaderRole::kScanner &&
+        reader.role != ReaderRole::kIndexer)
+      continue;
     ProgramEntry program{.where = reader.where};
     program.id = reader.id;
     program.names = reader.names;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The catalog as a person writes it: YAML entries with the place they stand in. Read by the build-time tool and, for additions, by the
-// worker. Every problem becomes one line "file:line: what is wrong and what to do"; reading goes on to find them all.
+// The catalog as a person writes it: YAML entries with the place they stand in. Read by the build-time tool and, for
+// additions, by the worker. Every problem becomes one line "file:line: what is wrong and what to do"; reading goes on
+// to find them all.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,8 @@ struct FileEntry {
   Where where;
   std::string id, provider, format, selector, note, verified;
   std::vector<std::string> kinds, paths, exclusions, unverified;
-  std::vector<std::string> flags;  ///< "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file
+  std::vector<std::string>
+      flags;  ///< "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file
 };
 
 struct EnvEntry {
@@ -66,7 +68,8 @@ struct IssuerEntry {
   bool whoami = false;
 };
 
-/// A request (hosts, paths), a command (paths: its words) or a broker (hosts: program names; paths: where it is reached).
+/// A request (hosts, paths), a command (paths: its words) or a broker (hosts: program names; paths: where it is
+/// reached).
 struct IssueEntry {
   Where where;
   std::string id, provider, gives, verified;
@@ -134,7 +137,8 @@ struct ProgramEntry {
   std::vector<std::string> names;
   std::vector<std::string> arguments;  ///< what it is only with one of these; then its name alone says nothing
   std::vector<std::string> kinds;      ///< relay: its own keys; hub: what it holds; helper: what it gives
-  bool script = false, obeys_selectors = false, runtime = false, relay = false, hub = false, bulk_reader = false, helper = false;
+  bool script = false, obeys_selectors = false, runtime = false, relay = false, hub = false, bulk_reader = false,
+       helper = false;
   bool late_key = false;
   std::string role;
   Often ends_tls = Often::kSometimes, adds_key = Often::kSometimes;
@@ -192,10 +196,11 @@ inline constexpr std::size_t kMaxProblems = 100;
 void read_text(const std::string& text, const std::string& name, Model& model, Problems& problems);
 /// Adds the entries of the YAML file at `path`; a file that cannot be read is a problem.
 void read_file(const std::string& path, Model& model, Problems& problems);
-/// Readers that read in bulk (backup, scanner, indexer) become programs, too: after the others, so that a program of its own wins.
+/// Readers that read in bulk (backup, scanner, indexer) become programs, too: after the others, so that a program of
+/// its own wins.
 void add_bulk_readers(Model& model);
-/// References exist, ids are unique, expressions compile, patterns are well-formed. `base` holds further entries that may be referred to,
-/// or is null.
+/// References exist, ids are unique, expressions compile, patterns are well-formed. `base` holds further entries that
+/// may be referred to, or is null.
 void check(const Model& model, const Model* base, Problems& problems);
 
 /// "ssh -i" is a flag of ssh, "--kubeconfig" of every program (empty).
@@ -204,10 +209,12 @@ struct ProgramFlag {
 };
 [[nodiscard]] inline ProgramFlag program_and_flag(const std::string& text) {
   const std::size_t space = text.find(' ');
-  return space == std::string::npos ? ProgramFlag{{}, text} : ProgramFlag{text.substr(0, space), text.substr(space + 1)};
+  return space == std::string::npos ? ProgramFlag{{}, text}
+                                    : ProgramFlag{text.substr(0, space), text.substr(space + 1)};
 }
 
-/// A path pattern cut into components: `~` gone, /var/run = /run, components of projected volumes ("..2026_…", "..data") dropped.
+/// A path pattern cut into components: `~` gone, /var/run = /run, components of projected volumes ("..2026_…",
+/// "..data") dropped.
 struct CutPattern {
   std::vector<std::string> segments;
   bool home = false;      ///< stood below `~`

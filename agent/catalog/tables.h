@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shape of the compiled catalog: constant arrays that keytrail-catalog-compile writes and catalog.cpp reads. Internal to this folder.
-// Every index of one array into another was checked by the tool.
+// The shape of the compiled catalog: constant arrays that keytrail-catalog-compile writes and catalog.cpp reads.
+// Internal to this folder. Every index of one array into another was checked by the tool.
 #pragma once
 
 #include <cstdint>

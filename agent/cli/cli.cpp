@@ -47,7 +47,8 @@ class Parser {
   int run(World& world) { return run_ ? run_(world) : static_cast<int>(kUsage); }
 
  private:
-  CLI::App* command(CLI::App& parent, const std::string& name, const std::string& description, Run run, bool asks_agent = true) {
+  CLI::App* command(CLI::App& parent, const std::string& name, const std::string& description, Run run,
+                    bool asks_agent = true) {
     CLI::App* sub = parent.add_subcommand(name, description);
     sub->add_option("-o,--output", options_.output, "table, wide, json, jsonl or yaml")
         ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml"}));
@@ -127,7 +128,8 @@ class Parser {
   void local_commands() {
     CLI::App* catalog = app_.add_subcommand("catalog", "what Keytrail knows of keys and destinations");
     catalog->require_subcommand(1);
-    CLI::App* match = command(*catalog, "match", "what a path, variable, host, kind or key ID is to the agent", run_catalog_match, false);
+    CLI::App* match = command(*catalog, "match", "what a path, variable, host, kind or key ID is to the agent",
+                              run_catalog_match, false);
     match->add_option("TEXT", options_.words, "/path, NAME, host, host/request/path, kind")->required()->expected(1);
     command(*catalog, "list", "all entries, and how each is known", run_catalog_list, false)
         ->add_option("SECTION", options_.words, "only this section: kinds, files, env, endpoints, …")
@@ -142,7 +144,9 @@ class Parser {
         ->expected(0, 1);
     command(*config, "show", "every setting as it is now, without secrets", run_config_show, false);
     CLI::App* completion = app_.add_subcommand("completion", "completions for a shell");
-    completion->add_option("SHELL", shell_, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    completion->add_option("SHELL", shell_, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
     completion->callback([this] {
       run_ = [this](World& world) {
         world.out << completion_script(shell_, command_words());
@@ -182,10 +186,12 @@ std::string no_command(const CLI::App& app, const CLI::App& parent, const std::s
   for (const CLI::App* sub : parent.get_subcommands({}))
     known.push_back(sub->get_name());
   std::string out = fmt::format("there is no command {} {}", name, word);
-  if (const std::string_view meant = base::nearest(word, known); !meant.empty()) return fmt::format("{}; did you mean {}?", out, meant);
+  if (const std::string_view meant = base::nearest(word, known); !meant.empty())
+    return fmt::format("{}; did you mean {}?", out, meant);
   const std::string option = "--" + word;
   for (const CLI::App* sub : app.get_subcommands({})) {
-    if (sub->get_option_no_throw(option) != nullptr) return fmt::format("{}; keytrail {} has an option {}", out, sub->get_name(), option);
+    if (sub->get_option_no_throw(option) != nullptr)
+      return fmt::format("{}; keytrail {} has an option {}", out, sub->get_name(), option);
   }
   return out;
 }
@@ -194,7 +200,8 @@ std::string no_command(const CLI::App& app, const CLI::App& parent, const std::s
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (serve::looks_like_secret(catalog::Catalog::builtin(), argv[i])) {
-      std::cerr << "keytrail: " << serve::kSecretTyped << ". It was not sent or stored, but it is in your shell history.\n";
+      std::cerr << "keytrail: " << serve::kSecretTyped
+                << ". It was not sent or stored, but it is in your shell history.\n";
       return kUsage;
     }
   }
@@ -206,7 +213,8 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
     name += " " + deepest->get_name();
   }
   std::string what = error.what();
-  if (depth < argc && argv[depth][0] != '-' && !deepest->get_subcommands({}).empty()) what = no_command(app, *deepest, name, argv[depth]);
+  if (depth < argc && argv[depth][0] != '-' && !deepest->get_subcommands({}).empty())
+    what = no_command(app, *deepest, name, argv[depth]);
   std::cerr << "keytrail: " << base::printable(what) << "\nTry: " << name << " --help\n";
   return kUsage;
 }

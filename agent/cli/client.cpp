@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kMaxAnswer = 256U << 20U;
 
 Result<base::HttpResponse> ask(const std::string& socket, const base::HttpRequest& request) {
-  if (socket.empty() || socket.size() > 107) return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
+  if (socket.empty() || socket.size() > 107)
+    return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
   auto client = base::HttpClient::create(base::HttpTarget::unix_socket(socket), {}, kMaxAnswer);
   if (!client) return std::unexpected(client.error());
   Result<base::HttpResponse> response = (*client)->send(request);
@@ -25,7 +26,8 @@ Result<base::HttpResponse> ask(const std::string& socket, const base::HttpReques
     error.message = fmt::format("connect {}: {}", socket, error.message);
   } else {
     error.code = Error::Code::kUnavailable;
-    error.message = error.message == "timed out" ? "the agent did not answer in time" : "the agent's answer is broken: " + error.message;
+    error.message = error.message == "timed out" ? "the agent did not answer in time"
+                                                 : "the agent's answer is broken: " + error.message;
   }
   return std::unexpected(error);
 }

@@ -16,8 +16,8 @@ struct Answer {
   std::string body;
 };
 
-/// GET `target` (already encoded). Errors: kNotFound (no agent listens there), kRefused (the socket's permissions), kUnavailable (no answer
-/// in time, broken).
+/// GET `target` (already encoded). Errors: kNotFound (no agent listens there), kRefused (the socket's permissions),
+/// kUnavailable (no answer in time, broken).
 [[nodiscard]] Result<Answer> get(const std::string& socket, const std::string& target,
                                  std::chrono::milliseconds timeout = std::chrono::seconds(60));
 

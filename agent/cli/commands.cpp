@@ -19,14 +19,16 @@ namespace {
 
 /// Relative input is echoed absolute: "2026-03-09 14:02:00Z to now".
 void echo_period(const Options& options, World& world, const json::object& answer) {
-  if ((options.since.empty() && options.until.empty()) || (options.output != "table" && options.output != "wide")) return;
+  if ((options.since.empty() && options.until.empty()) || (options.output != "table" && options.output != "wide"))
+    return;
   const json::object& asked = object(answer, "asked");
   const std::int64_t from = time(asked, "since"), to = time(asked, "until");
   world.out << fmt::format("{} to {}\n", from == 0 ? "the beginning" : format_when_zone(from, options.local),
                            to == 0 ? "now" : format_when_zone(to, options.local));
 }
 
-int list(const Options& options, World& world, const std::string& path, std::string (*render)(const json::object&, const View&)) {
+int list(const Options& options, World& world, const std::string& path,
+         std::string (*render)(const json::object&, const View&)) {
   const auto parameters = parameters_of(options, world);
   if (!parameters) return parameters.error();
   const Asked answer = ask_all(options, world, path, *parameters);
@@ -47,9 +49,13 @@ std::uint64_t to_seq(const std::string& text) {
 }  // namespace
 
 World real_world(std::ostream& out, std::ostream& err) {
-  return {out, err,
-          [] { return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count(); },
-          [](const std::string& socket, const std::string& target) { return get(socket, target); }, follow};
+  return {
+      out, err,
+      [] {
+        return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
+      },
+      [](const std::string& socket, const std::string& target) { return get(socket, target); }, follow};
 }
 
 int run_status(const Options& options, World& world) {
@@ -70,7 +76,8 @@ int run_doctor(const Options& options, World& world) {
   if (!answer) return answer.error();
   print(options, world, *answer, [&](const View& view) { return render_doctor(*answer, view); });
   for (const json::value& value : array(*answer, "rows")) {
-    if (value.is_object() && text(value.get_object(), "state") == "none" && !flag(value.get_object(), "optional")) return kNo;
+    if (value.is_object() && text(value.get_object(), "state") == "none" && !flag(value.get_object(), "optional"))
+      return kNo;
   }
   return kOk;
 }
@@ -87,7 +94,8 @@ int run_uses(const Options& options, World& world) {
   Options only_key = options;
   only_key.since = only_key.until = "";
   only_key.filter.clear();
-  const Asked keys = ask(options, world, "/v1/keys", parameters_of(only_key, world).value_or(std::vector<std::string>{}));
+  const Asked keys =
+      ask(options, world, "/v1/keys", parameters_of(only_key, world).value_or(std::vector<std::string>{}));
   if (!keys) return keys.error();
   return print(options, world, *answer, [&](const View& view) {
     const bool unknown = array(*keys, "rows").empty() && array(*answer, "rows").empty();
@@ -96,7 +104,9 @@ int run_uses(const Options& options, World& world) {
 }
 
 int run_keys(const Options& options, World& world) { return list(options, world, "/v1/keys", render_keys); }
-int run_workloads(const Options& options, World& world) { return list(options, world, "/v1/workloads", render_workloads); }
+int run_workloads(const Options& options, World& world) {
+  return list(options, world, "/v1/workloads", render_workloads);
+}
 int run_findings(const Options& options, World& world) { return list(options, world, "/v1/findings", render_findings); }
 
 int run_key(const Options& options, World& world) {
@@ -130,7 +140,8 @@ int run_explain(const Options& options, World& world) {
   std::vector<std::string> words = options.words;
   if (words.size() == 2 && (words[0] == "use" || words[0] == "row")) words.erase(words.begin());
   if (words.size() != 1 || to_seq(words[0]) == 0) {
-    world.err << "keytrail: explain wants a sequence number, like keytrail explain 17 (the column SEQ of uses -o wide)\n";
+    world.err
+        << "keytrail: explain wants a sequence number, like keytrail explain 17 (the column SEQ of uses -o wide)\n";
     return kUsage;
   }
   const Asked answer = ask(options, world, fmt::format("/v1/explain/{}", to_seq(words[0])), {});
@@ -152,21 +163,23 @@ int run_watch(const Options& options, World& world) {
                                          parameters->empty() || chosen ? "" : "&", fmt::join(*parameters, "&"));
   if (!raw) world.err << "Watching; Ctrl-C ends the view, not the agent.\n" << std::flush;
   std::uint64_t shown = 0;
-  const Result<Answer> end = world.follow(socket_of(options), target, [&](std::string_view name, std::string_view data) {
-    boost::system::error_code error;
-    const json::value value = json::parse(json::string_view(data.data(), data.size()), error);
-    if (error || !value.is_object()) return true;
-    if (name == "missed")
-      world.err << fmt::format("! {} rows were missed: this terminal was too slow; keytrail uses has them\n",
-                               number(value.get_object(), "missed"));
-    if (name == "error") world.err << "! " << base::printable(text(object(value.get_object(), "error"), "message")) << "\n";
-    if (name != "row" || (options.unusual && is_usual(value.get_object()))) return true;
-    if (raw)
-      world.out << json::serialize(value) << "\n" << std::flush;
-    else
-      world.out << watch_line(value.get_object(), view) << "\n" << std::flush;
-    return world.out.good() && (options.count == 0 || ++shown < options.count);
-  });
+  const Result<Answer> end =
+      world.follow(socket_of(options), target, [&](std::string_view name, std::string_view data) {
+        boost::system::error_code error;
+        const json::value value = json::parse(json::string_view(data.data(), data.size()), error);
+        if (error || !value.is_object()) return true;
+        if (name == "missed")
+          world.err << fmt::format("! {} rows were missed: this terminal was too slow; keytrail uses has them\n",
+                                   number(value.get_object(), "missed"));
+        if (name == "error")
+          world.err << "! " << base::printable(text(object(value.get_object(), "error"), "message")) << "\n";
+        if (name != "row" || (options.unusual && is_usual(value.get_object()))) return true;
+        if (raw)
+          world.out << json::serialize(value) << "\n" << std::flush;
+        else
+          world.out << watch_line(value.get_object(), view) << "\n" << std::flush;
+        return world.out.good() && (options.count == 0 || ++shown < options.count);
+      });
   if (!end) return no_answer(options, world, end.error());
   if (end->status == 200) return kOk;
   World same = world;

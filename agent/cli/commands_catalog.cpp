@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `keytrail catalog`: what the agent knows of keys and destinations. Needs no agent; reads the same tables and additions as it does.
+// `keytrail catalog`: what the agent knows of keys and destinations. Needs no agent; reads the same tables and
+// additions as it does.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -33,12 +34,13 @@ std::string directory_of(const Options& options) {
   base::ConfigOptions how;
   how.resolve = false;
   how.findings = judge::finding_types();
-  const Result<base::Config> config = base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
+  const Result<base::Config> config =
+      base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
   return config ? config->catalog_directory : base::Config{}.catalog_directory;
 }
 
-/// The catalog the agent works with: the compiled-in one and the site's additions. Unsound additions are said, and not used, as the agent
-/// does.
+/// The catalog the agent works with: the compiled-in one and the site's additions. Unsound additions are said, and not
+/// used, as the agent does.
 Catalog catalog_of(const Options& options, World& world) {
   const Result<catalog::Additions> additions = catalog::Additions::read_directory(directory_of(options));
   if (!additions) {
@@ -58,7 +60,8 @@ struct Match {
 std::vector<std::string_view> listed(std::span<const std::string_view> kinds) { return {kinds.begin(), kinds.end()}; }
 
 std::string env_says(const catalog::Env& env) {
-  static constexpr const char* kUses[] = {"names a key", "holds a secret", "points at a file", "names a destination", "selects a key"};
+  static constexpr const char* kUses[] = {"names a key", "holds a secret", "points at a file", "names a destination",
+                                          "selects a key"};
   std::string out = kUses[static_cast<std::size_t>(env.use)];
   if (env.use == catalog::EnvUse::kIdentifier && env.kind.empty()) out = "a setting";
   if (!env.kind.empty()) out += fmt::format(" ({})", env.kind);
@@ -67,12 +70,14 @@ std::string env_says(const catalog::Env& env) {
 
 void match_path(const Catalog& catalog, const std::string& text, std::vector<Match>& out) {
   if (const catalog::File* file = catalog.match_file(text)) {
-    out.push_back({"file", std::string(file->id),
-                   file->format.empty() ? "configuration, no key" : fmt::format("holds {} (parser {})", file->kind, file->format), "files",
-                   listed(file->kinds), catalog.readers_of(*file)});
+    out.push_back(
+        {"file", std::string(file->id),
+         file->format.empty() ? "configuration, no key" : fmt::format("holds {} (parser {})", file->kind, file->format),
+         "files", listed(file->kinds), catalog.readers_of(*file)});
   }
   if (const catalog::LocalSocket socket = catalog.match_socket(text); socket.use == catalog::SocketUse::kBroker) {
-    out.push_back({"socket", std::string(socket.id), fmt::format("broker, gives {}", socket.kind), "sockets", {socket.kind}});
+    out.push_back(
+        {"socket", std::string(socket.id), fmt::format("broker, gives {}", socket.kind), "sockets", {socket.kind}});
   } else if (socket.use == catalog::SocketUse::kHarmless) {
     out.push_back({"socket", std::string(socket.id), "harmless: talking to it says nothing about keys", "sockets"});
   }
@@ -99,13 +104,14 @@ void match_name(const Catalog& catalog, const std::string& text, std::vector<Mat
   if (const auto host = catalog.match_host(name)) {
     const char* takes = host->open ? ", its owner decides what it takes" : (host->takes_keys ? "" : ", takes no keys");
     out.push_back({"host", std::string(host->id),
-                   fmt::format("{} / {}{}{}{}", host->provider, host->service, host->region.empty() ? "" : " / ", host->region, takes),
+                   fmt::format("{} / {}{}{}{}", host->provider, host->service, host->region.empty() ? "" : " / ",
+                               host->region, takes),
                    host->id.starts_with("bind.") ? "bindings" : "endpoints", listed(catalog.accepted(*host))});
   }
   if (slash != std::string::npos) {
     if (const auto request = catalog.match_request(name, text.substr(slash)))
-      out.push_back({"request", std::string(request->id), fmt::format("hands out {}", fmt::join(request->kinds, ", ")), "requests",
-                     listed(request->kinds)});
+      out.push_back({"request", std::string(request->id), fmt::format("hands out {}", fmt::join(request->kinds, ", ")),
+                     "requests", listed(request->kinds)});
     return;
   }
   if (const catalog::Kind* kind = catalog.kind(text)) {
@@ -116,7 +122,8 @@ void match_name(const Catalog& catalog, const std::string& text, std::vector<Mat
   }
   if (const auto format = catalog.match_format(text)) {
     const Catalog::Format* found = catalog.format(*format);
-    std::string says = found == nullptr ? "" : fmt::format("{}{}", found->kind, found->public_id ? ", a public key ID" : ", a secret");
+    std::string says =
+        found == nullptr ? "" : fmt::format("{}{}", found->kind, found->public_id ? ", a public key ID" : ", a secret");
     if (const std::string account = catalog::account_of(text); !account.empty()) says += " of account " + account;
     out.push_back({"format", std::string(*format), says, "formats"});
   }
@@ -137,7 +144,8 @@ int print_table(const Options& options, World& world, const Table& table, json::
   return kOk;
 }
 
-constexpr std::string_view kCitedNote = "cited = the page is the right reference and was not opened: check before relying on it.\n";
+constexpr std::string_view kCitedNote =
+    "cited = the page is the right reference and was not opened: check before relying on it.\n";
 
 void note_cited(const Options& options, World& world, bool any) {
   if (any && (options.output == "table" || options.output == "wide")) world.out << kCitedNote;
@@ -208,7 +216,9 @@ int run_catalog_list(const Options& options, World& world) {
     if (std::ranges::find(sections, options.words[0]) == sections.end()) {
       const std::string_view near = base::nearest(options.words[0], sections);
       world.err << "keytrail: the catalog has no section " << printable(options.words[0]) << "; "
-                << (near.empty() ? fmt::format("it has {}", fmt::join(sections, ", ")) : fmt::format("did you mean {}?", near)) << "\n";
+                << (near.empty() ? fmt::format("it has {}", fmt::join(sections, ", "))
+                                 : fmt::format("did you mean {}?", near))
+                << "\n";
       return kUsage;
     }
   }
@@ -218,8 +228,10 @@ int run_catalog_list(const Options& options, World& world) {
   for (const Catalog::Listed& entry : entries) {
     if (!options.words.empty() && entry.section != options.words[0]) continue;
     cited = cited || entry.verified == "cited";
-    table.add({std::string(entry.section), std::string(entry.id), entry.verified.empty() ? "-" : std::string(entry.verified), entry.line});
-    rows.push_back(json::object{{"section", entry.section}, {"id", entry.id}, {"verified", entry.verified}, {"line", entry.line}});
+    table.add({std::string(entry.section), std::string(entry.id),
+               entry.verified.empty() ? "-" : std::string(entry.verified), entry.line});
+    rows.push_back(
+        json::object{{"section", entry.section}, {"id", entry.id}, {"verified", entry.verified}, {"line", entry.line}});
   }
   const int code = print_table(options, world, table, std::move(rows));
   note_cited(options, world, cited);
@@ -230,7 +242,8 @@ int run_catalog_check(const Options& options, World& world) {
   const std::string path = options.words.empty() ? directory_of(options) : options.words[0];
   std::error_code error;
   const bool directory = std::filesystem::is_directory(path, error) || options.words.empty();
-  const Result<catalog::Additions> read = directory ? catalog::Additions::read_directory(path) : catalog::Additions::read_file(path);
+  const Result<catalog::Additions> read =
+      directory ? catalog::Additions::read_directory(path) : catalog::Additions::read_file(path);
   const bool for_people = options.output == "table" || options.output == "wide";
   json::array problems;
   json::array remarks;
@@ -247,8 +260,10 @@ int run_catalog_check(const Options& options, World& world) {
     }
   }
   if (!for_people) {
-    json::object row{
-        {"path", printable(path)}, {"correct", read.has_value()}, {"problems", std::move(problems)}, {"remarks", std::move(remarks)}};
+    json::object row{{"path", printable(path)},
+                     {"correct", read.has_value()},
+                     {"problems", std::move(problems)},
+                     {"remarks", std::move(remarks)}};
     if (read) row["summary"] = read->summary();
     json::array rows;
     rows.push_back(std::move(row));

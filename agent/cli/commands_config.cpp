@@ -10,7 +10,9 @@ namespace keytrail::cli {
 using base::printable;
 
 int run_config_check(const Options& options, World& world) {
-  const std::string path = !options.words.empty() ? options.words[0] : options.config.empty() ? base::kDefaultConfigPath : options.config;
+  const std::string path = !options.words.empty()   ? options.words[0]
+                           : options.config.empty() ? base::kDefaultConfigPath
+                                                    : options.config;
   base::ConfigOptions how;
   how.required = true;
   how.resolve = false;
@@ -37,7 +39,9 @@ int run_config_show(const Options& options, World& world) {
     world.err << "keytrail: " << config.error().message << "\n";
     return kNo;
   }
-  world.out << "# " << (config->file.empty() ? "defaults: there is no " + printable(path) : "from " + printable(config->file)) << "\n"
+  world.out << "# "
+            << (config->file.empty() ? "defaults: there is no " + printable(path) : "from " + printable(config->file))
+            << "\n"
             << base::render_config(*config);
   return kOk;
 }

@@ -21,11 +21,15 @@ std::string bash(const std::vector<CommandWords>& commands) {
   }
   return fmt::format(
       "# bash completion of keytrail: source <(keytrail completion bash)\n"
-      "_keytrail() {{\n  local words='' previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\" current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n"
-      "  case \"$previous\" in\n    -o|--output) COMPREPLY=($(compgen -W 'table wide json jsonl yaml' -- \"$current\")); return ;;\n"
+      "_keytrail() {{\n  local words='' previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\" "
+      "current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n"
+      "  case \"$previous\" in\n    -o|--output) COMPREPLY=($(compgen -W 'table wide json jsonl yaml' -- "
+      "\"$current\")); return ;;\n"
       "    --socket|--config) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n  esac\n"
-      "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\")); return; fi\n"
-      "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n}}\ncomplete -o default -F "
+      "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\")); return; "
+      "fi\n"
+      "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n  COMPREPLY=($(compgen -W \"$words\" -- "
+      "\"$current\"))\n}}\ncomplete -o default -F "
       "_keytrail keytrail\n",
       names, cases);
 }
@@ -38,7 +42,8 @@ std::string zsh(const std::vector<CommandWords>& commands) {
   }
   return fmt::format(
       "#compdef keytrail\n# zsh completion of keytrail: keytrail completion zsh > \"${{fpath[1]}}/_keytrail\"\n"
-      "_keytrail() {{\n  local -a commands=(\n{}  )\n  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+      "_keytrail() {{\n  local -a commands=(\n{}  )\n  if (( CURRENT == 2 )); then _describe command commands; return; "
+      "fi\n"
       "  if [[ \"$words[CURRENT-1]\" == (-o|--output) ]]; then compadd table wide json jsonl yaml; return; fi\n"
       "  case \"$words[2]\" in\n{}  esac\n}}\ncompdef _keytrail keytrail\n",
       names, cases);
@@ -46,14 +51,18 @@ std::string zsh(const std::vector<CommandWords>& commands) {
 
 std::string fish(const std::vector<CommandWords>& commands) {
   std::string out =
-      "# fish completion of keytrail: keytrail completion fish > ~/.config/fish/completions/keytrail.fish\ncomplete -c keytrail -f\n";
+      "# fish completion of keytrail: keytrail completion fish > ~/.config/fish/completions/keytrail.fish\ncomplete -c "
+      "keytrail -f\n";
   for (const CommandWords& command : commands) {
-    out += fmt::format("complete -c keytrail -n __fish_use_subcommand -a {} -d '{}'\n", command.name, quoted(command.description));
+    out += fmt::format("complete -c keytrail -n __fish_use_subcommand -a {} -d '{}'\n", command.name,
+                       quoted(command.description));
     for (const std::string& word : command.words) {
       if (word.starts_with("--"))
-        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -l {}\n", command.name, word.substr(2));
+        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -l {}\n", command.name,
+                           word.substr(2));
       else if (word.starts_with('-'))
-        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -s {}\n", command.name, word.substr(1));
+        out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -s {}\n", command.name,
+                           word.substr(1));
       else
         out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -a {}\n", command.name, word);
     }

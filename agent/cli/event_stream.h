@@ -38,7 +38,8 @@ class EventStream {
     }
     const std::size_t colon = line_.find(':');
     const std::string_view field = std::string_view(line_).substr(0, colon);
-    std::string_view value = colon == std::string::npos ? std::string_view() : std::string_view(line_).substr(colon + 1);
+    std::string_view value =
+        colon == std::string::npos ? std::string_view() : std::string_view(line_).substr(colon + 1);
     if (value.starts_with(' ')) value.remove_prefix(1);
     if (field == "event") name_ = value;
     if (field == "data") data_ += (data_.empty() ? "" : "\n") + std::string(value);

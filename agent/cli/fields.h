@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading answers: a field that is missing or of another type is "", 0, false or an empty list, so that an older agent's
-// answer still prints. A name that no answer has does not compile (names.h).
+// Reading answers: a field that is missing or of another type is "", 0, false or an empty list, so that an older
+// agent's answer still prints. A name that no answer has does not compile (names.h).
 #pragma once
 
 #include <boost/json.hpp>
@@ -15,7 +15,9 @@ namespace keytrail::cli {
 
 namespace json = boost::json;
 
-[[nodiscard]] inline const json::value* field(const json::object& object, Name name) { return object.if_contains(std::string_view(name)); }
+[[nodiscard]] inline const json::value* field(const json::object& object, Name name) {
+  return object.if_contains(std::string_view(name));
+}
 
 [[nodiscard]] inline std::string text(const json::object& object, Name name) {
   const json::value* value = field(object, name);
@@ -50,7 +52,9 @@ namespace json = boost::json;
 [[nodiscard]] inline std::int64_t number(const json::object& object, Name name) { return whole(field(object, name)); }
 
 /// A counter of the worker: their names are its own, no field's.
-[[nodiscard]] inline std::int64_t counter(const json::object& counters, std::string_view name) { return whole(counters.if_contains(name)); }
+[[nodiscard]] inline std::int64_t counter(const json::object& counters, std::string_view name) {
+  return whole(counters.if_contains(name));
+}
 
 [[nodiscard]] inline bool flag(const json::object& object, Name name) {
   const json::value* value = field(object, name);

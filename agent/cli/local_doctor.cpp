@@ -47,8 +47,8 @@ void add_kernel(Table& table) {
   table.add({"Kernel", enough ? "full" : "none", fmt::format("{} {}", name.release, name.machine),
              enough ? "-" : "Linux 5.10 or newer is needed"});
   const bool btf = ::access("/sys/kernel/btf/vmlinux", R_OK) == 0;
-  table.add(
-      {"Kernel types (BTF)", btf ? "full" : "none", "/sys/kernel/btf/vmlinux", btf ? "-" : "the kernel needs CONFIG_DEBUG_INFO_BTF=y"});
+  table.add({"Kernel types (BTF)", btf ? "full" : "none", "/sys/kernel/btf/vmlinux",
+             btf ? "-" : "the kernel needs CONFIG_DEBUG_INFO_BTF=y"});
   const std::string lockdown = first_line("/sys/kernel/security/lockdown");
   const bool locked = lockdown.contains("[confidentiality]");
   table.add({"Lockdown", locked ? "none" : "full", lockdown.empty() ? "not in this kernel" : lockdown,
@@ -58,11 +58,14 @@ void add_kernel(Table& table) {
 void add_rights(Table& table) {
   constexpr std::uint64_t kOne = 1;
   const std::uint64_t have = effective_capabilities();
-  const std::pair<int, const char*> wanted[] = {
-      {CAP_BPF, "BPF"}, {CAP_PERFMON, "PERFMON"}, {CAP_SYS_PTRACE, "SYS_PTRACE"}, {CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH"}};
+  const std::pair<int, const char*> wanted[] = {{CAP_BPF, "BPF"},
+                                                {CAP_PERFMON, "PERFMON"},
+                                                {CAP_SYS_PTRACE, "SYS_PTRACE"},
+                                                {CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH"}};
   std::string missing;
   for (const auto& [bit, name] : wanted) {
-    if ((have & (kOne << static_cast<unsigned>(bit))) == 0) missing += (missing.empty() ? "" : ", ") + std::string("CAP_") + name;
+    if ((have & (kOne << static_cast<unsigned>(bit))) == 0)
+      missing += (missing.empty() ? "" : ", ") + std::string("CAP_") + name;
   }
   table.add({"Rights of this user",
              missing.empty()    ? "full"

@@ -54,19 +54,22 @@ int run(const std::vector<std::string>& words, std::string& out, std::string& er
 }  // namespace
 
 Result<std::vector<HookReport>> local_plan(const std::string& config) {
-  if (::geteuid() != 0) return fail(Error::Code::kRefused, "How the hooks would be armed can be tried by root only: sudo keytrail doctor");
+  if (::geteuid() != 0)
+    return fail(Error::Code::kRefused, "How the hooks would be armed can be tried by root only: sudo keytrail doctor");
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
   std::vector<std::string> words{self.parent_path() / "keytrail-warden", "--plan"};
   if (!std::filesystem::exists(words[0], error))
-    return fail(Error::Code::kNotFound, "How the hooks would be armed is tried by keytrail-warden, which is not beside this program.");
+    return fail(Error::Code::kNotFound,
+                "How the hooks would be armed is tried by keytrail-warden, which is not beside this program.");
   if (!config.empty()) words.insert(words.end(), {"--config", std::filesystem::absolute(config, error)});
   std::string out, err;
   const int status = run(words, out, err);
   std::vector<HookReport> plan = reports_from_text(out);
   if (status == 0 && !plan.empty()) return plan;
   const std::string_view last = std::string_view(err).substr(0, err.find_last_not_of('\n') + 1);
-  return fail(Error::Code::kSystem, "How the hooks would be armed is not known: " + std::string(last.substr(last.rfind('\n') + 1)));
+  return fail(Error::Code::kSystem,
+              "How the hooks would be armed is not known: " + std::string(last.substr(last.rfind('\n') + 1)));
 }
 
 }  // namespace keytrail::cli

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The names that an answer can have: those of the described records (include/keytrail/fields.h), and those of the envelope
-// and the agent's state, which no description holds. Reading another name does not compile.
+// The names that an answer can have: those of the described records (include/keytrail/fields.h), and those of the
+// envelope and the agent's state, which no description holds. Reading another name does not compile.
 #pragma once
 
 #include <array>
@@ -16,13 +16,14 @@ namespace keytrail::cli {
 
 /// Names of the envelope, of /v1/status and of /v1/doctor (agent/serve/openapi.json).
 inline constexpr std::string_view kOtherNames[] = {
-    "accounting", "acknowledged", "armed",      "armed_in_ms",   "armed_since", "asked",   "chosen",   "complete",    "cost",
-    "coverage",   "cursor",       "difference", "dropped",       "endpoint",    "error",   "expired",  "explanation", "exporters",
-    "fallbacks",  "families",     "filtered",   "gaps",          "gaps_total",  "history", "hits",     "host",        "in_flight",
-    "kernel",     "lag_ms",       "last_error", "last_error_at", "last_ok",     "message", "missed",   "missing",     "more",
-    "not_armed",  "note",         "optional",   "recorded",      "absorbed",    "refused", "rejected", "remarks",     "restarts",
-    "retries",    "roles",        "rows",       "scope",         "sent",        "silent",  "since",    "until",       "state",
-    "tracking",   "version",      "waiting",    "what",          "why",         "worker",
+    "accounting",  "acknowledged", "armed",     "armed_in_ms", "armed_since", "asked",      "chosen",        "complete",
+    "cost",        "coverage",     "cursor",    "difference",  "dropped",     "endpoint",   "error",         "expired",
+    "explanation", "exporters",    "fallbacks", "families",    "filtered",    "gaps",       "gaps_total",    "history",
+    "hits",        "host",         "in_flight", "kernel",      "lag_ms",      "last_error", "last_error_at", "last_ok",
+    "message",     "missed",       "missing",   "more",        "not_armed",   "note",       "optional",      "recorded",
+    "absorbed",    "refused",      "rejected",  "remarks",     "restarts",    "retries",    "roles",         "rows",
+    "scope",       "sent",         "silent",    "since",       "until",       "state",      "tracking",      "version",
+    "waiting",     "what",         "why",       "worker",
 };
 
 namespace detail {
@@ -44,7 +45,9 @@ struct ItemOf<SharedList<T>> {
 template <typename Record, typename Visit>
 constexpr void each_name(const Visit& visit) {
   if constexpr (kIsVariant<Record>) {
-    [&]<typename... Body>(std::type_identity<std::variant<Body...>>) { (each_name<Body>(visit), ...); }(std::type_identity<Record>{});
+    [&]<typename... Body>(std::type_identity<std::variant<Body...>>) {
+      (each_name<Body>(visit), ...);
+    }(std::type_identity<Record>{});
   } else {
     each_line<Record>([&]<typename Line>(const Line& line) {
       using Item = typename ItemOf<ValueOf<decltype(line.get), Record>>::Type;

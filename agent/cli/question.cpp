@@ -31,8 +31,10 @@ int usage(World& world, const std::string& text) {
 }
 
 int secret_typed(World& world) {
-  return usage(world, std::string(serve::kSecretTyped) +
-                          ". It was not sent or stored, but it is in your shell history. Ask by its key ID: keytrail keys lists them.");
+  return usage(
+      world,
+      std::string(serve::kSecretTyped) +
+          ". It was not sent or stored, but it is in your shell history. Ask by its key ID: keytrail keys lists them.");
 }
 
 /// The agent answered, but not with rows.
@@ -76,7 +78,8 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
   }
   if (options.until.empty()) return kOk;
   Result<std::int64_t> until = parse_when(options.until, now, options.local);
-  if (until && *until <= from && is_time_of_day(options.until)) until = parse_when(options.until, from + kDay, options.local);
+  if (until && *until <= from && is_time_of_day(options.until))
+    until = parse_when(options.until, from + kDay, options.local);
   if (!until) return usage(world, "--until: " + until.error().message);
   if (*until <= from)
     return usage(world, fmt::format("--until {} is not after --since {}", format_when_zone(*until, options.local),
@@ -92,7 +95,8 @@ std::string socket_of(const Options& options) {
   base::ConfigOptions how;
   how.resolve = false;
   how.findings = judge::finding_types();
-  const Result<base::Config> config = base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
+  const Result<base::Config> config =
+      base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
   return config ? config->api.socket : base::kDefaultApiSocket;  // a broken file stops the agent, not a question
 }
 
@@ -116,7 +120,8 @@ int no_answer(const Options& options, World& world, const Error& error) {
   const std::string socket = printable(socket_of(options));
   switch (error.code) {
     case Error::Code::kNotFound:
-      world.err << "keytrail: no agent at " << socket << ". Try: systemctl status keytrail; journalctl -u keytrail -n 20\n";
+      world.err << "keytrail: no agent at " << socket
+                << ". Try: systemctl status keytrail; journalctl -u keytrail -n 20\n";
       return kNoAgent;
     case Error::Code::kRefused:
       world.err << fmt::format("keytrail: {} refused uid {} ({}): needs root or group keytrail.\n", socket, ::geteuid(),
@@ -133,7 +138,8 @@ int no_answer(const Options& options, World& world, const Error& error) {
 
 Asked ask(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters) {
   const std::string socket = socket_of(options);
-  const Result<Answer> answer = world.get(socket, fmt::format("{}{}{}", path, parameters.empty() ? "" : "?", fmt::join(parameters, "&")));
+  const Result<Answer> answer =
+      world.get(socket, fmt::format("{}{}{}", path, parameters.empty() ? "" : "?", fmt::join(parameters, "&")));
   if (!answer) return std::unexpected(no_answer(options, world, answer.error()));
   if (answer->status != 200) return std::unexpected(explain_status(world, socket, *answer));
   boost::system::error_code error;
@@ -145,7 +151,8 @@ Asked ask(const Options& options, World& world, const std::string& path, const s
   return std::move(body.get_object());
 }
 
-Asked ask_all(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters) {
+Asked ask_all(const Options& options, World& world, const std::string& path,
+              const std::vector<std::string>& parameters) {
   const std::uint64_t page_rows =
       path == "/v1/uses" || path == "/v1/findings" || path == "/v1/rows" ? 1000 : 10'000;  // the others have no pages
   std::string after;
@@ -176,7 +183,8 @@ View view_of(const Options& options, const World& world) {
   return view;
 }
 
-int print(const Options& options, World& world, const json::object& answer, const std::function<std::string(const View&)>& table) {
+int print(const Options& options, World& world, const json::object& answer,
+          const std::function<std::string(const View&)>& table) {
   if (options.output == "json")
     world.out << pretty_json(answer);
   else if (options.output == "jsonl")

@@ -16,17 +16,22 @@ using Asked = std::expected<boost::json::object, int>;  ///< the answer, or the 
 
 /// The socket to ask: --socket, else the configuration's, else the default.
 [[nodiscard]] std::string socket_of(const Options& options);
-/// The parameters of the options, checked: key, times, filters. Prints and gives kUsage when one is wrong, or is a secret.
+/// The parameters of the options, checked: key, times, filters. Prints and gives kUsage when one is wrong, or is a
+/// secret.
 [[nodiscard]] std::expected<std::vector<std::string>, int> parameters_of(const Options& options, World& world);
 /// One page of `path`.
-[[nodiscard]] Asked ask(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters);
+[[nodiscard]] Asked ask(const Options& options, World& world, const std::string& path,
+                        const std::vector<std::string>& parameters);
 /// All pages of `path`, up to --limit rows, as one answer.
-[[nodiscard]] Asked ask_all(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters);
+[[nodiscard]] Asked ask_all(const Options& options, World& world, const std::string& path,
+                            const std::vector<std::string>& parameters);
 /// Prints what went wrong on the way to the agent; gives the exit code.
 int no_answer(const Options& options, World& world, const Error& error);
 
 [[nodiscard]] View view_of(const Options& options, const World& world);
-/// Prints the answer in the wanted form; `table` makes the text of the table forms. Gives the exit code for a list (--strict).
-int print(const Options& options, World& world, const boost::json::object& answer, const std::function<std::string(const View&)>& table);
+/// Prints the answer in the wanted form; `table` makes the text of the table forms. Gives the exit code for a list
+/// (--strict).
+int print(const Options& options, World& world, const boost::json::object& answer,
+          const std::function<std::string(const View&)>& table);
 
 }  // namespace keytrail::cli

@@ -22,7 +22,8 @@ using base::printable;
 
 namespace {
 
-constexpr char kUnknownNote[] = "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n";
+constexpr char kUnknownNote[] =
+    "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n";
 
 std::vector<json::object> rows_of(const json::object& answer) {
   std::vector<json::object> out;
@@ -48,7 +49,8 @@ void sort_by_time(std::vector<json::object>& rows, Name name) {
 
 /// Access keys and encryption keys are never mixed: (the first, the second).
 template <typename IsEncryption>
-std::pair<std::vector<json::object>, std::vector<json::object>> apart(std::vector<json::object> rows, IsEncryption is_encryption_row) {
+std::pair<std::vector<json::object>, std::vector<json::object>> apart(std::vector<json::object> rows,
+                                                                      IsEncryption is_encryption_row) {
   std::pair<std::vector<json::object>, std::vector<json::object>> out;
   for (json::object& row : rows)
     (is_encryption_row(row) ? out.second : out.first).push_back(std::move(row));
@@ -74,8 +76,8 @@ bool uses_encryption_key(const json::object& use) {
 std::string uses_table(const std::vector<json::object>& rows, const View& view) {
   std::vector<Column> columns = {
       {time_title("FIRST", view)}, {time_title("LAST", view)}, {"COUNT", Align::kRight}, {"WORKLOAD"}, {"PROCESS"}};
-  const bool with_key =
-      view.key.empty() || view.wide || std::ranges::any_of(rows, [&](const json::object& row) { return key_words(row) != view.key; });
+  const bool with_key = view.key.empty() || view.wide ||
+                        std::ranges::any_of(rows, [&](const json::object& row) { return key_words(row) != view.key; });
   if (with_key) columns.push_back({"KEY"});
   columns.insert(columns.end(), {{"CALLED"}, {"RESULT"}, {"EVIDENCE"}, {"WHY"}});
   if (view.wide)
@@ -95,20 +97,21 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
     const json::object& destination = object(row, "destination");
     connections = connections || is_null(row, "requests");
     const std::string outcome = text(row, "outcome");
-    std::vector<std::string> cells = {when_words(row, "first", view), when_words(row, "last", view), thousands(count_of(row)),
-                                      text(object(actor, "workload"), "name"), process_words(row)};
+    std::vector<std::string> cells = {when_words(row, "first", view), when_words(row, "last", view),
+                                      thousands(count_of(row)), text(object(actor, "workload"), "name"),
+                                      process_words(row)};
     if (with_key) cells.push_back(key_words(row));
-    for (std::string cell :
-         {called_words(destination), outcome == "unknown" ? std::string("?") : outcome, text(row, "evidence"), why_words(row)}) {
+    for (std::string cell : {called_words(destination), outcome == "unknown" ? std::string("?") : outcome,
+                             text(row, "evidence"), why_words(row)}) {
       cells.push_back(std::move(cell));
     }
     if (view.wide) {
       const std::string host = text(destination, "host");
       const json::object& workload = object(actor, "workload");
-      for (std::string cell :
-           {fact_of(workload, fact::kServiceAccount), fact_of(workload, fact::kCiJob), host.empty() ? text(destination, "address") : host,
-            text(destination, "name_source"), text(actor, "exe"), text(row, "via"), thousands(number(row, "bytes_sent")),
-            thousands(number(row, "bytes_received")), std::to_string(number(row, "seq"))}) {
+      for (std::string cell : {fact_of(workload, fact::kServiceAccount), fact_of(workload, fact::kCiJob),
+                               host.empty() ? text(destination, "address") : host, text(destination, "name_source"),
+                               text(actor, "exe"), text(row, "via"), thousands(number(row, "bytes_sent")),
+                               thousands(number(row, "bytes_received")), std::to_string(number(row, "seq"))}) {
         cells.push_back(std::move(cell));
       }
     }
@@ -154,10 +157,12 @@ std::string all_slots(const json::object& row) {
 }
 
 std::string keys_table(const std::vector<json::object>& rows, const char* title, const View& view) {
-  std::vector<Column> columns = {
-      {title}, {"KIND"}, {"LIFETIME"}, {"AGE / EXPIRES"}, {"FROM"}, {"USED FOR"}, {"LAST USE"}, {"HELD BY", Align::kRight}, {"WORKLOADS"}};
+  std::vector<Column> columns = {{title},      {"KIND"},     {"LIFETIME"}, {"AGE / EXPIRES"},
+                                 {"FROM"},     {"USED FOR"}, {"LAST USE"}, {"HELD BY", Align::kRight},
+                                 {"WORKLOADS"}};
   if (view.wide)
-    columns.insert(columns.end(), {{time_title("FIRST SEEN", view)}, {"PRINCIPAL"}, {"PARENT"}, {"FINGERPRINT"}, {"REPLACED BY"}});
+    columns.insert(columns.end(),
+                   {{time_title("FIRST SEEN", view)}, {"PRINCIPAL"}, {"PARENT"}, {"FINGERPRINT"}, {"REPLACED BY"}});
   Table table(columns);
   for (const json::object& row : rows) {
     const json::object& key = object(row, "key");
@@ -173,8 +178,8 @@ std::string keys_table(const std::vector<json::object>& rows, const char* title,
                                       thousands(number(row, "holders")),
                                       joined(array(row, "workloads"))};
     if (view.wide) {
-      for (std::string cell : {when_words(row, "first_seen", view), text(key, "principal"), text(key, "parent"), text(key, "fingerprint"),
-                               text(row, "replaced_by")}) {
+      for (std::string cell : {when_words(row, "first_seen", view), text(key, "principal"), text(key, "parent"),
+                               text(key, "fingerprint"), text(row, "replaced_by")}) {
         cells.push_back(std::move(cell));
       }
     }
@@ -205,13 +210,16 @@ std::string coverage_text(const json::object& answer, const View& view) {
   std::string fallbacks;
   for (const json::value& value : array(coverage, "fallbacks")) {
     if (value.is_object())
-      fallbacks += (fallbacks.empty() ? "; by a fallback (see doctor): " : ", ") + printable(text(value.get_object(), "family"));
+      fallbacks +=
+          (fallbacks.empty() ? "; by a fallback (see doctor): " : ", ") + printable(text(value.get_object(), "family"));
   }
   if (const std::int64_t more = number(answer, "more"); more != 0)
     out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
-  if (!is_null(answer, "cursor")) out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
-  out += fmt::format("Coverage: node {} · {} to {} · hooks {}{}{} · {} · lost {} · {}\n", printable(text(coverage, "scope")),
-                     format_when_zone(time(coverage, "from"), view.local), format_when_zone(time(coverage, "to"), view.local),
+  if (!is_null(answer, "cursor"))
+    out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
+  out += fmt::format("Coverage: node {} · {} to {} · hooks {}{}{} · {} · lost {} · {}\n",
+                     printable(text(coverage, "scope")), format_when_zone(time(coverage, "from"), view.local),
+                     format_when_zone(time(coverage, "to"), view.local),
                      array(coverage, "families").empty() ? "none" : joined(array(coverage, "families")), fallbacks,
                      not_armed.empty() ? "" : "; not armed: " + not_armed,
                      gaps == 0   ? "no gaps"
@@ -226,8 +234,9 @@ std::string render_uses(const json::object& answer, const View& view) {
   std::vector<json::object> rows = rows_of(answer);
   sort_by_time(rows, "last");
   if (rows.empty()) {
-    return with_coverage(fmt::format("No use{} {}.\n", view.key.empty() ? "" : " of " + printable(view.key), looked_at(answer, view)),
-                         answer, view);
+    return with_coverage(
+        fmt::format("No use{} {}.\n", view.key.empty() ? "" : " of " + printable(view.key), looked_at(answer, view)),
+        answer, view);
   }
   const auto [access, others] = apart(std::move(rows), uses_encryption_key);
   std::string out = access.empty() ? "" : uses_table(access, view);
@@ -240,15 +249,15 @@ std::string render_keys(const json::object& answer, const View& view) {
   sort_by_time(rows, "last_use");
   if (rows.empty()) {
     if (!view.key.empty()) {
-      return with_coverage(
-          fmt::format(
-              "Never {}: no process held or used {}, and no watched file has it. Not looked at: files nobody opened, other machines.\n",
-              looked_at(answer, view), printable(view.key)),
-          answer, view);
+      return with_coverage(fmt::format("Never {}: no process held or used {}, and no watched file has it. Not looked "
+                                       "at: files nobody opened, other machines.\n",
+                                       looked_at(answer, view), printable(view.key)),
+                           answer, view);
     }
     return with_coverage(fmt::format("No keys {}.\n", looked_at(answer, view)), answer, view);
   }
-  const auto [access, others] = apart(std::move(rows), [](const json::object& row) { return is_encryption(object(row, "key")); });
+  const auto [access, others] =
+      apart(std::move(rows), [](const json::object& row) { return is_encryption(object(row, "key")); });
   std::string out = access.empty() ? "" : keys_table(access, "ACCESS KEYS", view);
   if (!others.empty()) out += (out.empty() ? "" : "\n") + keys_table(others, "ENCRYPTION KEYS", view);
   return with_coverage(std::move(out), answer, view);
@@ -265,18 +274,21 @@ std::string render_holders(const json::object& answer, const View& view) {
   std::int64_t last = 0;
   for (const json::object& row : rows)
     last = std::max(last, time(row, "last_use"));
-  std::string out = fmt::format("NOT CLEAR: {} process{} it{}\n", rows.size(), rows.size() == 1 ? " holds" : "es hold",
-                                last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)));
-  std::vector<Column> columns = {{"WORKLOAD"},  {"PROCESS"}, {time_title("HAS IT SINCE", view)}, {"FROM"}, {time_title("LAST USE", view)},
-                                 {"TO MOVE IT"}};
+  std::string out =
+      fmt::format("NOT CLEAR: {} process{} it{}\n", rows.size(), rows.size() == 1 ? " holds" : "es hold",
+                  last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)));
+  std::vector<Column> columns = {
+      {"WORKLOAD"},  {"PROCESS"}, {time_title("HAS IT SINCE", view)}, {"FROM"}, {time_title("LAST USE", view)},
+      {"TO MOVE IT"}};
   if (view.wide) columns.insert(columns.end(), {{"KEY"}, {"HOW"}, {"EXECUTABLE"}});
   Table table(columns);
   for (const json::object& row : rows) {
     const json::object& actor = object(row, "actor");
     const json::object& slot = object(row, "slot");
     const std::string from = text(slot, "from");
-    std::string move = from == "environment" || from == "argument" ? "restart it: environment and arguments are fixed at start"
-                                                                   : "change the slot, then see that it is read again";
+    std::string move = from == "environment" || from == "argument"
+                           ? "restart it: environment and arguments are fixed at start"
+                           : "change the slot, then see that it is read again";
     if (flag(row, "slot_changed")) move = "restart it: its slot has another key by now, and it has not read it";
     const std::int64_t used = time(row, "last_use");
     std::vector<std::string> cells = {text(object(actor, "workload"), "name"),
@@ -305,13 +317,16 @@ std::string render_copies(const json::object& keys_answer, const View& view) {
                    same ? "key ID" : "issued from it, or same fingerprint"});
     }
   }
-  std::string out = table.empty() ? fmt::format("No place of {} {}.\n", printable(view.key), looked_at(keys_answer, view)) : table.text();
+  std::string out = table.empty()
+                        ? fmt::format("No place of {} {}.\n", printable(view.key), looked_at(keys_answer, view))
+                        : table.text();
   return with_coverage(std::move(out), keys_answer, view);
 }
 
 std::string render_workloads(const json::object& answer, const View& view) {
   const std::vector<json::object> rows = rows_of(answer);
-  if (rows.empty()) return with_coverage(fmt::format("No workload with keys {}.\n", looked_at(answer, view)), answer, view);
+  if (rows.empty())
+    return with_coverage(fmt::format("No workload with keys {}.\n", looked_at(answer, view)), answer, view);
   std::vector<Column> columns = {{"WORKLOAD"},
                                  {"KNOWN BY"},
                                  {"PROCESSES", Align::kRight},
@@ -325,18 +340,18 @@ std::string render_workloads(const json::object& answer, const View& view) {
   for (const json::object& row : rows) {
     const json::object& workload = object(row, "workload");
     const json::value* rate = field(row, "uses_per_minute");
-    std::vector<std::string> cells = {
-        text(workload, "name"),
-        text(workload, "known_by"),
-        thousands(number(row, "processes")),
-        thousands(number(row, "long_lived")),
-        thousands(number(row, "short_lived")),
-        thousands(number(row, "encryption")),
-        rate != nullptr && rate->is_double() ? fmt::format("{:.3g}", rate->get_double()) : thousands(number(row, "uses_per_minute")),
-        thousands(number(row, "open_findings"))};
+    std::vector<std::string> cells = {text(workload, "name"),
+                                      text(workload, "known_by"),
+                                      thousands(number(row, "processes")),
+                                      thousands(number(row, "long_lived")),
+                                      thousands(number(row, "short_lived")),
+                                      thousands(number(row, "encryption")),
+                                      rate != nullptr && rate->is_double() ? fmt::format("{:.3g}", rate->get_double())
+                                                                           : thousands(number(row, "uses_per_minute")),
+                                      thousands(number(row, "open_findings"))};
     if (view.wide) {
-      for (std::string cell : {text(workload, "kind"), fact_of(workload, fact::kServiceAccount), fact_of(workload, fact::kCiJob),
-                               text(workload, "id"), text(workload, "cgroup")})
+      for (std::string cell : {text(workload, "kind"), fact_of(workload, fact::kServiceAccount),
+                               fact_of(workload, fact::kCiJob), text(workload, "id"), text(workload, "cgroup")})
         cells.push_back(std::move(cell));
     }
     table.add(std::move(cells));
@@ -388,7 +403,8 @@ std::string render_findings(const json::object& answer, const View& view) {
     ++group.count;
     group.last = std::move(row);
   }
-  if (groups.empty()) return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
+  if (groups.empty())
+    return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
   std::vector<FindingGroup*> list;
   list.reserve(groups.size());
   for (auto& [id, group] : groups)
@@ -416,13 +432,16 @@ std::string key_headline(const json::object& keys_answer, const json::object& us
       last = std::max(last, time(use, "last"));
     }
     const std::string lifetime = lifetime_words(text(key, "lifetime"));
-    std::string out = fmt::format("{}, {}, first seen {}", kind_words(text(key, "kind")),
-                                  lifetime == "unknown" ? "lifetime unknown" : lifetime, when_words(row, "first_seen", view));
-    const std::string since = is_null(object(uses_answer, "asked"), "since")
-                                  ? ""
-                                  : "since " + format_when_zone(time(object(uses_answer, "asked"), "since"), view.local) + ": ";
-    out += fmt::format(" · {}{} uses confirmed, {} inferred, {} possible, by {} workload{}", since, thousands(counts["confirmed"]),
-                       thousands(counts["inferred"]), thousands(counts["possible"]), workloads.size(), workloads.size() == 1 ? "" : "s");
+    std::string out =
+        fmt::format("{}, {}, first seen {}", kind_words(text(key, "kind")),
+                    lifetime == "unknown" ? "lifetime unknown" : lifetime, when_words(row, "first_seen", view));
+    const std::string since =
+        is_null(object(uses_answer, "asked"), "since")
+            ? ""
+            : "since " + format_when_zone(time(object(uses_answer, "asked"), "since"), view.local) + ": ";
+    out += fmt::format(" · {}{} uses confirmed, {} inferred, {} possible, by {} workload{}", since,
+                       thousands(counts["confirmed"]), thousands(counts["inferred"]), thousands(counts["possible"]),
+                       workloads.size(), workloads.size() == 1 ? "" : "s");
     if (last != 0) out += fmt::format(" · last {} ago", format_age(view.now_ns - last));
     if (const std::string next = text(row, "replaced_by"); !next.empty())
       out += fmt::format(" · replaced {} by {}", when_words(row, "replaced", view), printable(next));

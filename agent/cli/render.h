@@ -29,9 +29,10 @@ struct View {
 
 /// One line of `watch`, without a line end.
 [[nodiscard]] std::string watch_line(const boost::json::object& row, const View& view);
-/// "AWS access key, long-lived, first seen … · 4,311 uses confirmed … · last 38 s ago · replaced …" from /v1/keys and /v1/uses; empty when
-/// the key is unknown.
-[[nodiscard]] std::string key_headline(const boost::json::object& keys_answer, const boost::json::object& uses_answer, const View& view);
+/// "AWS access key, long-lived, first seen … · 4,311 uses confirmed … · last 38 s ago · replaced …" from /v1/keys and
+/// /v1/uses; empty when the key is unknown.
+[[nodiscard]] std::string key_headline(const boost::json::object& keys_answer, const boost::json::object& uses_answer,
+                                       const View& view);
 /// The gaps (one line each) and the line "Coverage: …".
 [[nodiscard]] std::string coverage_text(const boost::json::object& answer, const View& view);
 [[nodiscard]] bool is_complete(const boost::json::object& answer);

@@ -44,8 +44,9 @@ std::string padded(std::string text, std::size_t width) {
 std::string line(const json::object& row, std::string_view verb, const std::string& rest, const View& view) {
   const json::object& actor = object(row, "actor");
   const std::string workload = text(object(actor, "workload"), "name");
-  return fmt::format("{}  {}  {}  {}  {}", when_words(row, "time", view), padded(workload.empty() ? "-" : printable(workload), 24),
-                     padded(process_words(row), 18), padded(std::string(verb), 15), rest);
+  return fmt::format("{}  {}  {}  {}  {}", when_words(row, "time", view),
+                     padded(workload.empty() ? "-" : printable(workload), 24), padded(process_words(row), 18),
+                     padded(std::string(verb), 15), rest);
 }
 
 std::string number_or_zero(const json::object& from, Name name) { return thousands(number(from, name)); }
@@ -53,17 +54,19 @@ std::string number_or_zero(const json::object& from, Name name) { return thousan
 /// One export destination: its books, and how its requests go (`live`, empty when it is not configured any more).
 std::string export_words(const json::object& books, const json::object& live, const View& view) {
   const std::string state = text(live, "state");
-  std::string out =
-      fmt::format("export {} {}: {} · lag {} s · rows {} = acknowledged {} + rejected {} + expired {} + waiting {} · difference {}\n",
-                  printable(text(books, "name")), printable(text(live, "endpoint")), state.empty() ? "not configured" : printable(state),
-                  thousands((number(live, "lag_ms") + 999) / 1000), number_or_zero(books, "rows"), number_or_zero(books, "acknowledged"),
-                  number_or_zero(books, "rejected"), number_or_zero(books, "expired"), number_or_zero(books, "waiting"),
-                  number_or_zero(books, "difference"));
+  std::string out = fmt::format(
+      "export {} {}: {} · lag {} s · rows {} = acknowledged {} + rejected {} + expired {} + waiting {} · difference "
+      "{}\n",
+      printable(text(books, "name")), printable(text(live, "endpoint")),
+      state.empty() ? "not configured" : printable(state), thousands((number(live, "lag_ms") + 999) / 1000),
+      number_or_zero(books, "rows"), number_or_zero(books, "acknowledged"), number_or_zero(books, "rejected"),
+      number_or_zero(books, "expired"), number_or_zero(books, "waiting"), number_or_zero(books, "difference"));
   const std::string error = text(live, "last_error");
   if (!error.empty()) {
     const std::int64_t accepted = time(live, "last_ok");
     out += fmt::format("  last error {} ago: {} · {} sent again · last accepted {}\n",
-                       format_age(view.now_ns - time(live, "last_error_at")), printable(error), number_or_zero(live, "retries"),
+                       format_age(view.now_ns - time(live, "last_error_at")), printable(error),
+                       number_or_zero(live, "retries"),
                        accepted == 0 ? "never since start" : format_age(view.now_ns - accepted) + " ago");
   }
   return out;
@@ -86,8 +89,9 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
 std::string tracking_words(const json::object& tracking) {
   if (tracking.empty()) return "";  // an older agent
   const auto tracked = [&](std::string_view name) { return thousands(counter(tracking, name)); };
-  std::string out = fmt::format("following: {} processes · {} connections · {} examinations running · {} uses held back\n",
-                                tracked("processes"), tracked("connections"), tracked("examinations"), tracked("held_uses"));
+  std::string out =
+      fmt::format("following: {} processes · {} connections · {} examinations running · {} uses held back\n",
+                  tracked("processes"), tracked("connections"), tracked("examinations"), tracked("held_uses"));
   std::string limits;
   for (const auto& [name, words] : kLimits) {
     if (counter(tracking, name) != 0) limits += fmt::format("  {} {}\n", tracked(name), words);
@@ -100,7 +104,8 @@ std::string tracking_words(const json::object& tracking) {
 std::string watch_line(const json::object& row, const View& view) {
   const std::string type = text(row, "type");
   if (type == "acquisition") {
-    return line(row, acquired_words(row), fmt::format("{}  from {}", acquired_key(row), slot_words(object(row, "slot"))), view);
+    return line(row, acquired_words(row),
+                fmt::format("{}  from {}", acquired_key(row), slot_words(object(row, "slot"))), view);
   }
   if (type == "use") {
     const std::int64_t count = count_of(row);
@@ -111,15 +116,16 @@ std::string watch_line(const json::object& row, const View& view) {
   }
   if (type == "finding") {
     const std::string id = text(object(row, "key"), "id");
-    return line(
-        row, "! " + printable(text(row, "severity")),
-        fmt::format("{}{}: {}", printable(text(row, "finding_type")), id.empty() ? "" : " " + printable(id), printable(text(row, "text"))),
-        view);
+    return line(row, "! " + printable(text(row, "severity")),
+                fmt::format("{}{}: {}", printable(text(row, "finding_type")), id.empty() ? "" : " " + printable(id),
+                            printable(text(row, "text"))),
+                view);
   }
   const std::string at = when_words(row, "time", view);
   if (type == "gap") {
     const std::string lost = is_null(row, "lost") ? "an unknown number" : number_or_zero(row, "lost");
-    return fmt::format("{}  ! GAP {}: {} lost. {}", at, printable(text(row, "cause")), lost, printable(text(row, "text")));
+    return fmt::format("{}  ! GAP {}: {} lost. {}", at, printable(text(row, "cause")), lost,
+                       printable(text(row, "text")));
   }
   return fmt::format("{}  row {} revised: {} is {}", at, number(row, "of_seq"), printable(text(row, "what")),
                      printable(text(row, "value")));
@@ -133,8 +139,8 @@ std::string render_explain(const json::object& answer, const View& view) {
   if (text(row, "type") == "use") {
     const std::string evidence = text(row, "evidence");
     const std::string count = thousands(count_of(row));
-    out += fmt::format("{}: {} called {} {}×; {}\n", printable(evidence), process_words(row), called_words(object(row, "destination")),
-                       count, why_words(row));
+    out += fmt::format("{}: {} called {} {}×; {}\n", printable(evidence), process_words(row),
+                       called_words(object(row, "destination")), count, why_words(row));
     if (const std::string sentence = text(row, "explanation"); !sentence.empty())
       out += fmt::format("  reason: {} ({})\n", printable(sentence), printable(text(row, "reason")));
     for (const json::value& value : array(row, "keys")) {
@@ -146,7 +152,8 @@ std::string render_explain(const json::object& answer, const View& view) {
                          why_words(json::object{{"reason", text(candidate, "reason")}}));
     }
     const json::object& destination = object(row, "destination");
-    out += fmt::format("  host: {} {}, name by {}{}\n", printable(text(destination, "host").empty() ? "?" : text(destination, "host")),
+    out += fmt::format("  host: {} {}, name by {}{}\n",
+                       printable(text(destination, "host").empty() ? "?" : text(destination, "host")),
                        printable(text(destination, "address")), printable(text(destination, "name_source")),
                        flag(destination, "ambiguous") ? ", address shared" : "");
   } else {
@@ -169,19 +176,22 @@ std::string render_status(const json::object& answer, const View& view) {
   const std::int64_t armed = time(status, "armed_since");
   std::int64_t dropped = 0;
   for (const auto& [reason, count] : object(worker, "dropped"))
-    dropped += count.is_uint64() ? static_cast<std::int64_t>(count.get_uint64()) : count.is_int64() ? count.get_int64() : 0;
+    dropped += count.is_uint64()  ? static_cast<std::int64_t>(count.get_uint64())
+               : count.is_int64() ? count.get_int64()
+                                  : 0;
 
   std::string out = armed == 0 ? "NOT ARMED"
                                : fmt::format("armed {} (since {}, in {} ms)", format_age(view.now_ns - armed),
                                              format_when_zone(armed, view.local), number(status, "armed_in_ms"));
-  out += fmt::format(" · keytrail {} · kernel {} · node {}\n", printable(text(status, "version")), printable(text(status, "kernel")),
-                     printable(text(status, "host")));
-  out += fmt::format("kernel: hits {} = filtered {} + sent {} + lost {} · difference {}\n", number_or_zero(kernel, "hits"),
-                     number_or_zero(kernel, "filtered"), number_or_zero(kernel, "sent"), number_or_zero(kernel, "lost"),
-                     number_or_zero(kernel, "difference"));
+  out += fmt::format(" · keytrail {} · kernel {} · node {}\n", printable(text(status, "version")),
+                     printable(text(status, "kernel")), printable(text(status, "host")));
+  out += fmt::format("kernel: hits {} = filtered {} + sent {} + lost {} · difference {}\n",
+                     number_or_zero(kernel, "hits"), number_or_zero(kernel, "filtered"), number_or_zero(kernel, "sent"),
+                     number_or_zero(kernel, "lost"), number_or_zero(kernel, "difference"));
   out += fmt::format("worker: sent {} = recorded {} + absorbed {} + dropped {} + in flight {} · difference {}\n",
-                     number_or_zero(worker, "sent"), number_or_zero(worker, "recorded"), number_or_zero(worker, "absorbed"),
-                     thousands(dropped), number_or_zero(worker, "in_flight"), number_or_zero(worker, "difference"));
+                     number_or_zero(worker, "sent"), number_or_zero(worker, "recorded"),
+                     number_or_zero(worker, "absorbed"), thousands(dropped), number_or_zero(worker, "in_flight"),
+                     number_or_zero(worker, "difference"));
   for (const json::value& value : array(accounting, "exporters")) {
     if (!value.is_object()) continue;
     const json::object& e = value.get_object();
@@ -192,18 +202,19 @@ std::string render_status(const json::object& answer, const View& view) {
     out += export_words(e, live, view);
   }
   const std::int64_t oldest = time(history, "oldest");
-  out += fmt::format("history: {} → now, {} rows, {} of {} MB, log {} MB, {} waiting, {} dropped{}\n",
-                     oldest == 0 ? "empty" : format_when(oldest, view.local), number_or_zero(history, "rows"),
-                     thousands(number(history, "bytes") / 1'000'000), thousands(number(history, "max_bytes") / 1'000'000),
-                     thousands(number(history, "wal_bytes") / 1'000'000), number_or_zero(history, "queue"),
-                     number_or_zero(history, "queue_dropped"),
-                     text(history, "error").empty() ? "" : " · " + printable(text(history, "error")));
+  out +=
+      fmt::format("history: {} → now, {} rows, {} of {} MB, log {} MB, {} waiting, {} dropped{}\n",
+                  oldest == 0 ? "empty" : format_when(oldest, view.local), number_or_zero(history, "rows"),
+                  thousands(number(history, "bytes") / 1'000'000), thousands(number(history, "max_bytes") / 1'000'000),
+                  thousands(number(history, "wal_bytes") / 1'000'000), number_or_zero(history, "queue"),
+                  number_or_zero(history, "queue_dropped"),
+                  text(history, "error").empty() ? "" : " · " + printable(text(history, "error")));
   std::string roles;
   for (const json::value& value : array(status, "roles")) {
     if (!value.is_object()) continue;
     const json::object& role = value.get_object();
-    roles += fmt::format("{}{}[{}] {} restart{}{}", roles.empty() ? "" : " · ", printable(text(role, "name")), number(role, "pid"),
-                         number(role, "restarts"), number(role, "restarts") == 1 ? "" : "s",
+    roles += fmt::format("{}{}[{}] {} restart{}{}", roles.empty() ? "" : " · ", printable(text(role, "name")),
+                         number(role, "pid"), number(role, "restarts"), number(role, "restarts") == 1 ? "" : "s",
                          text(role, "note").empty() ? "" : " (" + printable(text(role, "note")) + ")");
   }
   if (!roles.empty()) out += "roles: " + roles + "\n";
@@ -240,8 +251,8 @@ std::string render_doctor(const json::object& answer, const View& view) {
     table.add({text(row, "what"), text(row, "state"), text(row, "how"), text(row, "cost"), text(row, "missing")});
     for (const json::value& other : array(row, "refused")) {
       if (other.is_object())
-        refused += fmt::format("  {}: not {}: {}\n", printable(text(row, "family")), printable(text(other.get_object(), "name")),
-                               printable(text(other.get_object(), "why")));
+        refused += fmt::format("  {}: not {}: {}\n", printable(text(row, "family")),
+                               printable(text(other.get_object(), "name")), printable(text(other.get_object(), "why")));
     }
   }
   std::string out = table.text();

@@ -15,7 +15,8 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kDay = 86'400;
 
-constexpr char kUnderstood[] = "a time is 2h, 30m, 3d, yesterday, 14:02, 2026-03-09, '2026-03-09 14:02' or 2026-03-09T14:02:00Z";
+constexpr char kUnderstood[] =
+    "a time is 2h, 30m, 3d, yesterday, 14:02, 2026-03-09, '2026-03-09 14:02' or 2026-03-09T14:02:00Z";
 
 std::tm broken_down(std::int64_t unix_s, bool local) {
   const auto time = static_cast<std::time_t>(unix_s);
@@ -76,7 +77,8 @@ Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool
   if (is_time_of_day(text)) {  // the last one: at 03:00 "14:02" is yesterday's
     for (int days = 0; days < 2; ++days) {
       const std::tm day = broken_down(midnight(now_ns, days, local), local);
-      const auto at = parse_when(fmt::format("{:04}-{:02}-{:02} {}", day.tm_year + 1900, day.tm_mon + 1, day.tm_mday, text), now_ns, local);
+      const auto at = parse_when(
+          fmt::format("{:04}-{:02}-{:02} {}", day.tm_year + 1900, day.tm_mon + 1, day.tm_mday, text), now_ns, local);
       if (!at || *at <= now_ns || days == 1) return at;
     }
   }
@@ -91,7 +93,8 @@ Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool
 
 std::string format_when(std::int64_t unix_ns, bool local) {
   const std::tm t = broken_down(floor_seconds(unix_ns), local);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour,
+                     t.tm_min, t.tm_sec);
 }
 
 std::string format_when(std::string_view rfc3339, bool local) {

@@ -10,8 +10,9 @@
 
 namespace keytrail::cli {
 
-/// "2h", "30m", "45s", "3d", "1w" before now; "now", "today", "yesterday"; "14:02", the last one; "2026-03-09", "2026-03-09 14:02[:33]",
-/// RFC 3339. Without an offset a time is UTC, or local time with `local`. Errors: kInvalid, with what is understood.
+/// "2h", "30m", "45s", "3d", "1w" before now; "now", "today", "yesterday"; "14:02", the last one; "2026-03-09",
+/// "2026-03-09 14:02[:33]", RFC 3339. Without an offset a time is UTC, or local time with `local`. Errors: kInvalid,
+/// with what is understood.
 [[nodiscard]] Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool local = false);
 /// "14:02" or "14:02:33": which day it is of follows from another time.
 [[nodiscard]] bool is_time_of_day(std::string_view text);

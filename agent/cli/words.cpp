@@ -33,12 +33,14 @@ std::string process_words(const json::object& row) {
   const json::array& instances = array(row, "instances");
   if (!instances.empty() && instances.back().is_object()) pid = number(instances.back().get_object(), "pid");
   std::string out = fmt::format("{}[{}]", printable(program), pid);
-  if (instances.size() > 1) out += fmt::format(" +{}{}", instances.size() - 1, flag(row, "instances_truncated") ? " or more" : "");
+  if (instances.size() > 1)
+    out += fmt::format(" +{}{}", instances.size() - 1, flag(row, "instances_truncated") ? " or more" : "");
   return out;
 }
 
 std::string called_words(const json::object& destination) {
-  const std::string service = text(destination, "service"), action = text(destination, "action"), region = text(destination, "region");
+  const std::string service = text(destination, "service"), action = text(destination, "action"),
+                    region = text(destination, "region");
   const std::string host = text(destination, "host"), address = text(destination, "address");
   const std::int64_t port = number(destination, "port");
   std::string place = host.empty() ? address : host;
@@ -69,9 +71,13 @@ std::string kind_words(std::string_view kind) {
   return found == nullptr || found->title.empty() ? printable(kind) : std::string(found->title);
 }
 
-std::string lifetime_words(std::string_view lifetime) { return explain(from_word<Lifetime>(lifetime).value_or(Lifetime::kUnknown)); }
+std::string lifetime_words(std::string_view lifetime) {
+  return explain(from_word<Lifetime>(lifetime).value_or(Lifetime::kUnknown));
+}
 
-std::string verb_words(std::string_view evidence) { return explain(from_word<Evidence>(evidence).value_or(Evidence::kUnattributed)); }
+std::string verb_words(std::string_view evidence) {
+  return explain(from_word<Evidence>(evidence).value_or(Evidence::kUnattributed));
+}
 
 std::string why_words(const json::object& use) {
   const std::string detail = text(use, "reason_detail"), reason = text(use, "reason");
@@ -90,14 +96,18 @@ std::string key_words(const json::object& use) {
   return out.empty() ? "?" : out;
 }
 
-std::int64_t count_of(const json::object& use) { return is_null(use, "requests") ? number(use, "connections") : number(use, "requests"); }
+std::int64_t count_of(const json::object& use) {
+  return is_null(use, "requests") ? number(use, "connections") : number(use, "requests");
+}
 
 std::string when_words(const json::object& object, Name name, const View& view) {
   const std::int64_t at = time(object, name);
   return at == 0 ? "-" : format_when(at, view.local);
 }
 
-std::string time_title(std::string_view title, const View& view) { return std::string(title) + (view.local ? "" : " (UTC)"); }
+std::string time_title(std::string_view title, const View& view) {
+  return std::string(title) + (view.local ? "" : " (UTC)");
+}
 
 bool is_usual(const json::object& acquisition) {
   const catalog::Catalog& known = catalog::Catalog::builtin();

@@ -36,7 +36,8 @@ namespace keytrail::cli {
 [[nodiscard]] std::string when_words(const boost::json::object& object, Name name, const View& view);
 /// "FIRST (UTC)" or "FIRST".
 [[nodiscard]] std::string time_title(std::string_view title, const View& view);
-/// An acquisition from a file by the program that the file is for: by name only, so it tells what is usual, not what is safe.
+/// An acquisition from a file by the program that the file is for: by name only, so it tells what is usual, not what is
+/// safe.
 [[nodiscard]] bool is_usual(const boost::json::object& acquisition);
 [[nodiscard]] bool is_encryption(const boost::json::object& key);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A reader of foreign bytes in network order that cannot run past their end: after the first short read it gives zeros and `ok` is false.
+// A reader of foreign bytes in network order that cannot run past their end: after the first short read it gives zeros
+// and `ok` is false.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ class Bytes {
   std::uint32_t u32() { return number(4); }
   /// The next `count` bytes; empty and not ok when there are fewer.
   std::span<const std::byte> take(std::size_t count);
-  /// As take(), but what there is when there is less: the second says whether all was there. Never makes the reader not ok.
+  /// As take(), but what there is when there is less: the second says whether all was there. Never makes the reader not
+  /// ok.
   struct Part {
     std::span<const std::byte> bytes;
     bool whole;

@@ -15,7 +15,8 @@ namespace {
 constexpr std::uint8_t kHandshakeRecord = 22;
 constexpr std::uint8_t kClientHello = 1;
 constexpr std::size_t kMaxRecord = 16384 + 256;
-constexpr std::size_t kMaxHello = 16384;  // more than leaves the kernel side; post-quantum hellos take up to about 5,500
+constexpr std::size_t kMaxHello =
+    16384;  // more than leaves the kernel side; post-quantum hellos take up to about 5,500
 constexpr std::size_t kMaxAlpn = 64;
 constexpr std::uint16_t kServerName = 0, kAlpn = 16, kEch = 0xFE0D;
 
@@ -68,7 +69,8 @@ void read_alpn(Bytes extension, ClientHello& out) {
   Bytes list(extension.take_up_to(extension.u16()).bytes);
   while (list.left() > 0) {
     const auto protocol = text_of(list.take(list.u8()));
-    const bool plain = std::all_of(protocol.begin(), protocol.end(), [](char c) { return c > ' ' && c < 0x7F && c != ','; });
+    const bool plain =
+        std::all_of(protocol.begin(), protocol.end(), [](char c) { return c > ' ' && c < 0x7F && c != ','; });
     if (!list.ok() || protocol.empty() || out.alpn.size() + protocol.size() + 1 > kMaxAlpn) return;
     if (!plain) continue;  // GREASE
     if (!out.alpn.empty()) out.alpn += ',';
@@ -91,7 +93,8 @@ void read_extensions(Bytes extensions, bool whole, ClientHello& out) {
     }
     switch (type) {
       case kServerName:
-        if (name_seen) {  // RFC 8446 section 4.2: at most once; servers refuse it, and a second name must not replace the first
+        if (name_seen) {  // RFC 8446 section 4.2: at most once; servers refuse it, and a second name must not replace
+                          // the first
           out.malformed = true;
           return;
         }

@@ -73,7 +73,8 @@ Result<Body> decode_open(Record record, const ev_head& head) {
                             .ctime_s = raw.ctime_s,
                             .ctime_ns = raw.ctime_ns,
                             .size = raw.size},
-                   .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), (head.flags & KT_F_LEAF_FIRST) != 0, is_cut(head)),
+                   .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)),
+                                     (head.flags & KT_F_LEAF_FIRST) != 0, is_cut(head)),
                    .mnt_ns = raw.mnt_ns,
                    .path_truncated = is_cut(head)};
 }
@@ -156,7 +157,8 @@ Result<Body> decode_cgroup(Record record, const ev_head& head) {
   ev_cgroup raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
   if (raw.path_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
-  return CgroupEvent{.cgroup_id = head.cgroup_id, .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), true, is_cut(head))};
+  return CgroupEvent{.cgroup_id = head.cgroup_id,
+                     .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), true, is_cut(head))};
 }
 
 Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {

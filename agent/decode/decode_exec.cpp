@@ -27,7 +27,8 @@ bool next_item(std::span<const std::byte>& items, Item& out) {
   return true;
 }
 
-// Anything but exactly a fingerprint stays empty: a secret's bytes must not get further even if the kernel side had a bug.
+// Anything but exactly a fingerprint stays empty: a secret's bytes must not get further even if the kernel side had a
+// bug.
 Fingerprint fingerprint_of(std::span<const std::byte> value) {
   Fingerprint out;
   if (value.size() == out.bytes.size()) std::memcpy(out.bytes.data(), value.data(), value.size());
@@ -35,7 +36,9 @@ Fingerprint fingerprint_of(std::span<const std::byte> value) {
 }
 
 void add_env(const Item& item, ExecEvent& out) {
-  EnvItem env{.name = std::string(item.name), .length = item.head.full_len, .truncated = (item.head.flags & KT_ITEM_F_TRUNCATED) != 0};
+  EnvItem env{.name = std::string(item.name),
+              .length = item.head.full_len,
+              .truncated = (item.head.flags & KT_ITEM_F_TRUNCATED) != 0};
   if (item.head.kind == KT_ITEM_ENV_SHOW) {
     env.value = text_of(item.value);
   } else {
@@ -89,8 +92,9 @@ bool read_items(std::span<const std::byte> items, std::span<const catalog::ArgFo
 
 std::string_view until_nul(std::string_view text) { return text.substr(0, text.find('\0')); }
 
-// The head's flag covers all strings and lists. Where a list or the filename explains it, only a long or deep path counts as cut too: its
-// beginning may be missing, and one that wrongly began with '/' could pass for a well-known program.
+// The head's flag covers all strings and lists. Where a list or the filename explains it, only a long or deep path
+// counts as cut too: its beginning may be missing, and one that wrongly began with '/' could pass for a well-known
+// program.
 bool exe_is_cut(const ev_exec& raw, std::string_view exe) {
   static constexpr std::size_t kSurelyWhole = KT_PATH_MAX - 256;
   static constexpr auto kSurelyWholeDepth = 32;
@@ -112,7 +116,8 @@ Result<ExecEvent> decode_exec(std::span<const std::byte> record, std::span<const
   const std::span<const std::byte> rest = record.subspan(sizeof raw);
   const std::size_t strings = std::size_t{raw.exe_len} + raw.filename_len;
   const std::size_t items_at = (strings + 7) & ~std::size_t{7};
-  if (strings > rest.size() || (raw.items_len > 0 && (items_at > rest.size() || raw.items_len > rest.size() - items_at))) {
+  if (strings > rest.size() ||
+      (raw.items_len > 0 && (items_at > rest.size() || raw.items_len > rest.size() - items_at))) {
     return fail(Error::Code::kInvalid, kBeyondRecord);
   }
   const std::string_view exe = text_of(rest.first(raw.exe_len));
@@ -129,7 +134,8 @@ Result<ExecEvent> decode_exec(std::span<const std::byte> record, std::span<const
                 .net_ns = raw.net_ns,
                 .env_truncated = raw.env_truncated != 0,
                 .args_truncated = raw.args_truncated != 0};
-  if (raw.items_len > 0 && !read_items(rest.subspan(items_at, raw.items_len), formats, out)) return fail(Error::Code::kInvalid, kBadItem);
+  if (raw.items_len > 0 && !read_items(rest.subspan(items_at, raw.items_len), formats, out))
+    return fail(Error::Code::kInvalid, kBadItem);
   return out;
 }
 

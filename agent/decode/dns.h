@@ -18,8 +18,8 @@ struct DnsMessage {
   bool malformed = false;          ///< no answer to one question, or its first lines make no sense; answers is empty
 };
 
-/// `data`: from the DNS header on; may be cut anywhere (complete records before the cut count). An answer that says "no such name" is
-/// well-formed and empty.
+/// `data`: from the DNS header on; may be cut anywhere (complete records before the cut count). An answer that says "no
+/// such name" is well-formed and empty.
 [[nodiscard]] DnsMessage parse_dns(std::span<const std::byte> data);
 
 }  // namespace keytrail::decode

@@ -46,7 +46,8 @@ HttpHead parse_http_head(std::span<const std::byte> data) {
   if (target.empty()) return out;
   out.http = true;
   out.method = line.substr(0, space);
-  const std::string_view host = line_end == std::string_view::npos ? std::string_view{} : strip(text.substr(line_end + 1));
+  const std::string_view host =
+      line_end == std::string_view::npos ? std::string_view{} : strip(text.substr(line_end + 1));
 
   if (out.method == "CONNECT") {
     out.connect = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of a plain HTTP/1 request, as the kernel side cuts it (KT_PAYLOAD_HTTP): request line without its query, LF, the Host header's
-// value. Pure; any thread.
+// The head of a plain HTTP/1 request, as the kernel side cuts it (KT_PAYLOAD_HTTP): request line without its query, LF,
+// the Host header's value. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,12 @@
 namespace keytrail::decode {
 
 struct HttpHead {
-  bool http = false;       ///< it begins with a method token and a target
-  bool connect = false;    ///< CONNECT: `host` and `port` are where the tunnel goes
-  std::string method;      ///< "GET"
-  std::string path;        ///< from '/', without a query or fragment; empty for CONNECT and "*"
-  std::string host;        ///< target's host for CONNECT and absolute form, else the Host header's; lower case; claimed by the client
+  bool http = false;     ///< it begins with a method token and a target
+  bool connect = false;  ///< CONNECT: `host` and `port` are where the tunnel goes
+  std::string method;    ///< "GET"
+  std::string path;      ///< from '/', without a query or fragment; empty for CONNECT and "*"
+  std::string
+      host;  ///< target's host for CONNECT and absolute form, else the Host header's; lower case; claimed by the client
   std::uint16_t port = 0;  ///< 0 when absent
   bool truncated = false;  ///< it ended, or the name was implausible, before the name was known
 };

@@ -29,6 +29,7 @@ template <typename T>
 [[nodiscard]] std::string path_text(std::string_view raw, bool leaf_first, bool cut);
 
 /// KT_EV_EXEC and KT_EV_TASK: both have this layout.
-[[nodiscard]] Result<ExecEvent> decode_exec(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats);
+[[nodiscard]] Result<ExecEvent> decode_exec(std::span<const std::byte> record,
+                                            std::span<const catalog::ArgFormat> formats);
 
 }  // namespace keytrail::decode

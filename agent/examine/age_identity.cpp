@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// age's identity files (age-keygen(1)): a line for each secret key, its recipient in a comment above it. That recipient is the public
-// id. An encryption key: it opens files and no service takes it.
+// age's identity files (age-keygen(1)): a line for each secret key, its recipient in a comment above it. That recipient
+// is the public id. An encryption key: it opens files and no service takes it.
 #include <algorithm>
 
 #include "agent/examine/formats.h"
@@ -29,7 +29,8 @@ role::Unread age_identity(std::string_view bytes, Work& work) {
   const std::string_view text = trimmed(bytes);
   if (text.empty()) return role::Unread::kNone;
   // Encrypted with a passphrase: the file itself is what can be known of it.
-  if (text.starts_with("age-encryption.org/v1") || text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----")) return keyfile(text, work);
+  if (text.starts_with("age-encryption.org/v1") || text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----"))
+    return keyfile(text, work);
   std::string_view recipient;
   for_each_line(text, [&](std::string_view line) {
     line = trimmed(line);

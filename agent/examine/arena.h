@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only memory that holds secret bytes in the examiner: one mapping, locked, left out of core dumps and children, fenced by guard
-// pages, wiped after each file. Thread: the examiner's only one.
+// The only memory that holds secret bytes in the examiner: one mapping, locked, left out of core dumps and children,
+// fenced by guard pages, wiped after each file. Thread: the examiner's only one.
 #pragma once
 
 #include <cstddef>

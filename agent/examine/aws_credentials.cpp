@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ~/.aws/credentials and ~/.aws/config: https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html, read as botocore
-// (Python's configparser) reads them: deeper indented lines continue the option above, options are case-insensitive.
+// ~/.aws/credentials and ~/.aws/config: https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html, read
+// as botocore (Python's configparser) reads them: deeper indented lines continue the option above, options are
+// case-insensitive.
 #include <algorithm>
 
 #include "agent/examine/formats.h"
@@ -31,14 +32,17 @@ bool is_access_key_id(std::string_view id) {
 }
 
 void report(const Profile& profile, Work& work) {
-  // A role is assumed with the key of another entry, whatever else stands here (botocore's AssumeRoleProvider comes first).
+  // A role is assumed with the key of another entry, whatever else stands here (botocore's AssumeRoleProvider comes
+  // first).
   if (!profile.role.empty() && !profile.source.empty() && profile.source != profile.name) {
     work.at({.selector = profile.name});
     work.add_elsewhere(profile.source);
     work.at({});
   }
-  if (profile.name.empty() || (profile.id.empty() && profile.secret.empty())) return;  // a role, SSO or process entry: no key
-  if (profile.secret.empty() || !is_name(profile.name, 126) || (!profile.id.empty() && !is_access_key_id(profile.id))) return work.skip();
+  if (profile.name.empty() || (profile.id.empty() && profile.secret.empty()))
+    return;  // a role, SSO or process entry: no key
+  if (profile.secret.empty() || !is_name(profile.name, 126) || (!profile.id.empty() && !is_access_key_id(profile.id)))
+    return work.skip();
   const bool session = profile.id.starts_with("ASIA") || (!profile.session.empty() && !profile.id.starts_with("AKIA"));
   KeyFact fact = session ? work.fact("aws.session", KeyClass::kSessionToken, Lifetime::kShortLived)
                          : work.fact("aws.access_key", KeyClass::kAccessKey, Lifetime::kLongLived);

@@ -46,10 +46,12 @@ RoleLink::~RoleLink() = default;
 
 Result<std::unique_ptr<RoleLink>> RoleLink::connect(asio::io_context& io, InheritedFds& fds, KindLookup kinds) {
   if (!fds.get("control") || !fds.get("examiner")) {
-    return fail(Error::Code::kInvalid, "The sockets to warden and examiner were not handed over: the agent is started by keytrail-warden.");
+    return fail(Error::Code::kInvalid,
+                "The sockets to warden and examiner were not handed over: the agent is started by keytrail-warden.");
   }
   try {
-    std::unique_ptr<RoleLink> link(new RoleLink(io, std::move(fds.get("control")), std::move(fds.get("examiner")), std::move(kinds)));
+    std::unique_ptr<RoleLink> link(
+        new RoleLink(io, std::move(fds.get("control")), std::move(fds.get("examiner")), std::move(kinds)));
     if (const Result<void> greeted = link->greet(); !greeted) return std::unexpected(greeted.error());
     const auto ready = role::make<role::Bare>(role::Type::kReady);
     link->send(&ready, sizeof(ready));
@@ -57,7 +59,8 @@ Result<std::unique_ptr<RoleLink>> RoleLink::connect(asio::io_context& io, Inheri
     link->wait_facts();
     return link;
   } catch (const std::exception& problem) {
-    return fail(Error::Code::kSystem, std::string("The sockets to warden and examiner cannot be used: ") + problem.what());
+    return fail(Error::Code::kSystem,
+                std::string("The sockets to warden and examiner cannot be used: ") + problem.what());
   }
 }
 
@@ -186,7 +189,10 @@ void RoleLink::take_process(const role::RoleState& state) {
     if (processes_.size() >= kMaxProcesses) return;
     at = processes_.emplace(at);
   }
-  *at = {.name = name, .pid = state.pid, .restarts = state.lives > 0 ? state.lives - 1 : 0, .ended = std::string(state.ended.view())};
+  *at = {.name = name,
+         .pid = state.pid,
+         .restarts = state.lives > 0 ? state.lives - 1 : 0,
+         .ended = std::string(state.ended.view())};
 }
 
 void RoleLink::take_notice(const role::Notice& notice) {
@@ -224,8 +230,8 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       if (!role::decode(data, size, fact)) break;
       const auto at = pending_.find(fact.head.request);
       if (at == pending_.end() || at->second.gathered.env.size() >= role::kMaxKeysPerFile) break;
-      at->second.gathered.env.push_back(
-          {std::string(fact.name.view()), std::string(fact.value.view()), Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0});
+      at->second.gathered.env.push_back({std::string(fact.name.view()), std::string(fact.value.view()),
+                                         Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0});
       return;
     }
     case role::Type::kDone: {
@@ -236,7 +242,8 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       at->second.gathered.file = identity_of(done.file);
       at->second.gathered.skipped = done.skipped;
       const bool complete = at->second.gathered.keys.size() == done.keys && at->second.gathered.env.size() == done.env;
-      return finish(done.head.request, complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
+      return finish(done.head.request,
+                    complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
     }
     default:
       break;
@@ -275,7 +282,8 @@ void RoleLink::take_key(const role::KeyFact& fact) {
 
 void RoleLink::take_claim(const role::ClaimFact& fact) {
   const auto at = pending_.find(fact.head.request);
-  if (at == pending_.end() || at->second.gathered.keys.empty() || at->second.gathered.keys.back().claims.size() >= kMaxClaims) {
+  if (at == pending_.end() || at->second.gathered.keys.empty() ||
+      at->second.gathered.keys.back().claims.size() >= kMaxClaims) {
     ++ignored_;
     return;
   }
@@ -344,13 +352,15 @@ void RoleLink::on_timer() {
   while (!deadlines_.empty() && (deadlines_.front().first <= now || !pending_.contains(deadlines_.front().second))) {
     const std::uint64_t id = deadlines_.front().second;
     deadlines_.pop_front();
-    if (const auto at = pending_.find(id); at != pending_.end()) finish(id, at->second.examiner_lost ? "examiner restarted" : "timeout");
+    if (const auto at = pending_.find(id); at != pending_.end())
+      finish(id, at->second.examiner_lost ? "examiner restarted" : "timeout");
   }
   arm_timer();
 }
 
 bool RoleLink::send(const void* data, std::size_t size) {
-  return ::send(control_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;  // a datagram goes whole or not at all
+  return ::send(control_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL) >=
+         0;  // a datagram goes whole or not at all
 }
 
 bool RoleLink::sample_sockets() {
@@ -358,7 +368,8 @@ bool RoleLink::sample_sockets() {
   return send(&message, sizeof(message));
 }
 
-std::uint64_t RoleLink::attach_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target) {
+std::uint64_t RoleLink::attach_target(const Reach& reach, const std::string& path, const FileIdentity& file,
+                                      const HookTarget& target) {
   auto message = role::make<role::AttachTarget>(role::Type::kAttachTarget, ++next_id_);
   const bool fits = write_target(reach, path, file, target, message);
   return fits && send(&message, sizeof(message)) ? next_id_ : 0;

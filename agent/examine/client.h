@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The worker's side of the role sockets: asks the warden to open, gets facts from the examiner, hears what the warden has to say.
-// Thread: that of its io_context, for all calls and callbacks.
+// The worker's side of the role sockets: asks the warden to open, gets facts from the examiner, hears what the warden
+// has to say. Thread: that of its io_context, for all calls and callbacks.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -40,24 +40,29 @@ class RoleLink final : public Examiner {
   static constexpr std::size_t kMaxOutstanding = 4096;
   static constexpr std::chrono::milliseconds kDeadline{2000};
 
-  /// Takes "control" and "examiner" from `fds` and waits (at most 5 s, blocking) for the warden's greeting. Then `hooks` and its
-  /// neighbours are known, and the rest happens when `io` runs. Fails when a descriptor is missing or the warden does not speak.
+  /// Takes "control" and "examiner" from `fds` and waits (at most 5 s, blocking) for the warden's greeting. Then
+  /// `hooks` and its neighbours are known, and the rest happens when `io` runs. Fails when a descriptor is missing or
+  /// the warden does not speak.
   static Result<std::unique_ptr<RoleLink>> connect(boost::asio::io_context& io, InheritedFds& fds, KindLookup kinds);
   ~RoleLink() override;
   RoleLink(const RoleLink&) = delete;
   RoleLink& operator=(const RoleLink&) = delete;
 
-  /// See the port. More than kMaxOutstanding at once: unread "busy". No answer in time: "timeout", or "examiner restarted".
+  /// See the port. More than kMaxOutstanding at once: unread "busy". No answer in time: "timeout", or "examiner
+  /// restarted".
   void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override;
   /// Calls with each answer, before the one who asked gets it.
-  void on_answer(std::function<void(const InstanceId& who, const ExamineAnswer&)> handler) { answer_handler_ = std::move(handler); }
+  void on_answer(std::function<void(const InstanceId& who, const ExamineAnswer&)> handler) {
+    answer_handler_ = std::move(handler);
+  }
 
   [[nodiscard]] const std::vector<HookReport>& hooks() const { return hooks_; }
   /// ns since boot when the warden began.
   [[nodiscard]] std::uint64_t started_ns() const { return started_ns_; }
   /// ns since boot when the last hook family was attached.
   [[nodiscard]] std::uint64_t armed_ns() const { return armed_ns_; }
-  /// 32 hexadecimal digits, drawn when the kernel programs were loaded: the kernel's counters begin at 0 with it, and outlive a worker.
+  /// 32 hexadecimal digits, drawn when the kernel programs were loaded: the kernel's counters begin at 0 with it, and
+  /// outlive a worker.
   [[nodiscard]] const std::string& session_id() const { return session_id_; }
   /// Counter blocks in the counters map.
   [[nodiscard]] std::uint32_t cpus() const { return cpus_; }
@@ -78,16 +83,22 @@ class RoleLink final : public Examiner {
   bool sweep();
   bool watch_name(std::string_view base_name);
 
-  /// Asks the warden to run a family's programs at places of this file: `reach` says through whom it is found, and which process
-  /// is meant when `target.pid` is that of `reach.who`. Gives the number that the answer (on_target) has; 0: it does not go out.
-  std::uint64_t attach_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target);
+  /// Asks the warden to run a family's programs at places of this file: `reach` says through whom it is found, and
+  /// which process is meant when `target.pid` is that of `reach.who`. Gives the number that the answer (on_target) has;
+  /// 0: it does not go out.
+  std::uint64_t attach_target(const Reach& reach, const std::string& path, const FileIdentity& file,
+                              const HookTarget& target);
   /// `id` from the report of an attached target; what is left of it comes to on_target.
   bool detach_target(std::uint32_t id);
   /// Asks for all targets with their hits; then on_target_counts is called.
   bool report_targets();
   /// Calls for each report; `request`: what attach_target gave, else 0.
-  void on_target(std::function<void(std::uint64_t request, const TargetReport&)> handler) { target_handler_ = std::move(handler); }
-  void on_target_counts(std::function<void(const TargetCounts&)> handler) { target_counts_handler_ = std::move(handler); }
+  void on_target(std::function<void(std::uint64_t request, const TargetReport&)> handler) {
+    target_handler_ = std::move(handler);
+  }
+  void on_target_counts(std::function<void(const TargetCounts&)> handler) {
+    target_counts_handler_ = std::move(handler);
+  }
 
   [[nodiscard]] std::size_t outstanding() const { return pending_.size(); }
   /// Malformed or unexpected messages that were left out.

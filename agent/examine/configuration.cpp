@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A configuration whose keys, if it has any, stand in it by name: JSON, YAML, XML, TOML, INI, HCL, properties. What it is shows its
-// content, because one place may hold any of them. No key in it: no fact.
+// A configuration whose keys, if it has any, stand in it by name: JSON, YAML, XML, TOML, INI, HCL, properties. What it
+// is shows its content, because one place may hold any of them. No key in it: no fact.
 #include <algorithm>
 #include <boost/json.hpp>
 
@@ -24,7 +24,8 @@ class Walker {
 
   void document(const json::value& root) {
     if (const json::object* object = root.if_object()) {
-      for (const std::string_view name : {"current", "current-context", "current_context", "current-profile", "active", "default"}) {
+      for (const std::string_view name :
+           {"current", "current-context", "current_context", "current-profile", "active", "default"}) {
         if (current_.empty()) current_ = text_of(*object, name);
       }
     }
@@ -68,7 +69,8 @@ class Walker {
   void named_pair(const json::object& object) {
     const std::string_view value = text_of(object, "value");
     for (const std::string_view name : {"name", "key"}) {
-      if (const std::string_view text = text_of(object, name); !value.empty() && !text.empty()) settings_.set(text, value);
+      if (const std::string_view text = text_of(object, name); !value.empty() && !text.empty())
+        settings_.set(text, value);
     }
   }
 
@@ -80,7 +82,9 @@ class Walker {
 /// The same key for the same host, written twice (once more below its user's name), is one.
 void join_copies(std::vector<KeyFact>& keys) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const auto is_copy = [&](const KeyFact& one) { return one.key.id == keys[i].key.id && !one.host.empty() && one.host == keys[i].host; };
+    const auto is_copy = [&](const KeyFact& one) {
+      return one.key.id == keys[i].key.id && !one.host.empty() && one.host == keys[i].host;
+    };
     keys.erase(std::remove_if(keys.begin() + static_cast<std::ptrdiff_t>(i) + 1, keys.end(), is_copy), keys.end());
   }
 }

@@ -43,9 +43,9 @@ bool ends_with_any(std::string_view words, Words list) {
   return std::ranges::any_of(list, [&](std::string_view word) { return ends_with_word(words, word); });
 }
 
-constexpr std::array<std::string_view, 16> kPasswords{"password", "passwd",      "passphrase", "pass",     "pwd",    "psk",
-                                                      "bindpw",   "requirepass", "masterauth", "userpass", "rootpw", "password2",
-                                                      "keypass",  "storepass",   "mysqlpwd",   "passwort"};
+constexpr std::array<std::string_view, 16> kPasswords{
+    "password",   "passwd",   "passphrase", "pass",      "pwd",     "psk",       "bindpw",   "requirepass",
+    "masterauth", "userpass", "rootpw",     "password2", "keypass", "storepass", "mysqlpwd", "passwort"};
 constexpr std::array<std::string_view, 30> kTokens{"token",
                                                    "tokens",
                                                    "secret",
@@ -76,24 +76,28 @@ constexpr std::array<std::string_view, 30> kTokens{"token",
                                                    "accesskey",
                                                    "jwt",
                                                    "pat"};
-constexpr std::array<std::string_view, 5> kIdentifiers{"access key id", "accesskeyid", "key id", "access id", "secret id"};
+constexpr std::array<std::string_view, 5> kIdentifiers{"access key id", "accesskeyid", "key id", "access id",
+                                                       "secret id"};
 constexpr std::array<std::string_view, 12> kLogins{"user",   "username",  "login",    "user name", "email",   "account",
                                                    "userid", "client id", "clientid", "app id",    "bind dn", "binddn"};
-constexpr std::array<std::string_view, 14> kHosts{"host",     "hostname", "server",  "url",        "uri",     "endpoint", "host base",
-                                                  "registry", "base url", "machine", "repository", "address", "site",     "index url"};
+constexpr std::array<std::string_view, 14> kHosts{"host",       "hostname",  "server",   "url",      "uri",
+                                                  "endpoint",   "host base", "registry", "base url", "machine",
+                                                  "repository", "address",   "site",     "index url"};
 
 /// A file is named, not a key: a path never has the mix of a random text.
 bool is_path(std::string_view value) {
-  if (!value.starts_with('/') && !value.starts_with("~/") && !value.starts_with("./") && !value.starts_with("../")) return false;
+  if (!value.starts_with('/') && !value.starts_with("~/") && !value.starts_with("./") && !value.starts_with("../"))
+    return false;
   const auto has = [&](auto test) { return std::ranges::any_of(value, [&](unsigned char c) { return test(c) != 0; }); };
-  const bool random = value.size() >= 32 && has([](int c) { return std::isupper(c); }) && has([](int c) { return std::isdigit(c); }) &&
+  const bool random = value.size() >= 32 && has([](int c) { return std::isupper(c); }) &&
+                      has([](int c) { return std::isdigit(c); }) &&
                       value.find_first_of("._- ") == std::string_view::npos;
   return !random;
 }
 
 bool is_word_of_choice(std::string_view value) {
-  static constexpr std::array<std::string_view, 14> kChoices{"true", "false", "yes",    "no",     "none", "null",    "on",
-                                                             "off",  "auto",  "prompt", "always", "ask",  "default", "~"};
+  static constexpr std::array<std::string_view, 14> kChoices{
+      "true", "false", "yes", "no", "none", "null", "on", "off", "auto", "prompt", "always", "ask", "default", "~"};
   return std::ranges::any_of(kChoices, [&](std::string_view choice) { return same_word(value, choice); });
 }
 
@@ -137,12 +141,14 @@ Meaning meaning_of(std::string_view name) {
   const std::string words = words_of(name);
   if (words.empty()) return Meaning::kNone;
   if (ends_with_any(words, kIdentifiers)) return Meaning::kIdentifier;
-  if (ends_with_any(words, kPasswords) || words.ends_with("password") || words.ends_with("passwd") || words.ends_with("passphrase"))
+  if (ends_with_any(words, kPasswords) || words.ends_with("password") || words.ends_with("passwd") ||
+      words.ends_with("passphrase"))
     return Meaning::kPassword;
   if (ends_with_any(words, kTokens) || words == "key" || words.ends_with("token") || words.ends_with("apikey") ||
       words.ends_with("secretkey"))
     return Meaning::kToken;
-  if (words.ends_with("header") || ends_with_word(words, "authorization") || ends_with_word(words, "auth")) return Meaning::kHeader;
+  if (words.ends_with("header") || ends_with_word(words, "authorization") || ends_with_word(words, "auth"))
+    return Meaning::kHeader;
   if (ends_with_any(words, kLogins)) return Meaning::kLogin;
   return ends_with_any(words, kHosts) ? Meaning::kHost : Meaning::kNone;
 }
@@ -150,7 +156,8 @@ Meaning meaning_of(std::string_view name) {
 bool add_token_by_shape(std::string_view text, Work& work) {
   if (text.starts_with("eyJ")) return format::add_jwt(text, work);
   for (const catalog::ArgFormat& format : work.session().formats) {
-    if (format.is_public || format.kind.empty() || text.size() < format.min_len || text.size() > format.max_len) continue;
+    if (format.is_public || format.kind.empty() || text.size() < format.min_len || text.size() > format.max_len)
+      continue;
     if (!text.starts_with(format.prefix) || text.find_first_of(" \t\"'<>") != std::string_view::npos) continue;
     work.add(work.fact(format.kind, KeyClass::kAccessKey, Lifetime::kUnknown), text);
     return true;
@@ -163,8 +170,11 @@ bool add_credential(std::string_view secret, bool password, Work& work) {
   if (secret.empty() || is_placeholder(secret) || secret.find('\0') != std::string_view::npos) return false;
   if (add_token_by_shape(secret, work)) return true;
   const std::size_t before = work.found().keys.size();
-  if (secret.starts_with("-----BEGIN ")) return format::pem(secret, work) == role::Unread::kNone && work.found().keys.size() > before;
-  if (is_word_of_choice(secret) || (!password && (is_path(secret) || secret.find_first_of(" \t") != std::string_view::npos))) return false;
+  if (secret.starts_with("-----BEGIN "))
+    return format::pem(secret, work) == role::Unread::kNone && work.found().keys.size() > before;
+  if (is_word_of_choice(secret) ||
+      (!password && (is_path(secret) || secret.find_first_of(" \t") != std::string_view::npos)))
+    return false;
   if (!password && secret.find("://") != std::string_view::npos) return add_url(secret, work);
   work.add(work.usual_fact(password), secret);
   return work.found().keys.size() > before;
@@ -213,7 +223,8 @@ bool add_header(std::string_view text, Work& work) {
   if (space == std::string_view::npos) return text.size() >= kMinBareKey && add_credential(text, false, work);
   const std::string_view scheme = text.substr(0, space);
   const std::string_view value = trimmed(text.substr(space + 1));
-  if (!same_word(scheme, "basic")) return (same_word(scheme, "bearer") || same_word(scheme, "token")) && add_credential(value, false, work);
+  if (!same_word(scheme, "basic"))
+    return (same_word(scheme, "bearer") || same_word(scheme, "token")) && add_credential(value, false, work);
   std::string_view plain;
   if (!decode_base64(value, false, work.scratch(), plain)) return false;
   const Entry outer = work.entry();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a value of a configuration is: a token that shows its kind, a URL with a password in it, a PEM block, or what its name says.
+// What a value of a configuration is: a token that shows its kind, a URL with a password in it, a PEM block, or what
+// its name says.
 #pragma once
 
 #include <string_view>
@@ -11,17 +12,18 @@ namespace keytrail::examine {
 /// What the name of a setting says of its value.
 enum class Meaning : std::uint8_t { kNone, kToken, kPassword, kIdentifier, kLogin, kHost, kHeader };
 
-/// "oauth_token", "apiKey", "aws_secret_access_key" → kToken; "db-password" → kPassword; "access_key_id" → kIdentifier (public half of a
-/// pair); "user" → kLogin; "url" → kHost; "extraHeader" → kHeader. "token_file", "password_command" → kNone.
+/// "oauth_token", "apiKey", "aws_secret_access_key" → kToken; "db-password" → kPassword; "access_key_id" → kIdentifier
+/// (public half of a pair); "user" → kLogin; "url" → kHost; "extraHeader" → kHeader. "token_file", "password_command" →
+/// kNone.
 [[nodiscard]] Meaning meaning_of(std::string_view name);
 
-/// Adds the key `secret` for `work.entry()`: by its shape where that shows its kind (a JWT, PEM, "ghp_…"), else of the kind that its place
-/// holds. A placeholder ("${TOKEN}"), a path or nothing adds nothing. True when a key was added.
+/// Adds the key `secret` for `work.entry()`: by its shape where that shows its kind (a JWT, PEM, "ghp_…"), else of the
+/// kind that its place holds. A placeholder ("${TOKEN}"), a path or nothing adds nothing. True when a key was added.
 bool add_credential(std::string_view secret, bool password, Work& work);
 /// Adds the key of a text that tells its kind by its shape alone; false when it tells none.
 bool add_token_by_shape(std::string_view text, Work& work);
-/// Adds the password or token in "scheme://login:secret@host/", or in the query of a database URL (with its entry's host and login).
-/// False when there is none.
+/// Adds the password or token in "scheme://login:secret@host/", or in the query of a database URL (with its entry's
+/// host and login). False when there is none.
 bool add_url(std::string_view text, Work& work);
 /// Adds what an HTTP header "Authorization: Bearer …" or its value alone carries.
 bool add_header(std::string_view text, Work& work);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Docker's config.json, podman's and skopeo's auth.json, kubelet's .dockercfg: a key for each registry (containers-auth.json(5),
-// docker/cli's configfile). What a helper keeps (credHelpers, credsStore) is in no file.
+// Docker's config.json, podman's and skopeo's auth.json, kubelet's .dockercfg: a key for each registry
+// (containers-auth.json(5), docker/cli's configfile). What a helper keeps (credHelpers, credsStore) is in no file.
 #include <boost/json.hpp>
 
 #include "agent/examine/credential.h"
@@ -20,9 +20,11 @@ std::string_view host_of(std::string_view registry) {
 }
 
 void add_password(std::string_view secret, Work& work) {
-  if (work.entry().login.starts_with("_json_key")) {  // Google's registries take a service account's key file as the password
+  if (work.entry().login.starts_with(
+          "_json_key")) {  // Google's registries take a service account's key file as the password
     std::string_view file = secret;
-    if (work.entry().login == "_json_key_base64" && !decode_base64(secret, false, work.scratch(), file)) return work.skip();
+    if (work.entry().login == "_json_key_base64" && !decode_base64(secret, false, work.scratch(), file))
+      return work.skip();
     if (google_credentials(file, work) != role::Unread::kNone) work.skip();
     return;
   }
@@ -34,7 +36,8 @@ void add_registry(std::string_view registry, const json::object& keys, Work& wor
   std::string_view secret = text_of(keys, "password");
   if (const std::string_view auth = text_of(keys, "auth"); secret.empty() && !auth.empty()) {
     std::string_view plain;
-    if (!decode_base64(auth, false, work.scratch(), plain) || plain.find(':') == std::string_view::npos) return work.skip();
+    if (!decode_base64(auth, false, work.scratch(), plain) || plain.find(':') == std::string_view::npos)
+      return work.skip();
     entry.login = cut(plain, ':');
     while (plain.ends_with('\0'))  // docker's own writers padded it once
       plain.remove_suffix(1);

@@ -40,7 +40,8 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override { put(json::value(memory_)); }
   void OnAlias(const YAML::Mark&, YAML::anchor_t) override { put(json::value(memory_)); }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     if (tag.size() > 1 && tag.front() == '!') return OnNull(mark, anchor);  // "!vault": not the value itself
     Level* level = levels_.empty() ? nullptr : &levels_.back();
     if (level != nullptr && level->container.is_object() && !level->named) {
@@ -135,7 +136,8 @@ TreeMemory::TreeMemory(Arena& scratch, std::size_t bytes)
     : resource_([&] {
         const std::span<char> room = scratch.take(bytes);
         if (room.empty()) throw std::bad_alloc();
-        return json::monotonic_resource(reinterpret_cast<unsigned char*>(room.data()), room.size(), json::get_null_resource());
+        return json::monotonic_resource(reinterpret_cast<unsigned char*>(room.data()), room.size(),
+                                        json::get_null_resource());
       }()) {}
 
 std::size_t tree_bytes(std::size_t file_bytes) { return std::min(16 * file_bytes + 4096, kMaxTreeBytes); }
@@ -174,8 +176,9 @@ std::optional<json::value> read_xml(std::string_view bytes, TreeMemory& memory) 
   std::istream stream(&buffer);
   Xml tree;
   try {
-    boost::property_tree::read_xml(stream, tree,
-                                   boost::property_tree::xml_parser::no_comments | boost::property_tree::xml_parser::trim_whitespace);
+    boost::property_tree::read_xml(
+        stream, tree,
+        boost::property_tree::xml_parser::no_comments | boost::property_tree::xml_parser::trim_whitespace);
   } catch (const boost::property_tree::xml_parser_error&) {
     return std::nullopt;
   }

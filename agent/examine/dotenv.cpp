@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of NAME=value: .env, .envrc, EnvironmentFile=, env_file: of compose. The entry of a key is its variable; the catalog knows the
-// kinds of many, the rest shows its name. Quoted values may span lines, as dotenv's loaders read them.
+// Files of NAME=value: .env, .envrc, EnvironmentFile=, env_file: of compose. The entry of a key is its variable; the
+// catalog knows the kinds of many, the rest shows its name. Quoted values may span lines, as dotenv's loaders read
+// them.
 #include "agent/examine/formats.h"
 #include "agent/examine/settings.h"
 #include "agent/examine/text.h"
@@ -12,7 +13,8 @@ constexpr std::size_t kMaxVariables = 4096;
 
 bool is_variable(std::string_view name) {
   return !name.empty() && name.size() <= 126 &&
-         name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == std::string_view::npos &&
+         name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") ==
+             std::string_view::npos &&
          (name.front() < '0' || name.front() > '9');
 }
 
@@ -42,7 +44,8 @@ class Reader {
     settings_.begin({});
     std::size_t variables = 0;
     while (!rest_.empty()) {
-      while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t' || rest_.front() == '\n' || rest_.front() == '\r'))
+      while (!rest_.empty() &&
+             (rest_.front() == ' ' || rest_.front() == '\t' || rest_.front() == '\n' || rest_.front() == '\r'))
         rest_.remove_prefix(1);
       for (const std::string_view start : {"export ", "set ", "Environment="}) {
         if (rest_.starts_with(start)) rest_ = rest_.substr(start.size());
@@ -95,7 +98,8 @@ class Reader {
   }
   void set(std::string_view name, std::string_view text) {
     const catalog::EnvName* rule = find_variable(work_.session().env, name);
-    const bool known = rule != nullptr && rule->action == catalog::EnvAction::kSecret && !rule->kind.starts_with("generic.");
+    const bool known =
+        rule != nullptr && rule->action == catalog::EnvAction::kSecret && !rule->kind.starts_with("generic.");
     settings_.set(name, text, known ? rule->kind : std::string_view(), known && rule->unhashed);
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The initial environment of a process (proc(5), /proc/PID/environ): only variables that the catalog names leave, secret ones as
-// fingerprints. The bounds are those of the kernel side, so that both say the same of a variable.
+// The initial environment of a process (proc(5), /proc/PID/environ): only variables that the catalog names leave,
+// secret ones as fingerprints. The bounds are those of the kernel side, so that both say the same of a variable.
 #include <algorithm>
 
 #include "agent/examine/formats.h"

@@ -31,11 +31,13 @@ std::string_view cut_name(std::string_view name, std::size_t max) {
 bool is_secret_by_shape(std::string_view text, std::span<const catalog::ArgFormat> formats) {
   if (text.starts_with("eyJ") && std::ranges::count(text, '.') == 2) return true;
   return std::ranges::any_of(formats, [&](const catalog::ArgFormat& format) {
-    return !format.is_public && text.starts_with(format.prefix) && text.size() >= format.min_len && text.size() <= format.max_len;
+    return !format.is_public && text.starts_with(format.prefix) && text.size() >= format.min_len &&
+           text.size() <= format.max_len;
   });
 }
 
-/// A name that is a secret, or holds one: somebody gave a token as the login ("machine github.com login ghp_…"), or as a profile's name.
+/// A name that is a secret, or holds one: somebody gave a token as the login ("machine github.com login ghp_…"), or as
+/// a profile's name.
 bool tells_secret(std::string_view name, std::string_view secret, std::span<const catalog::ArgFormat> formats) {
   if (secret.size() >= kMinFingerprintedBytes && name.find(secret) != std::string_view::npos) return true;
   constexpr std::string_view kSeparators = ":/@ ";
@@ -179,8 +181,8 @@ bool decode_base64(std::string_view text, bool url, Arena& scratch, std::string_
     plain[n++] = '=';
   const std::span<char> decoded = scratch.take(n / 4 * 3 + 1);
   if (decoded.empty()) return false;
-  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()), reinterpret_cast<const unsigned char*>(plain.data()),
-                                     static_cast<int>(n));
+  const int length = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(decoded.data()),
+                                     reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(n));
   if (length < static_cast<int>(padding)) return false;
   out = {decoded.data(), static_cast<std::size_t>(length) - padding};
   return true;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a parser is given and what it may give back. No type here holds a secret: secret bytes stay views into the arena.
+// What a parser is given and what it may give back. No type here holds a secret: secret bytes stay views into the
+// arena.
 #pragma once
 
 #include <cstdint>
@@ -38,10 +39,12 @@ struct Entry {
   bool current = false;  ///< the file names it as the one in use
 };
 
-/// Numbers for keys whose fingerprint must not leave: "kind #1", "kind:login@host #2". They last as long as the examiner.
+/// Numbers for keys whose fingerprint must not leave: "kind #1", "kind:login@host #2". They last as long as the
+/// examiner.
 class Numbering {
  public:
-  /// The same label and fingerprint give the same id. When more than 4096 are known, all further ones of a label are "#?".
+  /// The same label and fingerprint give the same id. When more than 4096 are known, all further ones of a label are
+  /// "#?".
   [[nodiscard]] std::string id(const std::string& label, const Fingerprint& secret);
 
  private:
@@ -88,11 +91,12 @@ class Work {
   /// The entry that the keys added from now on belong to. Its texts must live as long.
   void at(const Entry& entry) { entry_ = entry; }
   [[nodiscard]] const Entry& entry() const { return entry_; }
-  /// Adds it, with the fingerprint and, when `fact.key.id` is empty, an id made from `secret` (may be empty: then none is made).
-  /// `label`: who the key is for ("login@host"), for keys that are numbered. A name that is itself a secret is left out.
+  /// Adds it, with the fingerprint and, when `fact.key.id` is empty, an id made from `secret` (may be empty: then none
+  /// is made). `label`: who the key is for ("login@host"), for keys that are numbered. A name that is itself a secret
+  /// is left out.
   void add(KeyFact fact, std::string_view secret, std::string_view label = {});
-  /// The entry's key is elsewhere (a helper program, another file): a fact without id, where the entry says for which host it is, or with
-  /// which entry's key (`source`) its own is bought.
+  /// The entry's key is elsewhere (a helper program, another file): a fact without id, where the entry says for which
+  /// host it is, or with which entry's key (`source`) its own is bought.
   void add_elsewhere(std::string_view source = {});
   void skip() { ++found_.skipped; }
   [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }
@@ -111,7 +115,8 @@ class Work {
 [[nodiscard]] std::string_view trimmed(std::string_view text);
 /// True for printable UTF-8 without control characters, of at most `max` bytes: what may leave as a name.
 [[nodiscard]] bool is_name(std::string_view text, std::size_t max);
-/// Decodes base64 (`url`: base64url; padding optional, line ends skipped) into the scratch memory. False when it is neither.
+/// Decodes base64 (`url`: base64url; padding optional, line ends skipped) into the scratch memory. False when it is
+/// neither.
 [[nodiscard]] bool decode_base64(std::string_view text, bool url, Arena& scratch, std::string_view& out);
 
 }  // namespace keytrail::examine

@@ -55,7 +55,8 @@ void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& 
     try {
       Work work(session, scratch, hints, found);
       found.unread = format.parse(bytes, work);
-    } catch (const std::exception&) {  // out of memory, or a library's own: its text may quote the file, so it goes nowhere
+    } catch (
+        const std::exception&) {  // out of memory, or a library's own: its text may quote the file, so it goes nowhere
       found.unread = role::Unread::kUnknownFormat;
       ++found.skipped;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of formats: one parser per file of this folder. Pure functions over bytes, for the examiner and for fuzzing.
+// The table of formats: one parser per file of this folder. Pure functions over bytes, for the examiner and for
+// fuzzing.
 #pragma once
 
 #include <string_view>
@@ -22,7 +23,8 @@ void parse_environment(std::string_view bytes, const Session& session, Found& fo
 /// The rule of a variable, or nullptr. Exact names and prefixes win over suffixes, as on the kernel side.
 const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, std::string_view name);
 
-/// The parsers. Each gets the whole file and reports through `work`; kUnknownFormat when the file is not what its place promises.
+/// The parsers. Each gets the whole file and reports through `work`; kUnknownFormat when the file is not what its place
+/// promises.
 namespace format {
 role::Unread aws_credentials(std::string_view bytes, Work& work);
 role::Unread raw_token(std::string_view bytes, Work& work);

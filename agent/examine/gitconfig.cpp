@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// git's configuration (git-config(1), "Syntax"): keys are inline only, in URLs ("https://user:token@host/") and in http.extraHeader.
+// git's configuration (git-config(1), "Syntax"): keys are inline only, in URLs ("https://user:token@host/") and in
+// http.extraHeader.
 #include "agent/examine/credential.h"
 #include "agent/examine/formats.h"
 #include "agent/examine/text.h"
@@ -7,7 +8,8 @@
 namespace keytrail::examine::format {
 namespace {
 
-/// The value without quotes, escapes and comment, in the scratch memory. `text` begins behind the '='; `joined` lines follow it.
+/// The value without quotes, escapes and comment, in the scratch memory. `text` begins behind the '='; `joined` lines
+/// follow it.
 std::string_view plain_value(std::string_view text, Arena& scratch) {
   const std::span<char> out = scratch.take(text.size());
   if (out.empty()) return {};
@@ -33,7 +35,8 @@ std::string_view plain_value(std::string_view text, Arena& scratch) {
 std::string_view subsection(std::string_view header) {
   const std::size_t first = header.find('"');
   const std::size_t last = header.rfind('"');
-  return first == std::string_view::npos || last <= first ? std::string_view() : header.substr(first + 1, last - first - 1);
+  return first == std::string_view::npos || last <= first ? std::string_view()
+                                                          : header.substr(first + 1, last - first - 1);
 }
 
 class Reader {
@@ -96,7 +99,8 @@ role::Unread gitconfig(std::string_view bytes, Work& work) {
     if (joined.empty()) joined_from = begin;
     joined = bytes.substr(joined_from, begin + text.size() - joined_from);
     if (text.ends_with('\\') && !trimmed(joined).starts_with('#')) return;
-    if (const std::string_view own = trimmed(joined); !own.empty() && own.front() != '#' && own.front() != ';') comments = false;
+    if (const std::string_view own = trimmed(joined); !own.empty() && own.front() != '#' && own.front() != ';')
+      comments = false;
     reader.line(joined);
     joined = {};
   });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Google's credential files: service_account, authorized_user, impersonated_service_account, external_account, and OAuth client files
-// (https://cloud.google.com/docs/authentication/application-default-credentials, google-auth's _default.py).
+// Google's credential files: service_account, authorized_user, impersonated_service_account, external_account, and
+// OAuth client files (https://cloud.google.com/docs/authentication/application-default-credentials, google-auth's
+// _default.py).
 #include <boost/json.hpp>
 
 #include "agent/examine/document.h"
@@ -48,7 +49,8 @@ bool add_file(const json::object& file, Work& work) {
     const std::string_view secret = client == nullptr ? std::string_view() : trimmed(text_of(*client, "client_secret"));
     if (secret.empty()) return false;
     KeyFact fact = work.fact("gcp.oauth_client_secret", KeyClass::kAccessKey, Lifetime::kLongLived);
-    if (const std::string_view id = text_of(*client, "client_id"); is_name(id, 254)) fact.key.principal = std::string(id);
+    if (const std::string_view id = text_of(*client, "client_id"); is_name(id, 254))
+      fact.key.principal = std::string(id);
     work.add(std::move(fact), secret);
   }
   return true;

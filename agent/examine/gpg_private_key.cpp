@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// OpenPGP secret keys: gpg-agent's files (private-keys-v1.d: an S-expression, its keygrip is the file's name), and key rings as packets,
-// armoured or not (RFC 4880, 5.5.3 and 12.2; RFC 9580): the id is the fingerprint that gpg shows. Encryption keys.
+// OpenPGP secret keys: gpg-agent's files (private-keys-v1.d: an S-expression, its keygrip is the file's name), and key
+// rings as packets, armoured or not (RFC 4880, 5.5.3 and 12.2; RFC 9580): the id is the fingerprint that gpg shows.
+// Encryption keys.
 #include <openssl/evp.h>
 
 #include <array>
@@ -127,7 +128,9 @@ std::string fingerprint_of(std::string_view public_part) {
   return out;
 }
 
-KeyFact gpg_fact(const Work& work) { return work.fact("gpg.private_key", KeyClass::kEncryptionKey, Lifetime::kLongLived); }
+KeyFact gpg_fact(const Work& work) {
+  return work.fact("gpg.private_key", KeyClass::kEncryptionKey, Lifetime::kLongLived);
+}
 
 bool add_packets(std::string_view bytes, Work& work) {
   Cursor cursor(bytes);
@@ -174,7 +177,8 @@ role::Unread gpg_private_key(std::string_view bytes, Work& work) {
   const std::string_view text = trimmed(bytes);
   if (text.empty()) return role::Unread::kNone;
   // "(11:private-key(…", "(21:protected-private-key(…", or "Key: (private-key …" with a header. A revocation is no key.
-  const bool agents = text.starts_with('(') || text.starts_with("Key:") || text.find("\nKey:") != std::string_view::npos;
+  const bool agents =
+      text.starts_with('(') || text.starts_with("Key:") || text.find("\nKey:") != std::string_view::npos;
   if (agents && text.substr(0, 4096).find("private-key") != std::string_view::npos) {
     work.add(gpg_fact(work), text);
     return role::Unread::kNone;

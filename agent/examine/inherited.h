@@ -27,8 +27,9 @@ class InheritedFds {
 /// Parses `text`; entries that are malformed, name no open descriptor or repeat one are left out. All get CLOEXEC.
 [[nodiscard]] InheritedFds parse_inherited_fds(std::string_view text);
 
-/// Takes them from the environment (which loses the variable), makes the process undumpable (its memory and /proc entries are closed to
-/// others of the same user) and turns core dumps off. Call once, before any thread. Empty when the variable is not set: started by hand.
+/// Takes them from the environment (which loses the variable), makes the process undumpable (its memory and /proc
+/// entries are closed to others of the same user) and turns core dumps off. Call once, before any thread. Empty when
+/// the variable is not set: started by hand.
 [[nodiscard]] InheritedFds take_inherited_fds();
 
 }  // namespace keytrail::examine

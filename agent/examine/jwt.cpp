@@ -45,10 +45,12 @@ std::int64_t seconds_of(const json::object& object, std::string_view name) {
   return std::isfinite(seconds) && seconds > 0 && seconds < 1e12 ? static_cast<std::int64_t>(seconds) : 0;
 }
 
-/// A service account token is for its API server when its audience is the issuer itself, or the server's name in the cluster.
+/// A service account token is for its API server when its audience is the issuer itself, or the server's name in the
+/// cluster.
 bool is_for_api_server(const json::object& claims) {
   const auto names_it = [&](std::string_view audience) {
-    return audience == string_of(claims, "iss") || audience.find("kubernetes.default") != std::string_view::npos || audience == "k3s";
+    return audience == string_of(claims, "iss") || audience.find("kubernetes.default") != std::string_view::npos ||
+           audience == "k3s";
   };
   const json::value* audience = claims.if_contains("aud");
   if (audience == nullptr) return true;
@@ -62,7 +64,8 @@ bool is_for_api_server(const json::object& claims) {
 std::string_view kind_of(const json::object& claims, std::string_view hinted) {
   if (string_of(claims, "iss") == "kubernetes/serviceaccount") return "k8s.legacy_service_account_token";
   if (claims.contains("kubernetes.io")) {
-    return hinted == "k8s.service_account_token" || is_for_api_server(claims) ? "k8s.service_account_token" : "k8s.projected_token";
+    return hinted == "k8s.service_account_token" || is_for_api_server(claims) ? "k8s.service_account_token"
+                                                                              : "k8s.projected_token";
   }
   if (hinted.starts_with("generic.")) return "generic.identity_token";
   return hinted.empty() || hinted.starts_with("k8s.") || hinted.starts_with("aws.") ? "oidc.id_token" : hinted;
@@ -111,10 +114,12 @@ bool add_jwt(std::string_view token, Work& work) {
   if (!token.starts_with("eyJ") || std::ranges::count(token, '.') != 2) return false;
   const std::size_t first = token.find('.');
   const std::size_t second = token.find('.', first + 1);
-  // Claims are public, but they lie beside the signature: their memory is wiped with it. What does not fit is refused by the parser.
+  // Claims are public, but they lie beside the signature: their memory is wiped with it. What does not fit is refused
+  // by the parser.
   const std::span<char> memory = work.scratch().take(std::min<std::size_t>(16 * token.size() + 4096, 512U << 10U));
   if (memory.empty()) return false;
-  json::monotonic_resource resource(reinterpret_cast<unsigned char*>(memory.data()), memory.size(), json::get_null_resource());
+  json::monotonic_resource resource(reinterpret_cast<unsigned char*>(memory.data()), memory.size(),
+                                    json::get_null_resource());
   json::object header(&resource);
   json::object claims(&resource);
   if (!read_part(token.substr(0, first), work, resource, header) || !header.contains("alg")) return false;
@@ -123,7 +128,8 @@ bool add_jwt(std::string_view token, Work& work) {
   const std::string_view kid = string_of(header, "kid");
   const std::string_view jti = string_of(claims, "jti");
   if (is_name(kid, 120) && is_name(jti, 120)) fact.key.id.append(kid).append("/").append(jti);
-  if (const std::string_view subject = string_of(claims, "sub"); is_name(subject, 254)) fact.key.principal = std::string(subject);
+  if (const std::string_view subject = string_of(claims, "sub"); is_name(subject, 254))
+    fact.key.principal = std::string(subject);
   fact.claims = claims_of(claims);
   work.add(std::move(fact), token);
   return true;

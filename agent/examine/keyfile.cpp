@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file whose bytes are the key, every one of them: LUKS and ZFS keyfiles, random or a passphrase. Nothing is looked for in it.
+// A file whose bytes are the key, every one of them: LUKS and ZFS keyfiles, random or a passphrase. Nothing is looked
+// for in it.
 #include "agent/examine/formats.h"
 
 namespace keytrail::examine::format {

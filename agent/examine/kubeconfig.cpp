@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Kubernetes' client configuration: a context joins a user (token, client certificate, password, what an auth-provider cached) and a
-// cluster, whose server is the key's host (client-go's clientcmd/api/v1). An exec plugin's key is in no file: only the server is told.
+// Kubernetes' client configuration: a context joins a user (token, client certificate, password, what an auth-provider
+// cached) and a cluster, whose server is the key's host (client-go's clientcmd/api/v1). An exec plugin's key is in no
+// file: only the server is told.
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -17,7 +18,8 @@ namespace {
 namespace json = boost::json;
 
 /// The `inner` object of the entry of this name: "contexts: [{name: x, context: {…}}]".
-const json::object* find(const json::object& root, std::string_view list, std::string_view name, std::string_view inner) {
+const json::object* find(const json::object& root, std::string_view list, std::string_view name,
+                         std::string_view inner) {
   const json::array* entries = array_of(root, list);
   if (entries == nullptr) return nullptr;
   for (const json::value& entry : *entries) {
@@ -30,7 +32,8 @@ const json::object* find(const json::object& root, std::string_view list, std::s
 void add_certificate(std::string_view certificate, std::string_view key, Work& work) {
   std::string_view certificate_pem;
   std::string_view key_pem;
-  if (!decode_base64(certificate, false, work.scratch(), certificate_pem) || !decode_base64(key, false, work.scratch(), key_pem))
+  if (!decode_base64(certificate, false, work.scratch(), certificate_pem) ||
+      !decode_base64(key, false, work.scratch(), key_pem))
     return work.skip();
   Hints hints = work.hints();
   hints.key_kind = "k8s.client_certificate";
@@ -51,7 +54,8 @@ void add_user(const json::object& user, Entry entry, Work& work) {
   const std::string_view key = text_of(user, "client-key-data");
   if (!certificate.empty() && !key.empty()) add_certificate(certificate, key, work);
   // tokenFile wins over token, and is a file of its own.
-  if (const std::string_view token = trimmed(text_of(user, "token")); !token.empty() && text_of(user, "tokenFile").empty()) {
+  if (const std::string_view token = trimmed(text_of(user, "token"));
+      !token.empty() && text_of(user, "tokenFile").empty()) {
     if (!add_token_by_shape(token, work) && !is_placeholder(token))
       work.add(work.fact("k8s.static_token", KeyClass::kAccessKey, Lifetime::kLongLived), token);
   }
@@ -63,8 +67,9 @@ void add_user(const json::object& user, Entry entry, Work& work) {
   struct Cached {
     std::string_view name, kind;
   };
-  for (const Cached& one : {Cached{"id-token", "oidc.id_token"}, Cached{"access-token", "oauth.access_token"},
-                            Cached{"refresh-token", "oauth.refresh_token"}, Cached{"client-secret", "oauth.client_secret"}}) {
+  for (const Cached& one :
+       {Cached{"id-token", "oidc.id_token"}, Cached{"access-token", "oauth.access_token"},
+        Cached{"refresh-token", "oauth.refresh_token"}, Cached{"client-secret", "oauth.client_secret"}}) {
     const std::string_view secret = trimmed(text_of(*config, one.name));
     if (secret.empty() || add_token_by_shape(secret, work)) continue;
     work.add(work.fact(one.kind, KeyClass::kAccessKey, Lifetime::kUnknown), secret);
@@ -93,7 +98,9 @@ void add_contexts(const json::object& root, Work& work) {
       used.push_back(text_of(*context, "user"));
       const std::string_view name = text_of(*entry, "name");
       add_user(*user,
-               {.selector = name, .host = server_of(root, text_of(*context, "cluster")), .current = !current.empty() && name == current},
+               {.selector = name,
+                .host = server_of(root, text_of(*context, "cluster")),
+                .current = !current.empty() && name == current},
                work);
       if (work.found().keys.size() == before && !user->empty()) work.add_elsewhere();
     }

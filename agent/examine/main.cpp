@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// keytrail-examiner: the only place where secret bytes exist. Takes descriptors from the warden (KEYTRAIL_FDS: warden=N), reads, sends
-// facts to the worker (facts=N), wipes. It ends when the warden does. Thread: one.
+// keytrail-examiner: the only place where secret bytes exist. Takes descriptors from the warden (KEYTRAIL_FDS:
+// warden=N), reads, sends facts to the worker (facts=N), wipes. It ends when the warden does. Thread: one.
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -76,8 +76,8 @@ bool read_all(int descriptor, std::span<char> buffer, std::size_t& length) {
 bool same_after(int descriptor, const role::Identity& before) {
   struct stat now{};
   return syscall(SYS_fstat, descriptor, &now) != 0 ||
-         (now.st_ino == before.inode && static_cast<std::uint64_t>(now.st_size) == before.size && now.st_ctim.tv_sec == before.ctime_s &&
-          static_cast<std::uint32_t>(now.st_ctim.tv_nsec) == before.ctime_ns);
+         (now.st_ino == before.inode && static_cast<std::uint64_t>(now.st_size) == before.size &&
+          now.st_ctim.tv_sec == before.ctime_s && static_cast<std::uint32_t>(now.st_ctim.tv_nsec) == before.ctime_ns);
 }
 
 class Server {
@@ -103,7 +103,8 @@ class Server {
         explicit_bzero(&key, sizeof(key));
         explicit_bzero(buffer.data(), size);
       }
-      if (role::Examine asked; role::type_of(buffer.data(), size) == role::Type::kExamine && role::decode(buffer.data(), size, asked)) {
+      if (role::Examine asked;
+          role::type_of(buffer.data(), size) == role::Type::kExamine && role::decode(buffer.data(), size, asked)) {
         Found found;
         examine(asked, descriptor, found);
         descriptor.reset();
@@ -257,14 +258,18 @@ int start(const Options& options) {
   if (!options.self_test) {
     fds = take_inherited_fds();
     if (!fds.get("warden") || !fds.get("facts")) {
-      fputs("keytrail-examiner: it is started by keytrail-warden, which hands it its sockets; by hand only --self-test works.\n", stderr);
+      fputs(
+          "keytrail-examiner: it is started by keytrail-warden, which hands it its sockets; by hand only --self-test "
+          "works.\n",
+          stderr);
       return 2;
     }
   }
   if (!openssl_wipe()) fputs("keytrail-examiner: OpenSSL's memory is not wiped when freed.\n", stderr);
   Server server(options.self_test ? -1 : fds.get("warden").get(), options.self_test ? -1 : fds.get("facts").get());
   Sandbox sandbox = enter_sandbox(options.sandbox);
-  if (!server.locked()) sandbox.remarks.emplace_back("The examiner's buffers for keys are not locked: RLIMIT_MEMLOCK is too small.");
+  if (!server.locked())
+    sandbox.remarks.emplace_back("The examiner's buffers for keys are not locked: RLIMIT_MEMLOCK is too small.");
   if (options.self_test) {
     for (const std::string& remark : sandbox.remarks)
       (void)!write(STDERR_FILENO, (remark + "\n").c_str(), remark.size() + 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// .netrc and .authinfo: words machine, login, password, account, default, macdef (ftp(1), curl's and GNU's forms with quoted words).
+// .netrc and .authinfo: words machine, login, password, account, default, macdef (ftp(1), curl's and GNU's forms with
+// quoted words).
 #include "agent/examine/credential.h"
 #include "agent/examine/formats.h"
 #include "agent/examine/text.h"

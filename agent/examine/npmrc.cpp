@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// npm's .npmrc: keys belong to a registry ("//host/path/:_authToken=…"); the old ones without it to the default registry
-// (https://docs.npmjs.com/cli/configuring-npm/npmrc, npm-registry-fetch/lib/auth.js). _auth and _password are base64.
+// npm's .npmrc: keys belong to a registry ("//host/path/:_authToken=…"); the old ones without it to the default
+// registry (https://docs.npmjs.com/cli/configuring-npm/npmrc, npm-registry-fetch/lib/auth.js). _auth and _password are
+// base64.
 #include <map>
 
 #include "agent/examine/credential.h"
@@ -60,7 +61,9 @@ role::Unread npmrc(std::string_view bytes, Work& work) {
   for_each_line(bytes, [&](std::string_view line) {
     line = trimmed(line);
     const std::size_t equals = line.find('=');
-    if (line.empty() || line.front() == '#' || line.front() == ';' || line.front() == '[' || equals == std::string_view::npos) return;
+    if (line.empty() || line.front() == '#' || line.front() == ';' || line.front() == '[' ||
+        equals == std::string_view::npos)
+      return;
     const auto [registry, name] = split_name(trimmed(line.substr(0, equals)));
     const std::string_view value = unquoted(trimmed(line.substr(equals + 1)));
     if (name == "registry") {

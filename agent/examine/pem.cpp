@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLS private keys and certificates in PEM (RFC 7468, 5958, 5280). A key's id is the hash of its public half, so that a key and its
-// certificate show the same one. OpenSSL's errors are dropped unread: they may quote the file.
+// TLS private keys and certificates in PEM (RFC 7468, 5958, 5280). A key's id is the hash of its public half, so that a
+// key and its certificate show the same one. OpenSSL's errors are dropped unread: they may quote the file.
 #include <openssl/asn1.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -25,8 +25,8 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
 
 void add_private_key(const PemBlock& block, Work& work) {
   const std::string_view hinted = work.hints().key_kind;
-  KeyFact fact =
-      work.fact(hinted.empty() || hinted == "tls.certificate" ? "tls.private_key" : hinted, KeyClass::kEncryptionKey, Lifetime::kLongLived);
+  KeyFact fact = work.fact(hinted.empty() || hinted == "tls.certificate" ? "tls.private_key" : hinted,
+                           KeyClass::kEncryptionKey, Lifetime::kLongLived);
   if (!block.encrypted) {
     std::string_view der;
     const Pkey key = decode_base64(block.body, false, work.scratch(), der) ? read_private_key(der) : Pkey();
@@ -39,8 +39,8 @@ void add_private_key(const PemBlock& block, Work& work) {
 /// The subject's common name, or empty.
 std::string common_name(const X509* certificate) {
   std::array<char, 256> text{};
-  const int length =
-      X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, text.data(), static_cast<int>(text.size()));
+  const int length = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, text.data(),
+                                               static_cast<int>(text.size()));
   const std::string_view name(text.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
   return is_name(name, 254) ? std::string(name) : std::string();
 }
@@ -48,16 +48,18 @@ std::string common_name(const X509* certificate) {
 /// The place's kind where that is a certificate; else by its extended key usage (RFC 5280, 4.2.1.12).
 std::string_view certificate_kind(X509* certificate, const Hints& hints) {
   if (hints.key_class == KeyClass::kCertificate && !hints.key_kind.empty()) return hints.key_kind;
-  const bool client =
-      (X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE) != 0 && (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;
+  const bool client = (X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE) != 0 &&
+                      (X509_get_extended_key_usage(certificate) & XKU_SSL_CLIENT) != 0;
   return client ? "tls.client_certificate" : "tls.certificate";
 }
 
-/// A certificate and its private key in one file, both of the place's kind, are one key: the fingerprint of one, the dates of the other.
+/// A certificate and its private key in one file, both of the place's kind, are one key: the fingerprint of one, the
+/// dates of the other.
 void join_pairs(std::vector<KeyFact>& keys) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     for (std::size_t k = i + 1; k < keys.size();) {
-      if (keys[k].key.id != keys[i].key.id || keys[k].key.kind != keys[i].key.kind || keys[k].selector != keys[i].selector) {
+      if (keys[k].key.id != keys[i].key.id || keys[k].key.kind != keys[i].key.kind ||
+          keys[k].selector != keys[i].selector) {
         ++k;
         continue;
       }
@@ -108,7 +110,8 @@ role::Unread pem(std::string_view bytes, Work& work) {
       first_certificate = false;
     } else if (block->label == "OPENSSH PRIVATE KEY") {
       std::string_view body;
-      if (!decode_base64(block->body, false, work.scratch(), body) || !add_openssh(body, block->text, work)) work.skip();
+      if (!decode_base64(block->body, false, work.scratch(), body) || !add_openssh(body, block->text, work))
+        work.skip();
     } else if (block->label.ends_with("PRIVATE KEY")) {
       add_private_key(*block, work);
     }  // parameters, requests, public keys: no keys of anybody

@@ -68,13 +68,15 @@ bool put_number(std::string& out, EVP_PKEY* key, const char* name) {
 std::string rsa_blob(EVP_PKEY* key) {
   std::string out;
   put_string(out, "ssh-rsa");
-  return put_number(out, key, OSSL_PKEY_PARAM_RSA_E) && put_number(out, key, OSSL_PKEY_PARAM_RSA_N) ? out : std::string();
+  return put_number(out, key, OSSL_PKEY_PARAM_RSA_E) && put_number(out, key, OSSL_PKEY_PARAM_RSA_N) ? out
+                                                                                                    : std::string();
 }
 
 std::string ec_blob(EVP_PKEY* key) {
   std::array<char, 64> group{};
   std::size_t length = 0;
-  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(), &length) != 1) return {};
+  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(), &length) != 1)
+    return {};
   const std::string_view name(group.data(), length);
   const std::string_view curve = name == "prime256v1"  ? "nistp256"
                                  : name == "secp384r1" ? "nistp384"
@@ -82,7 +84,9 @@ std::string ec_blob(EVP_PKEY* key) {
                                                        : "";
   if (curve.empty()) return {};
   std::array<unsigned char, 256> point{};
-  if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point.data(), point.size(), &length) != 1) return {};
+  if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point.data(), point.size(), &length) !=
+      1)
+    return {};
   std::string out;
   put_string(out, "ecdsa-sha2-" + std::string(curve));
   put_string(out, curve);
@@ -122,7 +126,8 @@ std::optional<PemBlock> next_block(std::string_view bytes, std::size_t& at, std:
     const char* last = close.data() + block.label.size() + kDashes.size();
     at = static_cast<std::size_t>(last - bytes.data());
     block.text = bytes.substr(begin, at - begin);
-    block.encrypted = block.label == "ENCRYPTED PRIVATE KEY" || block.body.substr(0, 200).find("ENCRYPTED") != std::string_view::npos;
+    block.encrypted =
+        block.label == "ENCRYPTED PRIVATE KEY" || block.body.substr(0, 200).find("ENCRYPTED") != std::string_view::npos;
     return block;
   }
   at = bytes.size();
@@ -181,9 +186,9 @@ std::string ssh_public_blob(EVP_PKEY* key) {
 
 bool openssl_wipe() {
   if (CRYPTO_set_mem_functions(wiping_alloc, wiping_realloc, wiping_free) != 1) return false;
-  return OPENSSL_init_crypto(
-             OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_ATEXIT, nullptr) ==
-         1;
+  return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS |
+                                 OPENSSL_INIT_NO_ATEXIT,
+                             nullptr) == 1;
 }
 
 }  // namespace keytrail::examine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// PEM blocks (RFC 7468) and what OpenSSL tells of the keys in them. OpenSSL's memory is wiped when it is freed (see openssl_wipe).
+// PEM blocks (RFC 7468) and what OpenSSL tells of the keys in them. OpenSSL's memory is wiped when it is freed (see
+// openssl_wipe).
 #pragma once
 
 #include <openssl/evp.h>
@@ -23,7 +24,8 @@ struct PemBlock {
   bool encrypted = false;
 };
 
-/// The next block at or after `at`, which moves behind it; nothing at the end. A block without an end is skipped and counted.
+/// The next block at or after `at`, which moves behind it; nothing at the end. A block without an end is skipped and
+/// counted.
 std::optional<PemBlock> next_block(std::string_view bytes, std::size_t& at, std::uint32_t& skipped);
 
 /// The private key of an unencrypted block ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY").
@@ -36,7 +38,8 @@ std::optional<PemBlock> next_block(std::string_view bytes, std::size_t& at, std:
 /// The SSH wire form (RFC 4253, 5656, 8709) of a public key; empty for a type that SSH does not have.
 [[nodiscard]] std::string ssh_public_blob(EVP_PKEY* key);
 
-/// Before any other use of OpenSSL: its allocations are wiped when freed, and no configuration file is read. False when it was too late.
+/// Before any other use of OpenSSL: its allocations are wiped when freed, and no configuration file is read. False when
+/// it was too late.
 bool openssl_wipe();
 
 }  // namespace keytrail::examine

@@ -41,8 +41,11 @@ role::Unread pgpass(std::string_view bytes, Work& work) {
     const auto& [host, port, database, user, password] = field;
     if (password.empty()) return work.skip();
     ++sound;
-    const std::string where = host == "*" ? std::string() : port == "*" ? std::string(host) : std::string(host) + ":" + std::string(port);
-    const std::string selector = std::string(host).append(":").append(port).append(":").append(database).append(":").append(user);
+    const std::string where = host == "*"   ? std::string()
+                              : port == "*" ? std::string(host)
+                                            : std::string(host) + ":" + std::string(port);
+    const std::string selector =
+        std::string(host).append(":").append(port).append(":").append(database).append(":").append(user);
     work.at({.selector = selector, .host = where, .login = user == "*" ? std::string_view() : user});
     if (!add_credential(password, true, work)) work.skip();
     work.at({});

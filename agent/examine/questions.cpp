@@ -71,7 +71,8 @@ constexpr std::array<QuestionKind, role::kAsks> kKinds{{
     {role::Asks::kFile, write_file, file_answer},
     {role::Asks::kEnvironment, write_environment, environment_answer},
 }};
-static_assert(kKinds.size() == std::variant_size_v<ExamineQuestion> && kKinds.size() == std::variant_size_v<ExamineAnswer>);
+static_assert(kKinds.size() == std::variant_size_v<ExamineQuestion> &&
+              kKinds.size() == std::variant_size_v<ExamineAnswer>);
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The worker's half of each question kind, one table: how a question is written into a request to the warden, and how the
-// facts that came back for it make its answer. Pure functions, any thread.
+// The worker's half of each question kind, one table: how a question is written into a request to the warden, and how
+// the facts that came back for it make its answer. Pure functions, any thread.
 #pragma once
 
 #include <functional>
@@ -33,8 +33,8 @@ struct Gathered {
 [[nodiscard]] bool write_request(const ExamineRequest& request, const KindLookup& kinds, role::Open& out);
 
 /// The same for a target (keytrail/hooks.h) in the file at `path`.
-[[nodiscard]] bool write_target(const Reach& reach, const std::string& path, const FileIdentity& file, const HookTarget& target,
-                                role::AttachTarget& out);
+[[nodiscard]] bool write_target(const Reach& reach, const std::string& path, const FileIdentity& file,
+                                const HookTarget& target, role::AttachTarget& out);
 
 /// The answer to a question of this kind. What was not read has no keys.
 [[nodiscard]] ExamineAnswer make_answer(role::Asks asks, std::string unread, Gathered gathered);

@@ -41,7 +41,8 @@ std::string_view only_aws_secret(std::string_view text) {
 }
 
 bool is_aws_id(std::string_view run) {
-  return run.size() == kAwsIdBytes && (run.starts_with("AKIA") || run.starts_with("ASIA")) && std::ranges::all_of(run, is_upper_or_digit);
+  return run.size() == kAwsIdBytes && (run.starts_with("AKIA") || run.starts_with("ASIA")) &&
+         std::ranges::all_of(run, is_upper_or_digit);
 }
 
 /// The only AWS key id in the text, if it is the only one.
@@ -62,7 +63,8 @@ bool add_by_shape(std::string_view text, Work& work) {
   std::size_t added = 0;
   std::size_t tried = 0;
   std::size_t at = 0;
-  for (std::string_view run = next_run(text, at, is_token); !run.empty() && tried < kMaxShapes; run = next_run(text, at, is_token)) {
+  for (std::string_view run = next_run(text, at, is_token); !run.empty() && tried < kMaxShapes;
+       run = next_run(text, at, is_token)) {
     if (!run.starts_with("eyJ") || run.size() < 20) continue;
     ++tried;
     if (add_jwt(run, work)) ++added;

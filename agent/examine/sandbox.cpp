@@ -56,15 +56,17 @@ bool become(uid_t uid, gid_t gid) {
 }
 
 void add_rules(scmp_filter_ctx filter, bool& ok) {
-  for (const char* name :
-       {"read",       "pread64",      "recvmsg",        "sendmsg",         "sendto",    "poll",    "ppoll",         "close",
-        "fstat",      "lseek",        "futex",          "munmap",          "brk",       "madvise", "clock_gettime", "exit",
-        "exit_group", "rt_sigreturn", "rt_sigprocmask", "restart_syscall", "getrandom", "getpid",  "gettid"}) {
+  for (const char* name : {"read",      "pread64",    "recvmsg",      "sendmsg",        "sendto",
+                           "poll",      "ppoll",      "close",        "fstat",          "lseek",
+                           "futex",     "munmap",     "brk",          "madvise",        "clock_gettime",
+                           "exit",      "exit_group", "rt_sigreturn", "rt_sigprocmask", "restart_syscall",
+                           "getrandom", "getpid",     "gettid"}) {
     const int number = seccomp_syscall_resolve_name(name);
     if (number != __NR_SCMP_ERROR) ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0) == 0;
   }
   // Memory, but never memory to run.
-  ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0;
+  ok =
+      ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0;
   // Its own log: standard output and error only.
   ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_LE, 2)) == 0;
 }
@@ -82,7 +84,8 @@ bool filter_calls() {
 void lock_memory(Sandbox& out) {
   // Pages are locked as they are touched: the rest of the libraries does not become resident.
   if (mlockall(MCL_CURRENT | MCL_ONFAULT) != 0)
-    out.remarks.emplace_back("The examiner's memory is not locked as a whole; its buffers for keys are, within RLIMIT_MEMLOCK.");
+    out.remarks.emplace_back(
+        "The examiner's memory is not locked as a whole; its buffers for keys are, within RLIMIT_MEMLOCK.");
 }
 
 }  // namespace
@@ -98,14 +101,16 @@ Sandbox enter_sandbox(const SandboxOptions& options) {
   if (geteuid() == 0 && !become(options.uid, options.gid)) {
     out.remarks.emplace_back("The examiner runs as root: its user could not be changed (is CAP_SETUID there?).");
   }
-  if (missing != 0 && unshare(CLONE_NEWUSER | missing) == 0) missing = 0;  // without privilege: through a user namespace
+  if (missing != 0 && unshare(CLONE_NEWUSER | missing) == 0)
+    missing = 0;  // without privilege: through a user namespace
   if (!rooted) rooted = leave_root(options.root);
   drop_capabilities();
   const bool bare = no_capabilities();
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // here, because the change of user clears it
   const bool sealed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
   for (const auto& [flag, name] : kNamespaces) {
-    if ((missing & flag) != 0) out.remarks.push_back("The examiner has no " + std::string(name) + " namespace of its own.");
+    if ((missing & flag) != 0)
+      out.remarks.push_back("The examiner has no " + std::string(name) + " namespace of its own.");
   }
   if (!rooted) out.remarks.emplace_back("The examiner still sees the file system: chroot was refused.");
   if (!bare) out.remarks.emplace_back("The examiner keeps capabilities.");
@@ -143,13 +148,15 @@ bool self_test() {
       run("kill", [] { return syscall(SYS_kill, 1, 0); }),
       run("bpf", [] { return syscall(SYS_bpf, 0, nullptr, 0); }),
       run("mprotect", [] { return syscall(SYS_mprotect, nullptr, 0, PROT_EXEC); }),
-      run("mmap (executable)", [] { return syscall(SYS_mmap, nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }),
+      run("mmap (executable)",
+          [] { return syscall(SYS_mmap, nullptr, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }),
       run("setuid", [] { return syscall(SYS_setuid, 0); }),
       run("memfd_create", [] { return syscall(SYS_memfd_create, "x", 0); }),
   };
   bool all = true;
   for (const Try& one : tries) {
-    if (one.result == 0 && strcmp(one.name, "clone") == 0) _exit(0);  // the child of a clone that should not have worked
+    if (one.result == 0 && strcmp(one.name, "clone") == 0)
+      _exit(0);  // the child of a clone that should not have worked
     const bool refused = one.result == -1 && one.error == EPERM;
     all = all && refused;
     std::array<char, 128> line{};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Takes everything away from the examiner: user, capabilities, file system, network, system calls. In: the process as the warden started
-// it (root, or not). Out: what could not be taken, one sentence each. Thread: before any other exists.
+// Takes everything away from the examiner: user, capabilities, file system, network, system calls. In: the process as
+// the warden started it (root, or not). Out: what could not be taken, one sentence each. Thread: before any other
+// exists.
 #pragma once
 
 #include <sys/types.h>

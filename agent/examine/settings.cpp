@@ -21,11 +21,13 @@ bool is_session_part(std::string_view name) {
   const auto ends = [&](std::string_view word) {
     return name.size() >= word.size() && same_word(name.substr(name.size() - word.size()), word);
   };
-  return ends("session_token") || ends("sessiontoken") || ends("security_token") || ends("securitytoken") || ends("security-token");
+  return ends("session_token") || ends("sessiontoken") || ends("security_token") || ends("securitytoken") ||
+         ends("security-token");
 }
 
 bool is_public_id(std::string_view value) {
-  return value.size() >= 6 && value.size() <= 128 && is_name(value, 128) && value.find_first_of(" /:@\"'") == std::string_view::npos;
+  return value.size() >= 6 && value.size() <= 128 && is_name(value, 128) &&
+         value.find_first_of(" /:@\"'") == std::string_view::npos;
 }
 
 std::size_t common_start(std::string_view a, std::string_view b) {
@@ -81,13 +83,16 @@ Line split_line(std::string_view text) {
   std::size_t at = text.find_first_of(text.starts_with("//") ? "=" : "=:");
   // "requirepass a:b": the name ends at the blank.
   const std::size_t blank = text.find_first_of(" \t");
-  const bool has_separator = at != std::string_view::npos && trimmed(text.substr(0, at)).find_first_of(" \t") == std::string_view::npos;
+  const bool has_separator =
+      at != std::string_view::npos && trimmed(text.substr(0, at)).find_first_of(" \t") == std::string_view::npos;
   if (!has_separator) at = blank;
   if (at == std::string_view::npos || at == 0) return {};
   return {unquoted(trimmed(text.substr(0, at))), value_of(text.substr(at + 1))};
 }
 
-void begin_section(std::string_view name, Settings& settings) { settings.begin({.selector = name, .host = host_of_name(name)}); }
+void begin_section(std::string_view name, Settings& settings) {
+  settings.begin({.selector = name, .host = host_of_name(name)});
+}
 
 }  // namespace
 
@@ -118,7 +123,8 @@ void Settings::add_pairs() {
     std::size_t closest = 0;
     for (Setting& secret : settings_) {
       const std::size_t common = common_start(id.name, secret.name);
-      if (&secret == &id || secret.used || secret.meaning != Meaning::kToken || is_access_key(secret.name) || is_session_part(secret.name))
+      if (&secret == &id || secret.used || secret.meaning != Meaning::kToken || is_access_key(secret.name) ||
+          is_session_part(secret.name))
         continue;
       if (best != nullptr && common <= closest) continue;
       best = &secret;
@@ -155,8 +161,10 @@ void Settings::add_value(const Setting& setting) {
       if (same_word(setting.name, "key") && setting.value.size() < 20) return;
       if (setting.kind.empty()) {
         (void)add_credential(setting.value, password, work_);
-      } else if (!is_placeholder(setting.value) && !add_url(setting.value, work_) && !add_token_by_shape(setting.value, work_)) {
-        work_.add(work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown), setting.value);
+      } else if (!is_placeholder(setting.value) && !add_url(setting.value, work_) &&
+                 !add_token_by_shape(setting.value, work_)) {
+        work_.add(work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown),
+                  setting.value);
       }
       return;
     }
@@ -196,7 +204,8 @@ void Settings::begin(const Entry& entry) {
 void read_lines(std::string_view bytes, Settings& settings, Work& work) {
   for_each_line(bytes, [&](std::string_view raw) {
     const std::string_view text = trimmed(raw);
-    if (text.empty() || text.front() == '#' || text.front() == ';' || text.front() == '}' || text.front() == '!') return;
+    if (text.empty() || text.front() == '#' || text.front() == ';' || text.front() == '}' || text.front() == '!')
+      return;
     if (text.front() == '[') {
       const std::size_t end = text.find_last_of(']');
       if (end == std::string_view::npos) return work.skip();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The settings of one section of a configuration: which of them are keys, and what the others say of them (login, host, public id).
+// The settings of one section of a configuration: which of them are keys, and what the others say of them (login, host,
+// public id).
 #pragma once
 
 #include <string_view>
@@ -17,8 +18,8 @@ class Settings {
 
   /// Begins a section; the keys of the one before are reported first.
   void begin(const Entry& entry);
-  /// A setting. `name` and `value` must live until the next `begin` or `finish`. `kind`: what it is known to hold, and whether that is a
-  /// password; else its name tells.
+  /// A setting. `name` and `value` must live until the next `begin` or `finish`. `kind`: what it is known to hold, and
+  /// whether that is a password; else its name tells.
   void set(std::string_view name, std::string_view value, std::string_view kind = {}, bool password = false);
   void finish() { begin({}); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// SSH private keys: OpenSSH's own form (openssh-portable/PROTOCOL.key) and the older PEM forms. The id is the fingerprint of the
-// public key, as `ssh-keygen -l` and every server's log show it; OpenSSH's form gives it without the passphrase.
+// SSH private keys: OpenSSH's own form (openssh-portable/PROTOCOL.key) and the older PEM forms. The id is the
+// fingerprint of the public key, as `ssh-keygen -l` and every server's log show it; OpenSSH's form gives it without the
+// passphrase.
 #include <openssl/err.h>
 
 #include "agent/examine/formats.h"
@@ -56,8 +57,10 @@ bool add_openssh(std::string_view body, std::string_view block, Work& work) {
   body.remove_prefix(kMagic.size());
   std::string_view cipher, kdf, kdf_options, public_blob;
   std::uint32_t keys = 0;
-  if (!take_string(body, cipher) || !take_string(body, kdf) || !take_string(body, kdf_options) || !take_u32(body, keys)) return false;
-  if (keys != 1 || !take_string(body, public_blob) || public_blob.size() < 8) return false;  // ssh itself reads one key only
+  if (!take_string(body, cipher) || !take_string(body, kdf) || !take_string(body, kdf_options) || !take_u32(body, keys))
+    return false;
+  if (keys != 1 || !take_string(body, public_blob) || public_blob.size() < 8)
+    return false;  // ssh itself reads one key only
   KeyFact fact = ssh_fact(work);
   fact.key.id = ssh_fingerprint(public_blob);
   work.add(std::move(fact), block);

@@ -15,8 +15,9 @@ int hex_digit(char c) {
 }
 
 bool is_scheme(std::string_view text) {
-  return !text.empty() &&
-         std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '.' || c == '-' || c == ':'; });
+  return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '+' || c == '.' || c == '-' || c == ':';
+  });
 }
 
 }  // namespace
@@ -27,8 +28,8 @@ bool same_word(std::string_view a, std::string_view b) {
 }
 
 std::string_view unquoted(std::string_view text) {
-  const bool quoted =
-      text.size() >= 2 && (text.front() == '"' || text.front() == '\'' || text.front() == '`') && text.back() == text.front();
+  const bool quoted = text.size() >= 2 && (text.front() == '"' || text.front() == '\'' || text.front() == '`') &&
+                      text.back() == text.front();
   return quoted ? text.substr(1, text.size() - 2) : text;
 }
 
@@ -38,7 +39,8 @@ std::string_view percent_decoded(std::string_view text, Arena& scratch) {
   if (out.empty()) return {};
   std::size_t n = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const bool code = text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
+    const bool code =
+        text[i] == '%' && i + 2 < text.size() && hex_digit(text[i + 1]) >= 0 && hex_digit(text[i + 2]) >= 0;
     out[n++] = code ? static_cast<char>(hex_digit(text[i + 1]) * 16 + hex_digit(text[i + 2])) : text[i];
     if (code) i += 2;
   }
@@ -74,9 +76,10 @@ std::string_view host_of_name(std::string_view name) {
   if (const std::optional<Url> url = split_url(name)) return url->host;
   const std::string_view authority = name.substr(0, name.find('/'));
   const std::string_view host = base::split_host(authority).host;
-  const bool named =
-      host.find('.') != std::string_view::npos && host.front() != '.' && host.back() != '.' &&
-      std::ranges::all_of(host, [](unsigned char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '-'; });
+  const bool named = host.find('.') != std::string_view::npos && host.front() != '.' && host.back() != '.' &&
+                     std::ranges::all_of(host, [](unsigned char c) {
+                       return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '-';
+                     });
   return named ? authority : std::string_view();
 }
 
@@ -91,10 +94,12 @@ std::string without_user_info(std::string_view value) {
 }
 
 bool is_placeholder(std::string_view value) {
-  if (value.starts_with("${") || value.starts_with("{{") || value.starts_with("%(") || value.starts_with("!vault")) return true;
+  if (value.starts_with("${") || value.starts_with("{{") || value.starts_with("%(") || value.starts_with("!vault"))
+    return true;
   if (value.starts_with('<') && value.ends_with('>')) return true;
-  return value.size() > 1 && value.front() == '$' &&
-         std::ranges::all_of(value.substr(1), [](unsigned char c) { return std::isupper(c) != 0 || std::isdigit(c) != 0 || c == '_'; });
+  return value.size() > 1 && value.front() == '$' && std::ranges::all_of(value.substr(1), [](unsigned char c) {
+           return std::isupper(c) != 0 || std::isdigit(c) != 0 || c == '_';
+         });
 }
 
 }  // namespace keytrail::examine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What text formats have in common: lines, quotes, percent signs, URLs. Views into the file or into the scratch memory, nothing else.
+// What text formats have in common: lines, quotes, percent signs, URLs. Views into the file or into the scratch memory,
+// nothing else.
 #pragma once
 
 #include <algorithm>
@@ -40,7 +41,8 @@ struct Url {
 };
 /// Nothing when `text` has no scheme or no host. A scheme may have several words ("jdbc:mysql").
 [[nodiscard]] std::optional<Url> split_url(std::string_view text);
-/// The host (with its port) that a name is, "registry.example:5000/team" or "https://index.example/"; empty when it is none.
+/// The host (with its port) that a name is, "registry.example:5000/team" or "https://index.example/"; empty when it is
+/// none.
 [[nodiscard]] std::string_view host_of_name(std::string_view name);
 /// "http://user:password@host/" → "http://host/"; "user:password@host" stays, being no URL.
 [[nodiscard]] std::string without_user_info(std::string_view value);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The examiner's heap: what the parsers' libraries (JSON, YAML, XML, streams) copied of a file is overwritten when they free it.
+// The examiner's heap: what the parsers' libraries (JSON, YAML, XML, streams) copied of a file is overwritten when they
+// free it.
 #include <malloc.h>
 #include <string.h>
 

@@ -33,9 +33,11 @@ std::string_view without(std::string_view text, std::string_view suffix) {
   return text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text;
 }
 
-// "docker-ID.scope", "cri-containerd-ID.scope", "crio-ID", "libpod-ID.scope", …; not the monitors ("libpod-conmon-ID.scope").
+// "docker-ID.scope", "cri-containerd-ID.scope", "crio-ID", "libpod-ID.scope", …; not the monitors
+// ("libpod-conmon-ID.scope").
 std::string_view container_of(std::string_view part) {
-  static constexpr std::array<std::string_view, 6> kPrefixes{"docker-", "cri-containerd-", "crio-", "libpod-", "nerdctl-", "containerd-"};
+  static constexpr std::array<std::string_view, 6> kPrefixes{"docker-", "cri-containerd-", "crio-",
+                                                             "libpod-", "nerdctl-",        "containerd-"};
   const std::string_view name = without(part, ".scope");
   for (std::string_view prefix : kPrefixes) {
     if (name.starts_with(prefix) && is_container_id(name.substr(prefix.size()))) return name.substr(prefix.size());
@@ -79,7 +81,8 @@ CgroupPlace read_kubepods(Parts parts) {
   for (std::string_view part : parts) {
     if (const auto colon = colon_form(part)) {
       const std::string pod = out.pod_uid.empty() ? pod_of(colon->slice) : out.pod_uid;
-      return pod.empty() ? out : CgroupPlace{.kind = WorkloadKind::kPod, .container = std::string(colon->id), .pod_uid = pod};
+      return pod.empty() ? out
+                         : CgroupPlace{.kind = WorkloadKind::kPod, .container = std::string(colon->id), .pod_uid = pod};
     }
     if (out.pod_uid.empty()) {
       out.pod_uid = pod_of(part);
@@ -97,12 +100,14 @@ CgroupPlace read_kubepods(Parts parts) {
 CgroupPlace read_user_manager(Parts parts, std::uint32_t user, std::string_view manager) {
   for (std::string_view part : parts) {
     if (const std::string_view id = container_of(part); !id.empty()) {
-      return {.kind = WorkloadKind::kContainer, .known_by = KnownBy::kClaimed, .container = std::string(id), .user = user};
+      return {
+          .kind = WorkloadKind::kContainer, .known_by = KnownBy::kClaimed, .container = std::string(id), .user = user};
     }
     if (part == "init.scope") break;
     if (part.ends_with(".scope")) return {.kind = WorkloadKind::kLoginSession, .unit = std::string(part), .user = user};
     if (part.ends_with(".service")) {
-      return {.kind = WorkloadKind::kSystemdUnit, .known_by = KnownBy::kClaimed, .unit = std::string(part), .user = user};
+      return {
+          .kind = WorkloadKind::kSystemdUnit, .known_by = KnownBy::kClaimed, .unit = std::string(part), .user = user};
     }
     if (!part.ends_with(".slice")) break;
   }
@@ -134,11 +139,14 @@ bool is_runtime_unit(std::string_view unit) {
   return std::find(kUnits.begin(), kUnits.end(), unit) != kUnits.end();
 }
 
-bool is_kubepods(std::string_view part) { return part == "kubepods" || part == "kubepods.slice" || part == "kubelet-kubepods.slice"; }
+bool is_kubepods(std::string_view part) {
+  return part == "kubepods" || part == "kubepods.slice" || part == "kubelet-kubepods.slice";
+}
 
 // Directories in which runtimes without systemd put their containers: Docker, containerd by namespace, ECS, Podman.
 bool is_runtime_directory(std::string_view part) {
-  static constexpr std::array<std::string_view, 7> kNames{"docker", "k8s.io", "default", "moby", "ecs", "libpod_parent", "buildkit"};
+  static constexpr std::array<std::string_view, 7> kNames{"docker", "k8s.io",        "default", "moby",
+                                                          "ecs",    "libpod_parent", "buildkit"};
   return std::find(kNames.begin(), kNames.end(), part) != kNames.end();
 }
 
@@ -189,7 +197,8 @@ CgroupPlace parse_cgroup_path(std::string_view path) {
       return {.kind = WorkloadKind::kContainer, .container = std::string(id)};
     if (part.ends_with(".service")) return read_service(part, parts.subspan(i + 1));
     if (part.ends_with(".scope")) return {.kind = WorkloadKind::kSystemdUnit, .unit = std::string(part)};
-    if (const auto colon = colon_form(part); colon && colon->slice.ends_with(".slice") && pod_of(colon->slice).empty()) {
+    if (const auto colon = colon_form(part);
+        colon && colon->slice.ends_with(".slice") && pod_of(colon->slice).empty()) {
       return {.kind = WorkloadKind::kContainer, .container = std::string(colon->id)};
     }
     if (!part.ends_with(".slice")) return {};  // a directory that somebody made

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a cgroup path says about the workload. Pure; any thread.
-// Who may make a cgroup there decides what is believed: the walk goes from the root and the first owner ends it. Root and systemd make
-// slices and units, kubelet the kubepods tree, runtimes their containers. What a unit, a container or a user makes below its own cgroup is
-// its own affair: a directory named like a pod there, or anywhere but in the kubepods tree, is a plain cgroup.
+// Who may make a cgroup there decides what is believed: the walk goes from the root and the first owner ends it. Root
+// and systemd make slices and units, kubelet the kubepods tree, runtimes their containers. What a unit, a container or
+// a user makes below its own cgroup is its own affair: a directory named like a pod there, or anywhere but in the
+// kubepods tree, is a plain cgroup.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +18,15 @@ struct CgroupPlace {
   WorkloadKind kind = WorkloadKind::kHost;  ///< kHost, kSystemdUnit, kContainer, kPod or kLoginSession
   KnownBy known_by = KnownBy::kKernel;      ///< kClaimed where a user's own manager made it
   std::string container;                    ///< the runtime's id, usually 64 hex digits; of the outermost container
-  std::string pod_uid;                      ///< lower case with dashes; static pods: 32 hex digits, the hash of their manifest
-  std::string unit;                         ///< systemd service or scope
-  std::uint32_t user = UINT32_MAX;          ///< of the user slice
+  std::string pod_uid;              ///< lower case with dashes; static pods: 32 hex digits, the hash of their manifest
+  std::string unit;                 ///< systemd service or scope
+  std::uint32_t user = UINT32_MAX;  ///< of the user slice
 };
 
-/// `path`: as the kernel names it, from the root of the hierarchy (v1 or v2): "/system.slice/cron.service". Leading "/.." of a foreign
-/// cgroup namespace are ignored. A path that does not begin with '/' has lost its beginning: a plain cgroup.
-/// Sources: kubelet pkg/kubelet/cm/pod_container_manager_linux.go; systemd docs/CGROUP_DELEGATION.md; runc libcontainer/cgroups/systemd.
+/// `path`: as the kernel names it, from the root of the hierarchy (v1 or v2): "/system.slice/cron.service". Leading
+/// "/.." of a foreign cgroup namespace are ignored. A path that does not begin with '/' has lost its beginning: a plain
+/// cgroup. Sources: kubelet pkg/kubelet/cm/pod_container_manager_linux.go; systemd docs/CGROUP_DELEGATION.md; runc
+/// libcontainer/cgroups/systemd.
 [[nodiscard]] CgroupPlace parse_cgroup_path(std::string_view path);
 
 /// The most telling path of /proc/PID/cgroup (cgroups(7)): v1, v2 and hybrid. "/" when nothing is there.

@@ -33,7 +33,8 @@ std::string ci_job_name(const SharedList<EnvItem>& env) {
   if (const auto project = value_of(env, "CI_PROJECT_PATH"); !project.empty()) {
     return job(project, value_of(env, "CI_JOB_NAME"), value_of(env, "CI_JOB_ID"));
   }
-  if (const auto tag = value_of(env, "BUILD_TAG"); !tag.empty() && !value_of(env, "JENKINS_URL").empty()) return job(tag, {}, {});
+  if (const auto tag = value_of(env, "BUILD_TAG"); !tag.empty() && !value_of(env, "JENKINS_URL").empty())
+    return job(tag, {}, {});
   return {};
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CI job that a process says it runs in, from its initial environment: claimed by whoever set the variables. Pure; any thread.
+// The CI job that a process says it runs in, from its initial environment: claimed by whoever set the variables. Pure;
+// any thread.
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace keytrail::identify {
 
-/// "acme/shop deploy #4412", or empty. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB, GITHUB_RUN_ID), GitLab (CI_PROJECT_PATH,
-/// CI_JOB_NAME, CI_JOB_ID), Jenkins (BUILD_TAG, with JENKINS_URL). At most 200 bytes.
+/// "acme/shop deploy #4412", or empty. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB, GITHUB_RUN_ID), GitLab
+/// (CI_PROJECT_PATH, CI_JOB_NAME, CI_JOB_ID), Jenkins (BUILD_TAG, with JENKINS_URL). At most 200 bytes.
 [[nodiscard]] std::string ci_job_name(const SharedList<EnvItem>& env);
 
 }  // namespace keytrail::identify

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Between the sources of identity and the pipeline: what they post waits here, bounded, until the pipeline takes it. Any thread.
+// Between the sources of identity and the pipeline: what they post waits here, bounded, until the pipeline takes it.
+// Any thread.
 #pragma once
 
 #include <atomic>

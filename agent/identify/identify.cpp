@@ -43,7 +43,8 @@ Identified Identify::on_event(const Event& event) {
     return {.who = std::move(who)};
   }
   // Payloads and DNS answers may carry the cgroup of an earlier moment (the connect, the question): they move nobody.
-  if (std::holds_alternative<PayloadEvent>(event.body) || std::holds_alternative<DnsEvent>(event.body)) return {.who = std::move(who)};
+  if (std::holds_alternative<PayloadEvent>(event.body) || std::holds_alternative<DnsEvent>(event.body))
+    return {.who = std::move(who)};
   const auto* open = std::get_if<OpenEvent>(&event.body);
   return {.who = follow_changes(head, std::move(who), open == nullptr ? 0 : open->mnt_ns)};
 }
@@ -80,7 +81,8 @@ Identified Identify::on_fork(const EventHead& head, const ForkEvent& fork) {
   ++stats_.forks;
   ProcessRef parent = follow_changes(head, known_or_inferred(head), 0);
   if (fork.child.tgid == 0 || fork.child.start_ns == 0) return {.who = std::move(parent)};
-  // An event of the child that overtook its fork made it an inferred one; one that has run a program meanwhile needs nothing from here.
+  // An event of the child that overtook its fork made it an inferred one; one that has run a program meanwhile needs
+  // nothing from here.
   if (Life* life = life_of(fork.child);
       life != nullptr && (life->current->id != fork.child || life->current->origin != Origin::kInferred)) {
     return {.who = std::move(parent), .child_or_previous = find(fork.child)};
@@ -149,7 +151,8 @@ ProcessRef Identify::find(const InstanceId& id) const {
   const Life* life = life_of(id);
   if (life == nullptr) return nullptr;
   if (life->current->id == id) return life->current;
-  const auto it = std::find_if(life->earlier.begin(), life->earlier.end(), [&](const ProcessRef& earlier) { return earlier->id == id; });
+  const auto it = std::find_if(life->earlier.begin(), life->earlier.end(),
+                               [&](const ProcessRef& earlier) { return earlier->id == id; });
   return it == life->earlier.end() ? nullptr : *it;
 }
 
@@ -223,7 +226,8 @@ void Identify::replace_current(Life& life, ProcessRef process, std::uint64_t tim
 void Identify::publish(Life& life, ProcessRef process) {
   if (life.exited_ns == 0 && life.current->mnt_ns != process->mnt_ns) {
     const std::pair entry{process->id.start_ns, process->id.tgid};
-    if (const auto it = mounts_.find(life.current->mnt_ns); it != mounts_.end() && it->second.erase(entry) > 0 && it->second.empty())
+    if (const auto it = mounts_.find(life.current->mnt_ns);
+        it != mounts_.end() && it->second.erase(entry) > 0 && it->second.empty())
       mounts_.erase(it);
     if (process->mnt_ns != 0) mounts_[process->mnt_ns].insert(entry);
   }
@@ -261,7 +265,9 @@ void Identify::erase(const Key& key) {
 }
 
 void Identify::expire(std::uint64_t now_boot_ns) {
-  const auto due = [&](std::uint64_t time_ns) { return time_ns <= now_boot_ns - std::min(now_boot_ns, options_.keep_exited_ns); };
+  const auto due = [&](std::uint64_t time_ns) {
+    return time_ns <= now_boot_ns - std::min(now_boot_ns, options_.keep_exited_ns);
+  };
   while (!exited_.empty() && due(exited_.front().first)) {
     erase(exited_.front().second);
     exited_.pop_front();
@@ -269,7 +275,8 @@ void Identify::expire(std::uint64_t now_boot_ns) {
   while (!replaced_.empty() && due(replaced_.front().at_ns)) {
     const InstanceId id = replaced_.front().id;
     replaced_.pop_front();
-    if (Life* life = life_of(id)) std::erase_if(life->earlier, [&](const ProcessRef& earlier) { return earlier->id == id; });
+    if (Life* life = life_of(id))
+      std::erase_if(life->earlier, [&](const ProcessRef& earlier) { return earlier->id == id; });
   }
   look_for_gone(now_boot_ns);
 }

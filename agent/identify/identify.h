@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Third stage: the process table. Gives each event its process instance and workload. In: decoded events in time order. Out: Identified,
-// for link. Thread: the pipeline's only. A Process is immutable: what is learnt later is published as a new object under the same instance.
-// A PID is never an identity: instances are (tgid, start, exec), and what /proc says counts only where the start agrees.
+// Third stage: the process table. Gives each event its process instance and workload. In: decoded events in time order.
+// Out: Identified, for link. Thread: the pipeline's only. A Process is immutable: what is learnt later is published as
+// a new object under the same instance. A PID is never an identity: instances are (tgid, start, exec), and what /proc
+// says counts only where the start agrees.
 #pragma once
 
 #include <cstddef>
@@ -29,8 +30,9 @@ struct IdentifyOptions {
   std::string proc_root = "/proc";
   std::string passwd_path = "/etc/passwd";
   std::size_t max_processes = 200'000;
-  std::uint64_t keep_exited_ns = 30'000'000'000;  ///< for events that come after the exit, and after an exec for those from before it
-  std::uint32_t max_proc_reads_per_s = 1'000;     ///< a flood of unknown processes must not turn into a flood of opens
+  std::uint64_t keep_exited_ns =
+      30'000'000'000;  ///< for events that come after the exit, and after an exec for those from before it
+  std::uint32_t max_proc_reads_per_s = 1'000;  ///< a flood of unknown processes must not turn into a flood of opens
   std::size_t max_workloads = 20'000;
   std::function<std::int64_t()> wall_ns = [] { return base::SystemClock().wall_ns(); };  ///< since when a fact is known
 };
@@ -46,8 +48,10 @@ struct IdentifyStats {
 };
 
 struct Identified {
-  ProcessRef who;                ///< the event's process; null where it has none (tgid 0, socket events of strangers, heartbeats, losses)
-  ProcessRef child_or_previous;  ///< fork: the child. exec: the instance before it, null when it was not known. Else null
+  ProcessRef
+      who;  ///< the event's process; null where it has none (tgid 0, socket events of strangers, heartbeats, losses)
+  ProcessRef
+      child_or_previous;  ///< fork: the child. exec: the instance before it, null when it was not known. Else null
 };
 
 class Identify {
@@ -56,8 +60,9 @@ class Identify {
   Identify(const Identify&) = delete;
   Identify& operator=(const Identify&) = delete;
 
-  /// Takes the event into the table and says who it is about. Fork, exec, exit, task and cgroup events change the table; every other event
-  /// of an unknown process makes an inferred one. Socket events come in any task's context: their process is looked up, never made.
+  /// Takes the event into the table and says who it is about. Fork, exec, exit, task and cgroup events change the
+  /// table; every other event of an unknown process makes an inferred one. Socket events come in any task's context:
+  /// their process is looked up, never made.
   Identified on_event(const Event& event);
 
   /// This very instance, or null. Exited and replaced ones for about 30 s.
@@ -73,14 +78,14 @@ class Identify {
   }
   /// Live processes of a mount namespace, the oldest first (they are the likeliest to live on): PIDs to open through.
   [[nodiscard]] std::vector<std::uint32_t> same_mount_ns(std::uint32_t mnt_ns, std::size_t max) const;
-  /// The variables of a process that ran before the agent, from the examiner: published as a new object, the workload resolved again. Null
-  /// when unknown.
+  /// The variables of a process that ran before the agent, from the examiner: published as a new object, the workload
+  /// resolved again. Null when unknown.
   ProcessRef learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated);
-  /// Frees what exited or was replaced more than 30 s before `now_boot_ns`, and looks at 64 live processes whose exit may have been missed.
-  /// Call about once a second.
+  /// Frees what exited or was replaced more than 30 s before `now_boot_ns`, and looks at 64 live processes whose exit
+  /// may have been missed. Call about once a second.
   void expire(std::uint64_t now_boot_ns);
-  /// What a source posted. Processes keep the workload they were published with: later ones get the new one, and the history joins facts
-  /// by the id.
+  /// What a source posted. Processes keep the workload they were published with: later ones get the new one, and the
+  /// history joins facts by the id.
   void learn_facts(WorkloadFacts facts) { workloads_.learn(std::move(facts)); }
   /// Facts that were news since the last call.
   [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
@@ -141,13 +146,14 @@ class Identify {
   WorkloadResolver resolver_;
   IdentifyStats stats_;
   std::unordered_map<Key, Life, KeyHash> lives_;
-  std::unordered_map<std::uint32_t, std::uint64_t> latest_;                                      // tgid → start
-  std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;  // mnt_ns → (start, tgid) of live ones
-  std::deque<std::pair<std::uint64_t, Key>> exited_;                                             // by time of exit
-  std::deque<Replaced> replaced_;                                                                // by time of exec
-  std::unordered_map<std::uint64_t, std::string> cgroups_;                                       // id → path
-  std::unordered_set<std::uint64_t> unresolved_;  // ids that processes have and no event has named yet
-  std::size_t cursor_ = 0;                        // of look_for_gone, in buckets of latest_
+  std::unordered_map<std::uint32_t, std::uint64_t> latest_;  // tgid → start
+  std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>>
+      mounts_;                                              // mnt_ns → (start, tgid) of live ones
+  std::deque<std::pair<std::uint64_t, Key>> exited_;        // by time of exit
+  std::deque<Replaced> replaced_;                           // by time of exec
+  std::unordered_map<std::uint64_t, std::string> cgroups_;  // id → path
+  std::unordered_set<std::uint64_t> unresolved_;            // ids that processes have and no event has named yet
+  std::size_t cursor_ = 0;                                  // of look_for_gone, in buckets of latest_
   std::uint64_t proc_second_ = 0;
   std::uint32_t proc_reads_ = 0;
 };

@@ -36,7 +36,8 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
 // Gives the process its workload and makes it immutable. The kernel's path wins over what /proc said a moment later.
 ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc) {
   const auto it = cgroups_.find(process.cgroup_id);
-  if (it == cgroups_.end() && process.cgroup_id != 0 && unresolved_.size() < kMaxUnresolved) unresolved_.insert(process.cgroup_id);
+  if (it == cgroups_.end() && process.cgroup_id != 0 && unresolved_.size() < kMaxUnresolved)
+    unresolved_.insert(process.cgroup_id);
   resolver_.resolve(process, it == cgroups_.end() ? cgroup_of_proc : it->second);
   return std::make_shared<const Process>(std::move(process));
 }
@@ -68,7 +69,8 @@ void Identify::fill_from_proc(Process& process, std::uint64_t time_ns, std::stri
 // A process that no fork, exec or sweep has introduced: those events were lost, or it was never swept.
 ProcessRef Identify::infer(const EventHead& head) {
   ++stats_.inferred;
-  Process process{.id = head.who, .cgroup_id = head.cgroup_id, .exec_ns = head.who.start_ns, .origin = Origin::kInferred};
+  Process process{
+      .id = head.who, .cgroup_id = head.cgroup_id, .exec_ns = head.who.start_ns, .origin = Origin::kInferred};
   if (const Life* life = life_of(head.who); life != nullptr) {
     // The same process runs a program whose exec was lost: namespaces and parent outlive an exec, nothing else does.
     process.parent = life->current->parent;

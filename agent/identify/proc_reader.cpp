@@ -93,12 +93,16 @@ std::optional<ProcFacts> ProcReader::read(std::uint32_t tgid, std::uint64_t star
   const auto stat = parse_stat(read_file(directory.get(), "stat"));
   if (!stat || stat->start_ticks != start_ns / ns_per_tick_) return std::nullopt;
   const std::string status = read_file(directory.get(), "status");
-  ProcFacts out{
-      .comm = stat->comm, .parent_tgid = stat->parent, .uid = effective_id(status, "\nUid:"), .gid = effective_id(status, "\nGid:")};
+  ProcFacts out{.comm = stat->comm,
+                .parent_tgid = stat->parent,
+                .uid = effective_id(status, "\nUid:"),
+                .gid = effective_id(status, "\nGid:")};
   read_number(read_file(directory.get(), "loginuid"), out.login_uid);
   read_number(read_file(directory.get(), "sessionid"), out.session_id);
-  if (const std::string text = read_file(directory.get(), "cgroup"); !text.empty()) out.cgroup = choose_cgroup_path(text);
-  if (status.empty()) return std::nullopt;  // it ended meanwhile: half of the facts would be defaults that look like root
+  if (const std::string text = read_file(directory.get(), "cgroup"); !text.empty())
+    out.cgroup = choose_cgroup_path(text);
+  if (status.empty())
+    return std::nullopt;  // it ended meanwhile: half of the facts would be defaults that look like root
   return out;
 }
 

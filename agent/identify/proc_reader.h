@@ -22,8 +22,8 @@ class ProcReader {
  public:
   explicit ProcReader(std::string root);
 
-  /// Nothing when there is no such process *with this start*: all is read through one directory descriptor, which never changes over to a
-  /// PID's next owner.
+  /// Nothing when there is no such process *with this start*: all is read through one directory descriptor, which never
+  /// changes over to a PID's next owner.
   [[nodiscard]] std::optional<ProcFacts> read(std::uint32_t tgid, std::uint64_t start_ns) const;
 
   enum class Alive : std::uint8_t { kYes, kNo, kUnknown };

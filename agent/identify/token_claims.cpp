@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Source of identity: what a service account token says of the pod that reads it: namespace, pod, service account, node. The signature is
-// not checked, so it counts less than what runtime and cluster say, and only where it speaks of the very pod that reads it: a token that
-// was stolen, copied or mounted from elsewhere never names its reader. Thread: the pipeline's.
+// Source of identity: what a service account token says of the pod that reads it: namespace, pod, service account,
+// node. The signature is not checked, so it counts less than what runtime and cluster say, and only where it speaks of
+// the very pod that reads it: a token that was stolen, copied or mounted from elsewhere never names its reader. Thread:
+// the pipeline's.
 #include <algorithm>
 #include <string_view>
 

@@ -21,7 +21,8 @@ struct CloseFile {
 }  // namespace
 
 const std::string& UserNames::name(std::uint32_t uid) {
-  if (const auto now = std::chrono::steady_clock::now(); looked_ == std::chrono::steady_clock::time_point{} || now - looked_ > kTtl) {
+  if (const auto now = std::chrono::steady_clock::now();
+      looked_ == std::chrono::steady_clock::time_point{} || now - looked_ > kTtl) {
     looked_ = now;
     refresh();
   }
@@ -43,7 +44,8 @@ void UserNames::refresh() {
   passwd entry{};
   passwd* found = nullptr;
   while (names_.size() < kMaxUsers && ::fgetpwent_r(file.get(), &entry, buffer.data(), buffer.size(), &found) == 0) {
-    if (entry.pw_name[0] != '\0') names_.try_emplace(entry.pw_uid, entry.pw_name);  // the first of several names wins, as in getpwuid
+    if (entry.pw_name[0] != '\0')
+      names_.try_emplace(entry.pw_uid, entry.pw_name);  // the first of several names wins, as in getpwuid
   }
 }
 

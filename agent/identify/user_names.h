@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// User names by number, from a passwd file. The file only, never NSS: a directory service may block for seconds, and asking it makes
-// connections of the agent's own. Users of a directory are shown by number. Thread: the pipeline's.
+// User names by number, from a passwd file. The file only, never NSS: a directory service may block for seconds, and
+// asking it makes connections of the agent's own. Users of a directory are shown by number. Thread: the pipeline's.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,8 @@ namespace keytrail::identify {
 class UserNames {
  public:
   explicit UserNames(std::string passwd_path) : path_(std::move(passwd_path)) {}
-  /// The name, else the number in decimal digits. The file is looked at again when it is older than a minute and has changed.
+  /// The name, else the number in decimal digits. The file is looked at again when it is older than a minute and has
+  /// changed.
   [[nodiscard]] const std::string& name(std::uint32_t uid);
 
  private:

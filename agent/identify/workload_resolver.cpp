@@ -11,7 +11,9 @@ namespace {
 constexpr std::size_t kMaxAccounts = 20'000;
 constexpr std::uint32_t kUnset = UINT32_MAX;
 
-std::string program_of(const Process& process) { return base::program_name(process.exe, process.filename, process.comm); }
+std::string program_of(const Process& process) {
+  return base::program_name(process.exe, process.filename, process.comm);
+}
 
 // The path down to the directory that makes the workload: what lies below it, a delegate may rename at will.
 std::string own_path(const std::string& cgroup, const std::string& name) {
@@ -74,7 +76,9 @@ WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const
   switch (at.kind) {
     case WorkloadKind::kPod:
       out.id = "pod:" + at.pod_uid + (at.container.empty() ? "" : "/" + at.container);
-      return out.add(fact::kPodUid, at.pod_uid).add(fact::kContainerId, at.container).add(fact::kCgroup, own_path(cgroup, at.container));
+      return out.add(fact::kPodUid, at.pod_uid)
+          .add(fact::kContainerId, at.container)
+          .add(fact::kCgroup, own_path(cgroup, at.container));
     case WorkloadKind::kContainer:
       out.id = "container:" + owner + at.container;
       return out.add(fact::kContainerId, at.container, at.known_by).add(fact::kCgroup, own_path(cgroup, at.container));
@@ -85,14 +89,16 @@ WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const
     default:
       break;
   }
-  // A session is a person: its number comes again after the next boot, and a desktop has a scope for each program started.
+  // A session is a person: its number comes again after the next boot, and a desktop has a scope for each program
+  // started.
   if (process.login_uid != kUnset || at.kind == WorkloadKind::kLoginSession) {
     const std::uint32_t uid = process.login_uid != kUnset ? process.login_uid : at.user;
     out.id = "user:" + std::to_string(uid);
     out.kind = WorkloadKind::kLoginSession;
     return out.add(fact::kPerson, users_.name(uid));
   }
-  // Nothing has named this directory: the program says what it is for, and the directory whose it is. A comm is whatever the process says.
+  // Nothing has named this directory: the program says what it is for, and the directory whose it is. A comm is
+  // whatever the process says.
   const bool claimed = process.exe.empty();
   const std::string program = program_of(process);
   const bool root = cgroup.empty() || cgroup == "/";
@@ -104,7 +110,8 @@ WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const
 std::shared_ptr<const Account> WorkloadResolver::account_of(const Process& process) {
   const WorkloadKind kind = process.workload->kind;
   const bool own_users = kind == WorkloadKind::kPod || kind == WorkloadKind::kContainer;
-  Account account{.user = own_users && process.uid != 0 ? std::to_string(process.uid) : users_.name(process.uid), .login_user = {}};
+  Account account{.user = own_users && process.uid != 0 ? std::to_string(process.uid) : users_.name(process.uid),
+                  .login_user = {}};
   if (process.login_uid != kUnset) {
     account.login_user = users_.name(process.login_uid);
   } else if (kind == WorkloadKind::kLoginSession) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a process and the path of its cgroup to the workload it belongs to and the users behind it. Thread: the pipeline's.
+// From a process and the path of its cgroup to the workload it belongs to and the users behind it. Thread: the
+// pipeline's.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The workloads that are known, by id: one object for all processes of one, replaced by a new one when a fact is learnt. What was learnt
-// of a pod is given to containers of it that begin later. Bounded. Thread: the pipeline's.
+// The workloads that are known, by id: one object for all processes of one, replaced by a new one when a fact is
+// learnt. What was learnt of a pod is given to containers of it that begin later. Bounded. Thread: the pipeline's.
 #pragma once
 
 #include <cstddef>
@@ -27,10 +27,11 @@ class WorkloadTable {
 
   /// Null when it is not known.
   [[nodiscard]] std::shared_ptr<const Workload> find(const std::string& id) const;
-  /// Makes one that is not known yet, with what was learnt of it before. When the table is full of workloads in use, the caller's is all
-  /// there is.
+  /// Makes one that is not known yet, with what was learnt of it before. When the table is full of workloads in use,
+  /// the caller's is all there is.
   std::shared_ptr<const Workload> make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts);
-  /// Facts of a workload, or of all containers of a pod; also of one that no process has been seen of. `since_ns` 0 = now.
+  /// Facts of a workload, or of all containers of a pod; also of one that no process has been seen of. `since_ns` 0 =
+  /// now.
   void learn(WorkloadFacts facts);
   /// What was news since the last call, for the history.
   [[nodiscard]] std::vector<WorkloadFacts> take_news();

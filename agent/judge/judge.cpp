@@ -23,13 +23,14 @@ void tell(Rule& rule, const Batch& batch, std::int64_t now_ns) {
 
 }  // namespace
 
-Judge::Judge(const Clock& clock, const catalog::Catalog& catalog, const std::map<std::string, base::FindingConfig>& findings,
-             std::size_t limit)
+Judge::Judge(const Clock& clock, const catalog::Catalog& catalog,
+             const std::map<std::string, base::FindingConfig>& findings, std::size_t limit)
     : clock_(clock) {
   for (const RuleEntry* entry : rules()) {
     const auto configured = findings.find(std::string(entry->is.type));
     const base::FindingConfig config = configured == findings.end() ? base::FindingConfig{} : configured->second;
-    if (config.enabled) rules_.push_back(entry->make(entry->is, {.catalog = catalog, .config = config, .limit = limit}));
+    if (config.enabled)
+      rules_.push_back(entry->make(entry->is, {.catalog = catalog, .config = config, .limit = limit}));
   }
 }
 

@@ -5,7 +5,10 @@
 
 namespace keytrail::judge {
 Rule::Rule(const base::FindingType& is, Severity severity, Setup setup)
-    : is_(is), severity_(from_word<Severity>(setup.config.severity).value_or(severity)), setup_(std::move(setup)), open_(setup_.limit) {}
+    : is_(is),
+      severity_(from_word<Severity>(setup.config.severity).value_or(severity)),
+      setup_(std::move(setup)),
+      open_(setup_.limit) {}
 
 void Rule::load(const Earlier& earlier) {
   for (const FindingChange& one : earlier.findings) {
@@ -16,7 +19,8 @@ void Rule::load(const Earlier& earlier) {
 Told Rule::take() { return std::exchange(told_, {}); }
 
 std::uint32_t Rule::number(std::string_view name) const {
-  if (const auto set = setup_.config.numbers.find(std::string(name)); set != setup_.config.numbers.end()) return set->second;
+  if (const auto set = setup_.config.numbers.find(std::string(name)); set != setup_.config.numbers.end())
+    return set->second;
   for (const base::FindingSetting& one : is_.settings) {
     if (one.name == name) return one.preset;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A rule: what it is told, and how it says what it found. Each rule is a class in a file of rules/ and a line in rules.cpp. It keeps its
-// own memory within its own bound, so that a flood of one type takes nothing from the others. Thread: the pipeline's only one.
+// A rule: what it is told, and how it says what it found. Each rule is a class in a file of rules/ and a line in
+// rules.cpp. It keeps its own memory within its own bound, so that a flood of one type takes nothing from the others.
+// Thread: the pipeline's only one.
 #pragma once
 
 #include <cstdint>
@@ -66,7 +67,8 @@ class Rule {
   const base::FindingType& is_;
   Severity severity_;
   const Setup setup_;
-  base::LruMap<std::string, bool> open_;  ///< by subject: whether it is; the one told longest ago is forgotten first, and told again
+  base::LruMap<std::string, bool>
+      open_;  ///< by subject: whether it is; the one told longest ago is forgotten first, and told again
   Told told_;
 };
 

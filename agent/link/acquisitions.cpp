@@ -32,8 +32,8 @@ Actor make_actor(const Instance& instance) {
 bool Acquisitions::is_news(const Instance& instance, const Key& key, const Slot& slot) {
   std::string text = "k";
   for (const std::string& part :
-       {workload_id(instance), std::to_string(instance.uid()), instance.process ? instance.process->exe : std::string(), key.id,
-        std::string(to_string(slot.from)), slot.place, slot.selector}) {
+       {workload_id(instance), std::to_string(instance.uid()), instance.process ? instance.process->exe : std::string(),
+        key.id, std::string(to_string(slot.from)), slot.place, slot.selector}) {
     text += part;
     text += '\0';
   }

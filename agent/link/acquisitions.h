@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is news: an acquisition is a row when it is new for its workload, user, executable or content. Bounded. One thread.
+// What is news: an acquisition is a row when it is new for its workload, user, executable or content. Bounded. One
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -48,7 +48,8 @@ Reason loose_reason(const Held& held) {
 /// By its kind; a key that does not tell its kind, by any that its place may hold.
 bool fits_there(const Resolved& where, const Key& key, const HeldKey& held, const catalog::Catalog& catalog) {
   if (accepts(where, key.kind, catalog)) return true;
-  return key.kind == held.key.kind && std::ranges::any_of(held.kinds, [&](std::string_view kind) { return accepts(where, kind, catalog); });
+  return key.kind == held.key.kind &&
+         std::ranges::any_of(held.kinds, [&](std::string_view kind) { return accepts(where, kind, catalog); });
 }
 
 /// The keys that fit, one per key id, best rank first, within a rank the newest first.
@@ -63,8 +64,10 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
     found.push_back({&held, std::move(key), rank(held) + wildcard, found.size()});
   }
   // A file of many keys keeps its order; of two reads the later comes first.
-  std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::tuple(fit.rank, ~fit.held->what->since_ns, fit.order); });
-  // One key in several entries of a file (the contexts of one user) is one: in the entry that is meant, where that is known.
+  std::ranges::sort(found, std::less<>{},
+                    [](const Fit& fit) { return std::tuple(fit.rank, ~fit.held->what->since_ns, fit.order); });
+  // One key in several entries of a file (the contexts of one user) is one: in the entry that is meant, where that is
+  // known.
   std::vector<const Held*> all;
   all.reserve(found.size());
   for (const Fit& fit : found)
@@ -74,8 +77,8 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
   std::set<std::string> seen;
   if (narrowed && narrowed->index) seen.insert(found[*narrowed->index].key.id);
   std::erase_if(found, [&](const Fit& fit) { return fit.held != meant && !seen.insert(fit.key.id).second; });
-  // What was lost at an exec counts only where nothing crossed into the program itself: a shell's own keys say little about its children,
-  // and a descriptor kept over the exec, read without an open, is the stated limit.
+  // What was lost at an exec counts only where nothing crossed into the program itself: a shell's own keys say little
+  // about its children, and a descriptor kept over the exec, read without an open, is the stated limit.
   if (!found.empty() && found.front().held->how != How::kLostAtExec) {
     std::erase_if(found, [](const Fit& fit) { return fit.held->how == How::kLostAtExec; });
   }
@@ -94,12 +97,14 @@ std::string count_text(std::span<const Fit> found, const catalog::Catalog& catal
   std::string provider;
   for (const Fit& fit : found) {
     const catalog::Kind* kind = catalog.kind(fit.key.kind);
-    const std::string own(kind != nullptr ? kind->provider : std::string_view(fit.key.kind).substr(0, fit.key.kind.find('.')));
+    const std::string own(kind != nullptr ? kind->provider
+                                          : std::string_view(fit.key.kind).substr(0, fit.key.kind.find('.')));
     if (!provider.empty() && provider != own) return "1 of " + std::to_string(found.size()) + " keys";
     provider = own;
   }
   if (provider.size() <= 3) {
-    std::ranges::transform(provider, provider.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    std::ranges::transform(provider, provider.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
   }
   return "1 of " + std::to_string(found.size()) + " " + provider + " keys";
 }
@@ -137,7 +142,8 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
 
 /// A program that the catalog trusts to obey its selectors, seen from its first argument to its last variable.
 bool obeys(const Instance& caller) {
-  return caller.program != nullptr && caller.program->obeys_selectors && caller.doubts.exec_seen && caller.doubts.seen_whole;
+  return caller.program != nullptr && caller.program->obeys_selectors && caller.doubts.exec_seen &&
+         caller.doubts.seen_whole;
 }
 
 void possible(Verdict& verdict, Reason reason) {
@@ -154,7 +160,8 @@ std::string relay_detail(const catalog::Program* program, const HeldKey& held) {
   const bool own = std::ranges::find(program->kinds, held.key.kind) != program->kinds.end();
   if (!own) return "carries others' requests; such a key is none of its own";
   if (program->adds_key == catalog::Often::kNever) return "carries others' requests; adds no key to them";
-  return program->adds_key == catalog::Often::kAlways ? "adds its own key to others' requests" : "may add its own key to others' requests";
+  return program->adds_key == catalog::Often::kAlways ? "adds its own key to others' requests"
+                                                      : "may add its own key to others' requests";
 }
 
 /// Inferred when the closed world holds, else possible with the clause that fails.
@@ -162,7 +169,8 @@ void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason rea
   question.world.acquired_ns = question.key_after_connect ? 0 : held.since_ns;
   if (const auto clause = closed_world(question.world)) {
     possible(verdict, *clause);
-    if (*clause == Reason::kRelayOrHub && verdict.detail.empty()) verdict.detail = relay_detail(question.caller.program, held);
+    if (*clause == Reason::kRelayOrHub && verdict.detail.empty())
+      verdict.detail = relay_detail(question.caller.program, held);
     return;
   }
   if (question.where.endpoint.open) {
@@ -189,17 +197,20 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
     const Held* const only[] = {&held};
     const auto narrowed = narrow(only, question.caller, question.where.destination.host, catalog);
     // A role is assumed with the key of the entry that it leads to, and nothing else is done with that key.
-    const bool buys =
-        narrowed && narrowed->source && !catalog.issues(question.where.endpoint, fit.key.kind, question.where.path, true).empty();
+    const bool buys = narrowed && narrowed->source &&
+                      !catalog.issues(question.where.endpoint, fit.key.kind, question.where.path, true).empty();
     if (narrowed && (narrowed->told || narrowed->beaten) && !narrowed->index && !buys) {
-      // The program was told to take another entry than the one that was read: its key may come from a helper or a login it has elsewhere.
+      // The program was told to take another entry than the one that was read: its key may come from a helper or a
+      // login it has elsewhere.
       possible(verdict, Reason::kAnotherEntryMeant);
       verdict.detail = narrowed->beaten ? narrowed->detail : narrowed->detail + " is not the entry that was read";
     } else {
-      infer(verdict, question, *held.what, held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
+      infer(verdict, question, *held.what,
+            held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
     }
   }
-  if (verdict.evidence == Evidence::kInferred && is_entry_of_other_host(*held.what, question.where.destination.host, catalog)) {
+  if (verdict.evidence == Evidence::kInferred &&
+      is_entry_of_other_host(*held.what, question.where.destination.host, catalog)) {
     possible(verdict, Reason::kEntryOfAnotherHost);
   }
   return verdict;
@@ -209,13 +220,17 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
   Verdict verdict;
   verdict.detail = count_text(found, catalog);
   // A key that was maybe issued is no rival of its parent but its child: narrow among the others.
-  const auto has = [&](const std::string& id) { return std::ranges::any_of(found, [&](const Fit& fit) { return fit.key.id == id; }); };
+  const auto has = [&](const std::string& id) {
+    return std::ranges::any_of(found, [&](const Fit& fit) { return fit.key.id == id; });
+  };
   std::vector<const Held*> core;
   for (const Fit& fit : found) {
     if (!(fit.held->what->issued && has(fit.key.parent))) core.push_back(fit.held);
   }
-  const auto narrowed = core.size() > 1 ? narrow(core, question.caller, question.where.destination.host, catalog) : std::nullopt;
-  const Held* chosen = core.size() == 1 ? core.front() : (narrowed && narrowed->index ? core[*narrowed->index] : nullptr);
+  const auto narrowed =
+      core.size() > 1 ? narrow(core, question.caller, question.where.destination.host, catalog) : std::nullopt;
+  const Held* chosen =
+      core.size() == 1 ? core.front() : (narrowed && narrowed->index ? core[*narrowed->index] : nullptr);
   std::string chosen_id;
   for (const Fit& fit : found) {
     if (fit.held == chosen) chosen_id = fit.key.id;
@@ -224,8 +239,8 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
                             return fit.held->what->issued && fit.held != chosen && fit.key.parent == chosen_id;
                           });
   const bool env_beside_argument = narrowed && narrowed->by_argument && !narrowed->covers_all;
-  const bool certain =
-      chosen != nullptr && narrowed && narrowed->covers_all && obeys(question.caller) && !env_beside_argument && rank(*chosen) <= 2;
+  const bool certain = chosen != nullptr && narrowed && narrowed->covers_all && obeys(question.caller) &&
+                       !env_beside_argument && rank(*chosen) <= 2;
   if (certain && !issued_too) {
     std::erase_if(found, [&](const Fit& fit) { return fit.held != chosen; });
     list(verdict, found, chosen, Reason::kSelector);
@@ -236,8 +251,8 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
   if (issued_too) {
     if (core.size() == 1 || certain) {
       std::erase_if(found, [&](const Fit& fit) { return fit.held != chosen && fit.key.parent != chosen_id; });
-      // What was bought comes first: that is what one buys it for. But a call to STS may only have asked who calls, unless the program was
-      // told to buy (a role).
+      // What was bought comes first: that is what one buys it for. But a call to STS may only have asked who calls,
+      // unless the program was told to buy (a role).
       const auto told = narrow(core, question.caller, question.where.destination.host, catalog);
       const bool role = told && told->source && core[*told->source] == chosen;
       for (Fit& fit : found)
@@ -252,7 +267,8 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
     }
   }
   const catalog::Program* program = question.caller.program;
-  const bool in_runtime = chosen != nullptr && narrowed && narrowed->told && narrowed->covers_all && program != nullptr && program->runtime;
+  const bool in_runtime =
+      chosen != nullptr && narrowed && narrowed->told && narrowed->covers_all && program != nullptr && program->runtime;
   list(verdict, found, chosen, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
   if (in_runtime) verdict.detail = narrowed->detail;
   possible(verdict, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
@@ -272,10 +288,12 @@ Verdict judge_by_holdings(Question& question, KeyIndex& index, const catalog::Ca
     verdict.reason = clause ? *clause : (holds_keys ? Reason::kNoKeyOfThisKind : Reason::kNoKeySeen);
     return verdict;
   }
-  return found.size() == 1 ? judge_one(question, found.front(), catalog) : judge_several(question, std::move(found), catalog);
+  return found.size() == 1 ? judge_one(question, found.front(), catalog)
+                           : judge_several(question, std::move(found), catalog);
 }
 
-/// The key with the id or fingerprint that the request carries, from the place that ranks first, whatever became of it: it was sent.
+/// The key with the id or fingerprint that the request carries, from the place that ranks first, whatever became of it:
+/// it was sent.
 std::optional<Verdict> confirmed(const Question& question, KeyIndex& index) {
   const std::string& id = question.request->key_id;
   std::optional<Fit> sent;

@@ -21,7 +21,8 @@ struct Question {
   const Resolved& where;
   WorldFacts world;  ///< gaps, armed families, times; the rest is filled from caller and destination
   Endpoint remote;
-  bool key_after_connect = false;  ///< the protocol connects first and reads its key then (ssh): the clause on old connections says nothing
+  bool key_after_connect =
+      false;  ///< the protocol connects first and reads its key then (ssh): the clause on old connections says nothing
   const RequestSeen* request = nullptr;  ///< of the exchange; null where it is not readable
 };
 
@@ -36,8 +37,8 @@ struct Verdict {
 
 inline constexpr std::size_t kMaxCandidates = 16;
 
-/// By what the request carries, where that was seen: a key that the caller holds is `confirmed`; a key that it is not known to hold leaves
-/// nothing sure; no key is no use. Else by what the caller holds.
+/// By what the request carries, where that was seen: a key that the caller holds is `confirmed`; a key that it is not
+/// known to hold leaves nothing sure; no key is no use. Else by what the caller holds.
 [[nodiscard]] Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog);
 
 }  // namespace keytrail::link

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The closed world of a process instance (agent/README.md, "Evidence"): may a key that fits be called the key that was used?
-// One pure function over plain facts. All clauses must hold; the first that fails is the reason shown.
+// The closed world of a process instance (agent/README.md, "Evidence"): may a key that fits be called the key that was
+// used? One pure function over plain facts. All clauses must hold; the first that fails is the reason shown.
 #pragma once
 
 #include <array>
@@ -21,12 +21,13 @@ struct WorldFacts {
   std::uint64_t use_ns = 0;        ///< first payload
   std::span<const Gap> gaps;
   std::array<bool, kFamilies> armed{};
-  std::uint64_t broker_ns = 0;        ///< first talk to an unclassified local broker
-  bool relay_or_hub = false;          ///< by the catalog, or it reads keys in bulk
-  std::uint64_t connected_ns = 0;     ///< the connection's start
-  std::uint64_t acquired_ns = 0;      ///< of the key in question; 0 = no key in question
-  std::uint64_t unidentified_ns = 0;  ///< first open of a key file, of a kind accepted here, that could not be identified
-  bool names_contradict = false;      ///< two names of the destination contradict, or its address is shared
+  std::uint64_t broker_ns = 0;     ///< first talk to an unclassified local broker
+  bool relay_or_hub = false;       ///< by the catalog, or it reads keys in bulk
+  std::uint64_t connected_ns = 0;  ///< the connection's start
+  std::uint64_t acquired_ns = 0;   ///< of the key in question; 0 = no key in question
+  std::uint64_t unidentified_ns =
+      0;                          ///< first open of a key file, of a kind accepted here, that could not be identified
+  bool names_contradict = false;  ///< two names of the destination contradict, or its address is shared
 };
 
 /// Keeps the earlier of two times, where 0 is never.

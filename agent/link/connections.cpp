@@ -29,14 +29,16 @@ Done Connections::on_connect(const ConnectEvent& event, const EventHead& head, c
   // Questions to a name server are no uses, and their answers come as events of their own.
   if (event.udp && event.remote.port != kHttpsPort) return Done::kAbsorbed;
   const auto [slot, fresh] = (event.udp ? datagrams_ : connections_).get(event.cookie);
-  // A socket connects again after a failure, and a datagram socket as often as it likes; what was judged stays with the old one.
+  // A socket connects again after a failure, and a datagram socket as often as it likes; what was judged stays with the
+  // old one.
   auto connection = std::make_shared<Connection>();
   connection->remote = event.remote;
   connection->net_ns = event.net_ns;
   connection->udp = event.udp;
   connection->connected_ns = head.time_ns;
   connection->connector = processes_.instance_of(head.who, who);
-  // The first payload of a TCP connection may be handed over with its connect (fast open): the same connection, seen twice.
+  // The first payload of a TCP connection may be handed over with its connect (fast open): the same connection, seen
+  // twice.
   if (!fresh && *slot && (*slot)->used && (*slot)->remote == event.remote) return Done::kAbsorbed;
   *slot = std::move(connection);
   return Done::kAbsorbed;
@@ -49,8 +51,9 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
   connection->received = std::max(connection->received, event.bytes_received);
   if (event.state == SocketState::kEstablished) return Done::kAbsorbed;
   Done done = Done::kAbsorbed;
-  const std::uint64_t active_ns =
-      event.state == SocketState::kSample ? head.time_ns - std::min(head.time_ns, event.idle_ms * 1'000'000UL) : head.time_ns;
+  const std::uint64_t active_ns = event.state == SocketState::kSample
+                                      ? head.time_ns - std::min(head.time_ns, event.idle_ms * 1'000'000UL)
+                                      : head.time_ns;
   if (event.state == SocketState::kFailed) {
     connection->failed = connection->closed = true;
   } else {
@@ -79,16 +82,19 @@ Done Connections::on_payload(const PayloadEvent& event, const EventHead& head, c
   InstanceRef caller = processes_.instance_of(head.who, who);
   if (!caller) caller = connection->connector;
   if (!caller) return Done::kAbsorbed;
-  // A later payload is another exchange where it is a request; else it belongs to the one that stands for the connection.
+  // A later payload is another exchange where it is a request; else it belongs to the one that stands for the
+  // connection.
   if (connection->used && !is_readable(event)) return Done::kAbsorbed;
   const ExchangeRef exchange = connection->open(caller, head.time_ns, request_of(event));
   // Relatives of the metadata service on loopback and elsewhere share their address with anything: the request decides.
   const bool metadata = catalog_.is_metadata_address(connection->remote) ||
                         (is_readable(event) && catalog_.match_metadata(connection->remote, event.name, event.path));
-  return metadata ? on_metadata(event, *connection, caller, head.time_ns) : start_use(connection, exchange, &event, head.from_ring);
+  return metadata ? on_metadata(event, *connection, caller, head.time_ns)
+                  : start_use(connection, exchange, &event, head.from_ring);
 }
 
-Done Connections::on_metadata(const PayloadEvent& event, const Connection& connection, const InstanceRef& caller, std::uint64_t time_ns) {
+Done Connections::on_metadata(const PayloadEvent& event, const Connection& connection, const InstanceRef& caller,
+                              std::uint64_t time_ns) {
   if (!is_readable(event)) return Done::kAbsorbed;
   const auto issue = catalog_.match_metadata(connection.remote, event.name, event.path);
   if (!issue || !issue->key) return Done::kAbsorbed;
@@ -135,7 +141,8 @@ void Connections::on_dns(const DnsEvent& event, const EventHead& head, const Pro
   if (names_.learn(event, head.time_ns, asker.get())) holders_.mark_doubts(asker);
 }
 
-Done Connections::start_use(const ConnectionRef& connection, const ExchangeRef& exchange, const PayloadEvent* payload, bool from_ring) {
+Done Connections::start_use(const ConnectionRef& connection, const ExchangeRef& exchange, const PayloadEvent* payload,
+                            bool from_ring) {
   if (connection->udp && connection->remote.port != kHttpsPort) return Done::kAbsorbed;
   Instance& caller = *exchange->writer;
   const Called called{connection->remote, connection->net_ns, connection->udp, exchange->time_ns, payload};

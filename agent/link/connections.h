@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets and names: connects, payloads, byte counts, DNS answers; what a metadata service or a local broker hands out. Owns connections,
-// their exchanges, and the names that were asked for; hands exchanges with a destination to Uses. Called by Engine. One thread.
+// Sockets and names: connects, payloads, byte counts, DNS answers; what a metadata service or a local broker hands out.
+// Owns connections, their exchanges, and the names that were asked for; hands exchanges with a destination to Uses.
+// Called by Engine. One thread.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ namespace keytrail::link {
 
 class Connections {
  public:
-  Connections(const LinkOptions& options, const catalog::Catalog& catalog, Holders& holders, Processes& processes, Uses& uses,
-              Outbox& outbox)
+  Connections(const LinkOptions& options, const catalog::Catalog& catalog, Holders& holders, Processes& processes,
+              Uses& uses, Outbox& outbox)
       : catalog_(catalog),
         holders_(holders),
         processes_(processes),
@@ -39,8 +40,10 @@ class Connections {
 
  private:
   [[nodiscard]] ConnectionRef find(std::uint64_t cookie);
-  Done on_metadata(const PayloadEvent& event, const Connection& connection, const InstanceRef& caller, std::uint64_t time_ns);
-  Done start_use(const ConnectionRef& connection, const ExchangeRef& exchange, const PayloadEvent* payload, bool from_ring);
+  Done on_metadata(const PayloadEvent& event, const Connection& connection, const InstanceRef& caller,
+                   std::uint64_t time_ns);
+  Done start_use(const ConnectionRef& connection, const ExchangeRef& exchange, const PayloadEvent* payload,
+                 bool from_ring);
 
   const catalog::Catalog& catalog_;
   Holders& holders_;

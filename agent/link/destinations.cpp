@@ -42,7 +42,8 @@ struct Binding {
 };
 
 /// The destination variable of this process that names the host or the address it calls.
-std::optional<Binding> bound_by_environment(const Called& called, const std::string& host, const Instance& caller, const Catalog& catalog) {
+std::optional<Binding> bound_by_environment(const Called& called, const std::string& host, const Instance& caller,
+                                            const Catalog& catalog) {
   const std::string address = base::address_text(called.remote);
   for (const EnvItem& item : caller.env()) {
     if (item.value.empty() || item.truncated) continue;
@@ -55,10 +56,12 @@ std::optional<Binding> bound_by_environment(const Called& called, const std::str
   return std::nullopt;
 }
 
-/// The SNI or Host is what the client claims. The process's own DNS, where it has one for this address, must not say that the address is
-/// somebody else's. The address itself, claimed as a name, says nothing.
-bool contradicts(const std::string& claimed, const std::vector<std::string>& own_names, const Destination& to, const Catalog& catalog) {
-  if (own_names.empty() || claimed == to.address || std::ranges::find(own_names, claimed) != own_names.end()) return false;
+/// The SNI or Host is what the client claims. The process's own DNS, where it has one for this address, must not say
+/// that the address is somebody else's. The address itself, claimed as a name, says nothing.
+bool contradicts(const std::string& claimed, const std::vector<std::string>& own_names, const Destination& to,
+                 const Catalog& catalog) {
+  if (own_names.empty() || claimed == to.address || std::ranges::find(own_names, claimed) != own_names.end())
+    return false;
   return std::ranges::none_of(own_names, [&](const std::string& name) { return agree(name, claimed, catalog); });
 }
 
@@ -69,7 +72,8 @@ bool shared(const std::vector<std::string>& own_names, const Catalog& catalog) {
   return std::ranges::any_of(own_names, [&](const std::string& name) {
     const auto other = catalog.match_host(name);
     return first.has_value() != other.has_value() ||
-           (first && (first->provider != other->provider || first->service != other->service || first->region != other->region));
+           (first &&
+            (first->provider != other->provider || first->service != other->service || first->region != other->region));
   });
 }
 
@@ -102,12 +106,15 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
   } else if (!name.host.empty()) {
     out.contradiction = contradicts(name.host, own, out.destination, catalog) || payload->ech;
   }
-  // A claimed name that says nothing, at an address that the process itself asked for under a name that does: that name, and the
-  // contradiction.
-  if (out.contradiction && !catalog.match_host(name.host) && catalog.match_host(own.empty() ? std::string() : own.front())) name = {};
+  // A claimed name that says nothing, at an address that the process itself asked for under a name that does: that
+  // name, and the contradiction.
+  if (out.contradiction && !catalog.match_host(name.host) &&
+      catalog.match_host(own.empty() ? std::string() : own.front()))
+    name = {};
   const bool claimed = !name.host.empty();
   const std::string dns = !own.empty() ? own.front() : names.of_namespace(called.net_ns, called.remote, called.time_ns);
-  const auto binding = proxied ? std::nullopt : bound_by_environment(called, claimed ? name.host : dns, caller, catalog);
+  const auto binding =
+      proxied ? std::nullopt : bound_by_environment(called, claimed ? name.host : dns, caller, catalog);
   if (!claimed) {
     if (binding) {
       name = {binding->host, NameSource::kEnvironment};
@@ -121,7 +128,8 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
   out.destination.host = name.host;
   out.destination.name_source = name.source;
   out.destination.ambiguous = out.contradiction;
-  out.ssh = !called.udp && (called.remote.port == kSshPort || (payload != nullptr && payload->protocol == PayloadEvent::Protocol::kSsh));
+  out.ssh = !called.udp && (called.remote.port == kSshPort ||
+                            (payload != nullptr && payload->protocol == PayloadEvent::Protocol::kSsh));
   if (out.ssh) {
     if (const auto endpoint = catalog.match_port(kSshPort)) describe(out, *endpoint);
     out.destination.provider = "ssh";
@@ -141,7 +149,8 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
 bool is_host(const Resolved& resolved, std::string_view host) {
   const Destination& to = resolved.destination;
   const base::HostPort named = base::host_of_url(host);
-  return !named.host.empty() && (named.port == 0 || named.port == to.port) && (named.host == to.host || named.host == to.address);
+  return !named.host.empty() && (named.port == 0 || named.port == to.port) &&
+         (named.host == to.host || named.host == to.address);
 }
 
 bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& catalog) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a connection calls: its best name, that name's provenance, and whether it takes keys. Pure but for the memory of names.
+// What a connection calls: its best name, that name's provenance, and whether it takes keys. Pure but for the memory of
+// names.
 #pragma once
 
 #include <cstdint>
@@ -31,19 +32,22 @@ struct Resolved {
   bool known = false;          ///< a destination that the catalog, the environment or the port names
   bool takes_keys = false;
   bool ssh = false;
-  bool contradiction = false;      ///< two names contradict, or the address is shared by names the process asked for
-  std::string via;                 ///< "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests
-  std::string path;                ///< of the request, where it was readable
-  std::vector<std::string> kinds;  ///< takes exactly these: a key file that names the host, of a service that the catalog does not know
+  bool contradiction = false;  ///< two names contradict, or the address is shared by names the process asked for
+  std::string
+      via;  ///< "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests
+  std::string path;  ///< of the request, where it was readable
+  std::vector<std::string>
+      kinds;  ///< takes exactly these: a key file that names the host, of a service that the catalog does not know
 };
 
-[[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names, const catalog::Catalog& catalog);
+[[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names,
+                               const catalog::Catalog& catalog);
 
 /// Whether "host" or "host:port", as a file says it, is the destination: by its name or its address.
 [[nodiscard]] bool is_host(const Resolved& resolved, std::string_view host);
 
-/// For a host that nobody else knows: the caller read a file whose entry says that it is for this host, with its key or (a kubeconfig with
-/// a plugin) without one. False when it did not.
+/// For a host that nobody else knows: the caller read a file whose entry says that it is for this host, with its key or
+/// (a kubeconfig with a plugin) without one. False when it did not.
 bool name_by_file(Resolved& resolved, const Instance& caller, const catalog::Catalog& catalog);
 
 /// Does this destination take keys of this kind?

@@ -48,15 +48,18 @@ bool Doubts::note_name(const Endpoint& address, const std::string& name) {
   return true;
 }
 
-void Doubts::note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files) {
-  std::erase_if(opened, [&](const KeyFileOpened& file) { return file.inode == inode || file.time_ns + window_ns < time_ns; });
+void Doubts::note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns,
+                           std::size_t bulk_files) {
+  std::erase_if(opened,
+                [&](const KeyFileOpened& file) { return file.inode == inode || file.time_ns + window_ns < time_ns; });
   opened.push_back({inode, time_ns});
   if (opened.size() >= bulk_files) bulk = true;
   if (opened.size() > bulk_files) opened.erase(opened.begin());
 }
 
 void Doubts::note_lead(Lead lead) {
-  std::erase_if(leads, [&](const Lead& known) { return known.selector_rule == lead.selector_rule && known.from == lead.from; });
+  std::erase_if(
+      leads, [&](const Lead& known) { return known.selector_rule == lead.selector_rule && known.from == lead.from; });
   if (!lead.to.empty() && leads.size() < kMaxLeads) leads.push_back(std::move(lead));
 }
 

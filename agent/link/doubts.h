@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What weakens a claim about the keys of one program in one process, as one value: a fork copies it, a restart stores it, an exec begins a
-// new one, the closed world reads it. Owned by its Instance; changed by whoever sees the event (processes, connections, examinations).
+// What weakens a claim about the keys of one program in one process, as one value: a fork copies it, a restart stores
+// it, an exec begins a new one, the closed world reads it. Owned by its Instance; changed by whoever sees the event
+// (processes, connections, examinations).
 #pragma once
 
 #include <algorithm>
@@ -77,8 +78,9 @@ struct Doubts {
   /// A forked process has its parent's memory, so everything that may be in it: all of them.
   [[nodiscard]] Doubts inherit() const { return *this; }
 
-  /// A program that begins: what the one before it did is not in its memory. Keys that it held are carried over as lost, with their own
-  /// evidence (see Processes); names, talks and files of the program before say nothing of this one.
+  /// A program that begins: what the one before it did is not in its memory. Keys that it held are carried over as
+  /// lost, with their own evidence (see Processes); names, talks and files of the program before say nothing of this
+  /// one.
   [[nodiscard]] static Doubts of_new_program(std::uint64_t exec_ns, bool seen, bool whole) {
     Doubts doubts;
     doubts.exec_seen = seen;
@@ -87,7 +89,8 @@ struct Doubts {
     return doubts;
   }
 
-  /// The arguments of a process that outlived the agent are not read again: what they might override is not seen any more.
+  /// The arguments of a process that outlived the agent are not read again: what they might override is not seen any
+  /// more.
   void weaken_by_restart() { seen_whole = false; }
 
   void mark_unidentified(Unidentified mark);
@@ -101,8 +104,8 @@ struct Doubts {
   void note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files);
   void note_lead(Lead lead);
 
-  /// Writes what they say of one use into the closed world's facts. `remote`: what is called; `concerns`: whether a mark could hide a key
-  /// that this destination takes.
+  /// Writes what they say of one use into the closed world's facts. `remote`: what is called; `concerns`: whether a
+  /// mark could hide a key that this destination takes.
   template <typename Concerns>
   void facts(WorldFacts& world, const Endpoint& remote, Concerns&& concerns) const {
     world.exec_seen = exec_seen;
@@ -125,15 +128,16 @@ struct NamedDoubt {
   T& value;
 };
 
-/// The one list of all members (D: Doubts or const Doubts), from which encode, decode and the test that walks them are made. Names are
-/// stored: never change one.
+/// The one list of all members (D: Doubts or const Doubts), from which encode, decode and the test that walks them are
+/// made. Names are stored: never change one.
 template <typename D>
 [[nodiscard]] auto doubt_members(D& doubts) {
-  auto& [exec_seen, seen_whole, bulk, life_from_ns, broker_ns, local_talks, unidentified, leads, opened, names] = doubts;
+  auto& [exec_seen, seen_whole, bulk, life_from_ns, broker_ns, local_talks, unidentified, leads, opened, names] =
+      doubts;
   return std::tuple(NamedDoubt{"exec_seen", exec_seen}, NamedDoubt{"seen_whole", seen_whole}, NamedDoubt{"bulk", bulk},
-                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"broker", broker_ns}, NamedDoubt{"local_talks", local_talks},
-                    NamedDoubt{"unidentified", unidentified}, NamedDoubt{"leads", leads}, NamedDoubt{"opened", opened},
-                    NamedDoubt{"names", names});
+                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"broker", broker_ns},
+                    NamedDoubt{"local_talks", local_talks}, NamedDoubt{"unidentified", unidentified},
+                    NamedDoubt{"leads", leads}, NamedDoubt{"opened", opened}, NamedDoubt{"names", names});
 }
 
 }  // namespace keytrail::link

@@ -6,7 +6,8 @@
 namespace keytrail::link {
 namespace {
 
-/// One handler per event type, each for exactly that type: with a new type in Event::body and no handler for it, nothing compiles.
+/// One handler per event type, each for exactly that type: with a new type in Event::body and no handler for it,
+/// nothing compiles.
 template <typename... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
@@ -14,8 +15,8 @@ struct Overloaded : Handlers... {
 
 }  // namespace
 
-Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock, Link::FateCall fate,
-               Link::SameMountNs same_mount_ns)
+Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock,
+               Link::FateCall fate, Link::SameMountNs same_mount_ns)
     : options_(options),
       watch_(options_.max_gaps),
       index_(options_.max_news),
@@ -80,7 +81,8 @@ Done Engine::on_exit(const EventHead& head) {
 
 Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
   // Its fork or exec came through the hooks while the sweep ran, or it was adopted: that knows more.
-  if (const InstanceRef known = processes_.find_live(head.who); known && known->doubts.exec_seen) return Done::kAbsorbed;
+  if (const InstanceRef known = processes_.find_live(head.who); known && known->doubts.exec_seen)
+    return Done::kAbsorbed;
   const InstanceRef instance = processes_.instance_of(head.who, who);
   if (!instance || instance->environment_asked) return Done::kAbsorbed;
   environments_.ask(instance, instance->doubts.life_from_ns != 0 ? instance->doubts.life_from_ns : head.time_ns);
@@ -147,11 +149,13 @@ Link::~Link() = default;
 void Link::load(const Earlier& earlier) { engine_->load(earlier); }
 void Link::set_armed(Family family, bool armed) { engine_->set_armed(family, armed); }
 void Link::set_armed_ns(std::uint64_t armed_ns) { engine_->set_armed_ns(armed_ns); }
-void Link::on_event(const Event& event, const ProcessRef& who, const ProcessRef& other) { engine_->on_event(event, who, other); }
+void Link::on_event(const Event& event, const ProcessRef& who, const ProcessRef& other) {
+  engine_->on_event(event, who, other);
+}
 void Link::on_tick(std::uint64_t now_boot_ns) { engine_->on_tick(now_boot_ns); }
 void Link::adopt(const Holding& holding, const ProcessRef& who) { engine_->adopt(holding, who); }
-void Link::gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause, std::optional<std::uint64_t> lost,
-               std::string family) {
+void Link::gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause,
+               std::optional<std::uint64_t> lost, std::string family) {
   engine_->gap({from_boot_ns, to_boot_ns, lost, std::move(family)}, std::move(cause));
 }
 void Link::finish(std::uint64_t now_boot_ns) { engine_->finish(now_boot_ns); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dispatcher of link: owns the owners, passes each event to the one whose data it concerns, and puts calls in order where one event
-// concerns two. Keeps no state of its own. Private to this folder. One thread.
+// The dispatcher of link: owns the owners, passes each event to the one whose data it concerns, and puts calls in order
+// where one event concerns two. Keeps no state of its own. Private to this folder. One thread.
 #pragma once
 
 #include "agent/link/connections.h"
@@ -20,8 +20,8 @@ namespace keytrail::link {
 
 class Engine {
  public:
-  Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock, Link::FateCall fate,
-         Link::SameMountNs same_mount_ns);
+  Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock,
+         Link::FateCall fate, Link::SameMountNs same_mount_ns);
 
   void on_event(const Event& event, const ProcessRef& who, const ProcessRef& other);
   void on_tick(std::uint64_t now_ns);

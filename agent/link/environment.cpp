@@ -54,7 +54,8 @@ std::string id_of_secret(const Known& secret, std::string_view owner) {
 
 }  // namespace
 
-std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const Catalog& catalog, std::string_view owner) {
+std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const Catalog& catalog,
+                                          std::string_view owner) {
   std::vector<Known> identifiers, secrets;
   for (const EnvItem& item : env) {
     const Env* entry = catalog.match_env(item.name);
@@ -79,7 +80,8 @@ std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const 
       secrets.insert(secrets.end(), paired.begin(), paired.end());
       continue;
     }
-    const auto main = std::ranges::find_if(paired, [&](const Known& secret) { return secret.item->name == identifier.entry->pair; });
+    const auto main =
+        std::ranges::find_if(paired, [&](const Known& secret) { return secret.item->name == identifier.entry->pair; });
     const Fingerprint fingerprint = (main == paired.end() ? paired.front() : *main).item->fingerprint;
     found.push_back({make_key(identifier.item->value, kind_of_pair(identifier, paired, catalog), fingerprint, catalog),
                      Slot{From::kEnvironment, identifier.item->name, {}},
@@ -113,7 +115,8 @@ bool names_path(std::string_view pointer, std::string_view path) {
   // Resolved against a directory that the agent does not know: its end must be the path's end.
   while (pointer.starts_with("./") || pointer.starts_with("../"))
     pointer.remove_prefix(pointer.find('/') + 1);
-  return !pointer.empty() && path.size() > pointer.size() && path.ends_with(pointer) && path[path.size() - pointer.size() - 1] == '/';
+  return !pointer.empty() && path.size() > pointer.size() && path.ends_with(pointer) &&
+         path[path.size() - pointer.size() - 1] == '/';
 }
 
 const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const Catalog& catalog, std::string_view path) {

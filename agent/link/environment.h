@@ -20,21 +20,25 @@ struct FoundKey {
   std::span<const std::string_view> kinds;  ///< what its variable may hold, when the value does not tell; else empty
 };
 
-/// The keys of an environment: identifier and secrets that the catalog pairs are one key, a lone secret is known by its fingerprint.
-/// `owner`: workload id, part of the id of values that have no fingerprint.
+/// The keys of an environment: identifier and secrets that the catalog pairs are one key, a lone secret is known by its
+/// fingerprint. `owner`: workload id, part of the id of values that have no fingerprint.
 [[nodiscard]] std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const catalog::Catalog& catalog,
                                                         std::string_view owner);
 
 /// The keys of arguments: a recognised secret format, or a flag's value that is the secret of a known key.
 /// A public identifier alone (`--access-key-id AKIA…`) names a key and hands over none.
-[[nodiscard]] std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const catalog::Catalog& catalog, KeyIndex& index);
+[[nodiscard]] std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const catalog::Catalog& catalog,
+                                                      KeyIndex& index);
 
 /// Whether a path as people write it (relative to a directory that is not known, too) is this file.
 [[nodiscard]] bool names_path(std::string_view pointer, std::string_view path);
 
-/// The catalog entry that a pointer variable of this environment (AWS_SHARED_CREDENTIALS_FILE) gives to `path`, or nullptr.
-[[nodiscard]] const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const catalog::Catalog& catalog, std::string_view path);
+/// The catalog entry that a pointer variable of this environment (AWS_SHARED_CREDENTIALS_FILE) gives to `path`, or
+/// nullptr.
+[[nodiscard]] const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const catalog::Catalog& catalog,
+                                                   std::string_view path);
 /// The same for a flag of this program (`ssh -i PATH`).
-[[nodiscard]] const catalog::File* file_of_argument(const Process& process, const catalog::Catalog& catalog, std::string_view path);
+[[nodiscard]] const catalog::File* file_of_argument(const Process& process, const catalog::Catalog& catalog,
+                                                    std::string_view path);
 
 }  // namespace keytrail::link

@@ -54,15 +54,17 @@ void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswe
 }
 
 std::vector<FoundKey> Environments::keys_of(const Instance& instance, const EnvironmentAnswer& answer) {
-  const std::string owner = instance.process && instance.process->workload ? instance.process->workload->id : std::string();
+  const std::string owner =
+      instance.process && instance.process->workload ? instance.process->workload->id : std::string();
   std::vector<FoundKey> found = keys_of_environment(answer.env, catalog_, owner);
   // Where the examiner could tell more of a value than its fingerprint (a JWT's claims), that is the key.
   for (const KeyFact& fact : answer.keys) {
     if (fact.key.id.empty()) continue;
     const auto it = std::ranges::find_if(found, [&](const FoundKey& one) { return one.slot.place == fact.variable; });
     if (it == found.end()) {
-      const bool paired = std::ranges::any_of(
-          found, [&](const FoundKey& one) { return !fact.key.fingerprint.empty() && one.key.fingerprint == fact.key.fingerprint; });
+      const bool paired = std::ranges::any_of(found, [&](const FoundKey& one) {
+        return !fact.key.fingerprint.empty() && one.key.fingerprint == fact.key.fingerprint;
+      });
       if (!paired) found.push_back({fact.key, {From::kEnvironment, fact.variable, {}}, {}});
     } else if (it->key.id.starts_with("fp:")) {
       it->key = fact.key;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initial environments of processes that ran before the agent, or whose exec showed only a part: asked of the examiner in turn, not all at
-// once. Owns the queue. Called by Engine (an exec, the sweep, an adoption, ticks). One thread.
+// Initial environments of processes that ran before the agent, or whose exec showed only a part: asked of the examiner
+// in turn, not all at once. Owns the queue. Called by Engine (an exec, the sweep, an adoption, ticks). One thread.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,15 @@ namespace keytrail::link {
 
 class Environments {
  public:
-  Environments(const LinkOptions& options, const catalog::Catalog& catalog, KeyIndex& index, Holders& holders, Examinations& examinations,
-               Uses& uses, Outbox& outbox)
-      : options_(options), catalog_(catalog), index_(index), holders_(holders), examinations_(examinations), uses_(uses), outbox_(outbox) {}
+  Environments(const LinkOptions& options, const catalog::Catalog& catalog, KeyIndex& index, Holders& holders,
+               Examinations& examinations, Uses& uses, Outbox& outbox)
+      : options_(options),
+        catalog_(catalog),
+        index_(index),
+        holders_(holders),
+        examinations_(examinations),
+        uses_(uses),
+        outbox_(outbox) {}
 
   void ask(const InstanceRef& instance, std::uint64_t time_ns);
   /// Asks the next of the queue, as far as bounds allow.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was asked of the examiner and is not answered: how many there are, and which processes wait for which. Opens, Environments and Looks
-// ask through it; it bounds them together, and no answer reaches them after link is gone. One thread.
+// What was asked of the examiner and is not answered: how many there are, and which processes wait for which. Opens,
+// Environments and Looks ask through it; it bounds them together, and no answer reaches them after link is gone. One
+// thread.
 #pragma once
 
 #include <functional>
@@ -56,8 +57,8 @@ class Examinations {
   std::shared_ptr<const char> alive_ = std::make_shared<const char>();  ///< answers that outlive it are dropped
 };
 
-/// Whoever got what was in a file or environment that could not be read holds something unknown, of its usual kind or one of `kinds`; a
-/// program that came by exec did not read it.
+/// Whoever got what was in a file or environment that could not be read holds something unknown, of its usual kind or
+/// one of `kinds`; a program that came by exec did not read it.
 void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual);
 
 }  // namespace keytrail::link

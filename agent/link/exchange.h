@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection and the exchanges on it. An exchange is one request, or the whole connection where requests are not readable: a first
-// request may be anonymous, the next carry key A, and after a rotation key B. Owned by Connections; Uses fills in what was judged.
+// A connection and the exchanges on it. An exchange is one request, or the whole connection where requests are not
+// readable: a first request may be anonymous, the next carry key A, and after a rotation key B. Owned by Connections;
+// Uses fills in what was judged.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct Exchange {
   InstanceRef writer;                  ///< a use belongs to the process that wrote, not to the one that connected
   std::uint64_t time_ns = 0;           ///< of its first payload
   std::optional<RequestSeen> request;  ///< absent: nothing was readable, it stands for the connection
-  std::shared_ptr<const UseRow> use;   ///< as it was told to the history, once judged; what is learnt later revises this
+  std::shared_ptr<const UseRow> use;  ///< as it was told to the history, once judged; what is learnt later revises this
 };
 using ExchangeRef = std::shared_ptr<Exchange>;
 
@@ -51,7 +52,8 @@ struct Connection {
   ExchangeRef open(InstanceRef writer, std::uint64_t time_ns, std::optional<RequestSeen> request) {
     used = true;
     if (exchanges.size() >= kMaxExchanges) exchanges.erase(exchanges.begin());
-    return exchanges.emplace_back(std::make_shared<Exchange>(Exchange{std::move(writer), time_ns, std::move(request), nullptr}));
+    return exchanges.emplace_back(
+        std::make_shared<Exchange>(Exchange{std::move(writer), time_ns, std::move(request), nullptr}));
   }
 };
 using ConnectionRef = std::shared_ptr<Connection>;

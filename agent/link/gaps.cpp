@@ -12,7 +12,8 @@ bool hides_keys(const Gap& gap) {
 }
 
 bool overlaps(std::span<const Gap> gaps, std::uint64_t from_ns, std::uint64_t to_ns) {
-  return std::ranges::any_of(gaps, [&](const Gap& gap) { return hides_keys(gap) && gap.from_ns <= to_ns && gap.to_ns >= from_ns; });
+  return std::ranges::any_of(
+      gaps, [&](const Gap& gap) { return hides_keys(gap) && gap.from_ns <= to_ns && gap.to_ns >= from_ns; });
 }
 
 void GapList::add(Gap gap) {

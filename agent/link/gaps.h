@@ -21,13 +21,15 @@ struct Gap {
   std::string family;  ///< empty = all
 };
 
-/// Could this gap hide a key's way into a process, or a process's start? Only exec, open, connect, name and lifetime events can.
+/// Could this gap hide a key's way into a process, or a process's start? Only exec, open, connect, name and lifetime
+/// events can.
 [[nodiscard]] bool hides_keys(const Gap& gap);
 
 /// True when a gap that may hide something overlaps [from_ns, to_ns].
 [[nodiscard]] bool overlaps(std::span<const Gap> gaps, std::uint64_t from_ns, std::uint64_t to_ns);
 
-/// The gaps of this agent's life. When it is full, the two oldest become one that covers both: never less than what was missed.
+/// The gaps of this agent's life. When it is full, the two oldest become one that covers both: never less than what was
+/// missed.
 class GapList {
  public:
   explicit GapList(std::size_t limit) : limit_(limit < 2 ? 2 : limit) {}
@@ -39,7 +41,8 @@ class GapList {
   std::vector<Gap> gaps_;
 };
 
-/// What of this node was watched: by which families, since when, with which gaps. Set by Engine; read by whoever judges a claim.
+/// What of this node was watched: by which families, since when, with which gaps. Set by Engine; read by whoever judges
+/// a claim.
 struct Watch {
   explicit Watch(std::size_t max_gaps) : gaps(max_gaps) {}
   std::array<bool, kFamilies> armed{};

@@ -49,8 +49,8 @@ bool Holders::announce(Instance& instance, Held& held) {
   return true;
 }
 
-bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, std::string_view kind,
-                              std::string reason, bool baseline) {
+bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path,
+                              std::string_view kind, std::string reason, bool baseline) {
   if (!acquisitions_.is_unread_news(opener, path, reason)) return false;
   AcquisitionRow row;
   row.actor = make_actor(opener);
@@ -75,12 +75,13 @@ bool Holders::hold_found(const InstanceRef& instance, std::span<const FoundKey> 
     what->baseline = how == How::kBaseline;
     Held* held = hold(instance, std::move(what), how);
     if (held == nullptr) continue;
-    // A command's helpers inherit its environment: aws starts 16 processes, one ansible task 28, and nearly none uses the key. The first
-    // program of such a chain is news; one that starts with what its own process already had in that variable becomes news with its first
-    // use.
-    const bool inherited = before != nullptr && std::ranges::any_of(before->holdings, [&](const Held& old) {
-                             return old.how != How::kLostAtExec && old.what->slot == one.slot && old.what->key.id == one.key.id;
-                           });
+    // A command's helpers inherit its environment: aws starts 16 processes, one ansible task 28, and nearly none uses
+    // the key. The first program of such a chain is news; one that starts with what its own process already had in that
+    // variable becomes news with its first use.
+    const bool inherited =
+        before != nullptr && std::ranges::any_of(before->holdings, [&](const Held& old) {
+          return old.how != How::kLostAtExec && old.what->slot == one.slot && old.what->key.id == one.key.id;
+        });
     if (!inherited) recorded = announce(*instance, *held) || recorded;
   }
   return recorded;
@@ -96,11 +97,12 @@ void Holders::inherit(Instance& child, const Instance& parent) {
 }
 
 void Holders::carry_over_exec(Instance& next, const Instance& before) const {
-  // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container runtime or a
-  // login service held three programs ago would name keys to half of the node's processes.
+  // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
+  // runtime or a login service held three programs ago would name keys to half of the node's processes.
   for (const Held& held : before.holdings) {
     if (held.how == How::kLostAtExec || held.how == How::kHelper) continue;
-    const bool again = std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
+    const bool again =
+        std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
     if (again || next.holdings.size() >= options_.max_holdings) continue;
     Held lost = held;
     lost.how = How::kLostAtExec;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who has which key: adds holdings to instances, makes the acquisition rows that are news, and keeps the durable table of holders (holdings
-// and lives) in step. Called by every owner that sees a key cross or a doubt arise; emptied by Engine. One thread.
+// Who has which key: adds holdings to instances, makes the acquisition rows that are news, and keeps the durable table
+// of holders (holdings and lives) in step. Called by every owner that sees a key cross or a doubt arise; emptied by
+// Engine. One thread.
 #pragma once
 
 #include <map>
@@ -25,16 +26,18 @@ class Holders {
   Holders(const LinkOptions& options, const Clock& clock, KeyIndex& index, Outbox& outbox)
       : options_(options), clock_(clock), index_(index), outbox_(outbox), acquisitions_(options.max_news) {}
 
-  /// Adds, or recognises as the same key from the same slot. Returns the holding; nullptr when the bound turned it away.
+  /// Adds, or recognises as the same key from the same slot. Returns the holding; nullptr when the bound turned it
+  /// away.
   Held* hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how);
   /// Emits the acquisition row of a holding unless it is no news. True when a row was made.
   bool announce(Instance& instance, Held& held);
   /// A key file that could not be read; true when a row was made.
-  bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, std::string_view kind, std::string reason,
-                       bool baseline);
-  /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True when a row was
-  /// made.
-  bool hold_found(const InstanceRef& instance, std::span<const FoundKey> found, std::uint64_t time_ns, How how, const Instance* before);
+  bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, std::string_view kind,
+                       std::string reason, bool baseline);
+  /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True
+  /// when a row was made.
+  bool hold_found(const InstanceRef& instance, std::span<const FoundKey> found, std::uint64_t time_ns, How how,
+                  const Instance* before);
   /// A forked process has all keys of its parent.
   static void inherit(Instance& child, const Instance& parent);
   /// What the program before an exec held is lost to the next, unless it is seen again.

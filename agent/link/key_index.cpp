@@ -15,7 +15,8 @@ std::string index_key(const Fingerprint& fingerprint) {
 void KeyIndex::learn(const Key& key) {
   if (key.fingerprint.empty()) return;
   const auto [known, fresh] = by_fingerprint_.get(index_key(key.fingerprint));
-  // An id is never replaced by a bare fingerprint, and the first id stays: two ids with one secret are told apart by their slots.
+  // An id is never replaced by a bare fingerprint, and the first id stays: two ids with one secret are told apart by
+  // their slots.
   if (fresh || (is_bare(*known) && !is_bare(key))) *known = key;
 }
 

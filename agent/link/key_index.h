@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One secret, one key: a place that shows only the fingerprint and a place that shows the id name the same key. One thread.
+// One secret, one key: a place that shows only the fingerprint and a place that shows the id name the same key. One
+// thread.
 #pragma once
 
 #include <string>
@@ -15,7 +16,8 @@ class KeyIndex {
 
   /// Remembers a key that has both an id and a fingerprint.
   void learn(const Key& key);
-  /// The key as it is best known: with the id instead of the bare fingerprint, with kind and chain where they were learnt elsewhere.
+  /// The key as it is best known: with the id instead of the bare fingerprint, with kind and chain where they were
+  /// learnt elsewhere.
   [[nodiscard]] Key best(const Key& key);
   /// A key with this fingerprint, or nullptr.
   [[nodiscard]] const Key* find(const Fingerprint& fingerprint);

@@ -26,11 +26,13 @@ auto members_of(Is<LocalTalk> auto& talk) {
 }
 auto members_of(Is<Unidentified> auto& mark) {
   auto& [time_ns, kind, host, selector_rule] = mark;
-  return std::tuple(NamedDoubt{"time", time_ns}, NamedDoubt{"kind", kind}, NamedDoubt{"host", host}, NamedDoubt{"rule", selector_rule});
+  return std::tuple(NamedDoubt{"time", time_ns}, NamedDoubt{"kind", kind}, NamedDoubt{"host", host},
+                    NamedDoubt{"rule", selector_rule});
 }
 auto members_of(Is<Lead> auto& lead) {
   auto& [selector_rule, from, from_hash, to] = lead;
-  return std::tuple(NamedDoubt{"rule", selector_rule}, NamedDoubt{"from", from}, NamedDoubt{"hash", from_hash}, NamedDoubt{"to", to});
+  return std::tuple(NamedDoubt{"rule", selector_rule}, NamedDoubt{"from", from}, NamedDoubt{"hash", from_hash},
+                    NamedDoubt{"to", to});
 }
 auto members_of(Is<KeyFileOpened> auto& file) {
   auto& [inode, time_ns] = file;
@@ -188,7 +190,8 @@ void apply_entry(HeldKey& what, const std::string& text) {
     return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
   };
   for (const json::value& entry : entries->get_array()) {
-    if (string(entry, "key") != what.key.id || string(entry, "place") != what.slot.place || string(entry, "selector") != what.slot.selector)
+    if (string(entry, "key") != what.key.id || string(entry, "place") != what.slot.place ||
+        string(entry, "selector") != what.slot.selector)
       continue;
     what.host = string(entry, "host");
     const json::value* current = entry.get_object().if_contains("current");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The heart: joins keys that crossed into processes and the connections that these processes make into uses with evidence.
-// In: events in kernel time order, with the processes that identify made of them. Out: rows, uses, holdings, lives and changes of slots, by
-// take(). Thread: the pipeline's only one; the examiner's answers come on it, too.
+// The heart: joins keys that crossed into processes and the connections that these processes make into uses with
+// evidence. In: events in kernel time order, with the processes that identify made of them. Out: rows, uses, holdings,
+// lives and changes of slots, by take(). Thread: the pipeline's only one; the examiner's answers come on it, too.
 #pragma once
 
 #include <cstdint>
@@ -56,12 +56,16 @@ class Link {
   void set_armed_ns(std::uint64_t armed_ns);
   /// `who`: the process of head.who, or null; `other`: the child of a fork, the previous program of an exec, else null.
   void on_event(const Event& event, const ProcessRef& who, const ProcessRef& other);
-  /// Resolves held uses that waited long enough, looks again at known slots, paces examinations. Call every 50 to 100 ms.
+  /// Resolves held uses that waited long enough, looks again at known slots, paces examinations. Call every 50 to 100
+  /// ms.
   void on_tick(std::uint64_t now_boot_ns);
-  /// After a restart: a holding of the durable table whose process is still alive. Only its process's identity is taken from `who`.
+  /// After a restart: a holding of the durable table whose process is still alive. Only its process's identity is taken
+  /// from `who`.
   void adopt(const Holding& holding, const ProcessRef& who);
-  /// A period in which something may be missing; becomes a row. `lost` 0 = proven empty, absent = unknown; `family` empty = all.
-  void gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause, std::optional<std::uint64_t> lost, std::string family);
+  /// A period in which something may be missing; becomes a row. `lost` 0 = proven empty, absent = unknown; `family`
+  /// empty = all.
+  void gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause, std::optional<std::uint64_t> lost,
+           std::string family);
   /// Settles everything that waits, as it stands now: before the worker stops.
   void finish(std::uint64_t now_boot_ns);
   [[nodiscard]] Output take();

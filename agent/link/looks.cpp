@@ -11,7 +11,8 @@ std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalo
     const catalog::Kind* kind = catalog.kind(id);
     return kind != nullptr && kind->key_class == KeyClass::kPassword;
   };
-  const auto other = std::ranges::find_if(entry.kinds, [&](std::string_view id) { return is_password(id) != is_password(entry.kind); });
+  const auto other = std::ranges::find_if(
+      entry.kinds, [&](std::string_view id) { return is_password(id) != is_password(entry.kind); });
   return other == entry.kinds.end() ? std::string_view() : *other;
 }
 
@@ -21,7 +22,8 @@ bool Looks::is_elsewhere(const KnownFile& file, const OpenEvent& event) const {
   return !same && !examinations_.others_of_mount_ns(file.mnt_ns, {}).empty();
 }
 
-void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const FileAnswer& answer, bool remembered) {
+void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry,
+                    const FileAnswer& answer, bool remembered) {
   const std::string container = Slots::container_of(opener);
   const std::string place = Slots::place_of(event.path);
   KnownFile& file = slots_.file(container, place);
@@ -45,7 +47,8 @@ std::string_view Looks::adopt(const Instance& instance, const Holding& holding) 
   KnownFile& file = slots_.file(Slots::container_of(instance), holding.slot.place);
   file.format = entry->format;
   file.kind = entry->kind;
-  if (!file.keys.contains(holding.slot.selector) && !holding.slot_changed) file.keys[holding.slot.selector] = holding.key.id;
+  if (!file.keys.contains(holding.slot.selector) && !holding.slot_changed)
+    file.keys[holding.slot.selector] = holding.key.id;
   return entry->selector;
 }
 
@@ -88,7 +91,8 @@ void Looks::look(const std::string& key, const InstanceRef& through) {
   KnownFile* file = slots_.find(key);
   if (file == nullptr || file->looking || file->format.empty()) return;
   Reach reach;
-  if (through && through->alive && through->process && through->process->mnt_ns == file->mnt_ns) reach.who = through->id;
+  if (through && through->alive && through->process && through->process->mnt_ns == file->mnt_ns)
+    reach.who = through->id;
   reach.mnt_ns = file->mnt_ns;
   reach.same_mount_ns = examinations_.others_of_mount_ns(file->mnt_ns, reach.who);
   if (reach.who.tgid == 0 && reach.same_mount_ns.empty()) return;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Known key files: what opens showed of them, and looks at those of live holders, so that a rotation is noticed that nobody reads. Owns the
-// slots and the queue of looks. Called by Opens (an open was read), by Engine (ticks, adoption, what is stored). One thread.
+// Known key files: what opens showed of them, and looks at those of live holders, so that a rotation is noticed that
+// nobody reads. Owns the slots and the queue of looks. Called by Opens (an open was read), by Engine (ticks, adoption,
+// what is stored). One thread.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +18,14 @@
 
 namespace keytrail::link {
 
-/// What such a place may hold besides its usual kind: a password where that is none, else what is no password. Empty when nothing.
+/// What such a place may hold besides its usual kind: a password where that is none, else what is no password. Empty
+/// when nothing.
 [[nodiscard]] std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalog& catalog);
 
 class Looks {
  public:
-  Looks(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, KeyIndex& index, Holders& holders,
-        const Processes& processes, Examinations& examinations)
+  Looks(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, KeyIndex& index,
+        Holders& holders, const Processes& processes, Examinations& examinations)
       : options_(options),
         catalog_(catalog),
         clock_(clock),
@@ -34,7 +36,8 @@ class Looks {
         slots_(options.max_files) {}
 
   /// A file was opened and read, now or (`remembered`) before.
-  void on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const FileAnswer& answer, bool remembered);
+  void on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const FileAnswer& answer,
+               bool remembered);
   /// A holding of an earlier run. Returns the selector rule of its file, or "".
   std::string_view adopt(const Instance& instance, const Holding& holding);
   void on_tick(std::uint64_t now_ns);
@@ -44,7 +47,8 @@ class Looks {
   [[nodiscard]] std::uint64_t forgotten() const { return slots_.forgotten(); }
 
  private:
-  /// Whether an open may have reached another file than the one that is followed: the same path in another mount namespace.
+  /// Whether an open may have reached another file than the one that is followed: the same path in another mount
+  /// namespace.
   [[nodiscard]] bool is_elsewhere(const KnownFile& file, const OpenEvent& event) const;
   void queue();
   void start();

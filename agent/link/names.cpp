@@ -10,10 +10,11 @@
 namespace keytrail::link {
 namespace {
 
-/// "vault" or "vault.team.svc" for vault.team.svc.cluster.local: what a resolver's search list completes. A name of the internet is
-/// completed by no one but somebody else (sts.amazonaws.com.example.net).
+/// "vault" or "vault.team.svc" for vault.team.svc.cluster.local: what a resolver's search list completes. A name of the
+/// internet is completed by no one but somebody else (sts.amazonaws.com.example.net).
 bool is_short_for(std::string_view name, std::string_view full) {
-  if (name.empty() || full.size() <= name.size() + 1 || !full.starts_with(name) || full[name.size()] != '.') return false;
+  if (name.empty() || full.size() <= name.size() + 1 || !full.starts_with(name) || full[name.size()] != '.')
+    return false;
   return !name.contains('.') || !base::is_public_name(full);
 }
 
@@ -30,7 +31,8 @@ std::string namespace_key(std::uint32_t net_ns, const Endpoint& address) {
 bool agree(std::string_view a, std::string_view b, const catalog::Catalog& catalog) {
   if (a == b) return true;
   const auto one = catalog.match_host(a), other = catalog.match_host(b);
-  if (one && other) return one->provider == other->provider && one->service == other->service && one->region == other->region;
+  if (one && other)
+    return one->provider == other->provider && one->service == other->service && one->region == other->region;
   if ((!one && is_short_for(a, b)) || (!other && is_short_for(b, a))) return true;
   return base::registrable_domain(a) == base::registrable_domain(b);
 }

@@ -14,14 +14,16 @@
 
 namespace keytrail::link {
 
-/// Whether two names are of one owner, as far as names can tell: equal; or one endpoint of the catalog (provider, service, region); or one
-/// registrable domain, and the catalog does not know them as two endpoints; or one is short for the other. Two tenants of a provider
-/// (below elb.amazonaws.com, github.io) do not agree. Names as base::host_text().
+/// Whether two names are of one owner, as far as names can tell: equal; or one endpoint of the catalog (provider,
+/// service, region); or one registrable domain, and the catalog does not know them as two endpoints; or one is short
+/// for the other. Two tenants of a provider (below elb.amazonaws.com, github.io) do not agree. Names as
+/// base::host_text().
 [[nodiscard]] bool agree(std::string_view a, std::string_view b, const catalog::Catalog& catalog);
 
 class Names {
  public:
-  explicit Names(std::size_t limit, std::uint64_t believed_s) : by_namespace_(limit), believed_ns_(believed_s * 1'000'000'000U) {}
+  explicit Names(std::size_t limit, std::uint64_t believed_s)
+      : by_namespace_(limit), believed_ns_(believed_s * 1'000'000'000U) {}
 
   /// True when that is news to the asker.
   bool learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker);

@@ -10,7 +10,8 @@ void note_elsewhere(const Examination& examination, const KeyFact& fact, const c
   for (const auto& [instance, how] : examination.receivers) {
     if (how == How::kLostAtExec) continue;
     if (!fact.host.empty())
-      instance->doubts.mark_unidentified({.time_ns = examination.time_ns, .kind = {}, .host = fact.host, .selector_rule = rule});
+      instance->doubts.mark_unidentified(
+          {.time_ns = examination.time_ns, .kind = {}, .host = fact.host, .selector_rule = rule});
     instance->doubts.note_lead({rule, fact.selector, fact.selector_hash, fact.key.parent});
   }
 }
@@ -31,7 +32,8 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   if (!instance || event.path_truncated) return Done::kAbsorbed;
   const catalog::File* entry = entry_of(*instance, event);
   if (entry == nullptr) return Done::kAbsorbed;
-  instance->doubts.note_key_file(event.file.inode, head.time_ns, options_.bulk_window_ms * 1'000'000U, options_.bulk_files);
+  instance->doubts.note_key_file(event.file.inode, head.time_ns, options_.bulk_window_ms * 1'000'000U,
+                                 options_.bulk_files);
   if (examinations_.full()) {
     instance->doubts.mark_unidentified(head.time_ns, entry->kind);
     outbox_.settle(head.from_ring, Fate::kDropped, "examine_overflow");
@@ -41,7 +43,8 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   const ExaminationRef examination = examinations_.begin(head.time_ns, entry->kind);
   Examinations::add_receiver(examination, instance, head.baseline ? How::kBaseline : How::kDirect);
   // A catalogued helper writes what it reads to its caller.
-  if (instance->parent && instance->parent->alive) Examinations::add_receiver(examination, instance->parent, How::kHelper);
+  if (instance->parent && instance->parent->alive)
+    Examinations::add_receiver(examination, instance->parent, How::kHelper);
 
   FileQuestion question;
   question.path = event.path;
@@ -51,18 +54,21 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   question.other_kind = other_kind_of(*entry, catalog_);
   examinations_.ask(
       {instance->id, event.mnt_ns, examinations_.others_of_mount_ns(event.mnt_ns, instance->id)}, std::move(question),
-      [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](FileAnswer& answer) { on_answer(asked, answer); });
+      [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](FileAnswer& answer) {
+        on_answer(asked, answer);
+      });
   return Done::kLater;
 }
 
 bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
-  // git's credential store reads its file and puts another in its place at once: the second read of one file comes too late.
+  // git's credential store reads its file and puts another in its place at once: the second read of one file comes too
+  // late.
   constexpr std::size_t kMaxFacts = 64;
   const bool late = answer.unread == "changed";
   if (file.inode == 0 || (!late && (!answer.unread.empty() || answer.keys.size() > kMaxFacts))) return false;
   std::string identity;
-  for (const auto part :
-       {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s), std::uint64_t{file.ctime_ns}, file.size})
+  for (const auto part : {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s),
+                          std::uint64_t{file.ctime_ns}, file.size})
     identity += std::to_string(part) + ":";
   if (!late) {
     *answered_.get(identity).first = answer.keys;

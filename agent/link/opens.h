@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens of key files: which are examined, and what their answers make of them: holdings, marks, acquisitions, slots. Owns what files were
-// found to hold before. Called by Engine (an open); answers come through Examinations. One thread.
+// Opens of key files: which are examined, and what their answers make of them: holdings, marks, acquisitions, slots.
+// Owns what files were found to hold before. Called by Engine (an open); answers come through Examinations. One thread.
 #pragma once
 
 #include <memory>
@@ -18,8 +18,8 @@ namespace keytrail::link {
 
 class Opens {
  public:
-  Opens(const LinkOptions& options, const catalog::Catalog& catalog, KeyIndex& index, Holders& holders, Processes& processes,
-        Examinations& examinations, Looks& looks, Uses& uses, Outbox& outbox)
+  Opens(const LinkOptions& options, const catalog::Catalog& catalog, KeyIndex& index, Holders& holders,
+        Processes& processes, Examinations& examinations, Looks& looks, Uses& uses, Outbox& outbox)
       : options_(options),
         catalog_(catalog),
         index_(index),
@@ -45,8 +45,8 @@ class Opens {
 
   [[nodiscard]] const catalog::File* entry_of(const Instance& instance, const OpenEvent& event) const;
   void on_answer(const Asked& asked, FileAnswer& answer);
-  /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged, was found to hold
-  /// before. True when it was replaced.
+  /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged,
+  /// was found to hold before. True when it was replaced.
   bool remember(const FileIdentity& file, FileAnswer& answer);
   /// True when a row was made.
   bool hold_fact(const Asked& asked, KeyFact& fact);
@@ -60,7 +60,8 @@ class Opens {
   Looks& looks_;
   Uses& uses_;
   Outbox& outbox_;
-  base::LruMap<std::string, std::vector<KeyFact>> answered_;  ///< by the file's identity: what it held when it was read last
+  base::LruMap<std::string, std::vector<KeyFact>>
+      answered_;  ///< by the file's identity: what it held when it was read last
 };
 
 }  // namespace keytrail::link

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Link's bounds. Each has a counter for what it turned away (Link::counters), none grows with what a hostile process does.
+// Link's bounds. Each has a counter for what it turned away (Link::counters), none grows with what a hostile process
+// does.
 #pragma once
 
 #include <cstddef>
@@ -8,16 +9,19 @@
 namespace keytrail::link {
 
 struct LinkOptions {
-  std::uint64_t hold_use_ms = 500;        ///< a use waits at most this long for the examination of earlier opens
-  std::uint64_t hold_late_ms = 3'000;     ///< an SSH client and git read their key after they connected: judged at the end, or after this
-  std::uint64_t look_every_ms = 10'000;   ///< known files of live holders are looked at this often
-  std::uint64_t dns_name_s = 3'600;       ///< a name asked for by another process of the network namespace is believed this long
+  std::uint64_t hold_use_ms = 500;  ///< a use waits at most this long for the examination of earlier opens
+  std::uint64_t hold_late_ms =
+      3'000;  ///< an SSH client and git read their key after they connected: judged at the end, or after this
+  std::uint64_t look_every_ms = 10'000;  ///< known files of live holders are looked at this often
+  std::uint64_t dns_name_s =
+      3'600;  ///< a name asked for by another process of the network namespace is believed this long
   std::uint64_t bulk_window_ms = 10'000;  ///< this many distinct key files …
   std::size_t bulk_files = 8;             ///< … within the window make a bulk reader
   std::size_t max_processes = 65'536;
   std::size_t max_connections = 65'536;
-  std::size_t max_datagrams = 4'096;  ///< UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory
-  std::size_t max_holdings = 256;     ///< of one process
+  std::size_t max_datagrams =
+      4'096;  ///< UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory
+  std::size_t max_holdings = 256;  ///< of one process
   std::size_t max_held_uses = 4'096;
   std::size_t max_examinations = 1'024;  ///< outstanding, all kinds
   std::size_t max_environments = 64;     ///< of these, initial environments of processes found by the sweep

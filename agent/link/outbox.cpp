@@ -13,9 +13,10 @@ void Outbox::emit(std::uint64_t time_ns, AcquisitionRow row) {
 void Outbox::emit(const Gap& gap, std::string cause) {
   const std::optional<std::uint64_t>& lost = gap.lost;
   GapRow row;
-  row.text = cause == "baseline" ? "What happened before the agent was armed is known only as far as the sweep at start found it."
-             : lost              ? std::to_string(*lost) + " events were lost."
-                                 : "An unknown number of events may be missing.";
+  row.text = cause == "baseline"
+                 ? "What happened before the agent was armed is known only as far as the sweep at start found it."
+             : lost ? std::to_string(*lost) + " events were lost."
+                    : "An unknown number of events may be missing.";
   row.cause = std::move(cause);
   row.family = gap.family;
   row.from_ns = clock_.to_wall(gap.from_ns);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What leaves link: rows, uses and touches of the next batch, the fate of each event of a ring, and the counters for status.
-// Every owner writes into it; Engine empties it by take(). One thread.
+// What leaves link: rows, uses and touches of the next batch, the fate of each event of a ring, and the counters for
+// status. Every owner writes into it; Engine empties it by take(). One thread.
 #pragma once
 
 #include <cstdint>
@@ -39,10 +39,15 @@ class Outbox {
   const Clock& clock_;
   const Link::FateCall fate_;
   Link::Output out_;
-  std::map<std::string, std::uint64_t> counters_{
-      // all are there from the start: 0 is an answer
-      {"entries_unparsed", 0},    {"environments_over_bound", 0}, {"environments_unread", 0},         {"held_uses_over_bound", 0},
-      {"holdings_over_bound", 0}, {"processes_over_bound", 0},    {"payloads_without_connection", 0}, {"rotations", 0}};
+  std::map<std::string, std::uint64_t> counters_{// all are there from the start: 0 is an answer
+                                                 {"entries_unparsed", 0},
+                                                 {"environments_over_bound", 0},
+                                                 {"environments_unread", 0},
+                                                 {"held_uses_over_bound", 0},
+                                                 {"holdings_over_bound", 0},
+                                                 {"processes_over_bound", 0},
+                                                 {"payloads_without_connection", 0},
+                                                 {"rotations", 0}};
 };
 
 }  // namespace keytrail::link

@@ -34,7 +34,8 @@ void Processes::insert(const InstanceRef& instance) {
   live_[instance->id.tgid] = instance;
 }
 
-void Processes::end(InstanceRef instance) {  // NOLINT(performance-unnecessary-value-param): the table's own reference goes
+void Processes::end(
+    InstanceRef instance) {  // NOLINT(performance-unnecessary-value-param): the table's own reference goes
   instance->alive = false;
   instance->parent = nullptr;
   const auto it = live_.find(instance->id.tgid);
@@ -52,8 +53,10 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
       if (process) known->process = process;
       return known;
     }
-    // An event of an earlier process or program that comes late: it gets an instance of its own, which nobody finds again.
-    const bool late = id.start_ns < known->id.start_ns || (id.start_ns == known->id.start_ns && id.exec < known->id.exec);
+    // An event of an earlier process or program that comes late: it gets an instance of its own, which nobody finds
+    // again.
+    const bool late =
+        id.start_ns < known->id.start_ns || (id.start_ns == known->id.start_ns && id.exec < known->id.exec);
     if (late) {
       auto passing = std::make_shared<Instance>();
       passing->id = id;
@@ -73,7 +76,8 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
   return fresh;
 }
 
-void Processes::on_fork(const ForkEvent& event, const EventHead& head, const ProcessRef& parent_process, const ProcessRef& child_process) {
+void Processes::on_fork(const ForkEvent& event, const EventHead& head, const ProcessRef& parent_process,
+                        const ProcessRef& child_process) {
   const InstanceRef parent = instance_of(head.who, parent_process);
   auto child = std::make_shared<Instance>();
   child->id = event.child;

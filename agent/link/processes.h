@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of process instances: one live program per process, with what it inherited. Bounded. Owns the instances that live; whoever has
-// work left for one that ended keeps it by its reference. Engine passes fork, exec, exit and the sweep's tasks; the others look up. One
-// thread.
+// The table of process instances: one live program per process, with what it inherited. Bounded. Owns the instances
+// that live; whoever has work left for one that ended keeps it by its reference. Engine passes fork, exec, exit and the
+// sweep's tasks; the others look up. One thread.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@ namespace keytrail::link {
 
 class Processes {
  public:
-  Processes(const LinkOptions& options, const catalog::Catalog& catalog, const Watch& watch, KeyIndex& index, Holders& holders,
-            Outbox& outbox)
+  Processes(const LinkOptions& options, const catalog::Catalog& catalog, const Watch& watch, KeyIndex& index,
+            Holders& holders, Outbox& outbox)
       : options_(options), catalog_(catalog), watch_(watch), index_(index), holders_(holders), outbox_(outbox) {}
 
   /// The instance of an event's process, made when unknown; nullptr only for an event without a process.

@@ -37,7 +37,8 @@ std::string describe(std::string_view rule, std::string_view entry) {
   return text;
 }
 
-/// A path as people and variables write it: /var/run is /run, and a projected volume's generation ("..2026_11_21", "..data") is left out.
+/// A path as people and variables write it: /var/run is /run, and a projected volume's generation ("..2026_11_21",
+/// "..data") is left out.
 std::string usual_path(std::string_view path) {
   std::string out;
   if (path.starts_with("/var/run/")) path.remove_prefix(std::string_view("/var").size());
@@ -56,14 +57,18 @@ bool names_file_of(std::string_view value, const Held& held) {
 }
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
-std::string host_of_entry(const HeldKey& key) { return base::host_of_url(key.host.empty() ? key.slot.selector : key.host).host; }
+std::string host_of_entry(const HeldKey& key) {
+  return base::host_of_url(key.host.empty() ? key.slot.selector : key.host).host;
+}
 
 /// The holdings, and the file whose entries the rule chooses among.
 struct Choice {
   std::span<const Held* const> held;
   std::string_view rule;
 
-  [[nodiscard]] bool is_entry(const Held& one) const { return one.what->slot.from == From::kFile && one.what->selector_rule == rule; }
+  [[nodiscard]] bool is_entry(const Held& one) const {
+    return one.what->slot.from == From::kFile && one.what->selector_rule == rule;
+  }
 
   /// `beats`: a key from elsewhere that the step says counts instead of the file.
   template <typename Matches, typename Beats>
@@ -74,7 +79,8 @@ struct Choice {
       const bool entry = is_entry(*held[i]), other = beats(*held[i]);
       if (!entry && !other) out.covers_all = false;
       if (!other && !(entry && matches(*held[i]))) continue;
-      if (out.index && held[*out.index]->what->key.id == held[i]->what->key.id) continue;  // the same key in another entry
+      if (out.index && held[*out.index]->what->key.id == held[i]->what->key.id)
+        continue;  // the same key in another entry
       out.index = i;
       ++hits;
     }
@@ -85,11 +91,13 @@ struct Choice {
 
 bool nothing(const Held&) { return false; }
 
-/// The entry whose key buys that of the entry which `starts` names. One step only: what buys it must be bought itself by none.
+/// The entry whose key buys that of the entry which `starts` names. One step only: what buys it must be bought itself
+/// by none.
 template <typename Starts>
 std::optional<std::size_t> source_of(const Choice& choice, const Instance& caller, Starts&& starts) {
   const auto& leads = caller.doubts.leads;
-  const auto lead = std::ranges::find_if(leads, [&](const Lead& one) { return one.selector_rule == choice.rule && starts(one); });
+  const auto lead =
+      std::ranges::find_if(leads, [&](const Lead& one) { return one.selector_rule == choice.rule && starts(one); });
   if (lead == leads.end()) return std::nullopt;
   const auto further = [&](const Lead& one) { return one.selector_rule == choice.rule && one.from == lead->to; };
   if (std::ranges::any_of(leads, further)) return std::nullopt;
@@ -103,8 +111,8 @@ std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, 
   if (arg == nullptr && item == nullptr) return std::nullopt;
   // What names the very file that was read beats nothing.
   const std::string_view value = arg != nullptr ? arg->value : item->value;
-  const bool names_file =
-      std::ranges::any_of(choice.held, [&](const Held* one) { return choice.is_entry(*one) && names_file_of(value, *one); });
+  const bool names_file = std::ranges::any_of(
+      choice.held, [&](const Held* one) { return choice.is_entry(*one) && names_file_of(value, *one); });
   if (names_file) return std::nullopt;
   Narrowed out = choice.pick(std::string(name) + " beats the file", nothing, [&](const Held& one) {
     const Slot& slot = one.what->slot;
@@ -130,7 +138,8 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
                                const catalog::Catalog& catalog) {
   Choice choice{held, {}};
   for (const Held* one : held) {
-    if (one->what->slot.from == From::kFile && !one->what->selector_rule.empty()) choice.rule = one->what->selector_rule;
+    if (one->what->slot.from == From::kFile && !one->what->selector_rule.empty())
+      choice.rule = one->what->selector_rule;
   }
   const catalog::Selector* selector = choice.rule.empty() ? nullptr : catalog.selector(choice.rule);
   if (selector == nullptr) return std::nullopt;
@@ -141,11 +150,12 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
     return out;
   };
   const auto bound_to_host = [&](const Held& one) { return is_entry_of_host(*one.what, host); };
-  const bool host_has_entry =
-      selector->host_binds && std::ranges::any_of(held, [&](const Held* one) { return choice.is_entry(*one) && bound_to_host(*one); });
+  const bool host_has_entry = selector->host_binds && std::ranges::any_of(held, [&](const Held* one) {
+                                return choice.is_entry(*one) && bound_to_host(*one);
+                              });
 
-  const bool has_entries =
-      std::ranges::any_of(held, [&](const Held* one) { return choice.is_entry(*one) && !one->what->slot.selector.empty(); });
+  const bool has_entries = std::ranges::any_of(
+      held, [&](const Held* one) { return choice.is_entry(*one) && !one->what->slot.selector.empty(); });
 
   for (const auto& step : selector->steps) {
     switch (step.by) {
@@ -154,7 +164,8 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
         if (const ArgItem* arg = has_entries ? argument(caller, step.name) : nullptr) {
           Narrowed out = choice.pick(
               describe(choice.rule, {}),
-              [&](const Held& one) { return !arg->fingerprint.empty() && one.what->selector_hash == arg->fingerprint; }, nothing);
+              [&](const Held& one) { return !arg->fingerprint.empty() && one.what->selector_hash == arg->fingerprint; },
+              nothing);
           out.by_argument = true;
           out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from_hash == arg->fingerprint; });
           return finish(std::move(out), true);
@@ -162,7 +173,9 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
         break;
       case By::kEnvironment:
         if (const EnvItem* item = variable(caller, step.name)) {
-          const auto named = [&](const Held& one) { return one.what->slot.selector == item->value || names_file_of(item->value, one); };
+          const auto named = [&](const Held& one) {
+            return one.what->slot.selector == item->value || names_file_of(item->value, one);
+          };
           Narrowed out = choice.pick(describe(choice.rule, item->value), named, nothing);
           out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from == item->value; });
           return finish(std::move(out), true);
@@ -174,8 +187,8 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
       case By::kDefault: {
         if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);
         Narrowed out = choice.pick(
-            describe(choice.rule, step.name), [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; },
-            nothing);
+            describe(choice.rule, step.name),
+            [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; }, nothing);
         out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from == step.name; });
         return finish(std::move(out), false);
       }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which entry of a file of many keys a program means: its arguments, its environment, the host it calls, the default, in the catalog's
-// order. Pure.
+// Which entry of a file of many keys a program means: its arguments, its environment, the host it calls, the default,
+// in the catalog's order. Pure.
 #pragma once
 
 #include <optional>
@@ -23,14 +23,16 @@ struct Narrowed {
   std::string detail;  ///< "profile prod"; at most 200 bytes
 };
 
-/// Whether the key's entry of its file is for this host (lower case): by the host the file gives it, else by its selector.
+/// Whether the key's entry of its file is for this host (lower case): by the host the file gives it, else by its
+/// selector.
 [[nodiscard]] bool is_entry_of_host(const HeldKey& key, std::string_view host);
-/// Whether it is for a host of another domain than this one's, in a file where the host of the call chooses the entry: a registry's
-/// password in docker's config. Hosts of one domain (auth.docker.io, index.docker.io) share their entry.
+/// Whether it is for a host of another domain than this one's, in a file where the host of the call chooses the entry:
+/// a registry's password in docker's config. Hosts of one domain (auth.docker.io, index.docker.io) share their entry.
 [[nodiscard]] bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog);
 
-/// `host`: what is called, lower case. nullopt when no holding comes from a file with a selector, or no step of it decides.
-[[nodiscard]] std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,
-                                             const catalog::Catalog& catalog);
+/// `host`: what is called, lower case. nullopt when no holding comes from a file with a selector, or no step of it
+/// decides.
+[[nodiscard]] std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller,
+                                             std::string_view host, const catalog::Catalog& catalog);
 
 }  // namespace keytrail::link

@@ -68,7 +68,8 @@ std::vector<SlotChange> Slots::update(KnownFile& file, const FileIdentity& ident
     const auto known = file.keys.find(fact.selector);
     if (known == file.keys.end() && file.keys.size() >= kMaxSelectors) continue;
     if (known != file.keys.end() && known->second == fact.key.id) continue;
-    // Two keys of one kind of place in one slot (a registry's and a token's, say) would look like a rotation on every read.
+    // Two keys of one kind of place in one slot (a registry's and a token's, say) would look like a rotation on every
+    // read.
     const bool still_there = known != file.keys.end() && std::ranges::any_of(facts, [&](const KeyFact& other) {
                                return other.selector == fact.selector && other.key.id == known->second;
                              });

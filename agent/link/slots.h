@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Known key files: what each of their slots held last. A slot that goes from key A to B is a rotation. Bounded. One thread.
+// Known key files: what each of their slots held last. A slot that goes from key A to B is a rotation. Bounded. One
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@
 
 namespace keytrail::link {
 
-/// A file, in the container it belongs to. Mount namespaces without a container (a unit's private mounts, `unshare`) may have different
-/// files under one path: a file is followed in the namespace where it was first seen, as long as a process lives there.
+/// A file, in the container it belongs to. Mount namespaces without a container (a unit's private mounts, `unshare`)
+/// may have different files under one path: a file is followed in the namespace where it was first seen, as long as a
+/// process lives there.
 struct KnownFile {
   std::string container;  ///< container id, empty on the host
   std::string path;
@@ -36,16 +38,18 @@ class Slots {
 
   [[nodiscard]] static std::string file_key(std::string_view container, std::string_view path);
   [[nodiscard]] static std::string container_of(const Instance& instance);
-  /// The name of a file that outlives its rotation: without the generation that kubelet's volumes put into the path ("..2026_11_21_…").
+  /// The name of a file that outlives its rotation: without the generation that kubelet's volumes put into the path
+  /// ("..2026_11_21_…").
   [[nodiscard]] static std::string place_of(std::string_view path);
 
-  /// What a file holds now. Returns the slots that went from one key to another. `seen_ns`: Unix ns of the read; the file's change time is
-  /// used where it is plausible.
-  std::vector<SlotChange> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts, std::int64_t seen_ns);
+  /// What a file holds now. Returns the slots that went from one key to another. `seen_ns`: Unix ns of the read; the
+  /// file's change time is used where it is plausible.
+  std::vector<SlotChange> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts,
+                                 std::int64_t seen_ns);
   /// The file, made when unknown.
   KnownFile& file(std::string_view container, std::string_view path);
-  /// The file is followed in this mount namespace. Another device under the same path is another file: what it held is forgotten, no
-  /// rotation.
+  /// The file is followed in this mount namespace. Another device under the same path is another file: what it held is
+  /// forgotten, no rotation.
   static void follow(KnownFile& file, std::uint32_t mnt_ns, std::uint32_t dev);
   [[nodiscard]] KnownFile* find(const std::string& key) { return files_.find(key); }
   /// Takes over what the slots of an earlier run held, or the changes of one in order.

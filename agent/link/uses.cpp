@@ -7,11 +7,13 @@
 namespace keytrail::link {
 namespace {
 
-constexpr std::size_t kMaxParents = 4;  ///< keys that one issuer call may have been made with, as far as each gets an issued key
+constexpr std::size_t kMaxParents =
+    4;  ///< keys that one issuer call may have been made with, as far as each gets an issued key
 
 /// A key file, also one that is being read, may say that its entry is for this host.
 bool may_be_named_by_file(const Instance& caller) {
-  return !caller.pending.empty() || std::ranges::any_of(caller.holdings, [](const Held& held) { return !held.what->host.empty(); }) ||
+  return !caller.pending.empty() ||
+         std::ranges::any_of(caller.holdings, [](const Held& held) { return !held.what->host.empty(); }) ||
          std::ranges::any_of(caller.doubts.unidentified, [](const Unidentified& mark) { return !mark.host.empty(); });
 }
 
@@ -22,7 +24,8 @@ Done Uses::start(const ConnectionRef& connection, const ExchangeRef& exchange, R
   const bool late = where.ssh || (caller.program != nullptr && caller.program->late_key);
   const bool may_be_named = !where.known && !connection->udp && (late || may_be_named_by_file(caller));
   if (!where.takes_keys && !may_be_named) return Done::kAbsorbed;
-  const std::uint64_t deadline_ns = exchange->time_ns + (late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
+  const std::uint64_t deadline_ns =
+      exchange->time_ns + (late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
   HeldUse use{connection, exchange, std::move(where), deadline_ns, from_ring, late};
   if (held_.size() >= options_.max_held_uses) {
     outbox_.count("held_uses_over_bound");
@@ -62,12 +65,13 @@ bool Uses::is_ready(const HeldUse& use, std::uint64_t now_ns) const {
   if (now_ns >= use.deadline_ns) return true;
   const Instance& caller = *use.exchange->writer;
   if (use.late) {
-    // The key comes after the first payload. The end of connection or process is the last moment at which it can have been read.
+    // The key comes after the first payload. The end of connection or process is the last moment at which it can have
+    // been read.
     if (!use.connection->closed && caller.alive) return false;
     return std::ranges::all_of(caller.pending, [](const auto& pending) { return pending->done; });
   }
-  return std::ranges::none_of(caller.pending,
-                              [&](const auto& pending) { return !pending->done && pending->time_ns <= use.exchange->time_ns; });
+  return std::ranges::none_of(
+      caller.pending, [&](const auto& pending) { return !pending->done && pending->time_ns <= use.exchange->time_ns; });
 }
 
 void Uses::judge_waiting(std::uint64_t now_ns, bool all) {
@@ -88,7 +92,8 @@ void Uses::judge_waiting(std::uint64_t now_ns, bool all) {
 }
 
 void Uses::judge_one(HeldUse& use, std::uint64_t now_ns) {
-  if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_)) return settle(use, Fate::kAbsorbed);
+  if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_))
+    return settle(use, Fate::kAbsorbed);
   const Verdict verdict = verdict_of(use, now_ns);
   if (verdict.silent) return settle(use, Fate::kAbsorbed);
   note_used(use, verdict);
@@ -174,7 +179,8 @@ void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
       what->since_ns = use.exchange->time_ns;
       what->issued = true;
       what->issue_told = !use.where.path.empty() || !catalog_.often_only_asked(use.where.endpoint);
-      (void)holders_.hold(use.exchange->writer, std::move(what), How::kDirect);  // its row comes with its first possible use
+      (void)holders_.hold(use.exchange->writer, std::move(what),
+                          How::kDirect);  // its row comes with its first possible use
     }
   }
 }

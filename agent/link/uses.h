@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uses: holds an exchange until what its process opened before is examined, judges it, makes its row, and notes what an issuer may have
-// given. Owns the uses that wait. Called by Connections (an exchange, bytes), Opens and Environments (an answer), Engine (ticks, exits).
-// One thread.
+// Uses: holds an exchange until what its process opened before is examined, judges it, makes its row, and notes what an
+// issuer may have given. Owns the uses that wait. Called by Connections (an exchange, bytes), Opens and Environments
+// (an answer), Engine (ticks, exits). One thread.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,15 @@ namespace keytrail::link {
 
 class Uses {
  public:
-  Uses(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, const Watch& watch, KeyIndex& index,
-       Holders& holders, Outbox& outbox)
-      : options_(options), catalog_(catalog), clock_(clock), watch_(watch), index_(index), holders_(holders), outbox_(outbox) {}
+  Uses(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, const Watch& watch,
+       KeyIndex& index, Holders& holders, Outbox& outbox)
+      : options_(options),
+        catalog_(catalog),
+        clock_(clock),
+        watch_(watch),
+        index_(index),
+        holders_(holders),
+        outbox_(outbox) {}
 
   /// The kernel's time goes on: what waits is judged as of the newest event.
   void advance(std::uint64_t time_ns) { now_ns_ = std::max(now_ns_, time_ns); }

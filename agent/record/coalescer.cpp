@@ -19,7 +19,9 @@ std::size_t EdgeIdentityHash::operator()(const EdgeIdentity& id) const noexcept 
 
 void Amount::add(const Amount& other) {
   const bool nothing_counted = connections == 0;
-  requests = nothing_counted ? other.requests : requests && other.requests ? std::optional(*requests + *other.requests) : std::nullopt;
+  requests = nothing_counted              ? other.requests
+             : requests && other.requests ? std::optional(*requests + *other.requests)
+                                          : std::nullopt;
   connections += other.connections;
   touch(other);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which uses become rows at once and which wait for their window: pure, no clock, no database. Used by the store on the writer's side.
-// An edge's first use makes a row at once; repeats are pending until the window closes (1, 5, 15, then 60 minutes) and become one row.
-// Always: edge.total = sum of the counts of its rows + edge.pending.
+// Which uses become rows at once and which wait for their window: pure, no clock, no database. Used by the store on the
+// writer's side. An edge's first use makes a row at once; repeats are pending until the window closes (1, 5, 15, then
+// 60 minutes) and become one row. Always: edge.total = sum of the counts of its rows + edge.pending.
 #pragma once
 
 #include <array>
@@ -42,7 +42,9 @@ struct Amount {
   std::optional<std::uint64_t> requests;  ///< absent as soon as one use did not show them
   std::uint64_t bytes_sent = 0, bytes_received = 0;
 
-  [[nodiscard]] bool empty() const { return connections == 0 && bytes_sent == 0 && bytes_received == 0 && first_ns == 0; }
+  [[nodiscard]] bool empty() const {
+    return connections == 0 && bytes_sent == 0 && bytes_received == 0 && first_ns == 0;
+  }
   void add(const Amount& other);
   /// Moves `last` and the bytes, no connection.
   void touch(const Amount& other);

@@ -11,8 +11,10 @@ namespace keytrail::record {
 namespace {
 
 // An entry's number and mark are no fields.
-static constexpr char kColumnsSql[] = "SELECT name, type FROM pragma_table_info(?1) WHERE name NOT IN ('id', 'used_seq') ORDER BY cid";
-static constexpr char kIndexesSql[] = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL";
+static constexpr char kColumnsSql[] =
+    "SELECT name, type FROM pragma_table_info(?1) WHERE name NOT IN ('id', 'used_seq') ORDER BY cid";
+static constexpr char kIndexesSql[] =
+    "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1 AND sql IS NOT NULL";
 
 std::vector<std::string> names_of(const std::vector<Column>& columns) {
   std::vector<std::string> out;
@@ -62,8 +64,9 @@ std::string insert_text(std::string_view table, const std::vector<Column>& colum
   std::string values;
   for (std::size_t i = 1; i <= columns.size(); ++i)
     values += fmt::format("?{}, ", i);
-  return fmt::format("INSERT INTO {}({}, used_seq) VALUES({}?{}) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id",
-                     table, fmt::join(names_of(columns), ", "), values, columns.size() + 1);
+  return fmt::format(
+      "INSERT INTO {}({}, used_seq) VALUES({}?{}) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id",
+      table, fmt::join(names_of(columns), ", "), values, columns.size() + 1);
 }
 
 std::string select_text(std::string_view table, const std::vector<Column>& columns) {

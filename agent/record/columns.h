@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dictionary tables made from the description of their records (include/keytrail/fields.h): a column for each field, named
-// by the field or by its `in_column`. SQL, bound values, reading, and the columns that an older history lacks.
+// Dictionary tables made from the description of their records (include/keytrail/fields.h): a column for each field,
+// named by the field or by its `in_column`. SQL, bound values, reading, and the columns that an older history lacks.
 #pragma once
 
 #include <span>
@@ -45,7 +45,8 @@ template <Described Record>
 [[nodiscard]] std::string insert_text(std::string_view table, const std::vector<Column>& columns);
 [[nodiscard]] std::string select_text(std::string_view table, const std::vector<Column>& columns);
 
-/// Gives the number of an entry, new or known; the last value is the sequence that marks it. Lives as long as the program.
+/// Gives the number of an entry, new or known; the last value is the sequence that marks it. Lives as long as the
+/// program.
 template <Described Record>
 [[nodiscard]] const char* insert_sql() {
   static const std::string kText = insert_text(kTable<Record>, columns_of<Record>());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Durable cursors of exporters. rows = acknowledged + rejected + expired + waiting: `rows` comes from the total of appended rows, the next
-// three are counted where they happen, `waiting` from the sequence.
+// Durable cursors of exporters. rows = acknowledged + rejected + expired + waiting: `rows` comes from the total of
+// appended rows, the next three are counted where they happen, `waiting` from the sequence.
 #include "agent/record/cursors.h"
 
 #include <fmt/format.h>
@@ -21,10 +21,12 @@ static constexpr char kSettleSql[] =
 static constexpr char kOldestSql[] = "SELECT coalesce(min(seq), 0) FROM rows";
 static constexpr char kNewestSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'rows'), 0)";
 static constexpr char kRowsSql[] = "SELECT coalesce((SELECT value FROM totals WHERE name = 'rows'), 0)";
-static constexpr char kCountersSql[] = "SELECT name, cursor, rows_before, acknowledged, rejected, expired FROM exporter";
+static constexpr char kCountersSql[] =
+    "SELECT name, cursor, rows_before, acknowledged, rejected, expired FROM exporter";
 
 bool good_name(const std::string& name) {
-  return !name.empty() && name.size() <= 32 && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string::npos;
+  return !name.empty() && name.size() <= 32 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") == std::string::npos;
 }
 
 }  // namespace

@@ -19,43 +19,58 @@ static constexpr char kWorkloadSql[] =
     "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
 // What is told again keeps the time at which it was first known; what is older than what is kept says nothing.
 static constexpr char kFactSql[] =
-    "INSERT INTO workload_fact(wid, name, known_by, value, since_ns) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET "
-    "value = excluded.value, since_ns = excluded.since_ns WHERE value != excluded.value AND since_ns < excluded.since_ns RETURNING 1";
+    "INSERT INTO workload_fact(wid, name, known_by, value, since_ns) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE "
+    "SET "
+    "value = excluded.value, since_ns = excluded.since_ns WHERE value != excluded.value AND since_ns < "
+    "excluded.since_ns RETURNING 1";
 // ?1 an id, also of a pod: then its containers, too ('0' follows '/').
-static constexpr char kConcernedSql[] = "SELECT wid FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
-static constexpr char kRenameSql[] = "UPDATE workload SET name = ?2, known_by = ?3 WHERE wid = ?1 AND (name != ?2 OR known_by != ?3)";
+static constexpr char kConcernedSql[] =
+    "SELECT wid FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
+static constexpr char kRenameSql[] =
+    "UPDATE workload SET name = ?2, known_by = ?3 WHERE wid = ?1 AND (name != ?2 OR known_by != ?3)";
 static constexpr char kKindSql[] = "SELECT kind FROM workload WHERE wid = ?1";
 static constexpr char kProgramSql[] =
     "INSERT INTO program(exe, program, comm, user, login_user, used_seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6) "
     "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
 static constexpr char kKeysetSql[] =
-    "INSERT INTO keyset(members, used_seq) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
-static constexpr char kCandidateSql[] = "INSERT OR IGNORE INTO candidate(keyset, position, key, slot, reason) VALUES(?1, ?2, ?3, ?4, ?5)";
+    "INSERT INTO keyset(members, used_seq) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq "
+    "RETURNING id";
+static constexpr char kCandidateSql[] =
+    "INSERT OR IGNORE INTO candidate(keyset, position, key, slot, reason) VALUES(?1, ?2, ?3, ?4, ?5)";
 
 // ?1: entries marked before this sequence may go. Key sets before keys and slots, whose users they are.
 static constexpr char kRemoveKeysetsSql[] =
-    "DELETE FROM keyset WHERE id IN (SELECT id FROM keyset WHERE used_seq < ?1 AND id NOT IN (SELECT keyset FROM edge UNION SELECT "
+    "DELETE FROM keyset WHERE id IN (SELECT id FROM keyset WHERE used_seq < ?1 AND id NOT IN (SELECT keyset FROM edge "
+    "UNION SELECT "
     "id_keyset FROM edge) LIMIT 2000)";
 static constexpr char kRemoveCandidatesSql[] = "DELETE FROM candidate WHERE keyset NOT IN (SELECT id FROM keyset)";
 static constexpr char kRemoveKeysSql[] =
-    "DELETE FROM key WHERE id IN (SELECT id FROM key WHERE used_seq < ?1 AND id NOT IN (SELECT key FROM candidate UNION SELECT key FROM "
+    "DELETE FROM key WHERE id IN (SELECT id FROM key WHERE used_seq < ?1 AND id NOT IN (SELECT key FROM candidate "
+    "UNION SELECT key FROM "
     "holding UNION SELECT id_key FROM holding UNION SELECT id_key FROM sighting) LIMIT 2000)";
 static constexpr char kRemoveSlotsSql[] =
-    "DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE used_seq < ?1 AND id NOT IN (SELECT slot FROM candidate UNION SELECT slot "
+    "DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE used_seq < ?1 AND id NOT IN (SELECT slot FROM candidate "
+    "UNION SELECT slot "
     "FROM holding UNION SELECT slot FROM sighting) LIMIT 2000)";
 static constexpr char kRemoveWorkloadsSql[] =
-    "DELETE FROM workload WHERE id IN (SELECT id FROM workload WHERE used_seq < ?1 AND id NOT IN (SELECT workload FROM edge UNION SELECT "
-    "id_workload FROM edge UNION SELECT workload FROM holding UNION SELECT id_workload FROM sighting UNION SELECT workload FROM finding) "
+    "DELETE FROM workload WHERE id IN (SELECT id FROM workload WHERE used_seq < ?1 AND id NOT IN (SELECT workload FROM "
+    "edge UNION SELECT "
+    "id_workload FROM edge UNION SELECT workload FROM holding UNION SELECT id_workload FROM sighting UNION SELECT "
+    "workload FROM finding) "
     "LIMIT 2000)";
 // Of workloads that are gone, and of pods of which no container is left.
 static constexpr char kRemoveFactsSql[] =
-    "DELETE FROM workload_fact WHERE since_ns < (SELECT coalesce(min(time_ns), 0) FROM rows WHERE seq = ?1) AND NOT EXISTS (SELECT 1 FROM "
-    "workload w WHERE w.wid = workload_fact.wid OR (w.wid > workload_fact.wid || '/' AND w.wid < workload_fact.wid || '0'))";
+    "DELETE FROM workload_fact WHERE since_ns < (SELECT coalesce(min(time_ns), 0) FROM rows WHERE seq = ?1) AND NOT "
+    "EXISTS (SELECT 1 FROM "
+    "workload w WHERE w.wid = workload_fact.wid OR (w.wid > workload_fact.wid || '/' AND w.wid < workload_fact.wid || "
+    "'0'))";
 static constexpr char kRemoveProgramsSql[] =
-    "DELETE FROM program WHERE id IN (SELECT id FROM program WHERE used_seq < ?1 AND id NOT IN (SELECT program FROM edge UNION SELECT "
+    "DELETE FROM program WHERE id IN (SELECT id FROM program WHERE used_seq < ?1 AND id NOT IN (SELECT program FROM "
+    "edge UNION SELECT "
     "id_program FROM edge UNION SELECT program FROM holding) LIMIT 2000)";
 static constexpr char kRemoveDestinationsSql[] =
-    "DELETE FROM destination WHERE id IN (SELECT id FROM destination WHERE used_seq < ?1 AND id NOT IN (SELECT destination FROM edge UNION "
+    "DELETE FROM destination WHERE id IN (SELECT id FROM destination WHERE used_seq < ?1 AND id NOT IN (SELECT "
+    "destination FROM edge UNION "
     "SELECT id_destination FROM edge) LIMIT 2000)";
 
 /// Appends a value so that two different lists of values never look the same.
@@ -120,7 +135,8 @@ Result<std::int64_t> Dictionary::workload(const Workload& w) {
     id = cursor.integer(0);
   }
   if (auto r = put_facts(w.id, w.facts); !r) return std::unexpected(r.error());
-  if (auto r = rename(w.id); !r) return std::unexpected(r.error());  // the history may know more than this process's copy
+  if (auto r = rename(w.id); !r)
+    return std::unexpected(r.error());  // the history may know more than this process's copy
   if (workloads_.size() >= kCacheEntries) workloads_.clear();
   workloads_[w.id] = Entry{id, seq_};
   return id;
@@ -169,13 +185,15 @@ Result<void> Dictionary::learn(const WorkloadFacts& facts) {
 }
 
 Result<std::int64_t> Dictionary::program(const Actor& a, bool identity) {
-  return intern(programs_, kProgramSql, a.exe, a.program, identity ? std::string_view() : std::string_view(a.comm), a.user, a.login_user);
+  return intern(programs_, kProgramSql, a.exe, a.program, identity ? std::string_view() : std::string_view(a.comm),
+                a.user, a.login_user);
 }
 
 template <typename Record>
 Result<std::int64_t> Dictionary::intern_record(Cache& cache, const Record& record) {
-  return std::apply([&](const auto&... line) { return intern(cache, insert_sql<Record>(), stored(get_from(line.get, record))...); },
-                    Fields<Record>::kList);
+  return std::apply(
+      [&](const auto&... line) { return intern(cache, insert_sql<Record>(), stored(get_from(line.get, record))...); },
+      Fields<Record>::kList);
 }
 
 Result<std::int64_t> Dictionary::key(const Key& k) { return intern_record(keys_, k); }
@@ -200,7 +218,8 @@ Result<std::int64_t> Dictionary::keyset(const std::vector<Candidate>& candidates
   if (!id || !asked_) return id;
   std::int64_t position = 0;
   for (const Member& member : members) {
-    if (auto r = db_.run(kCandidateSql, *id, position++, member.key, member.slot, member.reason); !r) return std::unexpected(r.error());
+    if (auto r = db_.run(kCandidateSql, *id, position++, member.key, member.slot, member.reason); !r)
+      return std::unexpected(r.error());
   }
   return id;
 }
@@ -214,8 +233,8 @@ Result<std::int64_t> Dictionary::remove_unused(std::uint64_t oldest_seq) {
   if (oldest_seq <= mark_every_) return 0;
   const std::uint64_t before = oldest_seq - mark_every_;
   std::int64_t removed = 0;
-  for (const char* sql :
-       {kRemoveKeysetsSql, kRemoveKeysSql, kRemoveSlotsSql, kRemoveWorkloadsSql, kRemoveProgramsSql, kRemoveDestinationsSql}) {
+  for (const char* sql : {kRemoveKeysetsSql, kRemoveKeysSql, kRemoveSlotsSql, kRemoveWorkloadsSql, kRemoveProgramsSql,
+                          kRemoveDestinationsSql}) {
     if (auto r = db_.run(sql, before); !r) return std::unexpected(r.error());
     removed += sqlite3_changes64(db_.handle());
     if (sql == kRemoveKeysetsSql) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Repeated strings as numbers: workloads, programs, keys, slots, destinations, key sets. Written by the store inside its transaction;
-// the cache is bounded and forgotten after a rollback. A workload's number is that of its id; its facts and shown name may change.
+// Repeated strings as numbers: workloads, programs, keys, slots, destinations, key sets. Written by the store inside
+// its transaction; the cache is bounded and forgotten after a rollback. A workload's number is that of its id; its
+// facts and shown name may change.
 #pragma once
 
 #include <span>
@@ -35,7 +36,8 @@ class Dictionary {
   /// With `identity`, keys count by id and kind only.
   Result<std::int64_t> keyset(const std::vector<Candidate>& candidates, bool identity);
 
-  /// Facts of a workload, or of all containers of a pod. Those that are kept already stay; names are made anew where something changed.
+  /// Facts of a workload, or of all containers of a pod. Those that are kept already stay; names are made anew where
+  /// something changed.
   Result<void> learn(const WorkloadFacts& facts);
 
   /// The sequence of the next row, for the marks.

@@ -9,7 +9,8 @@ namespace {
 
 static constexpr char kWorkloadSql[] = "SELECT wid, kind, name, known_by FROM workload WHERE id = ?1";
 static constexpr char kFactsSql[] =
-    "SELECT name, known_by, value, since_ns FROM workload_fact WHERE wid = ?1 OR (wid = ?2 AND ?2 != '') ORDER BY wid = ?2";
+    "SELECT name, known_by, value, since_ns FROM workload_fact WHERE wid = ?1 OR (wid = ?2 AND ?2 != '') ORDER BY wid "
+    "= ?2";
 static constexpr char kProgramSql[] = "SELECT exe, program, comm, user, login_user FROM program WHERE id = ?1";
 static constexpr char kKeysetSql[] = "SELECT key, slot, reason FROM candidate WHERE keyset = ?1 ORDER BY position";
 
@@ -61,7 +62,9 @@ Result<const Program*> DictionaryView::program(std::int64_t id) {
 }
 
 Result<const Key*> DictionaryView::key(std::int64_t id) { return look_up(keys_, select_sql<Key>(), id, load<Key>); }
-Result<const Slot*> DictionaryView::slot(std::int64_t id) { return look_up(slots_, select_sql<Slot>(), id, load<Slot>); }
+Result<const Slot*> DictionaryView::slot(std::int64_t id) {
+  return look_up(slots_, select_sql<Slot>(), id, load<Slot>);
+}
 Result<const Destination*> DictionaryView::destination(std::int64_t id) {
   return look_up(destinations_, select_sql<Destination>(), id, load<Destination>);
 }
@@ -84,12 +87,14 @@ Result<const std::vector<Candidate>*> DictionaryView::keyset(std::int64_t id) {
   return &keysets_.emplace(id, std::move(candidates)).first->second;
 }
 
-Result<Actor> DictionaryView::actor(std::int64_t workload_id, std::int64_t program_id, const InstanceId& instance, std::uint32_t uid) {
+Result<Actor> DictionaryView::actor(std::int64_t workload_id, std::int64_t program_id, const InstanceId& instance,
+                                    std::uint32_t uid) {
   auto place = workload(workload_id);
   if (!place) return std::unexpected(place.error());
   auto runs = program(program_id);
   if (!runs) return std::unexpected(runs.error());
-  return Actor{instance, (*runs)->exe, (*runs)->program, (*runs)->comm, uid, (*runs)->user, (*runs)->login_user, **place};
+  return Actor{instance, (*runs)->exe,  (*runs)->program,    (*runs)->comm,
+               uid,      (*runs)->user, (*runs)->login_user, **place};
 }
 
 }  // namespace keytrail::record

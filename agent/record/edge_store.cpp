@@ -6,27 +6,39 @@
 namespace keytrail::record {
 namespace {
 
-#define KEYTRAIL_EDGE_COLUMNS                                                                                                            \
-  "id, id_workload, id_program, id_keyset, id_destination, outcome, evidence, reason, workload, program, keyset, destination, pid, "     \
-  "start_ns, exec, uid, detail, via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, pending_first_ns, "           \
-  "pending_last_ns, pending_connections, pending_requests, pending_bytes_sent, pending_bytes_received, level, window_end_ns, last_seq, " \
+#define KEYTRAIL_EDGE_COLUMNS                                                                                      \
+  "id, id_workload, id_program, id_keyset, id_destination, outcome, evidence, reason, workload, program, keyset, " \
+  "destination, pid, "                                                                                             \
+  "start_ns, exec, uid, detail, via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, "       \
+  "pending_first_ns, "                                                                                             \
+  "pending_last_ns, pending_connections, pending_requests, pending_bytes_sent, pending_bytes_received, level, "    \
+  "window_end_ns, last_seq, "                                                                                      \
   "instances, truncated"
 
-static constexpr char kLoadEdgeSql[] = "SELECT " KEYTRAIL_EDGE_COLUMNS
-                                       " FROM edge WHERE id_workload = ?1 AND id_program = ?2 AND id_keyset = ?3 AND id_destination = ?4 "
-                                       "AND outcome = ?5 AND evidence = ?6 AND reason = ?7";
-static constexpr char kLoadOpenSql[] = "SELECT " KEYTRAIL_EDGE_COLUMNS " FROM edge WHERE window_end_ns != 0 OR pending_first_ns != 0";
+static constexpr char kLoadEdgeSql[] =
+    "SELECT " KEYTRAIL_EDGE_COLUMNS
+    " FROM edge WHERE id_workload = ?1 AND id_program = ?2 AND id_keyset = ?3 AND id_destination = ?4 "
+    "AND outcome = ?5 AND evidence = ?6 AND reason = ?7";
+static constexpr char kLoadOpenSql[] =
+    "SELECT " KEYTRAIL_EDGE_COLUMNS " FROM edge WHERE window_end_ns != 0 OR pending_first_ns != 0";
 static constexpr char kSaveEdgeSql[] =
     "INSERT INTO edge(" KEYTRAIL_EDGE_COLUMNS
-    ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, "
-    "?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35) ON CONFLICT(id) DO UPDATE SET workload = excluded.workload, program = excluded.program, "
-    "keyset = excluded.keyset, destination = excluded.destination, pid = excluded.pid, start_ns = excluded.start_ns, exec = excluded.exec, "
-    "uid = excluded.uid, detail = excluded.detail, via = excluded.via, first_ns = excluded.first_ns, last_ns = excluded.last_ns, "
+    ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
+    "?23, ?24, ?25, ?26, "
+    "?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35) ON CONFLICT(id) DO UPDATE SET workload = excluded.workload, program "
+    "= excluded.program, "
+    "keyset = excluded.keyset, destination = excluded.destination, pid = excluded.pid, start_ns = excluded.start_ns, "
+    "exec = excluded.exec, "
+    "uid = excluded.uid, detail = excluded.detail, via = excluded.via, first_ns = excluded.first_ns, last_ns = "
+    "excluded.last_ns, "
     "connections = excluded.connections, requests = excluded.requests, bytes_sent = excluded.bytes_sent, "
-    "bytes_received = excluded.bytes_received, pending_first_ns = excluded.pending_first_ns, pending_last_ns = excluded.pending_last_ns, "
+    "bytes_received = excluded.bytes_received, pending_first_ns = excluded.pending_first_ns, pending_last_ns = "
+    "excluded.pending_last_ns, "
     "pending_connections = excluded.pending_connections, pending_requests = excluded.pending_requests, "
-    "pending_bytes_sent = excluded.pending_bytes_sent, pending_bytes_received = excluded.pending_bytes_received, level = excluded.level, "
-    "window_end_ns = excluded.window_end_ns, last_seq = excluded.last_seq, instances = excluded.instances, truncated = excluded.truncated";
+    "pending_bytes_sent = excluded.pending_bytes_sent, pending_bytes_received = excluded.pending_bytes_received, level "
+    "= excluded.level, "
+    "window_end_ns = excluded.window_end_ns, last_seq = excluded.last_seq, instances = excluded.instances, truncated = "
+    "excluded.truncated";
 static constexpr char kNextEdgeSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'edge'), 0) + 1";
 
 Amount read_amount(const Cursor& cursor, int column) {
@@ -69,7 +81,9 @@ EdgeState read_edge(const Cursor& cursor) {
   return edge;
 }
 
-std::int64_t stored_requests(const Amount& amount) { return amount.requests ? static_cast<std::int64_t>(*amount.requests) : -1; }
+std::int64_t stored_requests(const Amount& amount) {
+  return amount.requests ? static_cast<std::int64_t>(*amount.requests) : -1;
+}
 
 Amount amount_of(const UseRow& use, bool touch) {
   Amount out;
@@ -111,15 +125,16 @@ std::vector<InstanceId> unpack_instances(std::span<const std::uint8_t> bytes) {
     return value;
   };
   for (std::size_t at = 0; at + 16 <= bytes.size() && out.size() < kMaxInstances; at += 16) {
-    out.push_back({static_cast<std::uint32_t>(get(at, 4)), get(at + 4, 8), static_cast<std::uint32_t>(get(at + 12, 4))});
+    out.push_back(
+        {static_cast<std::uint32_t>(get(at, 4)), get(at + 4, 8), static_cast<std::uint32_t>(get(at + 12, 4))});
   }
   return out;
 }
 
 Result<EdgeState> Store::load_or_create(const EdgeIdentity& identity, const Latest& latest, const Amount& amount) {
   {
-    Cursor cursor = db_->query(kLoadEdgeSql, identity.workload, identity.program, identity.keyset, identity.destination, identity.outcome,
-                               identity.evidence, identity.reason);
+    Cursor cursor = db_->query(kLoadEdgeSql, identity.workload, identity.program, identity.keyset, identity.destination,
+                               identity.outcome, identity.evidence, identity.reason);
     auto found = cursor.next();
     if (!found) return std::unexpected(found.error());
     if (*found) return read_edge(cursor);
@@ -137,13 +152,14 @@ Result<EdgeState> Store::load_or_create(const EdgeIdentity& identity, const Late
 
 Result<void> Store::save(const EdgeState& e) {
   const auto instances = pack_instances(e.instances);
-  return db_->run(kSaveEdgeSql, e.id, e.identity.workload, e.identity.program, e.identity.keyset, e.identity.destination,
-                  e.identity.outcome, e.identity.evidence, e.identity.reason, e.latest.workload, e.latest.program, e.latest.keyset,
-                  e.latest.destination, e.latest.instance.tgid, e.latest.instance.start_ns, e.latest.instance.exec, e.latest.uid,
-                  e.latest.detail, e.latest.via, e.total.first_ns, e.total.last_ns, e.total.connections, stored_requests(e.total),
-                  e.total.bytes_sent, e.total.bytes_received, e.pending.first_ns, e.pending.last_ns, e.pending.connections,
-                  stored_requests(e.pending), e.pending.bytes_sent, e.pending.bytes_received, e.level, e.window_end_ns, e.last_seq,
-                  std::span<const std::uint8_t>(instances), e.truncated);
+  return db_->run(kSaveEdgeSql, e.id, e.identity.workload, e.identity.program, e.identity.keyset,
+                  e.identity.destination, e.identity.outcome, e.identity.evidence, e.identity.reason, e.latest.workload,
+                  e.latest.program, e.latest.keyset, e.latest.destination, e.latest.instance.tgid,
+                  e.latest.instance.start_ns, e.latest.instance.exec, e.latest.uid, e.latest.detail, e.latest.via,
+                  e.total.first_ns, e.total.last_ns, e.total.connections, stored_requests(e.total), e.total.bytes_sent,
+                  e.total.bytes_received, e.pending.first_ns, e.pending.last_ns, e.pending.connections,
+                  stored_requests(e.pending), e.pending.bytes_sent, e.pending.bytes_received, e.level, e.window_end_ns,
+                  e.last_seq, std::span<const std::uint8_t>(instances), e.truncated);
 }
 
 Result<void> Store::load_open_windows() {
@@ -169,8 +185,10 @@ Result<EdgeState*> Store::edge_for(const UseRow& use) {
   for (const auto* number : {&id_program, &id_keyset, &id_destination, &keyset, &destination}) {
     if (!*number) return std::unexpected(number->error());
   }
-  const EdgeIdentity identity{ids->workload, *id_program, *id_keyset, *id_destination, use.outcome, use.evidence, use.reason};
-  Latest latest{ids->workload, ids->program, *keyset, *destination, use.actor.id, use.actor.uid, use.reason_detail, use.via};
+  const EdgeIdentity identity{ids->workload, *id_program,  *id_keyset, *id_destination,
+                              use.outcome,   use.evidence, use.reason};
+  Latest latest{ids->workload, ids->program,  *keyset,           *destination,
+                use.actor.id,  use.actor.uid, use.reason_detail, use.via};
   EdgeState* edge = coalescer_.find(identity);
   if (edge == nullptr) {
     auto loaded = load_or_create(identity, latest, amount_of(use, false));

@@ -15,7 +15,8 @@ constexpr std::uint64_t kSmallestBytes = 1U << 20U;
 
 // The log is copied into the file by the writer itself, so that a failure there is seen (SQLite's own hook hides it).
 static constexpr char kWriterPragmas[] =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 8388608; "
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit "
+    "= 8388608; "
     "PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY";
 static constexpr char kJournalModeSql[] = "PRAGMA journal_mode";
 
@@ -29,9 +30,9 @@ std::string read_boot_id() {
 /// What to do about a file that cannot be used as it is.
 Error advise(const std::string& path, Error error) {
   if (error.message.find("damaged") != std::string::npos) {
-    error.message =
-        fmt::format("{} in {}: move it away together with its -wal file (mv {} {}.damaged) and start again; a new history begins",
-                    error.message, path, path, path);
+    error.message = fmt::format(
+        "{} in {}: move it away together with its -wal file (mv {} {}.damaged) and start again; a new history begins",
+        error.message, path, path, path);
   }
   return error;
 }
@@ -39,8 +40,10 @@ Error advise(const std::string& path, Error error) {
 }  // namespace
 
 Result<std::unique_ptr<History>> History::open(const HistoryOptions& options, const Clock& clock) {
-  if (options.max_bytes < kSmallestBytes) return fail(Error::Code::kInvalid, "the history's bound must be at least 1 MiB");
-  if (options.retention_ns <= 0) return fail(Error::Code::kInvalid, "the history's retention must be longer than nothing");
+  if (options.max_bytes < kSmallestBytes)
+    return fail(Error::Code::kInvalid, "the history's bound must be at least 1 MiB");
+  if (options.retention_ns <= 0)
+    return fail(Error::Code::kInvalid, "the history's retention must be longer than nothing");
   HistoryOptions complete = options;
   if (complete.boot_id.empty()) complete.boot_id = read_boot_id();
   std::unique_ptr<History> history(new History(complete, clock));
@@ -68,7 +71,8 @@ Result<void> History::start() {
     }
   }
   auto prepared = prepare_schema(**db, file_.path(), clock_);
-  if (!prepared && is_no_room(prepared.error()) && file_.drop_reserve()) prepared = prepare_schema(**db, file_.path(), clock_);
+  if (!prepared && is_no_room(prepared.error()) && file_.drop_reserve())
+    prepared = prepare_schema(**db, file_.path(), clock_);
   if (!prepared) return prepared;
   auto id = read_history_id(**db);
   if (!id) return std::unexpected(id.error());
@@ -122,8 +126,8 @@ bool History::drain(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   urgent_ = true;
   changed_.notify_all();
-  const bool done =
-      drained_.wait_for(lock, timeout, [this] { return queue_.empty() && !overflowed_ && !busy_ && lost_.lost.value_or(0) == 0; });
+  const bool done = drained_.wait_for(
+      lock, timeout, [this] { return queue_.empty() && !overflowed_ && !busy_ && lost_.lost.value_or(0) == 0; });
   urgent_ = false;
   return done;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The history: what the pipeline hands over becomes durable rows, exporters tail them, serve asks them. One writer thread, started by
-// `open`, joined by `close`; three connections (writer, questions, exporters). All public functions may be called from any thread.
+// The history: what the pipeline hands over becomes durable rows, exporters tail them, serve asks them. One writer
+// thread, started by `open`, joined by `close`; three connections (writer, questions, exporters). All public functions
+// may be called from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -30,8 +31,8 @@ struct LastBatch {
 
 class History final : public Recorder, public RowQueue, public HistoryReader {
  public:
-  /// Opens or creates the history and starts the writer. Errors are sentences for the operator: wrong owner or mode, locked by another
-  /// process, of a newer version, damaged.
+  /// Opens or creates the history and starts the writer. Errors are sentences for the operator: wrong owner or mode,
+  /// locked by another process, of a newer version, damaged.
   static Result<std::unique_ptr<History>> open(const HistoryOptions& options, const Clock& clock);
   ~History() override;
 
@@ -44,7 +45,8 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   Result<Earlier> earlier() { return questions_->earlier(); }
   /// All holdings of this boot, for link to adopt at start.
   Result<std::vector<Holding>> all_holdings();
-  /// Ends the holdings of processes for which `alive` is false (they died while the agent was down). Returns how many instances went.
+  /// Ends the holdings of processes for which `alive` is false (they died while the agent was down). Returns how many
+  /// instances went.
   Result<std::uint64_t> retain_holdings(const std::function<bool(const InstanceId&)>& alive);
 
   // Recorder
@@ -59,11 +61,17 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   void on_append(std::function<void()> wake) override;
 
   // HistoryReader
-  Result<Page<Row>> rows(const HistoryFilter& filter, RowKinds kinds) override { return questions_->rows(filter, kinds); }
+  Result<Page<Row>> rows(const HistoryFilter& filter, RowKinds kinds) override {
+    return questions_->rows(filter, kinds);
+  }
   Result<Page<Edge>> edges(const HistoryFilter& filter) override { return questions_->edges(filter); }
-  Result<std::vector<Holding>> holders(const HistoryFilter& filter) override { return questions_->holders(filter, filter.limit); }
+  Result<std::vector<Holding>> holders(const HistoryFilter& filter) override {
+    return questions_->holders(filter, filter.limit);
+  }
   Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) override { return questions_->keys(filter); }
-  Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override { return questions_->workloads(filter); }
+  Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override {
+    return questions_->workloads(filter);
+  }
   Result<std::optional<Row>> row(std::uint64_t seq) override { return questions_->row(seq); }
   Result<HistoryStatus> status() override;
 

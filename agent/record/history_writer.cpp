@@ -160,11 +160,13 @@ void History::store(std::vector<Batch> batches) {
   }
 }
 
-/// True when trying again makes no sense: the rows are counted as lost, what is left is tried once more with the next batch.
+/// True when trying again makes no sense: the rows are counted as lost, what is left is tried once more with the next
+/// batch.
 bool History::give_up(std::vector<Batch>& batches, const Error& error, int attempt) {
   std::unique_lock lock(mutex_);
   if (stopping_ && attempt >= kAttemptsWithoutRoom) {
-    spdlog::error("history: {} batches could not be stored before the end: {}", batches.size(), base::printable(error.message));
+    spdlog::error("history: {} batches could not be stored before the end: {}", batches.size(),
+                  base::printable(error.message));
     queue_.clear();
     overflowed_ = false;
     return true;
@@ -181,8 +183,8 @@ bool History::give_up(std::vector<Batch>& batches, const Error& error, int attem
   return false;
 }
 
-/// Copies the log when it is due and looks whether retention is. A log or file that cannot be synced is said and leaves a gap row: what was
-/// committed since the last good copy is not surely on the disk.
+/// Copies the log when it is due and looks whether retention is. A log or file that cannot be synced is said and leaves
+/// a gap row: what was committed since the last good copy is not surely on the disk.
 void History::after_commit() {
   const std::lock_guard store_lock(store_mutex_);
   auto copied = store_->checkpoint_if_due();
@@ -198,7 +200,8 @@ void History::after_commit() {
   if (!copy_error_.empty()) return;
   copy_error_ = copied.error().message;
   spdlog::error("history: {}", base::printable(copy_error_));
-  queue_gap({"storage_error", "", copied_ns_, now, std::nullopt, "The history could not be synced to the disk: " + copy_error_});
+  queue_gap({"storage_error", "", copied_ns_, now, std::nullopt,
+             "The history could not be synced to the disk: " + copy_error_});
 }
 
 /// A gap of the history's own, in front of all that waits. Call after a commit, with `mutex_` held.
@@ -211,7 +214,8 @@ void History::queue_gap(GapRow gap) {
   queue_.push_front(std::move(batch));
 }
 
-/// Rows that went before their time, because the disk was full of something else: whoever asks about their period must hear of it.
+/// Rows that went before their time, because the disk was full of something else: whoever asks about their period must
+/// hear of it.
 void History::note_evicted(std::uint64_t rows, std::int64_t from_ns, std::int64_t to_ns) {
   const std::lock_guard lock(mutex_);
   if (!evicted_) evicted_ = GapRow{"disk_full", "", from_ns, to_ns, 0, ""};
@@ -224,7 +228,8 @@ void History::note_evicted(std::uint64_t rows, std::int64_t from_ns, std::int64_
 bool History::recover(const Error& error, int attempt) {
   const std::lock_guard lock(store_mutex_);
   store_->forget();
-  const bool own_bound = is_no_room(error) && file_.free_bytes() > std::max<std::uint64_t>(2 * options_.reserve_bytes, 1U << 20U);
+  const bool own_bound =
+      is_no_room(error) && file_.free_bytes() > std::max<std::uint64_t>(2 * options_.reserve_bytes, 1U << 20U);
   if (own_bound && no_room_) {
     look_for_room();
     if (!no_room_) return true;  // the disk has room again, and the file may grow: nothing needs to go
@@ -237,14 +242,16 @@ bool History::recover(const Error& error, int attempt) {
     file_.drop_reserve();
     (void)store_->checkpoint(true);
     if (auto r = store_->hold_size(true); !r) store_->forget();
-    if (attempt == 1) return true;  // the reserve and a shorter log may be enough: nothing is removed for others' bytes before
+    if (attempt == 1)
+      return true;  // the reserve and a shorter log may be enough: nothing is removed for others' bytes before
   }
   const auto from_ns = store_->oldest_ns();
   auto removed = store_->make_room();
   if (!removed) store_->forget();
   if (!own_bound) {
     const auto to_ns = store_->oldest_ns();
-    if (removed && *removed != 0) note_evicted(*removed, from_ns.value_or(0), to_ns.value_or(0) != 0 ? *to_ns : clock_.wall_ns());
+    if (removed && *removed != 0)
+      note_evicted(*removed, from_ns.value_or(0), to_ns.value_or(0) != 0 ? *to_ns : clock_.wall_ns());
     (void)store_->checkpoint(true);
   }
   // Nothing left to remove, and it still does not fit the bound: this will not change.

@@ -6,8 +6,9 @@
 namespace keytrail::record {
 namespace {
 
-// Facts are in `rows` alone, without a secondary index (five cost a factor 20). Repeated strings are in dictionaries, whose rows say the
-// sequence near which they were last used (`used_seq`), so that retention can drop them. All columns are NOT NULL; 0 and '' mean "none".
+// Facts are in `rows` alone, without a secondary index (five cost a factor 20). Repeated strings are in dictionaries,
+// whose rows say the sequence near which they were last used (`used_seq`), so that retention can drop them. All columns
+// are NOT NULL; 0 and '' mean "none".
 static constexpr char kSchema1[] = R"sql(
 CREATE TABLE meta(name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE totals(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -78,8 +79,9 @@ CREATE TABLE exporter(
   rejected INTEGER NOT NULL, expired INTEGER NOT NULL) WITHOUT ROWID;
 )sql";
 
-// What was JSON in `state` gets tables: slots with their history, lives of holders, the session. Numbers instead of words in holdings and
-// findings. `state` knew rotations by the old key only; the container is that of the slot which holds the new key.
+// What was JSON in `state` gets tables: slots with their history, lives of holders, the session. Numbers instead of
+// words in holdings and findings. `state` knew rotations by the old key only; the container is that of the slot which
+// holds the new key.
 static constexpr char kTypedState[] = R"sql(
 CREATE TABLE slot_now(
   container TEXT NOT NULL, place TEXT NOT NULL, selector TEXT NOT NULL, key_id TEXT NOT NULL, since_ns INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The steps that bring a history file from one format to the next; a new file takes all of them. A step that is out in a release is never
-// changed: add one. Run by schema.cpp, all in one transaction.
+// The steps that bring a history file from one format to the next; a new file takes all of them. A step that is out in
+// a release is never changed: add one. Run by schema.cpp, all in one transaction.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages of edges. Totals are those of the asked time: where an edge reaches beyond it, they are summed from its rows and what is pending.
+// Pages of edges. Totals are those of the asked time: where an edge reaches beyond it, they are summed from its rows
+// and what is pending.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +23,8 @@ static constexpr char kEdgesSql[] = KEYTRAIL_CHAIN
         "workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY("keyset") "ORDER BY id LIMIT ?13";
 // ?1 edge ids as a JSON array (ours, numbers), ?2 from, ?3 to
 static constexpr char kInTimeSql[] =
-    "SELECT edge, min(first_ns), max(last_ns), sum(amount), min(requests), sum(requests), sum(bytes_sent), sum(bytes_received) FROM rows "
+    "SELECT edge, min(first_ns), max(last_ns), sum(amount), min(requests), sum(requests), sum(bytes_sent), "
+    "sum(bytes_received) FROM rows "
     "WHERE kind = 2 AND last_ns >= ?2 AND first_ns < ?3 AND edge IN (SELECT value FROM json_each(?1)) GROUP BY edge";
 
 struct Pending {
@@ -44,7 +46,8 @@ std::optional<std::uint64_t> optional_count(std::int64_t value) {
 Result<Found> read_found(const Cursor& c, DictionaryView& names) {
   Found out;
   out.id = c.integer(0);
-  const InstanceId instance{static_cast<std::uint32_t>(c.integer(5)), c.natural(6), static_cast<std::uint32_t>(c.integer(7))};
+  const InstanceId instance{static_cast<std::uint32_t>(c.integer(5)), c.natural(6),
+                            static_cast<std::uint32_t>(c.integer(7))};
   auto actor = names.actor(c.integer(1), c.integer(2), instance, static_cast<std::uint32_t>(c.integer(8)));
   if (!actor) return std::unexpected(actor.error());
   auto keys = names.keyset(c.integer(3));
@@ -69,12 +72,14 @@ Result<Found> read_found(const Cursor& c, DictionaryView& names) {
   out.edge.last_seq = c.natural(20);
   out.edge.instances = unpack_instances(c.bytes(21));
   out.edge.instances_truncated = c.integer(22) != 0;
-  out.pending = {c.integer(23), c.integer(24), c.natural(25), c.natural(27), c.natural(28), optional_count(c.integer(26))};
+  out.pending = {c.integer(23), c.integer(24), c.natural(25),
+                 c.natural(27), c.natural(28), optional_count(c.integer(26))};
   return out;
 }
 
 bool has_pid(const Edge& edge, std::uint32_t pid) {
-  return std::any_of(edge.instances.begin(), edge.instances.end(), [pid](const InstanceId& id) { return id.tgid == pid; });
+  return std::any_of(edge.instances.begin(), edge.instances.end(),
+                     [pid](const InstanceId& id) { return id.tgid == pid; });
 }
 
 /// Replaces totals by what lies in the asked time. A row's window that overlaps it counts as a whole.
@@ -112,7 +117,9 @@ Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<
     use.first_ns = pending ? std::min(use.first_ns, cursor.integer(1)) : cursor.integer(1);
     use.last_ns = std::max(use.last_ns, cursor.integer(2));
     const auto requests = cursor.integer(4) < 0 ? std::nullopt : optional_count(cursor.integer(5));
-    use.requests = use.connections == 0 ? requests : (use.requests && requests ? std::optional(*use.requests + *requests) : std::nullopt);
+    use.requests = use.connections == 0
+                       ? requests
+                       : (use.requests && requests ? std::optional(*use.requests + *requests) : std::nullopt);
     use.connections += cursor.natural(3);
     use.bytes_sent += cursor.natural(6);
     use.bytes_received += cursor.natural(7);
@@ -131,8 +138,9 @@ Result<Page<Edge>> Reader::edges(const HistoryFilter& f) {
     {
       // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
       const std::int64_t limit = f.pid != 0 ? -1 : static_cast<std::int64_t>(f.limit) + 1;
-      Cursor cursor = db_->query(kEdgesSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
-                                 f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit);
+      Cursor cursor =
+          db_->query(kEdgesSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
+                     f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit);
       while (true) {
         auto more = cursor.next();
         if (!more) return std::unexpected(more.error());

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Summaries: what is known of each key, and of each workload. They are put together from sightings, holdings and edges, not from rows.
+// Summaries: what is known of each key, and of each workload. They are put together from sightings, holdings and edges,
+// not from rows.
 #include <algorithm>
 #include <unordered_map>
 
@@ -22,13 +23,15 @@ static constexpr char kKeysSql[] = KEYTRAIL_CHAIN
     "AND e.first_ns < ?10 AND " KEYTRAIL_HAS_WORKLOAD("e.workload") "AND " KEYTRAIL_HAS_DESTINATION("e.destination") ")) "
     "GROUP BY k.key_id ORDER BY 1 LIMIT ?11";
 static constexpr char kSightingsSql[] =
-    "SELECT k.key_id, s.slot, w.name, s.first_ns FROM sighting s JOIN key k ON k.id = s.id_key JOIN workload w ON w.id = s.id_workload "
+    "SELECT k.key_id, s.slot, w.name, s.first_ns FROM sighting s JOIN key k ON k.id = s.id_key JOIN workload w ON w.id "
+    "= s.id_workload "
     "ORDER BY s.first_ns";
 static constexpr char kHeldSql[] =
     "SELECT k.key_id, count(DISTINCT h.pid || ':' || h.start_ns), min(h.since_ns), max(h.last_use_ns) FROM "
     "holding h JOIN key k ON k.id = h.key GROUP BY k.key_id";
 static constexpr char kUsedSql[] =
-    "SELECT k.key_id, c.slot, e.destination, w.name, min(e.first_ns), max(e.last_ns) FROM edge e JOIN candidate c ON c.keyset = e.keyset "
+    "SELECT k.key_id, c.slot, e.destination, w.name, min(e.first_ns), max(e.last_ns) FROM edge e JOIN candidate c ON "
+    "c.keyset = e.keyset "
     "JOIN key k ON k.id = c.key JOIN workload w ON w.id = e.workload GROUP BY k.key_id, c.slot, e.destination, w.name";
 // The newest last: it is the one that is shown.
 static constexpr char kReplacedSql[] =
@@ -38,12 +41,16 @@ static constexpr char kReplacedSql[] =
 // Workloads, each with its number first. ?3 name, ?4 prefix.
 static constexpr char kNamesSql[] =
     "SELECT id FROM workload WHERE name != '' AND (?3 = '' OR " KEYTRAIL_IS_NAMED ") ORDER BY name, wid LIMIT ?5";
-static constexpr char kProcessesSql[] = "SELECT workload, count(DISTINCT pid || ':' || start_ns) FROM holding GROUP BY workload";
+static constexpr char kProcessesSql[] =
+    "SELECT workload, count(DISTINCT pid || ':' || start_ns) FROM holding GROUP BY workload";
 static constexpr char kKeysOfSql[] =
-    "SELECT workload, k.key_id, max(k.id) FROM (SELECT s.id_workload AS workload, o.key_id AS key_id FROM sighting s JOIN key o ON o.id = "
-    "s.id_key UNION SELECT h.workload, o.key_id FROM holding h JOIN key o ON o.id = h.key) JOIN key k USING (key_id) WHERE k.issued_s != "
+    "SELECT workload, k.key_id, max(k.id) FROM (SELECT s.id_workload AS workload, o.key_id AS key_id FROM sighting s "
+    "JOIN key o ON o.id = "
+    "s.id_key UNION SELECT h.workload, o.key_id FROM holding h JOIN key o ON o.id = h.key) JOIN key k USING (key_id) "
+    "WHERE k.issued_s != "
     "-1 GROUP BY workload, k.key_id";
-static constexpr char kRecentSql[] = "SELECT workload, observed_ns, first_ns, last_ns, amount FROM rows WHERE kind = 2 ORDER BY seq DESC";
+static constexpr char kRecentSql[] =
+    "SELECT workload, observed_ns, first_ns, last_ns, amount FROM rows WHERE kind = 2 ORDER BY seq DESC";
 static constexpr char kPendingSql[] =
     "SELECT workload, pending_first_ns, pending_last_ns, pending_connections FROM edge WHERE pending_connections != 0";
 static constexpr char kFindingsSql[] = "SELECT workload, count(*) FROM finding WHERE state = 0 GROUP BY workload";
@@ -145,7 +152,8 @@ double rate_of(std::int64_t now_ns, std::int64_t first_ns, std::int64_t last_ns,
   const std::int64_t from = now_ns - kRateNs;
   if (last_ns < from) return 0;
   const double whole = static_cast<double>(std::max<std::int64_t>(last_ns - first_ns, 1));
-  const double part = static_cast<double>(last_ns - std::max(first_ns, std::min(from, last_ns)) + (first_ns >= last_ns ? 1 : 0));
+  const double part =
+      static_cast<double>(last_ns - std::max(first_ns, std::min(from, last_ns)) + (first_ns >= last_ns ? 1 : 0));
   return static_cast<double>(count) * std::clamp(part / whole, 0.0, 1.0) / 10.0;
 }
 
@@ -167,8 +175,8 @@ Result<std::vector<KeySummary>> Reader::keys(const HistoryFilter& f) {
     const NamePattern workload = name_pattern(f.workload);
     DictionaryView names(*db_);
     std::vector<KeySummary> keys;
-    auto listed = for_each(db_->query(kKeysSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
-                                      f.from_ns, end_of(f), f.limit),
+    auto listed = for_each(db_->query(kKeysSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider,
+                                      f.service, f.host, f.from_ns, end_of(f), f.limit),
                            [&](const Cursor& c) -> Result<void> {
                              auto key = names.key(c.integer(0));
                              if (!key) return std::unexpected(key.error());
@@ -193,13 +201,14 @@ Result<std::vector<WorkloadSummary>> Reader::workloads(const HistoryFilter& f) {
       auto found = by_number.find(number);
       return found == by_number.end() ? nullptr : &out[found->second];
     };
-    auto listed = for_each(db_->query(kNamesSql, "", 0, asked.text, asked.prefix, f.limit), [&](const Cursor& c) -> Result<void> {
-      auto workload = names.workload(c.integer(0));
-      if (!workload) return std::unexpected(workload.error());
-      by_number.emplace(c.integer(0), out.size());
-      out.push_back({.workload = **workload});
-      return {};
-    });
+    auto listed =
+        for_each(db_->query(kNamesSql, "", 0, asked.text, asked.prefix, f.limit), [&](const Cursor& c) -> Result<void> {
+          auto workload = names.workload(c.integer(0));
+          if (!workload) return std::unexpected(workload.error());
+          by_number.emplace(c.integer(0), out.size());
+          out.push_back({.workload = **workload});
+          return {};
+        });
     if (!listed) return std::unexpected(listed.error());
     auto processes = for_each(db_->query(kProcessesSql), [&](const Cursor& c) -> Result<void> {
       if (WorkloadSummary* w = find(c.integer(0))) w->processes = c.natural(1);
@@ -222,11 +231,13 @@ Result<std::vector<WorkloadSummary>> Reader::workloads(const HistoryFilter& f) {
         auto more = c.next();
         if (!more) return std::unexpected(more.error());
         if (!*more || c.integer(1) < now - kRateNs) break;
-        if (WorkloadSummary* w = find(c.integer(0))) w->uses_per_minute += rate_of(now, c.integer(2), c.integer(3), c.natural(4));
+        if (WorkloadSummary* w = find(c.integer(0)))
+          w->uses_per_minute += rate_of(now, c.integer(2), c.integer(3), c.natural(4));
       }
     }
     auto pending = for_each(db_->query(kPendingSql), [&](const Cursor& c) -> Result<void> {
-      if (WorkloadSummary* w = find(c.integer(0))) w->uses_per_minute += rate_of(now, c.integer(1), c.integer(2), c.natural(3));
+      if (WorkloadSummary* w = find(c.integer(0)))
+        w->uses_per_minute += rate_of(now, c.integer(1), c.integer(2), c.natural(3));
       return {};
     });
     if (!pending) return std::unexpected(pending.error());

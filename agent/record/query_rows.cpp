@@ -11,16 +11,18 @@
 namespace keytrail::record {
 namespace {
 
-#define KEYTRAIL_ROW_COLUMNS                                                                                                        \
-  "seq, kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, pid, start_ns, exec, uid, outcome, " \
+#define KEYTRAIL_ROW_COLUMNS                                                                                          \
+  "seq, kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, pid, start_ns, exec, " \
+  "uid, outcome, "                                                                                                    \
   "evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, note, subject, tags"
 
 // ?9 kinds as bits, ?10 after, ?11 from, ?12 to, ?13 evidence or -1, ?14 finding type, ?15 pid, ?16 limit
 static constexpr char kRowsSql[] = KEYTRAIL_CHAIN
     "SELECT " KEYTRAIL_ROW_COLUMNS
     " FROM rows WHERE seq > ?10 AND (?9 >> kind) & 1 AND last_ns >= ?11 AND time_ns < ?12 AND (?15 = 0 OR pid = ?15) "
-    "AND (?13 < 0 OR (kind = 2 AND evidence = ?13)) AND (?14 = '' OR (kind = 3 AND label = ?14)) AND " KEYTRAIL_HAS_WORKLOAD(
-        "workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY("keyset") "ORDER BY seq LIMIT ?16";
+    "AND (?13 < 0 OR (kind = 2 AND evidence = ?13)) AND (?14 = '' OR (kind = 3 AND label = ?14)) "
+    "AND " KEYTRAIL_HAS_WORKLOAD("workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY(
+        "keyset") "ORDER BY seq LIMIT ?16";
 static constexpr char kRowSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq = ?1";
 static constexpr char kFindingStateSql[] = "SELECT state FROM finding WHERE type = ?1 AND subject = ?2";
 static constexpr char kAfterSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -83,11 +85,13 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
   }
   if (kind == kUnknownValue<RowKind>) {
     // Nobody can say what it was, and an exporter must get past it.
-    const std::string text = "Row " + std::to_string(row.seq) + " of the history is of a kind that this version does not know.";
+    const std::string text =
+        "Row " + std::to_string(row.seq) + " of the history is of a kind that this version does not know.";
     row.body = GapRow{"storage_error", "", row.time_ns, row.time_ns, 1, text};
     return row;
   }
-  const InstanceId instance{static_cast<std::uint32_t>(c.integer(10)), c.natural(11), static_cast<std::uint32_t>(c.integer(12))};
+  const InstanceId instance{static_cast<std::uint32_t>(c.integer(10)), c.natural(11),
+                            static_cast<std::uint32_t>(c.integer(12))};
   auto actor = names.actor(c.integer(6), c.integer(7), instance, static_cast<std::uint32_t>(c.integer(13)));
   if (!actor) return std::unexpected(actor.error());
   auto keys = names.keyset(c.integer(8));
@@ -108,7 +112,8 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
     finding.slot = first.slot;
     row.body = std::move(finding);
   } else {
-    row.body = AcquisitionRow{std::move(*actor), first.key, first.slot, c.text(22), (c.integer(21) & 1) != 0, (c.integer(21) & 2) != 0};
+    row.body = AcquisitionRow{std::move(*actor),       first.key, first.slot, c.text(22), (c.integer(21) & 1) != 0,
+                              (c.integer(21) & 2) != 0};
   }
   return row;
 }
@@ -123,7 +128,8 @@ Result<std::vector<Row>> read_all(Cursor cursor, Database& db) {
     auto row = read_row(cursor, names);
     if (!row) return std::unexpected(row.error());
     if (auto* finding = std::get_if<FindingRow>(&row->body)) {
-      auto state = db.number(kFindingStateSql, static_cast<std::int64_t>(FindingState::kOpen), finding->type, finding->subject);
+      auto state =
+          db.number(kFindingStateSql, static_cast<std::int64_t>(FindingState::kOpen), finding->type, finding->subject);
       if (!state) return std::unexpected(state.error());
       finding->state = from_number<FindingState>(*state);
     }
@@ -132,8 +138,8 @@ Result<std::vector<Row>> read_all(Cursor cursor, Database& db) {
 }
 
 int bits_of(const RowKinds& kinds) {
-  return (kinds.acquisitions ? 1 << 1 : 0) | (kinds.uses ? 1 << 2 : 0) | (kinds.findings ? 1 << 3 : 0) | (kinds.gaps ? 1 << 4 : 0) |
-         (kinds.revisions ? 1 << 5 : 0);
+  return (kinds.acquisitions ? 1 << 1 : 0) | (kinds.uses ? 1 << 2 : 0) | (kinds.findings ? 1 << 3 : 0) |
+         (kinds.gaps ? 1 << 4 : 0) | (kinds.revisions ? 1 << 5 : 0);
 }
 
 }  // namespace
@@ -142,10 +148,11 @@ Result<Page<Row>> Reader::rows(const HistoryFilter& f, RowKinds kinds) {
   if (auto r = check(f); !r) return std::unexpected(r.error());
   return reading<Page<Row>>([&]() -> Result<Page<Row>> {
     const NamePattern workload = name_pattern(f.workload);
-    auto rows = read_all(
-        db_->query(kRowsSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host, bits_of(kinds),
-                   f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, f.finding_type, f.pid, f.limit + 1),
-        *db_);
+    auto rows =
+        read_all(db_->query(kRowsSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service,
+                            f.host, bits_of(kinds), f.after_seq, f.from_ns, end_of(f),
+                            f.evidence ? static_cast<int>(*f.evidence) : -1, f.finding_type, f.pid, f.limit + 1),
+                 *db_);
     if (!rows) return std::unexpected(rows.error());
     Page<Row> page{std::move(*rows), 0};
     if (page.items.size() > f.limit) {

@@ -6,25 +6,32 @@
 namespace keytrail::record {
 namespace {
 
-static constexpr char kSlotsSql[] = "SELECT container, place, selector, since_ns, '', key_id FROM slot_now ORDER BY since_ns";
+static constexpr char kSlotsSql[] =
+    "SELECT container, place, selector, since_ns, '', key_id FROM slot_now ORDER BY since_ns";
 static constexpr char kReplacedSql[] =
     "SELECT h.container, h.place, h.selector, h.time_ns, h.old_id, h.new_id FROM slot_history h LEFT JOIN slot_now n "
     "USING (container, place, selector) WHERE coalesce(n.key_id, '') != h.old_id ORDER BY h.id";
 static constexpr char kLivesSql[] = "SELECT pid, start_ns, exec, text FROM life";
 static constexpr char kFindingsSql[] = "SELECT type, subject, state, last_ns FROM finding ORDER BY last_ns";
 static constexpr char kSightingsSql[] =
-    "SELECT k.key_id, s.slot, s.id_workload, s.first_ns FROM (SELECT * FROM sighting ORDER BY last_ns DESC LIMIT 4096) s "
+    "SELECT k.key_id, s.slot, s.id_workload, s.first_ns FROM (SELECT * FROM sighting ORDER BY last_ns DESC LIMIT 4096) "
+    "s "
     "JOIN key k ON k.id = s.id_key ORDER BY s.first_ns";
 static constexpr char kMetaTextSql[] = "SELECT CAST(value AS TEXT) FROM meta WHERE name = ?1";
 static constexpr char kSessionSql[] = "SELECT name, value FROM session";
 
-SlotChange slot_change(const Cursor& c) { return {c.text(0), c.text(1), c.text(2), c.integer(3), c.text(4), c.text(5)}; }
-
-Life life(const Cursor& c) {
-  return {{static_cast<std::uint32_t>(c.integer(0)), c.natural(1), static_cast<std::uint32_t>(c.integer(2))}, c.text(3)};
+SlotChange slot_change(const Cursor& c) {
+  return {c.text(0), c.text(1), c.text(2), c.integer(3), c.text(4), c.text(5)};
 }
 
-FindingChange finding_change(const Cursor& c) { return {c.text(0), c.text(1), from_number<FindingState>(c.integer(2)), c.integer(3)}; }
+Life life(const Cursor& c) {
+  return {{static_cast<std::uint32_t>(c.integer(0)), c.natural(1), static_cast<std::uint32_t>(c.integer(2))},
+          c.text(3)};
+}
+
+FindingChange finding_change(const Cursor& c) {
+  return {c.text(0), c.text(1), from_number<FindingState>(c.integer(2)), c.integer(3)};
+}
 
 template <typename T>
 Result<void> read_all(Cursor cursor, std::vector<T>& out, T (*read)(const Cursor&)) {
@@ -78,7 +85,8 @@ Result<Earlier> Reader::earlier() {
     if (auto r = read_all(db_->query(kSlotsSql), out.slots, &slot_change); !r) return std::unexpected(r.error());
     if (auto r = read_all(db_->query(kReplacedSql), out.replaced, &slot_change); !r) return std::unexpected(r.error());
     if (auto r = read_all(db_->query(kLivesSql), out.lives, &life); !r) return std::unexpected(r.error());
-    if (auto r = read_all(db_->query(kFindingsSql), out.findings, &finding_change); !r) return std::unexpected(r.error());
+    if (auto r = read_all(db_->query(kFindingsSql), out.findings, &finding_change); !r)
+      return std::unexpected(r.error());
     if (auto r = read_sightings(*db_, out.sightings); !r) return std::unexpected(r.error());
     return out;
   });

@@ -12,13 +12,16 @@ constexpr std::size_t kMaxText = 1024;
 
 // ?9 pid, ?10 limit
 static constexpr char kHoldersSql[] = KEYTRAIL_CHAIN
-    "SELECT h.pid, h.start_ns, h.exec, h.key, h.slot, h.workload, h.program, h.uid, h.since_ns, h.last_use_ns, h.how, h.slot_changed "
-    "FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key WHERE key_id IN (SELECT key_id FROM chain))) "
+    "SELECT h.pid, h.start_ns, h.exec, h.key, h.slot, h.workload, h.program, h.uid, h.since_ns, h.last_use_ns, h.how, "
+    "h.slot_changed "
+    "FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key WHERE key_id IN (SELECT "
+    "key_id FROM chain))) "
     "AND (?5 = '' OR h.key IN (SELECT id FROM key WHERE kind = ?5)) AND " KEYTRAIL_HAS_WORKLOAD(
         "h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
 static constexpr char kTotalsSql[] = "SELECT name, value FROM totals";
 static constexpr char kOldestSql[] = "SELECT time_ns FROM rows ORDER BY seq LIMIT 1";
-static constexpr char kBytesSql[] = "SELECT (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)";
+static constexpr char kBytesSql[] =
+    "SELECT (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)";
 
 }  // namespace
 
@@ -44,7 +47,8 @@ Result<void> check(const HistoryFilter& f) {
   return {};
 }
 
-Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, std::chrono::milliseconds limit, const Clock& clock) {
+Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, std::chrono::milliseconds limit,
+                                             const Clock& clock) {
   auto db = Database::open(path, Database::Mode::kRead);
   if (!db) return std::unexpected(db.error());
   if (auto r = (*db)->script("PRAGMA query_only = 1; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY"); !r) {
@@ -55,7 +59,9 @@ Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, std::chron
   return reader;
 }
 
-int Reader::over_limit(void* self) { return std::chrono::steady_clock::now() > static_cast<Reader*>(self)->deadline_ ? 1 : 0; }
+int Reader::over_limit(void* self) {
+  return std::chrono::steady_clock::now() > static_cast<Reader*>(self)->deadline_ ? 1 : 0;
+}
 
 Result<std::vector<Holding>> Reader::holders(const HistoryFilter& filter, std::size_t limit) {
   if (auto r = check(filter); !r) return std::unexpected(r.error());
@@ -72,14 +78,16 @@ Result<std::vector<Holding>> Reader::read_holdings(const HistoryFilter& f, std::
     auto more = c.next();
     if (!more) return std::unexpected(more.error());
     if (!*more) return out;
-    const InstanceId instance{static_cast<std::uint32_t>(c.integer(0)), c.natural(1), static_cast<std::uint32_t>(c.integer(2))};
+    const InstanceId instance{static_cast<std::uint32_t>(c.integer(0)), c.natural(1),
+                              static_cast<std::uint32_t>(c.integer(2))};
     auto actor = names.actor(c.integer(5), c.integer(6), instance, static_cast<std::uint32_t>(c.integer(7)));
     if (!actor) return std::unexpected(actor.error());
     auto key = names.key(c.integer(3));
     if (!key) return std::unexpected(key.error());
     auto slot = names.slot(c.integer(4));
     if (!slot) return std::unexpected(slot.error());
-    out.push_back({std::move(*actor), **key, **slot, c.integer(8), c.integer(9), from_number<How>(c.integer(10)), c.integer(11) != 0});
+    out.push_back({std::move(*actor), **key, **slot, c.integer(8), c.integer(9), from_number<How>(c.integer(10)),
+                   c.integer(11) != 0});
   }
 }
 

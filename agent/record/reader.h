@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers from the history on a read-only connection. Each call is one short read transaction with a time limit; calls wait for each other.
+// Answers from the history on a read-only connection. Each call is one short read transaction with a time limit; calls
+// wait for each other.
 #pragma once
 
 #include <chrono>
@@ -38,7 +39,8 @@ class FairMutex {
 
 class Reader {
  public:
-  static Result<std::unique_ptr<Reader>> open(const std::string& path, std::chrono::milliseconds limit, const Clock& clock);
+  static Result<std::unique_ptr<Reader>> open(const std::string& path, std::chrono::milliseconds limit,
+                                              const Clock& clock);
 
   Result<Page<Row>> rows(const HistoryFilter& filter, RowKinds kinds);
   Result<Page<Edge>> edges(const HistoryFilter& filter);
@@ -85,7 +87,9 @@ Result<T> Reader::reading(Work work) {
 }
 
 /// The end of a filter's time, Unix ns.
-[[nodiscard]] inline std::int64_t end_of(const HistoryFilter& filter) { return filter.to_ns == 0 ? INT64_MAX : filter.to_ns; }
+[[nodiscard]] inline std::int64_t end_of(const HistoryFilter& filter) {
+  return filter.to_ns == 0 ? INT64_MAX : filter.to_ns;
+}
 
 /// "payments/*" is asked for as a prefix: the name without the star, and whether there was one.
 struct NamePattern {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bounds: by age, by size, and getting out of a full disk. Chunks are small so that batches pass between them; pages are reused, never
-// given back (no VACUUM).
+// Bounds: by age, by size, and getting out of a full disk. Chunks are small so that batches pass between them; pages
+// are reused, never given back (no VACUUM).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,7 +22,8 @@ static constexpr char kPageSizeSql[] = "PRAGMA page_size";
 static constexpr char kPagesSql[] =
     "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)";
 static constexpr char kAllPagesSql[] = "PRAGMA page_count";
-static constexpr char kExpireSql[] = "UPDATE exporter SET expired = expired + (?1 - cursor), cursor = ?1 WHERE cursor < ?1";
+static constexpr char kExpireSql[] =
+    "UPDATE exporter SET expired = expired + (?1 - cursor), cursor = ?1 WHERE cursor < ?1";
 static constexpr char kDeleteRowsSql[] = "DELETE FROM rows WHERE seq <= ?1";
 static constexpr char kOldestSql[] = "SELECT coalesce(min(seq), 0) FROM rows";
 static constexpr char kOldestTimeSql[] = "SELECT coalesce((SELECT time_ns FROM rows ORDER BY seq LIMIT 1), 0)";
@@ -32,23 +33,29 @@ static constexpr char kAgedSql[] =
     "SELECT coalesce((SELECT min(seq) - 1 FROM (SELECT seq, last_ns, observed_ns FROM rows ORDER BY seq LIMIT ?2) "
     "WHERE max(last_ns, observed_ns) >= ?1), (SELECT max(seq) FROM (SELECT seq FROM rows ORDER BY seq LIMIT ?2)), 0)";
 static constexpr char kAgedEdgesSql[] =
-    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE last_ns < ?1 AND pending_first_ns = 0 AND window_end_ns = 0 LIMIT 5000)";
+    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE last_ns < ?1 AND pending_first_ns = 0 AND window_end_ns = "
+    "0 LIMIT 5000)";
 static constexpr char kEdgesSql[] = "SELECT count(*) FROM edge";
 static constexpr char kSurplusEdgesSql[] =
-    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 ORDER BY last_ns LIMIT min(?1, "
+    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 ORDER BY "
+    "last_ns LIMIT min(?1, "
     "5000))";
-static constexpr char kAgedSightingsSql[] = "DELETE FROM sighting WHERE last_ns < ?1 AND id_key NOT IN (SELECT id_key FROM holding)";
+static constexpr char kAgedSightingsSql[] =
+    "DELETE FROM sighting WHERE last_ns < ?1 AND id_key NOT IN (SELECT id_key FROM holding)";
 static constexpr char kSurplusSightingsSql[] =
-    "DELETE FROM sighting WHERE (SELECT count(*) FROM sighting) > ?1 AND last_ns < (SELECT last_ns FROM sighting ORDER BY last_ns DESC "
+    "DELETE FROM sighting WHERE (SELECT count(*) FROM sighting) > ?1 AND last_ns < (SELECT last_ns FROM sighting ORDER "
+    "BY last_ns DESC "
     "LIMIT 1 "
     "OFFSET ?1)";
 static constexpr char kSurplusFindingsSql[] =
-    "DELETE FROM finding WHERE (SELECT count(*) FROM finding) > ?1 AND last_ns < (SELECT last_ns FROM finding ORDER BY last_ns DESC LIMIT "
+    "DELETE FROM finding WHERE (SELECT count(*) FROM finding) > ?1 AND last_ns < (SELECT last_ns FROM finding ORDER BY "
+    "last_ns DESC LIMIT "
     "1 "
     "OFFSET ?1)";
 static constexpr char kAgedFindingsSql[] = "DELETE FROM finding WHERE last_ns < ?1";
 // What is said of a key that somebody may still ask for stays.
-static constexpr char kAgedChangesSql[] = "DELETE FROM slot_history WHERE time_ns < ?1 AND old_id NOT IN (SELECT key_id FROM key)";
+static constexpr char kAgedChangesSql[] =
+    "DELETE FROM slot_history WHERE time_ns < ?1 AND old_id NOT IN (SELECT key_id FROM key)";
 static constexpr char kSurplusChangesSql[] =
     "DELETE FROM slot_history WHERE id <= (SELECT id FROM slot_history ORDER BY id DESC LIMIT 1 OFFSET ?1)";
 static constexpr char kSurplusSlotsSql[] =
@@ -80,7 +87,8 @@ Result<std::uint64_t> Store::make_room() {
   auto newest = db_->number(kNewestSql, 0);
   if (!oldest) return std::unexpected(oldest.error());
   if (!newest) return std::unexpected(newest.error());
-  const std::uint64_t count = std::clamp<std::uint64_t>(static_cast<std::uint64_t>(*newest - *oldest + 1) / 20, 100, kChunk);
+  const std::uint64_t count =
+      std::clamp<std::uint64_t>(static_cast<std::uint64_t>(*newest - *oldest + 1) / 20, 100, kChunk);
   auto removed = remove_oldest(count);
   if (!removed) return removed;
   // In a flood dictionaries fill the file too; looking through them costs more than a big chunk of rows.
@@ -155,8 +163,8 @@ Result<void> Store::checkpoint(bool hard) {
     sqlite3_busy_timeout(db_->handle(), kWaitForReadersMs);
     next_hard_ = now + kHardEvery;
   }
-  const int code =
-      sqlite3_wal_checkpoint_v2(db_->handle(), nullptr, hard ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  const int code = sqlite3_wal_checkpoint_v2(
+      db_->handle(), nullptr, hard ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (hard) sqlite3_busy_timeout(db_->handle(), kBusyMs);
   copied_pages_ = log_pages_;
   if (code == SQLITE_OK || (code & 0xFF) == SQLITE_BUSY) return {};
@@ -174,7 +182,8 @@ Result<bool> Store::checkpoint_if_due() {
 Result<void> Store::hold_size(bool hold) {
   auto page_size = db_->number(kPageSizeSql, 4096);
   if (!page_size) return std::unexpected(page_size.error());
-  std::int64_t pages = std::max<std::int64_t>(static_cast<std::int64_t>(options_.max_bytes) / std::max<std::int64_t>(*page_size, 512), 64);
+  std::int64_t pages = std::max<std::int64_t>(
+      static_cast<std::int64_t>(options_.max_bytes) / std::max<std::int64_t>(*page_size, 512), 64);
   if (hold) {
     auto now = db_->number(kAllPagesSql, 0);
     if (!now) return std::unexpected(now.error());

@@ -9,18 +9,23 @@ namespace keytrail::record {
 namespace {
 
 static constexpr char kInsertRowSql[] =
-    "INSERT INTO rows(kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, edge, pid, start_ns, exec, "
+    "INSERT INTO rows(kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, edge, "
+    "pid, start_ns, exec, "
     "uid, outcome, evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, note, subject, tags) "
-    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)";
+    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
+    "?24, ?25, ?26)";
 static constexpr char kSightingSql[] =
     "INSERT INTO sighting(id_key, slot, id_workload, first_ns, last_ns) VALUES(?1, ?2, ?3, ?4, ?4) "
     "ON CONFLICT DO UPDATE SET first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
 static constexpr char kFindingSql[] =
-    "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, 0) "
-    "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, last_seq = excluded.last_seq, "
+    "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) VALUES(?1, ?2, ?3, ?4, "
+    "?4, 1, ?5, 0) "
+    "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, last_seq = "
+    "excluded.last_seq, "
     "state = CASE state WHEN 1 THEN 0 ELSE state END";  // what was resolved is open again, what was accepted stays so
 static constexpr char kFindingStateSql[] =
-    "UPDATE finding SET state = ?1 WHERE (type, subject) IN (SELECT label, subject FROM rows WHERE seq = ?2 AND kind = 3)";
+    "UPDATE finding SET state = ?1 WHERE (type, subject) IN (SELECT label, subject FROM rows WHERE seq = ?2 AND kind = "
+    "3)";
 
 /// The columns of one row; what a kind does not have stays zero or empty.
 struct Columns {
@@ -38,9 +43,10 @@ struct Columns {
 };
 
 Result<void> insert(Database& db, const Columns& c) {
-  return db.run(kInsertRowSql, c.kind, c.time_ns, c.observed_ns, c.first_ns, c.last_ns, c.workload, c.program, c.keyset, c.destination,
-                c.edge, c.instance.tgid, c.instance.start_ns, c.instance.exec, c.uid, c.outcome, c.evidence, c.reason, c.amount, c.requests,
-                c.bytes_sent, c.bytes_received, c.flags, c.label, c.note, c.subject, c.tags);
+  return db.run(kInsertRowSql, c.kind, c.time_ns, c.observed_ns, c.first_ns, c.last_ns, c.workload, c.program, c.keyset,
+                c.destination, c.edge, c.instance.tgid, c.instance.start_ns, c.instance.exec, c.uid, c.outcome,
+                c.evidence, c.reason, c.amount, c.requests, c.bytes_sent, c.bytes_received, c.flags, c.label, c.note,
+                c.subject, c.tags);
 }
 
 }  // namespace
@@ -130,9 +136,11 @@ Result<std::uint64_t> Store::append(const Row& row) {
     noted = note_sighting(acquisition->key, acquisition->slot, acquisition->actor.workload, row.time_ns);
   } else if (const auto* finding = std::get_if<FindingRow>(&row.body)) {
     noted = note_finding(*finding, row.time_ns, seq);
-  } else if (const auto* revision = std::get_if<RevisionRow>(&row.body); revision != nullptr && revision->what == Revised::kState) {
+  } else if (const auto* revision = std::get_if<RevisionRow>(&row.body);
+             revision != nullptr && revision->what == Revised::kState) {
     // Only words of the list stand for a state; another revision of it is a row and moves nothing.
-    if (const auto state = from_word<FindingState>(revision->value)) noted = db_->run(kFindingStateSql, *state, revision->of_seq);
+    if (const auto state = from_word<FindingState>(revision->value))
+      noted = db_->run(kFindingStateSql, *state, revision->of_seq);
   }
   if (!noted) return std::unexpected(noted.error());
   return seq;

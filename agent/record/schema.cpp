@@ -24,13 +24,14 @@ Result<void> check_origin(Database& db, const std::string& path, std::int64_t ve
   if (!application) return std::unexpected(application.error());
   if (!tables) return std::unexpected(tables.error());
   if (*application != kApplicationId && (*application != 0 || *tables != 0 || version != 0)) {
-    return fail(Error::Code::kInvalid, fmt::format("{} is not a history of Keytrail: name another path or move this file away", path));
+    return fail(Error::Code::kInvalid,
+                fmt::format("{} is not a history of Keytrail: name another path or move this file away", path));
   }
   if (version > kSchemaVersion) {
-    return fail(Error::Code::kInvalid,
-                fmt::format("{} is a history of a newer version (format {}, this program knows {}): install that version again, or move "
-                            "the file away to begin a new history",
-                            path, version, kSchemaVersion));
+    return fail(Error::Code::kInvalid, fmt::format("{} is a history of a newer version (format {}, this program knows "
+                                                   "{}): install that version again, or move "
+                                                   "the file away to begin a new history",
+                                                   path, version, kSchemaVersion));
   }
   return {};
 }
@@ -58,7 +59,8 @@ Result<void> bring_up(Database& db, std::int64_t version, const Clock& clock) {
   if (auto r = complete_tables(db); !r) return r;
   if (version == kSchemaVersion) return transaction->commit();
   // PRAGMA takes no bound value; both numbers are our own constants.
-  const std::string numbers = fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, kSchemaVersion);
+  const std::string numbers =
+      fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {}", kApplicationId, kSchemaVersion);
   if (auto r = db.script(numbers.c_str()); !r) return r;
   return transaction->commit();
 }
@@ -77,8 +79,8 @@ Result<void> prepare_schema(Database& db, const std::string& path, const Clock& 
   if (auto r = check_origin(db, path, *version); !r) return r;
   auto done = bring_up(db, *version, clock);
   if (!done && *version != 0) {
-    return fail(done.error().code, fmt::format("{} could not be brought from format {} to {} and stays as it was: {}", path, *version,
-                                               kSchemaVersion, done.error().message));
+    return fail(done.error().code, fmt::format("{} could not be brought from format {} to {} and stays as it was: {}",
+                                               path, *version, kSchemaVersion, done.error().message));
   }
   return done;
 }
@@ -88,7 +90,8 @@ Result<std::array<std::uint8_t, 16>> read_history_id(Database& db) {
   Cursor cursor = db.query(kHistoryIdSql);
   auto row = cursor.next();
   if (!row) return std::unexpected(row.error());
-  if (!*row || cursor.bytes(0).size() != id.size()) return fail(Error::Code::kInvalid, "the history is damaged: it has no id");
+  if (!*row || cursor.bytes(0).size() != id.size())
+    return fail(Error::Code::kInvalid, "the history is damaged: it has no id");
   std::copy_n(cursor.bytes(0).begin(), id.size(), id.begin());
   return id;
 }

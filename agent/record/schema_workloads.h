@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Step of the history's layout: a workload was its shown name with columns for what was known of it; it becomes an id with facts, and the
-// users move from it to what ran. Rows, edges, holdings, sightings and findings keep their place, their names and their users.
+// Step of the history's layout: a workload was its shown name with columns for what was known of it; it becomes an id
+// with facts, and the users move from it to what ran. Rows, edges, holdings, sightings and findings keep their place,
+// their names and their users.
 #pragma once
 
 namespace keytrail::record {

@@ -46,7 +46,8 @@ Error database_error(sqlite3* db, int code) {
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PROTOCOL:
-      return {Error::Code::kUnavailable, fmt::format("the history cannot be read or written: {} (code {}, errno {})", text, code, system)};
+      return {Error::Code::kUnavailable,
+              fmt::format("the history cannot be read or written: {} (code {}, errno {})", text, code, system)};
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return {Error::Code::kUnavailable, "the history is locked by another program"};
@@ -54,14 +55,17 @@ Error database_error(sqlite3* db, int code) {
     case SQLITE_NOTADB:
       return {Error::Code::kInvalid, fmt::format("the history is damaged: {} (code {})", text, code)};
     default:
-      return {Error::Code::kSystem,
-              fmt::format("the history failed: {} (code {}): {}", text, code, db != nullptr ? sqlite3_errmsg(db) : "no memory")};
+      return {Error::Code::kSystem, fmt::format("the history failed: {} (code {}): {}", text, code,
+                                                db != nullptr ? sqlite3_errmsg(db) : "no memory")};
   }
 }
 
-bool is_no_room(const Error& error) { return error.code == Error::Code::kUnavailable && error.message.ends_with(kNoRoom); }
+bool is_no_room(const Error& error) {
+  return error.code == Error::Code::kUnavailable && error.message.ends_with(kNoRoom);
+}
 
-Cursor::Cursor(Cursor&& other) noexcept : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)), code_(other.code_) {}
+Cursor::Cursor(Cursor&& other) noexcept
+    : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)), code_(other.code_) {}
 
 Cursor::~Cursor() {
   if (statement_ == nullptr) return;
@@ -119,8 +123,8 @@ std::span<const std::uint8_t> Cursor::bytes(int column) const {
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path, Mode mode) {
   sqlite3* handle = nullptr;
-  const int flags = (mode == Mode::kWrite ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                    SQLITE_OPEN_EXRESCODE;
+  const int flags = (mode == Mode::kWrite ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX |
+                    SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   std::unique_ptr<Database> db(new Database(handle));
   if (code != SQLITE_OK) return std::unexpected(database_error(handle, code));

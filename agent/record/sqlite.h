@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A thin layer over SQLite: a connection that prepares each statement once, and cursors that are always reset.
-// SQL is static text and values are bound, never pasted. A connection belongs to one thread at a time (its owner locks).
+// SQL is static text and values are bound, never pasted. A connection belongs to one thread at a time (its owner
+// locks).
 #pragma once
 
 #include <sqlite3.h>
@@ -19,7 +20,8 @@ namespace keytrail::record {
 /// How long a statement waits for a lock of another connection, ms.
 inline constexpr int kBusyMs = 5000;
 
-/// One execution of a prepared statement. Values come from `next()` being true until it is called again; the end resets the statement.
+/// One execution of a prepared statement. Values come from `next()` being true until it is called again; the end resets
+/// the statement.
 class Cursor {
  public:
   Cursor(sqlite3* db, sqlite3_stmt* statement, int code) : db_(db), statement_(statement), code_(code) {}

@@ -17,10 +17,13 @@ static constexpr char kAddChangeSql[] =
     "INSERT INTO slot_history(container, place, selector, time_ns, old_id, new_id) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
 // A file that changes all the time takes the room of its own changes, not of others'.
 static constexpr char kLimitChangesSql[] =
-    "DELETE FROM slot_history WHERE id <= (SELECT id FROM slot_history WHERE container = ?1 AND place = ?2 AND selector = ?3 "
+    "DELETE FROM slot_history WHERE id <= (SELECT id FROM slot_history WHERE container = ?1 AND place = ?2 AND "
+    "selector = ?3 "
     "ORDER BY id DESC LIMIT 1 OFFSET ?4) AND container = ?1 AND place = ?2 AND selector = ?3";
-static constexpr char kFindingRowSql[] = "SELECT last_seq FROM finding WHERE type = ?1 AND subject = ?2 AND state != ?3";
-static constexpr char kSetMetaSql[] = "INSERT INTO meta(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+static constexpr char kFindingRowSql[] =
+    "SELECT last_seq FROM finding WHERE type = ?1 AND subject = ?2 AND state != ?3";
+static constexpr char kSetMetaSql[] =
+    "INSERT INTO meta(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
 static constexpr char kEndRunSql[] = "DELETE FROM meta WHERE name = 'running_since_ns'";
 static constexpr char kForgetSessionSql[] = "DELETE FROM session";
 static constexpr char kSetSessionSql[] = "INSERT INTO session(name, value) VALUES(?1, ?2)";

@@ -8,11 +8,13 @@ namespace {
 
 static constexpr char kLastSeqSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'rows'), 0)";
 static constexpr char kSetTotalSql[] =
-    "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != excluded.value";
+    "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value WHERE value != "
+    "excluded.value";
 static constexpr char kAddTotalSql[] =
     "INSERT INTO totals(name, value) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET value = value + excluded.value";
 static constexpr char kSetHoldingSql[] =
-    "INSERT INTO holding(pid, start_ns, exec, id_key, slot, key, workload, program, uid, since_ns, last_use_ns, how, slot_changed, "
+    "INSERT INTO holding(pid, start_ns, exec, id_key, slot, key, workload, program, uid, since_ns, last_use_ns, how, "
+    "slot_changed, "
     "boot_id) "
     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO UPDATE SET key = excluded.key, "
     "workload = excluded.workload, program = excluded.program, uid = excluded.uid, since_ns = excluded.since_ns, "
@@ -21,7 +23,8 @@ static constexpr char kSetHoldingSql[] =
 static constexpr char kEndHoldingSql[] = "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kEndLifeSql[] = "DELETE FROM life WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kTouchHoldingSql[] =
-    "UPDATE holding SET last_use_ns = ?5 WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND last_use_ns < ?5";
+    "UPDATE holding SET last_use_ns = ?5 WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND "
+    "last_use_ns < ?5";
 static constexpr char kHoldersSql[] = "SELECT DISTINCT pid, start_ns, exec, boot_id FROM holding";
 
 }  // namespace
@@ -40,7 +43,8 @@ int Store::on_commit(void* self, sqlite3*, const char*, int frames) {
   return SQLITE_OK;
 }
 
-Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock) {
+Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Database> db, const HistoryOptions& options,
+                                           const Clock& clock) {
   std::unique_ptr<Store> store(new Store(std::move(db), options, clock));
   if (auto r = store->hold_size(false); !r) return std::unexpected(r.error());
   if (auto r = store->load_open_windows(); !r) return std::unexpected(r.error());
@@ -144,8 +148,8 @@ Result<void> Store::change_holding(const HoldingChange& change) {
   for (const auto* number : {&id_key, &key, &slot}) {
     if (!*number) return std::unexpected(number->error());
   }
-  if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload, ids->program, h.actor.uid,
-                        h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
+  if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload,
+                        ids->program, h.actor.uid, h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
       !r) {
     return r;
   }
@@ -162,7 +166,9 @@ Result<void> Store::touch_holdings(const EdgeState& edge, const UseRow& use) {
   for (const Candidate& candidate : use.keys) {
     auto key = dictionary_.key(identity_of(candidate.key));
     if (!key) return std::unexpected(key.error());
-    if (auto r = db_->run(kTouchHoldingSql, id.tgid, id.start_ns, id.exec, *key, std::max(use.first_ns, use.last_ns)); !r) return r;
+    if (auto r = db_->run(kTouchHoldingSql, id.tgid, id.start_ns, id.exec, *key, std::max(use.first_ns, use.last_ns));
+        !r)
+      return r;
   }
   return {};
 }
@@ -184,7 +190,8 @@ Result<void> Store::set_counters(const char* sql, const WorkerCounters& counters
 
 Result<void> Store::add_total(const char* name, std::uint64_t value) { return db_->run(kAddTotalSql, name, value); }
 
-Result<std::uint64_t> Store::retain_holdings(const std::string& boot_id, const std::function<bool(const InstanceId&)>& alive) {
+Result<std::uint64_t> Store::retain_holdings(const std::string& boot_id,
+                                             const std::function<bool(const InstanceId&)>& alive) {
   std::vector<InstanceId> ended;
   {
     Cursor cursor = db_->query(kHoldersSql);
@@ -192,7 +199,8 @@ Result<std::uint64_t> Store::retain_holdings(const std::string& boot_id, const s
       auto row = cursor.next();
       if (!row) return std::unexpected(row.error());
       if (!*row) break;
-      const InstanceId id{static_cast<std::uint32_t>(cursor.integer(0)), cursor.natural(1), static_cast<std::uint32_t>(cursor.integer(2))};
+      const InstanceId id{static_cast<std::uint32_t>(cursor.integer(0)), cursor.natural(1),
+                          static_cast<std::uint32_t>(cursor.integer(2))};
       if (cursor.text(3) != boot_id || !alive(id)) ended.push_back(id);
     }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The writing side of the history: batches become rows, edges, holdings and totals in one transaction each. One thread at a time
-// (History locks). After any error the caller calls `forget()`: memory follows what the file holds, and the batch can be tried again.
+// The writing side of the history: batches become rows, edges, holdings and totals in one transaction each. One thread
+// at a time (History locks). After any error the caller calls `forget()`: memory follows what the file holds, and the
+// batch can be tried again.
 #pragma once
 
 #include <chrono>
@@ -22,10 +23,11 @@ namespace keytrail::record {
 class Store {
  public:
   /// `db` is open for writing and has the schema. Reads what the file holds; flushes what was pending.
-  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock);
+  static Result<std::unique_ptr<Store>> open(std::unique_ptr<Database> db, const HistoryOptions& options,
+                                             const Clock& clock);
 
-  /// Stores batches, in order, in one transaction. `lost`, if any, becomes a gap row and is added to the total of dropped rows.
-  /// Returns the number of rows appended.
+  /// Stores batches, in order, in one transaction. `lost`, if any, becomes a gap row and is added to the total of
+  /// dropped rows. Returns the number of rows appended.
   Result<std::uint64_t> apply(std::span<const Batch> batches, const std::optional<GapRow>& lost);
   /// Closes the windows that are over. Returns the number of rows appended.
   Result<std::uint64_t> tick();
@@ -34,7 +36,8 @@ class Store {
   /// The session ended well.
   Result<void> mark_ended();
   /// Removes holdings of another boot and those of this boot for which `alive` is false. Returns how many.
-  Result<std::uint64_t> retain_holdings(const std::string& boot_id, const std::function<bool(const InstanceId&)>& alive);
+  Result<std::uint64_t> retain_holdings(const std::string& boot_id,
+                                        const std::function<bool(const InstanceId&)>& alive);
   void forget();
 
   /// One chunk of retention by age, by size, and of what nothing needs any more. True when there is more to do.
@@ -45,7 +48,8 @@ class Store {
   Result<std::uint64_t> make_room();
   /// When the oldest row happened (Unix ns); 0 = there is none.
   Result<std::int64_t> oldest_ns();
-  /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many went.
+  /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many
+  /// went.
   Result<std::uint64_t> remove_oldest(std::uint64_t count);
   /// Copies the log into the file. `hard` waits a moment for readers and empties the log.
   Result<void> checkpoint(bool hard);

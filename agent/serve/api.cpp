@@ -27,7 +27,8 @@ constexpr int kMaxExplainPages = 16;
 constexpr int kMaxGapPages = 64;  // read for one answer
 
 std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 ApiAnswer failed(unsigned status, std::string_view message) {
@@ -78,7 +79,9 @@ struct Api::Coverage {
 };
 
 std::string Api::error_body(unsigned status, std::string_view message) {
-  return json::serialize(json::object{{"schema", "1.0"}, {"error", {{"status", status}, {"message", base::printable(message)}}}}) + "\n";
+  return json::serialize(
+             json::object{{"schema", "1.0"}, {"error", {{"status", status}, {"message", base::printable(message)}}}}) +
+         "\n";
 }
 
 Result<void> Api::load_gaps() {
@@ -118,8 +121,9 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
     const bool armed = hook.armed() && !family.silent;
     (armed ? families : not_armed).emplace_back(to_string(hook.family));
     if (armed && hook.sees_less)  // a fallback that sees all that the best way sees costs no answer anything
-      fallbacks.push_back(json::object{
-          {"family", to_string(hook.family)}, {"uses", base::printable(hook.chosen)}, {"missing", base::printable(hook.missing)}});
+      fallbacks.push_back(json::object{{"family", to_string(hook.family)},
+                                       {"uses", base::printable(hook.chosen)},
+                                       {"missing", base::printable(hook.missing)}});
     if (!armed && !entry_of(hook.family).optional) out.complete = false;
   }
   if (agent.families.empty()) out.complete = false;
@@ -150,8 +154,8 @@ Api::Coverage Api::coverage(const HistoryFilter& filter) {
 namespace {
 
 /// The envelope of every answer. `what` is the path.
-ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage, bool complete,
-                   std::uint64_t cursor, std::size_t more = 0) {
+ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage,
+                   bool complete, std::uint64_t cursor, std::size_t more = 0) {
   json::object parameters;
   for (const auto& [name, value] : target.parameters)
     parameters[base::printable(name)] = base::printable(value);
@@ -159,19 +163,20 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
   for (const std::string& segment : target.path)
     path += "/" + base::printable(segment);
   ApiAnswer answer;
-  answer.body = json::serialize(json::object{{"schema", "1.0"},
-                                             {"asked",
-                                              {{"path", path},
-                                               {"parameters", std::move(parameters)},
-                                               {"since", time_or_null(filter.from_ns)},
-                                               {"until", time_or_null(filter.to_ns)},
-                                               {"limit", filter.limit}}},
-                                             {"rows", std::move(rows)},
-                                             {"coverage", std::move(coverage)},
-                                             {"complete", complete},
-                                             {"more", more},
-                                             {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}}) +
-                "\n";
+  answer.body =
+      json::serialize(json::object{{"schema", "1.0"},
+                                   {"asked",
+                                    {{"path", path},
+                                     {"parameters", std::move(parameters)},
+                                     {"since", time_or_null(filter.from_ns)},
+                                     {"until", time_or_null(filter.to_ns)},
+                                     {"limit", filter.limit}}},
+                                   {"rows", std::move(rows)},
+                                   {"coverage", std::move(coverage)},
+                                   {"complete", complete},
+                                   {"more", more},
+                                   {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}}) +
+      "\n";
   return answer;
 }
 
@@ -190,7 +195,8 @@ ApiAnswer Api::rows(const Request& request) {
   const Result<Page<Row>> page = history_.rows(request.query.filter, request.query.kinds);
   if (!page) return failed(page.error());
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json), covered.complete, page->next);
+  return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json),
+                  covered.complete, page->next);
 }
 
 ApiAnswer Api::findings(const Request& request) {
@@ -203,7 +209,8 @@ ApiAnswer Api::uses(const Request& request) {
   const Result<Page<Edge>> page = history_.edges(request.query.filter);
   if (!page) return failed(page.error());
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json), covered.complete, page->next);
+  return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json),
+                  covered.complete, page->next);
 }
 
 ApiAnswer Api::keys(const Request& request) {
@@ -211,7 +218,8 @@ ApiAnswer Api::keys(const Request& request) {
   if (!list) return failed(list.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0, more);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
+                  more);
 }
 
 ApiAnswer Api::holders(const Request& request) {
@@ -219,7 +227,8 @@ ApiAnswer Api::holders(const Request& request) {
   if (!list) return failed(list.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0, more);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
+                  more);
 }
 
 ApiAnswer Api::workloads(const Request& request) {
@@ -227,7 +236,8 @@ ApiAnswer Api::workloads(const Request& request) {
   if (!list) return failed(list.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0, more);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
+                  more);
 }
 
 ApiAnswer Api::status_answer(const Request& request, bool doctor) {
@@ -313,13 +323,14 @@ ApiAnswer Api::route(const Request& request) {
   const auto& path = request.target.path;
   if (path.size() == 3 && path[0] == "v1" && path[1] == "explain") return explain(request);
   if (path.size() == 2 && path[0] == "v1") {
-    const auto* found = std::ranges::find(kRoutes, std::string_view(path[1]), [](const auto& entry) { return entry.first; });
+    const auto* found =
+        std::ranges::find(kRoutes, std::string_view(path[1]), [](const auto& entry) { return entry.first; });
     if (found != kRoutes.end()) return found->second(*this, request);
   }
-  return failed(
-      404,
-      "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/workloads, /v1/findings, /v1/status, /v1/doctor, "
-      "/v1/explain/SEQ, /v1/watch, /v1/openapi.json");
+  return failed(404,
+                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/workloads, /v1/findings, "
+                "/v1/status, /v1/doctor, "
+                "/v1/explain/SEQ, /v1/watch, /v1/openapi.json");
 }
 
 ApiAnswer Api::handle(std::string_view method, std::string_view target, std::string_view last_event_id) try {
@@ -335,7 +346,8 @@ ApiAnswer Api::handle(std::string_view method, std::string_view target, std::str
     answer.for_log = request.target.for_log;
     return answer;
   };
-  if (method != "GET" && method != "HEAD") return logged(failed(405, "only GET is answered here: the agent observes, it takes no orders"));
+  if (method != "GET" && method != "HEAD")
+    return logged(failed(405, "only GET is answered here: the agent observes, it takes no orders"));
   const auto& path = request.target.path;
   if (path.size() == 2 && path[0] == "v1" && path[1] == "openapi.json") {
     ApiAnswer answer;

@@ -17,7 +17,8 @@
 namespace keytrail::serve {
 namespace {
 
-/// "NSpid:" of /proc/PID/status lists the pid in each namespace from ours down: more than one = a namespace below ours (proc(5)).
+/// "NSpid:" of /proc/PID/status lists the pid in each namespace from ours down: more than one = a namespace below ours
+/// (proc(5)).
 bool in_nested_namespace(pid_t pid) {
   std::ifstream status(fmt::format("/proc/{}/status", pid));
   for (std::string line; std::getline(status, line);) {
@@ -53,8 +54,8 @@ Result<Peer> peer_of(int fd) {
 std::string refusal(const Peer& peer, const PeerRule& rule) {
   if (peer.nested) return fmt::format("refused pid {}: it asks from inside a container; ask from the host", peer.pid);
   if (peer.uid == 0 || (rule.own_uid && peer.uid == *rule.own_uid)) return {};
-  const bool member =
-      rule.group && *rule.group != 0 && (peer.gid == *rule.group || std::ranges::find(peer.groups, *rule.group) != peer.groups.end());
+  const bool member = rule.group && *rule.group != 0 &&
+                      (peer.gid == *rule.group || std::ranges::find(peer.groups, *rule.group) != peer.groups.end());
   if (member) return {};
   const std::string group = rule.group && *rule.group != 0 ? group_name(*rule.group) : "keytrail";
   return fmt::format("refused uid {} ({}): needs root or group {}", peer.uid, user_name(peer.uid), group);

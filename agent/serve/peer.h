@@ -26,7 +26,8 @@ struct PeerRule {
   std::optional<gid_t> group;    ///< the socket's group; root's group admits nobody
 };
 
-/// The peer's credentials at the time of connect(): SO_PEERCRED and SO_PEERGROUPS (unix(7)). Seen through user namespaces as host ids.
+/// The peer's credentials at the time of connect(): SO_PEERCRED and SO_PEERGROUPS (unix(7)). Seen through user
+/// namespaces as host ids.
 [[nodiscard]] Result<Peer> peer_of(int fd);
 /// Empty when the peer may ask, else the sentence it gets.
 [[nodiscard]] std::string refusal(const Peer& peer, const PeerRule& rule);

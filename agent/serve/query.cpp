@@ -57,17 +57,23 @@ Result<void> set_chain(const std::string& text, bool& out) {
 }
 
 Result<void> set_text(const std::string& name, const std::string& text, std::string& out) {
-  if (text.empty() || text.size() > kMaxValue) return invalid(fmt::format("{}: must be 1 to {} bytes", name, kMaxValue));
+  if (text.empty() || text.size() > kMaxValue)
+    return invalid(fmt::format("{}: must be 1 to {} bytes", name, kMaxValue));
   out = text;
   return {};
 }
 
 Result<void> set_parameter(const std::string& name, const std::string& value, Query& query, std::size_t max_rows) {
   HistoryFilter& f = query.filter;
-  const std::pair<std::string_view, std::string*> plain[] = {
-      {"key", &f.key},   {"workload", &f.workload},        {"kind", &f.kind}, {"provider", &f.provider}, {"service", &f.service},
-      {"host", &f.host}, {"finding_type", &f.finding_type}};
-  const auto* text = std::ranges::find(plain, std::string_view(name), &std::pair<std::string_view, std::string*>::first);
+  const std::pair<std::string_view, std::string*> plain[] = {{"key", &f.key},
+                                                             {"workload", &f.workload},
+                                                             {"kind", &f.kind},
+                                                             {"provider", &f.provider},
+                                                             {"service", &f.service},
+                                                             {"host", &f.host},
+                                                             {"finding_type", &f.finding_type}};
+  const auto* text =
+      std::ranges::find(plain, std::string_view(name), &std::pair<std::string_view, std::string*>::first);
   if (text != std::end(plain)) return set_text(name, value, *text->second);
   if (name == "kinds") return set_kinds(value, query.kinds);
   if (name == "since") return set_time(name, value, f.from_ns);
@@ -75,57 +81,68 @@ Result<void> set_parameter(const std::string& name, const std::string& value, Qu
   if (name == "evidence") return set_evidence(value, f.evidence);
   if (name == "chain") return set_chain(value, f.chain);
   if (name == "pid") {
-    if (!to_number<std::uint32_t>(value, f.pid, 1, 4'194'304)) return invalid("pid: must be a whole number from 1 to 4194304");
+    if (!to_number<std::uint32_t>(value, f.pid, 1, 4'194'304))
+      return invalid("pid: must be a whole number from 1 to 4194304");
     return {};
   }
   if (name == "after") {
     query.after_given = true;
-    if (!to_number<std::uint64_t>(value, f.after_seq, 0, INT64_MAX)) return invalid("after: must be a cursor from an earlier answer");
+    if (!to_number<std::uint64_t>(value, f.after_seq, 0, INT64_MAX))
+      return invalid("after: must be a cursor from an earlier answer");
     return {};
   }
   if (name == "limit") {
     constexpr std::size_t kMost = 10'000;
-    if (!to_number<std::size_t>(value, f.limit, 1, kMost)) return invalid(fmt::format("limit: must be a whole number from 1 to {}", kMost));
+    if (!to_number<std::size_t>(value, f.limit, 1, kMost))
+      return invalid(fmt::format("limit: must be a whole number from 1 to {}", kMost));
     f.limit = std::min(f.limit, max_rows);  // a smaller page than asked for: the cursor goes on
     return {};
   }
   return invalid(
-      "unknown parameter; known: key, workload, kind, provider, service, host, pid, evidence, finding_type, chain, kinds, since, until, "
+      "unknown parameter; known: key, workload, kind, provider, service, host, pid, evidence, finding_type, chain, "
+      "kinds, since, until, "
       "after, limit");
 }
 
 bool key_fits(const HistoryFilter& f, const Key& key) {
-  const bool id = f.key.empty() || key.id == f.key || key.fingerprint.text() == f.key || (f.chain && key.parent == f.key);
+  const bool id =
+      f.key.empty() || key.id == f.key || key.fingerprint.text() == f.key || (f.chain && key.parent == f.key);
   return id && (f.kind.empty() || key.kind == f.kind);
 }
 
 bool actor_fits(const HistoryFilter& f, const Actor& actor) {
   if (f.pid != 0 && actor.id.tgid != f.pid) return false;
   if (f.workload.empty()) return true;
-  if (f.workload.ends_with('*')) return actor.workload.name.starts_with(std::string_view(f.workload).substr(0, f.workload.size() - 1));
+  if (f.workload.ends_with('*'))
+    return actor.workload.name.starts_with(std::string_view(f.workload).substr(0, f.workload.size() - 1));
   return actor.workload.name == f.workload;
 }
 
-bool about_destination(const HistoryFilter& f) { return !f.provider.empty() || !f.service.empty() || !f.host.empty() || f.evidence; }
-bool about_key_or_actor(const HistoryFilter& f) { return !f.key.empty() || !f.kind.empty() || f.pid != 0 || !f.workload.empty(); }
+bool about_destination(const HistoryFilter& f) {
+  return !f.provider.empty() || !f.service.empty() || !f.host.empty() || f.evidence;
+}
+bool about_key_or_actor(const HistoryFilter& f) {
+  return !f.key.empty() || !f.kind.empty() || f.pid != 0 || !f.workload.empty();
+}
 
 bool body_fits(const AcquisitionRow& row, const Query& q) {
-  return q.kinds.acquisitions && !about_destination(q.filter) && actor_fits(q.filter, row.actor) && key_fits(q.filter, row.key);
+  return q.kinds.acquisitions && !about_destination(q.filter) && actor_fits(q.filter, row.actor) &&
+         key_fits(q.filter, row.key);
 }
 
 bool body_fits(const UseRow& row, const Query& q) {
   const HistoryFilter& f = q.filter;
   const Destination& d = row.destination;
-  const bool key =
-      (f.key.empty() && f.kind.empty()) || std::ranges::any_of(row.keys, [&](const Candidate& c) { return key_fits(f, c.key); });
+  const bool key = (f.key.empty() && f.kind.empty()) ||
+                   std::ranges::any_of(row.keys, [&](const Candidate& c) { return key_fits(f, c.key); });
   return q.kinds.uses && key && actor_fits(f, row.actor) && (!f.evidence || row.evidence == *f.evidence) &&
          (f.provider.empty() || d.provider == f.provider) && (f.service.empty() || d.service == f.service) &&
          (f.host.empty() || d.host == f.host);
 }
 
 bool body_fits(const FindingRow& row, const Query& q) {
-  return q.kinds.findings && !about_destination(q.filter) && actor_fits(q.filter, row.actor) && key_fits(q.filter, row.key) &&
-         (q.filter.finding_type.empty() || row.type == q.filter.finding_type);
+  return q.kinds.findings && !about_destination(q.filter) && actor_fits(q.filter, row.actor) &&
+         key_fits(q.filter, row.key) && (q.filter.finding_type.empty() || row.type == q.filter.finding_type);
 }
 
 bool body_fits(const GapRow&, const Query& q) { return q.kinds.gaps && q.filter.finding_type.empty(); }
@@ -160,11 +177,13 @@ Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog,
   for (const auto& [name, value] : target.parameters) {
     if (looks_like_secret(catalog, value)) {  // whatever it stands for: the answer repeats what was asked
       return fail(Error::Code::kRefused,
-                  std::string(kSecretTyped) + ". It was not logged or stored; the program that sent it may keep it in its own history.");
+                  std::string(kSecretTyped) +
+                      ". It was not logged or stored; the program that sent it may keep it in its own history.");
     }
     if (Result<void> set = set_parameter(name, value, query, max_rows); !set) return std::unexpected(set.error());
   }
-  if (query.filter.to_ns != 0 && query.filter.from_ns >= query.filter.to_ns) return invalid("since must be before until");
+  if (query.filter.to_ns != 0 && query.filter.from_ns >= query.filter.to_ns)
+    return invalid("since must be before until");
   return query;
 }
 

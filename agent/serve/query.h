@@ -26,9 +26,11 @@ struct Query {
   bool after_given = false;
 };
 
-/// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter is there twice.
+/// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter is
+/// there twice.
 [[nodiscard]] Result<Target> parse_target(std::string_view target, const catalog::Catalog& catalog);
-/// Checks the parameters. Errors: kInvalid with the parameter's name and what it takes, never its value; kRefused when a value is a secret.
+/// Checks the parameters. Errors: kInvalid with the parameter's name and what it takes, never its value; kRefused when
+/// a value is a secret.
 [[nodiscard]] Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog, std::size_t max_rows);
 /// Whether a row is one that the query asks for (as `HistoryReader::rows` decides), for live rows.
 [[nodiscard]] bool matches(const Row& row, const Query& query);

@@ -74,7 +74,9 @@ json::object record_json(const Record& record) {
 
 }  // namespace
 
-json::value time_or_null(std::int64_t unix_ns) { return unix_ns == 0 ? json::value() : json::value(base::format_rfc3339(unix_ns)); }
+json::value time_or_null(std::int64_t unix_ns) {
+  return unix_ns == 0 ? json::value() : json::value(base::format_rfc3339(unix_ns));
+}
 
 json::object to_json(const Row& row) { return record_json(row); }
 std::string to_json_text(const Row& row) { return json::serialize(to_json(row)); }

@@ -37,7 +37,8 @@ json::object enumerator_schema() {
   json::array words;
   for (const std::string_view word : all_words<E>())
     words.emplace_back(word);
-  if (std::ranges::find(words, json::value("unknown")) == words.end()) words.emplace_back("unknown");  // written by a newer agent
+  if (std::ranges::find(words, json::value("unknown")) == words.end())
+    words.emplace_back("unknown");  // written by a newer agent
   return {{"type", "string"}, {"enum", std::move(words)}};
 }
 
@@ -103,9 +104,12 @@ void add_schema(json::object& schemas) {
   json::object properties;
   json::array required;
   add_fields<Record>(schemas, properties, required);
-  json::object out{
-      {"type", "object"}, {"description", Fields<Record>::kDoc}, {"properties", std::move(properties)}, {"required", std::move(required)}};
-  if constexpr (std::is_same_v<Record, Row>) out["oneOf"] = body_schemas(schemas, std::type_identity<decltype(Row::body)>{});
+  json::object out{{"type", "object"},
+                   {"description", Fields<Record>::kDoc},
+                   {"properties", std::move(properties)},
+                   {"required", std::move(required)}};
+  if constexpr (std::is_same_v<Record, Row>)
+    out["oneOf"] = body_schemas(schemas, std::type_identity<decltype(Row::body)>{});
   schemas[Fields<Record>::kName] = std::move(out);
 }
 

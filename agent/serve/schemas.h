@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON schemas of the records that answers carry, made from their descriptions (include/keytrail/fields.h). Pure; any thread.
+// JSON schemas of the records that answers carry, made from their descriptions (include/keytrail/fields.h). Pure; any
+// thread.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -24,7 +24,8 @@ bool is_uuid(std::string_view text) {
 /// Forms that Keytrail itself shows as key ids.
 bool is_own_id(std::string_view text) {
   if (text.starts_with("fp:")) return std::ranges::all_of(text.substr(3), is_hex) && text.size() <= 35;
-  if (text.size() == 40 && std::ranges::all_of(text, is_hex)) return true;  // a Google private_key_id, a certificate's SHA-1
+  if (text.size() == 40 && std::ranges::all_of(text, is_hex))
+    return true;  // a Google private_key_id, a certificate's SHA-1
   return is_uuid(text);
 }
 
@@ -32,7 +33,9 @@ bool is_own_id(std::string_view text) {
 bool is_aws_secret(std::string_view text) {
   return text.size() == 40 && std::ranges::any_of(text, is_upper) && std::ranges::any_of(text, is_lower) &&
          std::ranges::any_of(text, [](char c) { return is_digit(c) || c == '/' || c == '+'; }) &&
-         std::ranges::all_of(text, [](char c) { return is_upper(c) || is_lower(c) || is_digit(c) || c == '/' || c == '+' || c == '='; });
+         std::ranges::all_of(text, [](char c) {
+           return is_upper(c) || is_lower(c) || is_digit(c) || c == '/' || c == '+' || c == '=';
+         });
 }
 
 bool is_jwt(std::string_view text) { return text.starts_with("eyJ") && std::ranges::count(text, '.') >= 2; }

@@ -62,7 +62,9 @@ unsigned status_of(const beast::error_code& error) {
   if (error == http::error::end_of_stream || error == beast::error::timeout) return 0;
   if (error == http::error::header_limit) return 431;
   if (error == http::error::body_limit) return 413;
-  if (error == http::error::partial_message || error.category() == http::make_error_code(http::error::bad_method).category()) return 400;
+  if (error == http::error::partial_message ||
+      error.category() == http::make_error_code(http::error::bad_method).category())
+    return 400;
   return 0;
 }
 
@@ -97,8 +99,8 @@ class Server::Impl {
   asio::awaitable<void> session(stream_protocol::socket socket, Peer peer, std::string refused);
   asio::awaitable<bool> respond(Stream& stream, const http::request<http::string_body>& request, const Peer& peer,
                                 const std::string& refused);
-  asio::awaitable<bool> send(Stream& stream, unsigned status, std::string body, const std::string& type, unsigned version, bool keep,
-                             bool head);
+  asio::awaitable<bool> send(Stream& stream, unsigned status, std::string body, const std::string& type,
+                             unsigned version, bool keep, bool head);
   asio::awaitable<void> watch(Stream& stream, Query query);
   asio::awaitable<bool> replay(Stream& stream, Watcher& watcher);
   asio::awaitable<bool> write_text(Stream& stream, const std::string& text);
@@ -142,7 +144,8 @@ Result<void> Server::Impl::start() {
   options_.listen_fd = -1;
   // Many services run as nobody (the kernel's overflow uid): it stands for no one.
   constexpr uid_t kNobody = 65534;
-  rule_ = {::geteuid() == kNobody ? std::nullopt : std::optional(::geteuid()), options_.group ? options_.group : socket_group(fd.get())};
+  rule_ = {::geteuid() == kNobody ? std::nullopt : std::optional(::geteuid()),
+           options_.group ? options_.group : socket_group(fd.get())};
   const std::lock_guard lock(context_mutex_);
   context_ = std::make_unique<asio::io_context>(1);
   boost::system::error_code error;
@@ -174,7 +177,8 @@ asio::awaitable<void> Server::Impl::accept_loop(stream_protocol::acceptor accept
       continue;
     }
     spdlog::warn("accept on the API socket: {}", error.message());
-    asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::milliseconds(100));  // out of descriptors: wait for some
+    asio::steady_timer pause(co_await asio::this_coro::executor,
+                             std::chrono::milliseconds(100));  // out of descriptors: wait for some
     co_await pause.async_wait(kNoThrow);
   }
 }
@@ -184,11 +188,12 @@ void Server::Impl::accepted(stream_protocol::socket socket) {
   const std::string refused = peer ? refusal(*peer, rule_) : peer.error().message;
   const bool full = connections_ >= options_.max_connections;
   if (full || (!refused.empty() && refused_now_ >= kMaxRefusedAtOnce)) {
-    spdlog::warn("connection of uid {} pid {} closed: {}", peer ? static_cast<long>(peer->uid) : -1L, peer ? peer->pid : 0,
-                 full ? "too many connections" : base::printable(refused));
+    spdlog::warn("connection of uid {} pid {} closed: {}", peer ? static_cast<long>(peer->uid) : -1L,
+                 peer ? peer->pid : 0, full ? "too many connections" : base::printable(refused));
     const std::string body = Api::error_body(503, "too many connections; try again");
-    const std::string text = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
-                             std::to_string(body.size()) + "\r\n\r\n" + body;
+    const std::string text =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
+        std::to_string(body.size()) + "\r\n\r\n" + body;
     static_cast<void>(::send(socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
     return;
   }
@@ -211,8 +216,8 @@ asio::awaitable<void> Server::Impl::session(stream_protocol::socket socket, Peer
       const unsigned status = status_of(error);
       if (status != 0) {
         spdlog::warn("query uid={} pid={} malformed request: {}", peer.uid, peer.pid, error.message());
-        co_await send(stream, status, Api::error_body(status, "malformed request: " + error.message()), "application/json", 11, false,
-                      false);
+        co_await send(stream, status, Api::error_body(status, "malformed request: " + error.message()),
+                      "application/json", 11, false, false);
       }
       break;
     }
@@ -222,29 +227,30 @@ asio::awaitable<void> Server::Impl::session(stream_protocol::socket socket, Peer
   stream.socket().shutdown(stream_protocol::socket::shutdown_both, ignored);
 }
 
-asio::awaitable<bool> Server::Impl::respond(Stream& stream, const http::request<http::string_body>& request, const Peer& peer,
-                                            const std::string& refused) {
+asio::awaitable<bool> Server::Impl::respond(Stream& stream, const http::request<http::string_body>& request,
+                                            const Peer& peer, const std::string& refused) {
   const bool head = request.method() == http::verb::head;
   if (!refused.empty()) {
     spdlog::warn("query refused: {} (pid {})", base::printable(refused), peer.pid);
-    co_return co_await send(stream, 403, Api::error_body(403, refused), "application/json", request.version(), false, head);
+    co_return co_await send(stream, 403, Api::error_body(403, refused), "application/json", request.version(), false,
+                            head);
   }
   const auto begin = std::chrono::steady_clock::now();
   const std::string method(request.method_string());
   ApiAnswer answer = api_.handle(method, std::string(request.target()), std::string(request["Last-Event-ID"]));
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
-  spdlog::info("query uid={} pid={} {} {} -> {} {} bytes {} us", peer.uid, peer.pid, base::printable(method.substr(0, 16)), answer.for_log,
-               answer.status, answer.body.size(), took.count());
+  spdlog::info("query uid={} pid={} {} {} -> {} {} bytes {} us", peer.uid, peer.pid,
+               base::printable(method.substr(0, 16)), answer.for_log, answer.status, answer.body.size(), took.count());
   if (answer.watch && answer.status == 200 && !head) {
     co_await watch(stream, std::move(*answer.watch));
     co_return false;
   }
-  co_return co_await send(stream, answer.status, std::move(answer.body), answer.content_type, request.version(), request.keep_alive(),
-                          head);
+  co_return co_await send(stream, answer.status, std::move(answer.body), answer.content_type, request.version(),
+                          request.keep_alive(), head);
 }
 
-asio::awaitable<bool> Server::Impl::send(Stream& stream, unsigned status, std::string body, const std::string& type, unsigned version,
-                                         bool keep, bool head) {
+asio::awaitable<bool> Server::Impl::send(Stream& stream, unsigned status, std::string body, const std::string& type,
+                                         unsigned version, bool keep, bool head) {
   http::response<http::string_body> response;
   response.result(status);
   response.version(version);
@@ -278,7 +284,8 @@ asio::awaitable<bool> Server::Impl::replay(Stream& stream, Watcher& watcher) {
   filter.limit = std::min<std::size_t>(500, options_.max_rows);
   for (;;) {
     const Result<Page<Row>> page = history_.rows(filter, watcher.query().kinds);
-    if (!page) co_return co_await write_text(stream, "event: error\ndata: " + Api::error_body(500, page.error().message) + "\n");
+    if (!page)
+      co_return co_await write_text(stream, "event: error\ndata: " + Api::error_body(500, page.error().message) + "\n");
     std::string text;
     for (const Row& row : page->items) {
       text += sse_event(row);
@@ -296,10 +303,12 @@ asio::awaitable<void> Server::Impl::watch(Stream& stream, Query query) {
   Watcher watcher(std::move(query), options_.watch_queue, [&wake] { wake.cancel(); });
   if (hub_.watchers() == 0) hub_.begin_after(newest());
   hub_.add(&watcher);  // before the replay: nothing falls between the two
-  const std::unique_ptr<Watcher, std::function<void(Watcher*)>> leave(&watcher, [this](Watcher* gone) { hub_.remove(gone); });
-  bool open = co_await write_text(stream,
-                                  "HTTP/1.1 200 OK\r\nServer: keytrail\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-                                  "Connection: close\r\n\r\n: watching\n\n");
+  const std::unique_ptr<Watcher, std::function<void(Watcher*)>> leave(&watcher,
+                                                                      [this](Watcher* gone) { hub_.remove(gone); });
+  bool open = co_await write_text(
+      stream,
+      "HTTP/1.1 200 OK\r\nServer: keytrail\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+      "Connection: close\r\n\r\n: watching\n\n");
   if (open && from_history) open = co_await replay(stream, watcher);
   while (open) {
     std::string text = watcher.take();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local API on a Unix socket: HTTP/1.1, JSON, server-sent events. One thread of its own ("serve"); everything asked of the history runs
-// there. Every connection is bounded in bytes and time; every peer is checked by its kernel credentials; every query and refusal is logged.
+// The local API on a Unix socket: HTTP/1.1, JSON, server-sent events. One thread of its own ("serve"); everything asked
+// of the history runs there. Every connection is bounded in bytes and time; every peer is checked by its kernel
+// credentials; every query and refusal is logged.
 #pragma once
 
 #include <chrono>
@@ -20,12 +21,12 @@
 namespace keytrail::serve {
 
 struct ServeOptions {
-  int listen_fd = -1;             ///< a listening Unix stream socket, taken over; -1: `path` is bound
-  std::string path;               ///< only without listen_fd: bound with mode 0660; it must not exist
-  std::optional<gid_t> group;     ///< who may ask besides root and our own user; nullopt: the group of the socket's file
+  int listen_fd = -1;          ///< a listening Unix stream socket, taken over; -1: `path` is bound
+  std::string path;            ///< only without listen_fd: bound with mode 0660; it must not exist
+  std::optional<gid_t> group;  ///< who may ask besides root and our own user; nullopt: the group of the socket's file
   std::size_t max_rows = 10'000;  ///< of one page
   std::size_t max_connections = 64;
-  std::size_t watch_queue = 1024;                   ///< rows that wait for a slow watcher; more are missed, and it is told how many
+  std::size_t watch_queue = 1024;  ///< rows that wait for a slow watcher; more are missed, and it is told how many
   std::chrono::milliseconds request_timeout{5000};  ///< for the whole request, and between two on one connection
   std::chrono::milliseconds write_timeout{10'000};  ///< for taking an answer
   std::chrono::milliseconds heartbeat{15'000};      ///< of a silent watch
@@ -45,7 +46,8 @@ class Server {
   /// Ends every connection and joins the thread. Safe to call twice.
   void stop();
 
-  /// Rows were appended: those who watch get them, read from the history. Any thread; never blocks; cheap when nobody watches.
+  /// Rows were appended: those who watch get them, read from the history. Any thread; never blocks; cheap when nobody
+  /// watches.
   void notify();
   /// The same when the stored rows (with their sequence) are at hand.
   void on_rows(std::vector<Row> rows);

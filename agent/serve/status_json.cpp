@@ -63,13 +63,14 @@ json::object accounting_json(const AgentStatus& agent, const HistoryStatus& hist
   const std::uint64_t dropped = sum(w.dropped);
   json::array exporters;
   for (const auto& [name, c] : history.exporters) {
-    exporters.push_back(json::object{{"name", printable(name)},
-                                     {"rows", c.rows},
-                                     {"acknowledged", c.acknowledged},
-                                     {"rejected", c.rejected},
-                                     {"expired", c.expired},
-                                     {"waiting", c.waiting},
-                                     {"difference", difference(c.rows, c.acknowledged + c.rejected + c.expired + c.waiting)}});
+    exporters.push_back(
+        json::object{{"name", printable(name)},
+                     {"rows", c.rows},
+                     {"acknowledged", c.acknowledged},
+                     {"rejected", c.rejected},
+                     {"expired", c.expired},
+                     {"waiting", c.waiting},
+                     {"difference", difference(c.rows, c.acknowledged + c.rejected + c.expired + c.waiting)}});
   }
   return {{"kernel",
            {{"hits", total.hits},
@@ -97,8 +98,10 @@ json::object family_row(const FamilyStatus& family) {
   const FamilyEntry& entry = entry_of(hook.family);
   std::string missing = hook.missing;
   if (family.silent)
-    missing = "its heartbeat does not come through: nothing may be seen; see the log" + (missing.empty() ? "" : "; " + missing);
-  if (!hook.armed() && missing.empty()) missing = entry.optional ? "evidence stays \"inferred\"" : "nothing of it is seen";
+    missing = "its heartbeat does not come through: nothing may be seen; see the log" +
+              (missing.empty() ? "" : "; " + missing);
+  if (!hook.armed() && missing.empty())
+    missing = entry.optional ? "evidence stays \"inferred\"" : "nothing of it is seen";
   const char* state = !hook.armed() || family.silent ? "none" : missing.empty() ? "full" : "partial";
   json::object out = doctor_row(entry.title, state, hook.chosen, missing);
   out["family"] = entry.word;
@@ -125,7 +128,8 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
                                      {"last_error_at", time_or_null(e.last_error_ns)}});
   }
   for (const RoleStatus& r : agent.roles) {
-    roles.push_back(json::object{{"name", printable(r.name)}, {"pid", r.pid}, {"restarts", r.restarts}, {"note", printable(r.ended)}});
+    roles.push_back(json::object{
+        {"name", printable(r.name)}, {"pid", r.pid}, {"restarts", r.restarts}, {"note", printable(r.ended)}});
   }
   for (const std::string& remark : agent.remarks)
     remarks.emplace_back(printable(remark));
@@ -149,9 +153,11 @@ json::array doctor_json(const AgentStatus& agent, const HistoryStatus& history) 
   for (const FamilyStatus& family : agent.families)
     out.push_back(family_row(family));
   out.push_back(doctor_row("History", history.error.empty() ? "full" : "none",
-                           fmt::format("{} of {} MB", history.bytes / 1'000'000, history.max_bytes / 1'000'000), history.error));
+                           fmt::format("{} of {} MB", history.bytes / 1'000'000, history.max_bytes / 1'000'000),
+                           history.error));
   if (agent.exporters.empty()) {
-    json::object row = doctor_row("Export", "none", "-", "no collector is configured: set otlp in /etc/keytrail/keytrail.yaml");
+    json::object row =
+        doctor_row("Export", "none", "-", "no collector is configured: set otlp in /etc/keytrail/keytrail.yaml");
     row["optional"] = true;
     out.push_back(std::move(row));
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's own state as JSON: /v1/status with the loss accounting, /v1/doctor as a list of what can be seen. Pure; any thread.
+// The agent's own state as JSON: /v1/status with the loss accounting, /v1/doctor as a list of what can be seen. Pure;
+// any thread.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -9,7 +9,9 @@
 
 namespace keytrail::serve {
 
-std::string sse_event(const Row& row) { return fmt::format("id: {}\nevent: row\ndata: {}\n\n", row.seq, to_json_text(row)); }
+std::string sse_event(const Row& row) {
+  return fmt::format("id: {}\nevent: row\ndata: {}\n\n", row.seq, to_json_text(row));
+}
 
 void Watcher::offer(const Row& row, std::shared_ptr<const std::string>& text) {
   if (!matches(row, query_)) return;
@@ -37,7 +39,8 @@ std::string Watcher::take() {
     }
     items_.pop_front();
   }
-  if (items_.empty() && missed_ != 0) out += fmt::format("event: missed\ndata: {{\"missed\":{}}}\n\n", std::exchange(missed_, 0));
+  if (items_.empty() && missed_ != 0)
+    out += fmt::format("event: missed\ndata: {{\"missed\":{}}}\n\n", std::exchange(missed_, 0));
   return out;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gives new rows to those who watch: one bounded queue each, one text of a row for all. Thread: serve's only one, except `watchers`.
+// Gives new rows to those who watch: one bounded queue each, one text of a row for all. Thread: serve's only one,
+// except `watchers`.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +22,8 @@ namespace keytrail::serve {
 
 class Watcher {
  public:
-  Watcher(Query query, std::size_t bound, std::function<void()> wake) : query_(std::move(query)), bound_(bound), wake_(std::move(wake)) {}
+  Watcher(Query query, std::size_t bound, std::function<void()> wake)
+      : query_(std::move(query)), bound_(bound), wake_(std::move(wake)) {}
 
   void offer(const Row& row, std::shared_ptr<const std::string>& text);
   void miss(std::uint64_t count);

@@ -18,7 +18,8 @@ constexpr std::uint64_t kFirstDelay = 250'000'000;
 constexpr std::uint64_t kLongestDelay = 30'000'000'000;
 
 bool inherited(std::string_view variable) {
-  for (const std::string_view ours : {"LD_", "GLIBC_", "GCONV_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "KEYTRAIL_FDS=", "OPENSSL_"}) {
+  for (const std::string_view ours :
+       {"LD_", "GLIBC_", "GCONV_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "KEYTRAIL_FDS=", "OPENSSL_"}) {
     if (variable.starts_with(ours)) return false;
   }
   return true;

@@ -16,16 +16,18 @@ namespace keytrail::warden {
 
 struct Spawn {
   std::string path;
-  std::vector<std::string> arguments;                            ///< argv, the name first
-  std::vector<std::pair<std::string, std::string>> environment;  ///< added to ours, which is cleaned of LD_…, NOTIFY_SOCKET and WATCHDOG_…
-  std::vector<std::pair<const char*, int>> descriptors;          ///< handed over under these names in KEYTRAIL_FDS
-  std::function<bool()> before_exec;                             ///< in the child: gives privileges up; false ends it
+  std::vector<std::string> arguments;  ///< argv, the name first
+  std::vector<std::pair<std::string, std::string>>
+      environment;  ///< added to ours, which is cleaned of LD_…, NOTIFY_SOCKET and WATCHDOG_…
+  std::vector<std::pair<const char*, int>> descriptors;  ///< handed over under these names in KEYTRAIL_FDS
+  std::function<bool()> before_exec;                     ///< in the child: gives privileges up; false ends it
 };
 
 /// Forks and executes. An unusable path shows as exit status 127, a failed `before_exec` as 126.
 [[nodiscard]] Result<pid_t> spawn(const Spawn& what);
 
-/// The delay before a role is started again: none at first, then doubling from 250 ms to 30 s while each life is shorter than 5 s.
+/// The delay before a role is started again: none at first, then doubling from 250 ms to 30 s while each life is
+/// shorter than 5 s.
 class Backoff {
  public:
   /// The role ended after `life_ns`. Returns the delay in ns.

@@ -70,7 +70,8 @@ Result<std::vector<std::string>> configured_off(const Options& options, const Us
   while (waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (whole && WIFEXITED(status) && WEXITSTATUS(status) == 0) return read_names(text);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 2) return fail(Error::Code::kInvalid, "The configuration is refused: see above.");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
+    return fail(Error::Code::kInvalid, "The configuration is refused: see above.");
   return fail(Error::Code::kSystem, "hooks.disable of the configuration could not be read: every hook is armed.");
 }
 

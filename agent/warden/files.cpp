@@ -16,17 +16,23 @@ namespace {
 
 using base::UniqueFd;
 
-std::unexpected<Error> system_error(const std::string& what) { return fail(Error::Code::kSystem, what + ": " + strerror(errno) + "."); }
+std::unexpected<Error> system_error(const std::string& what) {
+  return fail(Error::Code::kSystem, what + ": " + strerror(errno) + ".");
+}
 
-/// Opens a directory (made with `mode` when missing) and checks that it is root's, or `former`'s; then sets owner, mode and group.
-Result<UniqueFd> own_directory(int at, const std::string& name, const std::string& shown, mode_t mode, gid_t group, uid_t former = 0) {
-  if (mkdirat(at, name.c_str(), 0700) != 0 && errno != EEXIST) return system_error("Cannot make the directory " + shown);
+/// Opens a directory (made with `mode` when missing) and checks that it is root's, or `former`'s; then sets owner, mode
+/// and group.
+Result<UniqueFd> own_directory(int at, const std::string& name, const std::string& shown, mode_t mode, gid_t group,
+                               uid_t former = 0) {
+  if (mkdirat(at, name.c_str(), 0700) != 0 && errno != EEXIST)
+    return system_error("Cannot make the directory " + shown);
   UniqueFd fd(openat(at, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return fail(Error::Code::kRefused, shown + " is no directory, or a symbolic link: remove it.");
   struct stat now{};
   if (fstat(fd.get(), &now) != 0) return system_error("Cannot look at " + shown);
   if (now.st_uid != 0 && now.st_uid != former)
-    return fail(Error::Code::kRefused, shown + " does not belong to root: remove it, or `chown root` it if its content is trusted.");
+    return fail(Error::Code::kRefused,
+                shown + " does not belong to root: remove it, or `chown root` it if its content is trusted.");
   const bool right = (now.st_mode & 07777U) == mode && now.st_uid == 0 && now.st_gid == group;
   if (!right && (fchown(fd.get(), 0, group) != 0 || fchmod(fd.get(), mode) != 0))
     return system_error("Cannot set owner and mode of " + shown);
@@ -41,12 +47,14 @@ void make_parents(const std::string& path) {
 
 Result<void> make_key(int directory) {
   std::array<std::uint8_t, 16> key{};
-  if (getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size())) return system_error("Cannot draw a fingerprint key");
+  if (getrandom(key.data(), key.size(), 0) != static_cast<ssize_t>(key.size()))
+    return system_error("Cannot draw a fingerprint key");
   // Written aside and linked: a key that exists is complete, and an existing one is never replaced.
   constexpr const char* kNew = "fingerprint.key.new";
   unlinkat(directory, kNew, 0);
   UniqueFd fd(openat(directory, kNew, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  const bool written = fd && write(fd.get(), key.data(), key.size()) == static_cast<ssize_t>(key.size()) && fsync(fd.get()) == 0;
+  const bool written =
+      fd && write(fd.get(), key.data(), key.size()) == static_cast<ssize_t>(key.size()) && fsync(fd.get()) == 0;
   explicit_bzero(key.data(), key.size());
   if (!written) return system_error("Cannot write the fingerprint key");
   if (linkat(directory, kNew, directory, "fingerprint.key", 0) != 0 && errno != EEXIST)
@@ -70,7 +78,8 @@ Result<void> clear_place(const std::string& path) {
     if (errno == ENOENT) return {};
     return system_error("Cannot look at " + path);
   }
-  if (!S_ISSOCK(now.st_mode) || now.st_uid != 0) return fail(Error::Code::kRefused, path + " is not a socket of root's: remove it.");
+  if (!S_ISSOCK(now.st_mode) || now.st_uid != 0)
+    return fail(Error::Code::kRefused, path + " is not a socket of root's: remove it.");
   UniqueFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return system_error("Cannot make a socket");
   const sockaddr_un address = address_of(path);
@@ -113,13 +122,15 @@ Result<std::array<std::uint8_t, 16>> read_fingerprint_key(const std::string& sta
   if (!fd && errno == ELOOP) return fail(Error::Code::kRefused, shown + " is a symbolic link: remove it.");
   if (!fd) return system_error("Cannot open " + shown);
   struct stat now{};
-  if (fstat(fd.get(), &now) != 0 || !S_ISREG(now.st_mode) || now.st_uid != 0 || (now.st_mode & 0777U) != 0600 || now.st_size != 16) {
-    return fail(
-        Error::Code::kRefused,
-        shown + " must be a file of 16 bytes, owned by root, mode 0600: put it right, or remove it and lose the link to old fingerprints.");
+  if (fstat(fd.get(), &now) != 0 || !S_ISREG(now.st_mode) || now.st_uid != 0 || (now.st_mode & 0777U) != 0600 ||
+      now.st_size != 16) {
+    return fail(Error::Code::kRefused, shown +
+                                           " must be a file of 16 bytes, owned by root, mode 0600: put it right, or "
+                                           "remove it and lose the link to old fingerprints.");
   }
   std::array<std::uint8_t, 16> key{};
-  if (read(fd.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size())) return system_error("Cannot read " + shown);
+  if (read(fd.get(), key.data(), key.size()) != static_cast<ssize_t>(key.size()))
+    return system_error("Cannot read " + shown);
   return key;
 }
 
@@ -146,7 +157,8 @@ Result<UniqueFd> listen_api(const std::string& run_dir, gid_t group) {
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   umask(before);
   if (bound != 0) return system_error("Cannot make the socket " + path);
-  if (lchown(path.c_str(), 0, group) != 0 || chmod(path.c_str(), 0660) != 0) return system_error("Cannot set owner and mode of " + path);
+  if (lchown(path.c_str(), 0, group) != 0 || chmod(path.c_str(), 0660) != 0)
+    return system_error("Cannot set owner and mode of " + path);
   if (listen(fd.get(), 128) != 0) return system_error("Cannot listen on " + path);
   return fd;
 }

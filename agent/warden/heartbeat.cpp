@@ -23,7 +23,8 @@ namespace {
 /// A whole program: exit(0). It needs no file system to exec from.
 std::string tiny_program() {
 #if defined(__x86_64__)
-  constexpr std::array<unsigned char, 9> kCode{0x31, 0xFF, 0xB8, 0x3C, 0x00, 0x00, 0x00, 0x0F, 0x05};  // xor edi,edi; mov eax,60; syscall
+  constexpr std::array<unsigned char, 9> kCode{0x31, 0xFF, 0xB8, 0x3C, 0x00,
+                                               0x00, 0x00, 0x0F, 0x05};  // xor edi,edi; mov eax,60; syscall
   constexpr std::uint16_t kMachine = EM_X86_64;
 #elif defined(__aarch64__)
   constexpr std::array<unsigned char, 12> kCode{0x00, 0x00, 0x80, 0xD2, 0xA8, 0x0B,
@@ -83,7 +84,8 @@ bool run_something() {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/// One UDP socket that is connected to itself: a connect without a peer, a packet that never leaves the loopback device.
+/// One UDP socket that is connected to itself: a connect without a peer, a packet that never leaves the loopback
+/// device.
 bool call_something() {
   const base::UniqueFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   sockaddr_in self{};

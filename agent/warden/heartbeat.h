@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes the small real things whose events prove that the hooks work: an open, a connect, a packet, a fork and an exec of the warden's own.
-// Thread: the warden's only one (it forks: no other thread may exist).
+// Makes the small real things whose events prove that the hooks work: an open, a connect, a packet, a fork and an exec
+// of the warden's own. Thread: the warden's only one (it forks: no other thread may exist).
 #pragma once
 
 #include "bpf/lib/control.h"

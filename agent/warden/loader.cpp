@@ -80,7 +80,8 @@ class BpfLoader final : public Loader {
   Result<void> start() {
     Features features = kernel_.features();
     if (Result<void> known = disable(features, options_.disabled_features, "--no-feature"); !known) return known;
-    if (Result<void> known = disable(features, options_.configured_off, "the configuration's hooks.disable:"); !known) return known;
+    if (Result<void> known = disable(features, options_.configured_off, "the configuration's hooks.disable:"); !known)
+      return known;
     targets_.emplace(target_way(features));
     std::map<std::string, std::string> refused;
     for (std::size_t attempt = 0; attempt <= alternatives().size(); ++attempt) {
@@ -113,7 +114,8 @@ class BpfLoader final : public Loader {
 
   Result<void> set_own_process(std::uint32_t slot, std::uint32_t tgid) override {
     if (slot >= KT_OWN_PROCESSES)
-      return fail(Error::Code::kInvalid, "There are only " + std::to_string(KT_OWN_PROCESSES) + " places for own processes.");
+      return fail(Error::Code::kInvalid,
+                  "There are only " + std::to_string(KT_OWN_PROCESSES) + " places for own processes.");
     skeleton_->bss->control.own[slot] = tgid;
     return {};
   }
@@ -171,7 +173,8 @@ class BpfLoader final : public Loader {
   Result<std::vector<Refusal>> load_and_attach() {
     attached_.clear();
     skeleton_.reset(keytrail_bpf::open(nullptr));
-    if (!skeleton_) return fail(Error::Code::kSystem, "The kernel programs cannot be opened: " + errno_text(errno) + ".");
+    if (!skeleton_)
+      return fail(Error::Code::kSystem, "The kernel programs cannot be opened: " + errno_text(errno) + ".");
     prepare();
     std::vector<Refusal> refusals = choose_programs();
     if (!refusals.empty()) return refusals;
@@ -226,54 +229,62 @@ class BpfLoader final : public Loader {
     const std::string name = end == std::string::npos ? "" : g_last_failure.substr(begin + 1, end - begin - 1);
     for (const Alternative* choice : plan_.chosen) {
       for (std::string_view one : choice->programs) {
-        if (one == name) return std::vector<Refusal>{{std::string(choice->name), "refused at load: " + errno_text(error)}};
+        if (one == name)
+          return std::vector<Refusal>{{std::string(choice->name), "refused at load: " + errno_text(error)}};
       }
     }
-    return fail(Error::Code::kRefused,
-                "The kernel refused the programs: " + errno_text(error) + ". It needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.");
+    return fail(Error::Code::kRefused, "The kernel refused the programs: " + errno_text(error) +
+                                           ". It needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.");
   }
 
   Result<void> attach(const Alternative& choice, bpf_program* which) {
     const std::string section = bpf_program__section_name(which);
     if (section.starts_with("iter/")) return {};  // run on demand
     Attached& out = attached_.emplace_back();
-    if (section.starts_with("tp/syscalls/")) return attach_tracepoint(which, section.substr(strlen("tp/syscalls/")), out);
+    if (section.starts_with("tp/syscalls/"))
+      return attach_tracepoint(which, section.substr(strlen("tp/syscalls/")), out);
     if (section.starts_with("cgroup")) return attach_cgroup(which, section, out);
     out.link = bpf_program__attach(which);
-    if (out.link == nullptr) return fail(Error::Code::kRefused, std::string(choice.name) + " is refused at attach: " + errno_text(errno));
+    if (out.link == nullptr)
+      return fail(Error::Code::kRefused, std::string(choice.name) + " is refused at attach: " + errno_text(errno));
     return {};
   }
 
   Result<void> attach_tracepoint(bpf_program* which, const std::string& name, Attached& out) {
     Result<base::UniqueFd> event = kernel_.tracepoint(name);
     if (!event) return std::unexpected(event.error());
-    if (ioctl(event->get(), PERF_EVENT_IOC_SET_BPF, bpf_program__fd(which)) != 0 || ioctl(event->get(), PERF_EVENT_IOC_ENABLE, 0) != 0)
+    if (ioctl(event->get(), PERF_EVENT_IOC_SET_BPF, bpf_program__fd(which)) != 0 ||
+        ioctl(event->get(), PERF_EVENT_IOC_ENABLE, 0) != 0)
       return fail(Error::Code::kRefused, name + " is refused at attach: " + errno_text(errno));
     out.event = std::move(*event);
     return {};
   }
 
   Result<void> attach_cgroup(bpf_program* which, const std::string& section, Attached& out) {
-    const bpf_attach_type type =
-        section == "cgroup/connect_unix" ? static_cast<bpf_attach_type>(kCgroupUnixConnect) : bpf_program__expected_attach_type(which);
+    const bpf_attach_type type = section == "cgroup/connect_unix" ? static_cast<bpf_attach_type>(kCgroupUnixConnect)
+                                                                  : bpf_program__expected_attach_type(which);
     out.raw_link = base::UniqueFd(bpf_link_create(bpf_program__fd(which), kernel_.cgroup_root(), type, nullptr));
     if (!out.raw_link) return fail(Error::Code::kRefused, section + " is refused at attach: " + errno_text(errno));
     return {};
   }
 
-  /// A restarted worker has not met any cgroup yet: each is announced again. (Twice what the map holds: others may come meanwhile.)
+  /// A restarted worker has not met any cgroup yet: each is announced again. (Twice what the map holds: others may come
+  /// meanwhile.)
   void forget_cgroups() {
     kt_u64 id = 0;
-    for (int i = 0; i < (1 << 14) && bpf_map__get_next_key(skeleton_->maps.cgroups_seen, nullptr, &id, sizeof(id)) == 0; ++i)
+    for (int i = 0; i < (1 << 14) && bpf_map__get_next_key(skeleton_->maps.cgroups_seen, nullptr, &id, sizeof(id)) == 0;
+         ++i)
       bpf_map__delete_elem(skeleton_->maps.cgroups_seen, &id, sizeof(id), 0);
   }
 
   Result<void> run(bpf_program* which, std::uint32_t mode) {
     if (bpf_program__fd(which) < 0)
-      return fail(Error::Code::kUnavailable, "This kernel has no iterators: what is older than the agent stays unknown.");
+      return fail(Error::Code::kUnavailable,
+                  "This kernel has no iterators: what is older than the agent stays unknown.");
     skeleton_->bss->control.sweep_mode = mode;
     bpf_link* const link = bpf_program__attach_iter(which, nullptr);
-    if (link == nullptr) return fail(Error::Code::kRefused, "The sweep is refused at attach: " + errno_text(errno) + ".");
+    if (link == nullptr)
+      return fail(Error::Code::kRefused, "The sweep is refused at attach: " + errno_text(errno) + ".");
     const base::UniqueFd file(bpf_iter_create(bpf_link__fd(link)));
     std::array<char, 64> nothing{};
     ssize_t n = -1;
@@ -292,7 +303,8 @@ class BpfLoader final : public Loader {
   void learn_jiffies(std::uint64_t was_jiffies, std::uint64_t was_ns) {
     kt_control& control = skeleton_->bss->control;
     if (was_ns == 0 || control.jiffies_at_ns - was_ns < 100'000'000) return;
-    const double rate = static_cast<double>(control.jiffies - was_jiffies) * 1e9 / static_cast<double>(control.jiffies_at_ns - was_ns);
+    const double rate =
+        static_cast<double>(control.jiffies - was_jiffies) * 1e9 / static_cast<double>(control.jiffies_at_ns - was_ns);
     std::uint64_t best = 100;
     for (std::uint64_t one : {250U, 300U, 1000U}) {
       if (std::abs(rate - static_cast<double>(one)) < std::abs(rate - static_cast<double>(best))) best = one;

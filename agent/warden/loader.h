@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loads and attaches the kernel programs by a plan, and owns the maps. libbpf lives behind this header and nowhere else.
-// Thread: the warden's only one.
+// Loads and attaches the kernel programs by a plan, and owns the maps. libbpf lives behind this header and nowhere
+// else. Thread: the warden's only one.
 #pragma once
 
 #include <array>
@@ -32,8 +32,8 @@ class Loader {
   static Result<std::unique_ptr<Loader>> load(const LoaderOptions& options, const catalog::KernelTables& tables);
   virtual ~Loader() = default;
 
-  /// Map descriptors for inheritance by the worker, which maps them itself: ring (BPF_MAP_TYPE_RINGBUF) and counters (mmapable array of
-  /// u64).
+  /// Map descriptors for inheritance by the worker, which maps them itself: ring (BPF_MAP_TYPE_RINGBUF) and counters
+  /// (mmapable array of u64).
   [[nodiscard]] virtual int high_ring_fd() const = 0;
   [[nodiscard]] virtual int low_ring_fd() const = 0;
   [[nodiscard]] virtual int counters_fd() const = 0;

@@ -27,7 +27,8 @@ namespace {
 base::UniqueFd private_mount(const char* type) {
   const base::UniqueFd context(fsopen(type, FSOPEN_CLOEXEC));
   if (!context || fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return {};
-  return base::UniqueFd(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  return base::UniqueFd(
+      fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
 }
 
 base::UniqueFd open_tracefs(std::string& why) {
@@ -74,7 +75,8 @@ Result<Kernel> Kernel::open() {
   kernel.btf_ = btf__load_vmlinux_btf();
   if (kernel.btf_ == nullptr) {
     return fail(Error::Code::kUnavailable,
-                "This kernel does not describe its own structures (no /sys/kernel/btf/vmlinux): it needs CONFIG_DEBUG_INFO_BTF=y. "
+                "This kernel does not describe its own structures (no /sys/kernel/btf/vmlinux): it needs "
+                "CONFIG_DEBUG_INFO_BTF=y. "
                 "Distribution kernels since about 2021 have it.");
   }
   kernel.tracefs_ = open_tracefs(kernel.no_tracefs_);
@@ -108,18 +110,21 @@ Result<base::UniqueFd> Kernel::tracepoint(const std::string& name) const {
   attr.wakeup_events = 1;
   base::UniqueFd event(static_cast<int>(syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event)
-    return fail(Error::Code::kRefused,
-                "perf_event_open: " + errno_text(errno) + " (needs CAP_PERFMON, with kernel.perf_event_paranoid of 3 CAP_SYS_ADMIN)");
+    return fail(Error::Code::kRefused, "perf_event_open: " + errno_text(errno) +
+                                           " (needs CAP_PERFMON, with kernel.perf_event_paranoid of 3 CAP_SYS_ADMIN)");
   return event;
 }
 
 std::string Kernel::try_trampoline() const {
   // `return 0` on entry of the function that the real program uses.
-  const std::array<bpf_insn, 2> program{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0}, {.code = BPF_JMP | BPF_EXIT}}};
+  const std::array<bpf_insn, 2> program{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0}, {.code = BPF_JMP | BPF_EXIT}}};
   const int id = btf__find_by_name_kind(btf_, "security_file_open", BTF_KIND_FUNC);
   if (id < 0) return "the kernel's BTF has no security_file_open";
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY, .attach_btf_id = static_cast<std::uint32_t>(id));
-  const base::UniqueFd fd(bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_fentry", "GPL", program.data(), program.size(), &options));
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY,
+              .attach_btf_id = static_cast<std::uint32_t>(id));
+  const base::UniqueFd fd(
+      bpf_prog_load(BPF_PROG_TYPE_TRACING, "try_fentry", "GPL", program.data(), program.size(), &options));
   if (!fd) return "trampolines are refused at load: " + errno_text(errno);
   const base::UniqueFd link(bpf_raw_tracepoint_open(nullptr, fd.get()));
   if (!link) return "trampolines are refused at attach: " + errno_text(errno);
@@ -133,9 +138,11 @@ namespace {
 
 /// `return 0`, as a program for targets.
 base::UniqueFd load_nothing(bpf_attach_type type) {
-  const std::array<bpf_insn, 2> program{{{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0}, {.code = BPF_JMP | BPF_EXIT}}};
+  const std::array<bpf_insn, 2> program{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0}, {.code = BPF_JMP | BPF_EXIT}}};
   LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = type);
-  return base::UniqueFd(bpf_prog_load(BPF_PROG_TYPE_KPROBE, "try_uprobe", "GPL", program.data(), program.size(), &options));
+  return base::UniqueFd(
+      bpf_prog_load(BPF_PROG_TYPE_KPROBE, "try_uprobe", "GPL", program.data(), program.size(), &options));
 }
 
 std::uint64_t own_place() { return offset_in_own_file(reinterpret_cast<const void*>(&uprobe_here)); }
@@ -158,14 +165,19 @@ std::string Kernel::try_uprobe() {
 
 Features Kernel::features() const {
   Features out;
-  const auto set = [&out](Feature feature, std::string why) { out[static_cast<std::size_t>(feature)] = std::move(why); };
+  const auto set = [&out](Feature feature, std::string why) {
+    out[static_cast<std::size_t>(feature)] = std::move(why);
+  };
   set(Feature::kTrampoline, try_trampoline());
-  if (access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0) set(Feature::kKprobe, "this kernel is built without kprobes");
+  if (access("/sys/bus/event_source/devices/kprobe/type", R_OK) != 0)
+    set(Feature::kKprobe, "this kernel is built without kprobes");
   if (const auto event = tracepoint("sys_exit_openat"); !event) set(Feature::kTracepoint, event.error().message);
-  if (btf__find_by_name_kind(btf_, "bpf_rdonly_cast", BTF_KIND_FUNC) < 0) set(Feature::kRdonlyCast, "bpf_rdonly_cast came with Linux 6.2");
+  if (btf__find_by_name_kind(btf_, "bpf_rdonly_cast", BTF_KIND_FUNC) < 0)
+    set(Feature::kRdonlyCast, "bpf_rdonly_cast came with Linux 6.2");
   if (btf__find_by_name_kind(btf_, "btf_trace_sched_process_exec", BTF_KIND_TYPEDEF) < 0)
     set(Feature::kBtfTrace, "the kernel's BTF has no tracepoint types");
-  if (btf__find_by_name_kind(btf_, "bpf_iter__task_file", BTF_KIND_STRUCT) < 0) set(Feature::kIterator, "no bpf_iter__task_file");
+  if (btf__find_by_name_kind(btf_, "bpf_iter__task_file", BTF_KIND_STRUCT) < 0)
+    set(Feature::kIterator, "no bpf_iter__task_file");
   if (!cgroup_root_) set(Feature::kCgroup, no_cgroup_);
   if (btf__find_by_name_kind(btf_, "bpf_sock_addr_set_sun_path", BTF_KIND_FUNC) < 0)
     set(Feature::kCgroupUnix, "cgroup/connect_unix came with Linux 6.7");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the loader asks the kernel for beside libbpf: tracepoint ids without a mounted tracefs, the root of the cgroup v2 tree, the
-// controllers of cgroup v1, and which features work. Thread: the warden's only one.
+// What the loader asks the kernel for beside libbpf: tracepoint ids without a mounted tracefs, the root of the cgroup
+// v2 tree, the controllers of cgroup v1, and which features work. Thread: the warden's only one.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ struct btf;
 
 namespace keytrail::warden {
 
-/// The kernel's attach type of cgroup/connect_unix (include/uapi/linux/bpf.h, Linux 6.7), which libbpf 1.1 does not know.
+/// The kernel's attach type of cgroup/connect_unix (include/uapi/linux/bpf.h, Linux 6.7), which libbpf 1.1 does not
+/// know.
 inline constexpr int kCgroupUnixConnect = 49;
 
 class Kernel {
@@ -34,7 +35,8 @@ class Kernel {
   [[nodiscard]] int cgroup_root() const { return cgroup_root_.get(); }
   /// Bit n: the controller with id n lives in a cgroup v1 hierarchy.
   [[nodiscard]] std::uint32_t v1_controllers() const;
-  /// Frees the kernel's type information (5 MB), once everything is loaded; features() and v1_controllers() must not be called after it.
+  /// Frees the kernel's type information (5 MB), once everything is loaded; features() and v1_controllers() must not be
+  /// called after it.
   void forget_types();
 
  private:

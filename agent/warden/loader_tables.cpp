@@ -52,7 +52,8 @@ kt_u32 flag_kind(catalog::FlagAction action) {
 }
 
 std::unexpected<Error> too_long(const char* what, std::string_view text) {
-  return fail(Error::Code::kTooLarge, std::string("The kernel filter has no room for ") + what + " \"" + std::string(text) + "\".");
+  return fail(Error::Code::kTooLarge,
+              std::string("The kernel filter has no room for ") + what + " \"" + std::string(text) + "\".");
 }
 
 }  // namespace
@@ -67,23 +68,28 @@ Result<void> KernelFilter::add_pattern(const catalog::NamePattern& pattern) {
     exact_slots_.push_back(slot(keys_.back(), KT_EXACT_SLOTS));
     return {};
   }
-  if (pattern.text.size() < 2) return fail(Error::Code::kInvalid, "A pattern of file names needs at least two characters.");
+  if (pattern.text.size() < 2)
+    return fail(Error::Code::kInvalid, "A pattern of file names needs at least two characters.");
   // Only the first or last 8 bytes count: a longer pattern lets a little more through, user space matches all of it.
   const auto length = static_cast<std::uint32_t>(std::min<std::size_t>(pattern.text.size(), 8));
   const bool prefix = pattern.match == Match::kPrefix;
-  const std::string_view part = prefix ? pattern.text.substr(0, length) : pattern.text.substr(pattern.text.size() - length);
+  const std::string_view part =
+      prefix ? pattern.text.substr(0, length) : pattern.text.substr(pattern.text.size() - length);
   keys_.push_back(kt_mix(word(part), 0, length, prefix ? KT_NAME_KEY_PREFIX : KT_NAME_KEY_SUFFIX));
   (prefix ? prefix_bits_ : suffix_bits_).push_back(bit(keys_.back()));
   const std::string_view end = prefix ? part.substr(0, 2) : part.substr(part.size() - 2);
-  (prefix ? prefix_lengths_ : suffix_lengths_).push_back({kt_end_slot(static_cast<kt_u32>(word(end))), static_cast<kt_u16>(1U << length)});
+  (prefix ? prefix_lengths_ : suffix_lengths_)
+      .push_back({kt_end_slot(static_cast<kt_u32>(word(end))), static_cast<kt_u16>(1U << length)});
   return {};
 }
 
 Result<void> KernelFilter::add_variable(const catalog::EnvName& variable) {
   if (variable.prefix || variable.suffix) {
     kt_affix affix{};
-    if (variable.name.size() < 3) return fail(Error::Code::kInvalid, "A prefix or suffix of variables needs at least three characters.");
-    if (variable.name.size() > sizeof(affix.text) || affixes_.size() == KT_ENV_AFFIXES) return too_long("the variable", variable.name);
+    if (variable.name.size() < 3)
+      return fail(Error::Code::kInvalid, "A prefix or suffix of variables needs at least three characters.");
+    if (variable.name.size() > sizeof(affix.text) || affixes_.size() == KT_ENV_AFFIXES)
+      return too_long("the variable", variable.name);
     affix.len = static_cast<kt_u8>(variable.name.size());
     affix.action = env_action(variable);
     affix.suffix = variable.suffix ? 1 : 0;
@@ -121,13 +127,15 @@ Result<void> KernelFilter::add_flags(const catalog::KernelTables& tables) {
 
 Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
   KernelFilter filter;
-  if (const Result<void> added = filter.add_pattern({catalog::NamePattern::Match::kExact, "memfd:" KT_HEARTBEAT_MEMFD}); !added)
+  if (const Result<void> added = filter.add_pattern({catalog::NamePattern::Match::kExact, "memfd:" KT_HEARTBEAT_MEMFD});
+      !added)
     return std::unexpected(added.error());
   for (const catalog::NamePattern& pattern : tables.names) {
     if (const Result<void> added = filter.add_pattern(pattern); !added) return std::unexpected(added.error());
   }
   for (const catalog::NamePattern& directory : tables.directories) {
-    if (directory.match != catalog::NamePattern::Match::kExact) continue;  // the catalog has none; files in it are matched by their names
+    if (directory.match != catalog::NamePattern::Match::kExact)
+      continue;  // the catalog has none; files in it are matched by their names
     filter.keys_.push_back(key_of(directory.text, KT_NAME_KEY_DIRECTORY));
     filter.directory_slots_.push_back(slot(filter.keys_.back(), KT_DIRECTORY_SLOTS));
   }
@@ -167,15 +175,16 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
     variables.cfg_suffix_lengths[one.slot] |= one.lengths;
   for (const kt_affix& one : affixes_) {
     const std::string_view text(one.text, one.len);
-    variables
-        .cfg_affix_ends[kt_affix_slot(static_cast<kt_u32>(word(one.suffix != 0 ? text.substr(text.size() - 3) : text.substr(0, 3))))] |=
-        one.suffix != 0 ? 2 : 1;
+    variables.cfg_affix_ends[kt_affix_slot(static_cast<kt_u32>(
+        word(one.suffix != 0 ? text.substr(text.size() - 3) : text.substr(0, 3))))] |= one.suffix != 0 ? 2 : 1;
   }
   std::ranges::copy(affixes_, variables.cfg_env_affixes);
   variables.cfg_env_affix_count = static_cast<kt_u32>(affixes_.size());
   std::ranges::copy(formats_, variables.cfg_formats);
   variables.cfg_format_count = static_cast<kt_u32>(formats_.size());
-  const auto room = [](bpf_map* map, std::size_t entries) { bpf_map__set_max_entries(map, static_cast<std::uint32_t>(entries + 1)); };
+  const auto room = [](bpf_map* map, std::size_t entries) {
+    bpf_map__set_max_entries(map, static_cast<std::uint32_t>(entries + 1));
+  };
   room(skeleton.maps.names, keys_.size());
   room(skeleton.maps.env_names, env_.size());
   room(skeleton.maps.arg_flags, flags_.size());

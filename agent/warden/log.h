@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The warden's log: one line a message on stderr, control characters escaped. No library: the warden has libc and libbpf only.
+// The warden's log: one line a message on stderr, control characters escaped. No library: the warden has libc and
+// libbpf only.
 #pragma once
 
 namespace keytrail::warden {

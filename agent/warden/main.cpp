@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// keytrail-warden: the privileged role. It makes what only root can make, loads the kernel side, starts examiner and worker, gives up
-// what it does not need, and serves. Thread: one.
+// keytrail-warden: the privileged role. It makes what only root can make, loads the kernel side, starts examiner and
+// worker, gives up what it does not need, and serves. Thread: one.
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -74,13 +74,14 @@ int run(const Options& options) {
     return 1;
   }
   if (options.plan) return plan_only(options);
-  Setup setup{.options = options, .worker_user = {}, .examiner_user = {}, .started_ns = boot_ns(), .api = {}, .remarks = {}};
+  Setup setup{
+      .options = options, .worker_user = {}, .examiner_user = {}, .started_ns = boot_ns(), .api = {}, .remarks = {}};
   const Result<User> user = find_user(options.user);
   if (!user) return refuse(user.error());
   setup.worker_user = *user;
   if (user->fallback)
-    setup.remarks.push_back("There is no user " + options.user + ": the worker runs as nobody. `useradd --system " + options.user +
-                            "` puts that right.");
+    setup.remarks.push_back("There is no user " + options.user + ": the worker runs as nobody. `useradd --system " +
+                            options.user + "` puts that right.");
   const Result<User> examiner_user = find_user(options.examiner_user);
   if (!examiner_user) return refuse(examiner_user.error());
   setup.examiner_user = *examiner_user;

@@ -24,8 +24,9 @@ using role::Unread;
 
 constexpr std::uint64_t kBtrfs = 0x9123683E;
 constexpr std::uint64_t kOverlay = 0x794c7630;
-constexpr std::array<std::uint64_t, 10> kKnown{0xEF53,   0x58465342, kBtrfs,     0x01021994 /* tmpfs */,    0x858458f6 /* ramfs */,
-                                               kOverlay, 0xF2F52010, 0x2FC12FC1, 0x73717368 /* squashfs */, 0xE0F5E1E2 /* erofs */};
+constexpr std::array<std::uint64_t, 10> kKnown{
+    0xEF53,   0x58465342, kBtrfs,     0x01021994 /* tmpfs */,    0x858458f6 /* ramfs */,
+    kOverlay, 0xF2F52010, 0x2FC12FC1, 0x73717368 /* squashfs */, 0xE0F5E1E2 /* erofs */};
 constexpr std::uint64_t kNsPerTick = 10'000'000;  // USER_HZ is 100 on every architecture that we build for
 
 /// /proc/PID/stat; empty when the process is gone.
@@ -52,7 +53,8 @@ std::uint64_t mount_namespace(int process) {
   return fstatat(process, "ns/mnt", &ns, 0) == 0 ? ns.st_ino : 0;
 }
 
-/// /proc/PID, which stays with this process even when the number is used again; empty when it is not the one that is meant.
+/// /proc/PID, which stays with this process even when the number is used again; empty when it is not the one that is
+/// meant.
 UniqueFd open_process(std::uint32_t pid) {
   std::array<char, 32> path{};
   snprintf(path.data(), path.size(), "/proc/%u", pid);
@@ -93,7 +95,8 @@ UniqueFd reopen(int path_only) {
   snprintf(path.data(), path.size(), "/proc/self/fd/%d", path_only);
   constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   UniqueFd fd(open(path.data(), kFlags | O_NOATIME));
-  if (!fd && errno == EPERM) fd.reset(open(path.data(), kFlags));  // not the owner, no CAP_FOWNER: the access time moves
+  if (!fd && errno == EPERM)
+    fd.reset(open(path.data(), kFlags));  // not the owner, no CAP_FOWNER: the access time moves
   return fd;
 }
 
@@ -123,7 +126,8 @@ Opening open_through(int process, const role::Open& request) {
     return out;
   }
   if (!look && !same) return refused(Unread::kChanged, now);
-  if (now.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0) return refused(Unread::kTooLarge, now);
+  if (now.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0)
+    return refused(Unread::kTooLarge, now);
   Opening out = refused(Unread::kNone, now);
   out.descriptor = reopen(found.get());
   if (!out.descriptor) out.unread = Unread::kRefused;
@@ -136,13 +140,18 @@ Opening open_environment(const role::Open& request) {
   Opening out = refused(Unread::kNone);
   out.descriptor.reset(openat(process.get(), "environ", O_RDONLY | O_CLOEXEC));
   if (!out.descriptor) out.unread = errno == ESRCH || errno == ENOENT ? Unread::kGone : Unread::kRefused;
-  out.file.size = environment_bytes(process.get());  // a process that ends reads as empty: the examiner tells the two apart by this
+  out.file.size =
+      environment_bytes(process.get());  // a process that ends reads as empty: the examiner tells the two apart by this
   return out;
 }
 
 bool better(Unread now, Unread before) {
   const auto rank = [](Unread value) {
-    return value == Unread::kNone ? 0 : value == Unread::kTooLarge ? 1 : value == Unread::kChanged ? 2 : value == Unread::kRefused ? 3 : 4;
+    return value == Unread::kNone       ? 0
+           : value == Unread::kTooLarge ? 1
+           : value == Unread::kChanged  ? 2
+           : value == Unread::kRefused  ? 3
+                                        : 4;
   };
   return rank(now) < rank(before);
 }
@@ -177,9 +186,10 @@ bool is_known_filesystem(std::uint64_t magic) { return std::ranges::find(kKnown,
 
 bool same_file(const role::Identity& seen, const role::Identity& now) {
   if (seen.inode == 0) return true;
-  const bool odd_device = now.fs_magic == kOverlay || now.fs_magic == kBtrfs || seen.fs_magic == kOverlay || seen.dev == 0;
-  return seen.inode == now.inode && seen.size == now.size && seen.ctime_s == now.ctime_s && seen.ctime_ns == now.ctime_ns &&
-         (odd_device || seen.dev == now.dev);
+  const bool odd_device =
+      now.fs_magic == kOverlay || now.fs_magic == kBtrfs || seen.fs_magic == kOverlay || seen.dev == 0;
+  return seen.inode == now.inode && seen.size == now.size && seen.ctime_s == now.ctime_s &&
+         seen.ctime_ns == now.ctime_ns && (odd_device || seen.dev == now.dev);
 }
 
 role::Identity identity_of(const struct stat& file, std::uint64_t magic) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens what a process opened: through the root of a live process of its mount namespace, regular files on known file systems only, and
-// only if it is still the same file. `open_requested` may hang on a foreign file system, so it runs in a child that can be killed.
+// Opens what a process opened: through the root of a live process of its mount namespace, regular files on known file
+// systems only, and only if it is still the same file. `open_requested` may hang on a foreign file system, so it runs
+// in a child that can be killed.
 #pragma once
 
 #include <sys/stat.h>
@@ -24,10 +25,11 @@ struct Opening {
 /// Follows the request (see role::Open). Blocks as long as the file system does.
 [[nodiscard]] Opening open_requested(const role::Open& request);
 
-/// A number of /proc/PID/stat by its place (proc_pid_stat(5), 3 and up); 0 when it is not there. `text` ends with a NUL.
+/// A number of /proc/PID/stat by its place (proc_pid_stat(5), 3 and up); 0 when it is not there. `text` ends with a
+/// NUL.
 [[nodiscard]] std::uint64_t stat_field(const char* text, int number);
-/// True for file systems that answer for themselves: ext2/3/4, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs, squashfs, erofs.
-/// FUSE, NFS, 9p, virtiofs and autofs may block for ever or lie: they are refused.
+/// True for file systems that answer for themselves: ext2/3/4, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs,
+/// squashfs, erofs. FUSE, NFS, 9p, virtiofs and autofs may block for ever or lie: they are refused.
 [[nodiscard]] bool is_known_filesystem(std::uint64_t magic);
 /// Inode, change time and size; the device too, except on overlayfs and btrfs, where stat's differs from the kernel's.
 /// An inode of 0 means that nothing is known: then every file is the same.

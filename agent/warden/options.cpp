@@ -9,7 +9,20 @@
 namespace keytrail::warden {
 namespace {
 
-enum Code { kStateDir = 256, kRunDir, kUser, kExaminerUser, kWorker, kExaminer, kConfig, kNoFeature, kForeground, kPlan, kHelp, kVersion };
+enum Code {
+  kStateDir = 256,
+  kRunDir,
+  kUser,
+  kExaminerUser,
+  kWorker,
+  kExaminer,
+  kConfig,
+  kNoFeature,
+  kForeground,
+  kPlan,
+  kHelp,
+  kVersion
+};
 
 constexpr option kLong[] = {{"state-dir", required_argument, nullptr, kStateDir},
                             {"run-dir", required_argument, nullptr, kRunDir},
@@ -87,7 +100,8 @@ Result<Options> read_options(int argc, char** argv) {
     if (c == '?') return fail(Error::Code::kInvalid, "There is no option " + given + "; --help lists them.");
     store(c, optarg, out);
   }
-  if (optind < argc) return fail(Error::Code::kInvalid, std::string(argv[optind]) + " is no option; --help lists them.");
+  if (optind < argc)
+    return fail(Error::Code::kInvalid, std::string(argv[optind]) + " is no option; --help lists them.");
   for (std::string* dir : {&out.state_dir, &out.run_dir}) {
     while (dir->size() > 1 && dir->back() == '/')
       dir->pop_back();
@@ -103,7 +117,8 @@ const char* usage() {
   return "keytrail-warden: loads the kernel side of Keytrail and starts examiner and worker.\n"
          "  --state-dir DIR      history and fingerprint key (/var/lib/keytrail)\n"
          "  --run-dir DIR        API socket and lock (/run/keytrail)\n"
-         "  --user NAME          the worker's user and the API socket's group (keytrail; nobody when it does not exist)\n"
+         "  --user NAME          the worker's user and the API socket's group (keytrail; nobody when it does not "
+         "exist)\n"
          "  --examiner-user NAME the examiner's user (keytrail-examiner; else nobody)\n"
          "  --worker PATH        the program `keytrail` (beside this one)\n"
          "  --examiner PATH      the program `keytrail-examiner` (beside this one)\n"

@@ -6,10 +6,12 @@
 namespace keytrail::warden {
 namespace {
 
-constexpr std::array<std::string_view, kFeatures> kFeatureNames{"fentry", "kprobe", "tracepoint",   "rdonly_cast",  "tp_btf",
-                                                                "iter",   "cgroup", "connect_unix", "uprobe_multi", "uprobe"};
+constexpr std::array<std::string_view, kFeatures> kFeatureNames{"fentry",       "kprobe", "tracepoint", "rdonly_cast",
+                                                                "tp_btf",       "iter",   "cgroup",     "connect_unix",
+                                                                "uprobe_multi", "uprobe"};
 
-std::string_view why_not(const Alternative& alternative, const Features& features, const std::map<std::string, std::string>& refused) {
+std::string_view why_not(const Alternative& alternative, const Features& features,
+                         const std::map<std::string, std::string>& refused) {
   for (Feature need : alternative.needs) {
     const std::string& reason = features[static_cast<std::size_t>(need)];
     if (!reason.empty()) return reason;
@@ -41,10 +43,15 @@ Result<void> disable(Features& features, std::span<const std::string> names, std
       std::string known;
       for (std::string_view one : kFeatureNames)
         append(known, one, ", ");
-      return fail(Error::Code::kInvalid,
-                  std::string(by).append(" ").append(name).append(": there is no such feature. Known are ").append(known).append("."));
+      return fail(Error::Code::kInvalid, std::string(by)
+                                             .append(" ")
+                                             .append(name)
+                                             .append(": there is no such feature. Known are ")
+                                             .append(known)
+                                             .append("."));
     }
-    features[static_cast<std::size_t>(found - kFeatureNames.begin())] = std::string("taken away by ").append(by).append(" ").append(name);
+    features[static_cast<std::size_t>(found - kFeatureNames.begin())] =
+        std::string("taken away by ").append(by).append(" ").append(name);
   }
   return {};
 }
@@ -53,7 +60,8 @@ const std::vector<Alternative>& alternatives() {
   static constexpr std::string_view kTaxed = "every system call about +20 ns";
   static constexpr std::string_view kArriveOpen = "descriptors that arrive open";
   static constexpr std::string_view kExitMisses =
-      "opens through io_uring, 32-bit calls of 64-bit programs, descriptors that arrive open; a thread that swaps the descriptor at once "
+      "opens through io_uring, 32-bit calls of 64-bit programs, descriptors that arrive open; a thread that swaps the "
+      "descriptor at once "
       "can show another file";
   static constexpr std::string_view kNoDatagrams = "unix datagram sockets";
   static const std::vector<Alternative> kTable{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which way each hook family is attached: one table of alternatives, best first, and a pure function that chooses by what the kernel
-// offers. No thread, no system call: tested without root.
+// Which way each hook family is attached: one table of alternatives, best first, and a pure function that chooses by
+// what the kernel offers. No thread, no system call: tested without root.
 #pragma once
 
 #include <array>
@@ -30,7 +30,8 @@ enum class Feature : std::uint8_t {
 };
 inline constexpr std::size_t kFeatures = 10;
 
-/// "fentry", "kprobe", "tracepoint", "rdonly_cast", "tp_btf", "iter", "cgroup", "connect_unix", "uprobe_multi", "uprobe".
+/// "fentry", "kprobe", "tracepoint", "rdonly_cast", "tp_btf", "iter", "cgroup", "connect_unix", "uprobe_multi",
+/// "uprobe".
 [[nodiscard]] std::string_view to_string(Feature feature);
 
 /// Per feature: empty = usable, else why it is not, for people.
@@ -48,8 +49,8 @@ struct Alternative {
   std::vector<std::string_view> programs;  ///< names in the skeleton
   std::string_view cost;                   ///< what it costs those that it does not concern
   std::string_view missing;                ///< what it does not see
-  std::string_view lost;                   ///< (last alternative of a part) what nobody sees when the part stays unarmed
-  bool essential = true;                   ///< without this part the family does not count as armed
+  std::string_view lost;  ///< (last alternative of a part) what nobody sees when the part stays unarmed
+  bool essential = true;  ///< without this part the family does not count as armed
 };
 
 /// All alternatives; those of one part stand together, best first.
@@ -68,8 +69,8 @@ struct Plan {
   std::vector<HookReport> reports;  ///< one per family, in the order of Family
 };
 
-/// Chooses the first alternative of each part whose features are usable. `refused`: alternatives (by name) that the kernel
-/// turned down after the plan was made, with the reason.
+/// Chooses the first alternative of each part whose features are usable. `refused`: alternatives (by name) that the
+/// kernel turned down after the plan was made, with the reason.
 [[nodiscard]] Plan plan(const Features& features, const std::map<std::string, std::string>& refused = {});
 
 }  // namespace keytrail::warden

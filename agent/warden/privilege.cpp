@@ -22,8 +22,9 @@ namespace {
 #define CAP_BPF 39
 #endif
 
-constexpr std::array kWarden{CAP_BPF,    CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_FOWNER,  CAP_SETUID,
-                             CAP_SETGID, CAP_SETPCAP, CAP_KILL,      CAP_SYS_ADMIN,  CAP_SYS_CHROOT,      CAP_IPC_LOCK};
+constexpr std::array kWarden{CAP_BPF,       CAP_PERFMON,    CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
+                             CAP_FOWNER,    CAP_SETUID,     CAP_SETGID,    CAP_SETPCAP,    CAP_KILL,
+                             CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_IPC_LOCK};
 constexpr std::array kOpener{CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_FOWNER};
 
 using Data = std::array<__user_cap_data_struct, 2>;
@@ -54,7 +55,8 @@ bool set_capabilities(std::span<const int> keep) {
 Result<User> find_user(const std::string& name) {
   if (const passwd* entry = getpwnam(name.c_str()); entry != nullptr) {
     if (entry->pw_uid == 0)
-      return fail(Error::Code::kInvalid, "The worker must not run as root: give --user another user than " + name + ".");
+      return fail(Error::Code::kInvalid,
+                  "The worker must not run as root: give --user another user than " + name + ".");
     return User{entry->pw_uid, entry->pw_gid, false};
   }
   if (const passwd* nobody = getpwnam("nobody"); nobody != nullptr && nobody->pw_uid != 0)
@@ -74,7 +76,8 @@ bool become_worker(const User& user) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   drop_bounding({});
-  if (setgroups(0, nullptr) != 0 || setresgid(user.gid, user.gid, user.gid) != 0 || setresuid(user.uid, user.uid, user.uid) != 0)
+  if (setgroups(0, nullptr) != 0 || setresgid(user.gid, user.gid, user.gid) != 0 ||
+      setresuid(user.uid, user.uid, user.uid) != 0)
     return false;
   return set_capabilities({}) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && setuid(0) != 0;
 }

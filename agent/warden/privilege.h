@@ -20,14 +20,15 @@ struct User {
 /// Looks `name` up; `nobody` when it does not exist. Never root: that is refused.
 [[nodiscard]] Result<User> find_user(const std::string& name);
 
-/// What the warden goes on with: load and read maps (BPF, PERFMON, NET_ADMIN), open (SYS_PTRACE, DAC_READ_SEARCH, FOWNER), start and end
-/// children (SETUID, SETGID, SETPCAP, KILL), build the examiner's sandbox (SYS_ADMIN, SYS_CHROOT, IPC_LOCK).
+/// What the warden goes on with: load and read maps (BPF, PERFMON, NET_ADMIN), open (SYS_PTRACE, DAC_READ_SEARCH,
+/// FOWNER), start and end children (SETUID, SETGID, SETPCAP, KILL), build the examiner's sandbox (SYS_ADMIN,
+/// SYS_CHROOT, IPC_LOCK).
 [[nodiscard]] std::span<const int> warden_capabilities();
 /// What the opener needs: SYS_PTRACE, DAC_READ_SEARCH, FOWNER.
 [[nodiscard]] std::span<const int> opener_capabilities();
 
-/// Keeps these capabilities (of those there are) and gives the rest up, in the bounding set too; no new privileges through exec.
-/// False when the kernel refused.
+/// Keeps these capabilities (of those there are) and gives the rest up, in the bounding set too; no new privileges
+/// through exec. False when the kernel refused.
 bool keep_only(std::span<const int> capabilities);
 
 /// The worker: this user, no groups, no capability, no new privileges, no core file. False when any of it failed.

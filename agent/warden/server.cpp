@@ -213,8 +213,8 @@ void Server::on_opener() {
 void Server::hand_over(const role::Opened& opened, base::UniqueFd descriptor) {
   const auto unread = static_cast<role::Unread>(opened.unread);
   if (unread != role::Unread::kNone || opened.unchanged != 0 || !descriptor) {
-    return settle(unread == role::Unread::kNone && opened.unchanged == 0 ? role::Unread::kRefused : unread, opened.unchanged != 0,
-                  opened.file);
+    return settle(unread == role::Unread::kNone && opened.unchanged == 0 ? role::Unread::kRefused : unread,
+                  opened.unchanged != 0, opened.file);
   }
   if (in_flight_->target) return attach_opened(opened, descriptor);
   held_ = opened;
@@ -227,7 +227,8 @@ void Server::pass_on() {
   auto message = role::make<role::Examine>(role::Type::kExamine, held_.head.request);
   message.file = held_.file;
   message.hints = in_flight_->open.hints;
-  const int sent = examiner_socket_ ? send_message(examiner_socket_.get(), message, held_descriptor_.get(), MSG_DONTWAIT) : -1;
+  const int sent =
+      examiner_socket_ ? send_message(examiner_socket_.get(), message, held_descriptor_.get(), MSG_DONTWAIT) : -1;
   if (sent == 0) return watch(examiner_socket_.get(), kExaminer, true);
   held_descriptor_.reset();
   if (sent < 0) return settle(role::Unread::kExaminerRestarted, false, held_.file);
@@ -340,9 +341,11 @@ void Server::on_examiner() {
     if (n <= 0) break;
     role::Remark remark;
     const auto size = static_cast<std::size_t>(n);
-    if (role::type_of(buffer.data(), size) != role::Type::kSandboxRemark || !role::decode(buffer.data(), size, remark)) continue;
+    if (role::type_of(buffer.data(), size) != role::Type::kSandboxRemark || !role::decode(buffer.data(), size, remark))
+      continue;
     const std::string text(remark.text.view());
-    if (examiner_remarks_.size() < 16 && std::ranges::find(examiner_remarks_, text) == examiner_remarks_.end()) add_remark(text);
+    if (examiner_remarks_.size() < 16 && std::ranges::find(examiner_remarks_, text) == examiner_remarks_.end())
+      add_remark(text);
   }
 }
 

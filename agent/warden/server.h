@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The warden at work: one epoll loop that opens for the worker, passes descriptors to the examiner, supervises both and keeps time for the
-// kernel side. In: requests of the worker (role_abi.h). Out: descriptors to the examiner, notices to the worker. Thread: the only one.
+// The warden at work: one epoll loop that opens for the worker, passes descriptors to the examiner, supervises both and
+// keeps time for the kernel side. In: requests of the worker (role_abi.h). Out: descriptors to the examiner, notices to
+// the worker. Thread: the only one.
 #pragma once
 
 #include <array>
@@ -35,7 +36,8 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Starts the roles and works until SIGTERM or SIGINT. The exit status: 0, or 1 when the worker refuses its configuration.
+  /// Starts the roles and works until SIGTERM or SIGINT. The exit status: 0, or 1 when the worker refuses its
+  /// configuration.
   int run();
 
  private:

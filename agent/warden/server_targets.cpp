@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The event loop's targets: the worker names a file and places in it, the opener finds the file as it finds any, the loader
-// attaches, the worker hears what came of it.
+// The event loop's targets: the worker names a file and places in it, the opener finds the file as it finds any, the
+// loader attaches, the worker hears what came of it.
 #include <algorithm>
 #include <utility>
 

@@ -114,17 +114,19 @@ void Server::start_worker() {
   worker_.restart_ns = 0;
   Result<pid_t> pid = fail(Error::Code::kSystem, "no descriptors left");
   if (make_pair(control_, theirs)) {
-    Spawn what{.path = setup_.options.worker,
-               .arguments = {"keytrail", "agent"},
-               .environment = {{"KEYTRAIL_STATE_DIR", setup_.options.state_dir}, {"KEYTRAIL_RUN_DIR", setup_.options.run_dir}},
-               .descriptors = {{"high", loader_.high_ring_fd()},
-                               {"low", loader_.low_ring_fd()},
-                               {"counters", loader_.counters_fd()},
-                               {"control", theirs.get()},
-                               {"examiner", facts_worker_end_.get()},
-                               {"api", setup_.api.get()}},
-               .before_exec = [this] { return become_worker(setup_.worker_user); }};
-    if (!setup_.options.config.empty()) what.arguments.insert(what.arguments.end(), {"--config", setup_.options.config});
+    Spawn what{
+        .path = setup_.options.worker,
+        .arguments = {"keytrail", "agent"},
+        .environment = {{"KEYTRAIL_STATE_DIR", setup_.options.state_dir}, {"KEYTRAIL_RUN_DIR", setup_.options.run_dir}},
+        .descriptors = {{"high", loader_.high_ring_fd()},
+                        {"low", loader_.low_ring_fd()},
+                        {"counters", loader_.counters_fd()},
+                        {"control", theirs.get()},
+                        {"examiner", facts_worker_end_.get()},
+                        {"api", setup_.api.get()}},
+        .before_exec = [this] { return become_worker(setup_.worker_user); }};
+    if (!setup_.options.config.empty())
+      what.arguments.insert(what.arguments.end(), {"--config", setup_.options.config});
     pid = spawn(what);
   }
   if (!pid) {
@@ -154,7 +156,8 @@ void Server::on_signals() {
     if (info.ssi_signo == SIGCHLD) {
       reap();
     } else if (info.ssi_signo == SIGHUP) {
-      if (worker_.pid > 0) kill(worker_.pid, SIGHUP);  // the worker reads its catalog additions again; nothing is parsed here
+      if (worker_.pid > 0)
+        kill(worker_.pid, SIGHUP);  // the worker reads its catalog additions again; nothing is parsed here
     } else if (stopping_) {
       kill_at_ = boot_ns();  // asked twice: no more patience
     } else {
@@ -176,7 +179,8 @@ void Server::on_ended(Role& role, int status) {
   const std::uint64_t now = boot_ns();
   role.pid = -1;
   role.ended_ns = now;
-  role.how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status)) : "exit status " + std::to_string(WEXITSTATUS(status));
+  role.how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                 : "exit status " + std::to_string(WEXITSTATUS(status));
   if (&role == &worker_) {
     unwatch(control_);
     loader_.targets().detach_all();  // the next worker does not know them, nor the one that is being opened
@@ -185,7 +189,8 @@ void Server::on_ended(Role& role, int status) {
   if (&role == &examiner_) unwatch(examiner_socket_);
   send_role(role);
   if (stopping_) {
-    if (&role == &worker_ && examiner_.pid > 0) kill(examiner_.pid, SIGTERM);  // after the worker: until then it may still be asked
+    if (&role == &worker_ && examiner_.pid > 0)
+      kill(examiner_.pid, SIGTERM);  // after the worker: until then it may still be asked
     return;
   }
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
@@ -243,7 +248,8 @@ void Server::tick(std::uint64_t now) {
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + kHeartbeatEvery;
     const Result<void> beat = loader_.heartbeat();
-    if (!beat && !heartbeat_failed_) say(Level::kWarn, "The heartbeat through the hooks failed: %s", beat.error().message.c_str());
+    if (!beat && !heartbeat_failed_)
+      say(Level::kWarn, "The heartbeat through the hooks failed: %s", beat.error().message.c_str());
     heartbeat_failed_ = !beat;
   }
   if (now >= next_sample_) {

@@ -43,8 +43,8 @@ std::unexpected<Error> refuse(std::string sentence) { return fail(Error::Code::k
 
 }  // namespace
 
-base::UniqueFd link_uprobe_multi(int program_fd, const char* path, const std::vector<std::uint64_t>& offsets, std::uint32_t pid,
-                                 std::uint64_t cookie) {
+base::UniqueFd link_uprobe_multi(int program_fd, const char* path, const std::vector<std::uint64_t>& offsets,
+                                 std::uint32_t pid, std::uint64_t cookie) {
   const std::vector<std::uint64_t> cookies(offsets.size(), cookie);
   LinkCreate attr{.program_fd = static_cast<std::uint32_t>(program_fd),
                   .target_fd = 0,
@@ -61,7 +61,8 @@ base::UniqueFd link_uprobe_multi(int program_fd, const char* path, const std::ve
   return base::UniqueFd(static_cast<int>(syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr))));
 }
 
-PerfUprobe link_uprobe(int program_fd, const char* path, std::uint64_t offset, std::uint32_t pid, std::uint64_t cookie) {
+PerfUprobe link_uprobe(int program_fd, const char* path, std::uint64_t offset, std::uint32_t pid,
+                       std::uint64_t cookie) {
   PerfUprobe out;
   perf_event_attr attr{};
   std::ifstream("/sys/bus/event_source/devices/uprobe/type") >> attr.type;
@@ -73,7 +74,8 @@ PerfUprobe link_uprobe(int program_fd, const char* path, std::uint64_t offset, s
   attr.uprobe_path = reinterpret_cast<std::uint64_t>(path);
   attr.probe_offset = offset;
   const int who = pid == 0 ? -1 : static_cast<int>(pid);
-  out.event.reset(static_cast<int>(syscall(SYS_perf_event_open, &attr, who, pid == 0 ? 0 : -1, -1, PERF_FLAG_FD_CLOEXEC)));
+  out.event.reset(
+      static_cast<int>(syscall(SYS_perf_event_open, &attr, who, pid == 0 ? 0 : -1, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!out.event) return out;
   LIBBPF_OPTS(bpf_link_create_opts, options, .perf_event = {.bpf_cookie = cookie});
   out.link.reset(bpf_link_create(program_fd, out.event.get(), BPF_PERF_EVENT, &options));
@@ -96,10 +98,13 @@ Targets::Targets(TargetChoice choice, std::uint32_t bound) : choice_(std::move(c
 }
 
 void Targets::prepare(bpf_program* program, TargetWay way) {
-  if (way == TargetWay::kUprobeMulti) bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(kUprobeMultiType));
+  if (way == TargetWay::kUprobeMulti)
+    bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(kUprobeMultiType));
 }
 
-void Targets::serve(Family family, int program_fd, int hits_fd) { programs_[static_cast<std::size_t>(family)] = {program_fd, hits_fd}; }
+void Targets::serve(Family family, int program_fd, int hits_fd) {
+  programs_[static_cast<std::size_t>(family)] = {program_fd, hits_fd};
+}
 
 Result<std::uint32_t> Targets::attach(const HookTarget& target, int file) {
   if (attached_.size() >= counts_.bound) {
@@ -119,19 +124,24 @@ Result<std::uint32_t> Targets::attach(const HookTarget& target, int file) {
 Result<Targets::Attached> Targets::try_attach(const HookTarget& target, int file) {
   const Program& program = programs_[static_cast<std::size_t>(target.family)];
   if (program.program < 0)
-    return refuse(std::string("This build has no program of the family ") + to_string(target.family) + " that runs at targets.");
-  if (choice_.way == TargetWay::kNone) return refuse("This kernel attaches no programs to targets: " + choice_.why + ".");
+    return refuse(std::string("This build has no program of the family ") + to_string(target.family) +
+                  " that runs at targets.");
+  if (choice_.way == TargetWay::kNone)
+    return refuse("This kernel attaches no programs to targets: " + choice_.why + ".");
   if (target.offsets.empty() || target.offsets.size() > role::kMaxTargetOffsets)
     return refuse("A target has 1 to " + std::to_string(role::kMaxTargetOffsets) + " offsets.");
   struct stat status{};
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return refuse("A target is a regular file.");
   for (const std::uint64_t offset : target.offsets) {
     if (offset == 0 || offset >= static_cast<std::uint64_t>(status.st_size))
-      return refuse("Offset " + std::to_string(offset) + " is not inside the file, which has " + std::to_string(status.st_size) +
-                    " bytes.");
+      return refuse("Offset " + std::to_string(offset) + " is not inside the file, which has " +
+                    std::to_string(status.st_size) + " bytes.");
   }
-  Attached out{
-      .family = target.family, .slot = *free_slot(), .file = base::UniqueFd(fcntl(file, F_DUPFD_CLOEXEC, 3)), .process = {}, .places = {}};
+  Attached out{.family = target.family,
+               .slot = *free_slot(),
+               .file = base::UniqueFd(fcntl(file, F_DUPFD_CLOEXEC, 3)),
+               .process = {},
+               .places = {}};
   if (!out.file) return refuse("The target's file cannot be kept: " + errno_text(errno) + ".");
   if (target.pid != 0) {
     out.process.reset(static_cast<int>(syscall(SYS_pidfd_open, target.pid, 0)));
@@ -151,13 +161,15 @@ Result<void> Targets::attach_places(const Program& program, const HookTarget& ta
   if (choice_.way == TargetWay::kUprobeMulti) {
     base::UniqueFd link = link_uprobe_multi(program.program, path.c_str(), target.offsets, target.pid, out.slot);
     if (!link)
-      return refuse("The kernel refuses a target at its " + std::to_string(target.offsets.size()) + " offsets: " + errno_text(errno) + ".");
+      return refuse("The kernel refuses a target at its " + std::to_string(target.offsets.size()) +
+                    " offsets: " + errno_text(errno) + ".");
     out.places.push_back(std::move(link));
     return {};
   }
   for (const std::uint64_t offset : target.offsets) {
     PerfUprobe probe = link_uprobe(program.program, path.c_str(), offset, target.pid, out.slot);
-    if (!probe.link) return refuse("The kernel refuses a target at offset " + std::to_string(offset) + ": " + errno_text(errno) + ".");
+    if (!probe.link)
+      return refuse("The kernel refuses a target at offset " + std::to_string(offset) + ": " + errno_text(errno) + ".");
     out.places.push_back(std::move(probe.link));
     out.places.push_back(std::move(probe.event));
   }

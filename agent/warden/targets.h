@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The target table over the kernel: one uprobe_multi link a target, or a perf event with a link per place. A target has a slot
-// of the map target_hits (bpf/lib/targets.h), which its programs get as their cookie. Thread: the warden's only one.
+// The target table over the kernel: one uprobe_multi link a target, or a perf event with a link per place. A target has
+// a slot of the map target_hits (bpf/lib/targets.h), which its programs get as their cookie. Thread: the warden's only
+// one.
 #pragma once
 
 #include <array>
@@ -56,15 +57,17 @@ class Targets final : public TargetTable {
   TargetCounts counts_;
 };
 
-/// One link that runs `program_fd` at these offsets of `path`, with `cookie`; an empty descriptor and errno when refused. libbpf
-/// has it since 1.3. `pid` 0: every process.
-[[nodiscard]] base::UniqueFd link_uprobe_multi(int program_fd, const char* path, const std::vector<std::uint64_t>& offsets,
-                                               std::uint32_t pid, std::uint64_t cookie);
+/// One link that runs `program_fd` at these offsets of `path`, with `cookie`; an empty descriptor and errno when
+/// refused. libbpf has it since 1.3. `pid` 0: every process.
+[[nodiscard]] base::UniqueFd link_uprobe_multi(int program_fd, const char* path,
+                                               const std::vector<std::uint64_t>& offsets, std::uint32_t pid,
+                                               std::uint64_t cookie);
 /// A perf event at one offset and the link that runs `program_fd` there; the same when refused.
 struct PerfUprobe {
   base::UniqueFd event, link;
 };
-[[nodiscard]] PerfUprobe link_uprobe(int program_fd, const char* path, std::uint64_t offset, std::uint32_t pid, std::uint64_t cookie);
+[[nodiscard]] PerfUprobe link_uprobe(int program_fd, const char* path, std::uint64_t offset, std::uint32_t pid,
+                                     std::uint64_t cookie);
 /// The kernel's attach type of uprobe_multi links (include/uapi/linux/bpf.h, Linux 6.6).
 inline constexpr int kUprobeMultiType = 48;
 

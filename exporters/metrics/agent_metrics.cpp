@@ -9,9 +9,13 @@ constexpr auto kGauge = Metric::Kind::kGauge;
 /// One metric that is being filled.
 class Filler {
  public:
-  Filler(std::vector<Metric>& out, const char* name, const char* unit, const char* help, Metric::Kind kind, std::int64_t start_ns = 0)
-      : metric_(out.emplace_back(Metric{.name = name, .unit = unit, .help = help, .kind = kind, .start_ns = start_ns, .points = {}})) {}
-  Filler& add(std::uint64_t value, MetricLabels labels = {}) { return add_part(static_cast<double>(value), std::move(labels)); }
+  Filler(std::vector<Metric>& out, const char* name, const char* unit, const char* help, Metric::Kind kind,
+         std::int64_t start_ns = 0)
+      : metric_(out.emplace_back(
+            Metric{.name = name, .unit = unit, .help = help, .kind = kind, .start_ns = start_ns, .points = {}})) {}
+  Filler& add(std::uint64_t value, MetricLabels labels = {}) {
+    return add_part(static_cast<double>(value), std::move(labels));
+  }
   Filler& add_part(double value, MetricLabels labels) {
     std::erase_if(labels, [](const auto& label) { return label.second.empty(); });
     metric_.points.push_back({.labels = std::move(labels), .value = value});
@@ -26,7 +30,9 @@ Filler counter(std::vector<Metric>& out, const char* name, const char* unit, con
   return {out, name, unit, help, Metric::Kind::kCounter, start_ns};
 }
 
-Filler gauge(std::vector<Metric>& out, const char* name, const char* unit, const char* help) { return {out, name, unit, help, kGauge}; }
+Filler gauge(std::vector<Metric>& out, const char* name, const char* unit, const char* help) {
+  return {out, name, unit, help, kGauge};
+}
 
 void put_hooks(std::vector<Metric>& out, const AgentStatus& agent) {
   const std::int64_t start = agent.armed_since_ns;
@@ -51,18 +57,22 @@ void put_hooks(std::vector<Metric>& out, const AgentStatus& agent) {
 
 void put_worker(std::vector<Metric>& out, const AgentStatus& agent, std::int64_t start_ns) {
   const WorkerCounters& worker = agent.worker;
-  Filler events = counter(out, "keytrail.worker.events", "{event}", "Events from the rings by their fate.", agent.armed_since_ns);
+  Filler events =
+      counter(out, "keytrail.worker.events", "{event}", "Events from the rings by their fate.", agent.armed_since_ns);
   events.add(worker.recorded, {{"keytrail.fate", "recorded"}}).add(worker.absorbed, {{"keytrail.fate", "absorbed"}});
   for (const auto& [reason, count] : worker.dropped)
     events.add(count, {{"keytrail.fate", "dropped"}, {"keytrail.cause", reason}});
   gauge(out, "keytrail.worker.in_flight", "{event}", "Events whose fate is not decided yet.").add(agent.in_flight);
-  Filler tracked = gauge(out, "keytrail.worker.tracked", "1", "What the worker follows now, and what it turned away since it started.");
+  Filler tracked = gauge(out, "keytrail.worker.tracked", "1",
+                         "What the worker follows now, and what it turned away since it started.");
   for (const auto& [what, count] : agent.tracking)
     tracked.add(count, {{"keytrail.what", what}});
-  Filler restarts = counter(out, "keytrail.role.restarts", "{restart}", "Restarts of the agent's processes since the warden began.", 0);
+  Filler restarts = counter(out, "keytrail.role.restarts", "{restart}",
+                            "Restarts of the agent's processes since the warden began.", 0);
   for (const RoleStatus& role : agent.roles)
     restarts.add(role.restarts, {{"keytrail.role", role.name}});
-  Filler retries = counter(out, "keytrail.exporter.retries", "{request}", "Requests that had to be sent again.", start_ns);
+  Filler retries =
+      counter(out, "keytrail.exporter.retries", "{request}", "Requests that had to be sent again.", start_ns);
   for (const ExporterStatus& one : agent.exporters)
     retries.add(one.retries, {{"keytrail.exporter", one.name}});
   Filler lag = gauge(out, "keytrail.exporter.lag", "s", "Age of the oldest row that is being sent.");
@@ -72,13 +82,16 @@ void put_worker(std::vector<Metric>& out, const AgentStatus& agent, std::int64_t
 
 void put_history(std::vector<Metric>& out, const HistoryStatus& history) {
   counter(out, "keytrail.history.rows", "{row}", "Rows ever appended to the history.", 0).add(history.rows);
-  counter(out, "keytrail.history.lost", "{row}", "Rows that the queue before the history could not hold.", 0).add(history.queue_dropped);
+  counter(out, "keytrail.history.lost", "{row}", "Rows that the queue before the history could not hold.", 0)
+      .add(history.queue_dropped);
   gauge(out, "keytrail.history.size", "By", "Size of the history.").add(history.bytes);
   gauge(out, "keytrail.history.limit", "By", "Size at which the oldest rows are deleted.").add(history.max_bytes);
   gauge(out, "keytrail.history.log", "By", "Size of the write-ahead log.").add(history.wal_bytes);
   gauge(out, "keytrail.history.queue", "{row}", "Rows that wait to be stored.").add(history.queue);
-  gauge(out, "keytrail.history.failing", "1", "1 while the history cannot be written.").add(history.error.empty() ? 0 : 1);
-  Filler settled = counter(out, "keytrail.exporter.rows", "{row}", "Rows that an exporter is done with, by what became of them.", 0);
+  gauge(out, "keytrail.history.failing", "1", "1 while the history cannot be written.")
+      .add(history.error.empty() ? 0 : 1);
+  Filler settled =
+      counter(out, "keytrail.exporter.rows", "{row}", "Rows that an exporter is done with, by what became of them.", 0);
   for (const auto& [name, c] : history.exporters) {
     settled.add(c.acknowledged, {{"keytrail.exporter", name}, {"keytrail.fate", "acknowledged"}})
         .add(c.rejected, {{"keytrail.exporter", name}, {"keytrail.fate", "rejected"}})
@@ -96,7 +109,8 @@ std::uint64_t rows_now(HistoryReader& history) {
 
 }  // namespace
 
-void put_health(std::vector<Metric>& out, const AgentStatus& agent, const HistoryStatus& history, std::int64_t start_ns) {
+void put_health(std::vector<Metric>& out, const AgentStatus& agent, const HistoryStatus& history,
+                std::int64_t start_ns) {
   out.reserve(out.size() + 32);  // a Filler refers to its metric
   put_hooks(out, agent);
   put_worker(out, agent, start_ns);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All metrics of the agent: what it saw (row_counts) and how it is (AgentStatus, HistoryStatus). One builder for OTLP and Prometheus.
-// README.md has the table of names; a test keeps it whole. Any thread.
+// All metrics of the agent: what it saw (row_counts) and how it is (AgentStatus, HistoryStatus). One builder for OTLP
+// and Prometheus. README.md has the table of names; a test keeps it whole. Any thread.
 #pragma once
 
 #include <mutex>
@@ -26,6 +26,7 @@ class AgentMetrics final : public MetricSource {
 };
 
 /// The agent's health. `start_ns`: when this worker started. Pure.
-void put_health(std::vector<Metric>& out, const AgentStatus& agent, const HistoryStatus& history, std::int64_t start_ns);
+void put_health(std::vector<Metric>& out, const AgentStatus& agent, const HistoryStatus& history,
+                std::int64_t start_ns);
 
 }  // namespace keytrail::metrics

@@ -97,7 +97,8 @@ unsigned take_request(int peer, int stop) {
 
 std::string answer(unsigned status, const std::string& body) {
   return fmt::format(
-      "HTTP/1.1 {} {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+      "HTTP/1.1 {} {}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: "
+      "close\r\n\r\n{}",
       status, std::string_view(http::obsolete_reason(http::int_to_status(status))), body.size(), body);
 }
 
@@ -125,13 +126,15 @@ Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
   addrinfo* found = nullptr;
   if (host.empty() || ::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found) != 0) {
-    return fail(Error::Code::kInvalid, "prometheus.listen: " + base::printable(address) + " is no address and port, like 127.0.0.1:9477");
+    return fail(Error::Code::kInvalid,
+                "prometheus.listen: " + base::printable(address) + " is no address and port, like 127.0.0.1:9477");
   }
   const std::unique_ptr<addrinfo, AddressesDelete> list(found);
   base::UniqueFd listener(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int on = 1;
   if (listener) ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (!listener || ::bind(listener.get(), found->ai_addr, found->ai_addrlen) != 0 || ::listen(listener.get(), 16) != 0) {
+  if (!listener || ::bind(listener.get(), found->ai_addr, found->ai_addrlen) != 0 ||
+      ::listen(listener.get(), 16) != 0) {
     return fail(Error::Code::kSystem, "prometheus.listen: " + base::printable(address) + ": " + std::strerror(errno));
   }
   base::UniqueFd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -140,7 +143,8 @@ Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string
   try {
     port->thread_ = std::thread([self = port.get()] { self->run(); });
   } catch (const std::system_error& error) {
-    return fail(Error::Code::kSystem, std::string("the thread of the Prometheus port cannot be started: ") + error.what());
+    return fail(Error::Code::kSystem,
+                std::string("the thread of the Prometheus port cannot be started: ") + error.what());
   }
   return port;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Prometheus port: GET /metrics in the text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Own thread; one client
-// at a time, each at most two seconds. Off unless configured; it has no access control but the address it listens on.
+// The Prometheus port: GET /metrics in the text format 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats). Own
+// thread; one client at a time, each at most two seconds. Off unless configured; it has no access control but the
+// address it listens on.
 #pragma once
 
 #include <memory>

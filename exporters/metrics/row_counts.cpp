@@ -11,11 +11,15 @@ constexpr std::size_t kPage = 1000;
 
 /// Kind and class of the keys a use may have used, where all agree.
 void put_keys(MetricLabels& labels, const std::vector<Candidate>& keys) {
-  const auto same = [&](auto of) { return std::ranges::all_of(keys, [&](const Candidate& one) { return of(one) == of(keys.front()); }); };
+  const auto same = [&](auto of) {
+    return std::ranges::all_of(keys, [&](const Candidate& one) { return of(one) == of(keys.front()); });
+  };
   if (keys.empty()) return;
-  labels.emplace_back("keytrail.key.kind", same([](const Candidate& one) { return one.key.kind; }) ? keys.front().key.kind : "several");
-  labels.emplace_back("keytrail.key.class",
-                      same([](const Candidate& one) { return one.key.key_class; }) ? to_string(keys.front().key.key_class) : "several");
+  labels.emplace_back("keytrail.key.kind",
+                      same([](const Candidate& one) { return one.key.kind; }) ? keys.front().key.kind : "several");
+  labels.emplace_back("keytrail.key.class", same([](const Candidate& one) { return one.key.key_class; })
+                                                ? to_string(keys.front().key.key_class)
+                                                : "several");
 }
 
 }  // namespace
@@ -76,7 +80,8 @@ void RowCounts::add(const Row& row) {
                        {"keytrail.key.from", to_string(acquisition->slot.from)}},
                       1);
   } else if (const auto* finding = std::get_if<FindingRow>(&row.body)) {
-    findings_.add({{"keytrail.finding.type", finding->type}, {"keytrail.finding.severity", to_string(finding->severity)}}, 1);
+    findings_.add(
+        {{"keytrail.finding.type", finding->type}, {"keytrail.finding.severity", to_string(finding->severity)}}, 1);
   } else if (const auto* gap = std::get_if<GapRow>(&row.body)) {
     gaps_.add({{"keytrail.gap.cause", gap->cause}, {"keytrail.gap.family", gap->family}}, 1);
   }
@@ -87,7 +92,8 @@ void RowCounts::put(std::vector<Metric>& out) const {
     out.push_back({.name = name, .unit = unit, .help = help, .start_ns = start_ns_, .points = series.points()});
   };
   counter("keytrail.uses", "{use}", "Uses of keys: requests where they are seen, else connections.", uses_);
-  counter("keytrail.acquisitions", "{acquisition}", "Keys that crossed a boundary into a process, where that was news.", acquisitions_);
+  counter("keytrail.acquisitions", "{acquisition}", "Keys that crossed a boundary into a process, where that was news.",
+          acquisitions_);
   counter("keytrail.findings", "{finding}", "Findings.", findings_);
   counter("keytrail.gaps", "{gap}", "Periods in which something may be missing.", gaps_);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts the rows of the history by what they say, since the worker started: uses, acquisitions, findings, gaps. It reads the rows that are
-// new when it is asked, so a row is counted once, and costs nothing while nobody asks. One thread at a time; the caller locks.
+// Counts the rows of the history by what they say, since the worker started: uses, acquisitions, findings, gaps. It
+// reads the rows that are new when it is asked, so a row is counted once, and costs nothing while nobody asks. One
+// thread at a time; the caller locks.
 #pragma once
 
 #include <array>

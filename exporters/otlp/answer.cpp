@@ -31,7 +31,8 @@ Answer accepted(const std::optional<std::string>& body, const std::string& statu
   const auto& partial = response.partial_success();
   answer.rejected = partial.rejected_spans() > 0 ? static_cast<std::uint64_t>(partial.rejected_spans()) : 0;
   if (answer.rejected > 0 || !partial.error_message().empty()) {
-    answer.text = "the collector rejected " + std::to_string(answer.rejected) + " records: " + clean(partial.error_message());
+    answer.text =
+        "the collector rejected " + std::to_string(answer.rejected) + " records: " + clean(partial.error_message());
   }
   return answer;
 }
@@ -105,7 +106,8 @@ Answer answer_of(const GrpcReply& reply) {
   const GrpcCode code = index < kGrpcCodes.size() ? kGrpcCodes[index] : GrpcCode{"UNKNOWN", kNo};
   Answer answer{.kind = Answer::Kind::kRefused, .retry_after = retry_info(reply.details), .text = code.name};
   if (!reply.message.empty()) answer.text += ": " + clean(reply.message);
-  if (code.again == kYes || (code.again == GrpcCode::Again::kIfTold && answer.retry_after)) answer.kind = Answer::Kind::kRetry;
+  if (code.again == kYes || (code.again == GrpcCode::Again::kIfTold && answer.retry_after))
+    answer.kind = Answer::Kind::kRetry;
   return answer;
 }
 

@@ -22,14 +22,15 @@ struct Answer {
   Kind kind = Kind::kAccepted;
   std::uint64_t rejected = 0;
   std::optional<std::chrono::seconds> retry_after;  ///< what the collector asked for, at most kRetryAfterMax
-  std::string text;                                 ///< for log and status: "503 Service Unavailable"; on kAccepted a warning or empty
+  std::string text;  ///< for log and status: "503 Service Unavailable"; on kAccepted a warning or empty
 };
 
 inline constexpr std::chrono::seconds kRetryAfterMax{300};
 
-/// `body`: of the response as protobuf; absent = it was not OTLP. `wall_ns`: the time now, for a Retry-After that is a date
-/// (RFC 9110, 10.2.3).
-[[nodiscard]] Answer answer_of(const base::HttpResponse& response, const std::optional<std::string>& body, std::int64_t wall_ns);
+/// `body`: of the response as protobuf; absent = it was not OTLP. `wall_ns`: the time now, for a Retry-After that is a
+/// date (RFC 9110, 10.2.3).
+[[nodiscard]] Answer answer_of(const base::HttpResponse& response, const std::optional<std::string>& body,
+                               std::int64_t wall_ns);
 [[nodiscard]] Answer answer_of(const GrpcReply& reply);
 /// No response: tried again, but for kTooLarge (refused) and kGone (cancelled).
 [[nodiscard]] Answer answer_of(const Error& error);

@@ -69,11 +69,13 @@ void put_derived(Attributes&, const Record&) {}
 
 void put_derived(Attributes& out, const Actor& actor) {
   out.text("process.executable.name", actor.exe.substr(actor.exe.rfind('/') + 1));
-  out.text("keytrail.process.instance",
-           std::to_string(actor.id.tgid) + "." + std::to_string(actor.id.start_ns) + "." + std::to_string(actor.id.exec));
+  out.text("keytrail.process.instance", std::to_string(actor.id.tgid) + "." + std::to_string(actor.id.start_ns) + "." +
+                                            std::to_string(actor.id.exec));
 }
 
-void put_derived(Attributes& out, const Destination& to) { out.text("server.address", to.host.empty() ? to.address : to.host); }
+void put_derived(Attributes& out, const Destination& to) {
+  out.text("server.address", to.host.empty() ? to.address : to.host);
+}
 
 void put_derived(Attributes& out, const UseRow& row) {
   if (row.keys.size() == 1) {
@@ -88,7 +90,8 @@ void put_derived(Attributes& out, const UseRow& row) {
   }
   out.number("keytrail.count", row.requests.value_or(row.connections));
   out.text("keytrail.count.unit", row.requests ? "requests" : "connections");
-  if (row.outcome == Outcome::kRefused || row.outcome == Outcome::kFailed) out.text("error.type", to_string(row.outcome));
+  if (row.outcome == Outcome::kRefused || row.outcome == Outcome::kFailed)
+    out.text("error.type", to_string(row.outcome));
 }
 
 template <Described Record>

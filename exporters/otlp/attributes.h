@@ -42,7 +42,8 @@ class Attributes {
   google::protobuf::RepeatedPtrField<common::KeyValue>* out_;
 };
 
-/// The attributes of the row: schema version, sequence, actor, key, destination, evidence. The same on its span and its log record.
+/// The attributes of the row: schema version, sequence, actor, key, destination, evidence. The same on its span and its
+/// log record.
 void put_row(Attributes& out, const Row& row);
 
 /// Who did it, or nullptr for gaps and revisions.

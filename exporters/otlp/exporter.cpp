@@ -20,7 +20,8 @@ bool is_wanted(const base::OtlpConfig& config, const Signal& signal) {
 }
 
 bool any_of_rows(const base::OtlpConfig& config) {
-  return std::ranges::any_of(signals(), [&](const Signal& signal) { return signal.of_rows && is_wanted(config, signal); });
+  return std::ranges::any_of(signals(),
+                             [&](const Signal& signal) { return signal.of_rows && is_wanted(config, signal); });
 }
 
 }  // namespace
@@ -103,7 +104,9 @@ void Exporter::set_text(std::string text) {
   text_ = std::move(text);
 }
 
-void Exporter::set_settled_text(const char* otherwise) { set_text(refused_.empty() ? otherwise : refused_.begin()->second); }
+void Exporter::set_settled_text(const char* otherwise) {
+  set_text(refused_.empty() ? otherwise : refused_.begin()->second);
+}
 
 void Exporter::note_accepted() {
   const std::lock_guard lock(mutex_);
@@ -179,7 +182,8 @@ bool Exporter::send_metrics() {
       if (!answer.text.empty()) warn(answer.text);
     } else {
       warn(fmt::format("{} were not taken: {}", request.signal.name, answer.text));
-      refused_[request.signal.name] = (answer.kind == Answer::Kind::kRefused ? "refused: " : "retrying: ") + answer.text;
+      refused_[request.signal.name] =
+          (answer.kind == Answer::Kind::kRefused ? "refused: " : "retrying: ") + answer.text;
     }
     set_settled_text("ok");
   }
@@ -191,7 +195,8 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
   while (!rows.empty()) {
     take = std::min(take, rows.size());
     set_oldest(rows.front().observed_ns);
-    const std::vector<Request> requests = build({.sender = sender_, .rows = rows.first(take), .places = places.first(take)});
+    const std::vector<Request> requests =
+        build({.sender = sender_, .rows = rows.first(take), .places = places.first(take)});
     const auto too_large = [this](const Request& one) { return one.message->ByteSizeLong() > tuning_.request_max; };
     if (take > 1 && std::ranges::any_of(requests, too_large)) {
       take /= 2;

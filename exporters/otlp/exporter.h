@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One export destination: reads the rows after its cursor, sends them as traces and logs, and moves the cursor when both are
-// answered; sends the metrics in between.
-// Own thread, started by `start`, joined by `stop` (or the destructor). Every row is acknowledged or counted as rejected; none is skipped.
+// One export destination: reads the rows after its cursor, sends them as traces and logs, and moves the cursor when
+// both are answered; sends the metrics in between. Own thread, started by `start`, joined by `stop` (or the
+// destructor). Every row is acknowledged or counted as rejected; none is skipped.
 #pragma once
 
 #include <chrono>
@@ -28,13 +28,14 @@ namespace keytrail::otlp {
 struct ExporterState {
   std::string name;
   std::string endpoint;
-  std::string text;  ///< "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped", "history: …": no secret
-  ExportCounters counters;         ///< as the history counts them
-  std::string last_error;          ///< of a request since start; empty = none
+  std::string text;         ///< "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped",
+                            ///< "history: …": no secret
+  ExportCounters counters;  ///< as the history counts them
+  std::string last_error;   ///< of a request since start; empty = none
   std::int64_t last_error_ns = 0;  ///< Unix ns
   std::int64_t last_ok_ns = 0;     ///< Unix ns: when a request was last accepted; 0 = never since start
   std::uint64_t retries = 0;       ///< requests that had to be sent again since start
-  std::int64_t lag_ns = 0;         ///< how long the oldest row that is being sent has been known; 0 = nothing is being sent
+  std::int64_t lag_ns = 0;  ///< how long the oldest row that is being sent has been known; 0 = nothing is being sent
 };
 
 /// For tests; the defaults are for use.
@@ -82,7 +83,8 @@ class Exporter {
   bool settle(std::uint64_t up_to, std::uint64_t rejected);
   /// Waits; false: stopping. A wake ends it only when `wakeable`.
   bool pause(std::chrono::milliseconds time, bool wakeable);
-  [[nodiscard]] std::chrono::milliseconds backoff(unsigned attempt, const std::optional<std::chrono::seconds>& asked) const;
+  [[nodiscard]] std::chrono::milliseconds backoff(unsigned attempt,
+                                                  const std::optional<std::chrono::seconds>& asked) const;
   void set_text(std::string text);
   /// What was refused last, while that signal has not been accepted since; else `otherwise`.
   void set_settled_text(const char* otherwise);

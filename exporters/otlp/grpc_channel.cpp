@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::size_t kMemory = 32U << 20U;
 constexpr int kThreads = 4;
-constexpr int kReconnectMs = 1000;  // how long a call fails at once after a failed connection: the exporter's own waits are longer
+constexpr int kReconnectMs =
+    1000;  // how long a call fails at once after a failed connection: the exporter's own waits are longer
 
 /// gRPC counts who uses it; the last one waits until its threads have ended.
 struct Library {
@@ -47,7 +48,8 @@ class Channel final : public GrpcChannel {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectMs);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMs);
     if (target.gzip) arguments.SetCompressionAlgorithm(GRPC_COMPRESS_GZIP);
-    const auto credentials = target.tls ? grpc::SslCredentials({target.ca, target.key, target.cert}) : grpc::InsecureChannelCredentials();
+    const auto credentials =
+        target.tls ? grpc::SslCredentials({target.ca, target.key, target.cert}) : grpc::InsecureChannelCredentials();
     stub_ = std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(target.address, credentials, arguments));
   }
 
@@ -112,7 +114,7 @@ class Channel final : public GrpcChannel {
 }  // namespace
 }  // namespace keytrail::otlp
 
-extern "C" __attribute__((visibility("default"))) std::unique_ptr<keytrail::otlp::GrpcChannel> keytrail_open_grpc_channel(
-    const keytrail::otlp::GrpcTarget& target) {
+extern "C" __attribute__((visibility("default"))) std::unique_ptr<keytrail::otlp::GrpcChannel>
+keytrail_open_grpc_channel(const keytrail::otlp::GrpcTarget& target) {
   return std::make_unique<keytrail::otlp::Channel>(target);
 }

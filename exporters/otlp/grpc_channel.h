@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A gRPC channel for unary calls of bytes, as keytrail-otlp-grpc.so gives it. gRPC maps 50 libraries (5 MB of memory, 4 ms): they are
-// loaded only where an exporter is configured for it. Nothing of gRPC is in this header.
+// A gRPC channel for unary calls of bytes, as keytrail-otlp-grpc.so gives it. gRPC maps 50 libraries (5 MB of memory, 4
+// ms): they are loaded only where an exporter is configured for it. Nothing of gRPC is in this header.
 #pragma once
 
 #include <chrono>

@@ -33,7 +33,8 @@ Result<void> read_pem(const char* what, const std::string& file, std::string& ou
   if (file.empty()) return {};
   Result<std::string> text = base::read_small_file(file, kPemMax, false);
   if (!text)
-    return fail(Error::Code::kInvalid, std::string(what) + " " + base::printable(file) + " cannot be used: " + text.error().message);
+    return fail(Error::Code::kInvalid,
+                std::string(what) + " " + base::printable(file) + " cannot be used: " + text.error().message);
   out = std::move(*text);
   return {};
 }
@@ -45,18 +46,21 @@ Result<std::unique_ptr<Transport>> make_grpc(const TransportParts& parts) {
   const Result<base::HttpTarget> url = base::HttpTarget::parse(config.endpoint, "4317");
   if (!url) return fail(url.error().code, "endpoint: " + url.error().message);
   const std::string& host = url->address.host;
-  GrpcTarget target{.address = (host.find(':') != std::string::npos ? "[" + host + "]" : host) + ":" + url->address.port,
-                    .tls = url->tls,
-                    .gzip = config.gzip,
-                    .user_agent = kUserAgent,
-                    .answer_max = kResponseMax};
+  GrpcTarget target{
+      .address = (host.find(':') != std::string::npos ? "[" + host + "]" : host) + ":" + url->address.port,
+      .tls = url->tls,
+      .gzip = config.gzip,
+      .user_agent = kUserAgent,
+      .answer_max = kResponseMax};
   if (!url->path.empty()) return fail(Error::Code::kInvalid, "endpoint: gRPC has no path; write host and port only");
   for (const base::OtlpHeader& header : config.headers)
     target.headers.emplace_back(header.name, header.value);
   if (target.tls) {
     if (Result<void> read = read_pem("ca_file", config.ca_file, target.ca); !read) return std::unexpected(read.error());
-    if (Result<void> read = read_pem("cert_file", config.cert_file, target.cert); !read) return std::unexpected(read.error());
-    if (Result<void> read = read_pem("key_file", config.key_file, target.key); !read) return std::unexpected(read.error());
+    if (Result<void> read = read_pem("cert_file", config.cert_file, target.cert); !read)
+      return std::unexpected(read.error());
+    if (Result<void> read = read_pem("key_file", config.key_file, target.key); !read)
+      return std::unexpected(read.error());
     if (config.ca_file.empty()) static_cast<void>(read_pem("ca_file", kSystemAuthorities, target.ca));
   }
   const Result<void*> entry = load_part(parts.folder, kGrpcPart, kGrpcEntry);

@@ -74,8 +74,8 @@ Result<std::unique_ptr<Transport>> make_http(const TransportParts& parts, Codec 
   if (!target) return fail(target.error().code, "endpoint: " + target.error().message);
   std::string path = target->path;
   if (parts.config.whole_endpoint && path.empty()) path = "/";
-  auto client =
-      base::HttpClient::create(std::move(*target), {parts.config.ca_file, parts.config.cert_file, parts.config.key_file}, kResponseMax);
+  auto client = base::HttpClient::create(
+      std::move(*target), {parts.config.ca_file, parts.config.cert_file, parts.config.key_file}, kResponseMax);
   if (!client) return std::unexpected(client.error());
   return std::make_unique<HttpTransport>(parts, std::move(path), std::move(*client), codec);
 }

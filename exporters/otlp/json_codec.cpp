@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// keytrail-otlp-json.so: Protobuf's own JSON, and what OTLP wants otherwise ("JSON Protobuf Encoding" of its specification): trace and span
-// ids in hexadecimal, enumerators as numbers. 64-bit numbers are strings and names lowerCamelCase in both.
+// keytrail-otlp-json.so: Protobuf's own JSON, and what OTLP wants otherwise ("JSON Protobuf Encoding" of its
+// specification): trace and span ids in hexadecimal, enumerators as numbers. 64-bit numbers are strings and names
+// lowerCamelCase in both.
 #include "exporters/otlp/json_codec.h"
 
 #include <google/protobuf/descriptor.h>
@@ -35,7 +36,8 @@ util::TypeResolver* resolver() {
   static const google::protobuf::DescriptorPool* const kPool = [] {
     auto* pool = new google::protobuf::DescriptorPool;
     google::protobuf::FileDescriptorSet files;
-    files.ParseFromArray(keytrail_otlp_descriptors, static_cast<int>(keytrail_otlp_descriptors_end - keytrail_otlp_descriptors));
+    files.ParseFromArray(keytrail_otlp_descriptors,
+                         static_cast<int>(keytrail_otlp_descriptors_end - keytrail_otlp_descriptors));
     for (const auto& file : files.file())  // protoc writes what is imported first
       pool->BuildFile(file);
     return pool;
@@ -73,8 +75,8 @@ void ids_to_hex(json::value& value) {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) std::optional<std::string> keytrail_otlp_to_json(const std::string& type,
-                                                                                                   const std::string& bytes) {
+extern "C" __attribute__((visibility("default"))) std::optional<std::string> keytrail_otlp_to_json(
+    const std::string& type, const std::string& bytes) {
   util::JsonPrintOptions options;
   options.always_print_enums_as_ints = true;
   std::string text;
@@ -86,8 +88,8 @@ extern "C" __attribute__((visibility("default"))) std::optional<std::string> key
   return json::serialize(value);
 }
 
-extern "C" __attribute__((visibility("default"))) std::optional<std::string> keytrail_otlp_from_json(const std::string& type,
-                                                                                                     const std::string& text) {
+extern "C" __attribute__((visibility("default"))) std::optional<std::string> keytrail_otlp_from_json(
+    const std::string& type, const std::string& text) {
   util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
   std::string bytes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// OTLP's JSON, as keytrail-otlp-json.so gives it. It needs Protobuf with reflection (1.5 MB of memory more than the lite runtime), so it is
-// loaded only where an exporter is configured for it. Nothing of Protobuf is in this header. Any thread.
+// OTLP's JSON, as keytrail-otlp-json.so gives it. It needs Protobuf with reflection (1.5 MB of memory more than the
+// lite runtime), so it is loaded only where an exporter is configured for it. Nothing of Protobuf is in this header.
+// Any thread.
 #pragma once
 
 #include <optional>

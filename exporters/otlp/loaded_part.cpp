@@ -19,7 +19,8 @@ Result<void*> load_part(const std::string& folder, const std::string& file, cons
   void* function = part == nullptr ? nullptr : ::dlsym(part, entry);
   if (function != nullptr) return function;
   const char* why = ::dlerror();
-  return fail(Error::Code::kNotFound, "this protocol needs " + file + " beside the program, and the libraries it names: " +
+  return fail(Error::Code::kNotFound, "this protocol needs " + file +
+                                          " beside the program, and the libraries it names: " +
                                           base::printable(why == nullptr ? "unknown reason" : why));
 }
 

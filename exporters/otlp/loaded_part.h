@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Parts of the exporter that bring large libraries (gRPC; Protobuf's reflection for JSON): small shared objects beside the executables,
-// opened when a configured exporter needs them and never closed. Any thread.
+// Parts of the exporter that bring large libraries (gRPC; Protobuf's reflection for JSON): small shared objects beside
+// the executables, opened when a configured exporter needs them and never closed. Any thread.
 #pragma once
 
 #include <string>

@@ -79,7 +79,8 @@ std::string say(const UseRow& row) {
   } else {
     out += (keys.empty() ? std::string("a key") : keys) + " at " + where(row.destination);
   }
-  if (row.outcome == Outcome::kRefused || row.outcome == Outcome::kFailed) out += std::string(", ") + to_string(row.outcome);
+  if (row.outcome == Outcome::kRefused || row.outcome == Outcome::kFailed)
+    out += std::string(", ") + to_string(row.outcome);
   return out + ": " + explain(row.reason);
 }
 
@@ -110,7 +111,8 @@ LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> p
     logs::LogRecord& record = *scope->add_log_records();
     record.set_event_name(kind.event);
     record.set_time_unix_nano(row.time_ns > 0 ? static_cast<std::uint64_t>(row.time_ns) : 0);
-    record.set_observed_time_unix_nano(row.observed_ns > 0 ? static_cast<std::uint64_t>(row.observed_ns) : record.time_unix_nano());
+    record.set_observed_time_unix_nano(row.observed_ns > 0 ? static_cast<std::uint64_t>(row.observed_ns)
+                                                           : record.time_unix_nano());
     record.set_severity_number(kind.level.number);
     record.set_severity_text(kind.level.text);
     record.mutable_body()->set_string_value(sentence(row));

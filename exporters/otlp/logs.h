@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows → an OTLP log request, for rules of a SIEM. Pure; any thread. Revisions are not sent: they are answers to later questions.
+// Rows → an OTLP log request, for rules of a SIEM. Pure; any thread. Revisions are not sent: they are answers to later
+// questions.
 #pragma once
 
 #include <span>
@@ -15,11 +16,13 @@ namespace keytrail::otlp {
 using LogRequest = opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 using LogResponse = opentelemetry::proto::collector::logs::v1::ExportLogsServiceResponse;
 
-/// One record per acquisition, use, finding and gap, grouped by workload. Event names: keytrail.acquire, .use, .finding, .gap.
-/// Trace and span id are those of the row's span; a finding has those of the span it is about.
-[[nodiscard]] LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places, const Sender& sender);
+/// One record per acquisition, use, finding and gap, grouped by workload. Event names: keytrail.acquire, .use,
+/// .finding, .gap. Trace and span id are those of the row's span; a finding has those of the span it is about.
+[[nodiscard]] LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places,
+                                           const Sender& sender);
 
-/// One sentence for people: "aws (backup.service) used (inferred) AKIA… at s3.eu-west-1.amazonaws.com, PutObject: only key …". Valid UTF-8.
+/// One sentence for people: "aws (backup.service) used (inferred) AKIA… at s3.eu-west-1.amazonaws.com, PutObject: only
+/// key …". Valid UTF-8.
 [[nodiscard]] std::string sentence(const Row& row);
 
 }  // namespace keytrail::otlp

@@ -17,7 +17,8 @@ std::string instance_key(const InstanceId& who, const std::string& key_id) {
 
 std::string SpanBuilder::hash(char domain, const std::string& text, std::size_t bytes) const {
   const std::string input = domain + text;
-  const auto digest = base::siphash_2_4_128(history_, {reinterpret_cast<const std::uint8_t*>(input.data()), input.size()});
+  const auto digest =
+      base::siphash_2_4_128(history_, {reinterpret_cast<const std::uint8_t*>(input.data()), input.size()});
   std::string id(digest.begin(), digest.begin() + static_cast<std::ptrdiff_t>(bytes));
   if (id.find_first_not_of('\0') == std::string::npos) id.back() = 1;  // all zero means "none" in OTLP
   return id;
@@ -25,12 +26,15 @@ std::string SpanBuilder::hash(char domain, const std::string& text, std::size_t 
 
 std::string SpanBuilder::span_id(const Row& row) const { return hash('s', std::to_string(row.seq), 8); }
 
-Place SpanBuilder::alone(const Row& row) const { return {{hash('r', std::to_string(row.seq), 16), span_id(row)}, {}, {}}; }
+Place SpanBuilder::alone(const Row& row) const {
+  return {{hash('r', std::to_string(row.seq), 16), span_id(row)}, {}, {}};
+}
 
 Place SpanBuilder::join(const Row& row, const InstanceId& who, const std::string& key_id, bool& began) {
   const std::string key = instance_key(who, key_id);
   Segment* live = segments_.find(key);
-  began = live == nullptr || live->spans >= kSpansMax || row.time_ns - live->last_ns > kIdleNs || row.time_ns - live->begun_ns > kAgeNs;
+  began = live == nullptr || live->spans >= kSpansMax || row.time_ns - live->last_ns > kIdleNs ||
+          row.time_ns - live->begun_ns > kAgeNs;
   if (!began) {
     ++live->spans;
     live->last_ns = std::max(live->last_ns, row.time_ns);
@@ -58,7 +62,8 @@ Place SpanBuilder::place_acquisition(const Row& row, const AcquisitionRow& body)
   Place place = join(row, body.actor.id, body.key.id, began);
   if (!body.key.parent.empty()) {
     const auto from = origin_of(body.actor.id, body.key.parent);
-    if (from && from->trace_id != place.self.trace_id) place.links.push_back({*from, "issued_from", body.key.parent, {}});
+    if (from && from->trace_id != place.self.trace_id)
+      place.links.push_back({*from, "issued_from", body.key.parent, {}});
   }
   acquired_.put(body.key.id, place.self);
   return place;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which trace each row belongs to. A trace is one segment of one (process instance, key): it ends after 15 idle minutes, 200 spans or one
-// hour, and the next one links back. Ids are hashes of the history's id and the row's sequence or the segment: a row that is sent twice has
-// the same span id. Bounded memory, no I/O; one thread (the exporter's).
+// Which trace each row belongs to. A trace is one segment of one (process instance, key): it ends after 15 idle
+// minutes, 200 spans or one hour, and the next one links back. Ids are hashes of the history's id and the row's
+// sequence or the segment: a row that is sent twice has the same span id. Bounded memory, no I/O; one thread (the
+// exporter's).
 #pragma once
 
 #include <array>
@@ -96,7 +97,8 @@ class SpanBuilder {
   Place join(const Row& row, const InstanceId& who, const std::string& key_id, bool& began);
   /// A trace of its own.
   [[nodiscard]] Place alone(const Row& row) const;
-  /// The root of the instance's live or last segment with the key; else where the key was acquired last, by any process.
+  /// The root of the instance's live or last segment with the key; else where the key was acquired last, by any
+  /// process.
   [[nodiscard]] std::optional<SpanRef> origin_of(const InstanceId& who, const std::string& key_id);
   [[nodiscard]] std::string hash(char domain, const std::string& text, std::size_t bytes) const;
   [[nodiscard]] std::string span_id(const Row& row) const;

@@ -11,7 +11,8 @@ namespace keytrail::otlp {
 struct Sender {
   std::string host_name;
   std::string service_name = "keytrail";  ///< of the agent itself: gaps and metrics
-  /// OTEL_RESOURCE_ATTRIBUTES. All of them go to the agent's own records; to those of workloads only what says where they run.
+  /// OTEL_RESOURCE_ATTRIBUTES. All of them go to the agent's own records; to those of workloads only what says where
+  /// they run.
   std::vector<std::pair<std::string, std::string>> attributes;
 };
 

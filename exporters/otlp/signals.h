@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of signals: how each is named, where it goes in each protocol, and what builds its request. Pure; any thread.
-// A new signal is one row here, its builder, and its name in agent/base/config.h.
+// The table of signals: how each is named, where it goes in each protocol, and what builds its request. Pure; any
+// thread. A new signal is one row here, its builder, and its name in agent/base/config.h.
 #pragma once
 
 #include <google/protobuf/message_lite.h>

@@ -17,6 +17,7 @@ using TraceResponse = opentelemetry::proto::collector::trace::v1::ExportTraceSer
 
 /// One resource per workload, its spans in the rows' order. `places[i]` is the place of `rows[i]` (SpanBuilder::place).
 /// A request without spans has no resources.
-[[nodiscard]] TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Place> places, const Sender& sender);
+[[nodiscard]] TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Place> places,
+                                               const Sender& sender);
 
 }  // namespace keytrail::otlp

@@ -23,7 +23,8 @@ Result<std::unique_ptr<Transport>> make_transport(const TransportParts& parts) {
   for (const base::OtlpHeader& header : parts.config.headers) {
     if (header.name.empty() || header.name.find_first_of(" :\r\n\t") != std::string::npos ||
         header.value.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) {
-      return fail(Error::Code::kInvalid, "header " + base::printable(header.name) + ": line breaks and colons cannot be sent");
+      return fail(Error::Code::kInvalid,
+                  "header " + base::printable(header.name) + ": line breaks and colons cannot be sent");
     }
   }
   for (const Protocol& protocol : kProtocols) {

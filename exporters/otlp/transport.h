@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a request goes to a collector. One implementation per protocol, chosen in transport.cpp's table. `send` runs on the exporter's thread
-// and returns within the configured time limit; `cancel` may come from any thread and ends it at once.
-// A new protocol is one file, one line in that table, and its name in agent/base/config.h.
+// How a request goes to a collector. One implementation per protocol, chosen in transport.cpp's table. `send` runs on
+// the exporter's thread and returns within the configured time limit; `cancel` may come from any thread and ends it at
+// once. A new protocol is one file, one line in that table, and its name in agent/base/config.h.
 #pragma once
 
 #include <memory>
@@ -32,8 +32,8 @@ struct TransportParts {
   std::string folder;  ///< of the parts that are opened when needed (loaded_part.h)
 };
 
-/// Errors: kInvalid for an endpoint, header or TLS file that cannot be used, kNotFound for a part that is not installed. Nothing is
-/// connected yet.
+/// Errors: kInvalid for an endpoint, header or TLS file that cannot be used, kNotFound for a part that is not
+/// installed. Nothing is connected yet.
 [[nodiscard]] Result<std::unique_ptr<Transport>> make_transport(const TransportParts& parts);
 
 // One per protocol.

@@ -30,7 +30,8 @@ enum class Fate : std::uint8_t {
   kDropped,   ///< refused, with a reason
 };
 
-/// The worker's side: totals since the history began. `add` is called on the pipeline's thread only; record stores a copy with every batch.
+/// The worker's side: totals since the history began. `add` is called on the pipeline's thread only; record stores a
+/// copy with every batch.
 struct WorkerCounters {
   std::uint64_t received = 0;
   std::uint64_t recorded = 0;

@@ -49,7 +49,8 @@ struct AgentStatus {
   /// What the worker did with the events that came through the rings since the same moment as the kernel's counters.
   WorkerCounters worker;
   std::uint64_t in_flight = 0;  ///< taken from a ring, fate not decided yet; 0 at rest
-  /// What the worker follows now, and what it turned away or forgot since it started ("connections", "files_forgotten").
+  /// What the worker follows now, and what it turned away or forgot since it started ("connections",
+  /// "files_forgotten").
   std::map<std::string, std::uint64_t> tracking;
   std::vector<ExporterStatus> exporters;
   std::vector<RoleStatus> roles;

@@ -13,8 +13,8 @@ class Clock {
   [[nodiscard]] virtual std::uint64_t boot_ns() const = 0;
   /// CLOCK_REALTIME, ns since 1970.
   [[nodiscard]] virtual std::int64_t wall_ns() const = 0;
-  /// The wall time of a moment given in ns since boot, with the offset between the clocks as it is now. Any moment: a wrong one of a
-  /// record gives a wrong time, no overflow.
+  /// The wall time of a moment given in ns since boot, with the offset between the clocks as it is now. Any moment: a
+  /// wrong one of a record gives a wrong time, no overflow.
   [[nodiscard]] std::int64_t to_wall(std::uint64_t at_boot_ns) const {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(wall_ns()) - boot_ns() + at_boot_ns);
   }

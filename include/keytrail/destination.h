@@ -33,8 +33,8 @@ struct Destination {
 
   /// What makes two uses the same edge: provenance and address do not.
   [[nodiscard]] bool same_place(const Destination& o) const {
-    return provider == o.provider && service == o.service && region == o.region && host == o.host && port == o.port && action == o.action &&
-           (!host.empty() || address == o.address);
+    return provider == o.provider && service == o.service && region == o.region && host == o.host && port == o.port &&
+           action == o.action && (!host.empty() || address == o.address);
   }
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What decode makes of kernel bytes: bounds-checked, copied, in kernel time order. Consumed by identify and link on the pipeline's thread.
+// What decode makes of kernel bytes: bounds-checked, copied, in kernel time order. Consumed by identify and link on the
+// pipeline's thread.
 #pragma once
 
 #include <array>
@@ -51,7 +52,8 @@ inline constexpr auto kWords<Family> = [] {
   return out;
 }();
 
-/// A file as the kernel knows it. On overlayfs `dev` differs from what stat says: compare inode, change time and size there.
+/// A file as the kernel knows it. On overlayfs `dev` differs from what stat says: compare inode, change time and size
+/// there.
 struct FileIdentity {
   std::uint32_t dev = 0;  ///< super_block.s_dev, kernel encoding (major << 20 | minor)
   std::uint64_t inode = 0;
@@ -181,8 +183,8 @@ struct EventHead {
 
 struct Event {
   EventHead head;
-  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent, UnixConnectEvent, CgroupEvent,
-               TaskEvent, BaselineDoneEvent, HeartbeatEvent, LossEvent>
+  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent,
+               UnixConnectEvent, CgroupEvent, TaskEvent, BaselineDoneEvent, HeartbeatEvent, LossEvent>
       body;
 };
 

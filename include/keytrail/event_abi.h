@@ -2,7 +2,8 @@
 /*
  * The one layout of everything that crosses from the kernel programs to user space. C, included by both sides.
  * Fixed-width members only, explicit padding, no packing; sizes and offsets asserted at the end. Unused bytes are zero.
- * Every event starts with struct ev_head. Times are bpf_ktime_get_boot_ns(). Strings are not NUL-terminated unless said.
+ * Every event starts with struct ev_head. Times are bpf_ktime_get_boot_ns(). Strings are not NUL-terminated unless
+ * said.
  */
 /* The kernel's style, as in bpf/. */
 /* clang-format off */

@@ -10,8 +10,8 @@ namespace keytrail {
 
 enum class Evidence : std::uint8_t { kUnattributed = 0, kPossible = 1, kInferred = 2, kConfirmed = 3 };
 
-/// The reason beside every evidence; `to_string` is what records carry (keytrail.evidence.reason), `explain` what people read: one
-/// sentence part, "only AWS key it holds" and the like, without names.
+/// The reason beside every evidence; `to_string` is what records carry (keytrail.evidence.reason), `explain` what
+/// people read: one sentence part, "only AWS key it holds" and the like, without names.
 enum class Reason : std::uint8_t {
   // confirmed
   kKeyIdInRequest = 0,
@@ -37,14 +37,16 @@ enum class Reason : std::uint8_t {
   kUnidentifiedFile = 17,  ///< a key file it read was not identified (unread, gone, unknown format)
   kNamesContradict = 18,   ///< two names of the destination contradict, or the address is shared
   // unattributed
-  kNoKeySeen = 19,        ///< closed world holds, and no key crossed a watched boundary: built in code, from a pipe, or typed in
+  kNoKeySeen =
+      19,  ///< closed world holds, and no key crossed a watched boundary: built in code, from a pipe, or typed in
   kNoKeyOfThisKind = 20,  ///< keys are held, none is accepted here
   // added later; one number each, never used again for another
-  kOwnerDecides = 21,         ///< possible: one key fits, and the destination's owner decides which keys it takes
-  kAnotherEntryMeant = 22,    ///< possible: one key fits, and the program was told to take another entry or key than it
-  kEntryOfAnotherHost = 23,   ///< possible: one key fits, and its entry of the file is for another host
-  kAnotherKeyInRequest = 24,  ///< possible or unattributed: the request carries a key that the process is not known to hold
-  kNoKeyInRequest = 25,       ///< unattributed: the request was read and carries no key
+  kOwnerDecides = 21,        ///< possible: one key fits, and the destination's owner decides which keys it takes
+  kAnotherEntryMeant = 22,   ///< possible: one key fits, and the program was told to take another entry or key than it
+  kEntryOfAnotherHost = 23,  ///< possible: one key fits, and its entry of the file is for another host
+  kAnotherKeyInRequest =
+      24,                ///< possible or unattributed: the request carries a key that the process is not known to hold
+  kNoKeyInRequest = 25,  ///< unattributed: the request was read and carries no key
 };
 
 template <>
@@ -76,7 +78,8 @@ inline constexpr auto kWords<Reason> = words<Reason>({
     {Reason::kNamesContradict, "names_contradict", "names of the destination contradict each other"},
     {Reason::kNoKeySeen, "no_key_seen", "no key was seen crossing into it"},
     {Reason::kNoKeyOfThisKind, "no_key_of_this_kind", "no key it holds is accepted there"},
-    {Reason::kOwnerDecides, "owner_decides", "only key it holds that fits, but the owner of that place decides which it takes"},
+    {Reason::kOwnerDecides, "owner_decides",
+     "only key it holds that fits, but the owner of that place decides which it takes"},
     {Reason::kAnotherEntryMeant, "another_entry_meant", "it fits, but the program was told to take another"},
     {Reason::kEntryOfAnotherHost, "entry_of_another_host", "it fits, but the file says that it is for another host"},
     {Reason::kAnotherKeyInRequest, "another_key_in_request", "the request carries a key that it was not seen to get"},

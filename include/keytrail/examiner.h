@@ -87,8 +87,9 @@ class Examiner {
   /// The same where the kind is known.
   template <typename Question>
   void ask(Reach reach, Question question, std::function<void(typename Question::Answer)> done) {
-    examine({std::move(reach), std::move(question)},
-            [done = std::move(done)](ExamineAnswer answer) { done(std::get<typename Question::Answer>(std::move(answer))); });
+    examine({std::move(reach), std::move(question)}, [done = std::move(done)](ExamineAnswer answer) {
+      done(std::get<typename Question::Answer>(std::move(answer)));
+    });
   }
 };
 

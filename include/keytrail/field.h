@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a record's fields are described: one line a field, from which its JSON, OTLP attributes, schema, dictionary columns
-// and the names that the command line reads are made. The lines are in fields.h; here is what a line can say.
+// How a record's fields are described: one line a field, from which its JSON, OTLP attributes, schema, dictionary
+// columns and the names that the command line reads are made. The lines are in fields.h; here is what a line can say.
 // A member without a line does not compile.
 #pragma once
 
@@ -37,7 +37,8 @@ struct Field {
   Get get;
   std::string_view doc;  ///< one line for people
   Unit unit = Unit::kNone;
-  const char* attribute = nullptr;  ///< OTLP attribute: the established convention's name where there is one; null: not sent
+  const char* attribute =
+      nullptr;  ///< OTLP attribute: the established convention's name where there is one; null: not sent
   Sent sent = Sent::kAsIs;
   std::string_view column;  ///< of the dictionary's table
 
@@ -160,9 +161,9 @@ consteval bool same_member(A a, B b) {
 /// Each member has one line, and no two lines have one member.
 template <typename Record>
 consteval bool complete() {
-  constexpr std::size_t kMembers =
-      std::apply([](const auto&... line) { return (std::size_t{std::is_member_object_pointer_v<decltype(line.get)>} + ... + 0); },
-                 Fields<Record>::kList);
+  constexpr std::size_t kMembers = std::apply(
+      [](const auto&... line) { return (std::size_t{std::is_member_object_pointer_v<decltype(line.get)>} + ... + 0); },
+      Fields<Record>::kList);
   constexpr bool kOnce = std::apply(
       [](const auto&... line) {
         const auto lines_of = [&](auto get) { return (std::size_t{same_member(get, line.get)} + ... + 0); };
@@ -177,7 +178,8 @@ consteval bool complete() {
 /// Calls `visit(line)` for each line as it stands.
 template <Described Record, typename Visit>
 constexpr void each_line(const Visit& visit) {
-  static_assert(detail::complete<Record>(), "each member of a described record has one line in include/keytrail/fields.h");
+  static_assert(detail::complete<Record>(),
+                "each member of a described record has one line in include/keytrail/fields.h");
   std::apply([&](const auto&... line) { (visit(line), ...); }, Fields<Record>::kList);
 }
 

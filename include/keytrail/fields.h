@@ -26,9 +26,11 @@ struct Fields<Fact> {
   static constexpr char kName[] = "Fact";
   static constexpr char kDoc[] = "Something known of a workload.";
   static constexpr auto kList = std::tuple{
-      field("name", &Fact::name, "As in the OpenTelemetry semantic conventions, else keytrail.*: k8s.pod.name, keytrail.systemd.unit."),
+      field("name", &Fact::name,
+            "As in the OpenTelemetry semantic conventions, else keytrail.*: k8s.pod.name, keytrail.systemd.unit."),
       field("value", &Fact::value, "What it is."),
-      field("known_by", &Fact::known_by, "How it is known: kernel, runtime, cluster, token, claimed; the first of these counts."),
+      field("known_by", &Fact::known_by,
+            "How it is known: kernel, runtime, cluster, token, claimed; the first of these counts."),
       time_ns("since", &Fact::since_ns, "Since when this value is known; null when that is not known."),
   };
 };
@@ -38,21 +40,27 @@ struct Fields<Workload> {
   static constexpr char kName[] = "Workload";
   static constexpr char kDoc[] = "What a process belongs to.";
   static constexpr auto kList = std::tuple{
-      field("id", &Workload::id, "Stable: pod:UID/CONTAINER, container:ID, unit:NAME, user:UID, cgroup:PATH:PROGRAM, host:PROGRAM, ci:…")
+      field("id", &Workload::id,
+            "Stable: pod:UID/CONTAINER, container:ID, unit:NAME, user:UID, cgroup:PATH:PROGRAM, host:PROGRAM, ci:…")
           .otlp("keytrail.workload.id"),
-      field("name", &Workload::name, "As shown and asked for, made from the facts: payments/api-6d4f, backup.service, host: cron.")
+      field("name", &Workload::name,
+            "As shown and asked for, made from the facts: payments/api-6d4f, backup.service, host: cron.")
           .otlp("service.name"),
       field("kind", &Workload::kind, "What it is.").otlp("keytrail.workload.kind"),
       field("known_by", &Workload::known_by, "How the name is known.").otlp("keytrail.workload.known_by"),
       field(
-          "container_id", [](const Workload& w) { return std::string(w.value(fact::kContainerId)); }, "The fact container.id."),
+          "container_id", [](const Workload& w) { return std::string(w.value(fact::kContainerId)); },
+          "The fact container.id."),
       field(
           "pod_uid", [](const Workload& w) { return std::string(w.value(fact::kPodUid)); }, "The fact k8s.pod.uid."),
       field(
-          "unit", [](const Workload& w) { return std::string(w.value(fact::kUnit)); }, "The fact keytrail.systemd.unit."),
+          "unit", [](const Workload& w) { return std::string(w.value(fact::kUnit)); },
+          "The fact keytrail.systemd.unit."),
       field(
-          "cgroup", [](const Workload& w) { return std::string(w.value(fact::kCgroup)); }, "The fact keytrail.cgroup.path."),
-      field("facts", &Workload::facts, "What is known of it; of one name the first counts. Each is an attribute of the resource in OTLP."),
+          "cgroup", [](const Workload& w) { return std::string(w.value(fact::kCgroup)); },
+          "The fact keytrail.cgroup.path."),
+      field("facts", &Workload::facts,
+            "What is known of it; of one name the first counts. Each is an attribute of the resource in OTLP."),
   };
 };
 
@@ -63,11 +71,13 @@ struct Fields<Actor> {
   static constexpr auto kList = std::tuple{
       inlined(&Actor::id),
       field("exe", &Actor::exe, "Path of the executable.").otlp("process.executable.path"),
-      field("program", &Actor::program, "What people know it by: a script's name, else the executable's.").otlp("keytrail.program"),
+      field("program", &Actor::program, "What people know it by: a script's name, else the executable's.")
+          .otlp("keytrail.program"),
       field("comm", &Actor::comm, "A label that the process can change: never evidence."),
       field("uid", &Actor::uid, "Effective user id.").otlp("user.id", Sent::kAsText),
       field("user", &Actor::user, "Name or number of that user.").otlp("user.name"),
-      field("login_user", &Actor::login_user, "Who logged in (the audit login user), or empty.").otlp("keytrail.login_user"),
+      field("login_user", &Actor::login_user, "Who logged in (the audit login user), or empty.")
+          .otlp("keytrail.login_user"),
       field("workload", &Actor::workload, "What it belongs to."),
   };
 };
@@ -81,9 +91,12 @@ struct Fields<Key> {
       field("kind", &Key::kind, "Kind in the catalog, like aws.access_key.").otlp("keytrail.key.kind"),
       field("class", &Key::key_class, "What it is for.").otlp("keytrail.key.class"),
       field("lifetime", &Key::lifetime, "Whether it ends by itself.").otlp("keytrail.key.lifetime"),
-      field("fingerprint", &Key::fingerprint, "fp: and 32 hexadecimal digits, keyed for this node; empty when there is none."),
-      field("principal", &Key::principal, "Whose it is: role, subject, login, e-mail; or empty.").otlp("keytrail.key.principal"),
-      field("parent", &Key::parent, "Id of the key or role it was issued from; empty for the root of a chain.").otlp("keytrail.key.parent"),
+      field("fingerprint", &Key::fingerprint,
+            "fp: and 32 hexadecimal digits, keyed for this node; empty when there is none."),
+      field("principal", &Key::principal, "Whose it is: role, subject, login, e-mail; or empty.")
+          .otlp("keytrail.key.principal"),
+      field("parent", &Key::parent, "Id of the key or role it was issued from; empty for the root of a chain.")
+          .otlp("keytrail.key.parent"),
       time_s("issued", &Key::issued_s, "When it was issued.").otlp("keytrail.key.issued").in_column("issued_s"),
       time_s("expires", &Key::expires_s, "When it ends.").otlp("keytrail.key.expires").in_column("expires_s"),
   };
@@ -95,7 +108,8 @@ struct Fields<Slot> {
   static constexpr char kDoc[] = "A place that holds a key.";
   static constexpr auto kList = std::tuple{
       field("from", &Slot::from, "What kind of place.").otlp("keytrail.key.from").in_column("origin"),
-      field("place", &Slot::place, "Path, name of the variable, host and path, or the issuer's host.").otlp("keytrail.key.place"),
+      field("place", &Slot::place, "Path, name of the variable, host and path, or the issuer's host.")
+          .otlp("keytrail.key.place"),
       field("selector", &Slot::selector, "Profile, context or host: the entry of a place that holds many; or empty.")
           .otlp("keytrail.key.selector"),
   };
@@ -106,7 +120,8 @@ struct Fields<Destination> {
   static constexpr char kName[] = "Destination";
   static constexpr char kDoc[] = "What a process called.";
   static constexpr auto kList = std::tuple{
-      field("provider", &Destination::provider, "Provider in the catalog, or empty.").otlp("keytrail.destination.provider"),
+      field("provider", &Destination::provider, "Provider in the catalog, or empty.")
+          .otlp("keytrail.destination.provider"),
       field("service", &Destination::service, "Its service, or empty.").otlp("keytrail.destination.service"),
       field("region", &Destination::region, "Its region, global, or empty.").otlp("keytrail.destination.region"),
       field("host", &Destination::host, "Host name, lower case; empty when only the address is known."),
@@ -114,7 +129,8 @@ struct Fields<Destination> {
       field("port", &Destination::port, "Port; 0 when not known.").otlp("server.port", Sent::kUnlessZero),
       field("action", &Destination::action, "What was asked for, like GetObject; empty when not visible.")
           .otlp("keytrail.destination.action"),
-      field("name_source", &Destination::name_source, "Where the host name comes from.").otlp("keytrail.destination.name_source"),
+      field("name_source", &Destination::name_source, "Where the host name comes from.")
+          .otlp("keytrail.destination.name_source"),
       field("ambiguous", &Destination::ambiguous, "The address is shared, or two names contradict each other.")
           .otlp("keytrail.destination.ambiguous"),
   };
@@ -139,20 +155,25 @@ struct Fields<AcquisitionRow> {
       field("actor", &AcquisitionRow::actor, "Who took it."),
       field("key", &AcquisitionRow::key, "The key; its id is empty when it was not read and nothing is known of it."),
       field("slot", &AcquisitionRow::slot, "Where from."),
-      field("unread", &AcquisitionRow::unread, "Why the key is not known: gone, changed, refused, timeout, too large; empty when it is.")
+      field("unread", &AcquisitionRow::unread,
+            "Why the key is not known: gone, changed, refused, timeout, too large; empty when it is.")
           .otlp("keytrail.unread"),
-      field("bulk", &AcquisitionRow::bulk, "By a bulk reader, like a backup: says little about use.").otlp("keytrail.bulk"),
-      field("baseline", &AcquisitionRow::baseline, "Found at the agent's start: held since before this time.").otlp("keytrail.baseline"),
+      field("bulk", &AcquisitionRow::bulk, "By a bulk reader, like a backup: says little about use.")
+          .otlp("keytrail.bulk"),
+      field("baseline", &AcquisitionRow::baseline, "Found at the agent's start: held since before this time.")
+          .otlp("keytrail.baseline"),
   };
 };
 
 template <>
 struct Fields<UseRow> {
   static constexpr char kName[] = "Use";
-  static constexpr char kDoc[] = "A process that holds keys called a destination that accepts them: a window of equal uses.";
+  static constexpr char kDoc[] =
+      "A process that holds keys called a destination that accepts them: a window of equal uses.";
   static constexpr auto kList = std::tuple{
       field("actor", &UseRow::actor, "Who called."),
-      field("keys", &UseRow::keys, "One when confirmed or inferred, the best first when possible, none when unattributed."),
+      field("keys", &UseRow::keys,
+            "One when confirmed or inferred, the best first when possible, none when unattributed."),
       field("destination", &UseRow::destination, "What was called."),
       field("outcome", &UseRow::outcome, "What came of it.").otlp("keytrail.outcome"),
       field("evidence", &UseRow::evidence, "How sure it is.").otlp("keytrail.evidence"),
@@ -181,7 +202,8 @@ struct Fields<FindingRow> {
       field("actor", &FindingRow::actor, "The process it is about."),
       field("key", &FindingRow::key, "The key it is about."),
       field("slot", &FindingRow::slot, "Where that key is."),
-      field("subject", &FindingRow::subject, "What makes two findings of a type the same one.").otlp("keytrail.finding.subject"),
+      field("subject", &FindingRow::subject, "What makes two findings of a type the same one.")
+          .otlp("keytrail.finding.subject"),
       field("state", &FindingRow::state, "Where it stands now: it may be newer than the row."),
   };
 };
@@ -191,7 +213,8 @@ struct Fields<GapRow> {
   static constexpr char kName[] = "Gap";
   static constexpr char kDoc[] = "A period in which something may be missing.";
   static constexpr auto kList = std::tuple{
-      field("cause", &GapRow::cause, "ring_full, worker_restart, agent_restart, examiner_restart, silent_hook, baseline, disk_full.")
+      field("cause", &GapRow::cause,
+            "ring_full, worker_restart, agent_restart, examiner_restart, silent_hook, baseline, disk_full.")
           .otlp("keytrail.gap.cause"),
       field("family", &GapRow::family, "Hook family; empty for all.").otlp("keytrail.gap.family"),
       time_ns("from", &GapRow::from_ns, "Its beginning.").otlp("keytrail.gap.from_unix_nano", Sent::kAsNumber),
@@ -250,7 +273,8 @@ struct Fields<Holding> {
       time_ns("since", &Holding::since_ns, "Since when."),
       time_ns("last_use", &Holding::last_use_ns, "When it was last seen to use it; null for never."),
       field("how", &Holding::how, "How it came to have it."),
-      field("slot_changed", &Holding::slot_changed, "The slot has another key by now, and the process has not read it."),
+      field("slot_changed", &Holding::slot_changed,
+            "The slot has another key by now, and the process has not read it."),
   };
 };
 

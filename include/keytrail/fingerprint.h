@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keyed fingerprint of a secret value: SipHash-2-4-128(key, length ‖ first 512 bytes), the same in the kernel and in the examiner.
+// The keyed fingerprint of a secret value: SipHash-2-4-128(key, length ‖ first 512 bytes), the same in the kernel and
+// in the examiner.
 #pragma once
 
 #include <array>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: questions to the history. Implemented by record, asked by serve. Each call reads one page in its own short transaction.
+// Port: questions to the history. Implemented by record, asked by serve. Each call reads one page in its own short
+// transaction.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Port: where facts about workloads come from besides the kernel's events: tokens, a runtime's state, the API server.
-// A source learns at its own pace, on whatever thread it has, and posts; the facts are applied on the pipeline's thread.
+// A source learns at its own pace, on whatever thread it has, and posts; the facts are applied on the pipeline's
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Port: the agent's metrics, as OTLP and the Prometheus port send them. Cumulative; `collect` may be called from any thread.
+// Port: the agent's metrics, as OTLP and the Prometheus port send them. Cumulative; `collect` may be called from any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,8 @@ struct Metric {
   const char* unit;  ///< UCUM: "{use}", "By", "s"
   const char* help;  ///< one sentence
   Kind kind = Kind::kCounter;
-  std::int64_t start_ns = 0;  ///< Unix ns: since when a counter counts; 0 = since the history began, which may be older than what it holds
+  std::int64_t start_ns =
+      0;  ///< Unix ns: since when a counter counts; 0 = since the history began, which may be older than what it holds
   std::vector<MetricPoint> points;
 };
 

@@ -16,7 +16,8 @@
 
 namespace keytrail {
 
-/// One life of one program in one process: never a bare PID. With the boot id (constant for the agent's life) it is unique for ever.
+/// One life of one program in one process: never a bare PID. With the boot id (constant for the agent's life) it is
+/// unique for ever.
 struct InstanceId {
   std::uint32_t tgid = 0;      ///< thread-group id in the initial PID namespace
   std::uint64_t start_ns = 0;  ///< start of the thread-group leader, ns since boot (task_struct.start_boottime)
@@ -24,13 +25,16 @@ struct InstanceId {
 
   auto operator<=>(const InstanceId&) const = default;
   /// True when both are the same process, whatever program it runs.
-  [[nodiscard]] bool same_process(const InstanceId& other) const { return tgid == other.tgid && start_ns == other.start_ns; }
+  [[nodiscard]] bool same_process(const InstanceId& other) const {
+    return tgid == other.tgid && start_ns == other.start_ns;
+  }
 };
 
 /// A variable of the initial environment that the catalog names. A secret's value is never here.
 struct EnvItem {
   std::string name;
-  std::string value;         ///< only for names whose value the catalog may show (identifier, pointer, destination), else empty
+  std::string
+      value;  ///< only for names whose value the catalog may show (identifier, pointer, destination), else empty
   Fingerprint fingerprint;   ///< of the value, for secret names of 16 bytes or more; else empty
   std::uint32_t length = 0;  ///< bytes of the whole value
   bool truncated = false;    ///< the value was longer than the kernel side copies (512 bytes)
@@ -55,7 +59,8 @@ enum class Origin : std::uint8_t {
   kInferred,  ///< an event named it, but neither fork nor exec was seen (a lost event)
 };
 
-/// The users behind a process, by name (or number, where the node's passwd does not know it). Shared by all processes of the same users.
+/// The users behind a process, by name (or number, where the node's passwd does not know it). Shared by all processes
+/// of the same users.
 struct Account {
   std::string user;        ///< that it runs as; in a container the number: it means what that image's passwd says
   std::string login_user;  ///< who logged in (audit loginuid), or empty
@@ -82,8 +87,9 @@ struct Process {
   bool env_truncated = false;  ///< variables were left unread at exec
   SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
-  std::shared_ptr<const Account> account;    ///< never null once published
-  std::shared_ptr<const Workload> workload;  ///< never null once published; as it was known then: the history joins later facts by its id
+  std::shared_ptr<const Account> account;  ///< never null once published
+  std::shared_ptr<const Workload>
+      workload;  ///< never null once published; as it was known then: the history joins later facts by its id
 
   /// The value of a shown variable, or nullptr.
   [[nodiscard]] const EnvItem* find_env(std::string_view name) const {
@@ -101,6 +107,7 @@ using ProcessRef = std::shared_ptr<const Process>;
 template <>
 struct std::hash<keytrail::InstanceId> {
   std::size_t operator()(const keytrail::InstanceId& id) const noexcept {
-    return std::hash<std::uint64_t>{}((std::uint64_t{id.tgid} << 32) ^ id.start_ns ^ (std::uint64_t{id.exec} * 0x9E3779B97F4A7C15U));
+    return std::hash<std::uint64_t>{}((std::uint64_t{id.tgid} << 32) ^ id.start_ns ^
+                                      (std::uint64_t{id.exec} * 0x9E3779B97F4A7C15U));
   }
 };

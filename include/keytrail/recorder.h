@@ -24,17 +24,22 @@ struct Holding {
 };
 
 struct HoldingChange {
-  enum class Kind : std::uint8_t { kSet, kEnd };  ///< kEnd ends all holdings of the instance (actor.id), whatever the key
+  enum class Kind : std::uint8_t {
+    kSet,
+    kEnd
+  };  ///< kEnd ends all holdings of the instance (actor.id), whatever the key
   Kind kind = Kind::kSet;
   Holding holding;
 };
 
-/// A 60 s sample: a connection of an already recorded use is still alive and sent payload. No row; it moves the edge's `last`.
+/// A 60 s sample: a connection of an already recorded use is still alive and sent payload. No row; it moves the edge's
+/// `last`.
 struct UseTouch {
   UseRow use;  ///< the same actor, keys, destination, evidence as the use that made the edge
 };
 
-/// A slot of a file got another key, or its first one. What is said of a rotation belongs to its slot: one key may stand in several files.
+/// A slot of a file got another key, or its first one. What is said of a rotation belongs to its slot: one key may
+/// stand in several files.
 struct SlotChange {
   std::string container;     ///< container id, empty on the host
   std::string place;         ///< path in it
@@ -42,18 +47,20 @@ struct SlotChange {
   std::int64_t time_ns = 0;  ///< Unix ns
   std::string old_id;        ///< key id; empty: no key of it was known
   std::string new_id;        ///< key id; empty: the slot is not followed any more
-  [[nodiscard]] bool same_slot(const SlotChange& o) const { return place == o.place && selector == o.selector && container == o.container; }
+  [[nodiscard]] bool same_slot(const SlotChange& o) const {
+    return place == o.place && selector == o.selector && container == o.container;
+  }
 };
 
-/// What weakens claims about a process that holds keys, as link writes it (opaque here): it must outlive the worker. Goes with the
-/// holdings of the instance.
+/// What weakens claims about a process that holds keys, as link writes it (opaque here): it must outlive the worker.
+/// Goes with the holdings of the instance.
 struct Life {
   InstanceId id;
   std::string text;
 };
 
-/// Where a finding stands from now on. Record adds the revision of its row; one of a finding that is not known, or stands there already,
-/// changes nothing.
+/// Where a finding stands from now on. Record adds the revision of its row; one of a finding that is not known, or
+/// stands there already, changes nothing.
 struct FindingChange {
   std::string type, subject;  ///< of the FindingRow
   FindingState state = FindingState::kOpen;
@@ -76,9 +83,10 @@ struct Sighting {
 
 /// What earlier runs left for the stages to go on from: read once, at start.
 struct Earlier {
-  SessionBase session;               ///< id empty: none
-  std::vector<SlotChange> slots;     ///< what each followed slot holds, as a change from nothing
-  std::vector<SlotChange> replaced;  ///< from one key to another, oldest first, where the slot did not get the old key back
+  SessionBase session;            ///< id empty: none
+  std::vector<SlotChange> slots;  ///< what each followed slot holds, as a change from nothing
+  std::vector<SlotChange>
+      replaced;  ///< from one key to another, oldest first, where the slot did not get the old key back
   std::vector<Life> lives;
   std::vector<FindingChange> findings;  ///< that were told, oldest first
   std::vector<Sighting> sightings;      ///< the newest 4,096, oldest first
@@ -101,8 +109,8 @@ struct Batch {
 class Recorder {
  public:
   virtual ~Recorder() = default;
-  /// Hands a batch over; never blocks. When the bounded queue is full the rows are dropped, counted under "record_queue_full",
-  /// and a gap row follows; state and counters are kept. Thread: the pipeline's.
+  /// Hands a batch over; never blocks. When the bounded queue is full the rows are dropped, counted under
+  /// "record_queue_full", and a gap row follows; state and counters are kept. Thread: the pipeline's.
   virtual void submit(Batch batch) = 0;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The messages between warden, examiner and worker: one fixed struct per SOCK_SEQPACKET datagram, three socket pairs.
-// All three are built together; the version is checked all the same. Unused bytes are zero. Strings are NUL-padded, lengths given
-// and checked by `decode`: whoever reads trusts no length of the other side.
+// All three are built together; the version is checked all the same. Unused bytes are zero. Strings are NUL-padded,
+// lengths given and checked by `decode`: whoever reads trusts no length of the other side.
 #pragma once
 
 #include <algorithm>
@@ -100,7 +100,17 @@ enum class Asks : std::uint8_t { kFile, kEnvironment };
 inline constexpr std::size_t kAsks = 2;
 
 /// What was wrong with a request; `text_of` gives the words of the answers' `unread`.
-enum class Unread : std::uint16_t { kNone, kGone, kChanged, kRefused, kTimeout, kTooLarge, kUnknownFormat, kBusy, kExaminerRestarted };
+enum class Unread : std::uint16_t {
+  kNone,
+  kGone,
+  kChanged,
+  kRefused,
+  kTimeout,
+  kTooLarge,
+  kUnknownFormat,
+  kBusy,
+  kExaminerRestarted
+};
 
 [[nodiscard]] constexpr const char* text_of(Unread value) {
   switch (value) {
@@ -196,13 +206,14 @@ struct WatchName {
 
 struct Hello {
   Head head;
-  std::uint64_t started_ns = 0;            ///< ns since boot when the warden began
-  std::uint64_t armed_ns = 0;              ///< ns since boot when the last family was attached
-  std::array<std::uint8_t, 16> session{};  ///< random, drawn when the kernel programs were loaded: the counters begin with it
-  std::uint32_t cpus = 0;                  ///< counter blocks
-  std::uint32_t hooks = 0;                 ///< kHook messages that follow
-  std::uint32_t remarks = 0;               ///< kRemark messages that follow
-  std::uint32_t life = 0;                  ///< 1 for the first worker of this warden
+  std::uint64_t started_ns = 0;  ///< ns since boot when the warden began
+  std::uint64_t armed_ns = 0;    ///< ns since boot when the last family was attached
+  std::array<std::uint8_t, 16>
+      session{};              ///< random, drawn when the kernel programs were loaded: the counters begin with it
+  std::uint32_t cpus = 0;     ///< counter blocks
+  std::uint32_t hooks = 0;    ///< kHook messages that follow
+  std::uint32_t remarks = 0;  ///< kRemark messages that follow
+  std::uint32_t life = 0;     ///< 1 for the first worker of this warden
 };
 
 struct HookRefused {
@@ -254,8 +265,8 @@ struct Notice {
   Text<254> text;  ///< one sentence
 };
 
-/// A target as it is now: the answer to kAttachTarget (its request number), to kReportTargets and kDetachTarget, and when
-/// one is dropped.
+/// A target as it is now: the answer to kAttachTarget (its request number), to kReportTargets and kDetachTarget, and
+/// when one is dropped.
 struct Target {
   Head head;
   std::uint64_t hits = 0;
@@ -367,13 +378,17 @@ bool known(std::uint64_t number) {
   return number < UINT8_MAX && find_word(static_cast<E>(number)) != nullptr;
 }
 inline bool lengths_ok(const Hints& m) {
-  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && known<KeyClass>(m.key_class) &&
-         known<Lifetime>(m.lifetime) && known<KeyClass>(m.other_class) && known<Lifetime>(m.other_lifetime);
+  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() &&
+         known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime) && known<KeyClass>(m.other_class) &&
+         known<Lifetime>(m.other_lifetime);
 }
-inline bool lengths_ok(const Open& m) { return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid(); }
+inline bool lengths_ok(const Open& m) {
+  return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid();
+}
 inline bool lengths_ok(const AttachTarget& m) {
-  return m.family < 6 && m.this_process <= 1 && (m.this_process == 0 || m.tgid != 0) && m.alternatives_count <= kMaxAlternatives &&
-         m.offsets_count >= 1 && m.offsets_count <= kMaxTargetOffsets && m.path.valid();
+  return m.family < 6 && m.this_process <= 1 && (m.this_process == 0 || m.tgid != 0) &&
+         m.alternatives_count <= kMaxAlternatives && m.offsets_count >= 1 && m.offsets_count <= kMaxTargetOffsets &&
+         m.path.valid();
 }
 inline bool lengths_ok(const DetachTarget&) { return true; }
 inline bool lengths_ok(const Target& m) { return m.state <= 3 && m.family < 6 && m.text.valid(); }
@@ -382,8 +397,8 @@ inline bool lengths_ok(const Bare&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
 inline bool lengths_ok(const Hello&) { return true; }
 inline bool lengths_ok(const Hook& m) {
-  bool ok = known<Family>(m.family) && m.sees_less <= 1 && m.refused_count <= kMaxRefused && m.chosen.valid() && m.cost.valid() &&
-            m.missing.valid();
+  bool ok = known<Family>(m.family) && m.sees_less <= 1 && m.refused_count <= kMaxRefused && m.chosen.valid() &&
+            m.cost.valid() && m.missing.valid();
   for (const HookRefused& refused : m.refused)
     ok = ok && refused.name.valid() && refused.why.valid();
   return ok;
@@ -397,8 +412,8 @@ inline bool lengths_ok(const FingerprintKey&) { return true; }
 inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints); }
 inline bool lengths_ok(const Opened& m) { return unread_ok(m.unread); }
 inline bool lengths_ok(const KeyFact& m) {
-  return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() && m.variable.valid() &&
-         m.host.valid() && known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime);
+  return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() &&
+         m.variable.valid() && m.host.valid() && known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime);
 }
 inline bool lengths_ok(const ClaimFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid(); }

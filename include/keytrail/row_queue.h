@@ -19,9 +19,11 @@ class RowQueue {
   virtual ~RowQueue() = default;
   /// The random id of the history (16 bytes): with a row's sequence it gives stable span ids.
   [[nodiscard]] virtual std::array<std::uint8_t, 16> history_id() const = 0;
-  /// Registers the exporter at first call (its cursor starts at the current end unless `from_start`). Name: [a-z0-9_-]{1,32}.
+  /// Registers the exporter at first call (its cursor starts at the current end unless `from_start`). Name:
+  /// [a-z0-9_-]{1,32}.
   virtual Result<void> open(const std::string& exporter, bool from_start) = 0;
-  /// Up to `limit` rows after the cursor and after `after_seq` (0 = the cursor), oldest first. No transaction stays open.
+  /// Up to `limit` rows after the cursor and after `after_seq` (0 = the cursor), oldest first. No transaction stays
+  /// open.
   virtual Result<std::vector<Row>> read(const std::string& exporter, std::uint64_t after_seq, std::size_t limit) = 0;
   /// Moves the cursor to `up_to_seq`: of the rows passed, `rejected` were refused for good, the rest acknowledged.
   virtual Result<void> settle(const std::string& exporter, std::uint64_t up_to_seq, std::uint64_t rejected) = 0;

@@ -10,7 +10,8 @@
 
 namespace keytrail {
 
-/// Reads like a `const std::vector<T>`; a copy costs one reference count. Changing one (push_back) copies what others share first.
+/// Reads like a `const std::vector<T>`; a copy costs one reference count. Changing one (push_back) copies what others
+/// share first.
 template <typename T>
 class SharedList {
  public:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Enumerators that are stored or sent: each enumeration has one list of (number, word, sentence), beside its declaration. Words in records,
-// answers and questions, JSON, OpenAPI's lists and the parsing of questions all come from it. Numbers stand in histories for ever: one that
-// is given is never changed and never used again (tests/unit/record/words_test.cpp pins them).
+// Enumerators that are stored or sent: each enumeration has one list of (number, word, sentence), beside its
+// declaration. Words in records, answers and questions, JSON, OpenAPI's lists and the parsing of questions all come
+// from it. Numbers stand in histories for ever: one that is given is never changed and never used again
+// (tests/unit/record/words_test.cpp pins them).
 #pragma once
 
 #include <array>
@@ -22,7 +23,8 @@ struct Word {
   const char* sentence = "";  ///< what people read, or ""
 };
 
-/// The list of an enumeration, in the order in which people should read it. Specialised beside each declaration, made by `words`.
+/// The list of an enumeration, in the order in which people should read it. Specialised beside each declaration, made
+/// by `words`.
 template <typename E>
 inline constexpr std::nullptr_t kWords = nullptr;
 
@@ -39,10 +41,12 @@ void this_list_says_something_twice();
 /// Makes a list; one that has a number or a word twice does not compile.
 template <typename E, std::size_t N>
 consteval std::array<Word<E>, N> words(const Word<E> (&list)[N]) {
-  static_assert(std::is_same_v<std::underlying_type_t<E>, std::uint8_t>, "any stored number must be a value of the type");
+  static_assert(std::is_same_v<std::underlying_type_t<E>, std::uint8_t>,
+                "any stored number must be a value of the type");
   for (std::size_t i = 0; i < N; ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (list[i].value == list[j].value || std::string_view(list[i].word) == list[j].word) this_list_says_something_twice();
+      if (list[i].value == list[j].value || std::string_view(list[i].word) == list[j].word)
+        this_list_says_something_twice();
     }
     if (list[i].value == kUnknownValue<E>) this_list_says_something_twice();
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process belongs to: a stable id, and facts about it that may be learnt at any time. Immutable; copies share the facts.
-// Everything that is kept (rows, edges, holdings, findings) refers to the id alone, so a name learnt late splits no history.
+// What a process belongs to: a stable id, and facts about it that may be learnt at any time. Immutable; copies share
+// the facts. Everything that is kept (rows, edges, holdings, findings) refers to the id alone, so a name learnt late
+// splits no history.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,8 @@ enum class WorkloadKind : std::uint8_t {
   kSpiffe = 6
 };
 
-/// How a fact is known, the most trusted first: where two contradict, the first of this order is shown; all are kept. Stored by number.
+/// How a fact is known, the most trusted first: where two contradict, the first of this order is shown; all are kept.
+/// Stored by number.
 enum class KnownBy : std::uint8_t {
   kKernel = 0,   ///< the kernel's own objects: cgroup, user, executable
   kRuntime = 1,  ///< the container runtime's state on this node
@@ -34,8 +36,8 @@ enum class KnownBy : std::uint8_t {
   kClaimed = 4   ///< what the workload says of itself
 };
 
-/// Names of facts. Those of the OpenTelemetry semantic conventions (resource attributes k8s.*, container.*) where they have one, own ones
-/// else. Each is an attribute of the exported resource under this very name.
+/// Names of facts. Those of the OpenTelemetry semantic conventions (resource attributes k8s.*, container.*) where they
+/// have one, own ones else. Each is an attribute of the exported resource under this very name.
 namespace fact {
 inline constexpr char kPodUid[] = "k8s.pod.uid";
 inline constexpr char kPodName[] = "k8s.pod.name";
@@ -46,7 +48,8 @@ inline constexpr char kContainerId[] = "container.id";
 inline constexpr char kContainerName[] = "container.name";
 inline constexpr char kUnit[] = "keytrail.systemd.unit";
 inline constexpr char kUnitOwner[] = "keytrail.systemd.user";  ///< of a unit that a user's own manager runs
-inline constexpr char kCgroup[] = "keytrail.cgroup.path";      ///< as the kernel names it, down to the one that makes the workload
+inline constexpr char kCgroup[] =
+    "keytrail.cgroup.path";  ///< as the kernel names it, down to the one that makes the workload
 inline constexpr char kPerson[] = "keytrail.person";
 inline constexpr char kProgram[] = "keytrail.workload.program";
 inline constexpr char kCiJob[] = "keytrail.ci.job";
@@ -67,13 +70,13 @@ struct Fact {
 
 struct Workload {
   /// "pod:UID/CONTAINER", "container:ID", "unit:NAME", "user:UID", "cgroup:PATH:PROGRAM", "host:PROGRAM", "ci:…"
-  /// (agent/identify/README.md). What stands before the '/' of a pod's container names the pod: what is learnt of "pod:UID" is true of all
-  /// its containers.
+  /// (agent/identify/README.md). What stands before the '/' of a pod's container names the pod: what is learnt of
+  /// "pod:UID" is true of all its containers.
   std::string id;
   WorkloadKind kind = WorkloadKind::kHost;
-  std::string name;                     ///< as shown and asked for; made from the facts (base::shown_name) and nothing else
+  std::string name;  ///< as shown and asked for; made from the facts (base::shown_name) and nothing else
   KnownBy known_by = KnownBy::kKernel;  ///< how the name is known: the weakest of the facts it is made from
-  SharedList<Fact> facts;               ///< sorted by name, then by known_by: the first of a name is the one that counts
+  SharedList<Fact> facts;  ///< sorted by name, then by known_by: the first of a name is the one that counts
 
   /// The fact that counts, or nullptr.
   [[nodiscard]] const Fact* find(std::string_view fact_name) const {

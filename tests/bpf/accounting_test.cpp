@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// hits = filtered + repeated + sent + lost, also under flood; a flood by one cgroup or of one ring does not take the others with it.
+// hits = filtered + repeated + sent + lost, also under flood; a flood by one cgroup or of one ring does not take the
+// others with it.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,7 +25,9 @@ int open_changed(const Folder& folder, int count) {
   return 0;
 }
 
-std::uint64_t lost(const Totals& t) { return t[KT_C_LOST_RING] + t[KT_C_LOST_BUDGET] + t[KT_C_LOST_FAULT] + t[KT_C_LOST_SCRATCH]; }
+std::uint64_t lost(const Totals& t) {
+  return t[KT_C_LOST_RING] + t[KT_C_LOST_BUDGET] + t[KT_C_LOST_FAULT] + t[KT_C_LOST_SCRATCH];
+}
 
 TEST(Accounting, AFullRingIsCountedToTheLastEvent) {
   warden::LoaderOptions options;

@@ -26,7 +26,8 @@ std::uint32_t in_child(const std::function<int()>& work) {
 
 std::uint32_t in_namespaces(const std::function<int()>& work) {
   return in_child([&] {
-    if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return 90;
+    if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 || mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      return 90;
     ifreq request{};
     strcpy(request.ifr_name, "lo");
     request.ifr_flags = IFF_UP;

@@ -20,22 +20,24 @@ std::vector<Record> of_cookie(std::uint64_t cookie) {
 }
 
 /// Client and server in one process: connects, sends, receives, closes.
-int talk(const sockaddr* server, socklen_t length, std::size_t out, std::size_t in, const std::function<void(sockaddr*, in_port_t)>& to) {
+int talk(const sockaddr* server, socklen_t length, std::size_t out, std::size_t in,
+         const std::function<void(sockaddr*, in_port_t)>& to) {
   const int listener = socket(server->sa_family, SOCK_STREAM, 0);
   if (bind(listener, server, length) != 0 || listen(listener, 1) != 0) return 10;
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
-  const in_port_t port =
-      server->sa_family == AF_INET ? reinterpret_cast<sockaddr_in&>(address).sin_port : reinterpret_cast<sockaddr_in6&>(address).sin6_port;
+  const in_port_t port = server->sa_family == AF_INET ? reinterpret_cast<sockaddr_in&>(address).sin_port
+                                                      : reinterpret_cast<sockaddr_in6&>(address).sin6_port;
   sockaddr_storage target{};
   to(reinterpret_cast<sockaddr*>(&target), port);
   const int client = socket(target.ss_family, SOCK_STREAM, 0);
-  if (connect(client, reinterpret_cast<sockaddr*>(&target), target.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)) != 0)
+  if (connect(client, reinterpret_cast<sockaddr*>(&target),
+              target.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6)) != 0)
     return 11;
   const int peer = accept(listener, nullptr, nullptr);
-  if (!send_all(client, std::string(out, '\x01')) || !receive_all(peer, out) || !send_all(peer, std::string(in, '\x02')) ||
-      !receive_all(client, in))
+  if (!send_all(client, std::string(out, '\x01')) || !receive_all(peer, out) ||
+      !send_all(peer, std::string(in, '\x02')) || !receive_all(client, in))
     return 12;
   close(client);
   char end = 0;
@@ -161,7 +163,8 @@ int call_unix(std::string_view path, bool listening) {
   memcpy(address.sun_path, path.data(), path.size());
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (path[0] == '\0' ? 0 : 1));
   const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (listening && (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1) != 0)) return 1;
+  if (listening && (bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1) != 0))
+    return 1;
   const int client = socket(AF_UNIX, SOCK_STREAM, 0);
   const bool connected = connect(client, reinterpret_cast<sockaddr*>(&address), length) == 0;
   return connected == listening ? 0 : 2;

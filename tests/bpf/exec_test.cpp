@@ -44,7 +44,8 @@ std::map<std::string, Item> environment_of(const Record& record) {
 }
 
 /// Runs a program with these arguments and variables; the exec event.
-Record run(const std::string& program, const std::vector<std::string>& arguments, const std::vector<std::string>& variables) {
+Record run(const std::string& program, const std::vector<std::string>& arguments,
+           const std::vector<std::string>& variables) {
   const std::uint32_t tgid = in_child([&] {
     std::vector<char*> argv{const_cast<char*>(program.c_str())};
     std::vector<char*> envp;
@@ -103,10 +104,11 @@ TEST(Exec, ScriptsShowTheScript) {
 TEST(Exec, VariablesLeaveAsTheCatalogSays) {
   const std::string secret = "CANARYenvironment0123456789";
   const std::string password = "CANARYpassword0123456789";
-  const Record record = run("/bin/true", {},
-                            {"PATH=/bin", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=" + secret,
-                             "SHORT_SECRET=tooshort", "PGPASSWORD=" + password, "TF_VAR_db=" + secret, "GH_TOKEN=" + secret,
-                             "TF_VAR_SHOWN_TOKEN=shown", "novalue", "AWS_SECRET_ACCESS_KEYS=" + secret, "=odd", "HOME=/root"});
+  const Record record =
+      run("/bin/true", {},
+          {"PATH=/bin", "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=" + secret,
+           "SHORT_SECRET=tooshort", "PGPASSWORD=" + password, "TF_VAR_db=" + secret, "GH_TOKEN=" + secret,
+           "TF_VAR_SHOWN_TOKEN=shown", "novalue", "AWS_SECRET_ACCESS_KEYS=" + secret, "=odd", "HOME=/root"});
   const std::map<std::string, Item> items = environment_of(record);
   ASSERT_EQ(items.size(), 7U);
   EXPECT_EQ(items.at("AWS_ACCESS_KEY_ID").value, "AKIAIOSFODNN7EXAMPLE");
@@ -134,17 +136,19 @@ TEST(Exec, FingerprintsOfEveryLengthAgreeWithTheReference) {
     ASSERT_EQ(items.size(), 2U) << length;
     EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").value, fingerprint(value)) << length;
     EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.full_len, length);
-    EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.flags & KT_ITEM_F_TRUNCATED, length > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED : 0);
+    EXPECT_EQ(items.at("AWS_SECRET_ACCESS_KEY").head.flags & KT_ITEM_F_TRUNCATED,
+              length > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED : 0);
     EXPECT_EQ(items.at("AWS_ACCESS_KEY_ID").value, "behind") << "the walk lost its place after " << length;
   }
 }
 
 TEST(Exec, ArgumentsLeaveOnlyAsHashesAndPublicIds) {
   const std::string secret = "CANARYargument0123456789";
-  const Record record = run("/bin/true",
-                            {"s3", "--profile", "prod", "--profile=" + secret, "-i", "/root/key", "--token", secret, "--other=" + secret,
-                             "AKIAIOSFODNN7EXAMPLE", "AKIAtooshort", "ghp_" + secret, "--key=AKIAIOSFODNN7EXAMPLE", "--token=" + secret},
-                            {});
+  const Record record =
+      run("/bin/true",
+          {"s3", "--profile", "prod", "--profile=" + secret, "-i", "/root/key", "--token", secret, "--other=" + secret,
+           "AKIAIOSFODNN7EXAMPLE", "AKIAtooshort", "ghp_" + secret, "--key=AKIAIOSFODNN7EXAMPLE", "--token=" + secret},
+          {});
   const std::vector<Item> items = items_of(record);
   ASSERT_EQ(items.size(), 8U);
   const auto flag = [&](std::size_t i, const std::string& name, const std::string& value, int position) {

@@ -81,7 +81,8 @@ KernelSide::KernelSide(const warden::LoaderOptions& options) {
   rings_ = ring_buffer__new(loader_->high_ring_fd(), collect, &g_high, nullptr);
   ring_buffer__add(rings_, loader_->low_ring_fd(), collect, &g_low);
   counters_bytes_ = (std::size_t{loader_->cpus()} * KT_COUNTERS * sizeof(kt_u64) + 4095) / 4096 * 4096;
-  counters_ = static_cast<const kt_u64*>(mmap(nullptr, counters_bytes_, PROT_READ, MAP_SHARED, loader_->counters_fd(), 0));
+  counters_ =
+      static_cast<const kt_u64*>(mmap(nullptr, counters_bytes_, PROT_READ, MAP_SHARED, loader_->counters_fd(), 0));
 }
 
 KernelSide::~KernelSide() {
@@ -125,7 +126,8 @@ Totals KernelSide::totals(std::uint32_t family) const {
 
 void KernelSide::expect_identity() const {
   for (std::uint32_t family = 0; family < KT_FAMILIES; ++family) {
-    // other programs of this machine go on meanwhile: a hook between its hit and its fate makes a difference for a moment
+    // other programs of this machine go on meanwhile: a hook between its hit and its fate makes a difference for a
+    // moment
     for (int attempt = 0;; ++attempt) {
       const Totals t = totals(family);
       std::uint64_t fates = 0;

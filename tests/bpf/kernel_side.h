@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every test here stands on: the programs loaded with tables of the tests' own, both rings read through libbpf, counters summed.
+// What every test here stands on: the programs loaded with tables of the tests' own, both rings read through libbpf,
+// counters summed.
 #pragma once
 
 #include <gtest/gtest.h>

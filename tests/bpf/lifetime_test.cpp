@@ -110,7 +110,8 @@ class Older {
     const int listener = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address = loopback4(0);
     socklen_t length = sizeof(address);
-    if (file < 0 || bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1) != 0) return 1;
+    if (file < 0 || bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1) != 0)
+      return 1;
     getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
     const int client = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(client, reinterpret_cast<sockaddr*>(&address), length) != 0) return 2;
@@ -184,7 +185,8 @@ TEST(Heartbeat, EachArmedFamilyBeatsOnce) {
   std::multiset<int> families;
   for (const Record& record : kernel_side().events(KT_EV_HEARTBEAT, 0))
     families.insert(record.head().family);
-  EXPECT_EQ(families, (std::multiset<int>{KT_FAMILY_EXEC, KT_FAMILY_OPEN, KT_FAMILY_CONNECT, KT_FAMILY_NAME, KT_FAMILY_LIFETIME}));
+  EXPECT_EQ(families, (std::multiset<int>{KT_FAMILY_EXEC, KT_FAMILY_OPEN, KT_FAMILY_CONNECT, KT_FAMILY_NAME,
+                                          KT_FAMILY_LIFETIME}));
   for (const Record& record : kernel_side().drain())
     EXPECT_NE(record.head().tgid, me()) << "a heartbeat left another event of type " << record.head().type;
 }

@@ -19,7 +19,9 @@ std::uint32_t send_first(std::string_view bytes, std::string_view more = {}) {
     const int client = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(client, reinterpret_cast<sockaddr*>(&address), length) != 0) return 2;
     const int peer = accept(listener, nullptr, nullptr);
-    if (send(client, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) || !receive_all(peer, bytes.size())) return 3;
+    if (send(client, bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()) ||
+        !receive_all(peer, bytes.size()))
+      return 3;
     if (!more.empty() && (!send_all(client, more) || !receive_all(peer, more.size()))) return 4;
     return send_all(peer, "HTTP/1.1 200 OK\r\n\r\n") ? 0 : 5;
   });
@@ -81,21 +83,25 @@ TEST_P(Http, LeavesWithoutItsSecrets) {
 INSTANTIATE_TEST_SUITE_P(
     Name, Http,
     testing::Values(
-        HttpCase{"GET /latest/meta-data/iam?x=CANARYquery0123456789 HTTP/1.1\r\nAuthorization: Bearer CANARYheader0123456789\r\nHost: "
+        HttpCase{"GET /latest/meta-data/iam?x=CANARYquery0123456789 HTTP/1.1\r\nAuthorization: Bearer "
+                 "CANARYheader0123456789\r\nHost: "
                  "169.254.169.254\r\n\r\n",
                  "GET /latest/meta-data/iam HTTP/1.1\n169.254.169.254"},
-        HttpCase{"PUT /latest/api/token HTTP/1.1\r\nhOsT:metadata:8080 \r\nX-Secret: CANARYheader0123456789\r\n\r\nCANARYheader0123456789",
+        HttpCase{"PUT /latest/api/token HTTP/1.1\r\nhOsT:metadata:8080 \r\nX-Secret: "
+                 "CANARYheader0123456789\r\n\r\nCANARYheader0123456789",
                  "PUT /latest/api/token HTTP/1.1\nmetadata:8080"},
         HttpCase{"CONNECT s3.amazonaws.com:443 HTTP/1.1\r\nProxy-Authorization: Basic CANARYheader0123456789\r\nHost: "
                  "s3.amazonaws.com:443\r\n\r\n",
                  "CONNECT s3.amazonaws.com:443 HTTP/1.1\ns3.amazonaws.com:443"},
-        HttpCase{"GET http://me:CANARYuserinfo0123456789@host/p@q HTTP/1.1\r\nHost: host\r\n\r\n", "GET http://host/p@q HTTP/1.1\nhost"},
+        HttpCase{"GET http://me:CANARYuserinfo0123456789@host/p@q HTTP/1.1\r\nHost: host\r\n\r\n",
+                 "GET http://host/p@q HTTP/1.1\nhost"},
         HttpCase{"CONNECT me:CANARYuserinfo0123456789@host:443 HTTP/1.1\r\n\r\n", "CONNECT host:443 HTTP/1.1"},
         HttpCase{"GET /a/http://u:CANARYuserinfo0123456789@b/c HTTP/1.0\r\n\r\n", "GET /a/http://b/c HTTP/1.0"},
         HttpCase{"GET /p;session=CANARYquery0123456789 HTTP/1.1\nHost: x\n\n", "GET /p HTTP/1.1\nx"},
         HttpCase{"GET /p#CANARYquery0123456789 HTTP/1.1\r\nX-Host: y\r\nHostess: z\r\n\r\n", "GET /p HTTP/1.1"},
         HttpCase{"CONNECT {\"user\":\"a\",\"pass\":\"CANARYnats0123456789\"}\r\nPING\r\n", ""},
-        HttpCase{"CONNECT CANARYnats0123456789 1234567\r\nHost: x\r\n", ""}, HttpCase{"AUTH CANARYnats0123456789\r\nPING\r\n\r\n", ""},
+        HttpCase{"CONNECT CANARYnats0123456789 1234567\r\nHost: x\r\n", ""},
+        HttpCase{"AUTH CANARYnats0123456789\r\nPING\r\n\r\n", ""},
         HttpCase{"LOGIN me CANARYnats0123456789\r\n\r\n\r\n", ""}, HttpCase{"\x05\x01\x02 CANARYnats0123456789", ""},
         HttpCase{"GET /without/an/end/CANARYquery0123456789", ""}, HttpCase{"X", ""}));
 

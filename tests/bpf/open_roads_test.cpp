@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Roads to an open file that pass no ordinary system call: io_uring and 32-bit calls. fentry and kprobe see them; the tracepoint fallback
-// does not, and says so.
+// Roads to an open file that pass no ordinary system call: io_uring and 32-bit calls. fentry and kprobe see them; the
+// tracepoint fallback does not, and says so.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/io_uring.h>
@@ -37,11 +37,12 @@ int open_by_ring(const std::string& path, bool direct, bool by_worker) {
   io_uring_params params{};
   const auto ring = static_cast<int>(syscall(SYS_io_uring_setup, 1, &params));
   if (ring < 0) return 10;
-  const std::size_t ring_bytes =
-      std::max(params.sq_off.array + params.sq_entries * sizeof(unsigned), params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
-  void* const rings = mmap(nullptr, ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
-  void* const entries =
-      mmap(nullptr, params.sq_entries * sizeof(io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
+  const std::size_t ring_bytes = std::max(params.sq_off.array + params.sq_entries * sizeof(unsigned),
+                                          params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe));
+  void* const rings =
+      mmap(nullptr, ring_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQ_RING);
+  void* const entries = mmap(nullptr, params.sq_entries * sizeof(io_uring_sqe), PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
   if (rings == MAP_FAILED || entries == MAP_FAILED) return 11;
   int empty = -1;
   if (direct && syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &empty, 1) != 0) return 12;

@@ -91,7 +91,8 @@ TEST(Open, ABindMountShowsThePathInItsNamespace) {
 TEST(Open, AnotherRootShowsThePathInsideIt) {
   const Folder folder;
   const std::string path = folder.file("root/etc/credentials");
-  expect_open(in_child([&] { return chroot(folder.at("root").c_str()) != 0 || read_once("/etc/credentials"); }), path, "/etc/credentials");
+  expect_open(in_child([&] { return chroot(folder.at("root").c_str()) != 0 || read_once("/etc/credentials"); }), path,
+              "/etc/credentials");
 }
 
 TEST(Open, APathOnlyDescriptorCountsWhenItIsReopened) {
@@ -106,8 +107,8 @@ TEST(Open, APathOnlyDescriptorCountsWhenItIsReopened) {
 
 TEST(Open, PrefixesSuffixesAndDirectoriesMatch) {
   const Folder folder;
-  for (const char* name :
-       {"id_x", "client-certificate-7.crt", "a.pem", "server.private.key", "tok", "keytrail-cache/0123456789abcdef.json"}) {
+  for (const char* name : {"id_x", "client-certificate-7.crt", "a.pem", "server.private.key", "tok",
+                           "keytrail-cache/0123456789abcdef.json"}) {
     const std::string path = folder.file(name);
     expect_open(in_child([&] { return read_once(path); }), path, path);
   }
@@ -116,7 +117,8 @@ TEST(Open, PrefixesSuffixesAndDirectoriesMatch) {
 TEST(Open, WhatIsNoKeyIsFilteredAndCounted) {
   const Folder folder;
   std::vector<std::string> paths;
-  for (const char* name : {"credential", "credentials2", "to", "tokk", "id", "a.pe", "x.private.keys", "deep/deeper/x", "xtok"})
+  for (const char* name :
+       {"credential", "credentials2", "to", "tokk", "id", "a.pe", "x.private.keys", "deep/deeper/x", "xtok"})
     paths.push_back(folder.file(name));
   std::filesystem::create_directory(folder.at("credentials"));
   paths.push_back(folder.at("credentials"));

@@ -39,21 +39,27 @@ TEST_P(Program, IsAcceptedByTheVerifier) {
   keytrail_bpf* skeleton = keytrail_bpf::open(nullptr);
   ASSERT_NE(skeleton, nullptr);
   bpf_program* each = nullptr;
-  bpf_object__for_each_program(each, skeleton->obj) bpf_program__set_autoload(each, GetParam() == bpf_program__name(each));
+  bpf_object__for_each_program(each, skeleton->obj)
+      bpf_program__set_autoload(each, GetParam() == bpf_program__name(each));
   bpf_program__set_type(skeleton->progs.cgroup__connect_unix, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
   bpf_program__set_expected_attach_type(skeleton->progs.cgroup__connect_unix, static_cast<bpf_attach_type>(49));
   const int error = bpf_object__load_skeleton(skeleton->skeleton);
   keytrail_bpf::destroy(skeleton);
-  if (GetParam().starts_with("fentry") && error == -EPERM) GTEST_SKIP() << "this kernel refuses trampolines: proven in tests/kernels";
-  if (GetParam().ends_with("_fast") && !kernel_has("bpf_rdonly_cast")) GTEST_SKIP() << "bpf_rdonly_cast came with Linux 6.2";
+  if (GetParam().starts_with("fentry") && error == -EPERM)
+    GTEST_SKIP() << "this kernel refuses trampolines: proven in tests/kernels";
+  if (GetParam().ends_with("_fast") && !kernel_has("bpf_rdonly_cast"))
+    GTEST_SKIP() << "bpf_rdonly_cast came with Linux 6.2";
   if (GetParam().ends_with("connect_unix") && !kernel_has("bpf_sock_addr_set_sun_path"))
     GTEST_SKIP() << "cgroup/connect_unix came with Linux 6.7";
   EXPECT_EQ(error, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Alone, Program, testing::ValuesIn(program_names()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Alone, Program, testing::ValuesIn(program_names()),
+                         [](const auto& info) { return info.param; });
 
-std::string chosen(warden::Loader& loader, Family family) { return loader.report()[static_cast<std::size_t>(family)].chosen; }
+std::string chosen(warden::Loader& loader, Family family) {
+  return loader.report()[static_cast<std::size_t>(family)].chosen;
+}
 
 /// Listens on a Unix socket and connects to it.
 int call_itself(const std::string& path) {
@@ -84,7 +90,8 @@ TEST_P(Alternative, IsReachedByTakingAwayTheBetterOnesAndSeesTheSame) {
   for (const HookReport::Refused& one : report.refused) {
     if (one.name == GetParam().name) GTEST_SKIP() << one.name << ": " << one.why << ": proven in tests/kernels";
   }
-  EXPECT_THAT(std::string(", ").append(report.chosen).append(", "), testing::HasSubstr(std::string(", ") + GetParam().name + ", "));
+  EXPECT_THAT(std::string(", ").append(report.chosen).append(", "),
+              testing::HasSubstr(std::string(", ") + GetParam().name + ", "));
   const Folder folder;
   const std::string file = folder.file("a/credentials");
   const std::string socket = folder.at("agent.sock");
@@ -101,16 +108,17 @@ TEST_P(Alternative, IsReachedByTakingAwayTheBetterOnesAndSeesTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(
     Fallback, Alternative,
-    testing::Values(Way{Family::kOpen, "fentry security_file_open", {}},
-                    Way{Family::kOpen, "fentry security_file_open with probe_read", {"rdonly_cast"}},
-                    Way{Family::kOpen, "kprobe security_file_open", {"fentry"}},
-                    Way{Family::kOpen, "kprobe security_file_open with probe_read", {"fentry", "rdonly_cast"}},
-                    Way{Family::kOpen, "tracepoint sys_exit_openat", {"fentry", "kprobe"}},
-                    Way{Family::kOpen, "tracepoint sys_exit_openat with probe_read", {"fentry", "kprobe", "rdonly_cast"}},
-                    Way{Family::kConnect, "fentry security_unix_stream_connect", {"connect_unix"}},
-                    Way{Family::kConnect, "cgroup connect_unix", {}},
-                    Way{Family::kConnect, "kprobe security_unix_stream_connect", {"fentry", "connect_unix"}},
-                    Way{Family::kConnect, "tracepoint sys_enter_connect", {"fentry", "kprobe", "connect_unix"}}));
+    testing::Values(
+        Way{Family::kOpen, "fentry security_file_open", {}},
+        Way{Family::kOpen, "fentry security_file_open with probe_read", {"rdonly_cast"}},
+        Way{Family::kOpen, "kprobe security_file_open", {"fentry"}},
+        Way{Family::kOpen, "kprobe security_file_open with probe_read", {"fentry", "rdonly_cast"}},
+        Way{Family::kOpen, "tracepoint sys_exit_openat", {"fentry", "kprobe"}},
+        Way{Family::kOpen, "tracepoint sys_exit_openat with probe_read", {"fentry", "kprobe", "rdonly_cast"}},
+        Way{Family::kConnect, "fentry security_unix_stream_connect", {"connect_unix"}},
+        Way{Family::kConnect, "cgroup connect_unix", {}},
+        Way{Family::kConnect, "kprobe security_unix_stream_connect", {"fentry", "connect_unix"}},
+        Way{Family::kConnect, "tracepoint sys_enter_connect", {"fentry", "kprobe", "connect_unix"}}));
 
 TEST(Fallback, AFamilyWithoutAnyWayIsReportedAndTheOthersWork) {
   warden::LoaderOptions options;

@@ -31,7 +31,8 @@ std::array<std::uint8_t, 16> siphash_raw(const std::array<std::uint8_t, 16>& key
   std::uint64_t k1 = 0;
   memcpy(&k0, key.data(), 8);
   memcpy(&k1, key.data() + 8, 8);
-  State s{{k0 ^ 0x736f6d6570736575U, k1 ^ 0x646f72616e646f6dU ^ 0xeeU, k0 ^ 0x6c7967656e657261U, k1 ^ 0x7465646279746573U}};
+  State s{
+      {k0 ^ 0x736f6d6570736575U, k1 ^ 0x646f72616e646f6dU ^ 0xeeU, k0 ^ 0x6c7967656e657261U, k1 ^ 0x7465646279746573U}};
   std::string padded(message);
   padded.resize(message.size() / 8 * 8 + 7, '\0');
   padded.push_back(static_cast<char>(message.size() & 0xffU));
@@ -66,10 +67,11 @@ std::array<std::uint8_t, 16> siphash_value(const std::array<std::uint8_t, 16>& k
 
 TEST(SipHash, AgreesWithTheReferenceVectors) {
   // vectors_sip128 of the reference implementation: key 00…0f, messages of 0 and 1 bytes (00)
-  EXPECT_EQ(siphash_raw(kKey, ""),
-            (std::array<std::uint8_t, 16>{0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d, 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93}));
+  EXPECT_EQ(siphash_raw(kKey, ""), (std::array<std::uint8_t, 16>{0xa3, 0x81, 0x7f, 0x04, 0xba, 0x25, 0xa8, 0xe6, 0x6d,
+                                                                 0xf6, 0x72, 0x14, 0xc7, 0x55, 0x02, 0x93}));
   EXPECT_EQ(siphash_raw(kKey, std::string_view("\0", 1)),
-            (std::array<std::uint8_t, 16>{0xda, 0x87, 0xc1, 0xd8, 0x6b, 0x99, 0xaf, 0x44, 0x34, 0x76, 0x59, 0x11, 0x9b, 0x22, 0xfc, 0x45}));
+            (std::array<std::uint8_t, 16>{0xda, 0x87, 0xc1, 0xd8, 0x6b, 0x99, 0xaf, 0x44, 0x34, 0x76, 0x59, 0x11, 0x9b,
+                                          0x22, 0xfc, 0x45}));
 }
 
 }  // namespace keytrail::tests

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A program is attached to functions of this test while it runs: counted, detached, bounded, refused with a sentence, dropped
-// when nothing can come any more. Each way alone; a way that this kernel lacks is skipped by name.
+// A program is attached to functions of this test while it runs: counted, detached, bounded, refused with a sentence,
+// dropped when nothing can come any more. Each way alone; a way that this kernel lacks is skipped by name.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
@@ -28,7 +28,9 @@ using warden::TargetWay;
 [[gnu::noinline]] void first_function() { asm volatile("" ::: "memory"); }
 [[gnu::noinline]] void second_function() { asm volatile("nop" ::: "memory"); }
 
-std::uint64_t place_of(void (*function)()) { return warden::offset_in_own_file(reinterpret_cast<const void*>(function)); }
+std::uint64_t place_of(void (*function)()) {
+  return warden::offset_in_own_file(reinterpret_cast<const void*>(function));
+}
 
 void call(void (*function)(), int times) {
   for (int i = 0; i < times; ++i)
@@ -46,7 +48,8 @@ class TargetsTest : public testing::TestWithParam<TargetWay> {
     Targets::prepare(calls_->progs.uprobe__calls, GetParam());
     ASSERT_EQ(bpf_object__load_skeleton(calls_->skeleton), 0);
     targets_.emplace(warden::TargetChoice{GetParam(), {}}, 4);
-    targets_->serve(Family::kRequest, bpf_program__fd(calls_->progs.uprobe__calls), bpf_map__fd(calls_->maps.target_hits));
+    targets_->serve(Family::kRequest, bpf_program__fd(calls_->progs.uprobe__calls),
+                    bpf_map__fd(calls_->maps.target_hits));
     self_.reset(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   }
   void TearDown() override {
@@ -198,7 +201,9 @@ TEST_P(TargetsTest, TheWardensOwnCapabilitiesAreEnough) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Way, TargetsTest, testing::Values(TargetWay::kUprobeMulti, TargetWay::kUprobe),
-                         [](const auto& info) { return info.param == TargetWay::kUprobeMulti ? "uprobe_multi" : "uprobe"; });
+                         [](const auto& info) {
+                           return info.param == TargetWay::kUprobeMulti ? "uprobe_multi" : "uprobe";
+                         });
 
 }  // namespace
 }  // namespace keytrail::tests

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: a request to the local API (agent/serve) before a history of constants. An input is "METHOD TARGET", a line end, Last-Event-ID.
+// Target: a request to the local API (agent/serve) before a history of constants. An input is "METHOD TARGET", a line
+// end, Last-Event-ID.
 #include "agent/serve/api.h"
 
 #include <boost/json.hpp>
@@ -19,7 +20,8 @@ testing::FakeHistory& history() {
   static testing::FakeHistory* made = [] {
     auto* out = new testing::FakeHistory;
     out->stored = {testing::make_row(1, testing::make_acquisition()), testing::make_row(2, testing::make_use()),
-                   testing::make_row(3, FindingRow{}), testing::make_row(4, GapRow{}), testing::make_row(5, RevisionRow{})};
+                   testing::make_row(3, FindingRow{}), testing::make_row(4, GapRow{}),
+                   testing::make_row(5, RevisionRow{})};
     out->edge_list = {Edge{.use = testing::make_use()}};
     return out;
   }();
@@ -57,7 +59,8 @@ void check_secrets(std::string_view target, const ApiAnswer& answer) {
 
 void check_times(std::string_view text) {
   const auto time = base::parse_rfc3339(text);
-  require(!time || base::parse_rfc3339(base::format_rfc3339(*time)) == time, "a time that was read is written as itself");
+  require(!time || base::parse_rfc3339(base::format_rfc3339(*time)) == time,
+          "a time that was read is written as itself");
 }
 
 }  // namespace

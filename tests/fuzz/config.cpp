@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: the configuration file (agent/base/config). References to files are not followed here: they would name files of this machine.
+// Target: the configuration file (agent/base/config). References to files are not followed here: they would name files
+// of this machine.
 #include "agent/base/config.h"
 
 #include "agent/base/log.h"
@@ -23,8 +24,9 @@ void check(const Config& config) {
   require(config.otlp.size() <= 64, "exporters are bounded");
   const std::string shown = render_config(config);
   for (const OtlpConfig& exporter : config.otlp) {
-    require(exporter.timeout_s >= 1 && exporter.timeout_s <= 300 && !exporter.name.empty() && exporter.name.size() <= 32,
-            "an exporter is within its ranges");
+    require(
+        exporter.timeout_s >= 1 && exporter.timeout_s <= 300 && !exporter.name.empty() && exporter.name.size() <= 32,
+        "an exporter is within its ranges");
     for (const OtlpHeader& header : exporter.headers)
       require(!header.value.starts_with("canary") || !shown.contains(header.value), "a header's value is not shown");
   }
@@ -45,7 +47,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     return 0;
   }
   const std::string& error = config.error().message;
-  fuzz::require(error.starts_with("fuzz.yaml:") && error.size() <= base::kMaxError, "an error names the file and is short");
+  fuzz::require(error.starts_with("fuzz.yaml:") && error.size() <= base::kMaxError,
+                "an error names the file and is short");
   fuzz::require(fuzz::is_shown_safely(error), "an error can be shown");
   fuzz::require(!fuzz::repeats(error, text, base::kMaxQuoted), "an error quotes little of the file");
   return 0;

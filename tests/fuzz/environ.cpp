@@ -20,7 +20,8 @@ bool has_user_information(std::string_view value) {
 }
 
 void check(const EnvItem& item) {
-  require(item.name.size() <= KT_ITEM_NAME_MAX && is_name(item.name, KT_ITEM_NAME_MAX), "a variable's name is plain and short");
+  require(item.name.size() <= KT_ITEM_NAME_MAX && is_name(item.name, KT_ITEM_NAME_MAX),
+          "a variable's name is plain and short");
   require(item.value.size() <= KT_ITEM_VALUE_MAX, "a shown value is short");
   require(item.value.empty() || item.fingerprint.empty(), "a variable is shown or hashed, never both");
   require(item.fingerprint.empty() || item.length >= kMinFingerprintedBytes, "a short value has no fingerprint");
@@ -35,7 +36,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const examine::Session session{.key = {1, 2, 3, 4}, .env = catalog::kernel_tables().env};
   examine::Found found;
   examine::parse_environment(fuzz::text_of(data, size), session, found);
-  fuzz::require(found.env.size() <= role::kMaxKeysPerFile && found.keys.empty(), "an environment has at most 256 variables");
+  fuzz::require(found.env.size() <= role::kMaxKeysPerFile && found.keys.empty(),
+                "an environment has at most 256 variables");
   for (const EnvItem& item : found.env)
     examine::check(item);
   return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: a key file (agent/examine). The first line of an input says "FORMAT [KIND] [guessable] [xN]", the rest is the file, N times in a
-// row. Every format of the examiner's table takes part: the mutator keeps the first line and now and then writes another format into it.
+// Target: a key file (agent/examine). The first line of an input says "FORMAT [KIND] [guessable] [xN]", the rest is the
+// file, N times in a row. Every format of the examiner's table takes part: the mutator keeps the first line and now and
+// then writes another format into it.
 #include <algorithm>
 #include <charconv>
 #include <random>
@@ -11,7 +12,8 @@
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv);
-extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size, unsigned seed);
+extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::size_t max_size,
+                                               unsigned seed);
 
 namespace keytrail::examine {
 namespace {
@@ -19,7 +21,8 @@ namespace {
 using fuzz::require;
 
 constexpr std::size_t kMaxRepeats = 1U << 16U;
-constexpr std::size_t kMaxRepeatedBytes = 256U << 10U;  // a parser whose cost is the square of the size shows, and a run stays fast
+constexpr std::size_t kMaxRepeatedBytes =
+    256U << 10U;  // a parser whose cost is the square of the size shows, and a run stays fast
 
 struct Case {
   Hints hints;
@@ -52,7 +55,8 @@ bool shows(std::string_view name, const Fingerprint& secret, const base::SipKey&
   constexpr std::string_view kSeparators = ":/@ #,=\"'";
   for (std::size_t begin = 0; begin < name.size();) {
     const std::size_t end = std::min(name.find_first_of(kSeparators, begin), name.size());
-    if (end - begin >= kMinFingerprintedBytes && base::fingerprint_of(key, name.substr(begin, end - begin)) == secret) return true;
+    if (end - begin >= kMinFingerprintedBytes && base::fingerprint_of(key, name.substr(begin, end - begin)) == secret)
+      return true;
     begin = end + 1;
   }
   return name.size() >= kMinFingerprintedBytes && base::fingerprint_of(key, name) == secret;
@@ -65,7 +69,8 @@ bool is_token(std::string_view name) {
     const std::string_view part = name.substr(0, name.find_first_of(kSeparators));
     name.remove_prefix(std::min(part.size() + 1, name.size()));
     for (const catalog::ArgFormat& format : catalog::kernel_tables().formats) {
-      if (!format.is_public && part.starts_with(format.prefix) && part.size() >= format.min_len && part.size() <= format.max_len)
+      if (!format.is_public && part.starts_with(format.prefix) && part.size() >= format.min_len &&
+          part.size() <= format.max_len)
         return true;
     }
   }
@@ -88,17 +93,23 @@ void check_fact(const KeyFact& fact, const Session& session, const Hints& hints)
   for (const Name& name : names) {
     require(name.text.size() <= name.max, "a name fits its message");
     require(name.text.empty() || is_name(name.text, name.max), "a name is UTF-8 without control characters");
-    require(fact.key.fingerprint.empty() || !shows(name.text, fact.key.fingerprint, session.key), "no name is the secret");
+    require(fact.key.fingerprint.empty() || !shows(name.text, fact.key.fingerprint, session.key),
+            "no name is the secret");
     require(!is_token(name.text), "no name is a token");
   }
-  const bool elsewhere = fact.key.id.empty();  // the entry's key is; what is told is its server, or the entry that buys it
-  require(elsewhere == fact.key.kind.empty() && (!elsewhere || fact.key.fingerprint.empty()), "a key has an id and a kind");
-  require(!elsewhere || !fact.host.empty() || (!fact.selector.empty() && !fact.key.parent.empty()), "a fact without a key tells something");
-  require(!hints.guessable || fact.key.kind != hints.key_kind || fact.key.fingerprint.empty(), "a guessable key's fingerprint stays");
+  const bool elsewhere =
+      fact.key.id.empty();  // the entry's key is; what is told is its server, or the entry that buys it
+  require(elsewhere == fact.key.kind.empty() && (!elsewhere || fact.key.fingerprint.empty()),
+          "a key has an id and a kind");
+  require(!elsewhere || !fact.host.empty() || (!fact.selector.empty() && !fact.key.parent.empty()),
+          "a fact without a key tells something");
+  require(!hints.guessable || fact.key.kind != hints.key_kind || fact.key.fingerprint.empty(),
+          "a guessable key's fingerprint stays");
 }
 
 void run(std::string_view input) {
-  static Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, .formats = catalog::kernel_tables().formats};
+  static Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+                         .formats = catalog::kernel_tables().formats};
   static Arena scratch(4U << 20U);
   const Case one = read_case(input);
   session.numbers = {};
@@ -129,8 +140,10 @@ std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size, std::s
   std::string_view file = keytrail::fuzz::text_of(data, size);
   std::string head(keytrail::fuzz::take_until(file, "\n"));
   const std::string_view format = std::string_view(head).substr(0, head.find(' '));
-  if (std::ranges::find(formats, format) == formats.end() || random() % 64 == 0) head = formats[random() % formats.size()];
-  if (random() % 4 != 0) head.resize(std::min(head.size(), head.find(" x")));  // repeated files are slow: most children are single again
+  if (std::ranges::find(formats, format) == formats.end() || random() % 64 == 0)
+    head = formats[random() % formats.size()];
+  if (random() % 4 != 0)
+    head.resize(std::min(head.size(), head.find(" x")));  // repeated files are slow: most children are single again
   if (random() % 512 == 0) head += " x" + std::to_string(1U << (random() % 17U));
   head += '\n';
   if (head.size() >= max_size) return LLVMFuzzerMutate(data, size, max_size);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fuzz targets share. A target is LLVMFuzzerTestOneInput: it hands the bytes to a parser and checks what must hold of any answer.
+// What the fuzz targets share. A target is LLVMFuzzerTestOneInput: it hands the bytes to a parser and checks what must
+// hold of any answer.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,9 @@ inline void require(bool holds, const char* what) {
   std::abort();
 }
 
-inline std::string_view text_of(const std::uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 /// Takes the text up to `separator` off the front; all of it when there is none.
 inline std::string_view take_until(std::string_view& text, std::string_view separator) {

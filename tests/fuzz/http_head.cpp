@@ -10,7 +10,8 @@
 namespace {
 
 bool is_host(const std::string& text) {
-  return text.empty() || keytrail::base::host_name(text) == text || text.find_first_not_of("0123456789abcdef:.") == std::string::npos;
+  return text.empty() || keytrail::base::host_name(text) == text ||
+         text.find_first_not_of("0123456789abcdef:.") == std::string::npos;
 }
 
 }  // namespace
@@ -19,7 +20,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace keytrail;
   using fuzz::require;
   const decode::HttpHead head = decode::parse_http_head(std::as_bytes(std::span(data, size)));
-  require(head.http || (head.method.empty() && head.path.empty() && head.host.empty()), "what is not HTTP has no parts");
+  require(head.http || (head.method.empty() && head.path.empty() && head.host.empty()),
+          "what is not HTTP has no parts");
   require(!head.connect || (head.method == "CONNECT" && head.path.empty()), "CONNECT has a target and no path");
   require(head.path.empty() || head.path.starts_with('/'), "a path begins with '/'");
   require(head.path.find_first_of("?#") == std::string::npos, "a path has no query");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: what a collector answers (exporters/otlp). An input is "STATUS REASON", a line with Retry-After, then the body
-// (and the details of a gRPC status).
+// Target: what a collector answers (exporters/otlp). An input is "STATUS REASON", a line with Retry-After, then the
+// body (and the details of a gRPC status).
 #include "exporters/otlp/answer.h"
 
 #include <charconv>
@@ -18,12 +18,15 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::from_chars(code.data(), code.data() + code.size(), response.status);
   response.headers.emplace_back("Retry-After", fuzz::take_until(input, "\n"));
   const std::string body(input);
-  const otlp::GrpcReply reply{.code = static_cast<int>(response.status), .message = response.reason, .details = body, .body = body};
+  const otlp::GrpcReply reply{
+      .code = static_cast<int>(response.status), .message = response.reason, .details = body, .body = body};
   for (const otlp::Answer& answer : {otlp::answer_of(response, body, kNow), otlp::answer_of(reply)}) {
-    require(fuzz::is_shown_safely(answer.text) && answer.text.size() <= 8192, "the answer's text is short and can be shown");
+    require(fuzz::is_shown_safely(answer.text) && answer.text.size() <= 8192,
+            "the answer's text is short and can be shown");
     require(!answer.retry_after || (answer.retry_after->count() >= 0 && *answer.retry_after <= otlp::kRetryAfterMax),
             "the wait is bounded");
-    require(answer.rejected == 0 || answer.kind == otlp::Answer::Kind::kAccepted, "only an accepted request has rejected records");
+    require(answer.rejected == 0 || answer.kind == otlp::Answer::Kind::kAccepted,
+            "only an accepted request has rejected records");
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: the bytes of a collector's HTTP answer, as the HTTP client reads them from a socket (agent/base). A thread listens on
-// loopback, takes one request a connection, writes the input and closes.
+// Target: the bytes of a collector's HTTP answer, as the HTTP client reads them from a socket (agent/base). A thread
+// listens on loopback, takes one request a connection, writes the input and closes.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -23,7 +23,8 @@ class Collector {
   Collector() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
     socklen_t length = sizeof address;
-    require(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 && ::listen(listener_.get(), 16) == 0 &&
+    require(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), length) == 0 &&
+                ::listen(listener_.get(), 16) == 0 &&
                 ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0,
             "loopback can be listened on");
     port_ = ntohs(address.sin_port);
@@ -63,7 +64,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static auto* collector = new base::Collector;
   collector->answer_with(std::string(fuzz::text_of(data, size)));
   constexpr std::size_t kAnswerMax = 4U << 20U;
-  auto client = base::HttpClient::create(*base::HttpTarget::parse("http://127.0.0.1:" + std::to_string(collector->port())), {}, kAnswerMax);
+  auto client = base::HttpClient::create(
+      *base::HttpTarget::parse("http://127.0.0.1:" + std::to_string(collector->port())), {}, kAnswerMax);
   fuzz::require(client.has_value(), "the endpoint can be used");
   const auto response = (*client)->send({.method = "POST", .body = "x", .timeout = std::chrono::seconds(1)});
   if (response) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: /proc/PID/{stat,status,loginuid,sessionid,cgroup} and passwd (agent/identify), and the fields of stat that the warden reads.
-// An input holds their texts in this order, each ended by a line "%%". They are read from files, as the agent does: a folder "proc" in the
-// working directory.
+// Target: /proc/PID/{stat,status,loginuid,sessionid,cgroup} and passwd (agent/identify), and the fields of stat that
+// the warden reads. An input holds their texts in this order, each ended by a line "%%". They are read from files, as
+// the agent does: a folder "proc" in the working directory.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,7 +35,8 @@ void write_file(const char* path, std::string_view text) {
 void check(const CgroupPlace& place) {
   require(place.container.empty() || !place.container.contains('/'), "a container's id is one component");
   require(place.unit.empty() || !place.unit.contains('/'), "a unit is one component");
-  require(place.pod_uid.empty() || place.pod_uid.size() == 36 || place.pod_uid.size() == 32, "a pod's uid has its length");
+  require(place.pod_uid.empty() || place.pod_uid.size() == 36 || place.pod_uid.size() == 32,
+          "a pod's uid has its length");
   require(place.kind != WorkloadKind::kPod || !place.pod_uid.empty(), "a pod has a uid");
   require(place.kind != WorkloadKind::kContainer || !place.container.empty(), "a container has an id");
 }
@@ -62,7 +63,8 @@ int LLVMFuzzerInitialize(int*, char***) {
   using keytrail::fuzz::require;
   for (const char* folder : {"proc", "proc/1", "proc/100"})
     require(::mkdir(folder, 0700) == 0 || errno == EEXIST, "the working directory can be written to");
-  keytrail::identify::write_file("proc/1/stat", "1 (init) S 0\n");  // its presence says that this /proc shows all processes
+  keytrail::identify::write_file("proc/1/stat",
+                                 "1 (init) S 0\n");  // its presence says that this /proc shows all processes
   return 0;
 }
 

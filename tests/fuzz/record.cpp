@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: one ring record of any bytes (agent/decode). What leaves decode is no longer than what came in, and no secret can be in it.
+// Target: one ring record of any bytes (agent/decode). What leaves decode is no longer than what came in, and no secret
+// can be in it.
 #include <algorithm>
 #include <array>
 #include <variant>
@@ -24,9 +25,11 @@ constexpr std::size_t kPathGrowth = 4;
 void check(const ExecEvent& exec, std::size_t size) {
   require(exec.exe.size() <= kPathGrowth * size + 1 && exec.filename.size() <= size && exec.comm.size() <= 16,
           "an exec's texts are bounded");
-  require(exec.env.size() <= size / sizeof(ev_item) && exec.args.size() <= size / sizeof(ev_item), "items are bounded by the record");
+  require(exec.env.size() <= size / sizeof(ev_item) && exec.args.size() <= size / sizeof(ev_item),
+          "items are bounded by the record");
   for (const EnvItem& item : exec.env) {
-    require(item.value.size() <= KT_ITEM_VALUE_MAX && item.name.size() <= KT_ITEM_NAME_MAX, "a variable keeps to the layout");
+    require(item.value.size() <= KT_ITEM_VALUE_MAX && item.name.size() <= KT_ITEM_NAME_MAX,
+            "a variable keeps to the layout");
     require(item.value.empty() || item.fingerprint.empty(), "a variable is shown or hashed, never both");
   }
   for (const ArgItem& item : exec.args) {
@@ -45,7 +48,8 @@ void check(const Event& event, std::size_t size) {
   if (const auto* exec = std::get_if<ExecEvent>(&event.body)) check(*exec, size);
   if (const auto* task = std::get_if<TaskEvent>(&event.body)) check(task->exec, size);
   if (const auto* payload = std::get_if<PayloadEvent>(&event.body)) check(*payload, size);
-  if (const auto* open = std::get_if<OpenEvent>(&event.body)) require(open->path.size() <= kPathGrowth * size + 1, "a path is bounded");
+  if (const auto* open = std::get_if<OpenEvent>(&event.body))
+    require(open->path.size() <= kPathGrowth * size + 1, "a path is bounded");
   if (const auto* unix_event = std::get_if<UnixConnectEvent>(&event.body))
     require(!unix_event->path.contains('\0'), "a socket's path has no NUL");
   require(static_cast<std::size_t>(event.head.family) < kFamilies && event.head.from_ring, "the head is sound");
@@ -60,7 +64,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (event) {
     check(*event, size);
   } else {
-    fuzz::require(std::ranges::find(kRefusals, event.error().message) != kRefusals.end(), "a refusal is one of the fixed texts");
+    fuzz::require(std::ranges::find(kRefusals, event.error().message) != kRefusals.end(),
+                  "a refusal is one of the fixed texts");
   }
   return 0;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: what examiner and warden send to the worker (agent/examine/client). An input is a row of messages: a letter (kLetters; any other
-// byte is the type itself), length (2 bytes, little endian), body. Heads are made good, with the number of the running request; a message
-// with a letter also gets its type's size, so that seeds outlive a change of the layout.
+// Target: what examiner and warden send to the worker (agent/examine/client). An input is a row of messages: a letter
+// (kLetters; any other byte is the type itself), length (2 bytes, little endian), body. Heads are made good, with the
+// number of the running request; a message with a letter also gets its type's size, so that seeds outlive a change of
+// the layout.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -28,7 +29,9 @@ struct Pair {
   base::UniqueFd worker, other;
 };
 
-void send_all(int socket, const void* data, std::size_t size) { (void)!::send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL); }
+void send_all(int socket, const void* data, std::size_t size) {
+  (void)!::send(socket, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
 
 template <role::Wire Message>
 void send(int socket, const Message& message) {
@@ -40,7 +43,8 @@ std::uint64_t request_of(int control) {
   std::array<char, role::kMaxMessage> buffer{};
   while (::recv(control, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
     role::Open open;
-    if (role::decode(buffer.data(), sizeof open, open) && open.head.type == static_cast<std::uint16_t>(role::Type::kOpen))
+    if (role::decode(buffer.data(), sizeof open, open) &&
+        open.head.type == static_cast<std::uint16_t>(role::Type::kOpen))
       return open.head.request;
   }
   return 0;
@@ -91,7 +95,8 @@ void check(const auto& answer) {
   require(answer.unread.size() <= 32, "the reason is one of the words");
   require(answer.unread.empty() || answer.keys.empty(), "what was not read has no keys");
   for (const KeyFact& fact : answer.keys) {
-    require(fact.key.id.size() <= 254 && fact.key.kind.size() <= 62 && fact.selector.size() <= 126, "names keep to the messages");
+    require(fact.key.id.size() <= 254 && fact.key.kind.size() <= 62 && fact.selector.size() <= 126,
+            "names keep to the messages");
     require(static_cast<unsigned>(fact.key.key_class) <= 5 && static_cast<unsigned>(fact.key.lifetime) <= 2,
             "class and lifetime are known ones");
   }
@@ -119,7 +124,8 @@ void run(std::string_view input) {
   ExamineQuestion question = FileQuestion{.path = "/root/.aws/credentials"};
   if (input.size() % 2 != 0) question = EnvironmentQuestion{};
   (*link)->examine({{}, std::move(question)}, take);
-  (*link)->on_notice([](const WardenNotice& notice) { require(notice.from_ns <= notice.to_ns, "a notice's period runs forward"); });
+  (*link)->on_notice(
+      [](const WardenNotice& notice) { require(notice.from_ns <= notice.to_ns, "a notice's period runs forward"); });
   io.poll();
   play(input, request_of(control.other.get()), control, facts);
   io.poll();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: what the worker asks of the warden (agent/warden). A sound request is carried out for this process itself: whatever a taken-over
-// worker writes into it, only a small regular file is opened. Nothing is read from it.
+// Target: what the worker asks of the warden (agent/warden). A sound request is carried out for this process itself:
+// whatever a taken-over worker writes into it, only a small regular file is opened. Nothing is read from it.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,7 +47,8 @@ void open(std::string_view bytes) {
   require(::fstat(opening.descriptor.get(), &file) == 0 && S_ISREG(file.st_mode), "only a regular file is opened");
   require(static_cast<std::size_t>(file.st_size) <= role::kMaxFileBytes && is_known_filesystem(opening.file.fs_magic),
           "only a small file of a known file system");
-  require(same_file(request.file, opening.file) || (request.flags & role::kOpenLook) != 0, "only the file that was meant");
+  require(same_file(request.file, opening.file) || (request.flags & role::kOpenLook) != 0,
+          "only the file that was meant");
 }
 
 }  // namespace

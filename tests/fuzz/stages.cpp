@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Target: the stages behind each other, decode → identify → link → judge → what serve and the exporter say of the rows, fed with ring
-// records of any bytes in any order. An input is a row of steps: 'r', length (2 bytes, little endian), a record; 't', N: N × 10 ms pass;
-// 'a', N: the examiner answers. Each record that was decoded must have one fate in the end, and no row may claim more than it can.
+// Target: the stages behind each other, decode → identify → link → judge → what serve and the exporter say of the rows,
+// fed with ring records of any bytes in any order. An input is a row of steps: 'r', length (2 bytes, little endian), a
+// record; 't', N: N × 10 ms pass; 'a', N: the examiner answers. Each record that was decoded must have one fate in the
+// end, and no row may claim more than it can.
 #include <algorithm>
 #include <array>
 #include <boost/json.hpp>
@@ -26,7 +27,9 @@ constexpr std::uint64_t kMs = 1'000'000;
 struct SteppedClock final : Clock {
   std::uint64_t now = 5'000'000 * kMs;
   [[nodiscard]] std::uint64_t boot_ns() const override { return now; }
-  [[nodiscard]] std::int64_t wall_ns() const override { return 1'763'726'400'000'000'000 + static_cast<std::int64_t>(now); }
+  [[nodiscard]] std::int64_t wall_ns() const override {
+    return 1'763'726'400'000'000'000 + static_cast<std::int64_t>(now);
+  }
 };
 
 /// Holds its answers until the input says which.
@@ -54,8 +57,8 @@ struct WaitingExaminer final : Examiner {
 
  private:
   static KeyFact key_fact(std::uint8_t number) {
-    static constexpr std::array<const char*, 4> kKinds{"aws.access_key", "k8s.service_account_token", "generic.password",
-                                                       "tls.private_key"};
+    static constexpr std::array<const char*, 4> kKinds{"aws.access_key", "k8s.service_account_token",
+                                                       "generic.password", "tls.private_key"};
     KeyFact out;
     out.key.kind = kKinds[number % kKinds.size()];
     out.key.id = "PLANTED" + std::to_string(number);
@@ -150,7 +153,8 @@ class Stages {
     for (const Row& row : rows) {
       boost::system::error_code error;
       const std::string text = serve::to_json_text(row);
-      require(boost::json::parse(text, error).is_object() && !error && fuzz::is_shown_safely(text), "a row is plain JSON");
+      require(boost::json::parse(text, error).is_object() && !error && fuzz::is_shown_safely(text),
+              "a row is plain JSON");
     }
     const std::vector<otlp::Place> places = spans_.place(rows);
     otlp::TraceRequest spans;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A BPF ring buffer and a counters array made of memfds, with the kernel's layout: what capture maps in unit tests and benchmarks.
-// The kernel maps the data pages twice; here every byte is written twice. Not thread-safe.
+// A BPF ring buffer and a counters array made of memfds, with the kernel's layout: what capture maps in unit tests and
+// benchmarks. The kernel maps the data pages twice; here every byte is written twice. Not thread-safe.
 #pragma once
 
 #include <sys/mman.h>
@@ -65,7 +65,9 @@ class FakeRing {
   [[nodiscard]] std::uint64_t* consumer_word(std::size_t index) { return word(0) + index; }
 
  private:
-  [[nodiscard]] std::uint64_t* word(std::size_t offset) const { return reinterpret_cast<std::uint64_t*>(base_ + offset); }
+  [[nodiscard]] std::uint64_t* word(std::size_t offset) const {
+    return reinterpret_cast<std::uint64_t*>(base_ + offset);
+  }
   void put(std::uint64_t position, std::span<const std::byte> bytes) {
     std::byte* data = base_ + 2 * page_;
     for (std::size_t i = 0; i < bytes.size();) {

@@ -23,7 +23,8 @@ struct Who {
   std::uint64_t cgroup_id = 1;
 };
 
-inline ev_head head_of(std::uint16_t type, std::uint8_t family, std::uint64_t time_ns, const Who& who, std::uint16_t flags = 0) {
+inline ev_head head_of(std::uint16_t type, std::uint8_t family, std::uint64_t time_ns, const Who& who,
+                       std::uint16_t flags = 0) {
   return {.time_ns = time_ns,
           .start_ns = who.start_ns,
           .cgroup_id = who.cgroup_id,

@@ -13,7 +13,8 @@
 namespace keytrail::catalog {
 
 const KernelTables& kernel_tables() {
-  static constexpr std::array<EnvName, 2> kEnv{{{"AWS_ACCESS_KEY_ID", EnvAction::kShow}, {"AWS_SECRET_ACCESS_KEY", EnvAction::kSecret}}};
+  static constexpr std::array<EnvName, 2> kEnv{
+      {{"AWS_ACCESS_KEY_ID", EnvAction::kShow}, {"AWS_SECRET_ACCESS_KEY", EnvAction::kSecret}}};
   static const KernelTables tables{.names = {}, .env = kEnv, .flags = {}, .formats = {}};
   return tables;
 }
@@ -28,11 +29,13 @@ class FakeTargets final : public TargetTable {
  public:
   Result<std::uint32_t> attach(const HookTarget& target, int file) override {
     struct stat status{};
-    if (fstat(file, &status) != 0 || target.offsets.empty() || target.offsets.front() >= static_cast<std::uint64_t>(status.st_size)) {
+    if (fstat(file, &status) != 0 || target.offsets.empty() ||
+        target.offsets.front() >= static_cast<std::uint64_t>(status.st_size)) {
       ++counts_.refused;
       return fail(Error::Code::kRefused, "That is not inside the file.");
     }
-    attached_.push_back({.id = ++last_, .family = target.family, .hits = static_cast<std::uint64_t>(status.st_size), .text = {}});
+    attached_.push_back(
+        {.id = ++last_, .family = target.family, .hits = static_cast<std::uint64_t>(status.st_size), .text = {}});
     return last_;
   }
   Result<TargetReport> detach(std::uint32_t id) override {
@@ -61,7 +64,9 @@ class FakeTargets final : public TargetTable {
 class FakeLoader final : public Loader {
  public:
   FakeLoader()
-      : high_(memfd_create("high", MFD_CLOEXEC)), low_(memfd_create("low", MFD_CLOEXEC)), counters_(memfd_create("counters", MFD_CLOEXEC)) {
+      : high_(memfd_create("high", MFD_CLOEXEC)),
+        low_(memfd_create("low", MFD_CLOEXEC)),
+        counters_(memfd_create("counters", MFD_CLOEXEC)) {
     timespec now{};
     clock_gettime(CLOCK_BOOTTIME, &now);
     armed_ns_ = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
@@ -92,7 +97,8 @@ class FakeLoader final : public Loader {
 
 Result<std::unique_ptr<Loader>> Loader::load(const LoaderOptions& options, const catalog::KernelTables&) {
   for (const std::string& name : options.disabled_features) {
-    if (name == "all") return fail(Error::Code::kUnavailable, "This kernel has no BTF: use a kernel with CONFIG_DEBUG_INFO_BTF.");
+    if (name == "all")
+      return fail(Error::Code::kUnavailable, "This kernel has no BTF: use a kernel with CONFIG_DEBUG_INFO_BTF.");
   }
   return std::make_unique<FakeLoader>();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The opener against what a container or its attacker can put in its way. Root; all mounts are in mount namespaces of child processes.
+// The opener against what a container or its attacker can put in its way. Root; all mounts are in mount namespaces of
+// child processes.
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -25,7 +26,8 @@ namespace {
 namespace fs = std::filesystem;
 using role::Unread;
 
-/// A process in a mount namespace of its own that did `setup` and waits; it dies with this object. Paths are under /tmp of the host.
+/// A process in a mount namespace of its own that did `setup` and waits; it dies with this object. Paths are under /tmp
+/// of the host.
 class Actor {
  public:
   explicit Actor(const std::function<bool()>& setup, bool own_namespace = true) {
@@ -33,7 +35,8 @@ class Actor {
     EXPECT_EQ(pipe2(ready, O_CLOEXEC), 0);
     pid_ = fork();
     if (pid_ == 0) {
-      bool ok = !own_namespace || (unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+      bool ok = !own_namespace ||
+                (unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
       ok = ok && setup();
       (void)!write(ready[1], ok ? "y" : "n", 1);
       while (true)
@@ -160,7 +163,9 @@ TEST_F(OpenerTest, RefusesProcAndOtherUnknownFileSystems) {
   EXPECT_EQ(open_requested(request(getpid(), "/proc/self/root/etc/passwd")).unread, Unread::kRefused);
 }
 
-TEST_F(OpenerTest, SaysGoneForAMissingFile) { EXPECT_EQ(open_requested(request(getpid(), dir_ + "/none")).unread, Unread::kGone); }
+TEST_F(OpenerTest, SaysGoneForAMissingFile) {
+  EXPECT_EQ(open_requested(request(getpid(), dir_ + "/none")).unread, Unread::kGone);
+}
 
 TEST_F(OpenerTest, KeepsAnAbsoluteSymlinkInsideTheContainersRoot) {
   fs::create_directories(dir_ + "/root/etc");
@@ -228,7 +233,8 @@ TEST_F(OpenerTest, ComparesWithoutTheDeviceOnOverlay) {
     if (mount("none", (dir_ + "/upper-fs").c_str(), "tmpfs", 0, nullptr) != 0) return false;
     fs::create_directory(dir_ + "/upper-fs/up");
     fs::create_directory(dir_ + "/upper-fs/work");
-    const std::string options = "lowerdir=" + dir_ + "/lower,upperdir=" + dir_ + "/upper-fs/up,workdir=" + dir_ + "/upper-fs/work";
+    const std::string options =
+        "lowerdir=" + dir_ + "/lower,upperdir=" + dir_ + "/upper-fs/up,workdir=" + dir_ + "/upper-fs/work";
     return mount("none", (dir_ + "/merged").c_str(), "overlay", 0, options.c_str()) == 0;
   });
   if (!actor.ok()) GTEST_SKIP() << "overlay over two file systems cannot be mounted here";

@@ -114,7 +114,8 @@ class RolesTest : public testing::Test {
   }
   /// The warden's child whose program is this one; 0 when there is none.
   pid_t child(const std::string& program) const {
-    std::istringstream children(slurp("/proc/" + std::to_string(warden_) + "/task/" + std::to_string(warden_) + "/children"));
+    std::istringstream children(
+        slurp("/proc/" + std::to_string(warden_) + "/task/" + std::to_string(warden_) + "/children"));
     for (pid_t pid = 0; children >> pid;) {
       std::error_code error;
       if (fs::read_symlink("/proc/" + std::to_string(pid) + "/exe", error).filename() == program) return pid;
@@ -136,7 +137,8 @@ class RolesTest : public testing::Test {
 
 TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
   const std::string canary = "CanaryCanaryCanaryCanary01234567";
-  std::ofstream(dir_ + "/creds") << "[prod]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = " << canary << "\n";
+  std::ofstream(dir_ + "/creds") << "[prod]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = "
+                                 << canary << "\n";
   chmod((dir_ + "/creds").c_str(), 0600);
   ask_ = "aws_credentials:" + dir_ + "/creds";
   // The libraries that read these copy: their heap is wiped, too, and they need no more system calls than there are.
@@ -162,7 +164,8 @@ TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
       std::uint64_t begin = 0;
       std::uint64_t end = 0;
       char permissions[5] = {};
-      if (sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' || line.ends_with("[vvar]"))
+      if (sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' ||
+          line.ends_with("[vvar]"))
         continue;
       std::string bytes(end - begin, '\0');
       memory.clear();
@@ -180,9 +183,10 @@ TEST_F(RolesTest, ATargetIsOpenedByTheWardenAndItsEndIsTold) {
   std::ofstream(dir_ + "/short") << "x";
   ask_ = "target:" + dir_ + "/library target:" + dir_ + "/nowhere target:" + dir_ + "/short";
   run();
-  for (const char* line : {"target attached id=1 hits=0 asked=1", "hits=23 asked=0", "target detached id=1 hits=23 asked=0",
-                           "target refused id=0 hits=0 asked=1 the file could not be opened: gone",
-                           "target refused id=0 hits=0 asked=1 That is not inside the file.", "bound=8 refused=1"})
+  for (const char* line :
+       {"target attached id=1 hits=0 asked=1", "hits=23 asked=0", "target detached id=1 hits=23 asked=0",
+        "target refused id=0 hits=0 asked=1 the file could not be opened: gone",
+        "target refused id=0 hits=0 asked=1 That is not inside the file.", "bound=8 refused=1"})
     EXPECT_TRUE(within(Ms(3000), [&] { return said(line); })) << line << "\n" << slurp(out());
 }
 
@@ -197,11 +201,13 @@ TEST_F(RolesTest, AnInitialEnvironmentIsReadAndAnEmptyOneIsNotGone) {
     }
     return pid;
   };
-  const pid_t full = sleeper({"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=CanaryCanaryCanary", "OTHER=x"});
+  const pid_t full =
+      sleeper({"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=CanaryCanaryCanary", "OTHER=x"});
   const pid_t empty = sleeper({});
   ask_ = "env:" + std::to_string(full) + " env:" + std::to_string(empty);
   run();
-  EXPECT_TRUE(within(Ms(3000), [&] { return said("env=AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE/ env=AWS_SECRET_ACCESS_KEY=/fp:"); }));
+  EXPECT_TRUE(within(
+      Ms(3000), [&] { return said("env=AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE/ env=AWS_SECRET_ACCESS_KEY=/fp:"); }));
   EXPECT_TRUE(within(Ms(3000), [&] { return said("answer env:" + std::to_string(empty) + " unread=\n"); }));
   EXPECT_FALSE(said("OTHER"));
   EXPECT_FALSE(said("Canary"));
@@ -274,10 +280,12 @@ TEST_F(RolesTest, TheExaminerHasNothing) {
 
 TEST_F(RolesTest, CodeInTheSandboxIsRefused) {
   fs::create_directory(dir_ + "/empty");
-  const std::string command = dir_ + "/bin/roles_examiner --self-test --root " + dir_ + "/empty > " + dir_ + "/self 2>&1";
+  const std::string command =
+      dir_ + "/bin/roles_examiner --self-test --root " + dir_ + "/empty > " + dir_ + "/self 2>&1";
   EXPECT_EQ(WEXITSTATUS(system(command.c_str())), 0) << slurp(dir_ + "/self");
   const std::string said_by_it = slurp(dir_ + "/self");
-  for (const char* call : {"openat: refused", "socket: refused", "ptrace: refused", "execve: refused", "clone: refused"}) {
+  for (const char* call :
+       {"openat: refused", "socket: refused", "ptrace: refused", "execve: refused", "clone: refused"}) {
     EXPECT_NE(said_by_it.find(call), std::string::npos) << call;
   }
 }
@@ -289,10 +297,12 @@ TEST_F(RolesTest, AKilledExaminerIsBackWithinASecondAndTheWorkerIsTold) {
   ASSERT_TRUE(within(Ms(3000), [&] { return said("unread= key=fp:"); }));
   const pid_t before = child("roles_examiner");
   kill(before, SIGKILL);
-  EXPECT_TRUE(within(Ms(1000),
-                     [&] { return child("roles_examiner") != before && child("roles_examiner") > 0 && said("notice examiner_restart"); }));
+  EXPECT_TRUE(within(Ms(1000), [&] {
+    return child("roles_examiner") != before && child("roles_examiner") > 0 && said("notice examiner_restart");
+  }));
   const std::string known = slurp(out());
-  EXPECT_TRUE(within(Ms(1000), [&] { return slurp(out()).find("unread= key=fp:", known.size()) != std::string::npos; }));
+  EXPECT_TRUE(
+      within(Ms(1000), [&] { return slurp(out()).find("unread= key=fp:", known.size()) != std::string::npos; }));
 }
 
 TEST_F(RolesTest, AKilledWorkerIsBackWithinASecondAndTheNextOneIsTold) {

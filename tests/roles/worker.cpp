@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what KEYTRAIL_TEST_ASK
-// names ("format:path", "format:path@pid" or "env:pid"; "target:path" attaches there, separated by spaces) again and again. Its lines go to
-// the file KEYTRAIL_TEST_OUT, appended.
+// A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what
+// KEYTRAIL_TEST_ASK names ("format:path", "format:path@pid" or "env:pid"; "target:path" attaches there, separated by
+// spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -62,11 +62,14 @@ class Worker {
     }
     if (first == "env") {
       reach.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str()));
-      return link_.ask(reach, EnvironmentQuestion{}, [tell](const EnvironmentAnswer& answer) { tell(answer, answer.env); });
+      return link_.ask(reach, EnvironmentQuestion{},
+                       [tell](const EnvironmentAnswer& answer) { tell(answer, answer.env); });
     }
     const std::size_t at = second.find('@');
-    reach.who.tgid = static_cast<std::uint32_t>(at == std::string::npos ? getppid() : std::atoi(second.c_str() + at + 1));
-    link_.ask(reach, FileQuestion{.path = second.substr(0, at), .format = first}, [tell](const FileAnswer& answer) { tell(answer, {}); });
+    reach.who.tgid =
+        static_cast<std::uint32_t>(at == std::string::npos ? getppid() : std::atoi(second.c_str() + at + 1));
+    link_.ask(reach, FileQuestion{.path = second.substr(0, at), .format = first},
+              [tell](const FileAnswer& answer) { tell(answer, {}); });
   }
 
   RoleLink& link_;
@@ -97,20 +100,23 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", link.error().message.c_str());
     return 2;
   }
-  Worker::say("worker pid=" + std::to_string(getpid()) + " uid=" + std::to_string(getuid()) + " life=" + std::to_string((*link)->life()) +
-              " cpus=" + std::to_string((*link)->cpus()) + " hooks=" + std::to_string((*link)->hooks().size()) +
-              " session=" + (*link)->session_id() + " dumpable=" + std::to_string(prctl(PR_GET_DUMPABLE)) +
-              " args=" + std::to_string(argc) + ":" + argv[argc - 1] + " api=" + std::to_string(fds.get("api") ? 1 : 0) +
-              " rings=" + std::to_string(fds.get("high") && fds.get("low") && fds.get("counters") ? 1 : 0) + capabilities());
+  Worker::say("worker pid=" + std::to_string(getpid()) + " uid=" + std::to_string(getuid()) +
+              " life=" + std::to_string((*link)->life()) + " cpus=" + std::to_string((*link)->cpus()) +
+              " hooks=" + std::to_string((*link)->hooks().size()) + " session=" + (*link)->session_id() +
+              " dumpable=" + std::to_string(prctl(PR_GET_DUMPABLE)) + " args=" + std::to_string(argc) + ":" +
+              argv[argc - 1] + " api=" + std::to_string(fds.get("api") ? 1 : 0) + " rings=" +
+              std::to_string(fds.get("high") && fds.get("low") && fds.get("counters") ? 1 : 0) + capabilities());
   for (const std::string& remark : (*link)->remarks())
     Worker::say("remark " + remark);
   (*link)->on_notice([](const examine::WardenNotice& notice) {
-    Worker::say("notice " + notice.cause + " " + std::to_string((notice.to_ns - notice.from_ns) / 1'000'000) + " " + notice.text);
+    Worker::say("notice " + notice.cause + " " + std::to_string((notice.to_ns - notice.from_ns) / 1'000'000) + " " +
+                notice.text);
   });
   (*link)->on_target([&](std::uint64_t request, const TargetReport& target) {
     static constexpr const char* kStates[] = {"attached", "refused", "detached", "dropped"};
-    Worker::say(std::string("target ") + kStates[static_cast<std::size_t>(target.state)] + " id=" + std::to_string(target.id) +
-                " hits=" + std::to_string(target.hits) + " asked=" + std::to_string(request != 0 ? 1 : 0) + " " + target.text);
+    Worker::say(std::string("target ") + kStates[static_cast<std::size_t>(target.state)] +
+                " id=" + std::to_string(target.id) + " hits=" + std::to_string(target.hits) +
+                " asked=" + std::to_string(request != 0 ? 1 : 0) + " " + target.text);
     if (target.state == TargetReport::State::kAttached && request == 0) (void)(*link)->detach_target(target.id);
   });
   (*link)->on_target_counts([](const TargetCounts& counts) {

@@ -66,8 +66,10 @@ Record filled() {
     }
   });
   if constexpr (std::is_same_v<Record, Workload>) {  // those that fields of their own are derived from
-    out.facts = {
-        {fact::kContainerId, "the container_id"}, {fact::kPodUid, "the pod_uid"}, {fact::kCgroup, "the cgroup"}, {fact::kUnit, "the unit"}};
+    out.facts = {{fact::kContainerId, "the container_id"},
+                 {fact::kPodUid, "the pod_uid"},
+                 {fact::kCgroup, "the cgroup"},
+                 {fact::kUnit, "the unit"}};
   }
   return out;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A secret was passed as an argument: every user of the machine could read it in the process list (ATT&CK T1552).
-// It stays open when the process ends: who looked has the key, and only another key changes that. It is resolved when its slot gets one.
+// It stays open when the process ends: who looked has the key, and only another key changes that. It is resolved when
+// its slot gets one.
 #include "agent/judge/rule.h"
 
 namespace keytrail::judge {
@@ -14,7 +15,8 @@ class KeyInArguments final : public Rule {
     const auto* acquisition = std::get_if<AcquisitionRow>(&row.body);
     if (acquisition == nullptr || acquisition->slot.from != From::kArgument) return;
     FindingRow finding;
-    finding.text = acquisition->actor.program + " got key " + acquisition->key.id + " as an argument; every local user can read it";
+    finding.text = acquisition->actor.program + " got key " + acquisition->key.id +
+                   " as an argument; every local user can read it";
     finding.attack = {"T1552"};
     finding.actor = acquisition->actor;
     finding.key = acquisition->key;

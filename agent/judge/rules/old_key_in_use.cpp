@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A key is used after its slot got another one: the rotation is not finished, and revoking the old key would stop this process.
-// Resolved when each process that used it so has ended or holds the new key, and no use was seen for `quiet_minutes`; when the slot goes
-// back to the key; and after a day without a use, whatever lives (after a restart it is not known who used it).
+// A key is used after its slot got another one: the rotation is not finished, and revoking the old key would stop this
+// process. Resolved when each process that used it so has ended or holds the new key, and no use was seen for
+// `quiet_minutes`; when the slot goes back to the key; and after a day without a use, whatever lives (after a restart
+// it is not known who used it).
 #include <array>
 #include <set>
 
@@ -38,9 +39,11 @@ class OldKeyInUse final : public Rule {
   }
 
   void on_use(const UseRow& use) override {
-    if (use.keys.empty() || use.evidence == Evidence::kUnattributed || use.keys.front().slot.from != From::kFile) return;
+    if (use.keys.empty() || use.evidence == Evidence::kUnattributed || use.keys.front().slot.from != From::kFile)
+      return;
     const Candidate& used = use.keys.front();
-    const std::string place = joined({use.actor.workload.value(fact::kContainerId), used.slot.place, used.slot.selector, used.key.id});
+    const std::string place =
+        joined({use.actor.workload.value(fact::kContainerId), used.slot.place, used.slot.selector, used.key.id});
     *last_uses_.get(place).first = use;
     look_at(use, place);
   }
@@ -79,7 +82,8 @@ class OldKeyInUse final : public Rule {
     for (const SlotChange& change : earlier.replaced)
       on_slot_change(change);
     for (const FindingChange& one : earlier.findings) {
-      if (one.type == "old_key_in_use" && one.state != FindingState::kResolved) cases_.get(one.subject).first->last_ns = one.time_ns;
+      if (one.type == "old_key_in_use" && one.state != FindingState::kResolved)
+        cases_.get(one.subject).first->last_ns = one.time_ns;
     }
   }
 
@@ -98,8 +102,8 @@ class OldKeyInUse final : public Rule {
     const Candidate& used = use.keys.front();
     const std::string slot = place_words(change->place, change->selector);
     FindingRow finding;
-    finding.text =
-        use.actor.program + std::string(used_words(use.evidence)) + "key " + used.key.id + " after " + slot + " got key " + change->new_id;
+    finding.text = use.actor.program + std::string(used_words(use.evidence)) + "key " + used.key.id + " after " + slot +
+                   " got key " + change->new_id;
     finding.actor = use.actor;
     finding.key = used.key;
     finding.slot = used.slot;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A person used a key that is a workload's: an intruder with a shell, or a habit that ends the trail at a shared key (ATT&CK T1552.001,
-// T1078.004). A key is a workload's when units, containers, pods or CI jobs had it on this node before any person did, and it is not the
-// person's own: it stands somewhere else than in that person's home. Resolved when its slot gets another key; the end of the session
-// changes nothing, for who had the key still has it.
+// A person used a key that is a workload's: an intruder with a shell, or a habit that ends the trail at a shared key
+// (ATT&CK T1552.001, T1078.004). A key is a workload's when units, containers, pods or CI jobs had it on this node
+// before any person did, and it is not the person's own: it stands somewhere else than in that person's home. Resolved
+// when its slot gets another key; the end of the session changes nothing, for who had the key still has it.
 #include <algorithm>
 #include <array>
 
@@ -12,7 +12,8 @@ namespace keytrail::judge {
 namespace {
 
 /// Units whose processes carry a login although no person is there: they log in for the jobs they start.
-constexpr std::array<std::string_view, 4> kSchedulers{"cron.service", "crond.service", "anacron.service", "atd.service"};
+constexpr std::array<std::string_view, 4> kSchedulers{"cron.service", "crond.service", "anacron.service",
+                                                      "atd.service"};
 
 bool runs_by_itself(WorkloadKind kind) {
   return kind == WorkloadKind::kSystemdUnit || kind == WorkloadKind::kContainer || kind == WorkloadKind::kPod ||
@@ -33,7 +34,8 @@ std::string home_of(const Slot& slot) {
   if (slot.from != From::kFile) return {};
   if (place.starts_with("/root/")) return "root";
   const std::size_t end = place.find('/', kHomes.size());
-  return place.starts_with(kHomes) && end != place.npos ? std::string(place.substr(kHomes.size(), end - kHomes.size())) : std::string();
+  return place.starts_with(kHomes) && end != place.npos ? std::string(place.substr(kHomes.size(), end - kHomes.size()))
+                                                        : std::string();
 }
 
 class PersonUsedWorkloadKey final : public Rule {
@@ -86,7 +88,8 @@ class PersonUsedWorkloadKey final : public Rule {
   void look_at(const UseRow& use, const Candidate& candidate, const std::string& person) {
     Owner* owner = owners_.find(candidate.key.id);
     if (owner == nullptr || owner->workload.empty()) return;
-    if (owner->home == person && home_of(candidate.slot) == person) return;  // the person's own key, which a unit takes from the home
+    if (owner->home == person && home_of(candidate.slot) == person)
+      return;  // the person's own key, which a unit takes from the home
     FindingRow finding;
     const bool read = candidate.slot.from == From::kFile;
     const std::string& user = use.actor.user;
@@ -94,9 +97,10 @@ class PersonUsedWorkloadKey final : public Rule {
                                  : use.evidence == Evidence::kInferred ? " and used it (inferred) ("
                                                                        : " and used it (";
     const std::string& host = use.destination.host.empty() ? use.destination.address : use.destination.host;
-    finding.text = person + (user.empty() || user == person ? "" : " (as " + user + ")") + (read ? " read key " : " had key ") +
-                   candidate.key.id + std::string(did) + use.actor.program + ", " + host + ")" +
-                   (owner->person.empty() ? "; no person used it before, it is a key of " : "; it is a key of ") + owner->workload;
+    finding.text =
+        person + (user.empty() || user == person ? "" : " (as " + user + ")") + (read ? " read key " : " had key ") +
+        candidate.key.id + std::string(did) + use.actor.program + ", " + host + ")" +
+        (owner->person.empty() ? "; no person used it before, it is a key of " : "; it is a key of ") + owner->workload;
     finding.attack = {"T1552.001", "T1078.004"};
     finding.actor = use.actor;
     finding.key = candidate.key;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel side costs those that it watches. Interleaved rounds: nothing attached, attached, nothing, attached, …; medians and
-// ratios. The catalog's own tables, both rings drained by a timer every 2 ms in another thread, as the worker does. Needs root.
+// What the kernel side costs those that it watches. Interleaved rounds: nothing attached, attached, nothing, attached,
+// …; medians and ratios. The catalog's own tables, both rings drained by a timer every 2 ms in another thread, as the
+// worker does. Needs root.
 //   kernel_bench [ROUNDS] [--no-feature=NAME …]
 #include <bpf/libbpf.h>
 #include <fcntl.h>
@@ -44,11 +45,14 @@ struct Case {
 double cpu_ns(int who) {
   rusage used{};
   getrusage(who, &used);
-  const auto ns = [](const timeval& at) { return static_cast<double>(at.tv_sec) * 1e9 + static_cast<double>(at.tv_usec) * 1e3; };
+  const auto ns = [](const timeval& at) {
+    return static_cast<double>(at.tv_sec) * 1e9 + static_cast<double>(at.tv_usec) * 1e3;
+  };
   return ns(used.ru_utime) + ns(used.ru_stime);
 }
 
-/// CPU time of this thread and of the children it waited for: other work on the machine does not count as ours, as it would in wall time.
+/// CPU time of this thread and of the children it waited for: other work on the machine does not count as ours, as it
+/// would in wall time.
 double nanoseconds_each(const Case& one, int& serial) {
   const double begin = cpu_ns(RUSAGE_THREAD) + cpu_ns(RUSAGE_CHILDREN);
   for (int i = 0; i < one.count; ++i)
@@ -92,7 +96,8 @@ class Server {
     address_.sin_family = AF_INET;
     address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof(address_);
-    if (bind(listener_, reinterpret_cast<sockaddr*>(&address_), length) != 0 || listen(listener_, 128) != 0) perror("listen");
+    if (bind(listener_, reinterpret_cast<sockaddr*>(&address_), length) != 0 || listen(listener_, 128) != 0)
+      perror("listen");
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &length);
   }
   void connect_close() const {
@@ -246,7 +251,9 @@ int main(int argc, char** argv) {
     armed_ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
     hooks.clear();
     for (const auto& report : (*loader)->report())
-      hooks += report.chosen.empty() ? "" : std::string("  ") + keytrail::to_string(report.family) + ": " + report.chosen + "\n";
+      hooks += report.chosen.empty()
+                   ? ""
+                   : std::string("  ") + keytrail::to_string(report.family) + ": " + report.chosen + "\n";
     const Drain drain(loader->get());
     for (const Case& one : cases)
       raw[one.name].second.push_back(nanoseconds_each(one, serial));
@@ -265,10 +272,12 @@ int main(int argc, char** argv) {
   }
   const double bare = median(raw["truncate+open+close, hit"].first) - median(raw["truncate"].first);
   const double attached = median(raw["truncate+open+close, hit"].second) - median(raw["truncate"].second);
-  printf("%-28s %12.0f %12.0f %+10.0f %8.2f\n", "open+close, hit (difference)", bare, attached, attached - bare, attached / bare);
+  printf("%-28s %12.0f %12.0f %+10.0f %8.2f\n", "open+close, hit (difference)", bare, attached, attached - bare,
+         attached / bare);
   printf("start to armed: median %.0f ms of %zu\n\nraw:\n", median(armed_ms), armed_ms.size());
   for (const Case& one : cases) {
-    for (const auto& [label, values] : {std::pair{"nothing", &raw[one.name].first}, std::pair{"attached", &raw[one.name].second}}) {
+    for (const auto& [label, values] :
+         {std::pair{"nothing", &raw[one.name].first}, std::pair{"attached", &raw[one.name].second}}) {
       printf("%-28s %-8s", one.name.c_str(), label);
       for (double value : *values)
         printf(" %.0f", value);

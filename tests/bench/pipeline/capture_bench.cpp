@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Events per second on one core, from the ring through decode and identify. The rings are memfds with the kernel's layout, filled outside
-// the measured time. The mix is a busy node's: of 16 events, 6 opens, 3 connects, 3 closed sockets, 1 ClientHello of 517 bytes, 1 fork,
-// 1 exec with 12 variables, 1 exit.
+// Events per second on one core, from the ring through decode and identify. The rings are memfds with the kernel's
+// layout, filled outside the measured time. The mix is a busy node's: of 16 events, 6 opens, 3 connects, 3 closed
+// sockets, 1 ClientHello of 517 bytes, 1 fork, 1 exec with 12 variables, 1 exit.
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -23,12 +23,14 @@ constexpr std::uint32_t kProcesses = 2'000;
 constexpr std::uint64_t kStart = 1'000'000'000;
 
 std::string client_hello() {
-  std::string extension = std::string("\0\0", 2) + std::string("\0\x1f\0\x1d\0\0\x1a", 7) + "s3.eu-west-1.amazonaws.com";
+  std::string extension =
+      std::string("\0\0", 2) + std::string("\0\x1f\0\x1d\0\0\x1a", 7) + "s3.eu-west-1.amazonaws.com";
   extension[3] = static_cast<char>(26 + 5);
   extension[5] = static_cast<char>(26 + 3);
   extension += std::string("\xff\x01\0\0", 4);
   const std::size_t padding = 517 - 5 - 4 - 2 - 32 - 33 - 6 - 2 - 2 - extension.size() - 4;
-  extension += std::string("\0\x15", 2) + static_cast<char>(padding >> 8U) + static_cast<char>(padding & 255U) + std::string(padding, '\0');
+  extension += std::string("\0\x15", 2) + static_cast<char>(padding >> 8U) + static_cast<char>(padding & 255U) +
+               std::string(padding, '\0');
   std::string body = std::string("\x03\x03", 2) + std::string(32, 'r') + '\x20' + std::string(32, 's') +
                      std::string("\0\x04\x13\x01\x13\x02", 6) + std::string("\x01\0", 2);
   body += static_cast<char>(extension.size() >> 8U);
@@ -52,7 +54,8 @@ class Traffic {
  public:
   /// Sixteen events of process `n % kProcesses`, the fork, exec and exit of a child among them.
   void write(FakeRing& high, FakeRing& low, std::uint64_t n, std::uint64_t& time) {
-    const Who who{.tgid = 1000 + static_cast<std::uint32_t>(n % kProcesses), .start_ns = kStart + n % kProcesses, .exec = 2};
+    const Who who{
+        .tgid = 1000 + static_cast<std::uint32_t>(n % kProcesses), .start_ns = kStart + n % kProcesses, .exec = 2};
     const Who child{.tgid = 100'000 + static_cast<std::uint32_t>(n % 50'000), .start_ns = kStart * 10 + n, .exec = 2};
     const Who child_after{.tgid = child.tgid, .start_ns = child.start_ns, .exec = 3};
     high.write(record_of(ev_fork{.head = head_of(KT_EV_FORK, KT_FAMILY_EXEC, ++time, who),
@@ -67,8 +70,8 @@ class Traffic {
                  .mnt_ns = 7};
     high.write(exec_of(exec, "/usr/bin/python3.11", "/usr/bin/aws", variables_));
     for (int i = 0; i < 6; ++i) {
-      low.write(
-          open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, ++time, who), .inode = n, .mnt_ns = 7}, "/home/alice/.aws/credentials"));
+      low.write(open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, ++time, who), .inode = n, .mnt_ns = 7},
+                        "/home/alice/.aws/credentials"));
     }
     for (int i = 0; i < 3; ++i) {
       high.write(record_of(ev_connect{.head = head_of(KT_EV_CONNECT, KT_FAMILY_CONNECT, ++time, who),
@@ -144,14 +147,15 @@ BENCHMARK_CAPTURE(ring_to, identify, kIdentify);
 void fork_of_200000_processes(benchmark::State& state) {
   for (auto _ : state) {
     identify::Identify table({.max_proc_reads_per_s = 0});
-    Event exec{
-        .head = {.time_ns = kStart, .who = {1, kStart, 1}},
-        .body = ExecEvent{.exe = "/usr/bin/python3.11",
-                          .mnt_ns = 7,
-                          .env = std::vector<EnvItem>(30, EnvItem{.name = "SOME_VARIABLE_NAME", .value = "some value of usual length"})}};
+    Event exec{.head = {.time_ns = kStart, .who = {1, kStart, 1}},
+               .body = ExecEvent{.exe = "/usr/bin/python3.11",
+                                 .mnt_ns = 7,
+                                 .env = std::vector<EnvItem>(30, EnvItem{.name = "SOME_VARIABLE_NAME",
+                                                                         .value = "some value of usual length"})}};
     table.on_event(exec);
     for (std::uint32_t i = 2; i < 200'000; ++i) {
-      table.on_event({.head = {.time_ns = kStart + i, .who = {1, kStart, 1}}, .body = ForkEvent{.child = {i, kStart + i, 1}}});
+      table.on_event(
+          {.head = {.time_ns = kStart + i, .who = {1, kStart, 1}}, .body = ForkEvent{.child = {i, kStart + i, 1}}});
     }
     benchmark::DoNotOptimize(table.stats());
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory of the worker's stages on a crowded node, by a synthetic feed: made-up records through decode, identify, link and record, with an
-// examiner that answers from memory. 500 containers; each process was forked by its container's first one and executed a program with the
-// container's 12 variables, 100 in a second; one in ten holds a key of its own, read from a file, and has a connection open to S3.
+// Memory of the worker's stages on a crowded node, by a synthetic feed: made-up records through decode, identify, link
+// and record, with an examiner that answers from memory. 500 containers; each process was forked by its container's
+// first one and executed a program with the container's 12 variables, 100 in a second; one in ten holds a key of its
+// own, read from a file, and has a connection open to S3.
 #include <fmt/format.h>
 #include <time.h>
 
@@ -84,7 +85,9 @@ class FeedClock final : public Clock {
  public:
   std::uint64_t now = 1'000'000'000'000;
   [[nodiscard]] std::uint64_t boot_ns() const override { return now; }
-  [[nodiscard]] std::int64_t wall_ns() const override { return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now); }
+  [[nodiscard]] std::int64_t wall_ns() const override {
+    return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now);
+  }
 };
 
 class Node {
@@ -106,11 +109,12 @@ class Node {
   [[nodiscard]] bool ready() const { return history_ != nullptr; }
 
   void container(std::uint32_t n) {
-    const std::string path =
-        leaf_first(fmt::format("/kubepods.slice/kubepods-burstable.slice/pod{0:032x}/cri-containerd-{0:08x}{0:056x}.scope", n));
-    deliver(record_of(ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, next(), {.cgroup_id = 1000 + n}, KT_F_LEAF_FIRST),
-                                .path_len = static_cast<std::uint16_t>(path.size())},
-                      path));
+    const std::string path = leaf_first(
+        fmt::format("/kubepods.slice/kubepods-burstable.slice/pod{0:032x}/cri-containerd-{0:08x}{0:056x}.scope", n));
+    deliver(record_of(
+        ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, next(), {.cgroup_id = 1000 + n}, KT_F_LEAF_FIRST),
+                  .path_len = static_cast<std::uint16_t>(path.size())},
+        path));
     execute(first_of(n), n, "/usr/bin/tini");
   }
 
@@ -146,8 +150,9 @@ class Node {
                                  .address = {198, 51, 100, last},
                                  .port = 443,
                                  .net_ns = 6000 + n % kContainers}));
-    deliver(record_of(
-        ev_socket{.head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, next(), me), .cookie = cookie, .state = KT_SOCKET_ESTABLISHED}));
+    deliver(record_of(ev_socket{.head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, next(), me),
+                                .cookie = cookie,
+                                .state = KT_SOCKET_ESTABLISHED}));
     const std::string request = "GET /\ns3.eu-west-1.amazonaws.com";
     deliver(record_of(ev_payload{.head = head_of(KT_EV_PAYLOAD, KT_FAMILY_NAME, next(), me),
                                  .cookie = cookie,
@@ -187,7 +192,8 @@ class Node {
   [[nodiscard]] std::string told() const {
     const auto stats = identify_.stats();
     return fmt::format(
-        "{} live processes, {} acquisitions and other rows, {} uses, {} changes of holdings; {} records refused, {} processes not stored",
+        "{} live processes, {} acquisitions and other rows, {} uses, {} changes of holdings; {} records refused, {} "
+        "processes not stored",
         stats.live, rows_, uses_, holdings_, refused_, stats.not_stored);
   }
   [[nodiscard]] bool complete(std::uint32_t processes, std::uint32_t holders) const {
@@ -215,9 +221,9 @@ class Node {
   }
   static std::string variables(std::uint32_t n) {
     std::string out;
-    for (const char* name :
-         {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "HOME", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "VAULT_ADDR",
-          "AWS_ENDPOINT_URL", "HTTPS_PROXY", "NO_PROXY", "AWS_ROLE_ARN", "AWS_CONFIG_FILE"})
+    for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "HOME", "KUBERNETES_SERVICE_HOST",
+                             "KUBERNETES_SERVICE_PORT", "VAULT_ADDR", "AWS_ENDPOINT_URL", "HTTPS_PROXY", "NO_PROXY",
+                             "AWS_ROLE_ARN", "AWS_CONFIG_FILE"})
       out += item_of(KT_ITEM_ENV_SHOW, name, fmt::format("value-of-usual-length-{}", n));
     return out;
   }
@@ -289,14 +295,17 @@ int main(int argc, char** argv) {
     const double spent = thread_seconds() - begun;
     fmt::print("{}\n", node.told());
     fmt::print(
-        "calls: {} events, {:.0f} a second of one core, from their bytes through decode, identify and link to the batch (making them "
+        "calls: {} events, {:.0f} a second of one core, from their bytes through decode, identify and link to the "
+        "batch (making them "
         "included)\n",
         node.events() - before, static_cast<double>(node.events() - before) / spent);
     for (const auto& [name, count] : node.counters())
       if (count != 0) fmt::print("  {} {}\n", name, count);
-    fmt::print("resident kB: {} with no process, {} with {} processes (+{:.2f} each), {} with {} holders among them (+{:.2f} each)\n",
-               empty, crowded, processes, static_cast<double>(crowded - empty) / processes, full, holders,
-               static_cast<double>(full - crowded) / holders);
+    fmt::print(
+        "resident kB: {} with no process, {} with {} processes (+{:.2f} each), {} with {} holders among them (+{:.2f} "
+        "each)\n",
+        empty, crowded, processes, static_cast<double>(crowded - empty) / processes, full, holders,
+        static_cast<double>(full - crowded) / holders);
     fmt::print("what the crowd adds: {:.1f} MB\n", static_cast<double>(full - empty) / 1024);
     status = node.complete(processes, holders) ? 0 : 1;
     if (status != 0) fmt::print("not all of it arrived: the figure does not count\n");

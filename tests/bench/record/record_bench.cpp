@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How fast the history takes rows. Uses are spread over 30,000 edges, each with its holder; every use that opens an edge is a row.
+// How fast the history takes rows. Uses are spread over 30,000 edges, each with its holder; every use that opens an
+// edge is a row.
 //   record_bench [--benchmark_repetitions=5]      (the directory is $TMPDIR or /tmp: name a real disk)
 #include <benchmark/benchmark.h>
 #include <stdlib.h>
@@ -105,7 +106,8 @@ void burst(benchmark::State& state, bool acquisitions) {
     if (!history->drain(std::chrono::minutes(2))) return state.SkipWithError("not stored in time");
     state.PauseTiming();
     rows += kRows;
-    cpu = static_cast<double>(history->status()->bytes) / static_cast<double>(std::max<std::uint64_t>(history->status()->rows, 1));
+    cpu = static_cast<double>(history->status()->bytes) /
+          static_cast<double>(std::max<std::uint64_t>(history->status()->rows, 1));
     history.reset();
     state.ResumeTiming();
   }

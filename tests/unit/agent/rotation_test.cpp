@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A rotation on its whole way: what link really says of it, through the real history, to the judge's findings, the question about keys, and
-// a worker that is started again.
+// A rotation on its whole way: what link really says of it, through the real history, to the judge's findings, the
+// question about keys, and a worker that is started again.
 #include <stdlib.h>
 
 #include <filesystem>
@@ -30,7 +30,8 @@ class RotationTest : public Scene {
   }
   void open_history() {
     history.reset();
-    auto opened = record::History::open({.path = directory_ + "/history.db", .reserve_bytes = 0, .boot_id = "one"}, clock);
+    auto opened =
+        record::History::open({.path = directory_ + "/history.db", .reserve_bytes = 0, .boot_id = "one"}, clock);
     ASSERT_TRUE(opened) << opened.error().message;
     history = std::move(*opened);
   }

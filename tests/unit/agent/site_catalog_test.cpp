@@ -16,7 +16,9 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-std::string kind(const std::string& id) { return "kinds:\n- {id: " + id + ", title: T, class: access_key, lifetime: unknown}\n"; }
+std::string kind(const std::string& id) {
+  return "kinds:\n- {id: " + id + ", title: T, class: access_key, lifetime: unknown}\n";
+}
 
 class Site : public ::testing::Test {
  protected:

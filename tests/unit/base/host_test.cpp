@@ -16,8 +16,8 @@ TEST(HostName, IsLowerCaseWithoutTrailingDot) {
 }
 
 TEST(HostName, DropsWhatCannotBeAName) {
-  for (std::string_view text :
-       {""sv, "."sv, ".."sv, "a..b"sv, ".a"sv, "a b"sv, "a\0b"sv, "a\nb"sv, "a/b"sv, "\x1b[31m"sv, "b\xc3\xbc.de"sv, "a:1"sv, "u@h"sv}) {
+  for (std::string_view text : {""sv, "."sv, ".."sv, "a..b"sv, ".a"sv, "a b"sv, "a\0b"sv, "a\nb"sv, "a/b"sv,
+                                "\x1b[31m"sv, "b\xc3\xbc.de"sv, "a:1"sv, "u@h"sv}) {
     EXPECT_EQ(host_name(text), "") << text;
   }
   EXPECT_EQ(host_name(std::string(64, 'a')), "");
@@ -54,8 +54,8 @@ TEST(Host, WithAndWithoutPort) {
 }
 
 TEST(Host, NothingOfWhatMakesNoSense) {
-  for (const char* text :
-       {"", "a:b", "a:70000", "a:1x", "[::1", "[::1]x", "[hello]", "[10.0.0.1]", "1:2:3", "user:pw@host", ":80", "[]:80", "%eth0"})
+  for (const char* text : {"", "a:b", "a:70000", "a:1x", "[::1", "[::1]x", "[hello]", "[10.0.0.1]", "1:2:3",
+                           "user:pw@host", ":80", "[]:80", "%eth0"})
     EXPECT_EQ(parse_host(text), HostPort{}) << text;
 }
 

@@ -39,7 +39,8 @@ class Server {
     EXPECT_EQ(::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
     port_ = ntohs(at.sin_port);
     thread_ = std::thread([this] {
-      for (int peer = ::accept(listener_.get(), nullptr, nullptr); peer >= 0; peer = ::accept(listener_.get(), nullptr, nullptr)) {
+      for (int peer = ::accept(listener_.get(), nullptr, nullptr); peer >= 0;
+           peer = ::accept(listener_.get(), nullptr, nullptr)) {
         ++connections;
         talk_(peer);
         ::close(peer);
@@ -50,7 +51,9 @@ class Server {
     ::shutdown(listener_.get(), SHUT_RDWR);
     thread_.join();
   }
-  [[nodiscard]] std::string url(const std::string& scheme = "http") const { return scheme + "://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::string url(const std::string& scheme = "http") const {
+    return scheme + "://127.0.0.1:" + std::to_string(port_);
+  }
   std::atomic<int> connections = 0;
 
  private:
@@ -106,7 +109,8 @@ TEST(HttpClient, TheRequestIsAsAskedFor) {
     seen = take_request(peer);
     say(peer, kOk);
   });
-  ASSERT_TRUE(client_of(server.url())->send({.method = "PUT", .path = "/a?b=c", .headers = {{"Metadata", "true"}}, .body = ""}));
+  ASSERT_TRUE(client_of(server.url())
+                  ->send({.method = "PUT", .path = "/a?b=c", .headers = {{"Metadata", "true"}}, .body = ""}));
   EXPECT_THAT(seen, HasSubstr("PUT /a?b=c HTTP/1.1\r\n"));
   EXPECT_THAT(seen, HasSubstr("Host: 127.0.0.1:"));
   EXPECT_THAT(seen, HasSubstr("Metadata: true\r\n"));
@@ -128,7 +132,8 @@ TEST(HttpClient, AnAnswerThatIsCutOffOrTooLongIsAnError) {
   int turn = 0;
   Server server([&](int peer) {
     take_request(peer);
-    say(peer, turn++ == 0 ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc" : "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcabcabc");
+    say(peer, turn++ == 0 ? "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"
+                          : "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabcabcabc");
   });
   const auto client = client_of(server.url(), {}, 8);
   EXPECT_EQ(client->send({}).error().code, Error::Code::kUnavailable);
@@ -213,7 +218,8 @@ Identity make_identity() {
   X509_NAME* name = X509_get_subject_name(cert);
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
   X509_set_issuer_name(cert, name);
-  for (const auto& [id, value] : {std::pair{NID_basic_constraints, "critical,CA:TRUE"}, {NID_subject_alt_name, "IP:127.0.0.1"}}) {
+  for (const auto& [id, value] :
+       {std::pair{NID_basic_constraints, "critical,CA:TRUE"}, {NID_subject_alt_name, "IP:127.0.0.1"}}) {
     X509_EXTENSION* extension = X509V3_EXT_conf_nid(nullptr, nullptr, id, value);
     X509_add_ext(cert, extension, -1);
     X509_EXTENSION_free(extension);
@@ -266,7 +272,8 @@ TEST(HttpClientTls, AnUnknownAuthorityAndAnotherNameAreRefused) {
   const auto unknown = client_of(server.url("127.0.0.1"))->send({});
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message, HasSubstr("the certificate is not accepted: self-signed certificate"));
-  const auto other = client_of(server.url("localhost"), {.ca_file = server.ca_file, .cert_file = {}, .key_file = {}})->send({});
+  const auto other =
+      client_of(server.url("localhost"), {.ca_file = server.ca_file, .cert_file = {}, .key_file = {}})->send({});
   ASSERT_FALSE(other);
   EXPECT_THAT(other.error().message, HasSubstr("the certificate is not accepted: hostname mismatch"));
 }
@@ -276,7 +283,8 @@ TEST(HttpClientTls, FilesThatCannotBeUsedAreNamed) {
   const auto no_ca = HttpClient::create(target, {.ca_file = "/nonexistent/ca", .cert_file = {}, .key_file = {}}, 1);
   ASSERT_FALSE(no_ca);
   EXPECT_THAT(no_ca.error().message, HasSubstr("ca_file /nonexistent/ca cannot be used"));
-  const auto no_cert = HttpClient::create(target, {.ca_file = {}, .cert_file = "/nonexistent/c", .key_file = "/nonexistent/k"}, 1);
+  const auto no_cert =
+      HttpClient::create(target, {.ca_file = {}, .cert_file = "/nonexistent/c", .key_file = "/nonexistent/k"}, 1);
   ASSERT_FALSE(no_cert);
   EXPECT_THAT(no_cert.error().message, HasSubstr("cert_file /nonexistent/c"));
 }

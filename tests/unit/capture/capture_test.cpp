@@ -26,8 +26,12 @@ struct CaptureTest : testing::Test {
   std::vector<std::uint64_t> seen;  // times, in order of delivery
 
   Capture open() {
-    return *Capture::open(
-        {.high_ring = high.fd(), .low_ring = low.fd(), .counters = counters.fd(), .high_bytes = kBytes, .low_bytes = kBytes, .cpus = 2});
+    return *Capture::open({.high_ring = high.fd(),
+                           .low_ring = low.fd(),
+                           .counters = counters.fd(),
+                           .high_bytes = kBytes,
+                           .low_bytes = kBytes,
+                           .cpus = 2});
   }
   static void send(FakeRing& ring, std::uint64_t time_ns, std::uint32_t flags = 0) {
     ev_head head{.time_ns = time_ns};

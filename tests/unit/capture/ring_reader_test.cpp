@@ -16,7 +16,9 @@ using Step = RingReader::Step;
 
 constexpr std::uint32_t kBytes = 1U << 16U;
 
-std::vector<std::byte> bytes_of(std::size_t count, std::uint8_t value) { return std::vector<std::byte>(count, std::byte{value}); }
+std::vector<std::byte> bytes_of(std::size_t count, std::uint8_t value) {
+  return std::vector<std::byte>(count, std::byte{value});
+}
 
 struct RingReaderTest : testing::Test {
   FakeRing fake{kBytes};

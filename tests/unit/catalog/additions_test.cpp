@@ -66,29 +66,31 @@ std::string refusal(const std::string& text) {
 }
 
 TEST(Additions, AContradictionRefusesAll) {
-  EXPECT_THAT(refusal("endpoints:\n- {id: ep.mine, provider: x, service: s, exact: [sts.amazonaws.com], verified: cited, source: [s]}\n"),
+  EXPECT_THAT(refusal("endpoints:\n- {id: ep.mine, provider: x, service: s, exact: [sts.amazonaws.com], verified: "
+                      "cited, source: [s]}\n"),
               HasSubstr("site.yaml:2: `sts.amazonaws.com` is already aws/sts"));
   EXPECT_THAT(refusal("kinds:\n- {id: aws.access_key, title: T, class: password, lifetime: unknown}\n"),
               HasSubstr("site.yaml:2: kind `aws.access_key` is already part of the built-in catalog"));
-  EXPECT_THAT(refusal("rules:\n- {endpoints: [ep.aws.s3_global], accepts: [aws.session], verified: cited, source: [s]}\n"),
-              HasSubstr("may only name endpoints of the additions"));
+  EXPECT_THAT(
+      refusal("rules:\n- {endpoints: [ep.aws.s3_global], accepts: [aws.session], verified: cited, source: [s]}\n"),
+      HasSubstr("may only name endpoints of the additions"));
 }
 
 TEST(Additions, WhatRaisesEvidenceIsRefused) {
   EXPECT_THAT(refusal("programs:\n- {id: p, names: [mytool], obeys_selectors: true, verified: cited, source: [s]}\n"),
               HasSubstr("site.yaml:2: `p`: obeys"));
-  EXPECT_THAT(
-      refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opaque, paths: [/a/b], flags: [--x], verified: cited, "
-              "source: [s]}\n"),
-      HasSubstr("`flags` cannot be added here"));
+  EXPECT_THAT(refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opaque, paths: [/a/b], flags: "
+                      "[--x], verified: cited, "
+                      "source: [s]}\n"),
+              HasSubstr("`flags` cannot be added here"));
   EXPECT_THAT(refusal("env:\n- {name: MY_TOKEN, provider: x, use: secret, verified: cited, source: [s]}\n"),
               HasSubstr("site.yaml:2: section `env` cannot be added here"));
 }
 
 TEST(Additions, EveryFileIsRefused) {
-  EXPECT_THAT(
-      refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opaque, paths: ['/**'], verified: cited, source: [s]}\n"),
-      HasSubstr("site.yaml:2: `f`: `/**` would be every file"));
+  EXPECT_THAT(refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opaque, paths: ['/**'], "
+                      "verified: cited, source: [s]}\n"),
+              HasSubstr("site.yaml:2: `f`: `/**` would be every file"));
 }
 
 TEST(Additions, WhatIsQuotedIsShortAndPlain) {
@@ -112,8 +114,10 @@ TEST(Additions, ADirectoryIsReadInOrder) {
   const auto good = Additions::read_directory(directory);
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_FALSE(good->empty());
-  std::ofstream(directory + "/20-b.yaml") << "kinds:\n- {id: acme.token, title: T, class: password, lifetime: unknown}\n";
-  EXPECT_THAT(Additions::read_directory(directory).error().message, HasSubstr("20-b.yaml:2: kind `acme.token` was already defined at "));
+  std::ofstream(directory + "/20-b.yaml")
+      << "kinds:\n- {id: acme.token, title: T, class: password, lifetime: unknown}\n";
+  EXPECT_THAT(Additions::read_directory(directory).error().message,
+              HasSubstr("20-b.yaml:2: kind `acme.token` was already defined at "));
   std::filesystem::remove_all(directory);
   EXPECT_TRUE(Additions::read_directory(directory)->empty());
 }
@@ -149,16 +153,20 @@ TEST(Hostile, TooMuchIsRefusedQuicklyAndShortly) {
   const std::string told = refusal(wrong);
   EXPECT_LT(told.size(), 50'000U);
   EXPECT_THAT(told, HasSubstr("more problems"));
-  EXPECT_THAT(Additions::read_text(std::string(kMaxAdditionBytes + 1, '#'), "big.yaml").error().message, HasSubstr("larger than 1 MiB"));
+  EXPECT_THAT(Additions::read_text(std::string(kMaxAdditionBytes + 1, '#'), "big.yaml").error().message,
+              HasSubstr("larger than 1 MiB"));
 }
 
 TEST(Hostile, ExpressionsThatTakeMuchAreRefused) {
-  EXPECT_THAT(refusal(endpoint("regex: '^((a{100}){100}){100}\\.x\\.org$', domains: [x.org]")), HasSubstr("does not compile"));
-  EXPECT_THAT(refusal(endpoint("regex: '^" + std::string(600, 'a') + "$', domains: [x.org]")), HasSubstr("500 characters at most"));
+  EXPECT_THAT(refusal(endpoint("regex: '^((a{100}){100}){100}\\.x\\.org$', domains: [x.org]")),
+              HasSubstr("does not compile"));
+  EXPECT_THAT(refusal(endpoint("regex: '^" + std::string(600, 'a') + "$', domains: [x.org]")),
+              HasSubstr("500 characters at most"));
   // Each within the bounds, but too many.
   std::string many = "endpoints:\n";
   for (int i = 0; i < 65; ++i)
-    many += "- {id: e" + std::to_string(i) + ", provider: x, service: s, regex: '^a$', domains: [x.org], verified: cited, source: [s]}\n";
+    many += "- {id: e" + std::to_string(i) +
+            ", provider: x, service: s, regex: '^a$', domains: [x.org], verified: cited, source: [s]}\n";
   EXPECT_THAT(refusal(many), HasSubstr("more than 64 expressions"));
 }
 
@@ -177,20 +185,23 @@ TEST(Hostile, WhatWouldBeEverybodysHostIsRefused) {
 }
 
 TEST(Hostile, PlacesOfTheBuiltInCatalogAndOfEachOtherAreRefused) {
-  EXPECT_THAT(refusal(kFile + std::string("~/.aws/credentials]}\n")), HasSubstr("is already the place of `aws.shared_credentials`"));
+  EXPECT_THAT(refusal(kFile + std::string("~/.aws/credentials]}\n")),
+              HasSubstr("is already the place of `aws.shared_credentials`"));
   EXPECT_THAT(refusal(kFile + std::string("/etc/x/a, /etc/x/a]}\n")), HasSubstr("is already the place of `f`"));
+  EXPECT_THAT(refusal(endpoint("exact: [a.x.org]") +
+                      "- {id: e2, provider: x, service: s, exact: [a.x.org], verified: cited, source: [s]}\n"),
+              HasSubstr("`a.x.org` already belongs to `ep.mine`"));
   EXPECT_THAT(
-      refusal(endpoint("exact: [a.x.org]") + "- {id: e2, provider: x, service: s, exact: [a.x.org], verified: cited, source: [s]}\n"),
-      HasSubstr("`a.x.org` already belongs to `ep.mine`"));
-  EXPECT_THAT(refusal("readers:\n- {id: rd.backup, role: owner, names: [x], reads: [aws.*], verified: cited, source: [s]}\n"),
-              HasSubstr("already part of the built-in catalog"));
+      refusal("readers:\n- {id: rd.backup, role: owner, names: [x], reads: [aws.*], verified: cited, source: [s]}\n"),
+      HasSubstr("already part of the built-in catalog"));
 }
 
 TEST(Hostile, FormatsAndIdsAreNamedWithWhatWasMeant) {
-  EXPECT_THAT(
-      refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opake, verified: cited, source: [s], paths: [/a/b]}\n"),
-      HasSubstr("format `opake` (did you mean `opaque`?)"));
-  EXPECT_THAT(refusal("kinds:\n- {id: 'Acme Token', title: T, class: password, lifetime: unknown}\n"), HasSubstr("an id has 1 to 64 of"));
+  EXPECT_THAT(refusal("files:\n- {id: f, provider: x, kinds: [generic.secret], format: opake, verified: cited, source: "
+                      "[s], paths: [/a/b]}\n"),
+              HasSubstr("format `opake` (did you mean `opaque`?)"));
+  EXPECT_THAT(refusal("kinds:\n- {id: 'Acme Token', title: T, class: password, lifetime: unknown}\n"),
+              HasSubstr("an id has 1 to 64 of"));
   EXPECT_THAT(refusal("kinds:\n- {id: a.b, title: " + std::string(81, 'T') + ", class: password, lifetime: unknown}\n"),
               HasSubstr("site.yaml:2: `title` has 80 bytes at most"));
 }
@@ -237,10 +248,10 @@ TEST(Replace, LookUpsGoOnAndWhatWasGivenStaysValid) {
 }
 
 TEST(Readers, ASiteHasItsOwn) {
-  const auto additions = Additions::read_text(
-      std::string(kSite) +
-          "readers:\n- {id: acme.backup, role: backup, names: [acme-backup], reads: ['*'], verified: opened, source: [us]}\n",
-      "a.yaml");
+  const auto additions = Additions::read_text(std::string(kSite) +
+                                                  "readers:\n- {id: acme.backup, role: backup, names: [acme-backup], "
+                                                  "reads: ['*'], verified: opened, source: [us]}\n",
+                                              "a.yaml");
   ASSERT_TRUE(additions) << additions.error().message;
   const Catalog catalog = Catalog::with_additions(*additions);
   EXPECT_TRUE(catalog.match_program("/usr/bin/acme-backup", "")->bulk_reader);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The compiled catalog is what the builder makes of the tree's YAML, every member of every row; and a base keeps its entries.
+// The compiled catalog is what the builder makes of the tree's YAML, every member of every row; and a base keeps its
+// entries.
 #include "agent/catalog/build.h"
 
 #include <gtest/gtest.h>

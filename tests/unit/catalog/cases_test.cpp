@@ -138,7 +138,8 @@ TEST(Cases, EveryDestinationTakesAndGivesWhatIsExpected) {
   for (const Row& row : all) {
     const std::string& where = row.cells[0];
     const std::string& expected = row.cells[2];
-    const auto endpoint = where.starts_with("env:") ? catalog.bound_endpoint(where.substr(4)) : catalog.match_host(where);
+    const auto endpoint =
+        where.starts_with("env:") ? catalog.bound_endpoint(where.substr(4)) : catalog.match_host(where);
     const std::string about = "accept_cases.tsv:" + std::to_string(row.line) + " " + where + " " + row.cells[1];
     ASSERT_TRUE(endpoint.has_value()) << about;
     const std::string kind = row.cells[1] == "-" ? "" : row.cells[1];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel side filters by: the names that matter are there, no password's fingerprint leaves, no secret is shown.
+// What the kernel side filters by: the names that matter are there, no password's fingerprint leaves, no secret is
+// shown.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -31,11 +32,12 @@ const EnvName* env(std::string_view name) {
 }
 
 TEST(KernelNames, KeyFilesPassAndOrdinaryFilesDoNot) {
-  for (const char* leaf :
-       {"credentials", "token", "id_ed25519", "server.key", "kubelet-client-current.pem", ".netrc", "krb5cc_1000", ".env"}) {
+  for (const char* leaf : {"credentials", "token", "id_ed25519", "server.key", "kubelet-client-current.pem", ".netrc",
+                           "krb5cc_1000", ".env"}) {
     EXPECT_TRUE(passes(leaf)) << leaf;
   }
-  for (const char* leaf : {"passwd", "libc.so.6", "package.json", "nginx.conf", "values.yaml", "index.html", "main.py", "ld.so.cache"}) {
+  for (const char* leaf :
+       {"passwd", "libc.so.6", "package.json", "nginx.conf", "values.yaml", "index.html", "main.py", "ld.so.cache"}) {
     EXPECT_FALSE(passes(leaf)) << leaf;
   }
 }
@@ -89,8 +91,8 @@ TEST(KernelEnvironment, APasswordHasNoFingerprint) {
 }
 
 TEST(KernelEnvironment, WhatNamesACiJobIsShown) {
-  for (const char* name :
-       {"GITHUB_REPOSITORY", "GITHUB_JOB", "GITHUB_RUN_ID", "CI_PROJECT_PATH", "CI_JOB_NAME", "CI_JOB_ID", "BUILD_TAG", "JENKINS_URL"}) {
+  for (const char* name : {"GITHUB_REPOSITORY", "GITHUB_JOB", "GITHUB_RUN_ID", "CI_PROJECT_PATH", "CI_JOB_NAME",
+                           "CI_JOB_ID", "BUILD_TAG", "JENKINS_URL"}) {
     ASSERT_NE(env(name), nullptr) << name;
     EXPECT_EQ(env(name)->action, EnvAction::kShow) << name;
   }
@@ -110,7 +112,8 @@ TEST(KernelArguments, FlagsAndFormats) {
   EXPECT_EQ(flag("-v"), nullptr);
   for (const ArgFlag& one : kernel_tables().flags) {
     if (one.action == FlagAction::kHash)
-      EXPECT_FALSE(one.flag.contains("password") || one.flag.contains("token") || one.flag.contains("secret")) << one.flag;
+      EXPECT_FALSE(one.flag.contains("password") || one.flag.contains("token") || one.flag.contains("secret"))
+          << one.flag;
   }
   for (const ArgFormat& format : kernel_tables().formats) {
     EXPECT_GE(format.prefix.size(), 4U);
@@ -128,7 +131,9 @@ TEST(Issuers, StsIsOftenOnlyAskedWhoCalls) {
 
 TEST(KernelArguments, PathsOfKeyFiles) {
   const KernelTables& tables = kernel_tables();
-  const auto path_of = [&](std::string_view name) { return std::ranges::find(tables.flags, name, &ArgFlag::flag)->path_of; };
+  const auto path_of = [&](std::string_view name) {
+    return std::ranges::find(tables.flags, name, &ArgFlag::flag)->path_of;
+  };
   const auto bit = [&](std::string_view program) {
     return 1U << static_cast<unsigned>(std::ranges::find(tables.flag_programs, program) - tables.flag_programs.begin());
   };

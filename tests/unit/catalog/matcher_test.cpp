@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the matcher promises beyond the cases: paths as the kernel gives them, programs, selectors, sockets, metadata, speed.
+// What the matcher promises beyond the cases: paths as the kernel gives them, programs, selectors, sockets, metadata,
+// speed.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -106,7 +107,8 @@ TEST(Environment, AVariableNamesADestination) {
 }
 
 TEST(Metadata, TheRoleIsInThePath) {
-  const auto found = catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/meta-data/iam/security-credentials/app-role");
+  const auto found =
+      catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/meta-data/iam/security-credentials/app-role");
   ASSERT_TRUE(found);
   EXPECT_EQ(found->kind, "aws.session");
   EXPECT_EQ(found->role, "app-role");
@@ -114,7 +116,8 @@ TEST(Metadata, TheRoleIsInThePath) {
 }
 
 TEST(Metadata, ListingRolesAndTheSessionTokenAreSteps) {
-  const auto list = catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/meta-data/iam/security-credentials/");
+  const auto list =
+      catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/meta-data/iam/security-credentials/");
   ASSERT_TRUE(list);
   EXPECT_FALSE(list->key);
   const auto token = catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/latest/api/token");
@@ -128,7 +131,8 @@ TEST(Metadata, OtherCloudsAndRelativesAreKnown) {
   ASSERT_TRUE(gcp);
   EXPECT_EQ(gcp->kind, "gcp.access_token");
   EXPECT_EQ(gcp->role, "default");
-  EXPECT_EQ(catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/metadata/identity/oauth2/token")->kind, "azure.access_token");
+  EXPECT_EQ(catalog().match_metadata(v4(169, 254, 169, 254, 80), "", "/metadata/identity/oauth2/token")->kind,
+            "azure.access_token");
   EXPECT_EQ(catalog().match_metadata(v4(169, 254, 170, 2, 80), "", "/v2/credentials/0a1b")->kind, "aws.session");
   EXPECT_EQ(catalog().match_metadata(v4(169, 254, 170, 23, 80), "", "/v1/credentials")->kind, "aws.session");
   EXPECT_TRUE(catalog().is_metadata_address(v4(169, 254, 169, 254, 80)));
@@ -245,9 +249,10 @@ TEST(Requests, ThePathNarrowsWhatAnIssuerGives) {
 }
 
 TEST(Kinds, WhatTheExaminerNamesExists) {
-  for (const char* kind : {"aws.access_key", "aws.session", "generic.identity_token", "generic.secret", "k8s.legacy_service_account_token",
-                           "k8s.projected_token", "k8s.service_account_token", "oidc.id_token", "ssh.private_key", "tls.certificate",
-                           "tls.client_certificate", "tls.private_key"}) {
+  for (const char* kind :
+       {"aws.access_key", "aws.session", "generic.identity_token", "generic.secret", "k8s.legacy_service_account_token",
+        "k8s.projected_token", "k8s.service_account_token", "oidc.id_token", "ssh.private_key", "tls.certificate",
+        "tls.client_certificate", "tls.private_key"}) {
     EXPECT_NE(catalog().kind(kind), nullptr) << kind;
   }
   EXPECT_FALSE(catalog().kind("tls.certificate")->authenticates);
@@ -260,15 +265,18 @@ TEST(Selectors, TheProfileIsChosenInTheDocumentedOrder) {
   std::string order;
   for (const Selector::Step& step : found->steps)
     order += std::string(step.name) + " ";
-  EXPECT_EQ(order, "--no-sign-request --profile AWS_ACCESS_KEY_ID AWS_WEB_IDENTITY_TOKEN_FILE AWS_DEFAULT_PROFILE AWS_PROFILE default ");
+  EXPECT_EQ(order,
+            "--no-sign-request --profile AWS_ACCESS_KEY_ID AWS_WEB_IDENTITY_TOKEN_FILE AWS_DEFAULT_PROFILE AWS_PROFILE "
+            "default ");
   EXPECT_EQ(found->steps.back().by, Selector::Step::By::kDefault);
   EXPECT_TRUE(catalog().selector("sel.k8s.context")->host_binds);
   EXPECT_EQ(catalog().selector("sel.nothing"), nullptr);
 }
 
 TEST(Sockets, HarmlessBrokerAndUnknown) {
-  for (const char* path : {"/run/nscd/socket", "/var/run/nscd/socket", "/run/dbus/system_bus_socket", "/dev/log", "/run/systemd/notify",
-                           "/run/systemd/journal/stdout", "/tmp/.X11-unix/X0", "@/tmp/.X11-unix/X0", "/var/lib/sss/pipes/nss"}) {
+  for (const char* path :
+       {"/run/nscd/socket", "/var/run/nscd/socket", "/run/dbus/system_bus_socket", "/dev/log", "/run/systemd/notify",
+        "/run/systemd/journal/stdout", "/tmp/.X11-unix/X0", "@/tmp/.X11-unix/X0", "/var/lib/sss/pipes/nss"}) {
     EXPECT_EQ(catalog().match_socket(path).use, SocketUse::kHarmless) << path;
   }
   const LocalSocket agent = catalog().match_socket("/tmp/ssh-abc/agent.12");
@@ -321,7 +329,8 @@ TEST(Threads, ExpressionsAreCompiledOnceUnderContention) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([] {
-      for (const char* host : {"dynamodb.eu-west-1.amazonaws.com", "a.blob.core.windows.net", "compute.googleapis.com"}) {
+      for (const char* host :
+           {"dynamodb.eu-west-1.amazonaws.com", "a.blob.core.windows.net", "compute.googleapis.com"}) {
         EXPECT_TRUE(catalog().match_host(host));
       }
     });
@@ -337,11 +346,12 @@ TEST(List, EverySectionIsListed) {
   std::set<std::string_view> sections;
   for (const auto& entry : all) {
     sections.insert(entry.section);
-    if (entry.section == "files" || entry.section == "endpoints" || entry.section == "readers") EXPECT_NE(entry.verified, "") << entry.id;
+    if (entry.section == "files" || entry.section == "endpoints" || entry.section == "readers")
+      EXPECT_NE(entry.verified, "") << entry.id;
   }
-  EXPECT_EQ(sections,
-            (std::set<std::string_view>{"bindings", "brokers", "commands", "endpoints", "env", "files", "formats", "issuers", "kinds",
-                                        "metadata", "programs", "proofs", "readers", "requests", "selectors", "sockets"}));
+  EXPECT_EQ(sections, (std::set<std::string_view>{"bindings", "brokers", "commands", "endpoints", "env", "files",
+                                                  "formats", "issuers", "kinds", "metadata", "programs", "proofs",
+                                                  "readers", "requests", "selectors", "sockets"}));
   const auto wandb = std::ranges::find(all, "aws.shared_credentials", &Catalog::Listed::id);
   EXPECT_EQ(wandb->verified, "opened");
 }

@@ -40,11 +40,13 @@ TEST(Data, TheTreeHasNoProblems) {
 }
 
 TEST(Mistakes, ABadReferenceIsNamed) {
-  EXPECT_THAT(problems_of(std::string(kKind) + "files:\n- {id: f, provider: x, kinds: [x.keys], format: opaque, paths: [/a/b],\n"
-                                               "   verified: cited, source: [s]}\n"),
+  EXPECT_THAT(problems_of(std::string(kKind) +
+                          "files:\n- {id: f, provider: x, kinds: [x.keys], format: opaque, paths: [/a/b],\n"
+                          "   verified: cited, source: [s]}\n"),
               ElementsAre("x.yaml:4: `f` names the kind `x.keys`, which does not exist (did you mean `x.key`?)"));
-  EXPECT_THAT(problems_of("files:\n- {id: f, provider: x, selector: sel.no, paths: [/a/b], verified: cited, source: [s]}\n"),
-              ElementsAre(HasSubstr("x.yaml:2: `f` names the selector `sel.no`")));
+  EXPECT_THAT(
+      problems_of("files:\n- {id: f, provider: x, selector: sel.no, paths: [/a/b], verified: cited, source: [s]}\n"),
+      ElementsAre(HasSubstr("x.yaml:2: `f` names the selector `sel.no`")));
 }
 
 TEST(Mistakes, ADuplicateNamesBothPlaces) {
@@ -54,7 +56,8 @@ TEST(Mistakes, ADuplicateNamesBothPlaces) {
 
 TEST(Mistakes, AFlagIsOfOneEntryAndNamesItsProgramShortly) {
   const auto with = [](const std::string& flags) {
-    return std::string(kKind) + "files:\n- {id: f, provider: x, kinds: [x.key], format: opaque, paths: [/a/b], flags: " + flags +
+    return std::string(kKind) +
+           "files:\n- {id: f, provider: x, kinds: [x.key], format: opaque, paths: [/a/b], flags: " + flags +
            ",\n   verified: cited, source: [s]}\n";
   };
   EXPECT_THAT(problems_of(with("[--key, x -i, y -i]")), IsEmpty());
@@ -64,20 +67,23 @@ TEST(Mistakes, AFlagIsOfOneEntryAndNamesItsProgramShortly) {
 }
 
 TEST(Mistakes, ABadExpressionIsNamed) {
-  EXPECT_THAT(
-      problems_of("endpoints:\n- {id: e, provider: x, service: s, regex: '^(a$', domains: [a.org], verified: cited, source: [s]}\n"),
-      ElementsAre(StartsWith("x.yaml:2: `e`: the expression does not compile: missing )")));
+  EXPECT_THAT(problems_of("endpoints:\n- {id: e, provider: x, service: s, regex: '^(a$', domains: [a.org], verified: "
+                          "cited, source: [s]}\n"),
+              ElementsAre(StartsWith("x.yaml:2: `e`: the expression does not compile: missing )")));
 }
 
 TEST(Mistakes, AnExpressionWithoutDomainsIsRefused) {
-  EXPECT_THAT(problems_of("endpoints:\n- {id: e, provider: x, service: s, regex: '^a$', verified: cited, source: [s]}\n"),
-              ElementsAre(HasSubstr("x.yaml:2: `e`: an expression needs `domains`")));
+  EXPECT_THAT(
+      problems_of("endpoints:\n- {id: e, provider: x, service: s, regex: '^a$', verified: cited, source: [s]}\n"),
+      ElementsAre(HasSubstr("x.yaml:2: `e`: an expression needs `domains`")));
 }
 
 TEST(Mistakes, AnUnknownKeyListsTheKnownOnes) {
-  EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X key, class: access_key,\n   lifetme: long_lived, lifetime: unknown}\n"),
-              ElementsAre(StartsWith(
-                  "x.yaml:3: unknown key `lifetme` (did you mean `lifetime`?); known here: id, title, provider, class, lifetime")));
+  EXPECT_THAT(
+      problems_of(
+          "kinds:\n- {id: x.key, title: X key, class: access_key,\n   lifetme: long_lived, lifetime: unknown}\n"),
+      ElementsAre(StartsWith("x.yaml:3: unknown key `lifetme` (did you mean `lifetime`?); known here: id, title, "
+                             "provider, class, lifetime")));
 }
 
 TEST(Mistakes, AnUnknownSectionOrValueIsNamed) {
@@ -85,12 +91,14 @@ TEST(Mistakes, AnUnknownSectionOrValueIsNamed) {
               ElementsAre(StartsWith("x.yaml:1: unknown section `kind` (did you mean `kinds`?); known: ")));
   EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: acess, lifetime: unknown}\n"),
               ElementsAre(StartsWith("x.yaml:2: `class` is `acess`; it must be one of: access_key, ")));
-  EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: access_key}\n"), ElementsAre("x.yaml:2: `lifetime` is missing"));
+  EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: access_key}\n"),
+              ElementsAre("x.yaml:2: `lifetime` is missing"));
 }
 
 TEST(Mistakes, NewSectionsAreCheckedToo) {
-  EXPECT_THAT(problems_of("readers:\n- {id: r, role: owner, names: [x], reads: [awz.*], verified: cited, source: [s]}\n"),
-              ElementsAre(HasSubstr("x.yaml:2: `r`: `awz.*` fits no entry")));
+  EXPECT_THAT(
+      problems_of("readers:\n- {id: r, role: owner, names: [x], reads: [awz.*], verified: cited, source: [s]}\n"),
+      ElementsAre(HasSubstr("x.yaml:2: `r`: `awz.*` fits no entry")));
   EXPECT_THAT(problems_of("readers:\n- {id: r, role: owner, reads: ['*'], verified: cited, source: [s]}\n"),
               testing::Contains(HasSubstr("x.yaml:2: `r` needs `names` or `folders`")));
   EXPECT_THAT(problems_of("issuers:\n- {id: i, requests: [iss.no], actions: [], verified: cited, source: [s]}\n"),
@@ -102,7 +110,8 @@ TEST(Mistakes, NewSectionsAreCheckedToo) {
 TEST(Mistakes, WhatIsThereTwiceIsNamed) {
   EXPECT_THAT(problems_of("kinds:\n- {id: a.b, id: c.d, title: X, class: password, lifetime: unknown}\n"),
               ElementsAre("x.yaml:2: `id` is there twice"));
-  EXPECT_THAT(problems_of("kinds: []\nkinds: []\n"), ElementsAre("x.yaml:2: section `kinds` is there twice; join them"));
+  EXPECT_THAT(problems_of("kinds: []\nkinds: []\n"),
+              ElementsAre("x.yaml:2: section `kinds` is there twice; join them"));
 }
 
 TEST(Mistakes, AnEncryptionKeyNeverAuthenticates) {
@@ -111,8 +120,9 @@ TEST(Mistakes, AnEncryptionKeyNeverAuthenticates) {
 }
 
 TEST(Mistakes, AShownSecretIsRefused) {
-  EXPECT_THAT(problems_of("env:\n- {name: X_TOKEN, provider: x, use: secret, show: true, verified: cited, source: [s]}\n"),
-              ElementsAre(HasSubstr("is a secret: its value is never shown")));
+  EXPECT_THAT(
+      problems_of("env:\n- {name: X_TOKEN, provider: x, use: secret, show: true, verified: cited, source: [s]}\n"),
+      ElementsAre(HasSubstr("is a secret: its value is never shown")));
 }
 
 TEST(Mistakes, ARelativePathIsRefused) {
@@ -129,8 +139,9 @@ TEST(Mistakes, WhatIsNoYamlHasALine) {
 }
 
 TEST(Mistakes, AllAreFoundInOneRun) {
-  EXPECT_EQ(problems_of(std::string(kKind) + "- {id: x.key, title: X, class: password, lifetime: unknown}\n"
-                                             "env:\n- {name: A, provider: x, use: identifier, kinds: [no], verified: cited, source: [s]}\n")
+  EXPECT_EQ(problems_of(std::string(kKind) +
+                        "- {id: x.key, title: X, class: password, lifetime: unknown}\n"
+                        "env:\n- {name: A, provider: x, use: identifier, kinds: [no], verified: cited, source: [s]}\n")
                 .size(),
             2U);
 }
@@ -142,7 +153,8 @@ TEST(Mistakes, AnAdditionCannotTakeABuiltInId) {
   Model addition;
   read_text(kKind, "mine.yaml", addition, problems);
   check(addition, &base, problems);
-  EXPECT_THAT(problems, ElementsAre("mine.yaml:2: kind `x.key` is already part of the built-in catalog; choose another id"));
+  EXPECT_THAT(problems,
+              ElementsAre("mine.yaml:2: kind `x.key` is already part of the built-in catalog; choose another id"));
 }
 
 TEST(Patterns, AreCutAsTheKernelNamesPaths) {

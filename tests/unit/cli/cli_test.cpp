@@ -29,17 +29,17 @@ Done run(std::vector<std::string> words) {
   ::testing::internal::CaptureStdout();
   ::testing::internal::CaptureStderr();
   int ran = 0;
-  const int code =
-      run_cli(static_cast<int>(argv.size()), argv.data(),
-              {{"agent", "runs the agent", [](CLI::App& app) { app.add_flag("--hidden")->group(""); }, [&ran] { return ++ran, 42; }}});
+  const int code = run_cli(static_cast<int>(argv.size()), argv.data(),
+                           {{"agent", "runs the agent", [](CLI::App& app) { app.add_flag("--hidden")->group(""); },
+                             [&ran] { return ++ran, 42; }}});
   return {code, ::testing::internal::GetCapturedStdout(), ::testing::internal::GetCapturedStderr()};
 }
 
 TEST(Cli, HelpShowsEveryCommandAndTheExitCodes) {
   const Done help = run({"--help"});
   EXPECT_EQ(help.code, 0);
-  for (const char* name : {"agent", "status", "doctor", "uses", "keys", "key", "workloads", "findings", "watch", "explain", "catalog",
-                           "config", "completion"}) {
+  for (const char* name : {"agent", "status", "doctor", "uses", "keys", "key", "workloads", "findings", "watch",
+                           "explain", "catalog", "config", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name));
   }
   EXPECT_THAT(help.out, HasSubstr("5 refused"));
@@ -59,7 +59,8 @@ TEST(Cli, WrongUsageIsExit2WithAHint) {
 
 TEST(Cli, AnUnknownCommandIsNamedWithTheOneThatWasMeant) {
   EXPECT_THAT(run({"use"}).err, HasSubstr("there is no command keytrail use; did you mean uses?"));
-  EXPECT_THAT(run({"holders", "AKIAIOSFODNN7EXAMPLE"}).err, HasSubstr("no command keytrail holders; keytrail key has an option --holders"));
+  EXPECT_THAT(run({"holders", "AKIAIOSFODNN7EXAMPLE"}).err,
+              HasSubstr("no command keytrail holders; keytrail key has an option --holders"));
   EXPECT_THAT(run({"catalog", "macth"}).err,
               HasSubstr("no command keytrail catalog macth; did you mean match?\nTry: keytrail catalog --help"));
   EXPECT_THAT(run({"nonsense"}).err, HasSubstr("there is no command keytrail nonsense\n"));

@@ -26,7 +26,8 @@ class CommandsTest : public ::testing::Test {
   CommandsTest() : world_(real_world(out_, err_)) {
     history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
     history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}}, false});
-    history_.key_list.push_back({make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {"aws / s3 / eu-west-1"}, "", 0});
+    history_.key_list.push_back(
+        {make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {"aws / s3 / eu-west-1"}, "", 0});
     history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, How::kDirect, false});
     history_.state_now.oldest_ns = kNoon;
     options_.socket = serve_.path = directory_.file("api.sock");
@@ -69,8 +70,8 @@ TEST_F(CommandsTest, UsesOfAKeyHaveAHeadline) {
   start();
   options_.key = kKeyId;
   EXPECT_EQ(run_uses(options_, world_), kOk);
-  EXPECT_THAT(out(),
-              HasSubstr("first seen 2025-11-21 12:00:00 · 0 uses confirmed, 1,234 inferred, 0 possible, by 1 workload · last 40 s ago\n"));
+  EXPECT_THAT(out(), HasSubstr("first seen 2025-11-21 12:00:00 · 0 uses confirmed, 1,234 inferred, 0 possible, by 1 "
+                               "workload · last 40 s ago\n"));
   EXPECT_THAT(out(), HasSubstr("python3[8121]"));
   EXPECT_THAT(out(), HasSubstr("Coverage: node node-1"));
 }
@@ -99,7 +100,9 @@ TEST_F(CommandsTest, JsonIsTheAgentsAnswer) {
 TEST_F(CommandsTest, NoAgentIsExit4WithWhatToTry) {
   options_.socket = "/nonexistent/api.sock";
   EXPECT_EQ(run_status(options_, world_), kNoAgent);
-  EXPECT_EQ(err(), "keytrail: no agent at /nonexistent/api.sock. Try: systemctl status keytrail; journalctl -u keytrail -n 20\n");
+  EXPECT_EQ(
+      err(),
+      "keytrail: no agent at /nonexistent/api.sock. Try: systemctl status keytrail; journalctl -u keytrail -n 20\n");
 }
 
 TEST_F(CommandsTest, DoctorWithoutAnAgentStillLooksAtTheMachine) {
@@ -126,7 +129,8 @@ TEST_F(CommandsTest, ASecretIsNotSent) {
   };
   for (auto* run : {run_uses, run_keys, run_key, run_watch})
     EXPECT_EQ(run(options_, world_), kUsage);
-  EXPECT_THAT(err(), HasSubstr("that is a secret, not a key ID. It was not sent or stored, but it is in your shell history."));
+  EXPECT_THAT(err(),
+              HasSubstr("that is a secret, not a key ID. It was not sent or stored, but it is in your shell history."));
   EXPECT_THAT(err(), Not(HasSubstr("wJal")));
 }
 
@@ -285,10 +289,10 @@ TEST_F(CommandsTest, CatalogCheckSaysWhatIsWrongWhereAndHowToMendIt) {
   EXPECT_EQ(run_catalog_check(options_, world_), kNo);
   EXPECT_THAT(err(), HasSubstr("site.yaml:2: unknown key `clas` (did you mean `class`?)"));
   EXPECT_THAT(err(), HasSubstr("is refused as a whole"));
-  std::ofstream(path)
-      << "kinds:\n- {id: acme.token, title: Acme token, class: access_key, lifetime: long_lived}\n"
-         "files:\n- {id: acme.file, provider: acme, kinds: [acme.token], format: opaque, paths: [/etc/acme/*], verified: opened,"
-         " source: [us]}\n";
+  std::ofstream(path) << "kinds:\n- {id: acme.token, title: Acme token, class: access_key, lifetime: long_lived}\n"
+                         "files:\n- {id: acme.file, provider: acme, kinds: [acme.token], format: opaque, paths: "
+                         "[/etc/acme/*], verified: opened,"
+                         " source: [us]}\n";
   EXPECT_EQ(run_catalog_check(options_, world_), kOk);
   EXPECT_THAT(out(), HasSubstr("site.yaml: correct, 1 kind, 1 file"));
   EXPECT_THAT(out(), HasSubstr("site.yaml:4: `/etc/acme/*` has a wildcard in its last part"));

@@ -77,18 +77,22 @@ TEST_F(RenderTest, UsesAsATable) {
   other.requests = 3;
   history_.edge_list.push_back({other, 3, {{8121, 5000, 2}}, false});
   EXPECT_EQ(render_uses(ask("/v1/uses"), quiet()),
-            "FIRST (UTC)          LAST (UTC)           COUNT  WORKLOAD      PROCESS           KEY                   CALLED               "
+            "FIRST (UTC)          LAST (UTC)           COUNT  WORKLOAD      PROCESS           KEY                   "
+            "CALLED               "
             "RESULT   EVIDENCE      WHY\n"
-            "2025-11-21 12:00:01  2025-11-21 12:00:01      3  payments/api  python3[8121]     ?                     api.example.com:443  "
+            "2025-11-21 12:00:01  2025-11-21 12:00:01      3  payments/api  python3[8121]     ?                     "
+            "api.example.com:443  "
             "refused  unattributed  no key was seen crossing into it\n"
-            "2025-11-21 12:00:00  2025-11-21 12:01:00  1,234  payments/api  python3[8200] +1  AKIAIOSFODNN7EXAMPLE  s3:? eu-west-1       ? "
+            "2025-11-21 12:00:00  2025-11-21 12:01:00  1,234  payments/api  python3[8200] +1  AKIAIOSFODNN7EXAMPLE  "
+            "s3:? eu-west-1       ? "
             "       inferred      profile prod\n"
             "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n"
             "COUNT = connections where requests are not visible.\n");
 }
 
 TEST_F(RenderTest, EncryptionKeysHaveTheirOwnLists) {
-  KeySummary access{make_key(), kNoon, {make_slot()}, {"payments/api"}, 2, kNoon + 60 * kSecond, {"aws / s3 / eu-west-1"}, "", 0};
+  KeySummary access{
+      make_key(), kNoon, {make_slot()}, {"payments/api"}, 2, kNoon + 60 * kSecond, {"aws / s3 / eu-west-1"}, "", 0};
   KeySummary tls = access;
   tls.key.id = "fp:91be03aa5c7742d0a1b2c3d4e5f60718";
   tls.key.key_class = KeyClass::kEncryptionKey;
@@ -122,7 +126,8 @@ TEST_F(RenderTest, WideShowsServiceAccountAndCiJobBesideTheName) {
 
 TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
   EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CLEAR: no process"));
-  history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, How::kDirect, true});
+  history_.holding_list.push_back(
+      {make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, How::kDirect, true});
   const std::string text = render_holders(ask("/v1/holders"), view_);
   EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (last use 38 s ago)\n"));
   EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));
@@ -143,8 +148,10 @@ TEST_F(RenderTest, FindingsAreCounted) {
   finding.state = FindingState::kResolved;
   history_.stored.push_back(make_row(2, finding, kNoon + kSecond));
   EXPECT_EQ(render_findings(ask("/v1/findings"), quiet()),
-            "LAST (UTC)           SEV  TYPE            KEY                   WORKLOAD      COUNT  ATT&CK                STATE     WHAT\n"
-            "2025-11-21 12:00:01  med  old_key_in_use  AKIAIOSFODNN7EXAMPLE  payments/api      2  T1552.001, T1078.004  resolved  an old "
+            "LAST (UTC)           SEV  TYPE            KEY                   WORKLOAD      COUNT  ATT&CK               "
+            " STATE     WHAT\n"
+            "2025-11-21 12:00:01  med  old_key_in_use  AKIAIOSFODNN7EXAMPLE  payments/api      2  T1552.001, T1078.004 "
+            " resolved  an old "
             "key is in use\n");
 }
 
@@ -158,7 +165,8 @@ TEST_F(RenderTest, FindingsOfEncryptionKeysStandApart) {
   access.key = make_key();
   history_.stored = {make_row(1, finding), make_row(2, access, kNoon + kSecond)};
   const std::string text = render_findings(ask("/v1/findings"), quiet());
-  EXPECT_THAT(text, ::testing::MatchesRegex("LAST[^!]*AKIAIOSFODNN7EXAMPLE[^!]*\nENCRYPTION KEYS\nLAST[^!]*fp:tls[^!]*"));
+  EXPECT_THAT(text,
+              ::testing::MatchesRegex("LAST[^!]*AKIAIOSFODNN7EXAMPLE[^!]*\nENCRYPTION KEYS\nLAST[^!]*fp:tls[^!]*"));
   history_.stored = {make_row(1, finding)};
   EXPECT_THAT(render_findings(ask("/v1/findings"), quiet()), ::testing::StartsWith("ENCRYPTION KEYS\n"));
 }
@@ -172,8 +180,8 @@ TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
   gap.text = "The ring was full.";
   history_.stored = {make_row(1, gap)};
   const std::string text = coverage_text(ask("/v1/uses"), view_);
-  EXPECT_THAT(text,
-              HasSubstr("! GAP 2025-11-21 12:00:00 to 2025-11-21 12:00:38 ring_full (open): an unknown number lost. The ring was full.\n"));
+  EXPECT_THAT(text, HasSubstr("! GAP 2025-11-21 12:00:00 to 2025-11-21 12:00:38 ring_full (open): an unknown number "
+                              "lost. The ring was full.\n"));
   EXPECT_THAT(text, HasSubstr("Coverage: node node-1 · 2025-11-21 12:00:00Z to "));
   EXPECT_THAT(text, HasSubstr("not armed: request"));
   EXPECT_THAT(text, HasSubstr("1 gap · lost unknown · INCOMPLETE\n"));
@@ -193,10 +201,12 @@ TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
   const std::string text = render_status(ask("/v1/status"), view_);
   EXPECT_THAT(text, HasSubstr("kernel: hits 500 = filtered 450 + sent 40 + lost 10 · difference 0\n"));
   EXPECT_THAT(text, HasSubstr("worker: sent 40 = recorded 30 + absorbed 9 + dropped 1 + in flight 0 · difference 0\n"));
-  EXPECT_THAT(text, HasSubstr("export siem http://collector:4318: retrying: 503 · lag 4 s · rows 10 = acknowledged 5 + rejected 1 + "
-                              "expired 2 + waiting 2 · difference 0\n"));
-  EXPECT_THAT(text,
-              HasSubstr("  last error 2 s ago: /v1/logs will be tried again: 503 · 4 sent again · last accepted never since start\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("export siem http://collector:4318: retrying: 503 · lag 4 s · rows 10 = acknowledged 5 + rejected 1 + "
+                "expired 2 + waiting 2 · difference 0\n"));
+  EXPECT_THAT(text, HasSubstr("  last error 2 s ago: /v1/logs will be tried again: 503 · 4 sent again · last accepted "
+                              "never since start\n"));
   EXPECT_THAT(text, HasSubstr("examiner[77] 1 restart (killed by signal 9)"));
   EXPECT_THAT(text, HasSubstr("! no seccomp"));
   EXPECT_THAT(text, HasSubstr("following: 1,312 processes · 45 connections · "));
@@ -206,9 +216,11 @@ TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
 TEST_F(RenderTest, StatusSaysWhatWasTurnedAwayAndWhatThatCosts) {
   status_.now.tracking["files_forgotten"] = 12;
   status_.now.tracking["entries_unparsed"] = 3;
-  EXPECT_THAT(render_status(ask("/v1/status"), view_),
-              HasSubstr("limits met since the worker started:\n  3 entries of key files not understood: their keys are unknown\n"
-                        "  12 known key files forgotten: their next rotation is not noticed\n"));
+  EXPECT_THAT(
+      render_status(ask("/v1/status"), view_),
+      HasSubstr(
+          "limits met since the worker started:\n  3 entries of key files not understood: their keys are unknown\n"
+          "  12 known key files forgotten: their next rotation is not noticed\n"));
 }
 
 TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
@@ -247,7 +259,8 @@ TEST_F(RenderTest, ExplainListsKeysAndAcquisitions) {
 TEST_F(RenderTest, WatchLinesUseTheVerbOfTheEvidence) {
   UseRow use = make_use();
   EXPECT_EQ(watch_line(serve::to_json(make_row(1, use)), view_),
-            "2025-11-21 12:00:00  payments/api              python3[8121]       used (inferred)  AKIAIOSFODNN7EXAMPLE  → s3:? eu-west-1 "
+            "2025-11-21 12:00:00  payments/api              python3[8121]       used (inferred)  AKIAIOSFODNN7EXAMPLE  "
+            "→ s3:? eu-west-1 "
             "×1,234  (profile prod)");
   use.evidence = Evidence::kPossible;
   use.keys.push_back({make_key("AKIAI44QH8DHBEXAMPLE"), make_slot(), Reason::kSeveralKeys});
@@ -258,7 +271,8 @@ TEST_F(RenderTest, WatchLinesUseTheVerbOfTheEvidence) {
   AcquisitionRow unread = make_acquisition();
   unread.key = {};
   unread.unread = "gone";
-  EXPECT_THAT(watch_line(serve::to_json(make_row(1, unread)), view_), HasSubstr("read             ? (gone)  from file"));
+  EXPECT_THAT(watch_line(serve::to_json(make_row(1, unread)), view_),
+              HasSubstr("read             ? (gone)  from file"));
   GapRow gap;
   gap.cause = "ring_full";
   gap.lost = 1234;

@@ -39,8 +39,8 @@ TEST(When, RelativeAndAbsoluteForms) {
 }
 
 TEST(When, NonsenseIsRefusedWithWhatIsUnderstood) {
-  for (const char* text :
-       {"", "h", "-2h", "2x", "2 h", "25:00", "2025-02-30", "99999999999999999999h", "tomorrowish", "2025-03-09 14:02 and more"}) {
+  for (const char* text : {"", "h", "-2h", "2x", "2 h", "25:00", "2025-02-30", "99999999999999999999h", "tomorrowish",
+                           "2025-03-09 14:02 and more"}) {
     EXPECT_EQ(understood(text), "not understood") << text;
   }
   EXPECT_NE(parse_when("x", kNoon).error().message.find("yesterday"), std::string::npos);

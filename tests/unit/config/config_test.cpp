@@ -19,7 +19,9 @@ using testing::Not;
 
 Result<Config> parse(const std::string& text) {
   ConfigOptions options;
-  options.getenv = [](const std::string& name) { return name == "TOKEN" ? std::optional<std::string>("s3cr3t-canary") : std::nullopt; };
+  options.getenv = [](const std::string& name) {
+    return name == "TOKEN" ? std::optional<std::string>("s3cr3t-canary") : std::nullopt;
+  };
   return parse_config(text, "/etc/k.yaml", options);
 }
 
@@ -80,7 +82,8 @@ TEST(Config, UnknownKeyNamesTheNearestOneWithFileAndLine) {
 }
 
 TEST(Config, WrongTypesAndRangesSayWhatIsWanted) {
-  EXPECT_EQ(error_of("history: {max_mb: lots}"), "/etc/k.yaml:1: history.max_mb: must be a whole number from 16 to 1048576");
+  EXPECT_EQ(error_of("history: {max_mb: lots}"),
+            "/etc/k.yaml:1: history.max_mb: must be a whole number from 16 to 1048576");
   EXPECT_THAT(error_of("history: {max_mb: 3}"), HasSubstr("from 16 to"));
   EXPECT_THAT(error_of("history: {max_mb: -1}"), HasSubstr("from 16 to"));
   EXPECT_THAT(error_of("history: {max_mb: [1]}"), HasSubstr("whole number"));
@@ -114,7 +117,8 @@ TEST(Config, AliasBombsDepthAndSizeAreRefused) {
 }
 
 TEST(Config, SecretsOfHeadersAreNeverShown) {
-  const Result<Config> config = parse("otlp: [{endpoint: \"http://a\", headers: {x-key: \"${env:TOKEN}\", y: plain-canary}}]");
+  const Result<Config> config =
+      parse("otlp: [{endpoint: \"http://a\", headers: {x-key: \"${env:TOKEN}\", y: plain-canary}}]");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_THAT(render_config(*config), Not(HasSubstr("canary")));
   EXPECT_THAT(render_config(*config), HasSubstr("(set: ${env:TOKEN})"));
@@ -168,7 +172,8 @@ TEST_F(ConfigFile, FifoDirectoryAndHugeFileAreRefusedAtOnce) {
 TEST_F(ConfigFile, HeaderFromFileLosesItsLineEnd) {
   const std::string secret = directory_ + "/token";
   std::ofstream(secret) << "abc\n";
-  const Result<Config> config = load_config(write("otlp: [{endpoint: \"http://a\", headers: {k: \"${file:" + secret + "}\"}}]"));
+  const Result<Config> config =
+      load_config(write("otlp: [{endpoint: \"http://a\", headers: {k: \"${file:" + secret + "}\"}}]"));
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->otlp[0].headers[0].value, "abc");
 }

@@ -92,10 +92,12 @@ TEST(OtelEnvironment, TheFileWinsAndThatIsSaid) {
 }
 
 TEST(OtelEnvironment, ResourceAttributesAndServiceNameAreRead) {
-  const auto config = read({{"OTEL_RESOURCE_ATTRIBUTES", "service.name=x,deployment.environment.name=prod%2Ceu,k8s.cluster.name=c"}});
+  const auto config =
+      read({{"OTEL_RESOURCE_ATTRIBUTES", "service.name=x,deployment.environment.name=prod%2Ceu,k8s.cluster.name=c"}});
   ASSERT_TRUE(config);
   EXPECT_EQ(config->service_name, "x");
-  EXPECT_THAT(config->resource_attributes, ElementsAre(Pair("deployment.environment.name", "prod,eu"), Pair("k8s.cluster.name", "c")));
+  EXPECT_THAT(config->resource_attributes,
+              ElementsAre(Pair("deployment.environment.name", "prod,eu"), Pair("k8s.cluster.name", "c")));
   EXPECT_EQ(read({{"OTEL_RESOURCE_ATTRIBUTES", "service.name=x"}, {"OTEL_SERVICE_NAME", "y"}})->service_name, "y");
 }
 

@@ -46,8 +46,8 @@ TEST(ClientHelloTest, FindsNameAndProtocols) {
 }
 
 TEST(ClientHelloTest, NameBehindAPostQuantumKeyShareIsFound) {
-  const ClientHello found = parse_client_hello(
-      hello(Wire().add(extension(51, Wire().zeros(1216 + 40))).add(extension(0xFAFA, Wire().u8(0))).add(sni("a.example"))));
+  const ClientHello found = parse_client_hello(hello(
+      Wire().add(extension(51, Wire().zeros(1216 + 40))).add(extension(0xFAFA, Wire().u8(0))).add(sni("a.example"))));
   EXPECT_EQ(found.sni, "a.example");
   EXPECT_FALSE(found.truncated);
 }
@@ -78,7 +78,8 @@ TEST(ClientHelloTest, WithoutExtensionsItIsWhole) {
 }
 
 TEST(ClientHelloTest, EncryptedHelloIsSaid) {
-  const ClientHello found = parse_client_hello(hello(Wire().add(sni("public.example")).add(extension(0xFE0D, Wire().u8(0).zeros(40)))));
+  const ClientHello found =
+      parse_client_hello(hello(Wire().add(sni("public.example")).add(extension(0xFE0D, Wire().u8(0).zeros(40)))));
   EXPECT_TRUE(found.ech);
   EXPECT_EQ(found.sni, "public.example");
 }
@@ -138,7 +139,8 @@ TEST(ClientHelloTest, HugeHelloIsBounded) {
   data.add(record(std::span(Wire().u8(1).u24(0xFFFFFF).zeros(16000).bytes())));
   for (int i = 0; i < 3; ++i)
     data.add(record(Wire().zeros(16000)));
-  EXPECT_TRUE(parse_client_hello(data).truncated || parse_client_hello(data).malformed || parse_client_hello(data).sni.empty());
+  EXPECT_TRUE(parse_client_hello(data).truncated || parse_client_hello(data).malformed ||
+              parse_client_hello(data).sni.empty());
 }
 
 }  // namespace

@@ -12,27 +12,31 @@ namespace {
 using namespace replay;
 using namespace std::string_view_literals;
 
-constexpr catalog::ArgFormat kFormats[] = {{"AKIA", "fmt.aws.akia", true, 20, 20}, {"ghp_", "fmt.github.pat", false, 40, 40}};
+constexpr catalog::ArgFormat kFormats[] = {{"AKIA", "fmt.aws.akia", true, 20, 20},
+                                           {"ghp_", "fmt.github.pat", false, 40, 40}};
 
 std::string sixteen(char c) { return std::string(16, c); }
 
 RecordBytes full_exec() {
-  const std::string items =
-      item_of(KT_ITEM_ENV_SHOW, "AWS_PROFILE", "prod") + item_of(KT_ITEM_ENV_SECRET, "AWS_SECRET_ACCESS_KEY", sixteen('f')) +
-      item_of(KT_ITEM_ENV_SECRET, "PIN", "") + item_of(KT_ITEM_ARG_FLAG, "--profile", sixteen('p')) +
-      item_of(KT_ITEM_ARG_FORMAT, "", "AKIAIOSFODNN7EXAMPLE", KT_ITEM_F_PUBLIC, 0) + item_of(KT_ITEM_ARG_FORMAT, "", sixteen('g'), 0, 1);
-  ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11}),
-                .parent_start_ns = 88,
-                .parent_tgid = 6,
-                .parent_exec = 2,
-                .uid = 1000,
-                .gid = 1001,
-                .login_uid = 1002,
-                .session_id = 4,
-                .mnt_ns = 41,
-                .pid_ns = 42,
-                .net_ns = 43,
-                .env_truncated = 1};
+  const std::string items = item_of(KT_ITEM_ENV_SHOW, "AWS_PROFILE", "prod") +
+                            item_of(KT_ITEM_ENV_SECRET, "AWS_SECRET_ACCESS_KEY", sixteen('f')) +
+                            item_of(KT_ITEM_ENV_SECRET, "PIN", "") +
+                            item_of(KT_ITEM_ARG_FLAG, "--profile", sixteen('p')) +
+                            item_of(KT_ITEM_ARG_FORMAT, "", "AKIAIOSFODNN7EXAMPLE", KT_ITEM_F_PUBLIC, 0) +
+                            item_of(KT_ITEM_ARG_FORMAT, "", sixteen('g'), 0, 1);
+  ev_exec fixed{
+      .head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11}),
+      .parent_start_ns = 88,
+      .parent_tgid = 6,
+      .parent_exec = 2,
+      .uid = 1000,
+      .gid = 1001,
+      .login_uid = 1002,
+      .session_id = 4,
+      .mnt_ns = 41,
+      .pid_ns = 42,
+      .net_ns = 43,
+      .env_truncated = 1};
   std::memcpy(fixed.comm, "aws", 3);
   return exec_of(fixed, "/usr/bin/python3.11", "/usr/bin/aws", items);
 }
@@ -53,7 +57,8 @@ TEST(DecodeTest, APathOfAFlagIsTextAndACutOneIsNone) {
   const std::string items = item_of(KT_ITEM_ARG_FLAG, "-i", "/backup/key", KT_ITEM_F_PUBLIC) +
                             item_of(KT_ITEM_ARG_FLAG, "-i", "/backup/cut", KT_ITEM_F_PUBLIC | KT_ITEM_F_TRUNCATED) +
                             item_of(KT_ITEM_ARG_FLAG, "-i", "sixteenCharacter");
-  const ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11})};
+  const ev_exec fixed{
+      .head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11})};
   const auto event = body_of<ExecEvent>(exec_of(fixed, "/usr/bin/ssh", "/usr/bin/ssh", items));
   ASSERT_EQ(event.args.size(), 3U);
   EXPECT_EQ(event.args[0].value, "/backup/key");
@@ -106,10 +111,11 @@ TEST(DecodeTest, ExecItemsBecomeVariablesAndArguments) {
 
 TEST(DecodeTest, SecretValueOfABuggySenderGoesNoFurther) {
   ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {})};
-  const auto exec = body_of<ExecEvent>(exec_of(fixed, "/x", "",
-                                               item_of(KT_ITEM_ENV_SECRET, "TOKEN", "a raw secret that is no hash") +
-                                                   item_of(KT_ITEM_ARG_FORMAT, "", "ghp_rawrawraw", KT_ITEM_F_PUBLIC, 1)),
-                                       kFormats);
+  const auto exec =
+      body_of<ExecEvent>(exec_of(fixed, "/x", "",
+                                 item_of(KT_ITEM_ENV_SECRET, "TOKEN", "a raw secret that is no hash") +
+                                     item_of(KT_ITEM_ARG_FORMAT, "", "ghp_rawrawraw", KT_ITEM_F_PUBLIC, 1)),
+                         kFormats);
   EXPECT_EQ(exec.env[0].value, "");
   EXPECT_TRUE(exec.env[0].fingerprint.empty());
   EXPECT_EQ(exec.args[0].value, "");
@@ -135,7 +141,8 @@ TEST(DecodeTest, ItemsWithWrongLengthsAreRefused) {
   for (const auto length : std::initializer_list<std::uint16_t>{0, 8, 15, 17, 4096}) {
     std::string item = item_of(KT_ITEM_ENV_SHOW, "A", "b");
     std::memcpy(item.data(), &length, sizeof length);
-    EXPECT_EQ(refused(exec_of({.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {})}, "/x", "", item)), kBadItem) << length;
+    EXPECT_EQ(refused(exec_of({.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {})}, "/x", "", item)), kBadItem)
+        << length;
   }
 }
 
@@ -149,7 +156,8 @@ TEST(DecodeTest, TaskIsAnExecFoundByTheSweep) {
 
 TEST(DecodeTest, PathsAreTurnedRound) {
   const auto open = body_of<OpenEvent>(
-      open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}), .inode = 5, .dev = 9, .mnt_ns = 3}, "/root/.aws/credentials"));
+      open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}), .inode = 5, .dev = 9, .mnt_ns = 3},
+              "/root/.aws/credentials"));
   EXPECT_EQ(open.path, "/root/.aws/credentials");
   EXPECT_FALSE(open.path_truncated);
   EXPECT_EQ(open.file.inode, 5U);
@@ -158,7 +166,8 @@ TEST(DecodeTest, PathsAreTurnedRound) {
 }
 
 TEST(DecodeTest, PathThatWasCutHasNoRoot) {
-  const auto open = body_of<OpenEvent>(open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}, KT_F_TRUNCATED)}, "/deep/er/token"));
+  const auto open = body_of<OpenEvent>(
+      open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}, KT_F_TRUNCATED)}, "/deep/er/token"));
   EXPECT_EQ(open.path, "deep/er/token");
   EXPECT_TRUE(open.path_truncated);
 }
@@ -170,7 +179,8 @@ TEST(DecodeTest, AbsolutePathIsTakenAsItIs) {
 
 TEST(DecodeTest, SlashWithinANameCannotImitateAPath) {
   ev_open fixed{.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}, KT_F_LEAF_FIRST), .path_len = 31};
-  EXPECT_EQ(body_of<OpenEvent>(record_of(fixed, "memfd:/root/.aws/credentials\0\0\0"sv)).path, "/memfd:\\x2froot\\x2f.aws\\x2fcredentials");
+  EXPECT_EQ(body_of<OpenEvent>(record_of(fixed, "memfd:/root/.aws/credentials\0\0\0"sv)).path,
+            "/memfd:\\x2froot\\x2f.aws\\x2fcredentials");
 }
 
 TEST(DecodeTest, MappedAddressIsIpv4) {
@@ -189,17 +199,22 @@ TEST(DecodeTest, MappedAddressIsIpv4) {
 }
 
 TEST(DecodeTest, ForkExitSocketAndHeads) {
-  EXPECT_EQ(
-      body_of<ForkEvent>(
-          record_of(ev_fork{.head = head_of(KT_EV_FORK, KT_FAMILY_EXEC, 1, {}), .child_start_ns = 3, .child_tgid = 2, .child_exec = 4}))
-          .child,
-      (InstanceId{2, 3, 4}));
+  EXPECT_EQ(body_of<ForkEvent>(record_of(ev_fork{.head = head_of(KT_EV_FORK, KT_FAMILY_EXEC, 1, {}),
+                                                 .child_start_ns = 3,
+                                                 .child_tgid = 2,
+                                                 .child_exec = 4}))
+                .child,
+            (InstanceId{2, 3, 4}));
   (void)body_of<ExitEvent>(record_of(ev_exit{.head = head_of(KT_EV_EXIT, KT_FAMILY_EXEC, 1, {})}));
-  const auto socket = body_of<SocketEvent>(record_of(ev_socket{
-      .head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, 1, {}), .cookie = 9, .bytes_sent = 10, .error = 111, .state = KT_SOCKET_FAILED}));
+  const auto socket = body_of<SocketEvent>(record_of(ev_socket{.head = head_of(KT_EV_SOCKET, KT_FAMILY_CONNECT, 1, {}),
+                                                               .cookie = 9,
+                                                               .bytes_sent = 10,
+                                                               .error = 111,
+                                                               .state = KT_SOCKET_FAILED}));
   EXPECT_EQ(socket.state, SocketState::kFailed);
   EXPECT_EQ(socket.error, 111);
-  EXPECT_EQ(body_of<BaselineDoneEvent>(record_of(head_of(KT_EV_BASELINE_DONE, KT_FAMILY_LIFETIME, 77, {}))).armed_ns, 77U);
+  EXPECT_EQ(body_of<BaselineDoneEvent>(record_of(head_of(KT_EV_BASELINE_DONE, KT_FAMILY_LIFETIME, 77, {}))).armed_ns,
+            77U);
   EXPECT_EQ(body_of<HeartbeatEvent>(record_of(head_of(KT_EV_HEARTBEAT, KT_FAMILY_NAME, 1, {}))).family, Family::kName);
 }
 
@@ -220,9 +235,9 @@ TEST(DecodeTest, PayloadsAreParsedByProtocol) {
 
 TEST(DecodeTest, UnixNamesKeepTheirKind) {
   const auto path = [](std::string_view raw) {
-    return body_of<UnixConnectEvent>(
-               record_of(ev_unix{.head = head_of(KT_EV_UNIX, KT_FAMILY_CONNECT, 1, {}), .path_len = static_cast<std::uint16_t>(raw.size())},
-                         raw))
+    return body_of<UnixConnectEvent>(record_of(ev_unix{.head = head_of(KT_EV_UNIX, KT_FAMILY_CONNECT, 1, {}),
+                                                       .path_len = static_cast<std::uint16_t>(raw.size())},
+                                               raw))
         .path;
   };
   EXPECT_EQ(path("/run/a.sock\0junk"sv), "/run/a.sock");
@@ -232,9 +247,10 @@ TEST(DecodeTest, UnixNamesKeepTheirKind) {
 
 TEST(DecodeTest, CgroupPathIsTurnedRound) {
   const std::string leaf = leaf_first("/system.slice/backup.service");
-  const auto cgroup = body_of<CgroupEvent>(record_of(
-      ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, 1, {.cgroup_id = 44}), .path_len = static_cast<std::uint16_t>(leaf.size())},
-      leaf));
+  const auto cgroup =
+      body_of<CgroupEvent>(record_of(ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, 1, {.cgroup_id = 44}),
+                                               .path_len = static_cast<std::uint16_t>(leaf.size())},
+                                     leaf));
   EXPECT_EQ(cgroup.cgroup_id, 44U);
   EXPECT_EQ(cgroup.path, "/system.slice/backup.service");
 }
@@ -242,8 +258,10 @@ TEST(DecodeTest, CgroupPathIsTurnedRound) {
 TEST(DecodeTest, CgroupPathThatWasCutHasNoRoot) {
   const std::string leaf = leaf_first("/kubepods/pod1");
   for (const auto flag : std::initializer_list<std::uint16_t>{KT_F_TRUNCATED, KT_F_MISSING}) {
-    const auto cgroup = body_of<CgroupEvent>(record_of(
-        ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, 1, {}, flag), .path_len = static_cast<std::uint16_t>(leaf.size())}, leaf));
+    const auto cgroup =
+        body_of<CgroupEvent>(record_of(ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, 1, {}, flag),
+                                                 .path_len = static_cast<std::uint16_t>(leaf.size())},
+                                       leaf));
     EXPECT_EQ(cgroup.path, "kubepods/pod1");
   }
 }
@@ -251,7 +269,8 @@ TEST(DecodeTest, CgroupPathThatWasCutHasNoRoot) {
 TEST(DecodeTest, ExeIsCutOnlyWhenTheFlagCanMeanIt) {
   ev_exec fixed{.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}, KT_F_TRUNCATED)};
   EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", "", "")).exe, "usr/bin/aws");
-  EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", std::string(KT_PATH_MAX - 1, 'f'), "")).exe, "/usr/bin/aws");
+  EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", std::string(KT_PATH_MAX - 1, 'f'), "")).exe,
+            "/usr/bin/aws");
   fixed.env_truncated = 1;
   EXPECT_EQ(body_of<ExecEvent>(exec_of(fixed, "/usr/bin/aws", "", "")).exe, "/usr/bin/aws");
   std::string deep;
@@ -261,7 +280,9 @@ TEST(DecodeTest, ExeIsCutOnlyWhenTheFlagCanMeanIt) {
 }
 
 TEST(DecodeTest, ExeThatCouldNotBeReadIsEmpty) {
-  EXPECT_EQ(body_of<ExecEvent>(exec_of({.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}, KT_F_MISSING)}, "", "", "")).exe, "");
+  EXPECT_EQ(
+      body_of<ExecEvent>(exec_of({.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}, KT_F_MISSING)}, "", "", "")).exe,
+      "");
 }
 
 TEST(DecodeTest, NonsenseIsRefusedWithItsReason) {

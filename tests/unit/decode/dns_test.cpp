@@ -19,7 +19,9 @@ Wire name(std::string_view text) {
   }
   return out.u8(0);
 }
-Wire header(std::size_t answers, std::size_t flags = 0x8180) { return Wire().u16(7).u16(flags).u16(1).u16(answers).u16(0).u16(0); }
+Wire header(std::size_t answers, std::size_t flags = 0x8180) {
+  return Wire().u16(7).u16(flags).u16(1).u16(answers).u16(0).u16(0);
+}
 Wire question(std::string_view text) { return name(text).u16(1).u16(1); }
 Wire record(const Wire& owner, std::size_t type, std::size_t ttl, const Wire& data) {
   return Wire().add(owner).u16(type).u16(1).u32(ttl).u16(data.size()).add(data);
@@ -53,7 +55,8 @@ TEST(DnsTest, FollowsCnamesInAnyOrderWithTheShortestTtl) {
 }
 
 TEST(DnsTest, AddressOfAnotherNameIsNotTheAnswer) {
-  EXPECT_TRUE(parse_dns(header(1).add(question("a.example")).add(record(name("sts.amazonaws.com"), 1, 300, kAddress))).answers.empty());
+  EXPECT_TRUE(parse_dns(header(1).add(question("a.example")).add(record(name("sts.amazonaws.com"), 1, 300, kAddress)))
+                  .answers.empty());
 }
 
 TEST(DnsTest, CnameLoopEnds) {
@@ -69,7 +72,8 @@ TEST(DnsTest, CompressionLoopsAreRefused) {
   for (std::size_t target : {0xC00CU, 0xC00DU, 0xC000U, 0xFFFFU}) {
     EXPECT_TRUE(parse_dns(header(0).add(Wire().u16(target).u16(1).u16(1))).malformed) << target;
   }
-  const DnsMessage message = parse_dns(header(1).add(question("a.b")).add(record(Wire().u8(1).text("x").u16(0xC015), 1, 9, kAddress)));
+  const DnsMessage message =
+      parse_dns(header(1).add(question("a.b")).add(record(Wire().u8(1).text("x").u16(0xC015), 1, 9, kAddress)));
   EXPECT_TRUE(message.answers.empty());
   EXPECT_TRUE(message.truncated);
 }
@@ -95,17 +99,21 @@ TEST(DnsTest, NoSuchNameIsAnEmptyAnswer) {
 }
 
 TEST(DnsTest, NamesWithBytesNoHostHasAreDropped) {
-  EXPECT_TRUE(parse_dns(header(0).add(Wire().u8(3).text("a.b").u8(0).u16(1).u16(1))).malformed);  // a dot within a label
+  EXPECT_TRUE(
+      parse_dns(header(0).add(Wire().u8(3).text("a.b").u8(0).u16(1).u16(1))).malformed);  // a dot within a label
   EXPECT_TRUE(parse_dns(header(0).add(Wire().u8(2).text("\x1b[").u8(0).u16(1).u16(1))).malformed);
 }
 
 TEST(DnsTest, WrongAddressSizesAreIgnored) {
-  EXPECT_TRUE(parse_dns(header(1).add(question("a.b")).add(record(kToQuestion, 1, 9, Wire().zeros(5)))).answers.empty());
+  EXPECT_TRUE(
+      parse_dns(header(1).add(question("a.b")).add(record(kToQuestion, 1, 9, Wire().zeros(5)))).answers.empty());
   EXPECT_TRUE(parse_dns(header(1).add(question("a.b")).add(record(kToQuestion, 28, 9, kAddress))).answers.empty());
 }
 
 TEST(DnsTest, NegativeTtlIsZero) {
-  EXPECT_EQ(parse_dns(header(1).add(question("a.b")).add(record(kToQuestion, 1, 0x80000001, kAddress))).answers.at(0).ttl_s, 0U);
+  EXPECT_EQ(
+      parse_dns(header(1).add(question("a.b")).add(record(kToQuestion, 1, 0x80000001, kAddress))).answers.at(0).ttl_s,
+      0U);
 }
 
 TEST(DnsTest, AnswersAreBounded) {

@@ -50,7 +50,8 @@ TEST(HttpHeadTest, WithoutAHostLineTheNameIsUnknown) {
 }
 
 TEST(HttpHeadTest, HostThatCannotBeOneIsDropped) {
-  for (const char* text : {"GET / HTTP/1.1\na b", "GET / HTTP/1.1\n<script>", "CONNECT :443 HTTP/1.1\n", "CONNECT a:b HTTP/1.1\n"}) {
+  for (const char* text :
+       {"GET / HTTP/1.1\na b", "GET / HTTP/1.1\n<script>", "CONNECT :443 HTTP/1.1\n", "CONNECT a:b HTTP/1.1\n"}) {
     const HttpHead head = parse(text);
     EXPECT_TRUE(head.http);
     EXPECT_EQ(head.host, "");
@@ -59,13 +60,16 @@ TEST(HttpHeadTest, HostThatCannotBeOneIsDropped) {
 }
 
 TEST(HttpHeadTest, OtherTextIsNotHttp) {
-  for (const char* text : {"", "\n", "GET", "GET ", "get / HTTP/1.1\nh", "SSH-2.0-x y", "\x16\x03\x01 x", "AVERYLONGMETHODNAME / x\n"})
+  for (const char* text :
+       {"", "\n", "GET", "GET ", "get / HTTP/1.1\nh", "SSH-2.0-x y", "\x16\x03\x01 x", "AVERYLONGMETHODNAME / x\n"})
     EXPECT_FALSE(parse(text).http) << text;
 }
 
 TEST(HttpHeadTest, CutOrDamagedItIsSurvived) {
   const test::Wire whole = test::Wire().text("POST http://u:p@[::1]:99/x/y?z HTTP/1.1\n[fe80::1]:80");
-  test::for_each_prefix(whole, [](std::span<const std::byte> part) { EXPECT_EQ(parse_http_head(part).path.find('p'), std::string::npos); });
+  test::for_each_prefix(whole, [](std::span<const std::byte> part) {
+    EXPECT_EQ(parse_http_head(part).path.find('p'), std::string::npos);
+  });
   test::for_each_damage(whole, [](std::span<const std::byte> data) { (void)parse_http_head(data); });
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests of decode: builds foreign bytes in network order, and feeds a parser every prefix and every one-byte change of an input.
+// For tests of decode: builds foreign bytes in network order, and feeds a parser every prefix and every one-byte change
+// of an input.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +45,8 @@ class Wire {
   std::vector<std::byte> bytes_;
 };
 
-/// Calls `parse` with every prefix, each in a heap block of exactly its size, so that a sanitizer sees a read past the end.
+/// Calls `parse` with every prefix, each in a heap block of exactly its size, so that a sanitizer sees a read past the
+/// end.
 template <typename F>
 void for_each_prefix(std::span<const std::byte> input, F&& parse) {
   for (std::size_t size = 0; size <= input.size(); ++size) {

@@ -44,11 +44,12 @@ TEST(AwsCredentials, TellsSessionKeysApart) {
 
 TEST(AwsCredentials, ReadsTheProfileFormOfTheConfigFile) {
   Bench bench;
-  const Found found = bench.parse("aws_credentials",
-                                  "[profile \"my dev\"]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 20\n"
-                                  "aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = abcdefghijklmnopqrstuvwxyz\n"
-                                  "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = dev\n"
-                                  "[profile process]\ncredential_process = /opt/bin/tool --secret x\n[sso-session corp]\nsso_region = x\n");
+  const Found found = bench.parse(
+      "aws_credentials",
+      "[profile \"my dev\"]\nregion = eu-west-1\ns3 =\n  max_concurrent_requests = 20\n"
+      "aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = abcdefghijklmnopqrstuvwxyz\n"
+      "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = dev\n"
+      "[profile process]\ncredential_process = /opt/bin/tool --secret x\n[sso-session corp]\nsso_region = x\n");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].selector, "my dev");
   // A role has no key of its own: which entry's key it is assumed with.
@@ -60,9 +61,10 @@ TEST(AwsCredentials, ReadsTheProfileFormOfTheConfigFile) {
 
 TEST(AwsCredentials, IgnoresIndentedContinuationsAsBotocoreDoes) {
   Bench bench;
-  const Found found = bench.parse("aws_credentials",
-                                  "[a]\ns3 =\n   aws_secret_access_key = nested-nested-nested\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n"
-                                  "aws_secret_access_key = outer-outer-outer-outer\n");
+  const Found found = bench.parse(
+      "aws_credentials",
+      "[a]\ns3 =\n   aws_secret_access_key = nested-nested-nested\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n"
+      "aws_secret_access_key = outer-outer-outer-outer\n");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("outer-outer-outer-outer"));
 }
@@ -76,8 +78,9 @@ TEST(AwsCredentials, CountsAnIdWithoutItsSecret) {
 
 TEST(AwsCredentials, NeverTakesASecretForAnId) {
   Bench bench;
-  const Found found = bench.parse("aws_credentials",
-                                  "[a]\naws_access_key_id = wJalrXUtnFEMI/K7MDENG/bPxRfi\naws_secret_access_key = AKIAAAAAAAAAAAAAAAAA\n");
+  const Found found = bench.parse(
+      "aws_credentials",
+      "[a]\naws_access_key_id = wJalrXUtnFEMI/K7MDENG/bPxRfi\naws_secret_access_key = AKIAAAAAAAAAAAAAAAAA\n");
   EXPECT_TRUE(found.keys.empty());
   EXPECT_EQ(found.skipped, 1U);
 }

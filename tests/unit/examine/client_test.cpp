@@ -12,7 +12,8 @@
 namespace keytrail::examine {
 namespace {
 
-constexpr catalog::Kind kVault{"vault.token", "vault", "Vault token", KeyClass::kSessionToken, Lifetime::kShortLived, true, true};
+constexpr catalog::Kind kVault{"vault.token",         "vault", "Vault token", KeyClass::kSessionToken,
+                               Lifetime::kShortLived, true,    true};
 
 class RoleLinkTest : public testing::Test {
  protected:
@@ -37,7 +38,8 @@ class RoleLinkTest : public testing::Test {
     hook.refused[0].why.assign("not compiled in");
     tell(warden_, hook);
     tell(warden_, role::make<role::Bare>(role::Type::kHelloEnd));
-    InheritedFds fds = parse_inherited_fds("control=" + std::to_string(control[1]) + ",examiner=" + std::to_string(facts[1]));
+    InheritedFds fds =
+        parse_inherited_fds("control=" + std::to_string(control[1]) + ",examiner=" + std::to_string(facts[1]));
     auto link = RoleLink::connect(io_, fds, [](std::string_view id) { return id == kVault.id ? &kVault : nullptr; });
     ASSERT_TRUE(link) << link.error().message;
     link_ = std::move(*link);
@@ -241,8 +243,8 @@ TEST(RoleLinkConnect, FailsWithASentenceWithoutDescriptors) {
 
 TEST(InheritedFds, LeavesOutWhatIsNoDescriptor) {
   const int fd = dup(0);
-  InheritedFds fds =
-      parse_inherited_fds("a=" + std::to_string(fd) + ",b=" + std::to_string(fd) + ",c=999,d=x,=5,e,f=1,g=-4,h=99999999999999");
+  InheritedFds fds = parse_inherited_fds("a=" + std::to_string(fd) + ",b=" + std::to_string(fd) +
+                                         ",c=999,d=x,=5,e,f=1,g=-4,h=99999999999999");
   EXPECT_EQ(fds.get("a").get(), fd);
   for (const char* name : {"b", "c", "d", "", "e", "f", "g", "h"})
     EXPECT_FALSE(fds.get(name)) << name;

@@ -21,13 +21,14 @@ std::string with(std::string text) {
 }
 
 TEST(Meaning, OfNames) {
-  for (const char* name :
-       {"token", "oauth_token", "apiKey", "api_key", "AWS_SECRET_ACCESS_KEY", "client-secret", "privateKey", "_authToken", "secret"})
+  for (const char* name : {"token", "oauth_token", "apiKey", "api_key", "AWS_SECRET_ACCESS_KEY", "client-secret",
+                           "privateKey", "_authToken", "secret"})
     EXPECT_EQ(meaning_of(name), Meaning::kToken) << name;
-  for (const char* name : {"password", "dbPassword", "_password", "bindpw", "requirepass", "MYSQL_PWD", "ssl-passphrase"})
-    EXPECT_EQ(meaning_of(name), Meaning::kPassword) << name;
   for (const char* name :
-       {"token_file", "tokenFile", "password_command", "secret_name", "key_path", "token_type", "expires", "colour", "", "monkey"})
+       {"password", "dbPassword", "_password", "bindpw", "requirepass", "MYSQL_PWD", "ssl-passphrase"})
+    EXPECT_EQ(meaning_of(name), Meaning::kPassword) << name;
+  for (const char* name : {"token_file", "tokenFile", "password_command", "secret_name", "key_path", "token_type",
+                           "expires", "colour", "", "monkey"})
     EXPECT_EQ(meaning_of(name), Meaning::kNone) << name;
   EXPECT_EQ(meaning_of("aws_access_key_id"), Meaning::kIdentifier);
   EXPECT_EQ(meaning_of("token_url"), Meaning::kHost);
@@ -38,9 +39,10 @@ TEST(Configuration, WithoutAKeyGivesNone) {
   Bench bench;
   for (const std::string_view text :
        {"[core]\neditor = vi\n", "{\"theme\": \"dark\", \"tokens\": 5}", "a: 1\nb: [x, y]\n",
-        "<settings><offline>true</offline></settings>", "x = 1\ntoken = ${TOKEN}\npassword = %(pw)s\nsecret_file = /etc/x\n",
-        "# nothing at all\n", "token: ''\n", "token = \"\"\n", "url = https://example.com/a:b@c\n",
-        "private_key = /etc/ssl/private/key.pem\n", "password: !vault abc\n"}) {
+        "<settings><offline>true</offline></settings>",
+        "x = 1\ntoken = ${TOKEN}\npassword = %(pw)s\nsecret_file = /etc/x\n", "# nothing at all\n", "token: ''\n",
+        "token = \"\"\n", "url = https://example.com/a:b@c\n", "private_key = /etc/ssl/private/key.pem\n",
+        "password: !vault abc\n"}) {
     const Found found = bench.parse("configuration", text, "generic.secret");
     EXPECT_TRUE(found.keys.empty()) << text;
     EXPECT_EQ(found.unread, role::Unread::kNone) << text;
@@ -52,8 +54,9 @@ TEST(Configuration, FindsTheSameKeyInEveryForm) {
   for (const char* form :
        {"[dev]\nhost = api.example.com\ntoken = @1@\n", "[dev]\nhost: api.example.com\ntoken: @1@ # mine\n",
         "[[dev]]\nhost = \"api.example.com\"\ntoken = \"@1@\" # mine\n",
-        "x \"dev\" {\n  host = \"api.example.com\"\n  token = \"@1@\"\n}\n", R"({"dev": {"host": "api.example.com", "token": "@1@"}})",
-        "dev:\n  host: api.example.com\n  token: '@1@'\n", R"([{"name": "dev", "host": "api.example.com", "token": "@1@"}])",
+        "x \"dev\" {\n  host = \"api.example.com\"\n  token = \"@1@\"\n}\n",
+        R"({"dev": {"host": "api.example.com", "token": "@1@"}})", "dev:\n  host: api.example.com\n  token: '@1@'\n",
+        R"([{"name": "dev", "host": "api.example.com", "token": "@1@"}])",
         "<c><server><id>dev</id><host>api.example.com</host><token>@1@</token></server></c>",
         "<?xml version=\"1.0\"?><c><dev><add key=\"host\" value=\"api.example.com\"/><token>@1@</token></dev></c>"}) {
     const Found found = bench.parse("configuration", with(form), "sonar.token");
@@ -68,10 +71,11 @@ TEST(Configuration, FindsTheSameKeyInEveryForm) {
 
 TEST(Configuration, PairsAPublicIdWithItsSecret) {
   Bench bench;
-  const Found found = bench.parse("configuration",
-                                  with("[Credentials]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = @1@\n"
-                                       "gs_access_key_id = GOOG1EAAAAAAAAAAAAAAAAAAAAAA\ngs_secret_access_key = @2@\n"),
-                                  "aws.access_key");
+  const Found found =
+      bench.parse("configuration",
+                  with("[Credentials]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = @1@\n"
+                       "gs_access_key_id = GOOG1EAAAAAAAAAAAAAAAAAAAAAA\ngs_secret_access_key = @2@\n"),
+                  "aws.access_key");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].key.id, "AKIAAAAAAAAAAAAAAAAA");
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print(kSecret));
@@ -82,9 +86,10 @@ TEST(Configuration, PairsAPublicIdWithItsSecret) {
 
 TEST(Configuration, PairsTheCachedSessionOfTheAwsCommand) {
   Bench bench;
-  const Found found = bench.parse("configuration", with(R"({"Credentials": {"AccessKeyId": "ASIAAAAAAAAAAAAAAAAA", "SecretAccessKey": "@1@",
+  const Found found = bench.parse(
+      "configuration", with(R"({"Credentials": {"AccessKeyId": "ASIAAAAAAAAAAAAAAAAA", "SecretAccessKey": "@1@",
                                            "SessionToken": "IQoJb3JpZ2luX2VjEXAMPLEEXAMPLE", "Expiration": "2026-11-21T10:00:00Z"}})"),
-                                  "aws.session");
+      "aws.session");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.id, "ASIAAAAAAAAAAAAAAAAA");
   EXPECT_EQ(found.keys[0].key.kind, "aws.session");
@@ -93,8 +98,9 @@ TEST(Configuration, PairsTheCachedSessionOfTheAwsCommand) {
 TEST(Configuration, APasswordIsNumberedByLoginAndHost) {
   Bench bench;
   bench.other_kind = "registry.password";
-  const Found found = bench.parse("configuration", "[server]\nhost = db.example\nuser = ada\npassword = correct horse battery staple\n",
-                                  "docker.hub_token");
+  const Found found =
+      bench.parse("configuration", "[server]\nhost = db.example\nuser = ada\npassword = correct horse battery staple\n",
+                  "docker.hub_token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.id, "registry.password:ada@db.example #1");
   EXPECT_EQ(found.keys[0].key.key_class, KeyClass::kPassword);
@@ -115,11 +121,14 @@ TEST(Configuration, TellsDatabaseUrls) {
     std::string_view url, kind, id;
   };
   for (const Case& one :
-       {Case{"postgresql://ada:pa%40ss@db.example:5432/x", "postgres.password", "postgres.password:ada@db.example:5432 #1"},
-        Case{"mongodb+srv://ada:secret@cluster0.mongodb.net/x", "mongodb.password", "mongodb.password:ada@cluster0.mongodb.net #1"},
+       {Case{"postgresql://ada:pa%40ss@db.example:5432/x", "postgres.password",
+             "postgres.password:ada@db.example:5432 #1"},
+        Case{"mongodb+srv://ada:secret@cluster0.mongodb.net/x", "mongodb.password",
+             "mongodb.password:ada@cluster0.mongodb.net #1"},
         Case{"redis://:secret@cache:6379/0", "redis.password", "redis.password:@cache:6379 #1"},
         Case{"jdbc:mysql://db:3306/x?user=ada&password=secret", "mysql.password", "mysql.password:ada@db:3306 #1"}}) {
-    const Found found = bench.parse("configuration", "[main]\nsqlalchemy_conn = " + std::string(one.url) + "\n", "generic.secret");
+    const Found found =
+        bench.parse("configuration", "[main]\nsqlalchemy_conn = " + std::string(one.url) + "\n", "generic.secret");
     ASSERT_EQ(found.keys.size(), 1U) << one.url;
     EXPECT_EQ(found.keys[0].key.kind, one.kind);
     EXPECT_EQ(found.keys[0].key.id, one.id);
@@ -128,11 +137,11 @@ TEST(Configuration, TellsDatabaseUrls) {
 
 TEST(Configuration, AHostNamesTheEntryAndAnInnerCopyIsTheSame) {
   Bench bench;
-  const Found found =
-      bench.parse("configuration",
-                  "github.com:\n    user: ada\n    oauth_token: gho_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789\n    users:\n"
-                  "        ada:\n            oauth_token: gho_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789\n    git_protocol: https\n",
-                  "github.token");
+  const Found found = bench.parse(
+      "configuration",
+      "github.com:\n    user: ada\n    oauth_token: gho_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789\n    users:\n"
+      "        ada:\n            oauth_token: gho_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789\n    git_protocol: https\n",
+      "github.token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].selector, "github.com");
   EXPECT_EQ(found.keys[0].host, "github.com");
@@ -142,8 +151,8 @@ TEST(Configuration, AHostNamesTheEntryAndAnInnerCopyIsTheSame) {
 
 TEST(Configuration, TerraformsTokensAreOfTheirHosts) {
   Bench bench;
-  for (const char* form :
-       {R"({"credentials": {"app.terraform.io": {"token": "@1@"}}})", "credentials \"app.terraform.io\" {\n  token = \"@1@\"\n}\n"}) {
+  for (const char* form : {R"({"credentials": {"app.terraform.io": {"token": "@1@"}}})",
+                           "credentials \"app.terraform.io\" {\n  token = \"@1@\"\n}\n"}) {
     const Found found = bench.parse("configuration", with(form), "terraform.token");
     ASSERT_EQ(found.keys.size(), 1U) << form;
     EXPECT_EQ(found.keys[0].selector, "app.terraform.io") << form;
@@ -153,8 +162,8 @@ TEST(Configuration, TerraformsTokensAreOfTheirHosts) {
 
 TEST(Configuration, CargosTokensAreOfTheirRegistries) {
   Bench bench;
-  const Found found =
-      bench.parse("configuration", with("[registry]\ntoken = \"@1@\"\n[registries.corp]\ntoken = \"@2@\"\n"), "crates.token");
+  const Found found = bench.parse(
+      "configuration", with("[registry]\ntoken = \"@1@\"\n[registries.corp]\ntoken = \"@2@\"\n"), "crates.token");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].selector, "registry");
   EXPECT_EQ(found.keys[1].selector, "corp");
@@ -162,12 +171,13 @@ TEST(Configuration, CargosTokensAreOfTheirRegistries) {
 
 TEST(Configuration, MavensPasswordsAreOfTheirServers) {
   Bench bench;
-  const Found found = bench.parse("configuration",
-                                  "<settings xmlns=\"http://maven.apache.org/SETTINGS/1.0.0\"><!-- mine --><servers>"
-                                  "<server><id>corp</id><username>ada</username><password>correct horse battery</password></server>"
-                                  "<server><id>ci</id><username>bot</username><password>${env.CI_TOKEN}</password></server>"
-                                  "</servers></settings>",
-                                  "maven.password", true, KeyClass::kPassword);
+  const Found found =
+      bench.parse("configuration",
+                  "<settings xmlns=\"http://maven.apache.org/SETTINGS/1.0.0\"><!-- mine --><servers>"
+                  "<server><id>corp</id><username>ada</username><password>correct horse battery</password></server>"
+                  "<server><id>ci</id><username>bot</username><password>${env.CI_TOKEN}</password></server>"
+                  "</servers></settings>",
+                  "maven.password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].selector, "corp");
   EXPECT_EQ(found.keys[0].key.id, "maven.password:ada #1");
@@ -175,8 +185,9 @@ TEST(Configuration, MavensPasswordsAreOfTheirServers) {
 
 TEST(Configuration, MysqlsOptionFileHasGroups) {
   Bench bench;
-  const Found found = bench.parse("configuration", "[client]\nuser=ada\nhost=db.example\npassword=\"pa#ss word\"\n[mysqldump]\nquick\n",
-                                  "mysql.password", true, KeyClass::kPassword);
+  const Found found =
+      bench.parse("configuration", "[client]\nuser=ada\nhost=db.example\npassword=\"pa#ss word\"\n[mysqldump]\nquick\n",
+                  "mysql.password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].selector, "client");
   EXPECT_EQ(found.keys[0].key.id, "mysql.password:ada@db.example #1");
@@ -184,11 +195,12 @@ TEST(Configuration, MysqlsOptionFileHasGroups) {
 
 TEST(Configuration, TheFileNamesItsCurrentEntry) {
   Bench bench;
-  const Found found =
-      bench.parse("configuration",
-                  with(R"({"current": "b", "profiles": [{"name": "a", "access_key_id": "LTAIaaaaaaaaaaaaaaaa", "access_key_secret": "@1@"},
+  const Found found = bench.parse(
+      "configuration",
+      with(
+          R"({"current": "b", "profiles": [{"name": "a", "access_key_id": "LTAIaaaaaaaaaaaaaaaa", "access_key_secret": "@1@"},
                                            {"name": "b", "access_key_id": "LTAIbbbbbbbbbbbbbbbb", "access_key_secret": "@2@"}]})"),
-                  "alibaba.access_key");
+      "alibaba.access_key");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_FALSE(found.keys[0].current);
   EXPECT_TRUE(found.keys[1].current);
@@ -205,7 +217,8 @@ TEST(Configuration, SeveralKeysOfNoSectionAreToldApartByTheirNames) {
 
 TEST(Configuration, ASecretInASectionsNameStaysHere) {
   Bench bench;
-  const Found found = bench.parse("configuration", with("[https://ada:@2@@host.example/]\ntoken = @1@\n"), "generic.secret");
+  const Found found =
+      bench.parse("configuration", with("[https://ada:@2@@host.example/]\ntoken = @1@\n"), "generic.secret");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].selector, "https://host.example/");
 }

@@ -21,7 +21,8 @@ TEST(Dotenv, EachSecretVariableIsAKey) {
       "# settings\nexport GITHUB_TOKEN=ghp_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789\nNODE_ENV=production # not secret\n"
       "DATABASE_URL=\"postgres://ada:pa%40ss@db.example:5432/x\"\nMY_APP_SECRET='single $quoted value-of-length'\n"
       "OPENAI_API_KEY=sk-proj-0123456789abcdefghij\r\nEMPTY_TOKEN=\nLATER_TOKEN=${OTHER}\nPOSTGRES_PASSWORD=hunter2\n"
-      "AWS_ACCESS_KEY_ID=AKIAAAAAAAAAAAAAAAAA\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEAAA\nHOST=h.example\n",
+      "AWS_ACCESS_KEY_ID=AKIAAAAAAAAAAAAAAAAA\nAWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/"
+      "bPxRfiCYEXAMPLEAAA\nHOST=h.example\n",
       "dotenv.secret");
   ASSERT_EQ(found.keys.size(), 5U);
   EXPECT_EQ(key_of(found, "GITHUB_TOKEN")->key.kind, "github.token");
@@ -30,7 +31,8 @@ TEST(Dotenv, EachSecretVariableIsAKey) {
   EXPECT_EQ(key_of(found, "OPENAI_API_KEY")->key.kind, "openai.api_key");
   EXPECT_EQ(key_of(found, "POSTGRES_PASSWORD")->key.id, "postgres.password #1");
   EXPECT_EQ(key_of(found, "AWS_ACCESS_KEY_ID")->key.id, "AKIAAAAAAAAAAAAAAAAA");
-  EXPECT_EQ(key_of(found, "AWS_ACCESS_KEY_ID")->key.fingerprint, bench.print("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEAAA"));
+  EXPECT_EQ(key_of(found, "AWS_ACCESS_KEY_ID")->key.fingerprint,
+            bench.print("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEAAA"));
   for (const KeyFact& fact : found.keys)
     EXPECT_NE(fact.host, "h.example") << "of variables, none speaks for the others";
 }
@@ -50,8 +52,8 @@ TEST(Dotenv, QuotedValuesMaySpanLines) {
   for (std::size_t at = escaped.find('\n'); at != std::string::npos; at = escaped.find('\n'))
     escaped.replace(at, 1, "\\n");
   for (const std::string& value : {std::string(kTlsKey), escaped}) {
-    const Found found =
-        bench.parse("dotenv", "A=1\nSIGNING_PRIVATE_KEY=\"" + value + "\"\nACME_TOKEN=0123456789abcdef0123\n", "dotenv.secret");
+    const Found found = bench.parse(
+        "dotenv", "A=1\nSIGNING_PRIVATE_KEY=\"" + value + "\"\nACME_TOKEN=0123456789abcdef0123\n", "dotenv.secret");
     ASSERT_EQ(found.keys.size(), 2U);
     EXPECT_EQ(found.keys[0].key.id.substr(0, 5), "spki:");
     EXPECT_EQ(found.keys[0].selector, "SIGNING_PRIVATE_KEY");

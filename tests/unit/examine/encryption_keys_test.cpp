@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys that encrypt and that no service takes: age identities, OpenPGP secret keys, keyfiles. Made for these tests with age's and GnuPG's
-// own tools and used nowhere else; the expected ids are what those tools print.
+// Keys that encrypt and that no service takes: age identities, OpenPGP secret keys, keyfiles. Made for these tests with
+// age's and GnuPG's own tools and used nowhere else; the expected ids are what those tools print.
 #include <gtest/gtest.h>
 
 #include "tests/unit/examine/fixture.h"
@@ -73,14 +73,18 @@ TEST(GpgPrivateKey, ReadsARingOfPackets) {
 
 TEST(GpgPrivateKey, TheAgentsFileIsAKeyAndARevocationIsNone) {
   Bench bench;
-  EXPECT_EQ(bench.parse("gpg_private_key", "Created: 20261121T084358\nKey: (private-key (ecc (curve Ed25519)(d #00#)))\n").keys.size(), 1U);
+  EXPECT_EQ(
+      bench.parse("gpg_private_key", "Created: 20261121T084358\nKey: (private-key (ecc (curve Ed25519)(d #00#)))\n")
+          .keys.size(),
+      1U);
   EXPECT_EQ(bench.parse("gpg_private_key", "(21:protected-private-key(3:rsa(1:n4:abcd)))").keys.size(), 1U);
-  const Found revocation =
-      bench.parse("gpg_private_key", "This is a revocation certificate\n:-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxyz\n");
+  const Found revocation = bench.parse(
+      "gpg_private_key", "This is a revocation certificate\n:-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxyz\n");
   EXPECT_TRUE(revocation.keys.empty());
   EXPECT_EQ(revocation.unread, role::Unread::kNone);
   EXPECT_EQ(bench.parse("gpg_private_key", "hello").unread, role::Unread::kUnknownFormat);
-  EXPECT_EQ(bench.parse("gpg_private_key", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcd\n").unread, role::Unread::kUnknownFormat);
+  EXPECT_EQ(bench.parse("gpg_private_key", "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabcd\n").unread,
+            role::Unread::kUnknownFormat);
 }
 
 TEST(Keyfile, IsEveryByteOfIt) {
@@ -91,7 +95,8 @@ TEST(Keyfile, IsEveryByteOfIt) {
   EXPECT_EQ(found.keys[0].key.kind, "disk.key");
   EXPECT_EQ(found.keys[0].key.key_class, KeyClass::kEncryptionKey);
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print(bytes));
-  EXPECT_EQ(bench.parse("keyfile", "short", "disk.key").keys.at(0).key.id, "disk.key #1") << "a short one can be guessed";
+  EXPECT_EQ(bench.parse("keyfile", "short", "disk.key").keys.at(0).key.id, "disk.key #1")
+      << "a short one can be guessed";
   EXPECT_EQ(bench.parse("keyfile", "").keys.size(), 0U);
 }
 

@@ -28,7 +28,8 @@ Found read(std::string_view bytes) {
 }
 
 TEST(Environ, ShowsIdentifiersAndHashesSecrets) {
-  const Found found = read("PATH=/bin\0AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\0AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG\0"sv);
+  const Found found =
+      read("PATH=/bin\0AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\0AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG\0"sv);
   ASSERT_EQ(found.env.size(), 2U);
   EXPECT_EQ(found.env[0].value, "AKIAIOSFODNN7EXAMPLE");
   EXPECT_TRUE(found.env[0].fingerprint.empty());
@@ -44,7 +45,9 @@ TEST(Environ, GivesNoFingerprintOfAShortSecret) {
   EXPECT_EQ(found.env[0].length, 5U);
 }
 
-TEST(Environ, MatchesPrefixes) { EXPECT_EQ(read("TF_TOKEN_app_terraform_io=abcdefghijklmnop\0TF_TOKE=x\0"sv).env.size(), 1U); }
+TEST(Environ, MatchesPrefixes) {
+  EXPECT_EQ(read("TF_TOKEN_app_terraform_io=abcdefghijklmnop\0TF_TOKE=x\0"sv).env.size(), 1U);
+}
 
 TEST(Environ, MatchesSuffixesAfterExactNames) {
   const Found found = read("MY_TOKEN=abcdefghijklmnopq\0SHOWN_TOKEN=public\0TOKEN=x\0"sv);

@@ -10,12 +10,13 @@ constexpr std::string_view kToken = "ghp_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
 
 TEST(GitConfig, WithoutAnInlineKeyGivesNone) {
   Bench bench;
-  const Found found = bench.parse("gitconfig",
-                                  "# mine\n[user]\n\tname = Ada\n\temail = ada@example.com ; work\n[credential \"https://github.com\"]\n"
-                                  "\thelper = store\n[remote \"origin\"]\n\turl = https://github.com/ada/engine.git\n"
-                                  "\turl = git@github.com:ada/engine.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
-                                  "[url \"ssh://git@github.com/\"]\n\tinsteadOf = https://github.com/\n[alias] x = !echo \"a;b\"\n",
-                                  "github.token");
+  const Found found = bench.parse(
+      "gitconfig",
+      "# mine\n[user]\n\tname = Ada\n\temail = ada@example.com ; work\n[credential \"https://github.com\"]\n"
+      "\thelper = store\n[remote \"origin\"]\n\turl = https://github.com/ada/engine.git\n"
+      "\turl = git@github.com:ada/engine.git\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
+      "[url \"ssh://git@github.com/\"]\n\tinsteadOf = https://github.com/\n[alias] x = !echo \"a;b\"\n",
+      "github.token");
   EXPECT_TRUE(found.keys.empty());
   EXPECT_EQ(found.unread, role::Unread::kNone);
   EXPECT_EQ(found.skipped, 0U);
@@ -23,7 +24,8 @@ TEST(GitConfig, WithoutAnInlineKeyGivesNone) {
 
 TEST(GitConfig, GivesTheTokenOfAUrlWithItsHost) {
   Bench bench;
-  const std::string text = "[remote \"origin\"]\n\turl = https://ada:" + std::string(kToken) + "@github.com/ada/engine.git\n";
+  const std::string text =
+      "[remote \"origin\"]\n\turl = https://ada:" + std::string(kToken) + "@github.com/ada/engine.git\n";
   const Found found = bench.parse("gitconfig", text, "github.token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "github.token");
@@ -36,8 +38,8 @@ TEST(GitConfig, GivesTheTokenOfAUrlWithItsHost) {
 TEST(GitConfig, TakesTheTokenForTheLoginWhereItStandsThere) {
   Bench bench;
   for (const std::string_view rest : {"", ":x-oauth-basic"}) {
-    const std::string text =
-        "[url \"https://" + std::string(kToken) + std::string(rest) + "@github.com/\"]\n insteadOf = https://github.com/\n";
+    const std::string text = "[url \"https://" + std::string(kToken) + std::string(rest) +
+                             "@github.com/\"]\n insteadOf = https://github.com/\n";
     const Found found = bench.parse("gitconfig", text, "github.token");
     ASSERT_EQ(found.keys.size(), 1U);
     EXPECT_EQ(found.keys[0].key.fingerprint, bench.print(kToken));
@@ -48,8 +50,8 @@ TEST(GitConfig, TakesTheTokenForTheLoginWhereItStandsThere) {
 TEST(GitConfig, NumbersAPasswordAndKeepsItsFingerprint) {
   Bench bench;
   bench.other_kind = "git.password";
-  const Found found =
-      bench.parse("gitconfig", "[remote \"o\"]\nurl = https://ada:correct%20horse%20battery@git.example:8443/x\n", "github.token");
+  const Found found = bench.parse(
+      "gitconfig", "[remote \"o\"]\nurl = https://ada:correct%20horse%20battery@git.example:8443/x\n", "github.token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "git.password");
   EXPECT_EQ(found.keys[0].key.id, "git.password:ada@git.example:8443 #1");

@@ -17,16 +17,18 @@ TEST(GoogleCredentials, AServiceAccountsKeyHasItsPublicId) {
   EXPECT_EQ(found.keys[0].key.id, "0123456789abcdef0123456789abcdef01234567");
   EXPECT_EQ(found.keys[0].key.kind, "gcp.service_account_key");
   EXPECT_EQ(found.keys[0].key.principal, "bot@p.iam.gserviceaccount.com");
-  EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("-----BEGIN PRIVATE KEY-----\nMIIEabc\n-----END PRIVATE KEY-----"));
+  EXPECT_EQ(found.keys[0].key.fingerprint,
+            bench.print("-----BEGIN PRIVATE KEY-----\nMIIEabc\n-----END PRIVATE KEY-----"));
   EXPECT_FALSE(found.keys[0].untold);
 }
 
 TEST(GoogleCredentials, AUsersRefreshTokenHasAFingerprint) {
   Bench bench;
-  const Found found = bench.parse("google_credentials",
-                                  R"({"type": "authorized_user", "client_id": "764.apps", "client_secret": "d-FL95Q19q7MQmFpd7hHD0Ty",
+  const Found found =
+      bench.parse("google_credentials",
+                  R"({"type": "authorized_user", "client_id": "764.apps", "client_secret": "d-FL95Q19q7MQmFpd7hHD0Ty",
                                       "refresh_token": "1//0abcdefghijklmnop", "account": "ada@example.com"})",
-                                  "gcp.authorized_user");
+                  "gcp.authorized_user");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "gcp.authorized_user");
   EXPECT_EQ(found.keys[0].key.id, bench.print("1//0abcdefghijklmnop").text());
@@ -35,8 +37,9 @@ TEST(GoogleCredentials, AUsersRefreshTokenHasAFingerprint) {
 
 TEST(GoogleCredentials, ImpersonationHoldsItsSource) {
   Bench bench;
-  const Found found = bench.parse("google_credentials",
-                                  R"({"type": "impersonated_service_account", "service_account_impersonation_url": "https://x",
+  const Found found =
+      bench.parse("google_credentials",
+                  R"({"type": "impersonated_service_account", "service_account_impersonation_url": "https://x",
                                       "source_credentials": {"type": "authorized_user", "client_id": "i", "refresh_token": "1//0abcdefghijklmnop"}})");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "gcp.authorized_user");
@@ -44,9 +47,9 @@ TEST(GoogleCredentials, ImpersonationHoldsItsSource) {
 
 TEST(GoogleCredentials, AFederationFileHoldsNoKey) {
   Bench bench;
-  const Found found =
-      bench.parse("google_credentials",
-                  R"({"type": "external_account", "audience": "//iam", "credential_source": {"file": "/var/run/secrets/token"}})");
+  const Found found = bench.parse(
+      "google_credentials",
+      R"({"type": "external_account", "audience": "//iam", "credential_source": {"file": "/var/run/secrets/token"}})");
   EXPECT_TRUE(found.keys.empty());
   EXPECT_EQ(found.unread, role::Unread::kNone);
   EXPECT_EQ(found.skipped, 0U);
@@ -55,8 +58,8 @@ TEST(GoogleCredentials, AFederationFileHoldsNoKey) {
 
 TEST(GoogleCredentials, AnOauthClientIsItsSecret) {
   Bench bench;
-  const Found found =
-      bench.parse("google_credentials", R"({"installed": {"client_id": "7.apps", "client_secret": "GOCSPX-0123456789abcdef"}})");
+  const Found found = bench.parse(
+      "google_credentials", R"({"installed": {"client_id": "7.apps", "client_secret": "GOCSPX-0123456789abcdef"}})");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "gcp.oauth_client_secret");
 }

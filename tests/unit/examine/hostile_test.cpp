@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that an attacker would leave in a key's place: every parser ends soon, bounded, and without a secret in what it says.
+// Files that an attacker would leave in a key's place: every parser ends soon, bounded, and without a secret in what it
+// says.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -57,7 +58,8 @@ TEST(Hostile, MoreThan256KeysAreCounted) {
   Bench bench;
   std::string bytes;
   for (int i = 0; i < 300; ++i) {
-    bytes += "[p" + std::to_string(i) + "]\naws_access_key_id=AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key=abcdefghijklmnopqrstuvwxyz\n";
+    bytes += "[p" + std::to_string(i) +
+             "]\naws_access_key_id=AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key=abcdefghijklmnopqrstuvwxyz\n";
   }
   const Found found = bench.parse("aws_credentials", bytes);
   EXPECT_EQ(found.keys.size(), 256U);
@@ -84,10 +86,11 @@ TEST(Hostile, NoSecretIsInWhatIsFound) {
   Bench bench;
   const std::string canary = "CanaryCanaryCanaryCanary0123456789";
   for (const std::string_view format : format_names()) {
-    const Found found =
-        bench.parse(format, "[a]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = " + canary + "\n", "some.kind");
+    const Found found = bench.parse(
+        format, "[a]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = " + canary + "\n", "some.kind");
     for (const KeyFact& fact : found.keys) {
-      for (const std::string& text : {fact.key.id, fact.key.kind, fact.key.principal, fact.key.parent, fact.selector, fact.variable}) {
+      for (const std::string& text :
+           {fact.key.id, fact.key.kind, fact.key.principal, fact.key.parent, fact.selector, fact.variable}) {
         EXPECT_EQ(text.find("Canary"), std::string::npos) << format;
       }
     }
@@ -99,8 +102,9 @@ TEST(Hostile, NumberedKeysOfALongLoginKeepTheirNumbers) {
   std::string login = "a";
   while (login.size() < 250)
     login += "\u00e9";
-  const Found found = bench.parse(
-      "netrc", "machine one.example login " + login + " password first\nmachine one.example login " + login + " password second\n");
+  const Found found =
+      bench.parse("netrc", "machine one.example login " + login + " password first\nmachine one.example login " +
+                               login + " password second\n");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_NE(found.keys[0].key.id, found.keys[1].key.id);
   for (const KeyFact& fact : found.keys) {
@@ -120,14 +124,17 @@ TEST(Hostile, ASecretGivenAsANameIsLeftOut) {
       {"kubeconfig", "users:\n- name: " + token + "\n  user: {token: another-token-0123456789}\n"},
       {"docker_config", R"({"auths": {"r.example": {"auth": ")" + base64(token + ":x") + R"("}}})"},
       {"npmrc", "//r.example/:username=" + token + "\n//r.example/:_password=" + base64("short") + "\n"},
-      {"configuration", R"({"user": "canary-of-16-bytes", "token": "canary-of-16-bytes", "name": "canary-of-16-bytes"})"},
-      {"aws_credentials", "[a]\naws_access_key_id = AKIACCCCCCCCCCCCCCCC\naws_secret_access_key = AKIACCCCCCCCCCCCCCCC\n"}};
+      {"configuration",
+       R"({"user": "canary-of-16-bytes", "token": "canary-of-16-bytes", "name": "canary-of-16-bytes"})"},
+      {"aws_credentials",
+       "[a]\naws_access_key_id = AKIACCCCCCCCCCCCCCCC\naws_secret_access_key = AKIACCCCCCCCCCCCCCCC\n"}};
   for (const auto& [format, text] : files) {
     Bench bench;
     const Found found = bench.parse(format, text);
     EXPECT_FALSE(found.keys.empty()) << format << "\n" << text;
     for (const KeyFact& fact : found.keys) {
-      const std::string all = fact.key.id + " " + fact.key.principal + " " + fact.key.parent + " " + fact.selector + " " + fact.host;
+      const std::string all =
+          fact.key.id + " " + fact.key.principal + " " + fact.key.parent + " " + fact.selector + " " + fact.host;
       for (const std::string& secret : {token, jwt, std::string("canary-of-16"), std::string("AKIAC")})
         EXPECT_EQ(all.find(secret), std::string::npos) << format << "\n" << text;
     }

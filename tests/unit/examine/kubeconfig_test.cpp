@@ -13,10 +13,12 @@ std::string two_contexts() {
          base64(kTlsCertificate) +
          "}\n"
          "- name: b\n  cluster:\n    server: https://api.prod.example.com\n"
-         "contexts:\n- name: dev\n  context: {cluster: a, user: ada}\n- name: prod\n  context: {cluster: b, user: bot, namespace: x}\n"
+         "contexts:\n- name: dev\n  context: {cluster: a, user: ada}\n- name: prod\n  context: {cluster: b, user: bot, "
+         "namespace: x}\n"
          "users:\n- name: ada\n  user:\n    client-certificate-data: " +
          base64(kTlsCertificate) + "\n    client-key-data: " + base64(kTlsKey) +
-         "\n- name: bot\n  user:\n    token: 0123456789abcdef0123456789abcdef\n- name: alone\n  user: {username: ada, password: correct "
+         "\n- name: bot\n  user:\n    token: 0123456789abcdef0123456789abcdef\n- name: alone\n  user: {username: ada, "
+         "password: correct "
          "horse battery}\n"
          "- name: plugin\n  user:\n    exec: {command: aws, args: [eks, get-token]}\n";
 }
@@ -48,9 +50,9 @@ TEST(KubeConfig, TiesEachContextToItsUserAndServer) {
 
 TEST(KubeConfig, OneUserOfTwoContextsIsOneKeyInTwoEntries) {
   Bench bench;
-  const Found found =
-      bench.parse("kubeconfig",
-                  R"({"contexts": [{"name": "x", "context": {"user": "u", "cluster": "c"}}, {"name": "y", "context": {"user": "u"}}],
+  const Found found = bench.parse(
+      "kubeconfig",
+      R"({"contexts": [{"name": "x", "context": {"user": "u", "cluster": "c"}}, {"name": "y", "context": {"user": "u"}}],
                                       "users": [{"name": "u", "user": {"token": "0123456789abcdef0123456789abcdef"}}]})");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].key.id, found.keys[1].key.id);
@@ -59,10 +61,10 @@ TEST(KubeConfig, OneUserOfTwoContextsIsOneKeyInTwoEntries) {
 
 TEST(KubeConfig, KeepsWhatAnAuthProviderCached) {
   Bench bench;
-  const Found found = bench.parse(
-      "kubeconfig",
-      "users:\n- name: u\n  user:\n    auth-provider:\n      name: oidc\n      config:\n        refresh-token: abcdefghijklmnop1\n"
-      "        client-secret: abcdefghijklmnop2\n        idp-issuer-url: https://x\n");
+  const Found found = bench.parse("kubeconfig",
+                                  "users:\n- name: u\n  user:\n    auth-provider:\n      name: oidc\n      config:\n   "
+                                  "     refresh-token: abcdefghijklmnop1\n"
+                                  "        client-secret: abcdefghijklmnop2\n        idp-issuer-url: https://x\n");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].key.kind, "oauth.refresh_token");
   EXPECT_EQ(found.keys[1].key.kind, "oauth.client_secret");
@@ -70,19 +72,20 @@ TEST(KubeConfig, KeepsWhatAnAuthProviderCached) {
 
 TEST(KubeConfig, WithPathsOrPluginsOnlyGivesNoKey) {
   Bench bench;
-  const Found found =
-      bench.parse("kubeconfig",
-                  "contexts:\n- name: x\n  context: {user: u, cluster: c}\nusers:\n- name: u\n  user: {client-certificate: a.crt, "
-                  "client-key: a.key, tokenFile: /run/token, token: ignored-because-of-the-file}\n");
+  const Found found = bench.parse(
+      "kubeconfig",
+      "contexts:\n- name: x\n  context: {user: u, cluster: c}\nusers:\n- name: u\n  user: {client-certificate: a.crt, "
+      "client-key: a.key, tokenFile: /run/token, token: ignored-because-of-the-file}\n");
   EXPECT_TRUE(found.keys.empty());
   EXPECT_EQ(found.unread, role::Unread::kNone);
 }
 
 TEST(KubeConfig, AnEntryWithAPluginTellsItsServer) {
   Bench bench;
-  const Found found = bench.parse("kubeconfig",
-                                  "current-context: x\ncontexts:\n- name: x\n  context: {user: u, cluster: c}\nclusters:\n- name: c\n"
-                                  "  cluster: {server: 'https://api.test:6443'}\nusers:\n- name: u\n  user: {exec: {command: aws}}\n");
+  const Found found =
+      bench.parse("kubeconfig",
+                  "current-context: x\ncontexts:\n- name: x\n  context: {user: u, cluster: c}\nclusters:\n- name: c\n"
+                  "  cluster: {server: 'https://api.test:6443'}\nusers:\n- name: u\n  user: {exec: {command: aws}}\n");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.id, "");
   EXPECT_TRUE(found.keys[0].key.fingerprint.empty());
@@ -94,7 +97,10 @@ TEST(KubeConfig, AnEntryWithAPluginTellsItsServer) {
 TEST(KubeConfig, BadEntriesAreCounted) {
   Bench bench;
   EXPECT_EQ(bench.parse("kubeconfig", "contexts: [{name: x, context: {user: nobody}}, 7, {}]\nusers: 5\n").skipped, 3U);
-  EXPECT_EQ(bench.parse("kubeconfig", "users: [{name: u, user: {client-certificate-data: '%%', client-key-data: '%%'}}]\n").skipped, 1U);
+  EXPECT_EQ(
+      bench.parse("kubeconfig", "users: [{name: u, user: {client-certificate-data: '%%', client-key-data: '%%'}}]\n")
+          .skipped,
+      1U);
   EXPECT_EQ(bench.parse("kubeconfig", "{\"users\": [").unread, role::Unread::kUnknownFormat);
   EXPECT_EQ(bench.parse("kubeconfig", std::string_view("a: \0", 4)).unread, role::Unread::kUnknownFormat);
 }

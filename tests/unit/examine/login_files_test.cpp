@@ -12,10 +12,10 @@ constexpr std::string_view kNpm = "npm_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789";
 
 TEST(GitCredentials, EachLineIsAKeyOfItsHost) {
   Bench bench;
-  const Found found =
-      bench.parse("git_credentials",
-                  "https://ada:" + std::string(kGithub) + "@github.com\nhttps://ada:p%40ss%2Fword-of-some-length@git.example%3a8443\r\n\n",
-                  "git.password", true, KeyClass::kPassword);
+  const Found found = bench.parse("git_credentials",
+                                  "https://ada:" + std::string(kGithub) +
+                                      "@github.com\nhttps://ada:p%40ss%2Fword-of-some-length@git.example%3a8443\r\n\n",
+                                  "git.password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].key.kind, "github.token");
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print(kGithub));
@@ -29,21 +29,24 @@ TEST(GitCredentials, EachLineIsAKeyOfItsHost) {
 
 TEST(GitCredentials, BadLinesAreCounted) {
   Bench bench;
-  EXPECT_EQ(bench.parse("git_credentials", "https://github.com\nhttps://ada:x@h\nnonsense\n", "git.password").skipped, 2U);
+  EXPECT_EQ(bench.parse("git_credentials", "https://github.com\nhttps://ada:x@h\nnonsense\n", "git.password").skipped,
+            2U);
   EXPECT_EQ(bench.parse("git_credentials", "nonsense\n").unread, role::Unread::kUnknownFormat);
-  EXPECT_EQ(bench.parse("git_credentials", std::string_view("https://a:b@c\0", 14)).unread, role::Unread::kUnknownFormat);
+  EXPECT_EQ(bench.parse("git_credentials", std::string_view("https://a:b@c\0", 14)).unread,
+            role::Unread::kUnknownFormat);
 }
 
 TEST(Netrc, GivesAKeyForEachMachine) {
   Bench bench;
-  const Found found = bench.parse("netrc",
-                                  "# mine\nmachine api.example.com login ada password \"two words\\\" here\"\n"
-                                  "machine github.com\n  login x-access-token\n  password " +
-                                      std::string(kGithub) +
-                                      "\n"
-                                      "macdef init\nmachine no.example password no\n\ndefault login anonymous password ada@example.com\n"
-                                      "machine empty.example login ada\n",
-                                  "http.basic_password", true, KeyClass::kPassword);
+  const Found found = bench.parse(
+      "netrc",
+      "# mine\nmachine api.example.com login ada password \"two words\\\" here\"\n"
+      "machine github.com\n  login x-access-token\n  password " +
+          std::string(kGithub) +
+          "\n"
+          "macdef init\nmachine no.example password no\n\ndefault login anonymous password ada@example.com\n"
+          "machine empty.example login ada\n",
+      "http.basic_password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 3U);
   EXPECT_EQ(found.keys[0].key.id, "http.basic_password:ada@api.example.com #1");
   EXPECT_EQ(found.keys[0].selector, "api.example.com");
@@ -57,7 +60,8 @@ TEST(Netrc, GivesAKeyForEachMachine) {
 TEST(Netrc, OfAToolThatKeepsApiKeysThere) {
   Bench bench;
   const Found found =
-      bench.parse("netrc", "machine https://conjur.example/authn\nlogin host/web\npassword 2ab3c4d5e6f7a8b9c0d1e2f3\n", "conjur.api_key");
+      bench.parse("netrc", "machine https://conjur.example/authn\nlogin host/web\npassword 2ab3c4d5e6f7a8b9c0d1e2f3\n",
+                  "conjur.api_key");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "conjur.api_key");
   EXPECT_FALSE(found.keys[0].key.fingerprint.empty());
@@ -73,8 +77,9 @@ TEST(Netrc, StrayWordsAreCounted) {
 
 TEST(Pgpass, EachLineIsAPasswordOfItsServer) {
   Bench bench;
-  const Found found = bench.parse("pgpass", "# c\ndb.example:5432:*:ada:s3\\:cr\\\\et\n*:*:*:postgres:other\nlocalhost:*:x:ada:third\n",
-                                  "postgres.password", true, KeyClass::kPassword);
+  const Found found =
+      bench.parse("pgpass", "# c\ndb.example:5432:*:ada:s3\\:cr\\\\et\n*:*:*:postgres:other\nlocalhost:*:x:ada:third\n",
+                  "postgres.password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 3U);
   EXPECT_EQ(found.keys[0].key.id, "postgres.password:ada@db.example:5432 #1");
   EXPECT_EQ(found.keys[0].selector, "db.example:5432:*:ada");
@@ -82,13 +87,15 @@ TEST(Pgpass, EachLineIsAPasswordOfItsServer) {
   EXPECT_EQ(found.keys[1].host, "");
   EXPECT_EQ(found.keys[2].host, "localhost");
   // The escapes are taken off: the same password written otherwise is the same key.
-  const Found again = bench.parse("pgpass", "db.example:5432:y:ada:s3\\:cr\\\\et\n", "postgres.password", true, KeyClass::kPassword);
+  const Found again =
+      bench.parse("pgpass", "db.example:5432:y:ada:s3\\:cr\\\\et\n", "postgres.password", true, KeyClass::kPassword);
   EXPECT_EQ(again.keys.at(0).key.id, found.keys[0].key.id);
 }
 
 TEST(Pgpass, BadLinesAreCounted) {
   Bench bench;
-  const Found found = bench.parse("pgpass", "a:b:c\na:1:b:c:\nok:1:b:c:d\n" + std::string(2000, ':') + "\n", "postgres.password");
+  const Found found =
+      bench.parse("pgpass", "a:b:c\na:1:b:c:\nok:1:b:c:d\n" + std::string(2000, ':') + "\n", "postgres.password");
   EXPECT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.skipped, 3U);
   EXPECT_EQ(bench.parse("pgpass", "hello\n").unread, role::Unread::kUnknownFormat);
@@ -122,7 +129,8 @@ TEST(DockerConfig, GooglesRegistriesTakeAKeyFile) {
   const std::string key =
       R"({"type": "service_account", "private_key_id": "abcdef", "private_key": "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"})";
   const Found found =
-      bench.parse("docker_config", R"({"auths": {"eu.gcr.io": {"auth": ")" + base64("_json_key:" + key) + R"("}}})", "docker.hub_token");
+      bench.parse("docker_config", R"({"auths": {"eu.gcr.io": {"auth": ")" + base64("_json_key:" + key) + R"("}}})",
+                  "docker.hub_token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "gcp.service_account_key");
   EXPECT_EQ(found.keys[0].key.id, "abcdef");
@@ -133,14 +141,16 @@ TEST(DockerConfig, ReadsTheOldForm) {
   Bench bench;
   bench.other_kind = "registry.password";
   const Found found =
-      bench.parse("docker_config", R"({"quay.io": {"auth": ")" + base64("a:b") + R"(", "email": "a@b"}, "x": 5})", "docker.hub_token");
+      bench.parse("docker_config", R"({"quay.io": {"auth": ")" + base64("a:b") + R"(", "email": "a@b"}, "x": 5})",
+                  "docker.hub_token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].selector, "quay.io");
 }
 
 TEST(DockerConfig, BadEntriesAreCounted) {
   Bench bench;
-  EXPECT_EQ(bench.parse("docker_config", R"({"auths": {"a": {"auth": "%%%"}, "b": 5, "c": {"auth": "YWJj"}}})").skipped, 3U);
+  EXPECT_EQ(bench.parse("docker_config", R"({"auths": {"a": {"auth": "%%%"}, "b": 5, "c": {"auth": "YWJj"}}})").skipped,
+            3U);
   EXPECT_EQ(bench.parse("docker_config", R"({"auths": )").unread, role::Unread::kUnknownFormat);
   EXPECT_TRUE(bench.parse("docker_config", R"({"credsStore": "pass"})").keys.empty());
 }
@@ -148,14 +158,14 @@ TEST(DockerConfig, BadEntriesAreCounted) {
 TEST(Npmrc, GivesAKeyForEachRegistry) {
   Bench bench;
   bench.other_kind = "package.password";
-  const Found found =
-      bench.parse("npmrc",
-                  "; mine\nregistry=https://npm.example/\n@corp:registry=https://npm.pkg.github.com\n"
-                  "//npm.pkg.github.com/:_authToken=" +
-                      std::string(kGithub) + "\n//registry.npmjs.org/:_authToken=\"" + std::string(kNpm) +
-                      "\"\n//npm.example/team/:username = ada\n//npm.example/team/:_password=" + base64("correct horse battery") +
-                      "\n_auth=" + base64("bob:another password") + "\n//x.example/:_authToken=${NPM_TOKEN}\nalways-auth=true\n",
-                  "npm.token");
+  const Found found = bench.parse(
+      "npmrc",
+      "; mine\nregistry=https://npm.example/\n@corp:registry=https://npm.pkg.github.com\n"
+      "//npm.pkg.github.com/:_authToken=" +
+          std::string(kGithub) + "\n//registry.npmjs.org/:_authToken=\"" + std::string(kNpm) +
+          "\"\n//npm.example/team/:username = ada\n//npm.example/team/:_password=" + base64("correct horse battery") +
+          "\n_auth=" + base64("bob:another password") + "\n//x.example/:_authToken=${NPM_TOKEN}\nalways-auth=true\n",
+      "npm.token");
   ASSERT_EQ(found.keys.size(), 4U);
   EXPECT_EQ(found.keys[0].selector, "npm.example");
   EXPECT_EQ(found.keys[0].key.id, "package.password:bob@npm.example #1") << "_auth is the default registry's";
@@ -170,7 +180,8 @@ TEST(Npmrc, GivesAKeyForEachRegistry) {
 
 TEST(Npmrc, WithoutAKeyGivesNone) {
   Bench bench;
-  const Found found = bench.parse("npmrc", "fund=false\nregistry=https://registry.npmjs.org/\n\n[x]\n//:_x\n=\n", "npm.token");
+  const Found found =
+      bench.parse("npmrc", "fund=false\nregistry=https://registry.npmjs.org/\n\n[x]\n//:_x\n=\n", "npm.token");
   EXPECT_TRUE(found.keys.empty());
   EXPECT_EQ(found.unread, role::Unread::kNone);
   EXPECT_EQ(bench.parse("npmrc", "_auth=%%%\n//a/:_password=!\n").skipped, 2U);
@@ -181,11 +192,11 @@ TEST(Pypirc, GivesAKeyForEachRepository) {
   Bench bench;
   bench.other_kind = "package.password";
   const std::string token = "pypi-AgEIcHlwaS5vcmc" + std::string(60, 'x');
-  const Found found =
-      bench.parse("configuration",
-                  "[distutils]\nindex-servers =\n    pypi\n    corp\n\n[pypi]\nusername = __token__\npassword = " + token +
-                      "\n[corp]\nrepository: https://pypi.corp.example/simple\nusername: ada\npassword: correct horse battery\n",
-                  "pypi.token");
+  const Found found = bench.parse(
+      "configuration",
+      "[distutils]\nindex-servers =\n    pypi\n    corp\n\n[pypi]\nusername = __token__\npassword = " + token +
+          "\n[corp]\nrepository: https://pypi.corp.example/simple\nusername: ada\npassword: correct horse battery\n",
+      "pypi.token");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].selector, "pypi");
   EXPECT_EQ(found.keys[0].key.kind, "pypi.token");

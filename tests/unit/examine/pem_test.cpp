@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys made for these tests with ssh-keygen and openssl, used nowhere else; the expected ids are what those tools print.
+// Keys made for these tests with ssh-keygen and openssl, used nowhere else; the expected ids are what those tools
+// print.
 #include <gtest/gtest.h>
 
 #include "tests/unit/examine/fixture.h"
@@ -62,9 +63,10 @@ Kt0evLuHyYRblRBrxpsP8Y+Wh6hDcoDoxAmQY2b3C/X6Ofju/bCDZfk7zrFI7N0=
 
 TEST(SshPrivateKey, IsNamedByItsPublicFingerprint) {
   Bench bench;
-  const std::pair<std::string_view, std::string_view> cases[] = {{kEd25519, "SHA256:dGfCICLMiQCgMs4AF9/VARecdNQZkYjGsTWiA8w1JyM"},
-                                                                 {kRsa, "SHA256:QpnLuxMcFQb/pJny06WTxFft9dXtMvbMdqvtzi3hsIA"},
-                                                                 {kEc, "SHA256:/DC8zReKQV6dua3ahsW9YpppBnHbmkQ7wwt56WX28Kw"}};
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {kEd25519, "SHA256:dGfCICLMiQCgMs4AF9/VARecdNQZkYjGsTWiA8w1JyM"},
+      {kRsa, "SHA256:QpnLuxMcFQb/pJny06WTxFft9dXtMvbMdqvtzi3hsIA"},
+      {kEc, "SHA256:/DC8zReKQV6dua3ahsW9YpppBnHbmkQ7wwt56WX28Kw"}};
   for (const auto& [text, id] : cases) {
     const Found found = bench.parse("ssh_private_key", text, "ssh.private_key");
     ASSERT_EQ(found.keys.size(), 1U) << id;
@@ -84,7 +86,8 @@ TEST(SshPrivateKey, NeedsNoPassphrase) {
 TEST(SshPrivateKey, RefusesEveryCutOfAKey) {
   Bench bench;
   for (std::size_t n = 1; n + 8 < kEd25519.size(); n += 7) {
-    const Found found = bench.parse("ssh_private_key", std::string(kEd25519.substr(0, n)) + "\n-----END OPENSSH PRIVATE KEY-----\n");
+    const Found found =
+        bench.parse("ssh_private_key", std::string(kEd25519.substr(0, n)) + "\n-----END OPENSSH PRIVATE KEY-----\n");
     EXPECT_LE(found.keys.size(), 1U);
   }
 }
@@ -137,9 +140,10 @@ TEST(Pem, NamesAnEncryptedKeyByItsFingerprint) {
 
 TEST(Pem, CountsMalformedBlocks) {
   Bench bench;
-  const Found found = bench.parse("pem",
-                                  "-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\nAAAA\n"
-                                  "-----END CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n");
+  const Found found =
+      bench.parse("pem",
+                  "-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----\n-----BEGIN CERTIFICATE-----\nAAAA\n"
+                  "-----END CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n");
   EXPECT_TRUE(found.keys.empty());
   EXPECT_EQ(found.skipped, 3U);
 }

@@ -64,7 +64,8 @@ TEST(FingerprintOf, HashesTheLengthAndTheFirst512Bytes) {
 }
 
 TEST(FingerprintOf, DiffersByLengthAlone) {
-  EXPECT_NE(fingerprint_of(counting_key(), std::string(600, 'x')), fingerprint_of(counting_key(), std::string(601, 'x')));
+  EXPECT_NE(fingerprint_of(counting_key(), std::string(600, 'x')),
+            fingerprint_of(counting_key(), std::string(601, 'x')));
 }
 
 }  // namespace

@@ -10,8 +10,8 @@ namespace {
 
 std::string base64url(std::string_view text) {
   std::string out(text.size() * 2 + 8, '\0');
-  const int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
-                                static_cast<int>(text.size()));
+  const int n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   out.resize(static_cast<std::size_t>(n));
   while (!out.empty() && out.back() == '=')
     out.pop_back();
@@ -31,7 +31,8 @@ constexpr std::string_view kProjected =
 TEST(Jwt, ReadsTheClaimsOfAProjectedToken) {
   Bench bench;
   const std::string text = token(kHeader, kProjected);
-  const Found found = bench.parse("jwt", "\n" + text + "\n", "k8s.service_account_token", false, KeyClass::kIdentityToken);
+  const Found found =
+      bench.parse("jwt", "\n" + text + "\n", "k8s.service_account_token", false, KeyClass::kIdentityToken);
   ASSERT_EQ(found.keys.size(), 1U);
   const Key& key = found.keys[0].key;
   EXPECT_EQ(key.id, "k1/j-1");
@@ -50,24 +51,31 @@ std::vector<Claim> claims_in(const std::string& claims) {
 }
 
 TEST(Jwt, SaysWhichPodAServiceAccountTokenIsFor) {
-  EXPECT_EQ(claims_in(R"({"kubernetes.io":{"namespace":"payments","node":{"name":"n1","uid":"u"},"pod":{"name":"api-1","uid":"p-1"},)"
-                      R"("serviceaccount":{"name":"api","uid":"u"},"warnafter":1}})"),
-            (std::vector<Claim>{{fact::kNamespace, "payments"},
-                                {fact::kServiceAccount, "api"},
-                                {fact::kPodName, "api-1"},
-                                {fact::kPodUid, "p-1"},
-                                {fact::kNodeName, "n1"}}));
-  EXPECT_EQ(claims_in(R"({"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"shop",)"
-                      R"("kubernetes.io/serviceaccount/secret.name":"s","kubernetes.io/serviceaccount/service-account.name":"web"})"),
-            (std::vector<Claim>{{fact::kNamespace, "shop"}, {fact::kServiceAccount, "web"}}));
+  EXPECT_EQ(
+      claims_in(
+          R"({"kubernetes.io":{"namespace":"payments","node":{"name":"n1","uid":"u"},"pod":{"name":"api-1","uid":"p-1"},)"
+          R"("serviceaccount":{"name":"api","uid":"u"},"warnafter":1}})"),
+      (std::vector<Claim>{{fact::kNamespace, "payments"},
+                          {fact::kServiceAccount, "api"},
+                          {fact::kPodName, "api-1"},
+                          {fact::kPodUid, "p-1"},
+                          {fact::kNodeName, "n1"}}));
+  EXPECT_EQ(
+      claims_in(
+          R"({"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"shop",)"
+          R"("kubernetes.io/serviceaccount/secret.name":"s","kubernetes.io/serviceaccount/service-account.name":"web"})"),
+      (std::vector<Claim>{{fact::kNamespace, "shop"}, {fact::kServiceAccount, "web"}}));
   EXPECT_TRUE(claims_in(R"({"iss":"https://oidc.example","sub":"me"})").empty());
   EXPECT_TRUE(claims_in(R"({"kubernetes.io":{"namespace":7,"pod":"x","serviceaccount":{"name":["a"]}}})").empty());
-  EXPECT_TRUE(claims_in(R"({"kubernetes.io":{"namespace":"a\u0007b","pod":{"name":")" + std::string(300, 'x') + R"("}}})").empty());
+  EXPECT_TRUE(
+      claims_in(R"({"kubernetes.io":{"namespace":"a\u0007b","pod":{"name":")" + std::string(300, 'x') + R"("}}})")
+          .empty());
 }
 
 TEST(Jwt, TakesATokenWithoutEndForLongLived) {
   Bench bench;
-  const Found found = bench.parse("jwt", token(kHeader, R"({"iss":"kubernetes/serviceaccount","sub":"s"})"), "k8s.service_account_token");
+  const Found found = bench.parse("jwt", token(kHeader, R"({"iss":"kubernetes/serviceaccount","sub":"s"})"),
+                                  "k8s.service_account_token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "k8s.legacy_service_account_token");
   EXPECT_EQ(found.keys[0].key.lifetime, Lifetime::kLongLived);
@@ -88,16 +96,17 @@ TEST(Jwt, TellsByTheAudienceWhetherAServiceAccountTokenIsForTheApiServer) {
 
 TEST(Jwt, RefusesWhatIsNone) {
   Bench bench;
-  for (const std::string& text : {std::string("hello"), std::string("eyJ.eyJ.x"), token("[1]", "{}"), token(kHeader, "{"),
-                                  token("{}", "{}"), token(kHeader, std::string(200, '[')), std::string("eyJh..")}) {
+  for (const std::string& text :
+       {std::string("hello"), std::string("eyJ.eyJ.x"), token("[1]", "{}"), token(kHeader, "{"), token("{}", "{}"),
+        token(kHeader, std::string(200, '[')), std::string("eyJh..")}) {
     EXPECT_EQ(bench.parse("jwt", text).unread, role::Unread::kUnknownFormat) << text;
   }
 }
 
 TEST(Jwt, DropsAbsurdClaims) {
   Bench bench;
-  const Found found =
-      bench.parse("jwt", token(R"({"alg":"none","kid":"a\u0000b"})", R"({"sub":"a\u001b[31m","iat":-5,"exp":1e300,"jti":"x"})"));
+  const Found found = bench.parse(
+      "jwt", token(R"({"alg":"none","kid":"a\u0000b"})", R"({"sub":"a\u001b[31m","iat":-5,"exp":1e300,"jti":"x"})"));
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_TRUE(found.keys[0].key.principal.empty());
   EXPECT_TRUE(found.keys[0].key.id.starts_with("fp:"));
@@ -121,8 +130,8 @@ TEST(RawToken, RecognisesATokenByItsShape) {
 
 TEST(Opaque, FindsTheAwsKeyInside) {
   Bench bench;
-  const Found found =
-      bench.parse("opaque", "s3:\n  key: AKIAIOSFODNN7EXAMPLE\n  secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n", "unknown");
+  const Found found = bench.parse(
+      "opaque", "s3:\n  key: AKIAIOSFODNN7EXAMPLE\n  secret: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n", "unknown");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.id, "AKIAIOSFODNN7EXAMPLE");
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"));

@@ -33,8 +33,8 @@ TEST(CgroupPathTest, PodsOfTheSystemdDriver) {
   for (const std::string qos : {"", "-besteffort", "-burstable"}) {
     const std::string tree = qos.empty() ? "" : "/kubepods" + qos + ".slice";
     for (const char* runtime : {"cri-containerd-", "crio-", "docker-"}) {
-      const CgroupPlace place =
-          parse_cgroup_path("/kubepods.slice" + tree + "/kubepods" + qos + "-pod" + kPodUnderscored + ".slice/" + runtime + kId + ".scope");
+      const CgroupPlace place = parse_cgroup_path("/kubepods.slice" + tree + "/kubepods" + qos + "-pod" +
+                                                  kPodUnderscored + ".slice/" + runtime + kId + ".scope");
       EXPECT_EQ(place.kind, WorkloadKind::kPod);
       EXPECT_EQ(place.pod_uid, kPod);
       EXPECT_EQ(place.container, kId);
@@ -43,16 +43,18 @@ TEST(CgroupPathTest, PodsOfTheSystemdDriver) {
 }
 
 TEST(CgroupPathTest, PodsBelowAKubeletRoot) {
-  EXPECT_EQ(parse_cgroup_path("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" +
-                              kPodUnderscored + ".slice/cri-containerd-" + kId + ".scope")
-                .pod_uid,
-            kPod);
+  EXPECT_EQ(
+      parse_cgroup_path(
+          "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" +
+          kPodUnderscored + ".slice/cri-containerd-" + kId + ".scope")
+          .pod_uid,
+      kPod);
   EXPECT_EQ(parse_cgroup_path("/kubelet/kubepods/burstable/pod" + kPod + "/" + kId).container, kId);
 }
 
 TEST(CgroupPathTest, ContainerdsColonForm) {
-  const CgroupPlace place =
-      parse_cgroup_path("/system.slice/containerd.service/kubepods-burstable-pod" + kPodUnderscored + ".slice:cri-containerd:" + kId);
+  const CgroupPlace place = parse_cgroup_path("/system.slice/containerd.service/kubepods-burstable-pod" +
+                                              kPodUnderscored + ".slice:cri-containerd:" + kId);
   EXPECT_EQ(place.kind, WorkloadKind::kPod);
   EXPECT_EQ(place.pod_uid, kPod);
   EXPECT_EQ(place.container, kId);
@@ -70,8 +72,8 @@ TEST(CgroupPathTest, PodsOwnCgroupHasNoContainer) {
 }
 
 TEST(CgroupPathTest, TheOutermostContainerCounts) {
-  const CgroupPlace place =
-      parse_cgroup_path("/kubepods/pod" + kPod + "/" + kId + "/kubepods/pod11111111-1111-1111-1111-111111111111/" + kOther);
+  const CgroupPlace place = parse_cgroup_path("/kubepods/pod" + kPod + "/" + kId +
+                                              "/kubepods/pod11111111-1111-1111-1111-111111111111/" + kOther);
   EXPECT_EQ(place.pod_uid, kPod);
   EXPECT_EQ(place.container, kId);
   EXPECT_EQ(parse_cgroup_path("/docker/" + kId + "/docker/" + kOther).container, kId);
@@ -79,8 +81,9 @@ TEST(CgroupPathTest, TheOutermostContainerCounts) {
 
 TEST(CgroupPathTest, ContainersOutsideKubernetes) {
   for (const std::string& path :
-       {"/system.slice/docker-" + kId + ".scope", "/docker/" + kId, "/k8s.io/" + kId, "/machine.slice/libpod-" + kId + ".scope/container",
-        "/libpod_parent/libpod-" + kId, "/ecs/0123456789abcdef/" + kId, "/batch.slice/batch-night.slice/docker-" + kId + ".scope",
+       {"/system.slice/docker-" + kId + ".scope", "/docker/" + kId, "/k8s.io/" + kId,
+        "/machine.slice/libpod-" + kId + ".scope/container", "/libpod_parent/libpod-" + kId,
+        "/ecs/0123456789abcdef/" + kId, "/batch.slice/batch-night.slice/docker-" + kId + ".scope",
         "/system.slice:docker:" + kId, "/system.slice/docker.service/docker/" + kId}) {
     const CgroupPlace place = parse_cgroup_path(path);
     EXPECT_EQ(place.kind, WorkloadKind::kContainer) << path;
@@ -104,7 +107,8 @@ TEST(CgroupPathTest, SystemdUnits) {
   EXPECT_EQ(parse_cgroup_path("/init.scope").unit, "init.scope");
   EXPECT_EQ(parse_cgroup_path("/system.slice/containerd.service").unit, "containerd.service");
   EXPECT_EQ(parse_cgroup_path("/machine.slice/libpod-conmon-" + kId + ".scope").kind, WorkloadKind::kSystemdUnit);
-  EXPECT_EQ(parse_cgroup_path("/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service").unit, "sync.service");
+  EXPECT_EQ(parse_cgroup_path("/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service").unit,
+            "sync.service");
   EXPECT_EQ(parse_cgroup_path("/user.slice/user-1000.slice/user@1000.service/init.scope").unit, "user@1000.service");
 }
 
@@ -113,7 +117,9 @@ TEST(CgroupPathTest, LoginSessions) {
   EXPECT_EQ(place.kind, WorkloadKind::kLoginSession);
   EXPECT_EQ(place.user, 1000U);
   EXPECT_EQ(
-      parse_cgroup_path("/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Terminal.slice/vte-spawn-1.scope").kind,
+      parse_cgroup_path(
+          "/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Terminal.slice/vte-spawn-1.scope")
+          .kind,
       WorkloadKind::kLoginSession);
 }
 
@@ -136,8 +142,9 @@ TEST(CgroupPathTest, WhatOnlyLooksLikeAPodIsPlain) {
 
 TEST(CgroupPathTest, OddPathsAreSurvived) {
   for (const std::string& path : std::initializer_list<std::string>{
-           "", "/", "//", "/..", "/../..", "kubepods", "/user.slice/user-99999999999.slice/session-1.scope", "/user.slice/user-x.slice",
-           "/.service", "/.scope", ":::", std::string(100'000, '/'), std::string("/\0\0/x", 5)}) {
+           "", "/", "//", "/..", "/../..", "kubepods", "/user.slice/user-99999999999.slice/session-1.scope",
+           "/user.slice/user-x.slice", "/.service", "/.scope", ":::", std::string(100'000, '/'),
+           std::string("/\0\0/x", 5)}) {
     (void)parse_cgroup_path(path);
   }
   std::string deep;
@@ -149,7 +156,8 @@ TEST(CgroupPathTest, OddPathsAreSurvived) {
 
 TEST(ChooseCgroupPathTest, TakesTheMostTellingHierarchy) {
   EXPECT_EQ(choose_cgroup_path("0::/system.slice/a.service\n"), "/system.slice/a.service");
-  EXPECT_EQ(choose_cgroup_path("9:name=systemd:/system.slice/a.service\n4:memory:/x\n0::/\n"), "/system.slice/a.service");
+  EXPECT_EQ(choose_cgroup_path("9:name=systemd:/system.slice/a.service\n4:memory:/x\n0::/\n"),
+            "/system.slice/a.service");
   EXPECT_EQ(choose_cgroup_path("9:name=systemd:/\n4:memory:/x/y\n1:cpu:/\n0::/\n"), "/x/y");
   EXPECT_EQ(choose_cgroup_path("1:cpu,cpuacct:/\n0::/"), "/");
   EXPECT_EQ(choose_cgroup_path("4:name=a:b:/c\n"), "b:/c");

@@ -44,7 +44,8 @@ TEST(ProcReaderTest, NameMayHoldParenthesesAndNumbers) {
 TEST(ProcReaderTest, DamagedFilesAreNoProcess) {
   const test::FakeProc proc;
   proc.add(50, kStart, "aws");
-  for (const char* text : {"", "50", "50 (", "50 (a)", "50 (a) S", ")(", "50 (a) S 1 1 1 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 x"}) {
+  for (const char* text :
+       {"", "50", "50 (", "50 (a)", "50 (a) S", ")(", "50 (a) S 1 1 1 0 -1 1 1 2 3 4 5 6 7 8 20 0 1 0 x"}) {
     proc.write("50/stat", text);
     EXPECT_FALSE(ProcReader(proc.root()).read(50, kStart)) << text;
   }

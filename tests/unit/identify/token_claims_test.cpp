@@ -18,8 +18,10 @@ struct TokenClaimsTest : testing::Test {
 
   void SetUp() override { source->start(queue); }
   static std::shared_ptr<const Workload> pod(const std::string& uid) {
-    return std::make_shared<const Workload>(Workload{
-        .id = "pod:" + uid + "/c", .kind = WorkloadKind::kPod, .facts = std::vector<Fact>{{fact::kPodUid, uid, KnownBy::kKernel}}});
+    return std::make_shared<const Workload>(
+        Workload{.id = "pod:" + uid + "/c",
+                 .kind = WorkloadKind::kPod,
+                 .facts = std::vector<Fact>{{fact::kPodUid, uid, KnownBy::kKernel}}});
   }
   static std::shared_ptr<const Workload> workload(const char* id, WorkloadKind kind) {
     return std::make_shared<const Workload>(Workload{.id = id, .kind = kind});
@@ -42,7 +44,8 @@ TEST_F(TokenClaimsTest, TokenOfAnotherPodNamesNobody) {
 }
 
 TEST_F(TokenClaimsTest, ReaderOutsideOfPodsIsNotNamed) {
-  source->on_token({workload("unit:kubelet.service", WorkloadKind::kSystemdUnit), "k8s.service_account_token", kOwnPlace, claims});
+  source->on_token(
+      {workload("unit:kubelet.service", WorkloadKind::kSystemdUnit), "k8s.service_account_token", kOwnPlace, claims});
   EXPECT_TRUE(queue.take().empty());
   EXPECT_EQ(count("tokens_outside_pods"), 1U);
 }

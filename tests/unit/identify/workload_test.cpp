@@ -26,8 +26,12 @@ struct WorkloadTest : testing::Test {
     resolver.resolve(process, cgroup);
     return process;
   }
-  std::string id_of(Process process, const std::string& cgroup) { return resolve(std::move(process), cgroup).workload->id; }
-  std::string name_of(Process process, const std::string& cgroup) { return resolve(std::move(process), cgroup).workload->name; }
+  std::string id_of(Process process, const std::string& cgroup) {
+    return resolve(std::move(process), cgroup).workload->id;
+  }
+  std::string name_of(Process process, const std::string& cgroup) {
+    return resolve(std::move(process), cgroup).workload->name;
+  }
 };
 
 TEST_F(WorkloadTest, UnitIsNamedAfterItself) {
@@ -41,7 +45,8 @@ TEST_F(WorkloadTest, UnitIsNamedAfterItself) {
 }
 
 TEST_F(WorkloadTest, UsersUnitSaysWhoseAndIsNeverTakenForRoots) {
-  const auto workload = resolve({.uid = 1000}, "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service").workload;
+  const auto workload =
+      resolve({.uid = 1000}, "/user.slice/user-1000.slice/user@1000.service/app.slice/sync.service").workload;
   EXPECT_EQ(workload->name, "alice/sync.service");
   EXPECT_EQ(workload->known_by, KnownBy::kClaimed);
   EXPECT_NE(workload->id, id_of({}, "/system.slice/sync.service"));
@@ -140,7 +145,8 @@ TEST_F(WorkloadTest, WhatIsLearntOfAPodIsTrueOfItsContainersAlsoOfLaterOnes) {
   const std::string cgroup = "/kubepods/pod" + pod + "/";
   const std::string other(64, 'd');
   const std::string before = id_of({}, cgroup + id);
-  table.learn({"pod:" + pod, {{fact::kNamespace, "payments", KnownBy::kToken}, {fact::kPodName, "api-1", KnownBy::kToken}}});
+  table.learn(
+      {"pod:" + pod, {{fact::kNamespace, "payments", KnownBy::kToken}, {fact::kPodName, "api-1", KnownBy::kToken}}});
   const auto known = resolve({}, cgroup + id).workload;
   EXPECT_EQ(known->id, before);
   EXPECT_EQ(known->name, "payments/api-1");

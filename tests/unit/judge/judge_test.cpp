@@ -15,7 +15,9 @@ class JudgeTest : public Court {
     acquisition.slot = {From::kArgument, "argument 3", {}};
     return {.rows = {row_of(acquisition, 7)}};
   }
-  Result<base::Config> parse(const std::string& text) { return base::parse_config(text, "k.yaml", {.findings = finding_types()}); }
+  Result<base::Config> parse(const std::string& text) {
+    return base::parse_config(text, "k.yaml", {.findings = finding_types()});
+  }
 };
 
 TEST_F(JudgeTest, AFloodOfOneTypeLeavesTheOthersTheirMemory) {
@@ -35,7 +37,8 @@ TEST_F(JudgeTest, ATypeCanBeSwitchedOffAndWeighed) {
 }
 
 TEST_F(JudgeTest, TheConfigurationKnowsTheTypes) {
-  const auto config = parse("findings:\n  key_in_arguments: {enabled: false}\n  old_key_in_use: {severity: low, quiet_minutes: 30}\n");
+  const auto config =
+      parse("findings:\n  key_in_arguments: {enabled: false}\n  old_key_in_use: {severity: low, quiet_minutes: 30}\n");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_FALSE(config->findings.at("key_in_arguments").enabled);
   EXPECT_EQ(config->findings.at("old_key_in_use").severity, "low");

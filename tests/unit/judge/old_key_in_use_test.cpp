@@ -154,7 +154,8 @@ TEST_F(OldKeyInUseTest, ForgetsWhatWasUsedLongestAgo) {
   use.keys[0].slot = {From::kFile, "/mine", ""};
   EXPECT_EQ(look({.uses = {use}, .slot_changes = {mine}}).size(), 1U);
   for (int i = 0; i < 100; ++i) {
-    (void)look({.uses = {use, use_of("K" + std::to_string(i), 10)}, .slot_changes = {{"", "/f", "p", 1, "K" + std::to_string(i), "N"}}});
+    (void)look({.uses = {use, use_of("K" + std::to_string(i), 10)},
+                .slot_changes = {{"", "/f", "p", 1, "K" + std::to_string(i), "N"}}});
     EXPECT_TRUE(look({.uses = {use}}).empty()) << "told once";
   }
 }

@@ -55,9 +55,10 @@ TEST_F(PersonTest, IsFoundWhenAWorkloadHadTheKeyAndAPersonUsesIt) {
   EXPECT_EQ(found[0].severity, Severity::kHigh);
   EXPECT_EQ(found[0].attack, (Words{"T1552.001", "T1078.004"}));
   EXPECT_EQ(found[0].key.id, kKey);
-  EXPECT_EQ(found[0].text,
-            "alice (as root) read key AKIAIOSFODNN7EXAMPLE and used it (inferred) (rclone, s3.eu-west-1.amazonaws.com); "
-            "no person used it before, it is a key of api.service");
+  EXPECT_EQ(
+      found[0].text,
+      "alice (as root) read key AKIAIOSFODNN7EXAMPLE and used it (inferred) (rclone, s3.eu-west-1.amazonaws.com); "
+      "no person used it before, it is a key of api.service");
   EXPECT_TRUE(uses(person()).empty()) << "told once";
 }
 
@@ -66,7 +67,9 @@ TEST_F(PersonTest, TheVerbFollowsTheEvidence) {
   EXPECT_TRUE(uses(person("a"), kService, Evidence::kUnattributed).empty());
   EXPECT_TRUE(uses(person("a"), kService, Evidence::kPossible).at(0).text.contains(" and may have used it (rclone"));
   EXPECT_TRUE(uses(person("b"), kService, Evidence::kConfirmed).at(0).text.contains(" and used it (rclone"));
-  EXPECT_TRUE(uses(person("c"), {From::kEnvironment, "AWS_SECRET_ACCESS_KEY", ""}).at(0).text.starts_with("c (as root) had key "));
+  EXPECT_TRUE(uses(person("c"), {From::kEnvironment, "AWS_SECRET_ACCESS_KEY", ""})
+                  .at(0)
+                  .text.starts_with("c (as root) had key "));
 }
 
 TEST_F(PersonTest, AnotherPersonIsAnotherFinding) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Floods: nothing grows with what a hostile process does, what is turned away is counted, and the surest claims are given up first.
+// Floods: nothing grows with what a hostile process does, what is turned away is counted, and the surest claims are
+// given up first.
 #include "agent/base/lru_map.h"
 #include "scene.h"
 

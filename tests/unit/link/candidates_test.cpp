@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The judge of evidence as a table: what a process holds, what it calls and what was seen in the request → evidence, reason, keys.
+// The judge of evidence as a table: what a process holds, what it calls and what was seen in the request → evidence,
+// reason, keys.
 #include "agent/link/candidates.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +31,9 @@ KeyFact key(const std::string& id, const std::string& kind, const std::string& s
 RequestSeen carries(const std::string& key_id) {
   return {.method = "GET", .host = kS3, .path = "/", .key_sent = RequestSeen::KeySent::kSeen, .key_id = key_id};
 }
-RequestSeen carries_none() { return {.method = "GET", .host = kS3, .path = "/", .key_sent = RequestSeen::KeySent::kNone}; }
+RequestSeen carries_none() {
+  return {.method = "GET", .host = kS3, .path = "/", .key_sent = RequestSeen::KeySent::kNone};
+}
 
 std::string told(const Row& row) {
   Instance caller = instance_of(row.program);
@@ -48,7 +51,8 @@ std::string told(const Row& row) {
   const Verdict verdict = judge(question, index, catalog::Catalog::builtin());
   EXPECT_EQ(verdict.keys.size(), verdict.held.size()) << row.what;
   for (const Candidate& one : verdict.keys) {
-    EXPECT_TRUE(verdict.keys.size() > 1 || one.reason == verdict.reason) << row.what << ": one key has the reason of its use";
+    EXPECT_TRUE(verdict.keys.size() > 1 || one.reason == verdict.reason)
+        << row.what << ": one key has the reason of its use";
   }
   std::string out = verdict.silent ? "silent " : "";
   out += std::string(to_string(verdict.evidence)) + " " + to_string(verdict.reason) + ":";
@@ -76,7 +80,9 @@ TEST(Judge, ByWhatTheProcessHolds) {
        {from_file(aws_fact(kB)), from_variable(aws_fact(kA))},
        "possible several_keys: " + kA + " " + kB,
        {.env = aws_env(kA)}},
-      {"one key in two places", {from_file(aws_fact(kA)), from_variable(aws_fact(kA))}, "inferred only_key_held: " + kA},
+      {"one key in two places",
+       {from_file(aws_fact(kA)), from_variable(aws_fact(kA))},
+       "inferred only_key_held: " + kA},
       {"what was lost counts only alone",
        {from_file(aws_fact(kB), How::kLostAtExec), from_variable(aws_fact(kA))},
        "inferred only_key_held: " + kA},
@@ -85,7 +91,8 @@ TEST(Judge, ByWhatTheProcessHolds) {
 
 // Four situations that were one reason, "several keys".
 TEST(Judge, WhyAKeyThatFitsIsNotSure) {
-  KeyFact registry = key("registry.password:robot@index.docker.io #1", "registry.password", "https://index.docker.io/v1/");
+  KeyFact registry =
+      key("registry.password:robot@index.docker.io #1", "registry.password", "https://index.docker.io/v1/");
   check({
       {"several fit",
        {from_file(aws_fact(kA)), from_variable(aws_fact(kB))},
@@ -132,7 +139,12 @@ TEST(Judge, ByWhatTheRequestCarries) {
   const std::string print = aws_fact(kA).key.fingerprint.text();
   const std::vector<Held> both{from_file(aws_fact(kA)), from_variable(aws_fact(kB))};
   check({
-      {"nothing was looked for", both, "possible several_keys: " + kB + " " + kA, {.env = aws_env(kB)}, kS3, RequestSeen{.method = "GET"}},
+      {"nothing was looked for",
+       both,
+       "possible several_keys: " + kB + " " + kA,
+       {.env = aws_env(kB)},
+       kS3,
+       RequestSeen{.method = "GET"}},
       {"the id of one of several", both, "confirmed key_id_in_request: " + kA, {}, kS3, carries(kA)},
       {"its fingerprint", both, "confirmed key_id_in_request: " + kA, {}, kS3, carries(print)},
       {"a key that was lost at an exec is in the request all the same",
@@ -147,7 +159,12 @@ TEST(Judge, ByWhatTheRequestCarries) {
        aws_program(),
        kS3,
        carries(kB)},
-      {"a key that it is not known to hold", {from_file(aws_fact(kA))}, "possible another_key_in_request: " + kA, {}, kS3, carries(kB)},
+      {"a key that it is not known to hold",
+       {from_file(aws_fact(kA))},
+       "possible another_key_in_request: " + kA,
+       {},
+       kS3,
+       carries(kB)},
       {"the same, and it holds none", {}, "unattributed another_key_in_request:", {}, kS3, carries(kB)},
       {"no key", both, "silent unattributed no_key_in_request:", {}, kS3, carries_none()},
   });
@@ -160,7 +177,9 @@ TEST(Judge, WhatAnIssuerMayHaveGiven) {
   auto what = std::make_shared<HeldKey>(*child.what);
   what->issued = true;
   child.what = what;
-  check({{"parent and child", {from_file(aws_fact(kA)), child}, "possible parent_or_issued: " + kA + " aws.session@" + kA},
+  check({{"parent and child",
+          {from_file(aws_fact(kA)), child},
+          "possible parent_or_issued: " + kA + " aws.session@" + kA},
          {"the child is seen in the request",
           {from_file(aws_fact(kA)), child},
           "possible another_key_in_request: " + kA + " aws.session@" + kA,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real-input cases of the chain, as events: files with profiles, environment, metadata, decoys, lineage, rotation, what ran before.
+// The real-input cases of the chain, as events: files with profiles, environment, metadata, decoys, lineage, rotation,
+// what ran before.
 #include "scene.h"
 
 namespace keytrail::link {
@@ -9,7 +10,9 @@ const std::string kA = "AKIAAAAAAAAAAAAAAAA2", kB = "AKIABBBBBBBBBBBBBBB2", kC =
 
 class Cases : public Scene {
  protected:
-  void three_profiles() { examiner.files[kCredentials] = file_of({aws_fact(kA), aws_fact(kB, "staging"), aws_fact(kC, "prod")}); }
+  void three_profiles() {
+    examiner.files[kCredentials] = file_of({aws_fact(kA), aws_fact(kB, "staging"), aws_fact(kC, "prod")});
+  }
   void one_key() { examiner.files[kCredentials] = file_of({aws_fact(kA)}); }
 };
 
@@ -26,9 +29,9 @@ TEST_F(Cases, AwsWithProfileInEnvironmentIsInferredByItsSelector) {
   EXPECT_EQ(uses[0].destination.region, "eu-west-1");
   EXPECT_EQ(uses[0].destination.name_source, NameSource::kSni);
   EXPECT_EQ(uses[0].actor.program, "aws");
-  EXPECT_EQ(acquired(),
-            (Lines{"file " + kCredentials + " [default] " + kA + " by 10", "file " + kCredentials + " [staging] " + kB + " by 10",
-                   "file " + kCredentials + " [prod] " + kC + " by 10"}));
+  EXPECT_EQ(acquired(), (Lines{"file " + kCredentials + " [default] " + kA + " by 10",
+                               "file " + kCredentials + " [staging] " + kB + " by 10",
+                               "file " + kCredentials + " [prod] " + kC + " by 10"}));
 }
 
 TEST_F(Cases, AwsProfileArgumentBeatsTheVariable) {
@@ -125,8 +128,8 @@ TEST_F(Cases, SameKeyInFileAndEnvironmentIsOneKeyInTwoSlots) {
   open(10);
   call(10);
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
-  EXPECT_EQ(acquired(),
-            (Lines{"environment AWS_ACCESS_KEY_ID [] " + kA + " by 10", "file " + kCredentials + " [default] " + kA + " by 10"}));
+  EXPECT_EQ(acquired(), (Lines{"environment AWS_ACCESS_KEY_ID [] " + kA + " by 10",
+                               "file " + kCredentials + " [default] " + kA + " by 10"}));
 }
 
 TEST_F(Cases, LoneSecretIsTheSameKeyAsTheFileItsIdIsIn) {
@@ -174,7 +177,9 @@ TEST_F(Cases, RoleFromTheMetadataService) {
   http(10, 2, "169.254.169.254", "/latest/meta-data/iam/security-credentials/web");
   call(10);
   EXPECT_EQ(told(), Lines{"inferred issued_by_role: aws.session@role/web"});
-  EXPECT_EQ(acquired(), Lines{"metadata 169.254.169.254 /latest/meta-data/iam/security-credentials/web [] aws.session@role/web by 10"});
+  EXPECT_EQ(
+      acquired(),
+      Lines{"metadata 169.254.169.254 /latest/meta-data/iam/security-credentials/web [] aws.session@role/web by 10"});
   EXPECT_EQ(acquisitions[0].key.parent, "role/web");
   EXPECT_EQ(acquisitions[0].key.key_class, KeyClass::kSessionToken);
 }
@@ -210,8 +215,8 @@ TEST_F(Cases, TheRequestPathSaysWhatAnIssuerGives) {
   connect(10, 3, ip(9, 8200));
   http(10, 3, "vault.example", "/v1/secret/data/app");
   // The first path signs a certificate and makes no token, the second makes one.
-  EXPECT_EQ(told(),
-            (Lines{"inferred only_key_held: fp:1", "inferred only_key_held: fp:1", "possible parent_or_issued: vault.token@fp:1 fp:1"}));
+  EXPECT_EQ(told(), (Lines{"inferred only_key_held: fp:1", "inferred only_key_held: fp:1",
+                           "possible parent_or_issued: vault.token@fp:1 fp:1"}));
 }
 
 TEST_F(Cases, AfterAnIssuerTheIssuedKeyAndItsParentAreNamed) {
@@ -220,7 +225,8 @@ TEST_F(Cases, AfterAnIssuerTheIssuedKeyAndItsParentAreNamed) {
   open(10);
   call(10, "sts.eu-west-1.amazonaws.com", ip(2));
   call(10);
-  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: " + kA + " aws.session@" + kA}));
+  EXPECT_EQ(told(),
+            (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: " + kA + " aws.session@" + kA}));
   EXPECT_EQ(acquired().back(), "issued sts.eu-west-1.amazonaws.com [] aws.session@" + kA + " by 10");
 }
 
@@ -241,7 +247,8 @@ TEST_F(Cases, ARoleIsAssumedWithTheKeyOfItsSourceProfile) {
     call(pid);
   };
   run(10, "app");
-  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: aws.session@" + kA + " " + kA}));
+  EXPECT_EQ(told(),
+            (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: aws.session@" + kA + " " + kA}));
   // A profile that nobody read; one that is bought by what is bought itself; and what is no issuer takes no such key.
   uses.clear();
   run(11, "other");
@@ -282,7 +289,8 @@ TEST_F(Cases, TheRoleThatGoesWithATokenFileDoesNotBeatIt) {
   const std::string path = "/run/secrets/eks.amazonaws.com/serviceaccount/..2026_11_21_01_00_00.1/token";
   examiner.files[path] = file_of({token});
   const auto env = [](const std::string& file) {
-    return std::vector{shown("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/app"), shown("AWS_WEB_IDENTITY_TOKEN_FILE", file)};
+    return std::vector{shown("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/app"),
+                       shown("AWS_WEB_IDENTITY_TOKEN_FILE", file)};
   };
   start(10, {.env = env("/var/run/secrets/eks.amazonaws.com/serviceaccount/token")});
   open(10, path);
@@ -300,7 +308,8 @@ TEST_F(Cases, AVariableThatNamesTheFileChoosesWhatWasReadFromIt) {
   examiner.files["/srv/sa.json"] = examiner.files["/srv/other.json"] = file_of({fact});
   for (const std::string read : {"/srv/sa.json", "/srv/other.json"}) {
     const std::uint32_t pid = read == "/srv/sa.json" ? 10 : 11;
-    start(pid, {.env = {shown("GOOGLE_GHA_CREDS_PATH", read), shown("GOOGLE_APPLICATION_CREDENTIALS", "/srv/sa.json")}});
+    start(pid,
+          {.env = {shown("GOOGLE_GHA_CREDS_PATH", read), shown("GOOGLE_APPLICATION_CREDENTIALS", "/srv/sa.json")}});
     open(pid, read);
     call(pid, "oauth2.googleapis.com", ip(3));
   }
@@ -380,7 +389,8 @@ TEST_F(Cases, AnEntryWhoseKeyIsElsewhereNamesItsHostAndLeavesNoCertainty) {
   open(11, "/root/.kube/both.yaml");
   call(11, "cluster.test");
   call(11, "second.test");
-  EXPECT_EQ(told(), (Lines{"unattributed unidentified_file:", "possible unidentified_file: fp:1", "inferred only_key_held: fp:1"}));
+  EXPECT_EQ(told(), (Lines{"unattributed unidentified_file:", "possible unidentified_file: fp:1",
+                           "inferred only_key_held: fp:1"}));
 }
 
 TEST_F(Cases, AKeyFileNamesTheHostOfAServiceThatNobodyKnows) {
@@ -426,7 +436,8 @@ TEST_F(Cases, TheEntryOfAnotherHostIsNotInferred) {
   open(10, "/root/.docker/config.json");
   call(10, "quay.io");
   call(10, "auth.docker.io");
-  EXPECT_EQ(told(), (Lines{"possible entry_of_another_host: " + fact.key.id, "inferred only_key_held: " + fact.key.id}));
+  EXPECT_EQ(told(),
+            (Lines{"possible entry_of_another_host: " + fact.key.id, "inferred only_key_held: " + fact.key.id}));
 }
 
 TEST_F(Cases, AnEntryOfAnIpv6AddressIsThatOfItsHost) {
@@ -527,7 +538,8 @@ TEST_F(Cases, EightKeyFilesInTenSecondsMakeABulkReader) {
   start(10);
   for (int i = 0; i < 9; ++i) {
     const std::string path = "/home/u" + std::to_string(i) + "/.aws/credentials";
-    examiner.files[path] = file_of({aws_fact("AKIAAAAAAAAAAAAAAA" + std::to_string(20 + i))}, static_cast<std::uint64_t>(100 + i));
+    examiner.files[path] =
+        file_of({aws_fact("AKIAAAAAAAAAAAAAAA" + std::to_string(20 + i))}, static_cast<std::uint64_t>(100 + i));
     open(10, path);
   }
   collect();
@@ -786,7 +798,8 @@ TEST_F(Cases, AReadThatCameTooLateIsTheFileThatWasReadBefore) {
   open(10);
   FileAnswer late;
   late.unread = "changed";
-  examiner.files[kCredentials] = late;  // put in its place, as git's credential store does; the open was of the file before
+  examiner.files[kCredentials] =
+      late;  // put in its place, as git's credential store does; the open was of the file before
   start(11);
   open(11);
   call(11);

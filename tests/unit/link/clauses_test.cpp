@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each clause of the closed world broken by events, and what holds a use back or weakens it. All other clauses hold in each test.
+// Each clause of the closed world broken by events, and what holds a use back or weakens it. All other clauses hold in
+// each test.
 #include "agent/link/exchange.h"
 #include "scene.h"
 

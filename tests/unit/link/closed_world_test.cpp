@@ -44,7 +44,8 @@ TEST(ClosedWorld, GapOfUnknownSizeInLife) {
 
 TEST(ClosedWorld, GapsThatHideNothing) {
   WorldFacts facts = all_hold();
-  const std::vector<Gap> gaps{{0, 99, std::nullopt, ""}, {301, 400, 5, "open"}, {250, 260, 0, "open"}, {250, 260, 5, "request"}};
+  const std::vector<Gap> gaps{
+      {0, 99, std::nullopt, ""}, {301, 400, 5, "open"}, {250, 260, 0, "open"}, {250, 260, 5, "request"}};
   facts.gaps = gaps;
   EXPECT_EQ(closed_world(facts), std::nullopt);
 }
@@ -117,8 +118,9 @@ TEST(ClosedWorld, TheFirstThatFailsIsTheReason) {
   next(), facts.unidentified_ns = 0;
   next(), facts.names_contradict = false;
   EXPECT_EQ(closed_world(facts), std::nullopt);
-  EXPECT_EQ(order, (std::vector{Reason::kExecNotSeen, Reason::kGapInLife, Reason::kHooksNotArmed, Reason::kLocalBroker, Reason::kRelayOrHub,
-                                Reason::kOpenedBeforeKey, Reason::kUnidentifiedFile, Reason::kNamesContradict}));
+  EXPECT_EQ(order, (std::vector{Reason::kExecNotSeen, Reason::kGapInLife, Reason::kHooksNotArmed, Reason::kLocalBroker,
+                                Reason::kRelayOrHub, Reason::kOpenedBeforeKey, Reason::kUnidentifiedFile,
+                                Reason::kNamesContradict}));
 }
 
 TEST(GapList, WhenFullTheOldestBecomeOne) {

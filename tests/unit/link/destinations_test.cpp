@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a connection calls, as a table: payload, own names, environment and address → name, its provenance, service, contradiction.
+// What a connection calls, as a table: payload, own names, environment and address → name, its provenance, service,
+// contradiction.
 #include "agent/link/destinations.h"
 
 #include <gtest/gtest.h>
@@ -29,7 +30,8 @@ std::string told(const Row& row) {
   }
   const Resolved where = resolved(caller, row.payload, row.remote);
   const Destination& to = where.destination;
-  return to.provider + "/" + to.service + " " + to.host + " by " + to_string(to.name_source) + (where.contradiction ? " !" : "");
+  return to.provider + "/" + to.service + " " + to.host + " by " + to_string(to.name_source) +
+         (where.contradiction ? " !" : "");
 }
 
 TEST(Resolve, TheNameAndWhoSaysSo) {
@@ -55,7 +57,8 @@ TEST(Resolve, TheNameAndWhoSaysSo) {
 }
 
 TEST(Resolve, AVariableBindsAnAddress) {
-  const std::vector<EnvItem> env{shown("KUBERNETES_SERVICE_HOST", "198.51.100.5"), shown("KUBERNETES_SERVICE_PORT", "443")};
+  const std::vector<EnvItem> env{shown("KUBERNETES_SERVICE_HOST", "198.51.100.5"),
+                                 shown("KUBERNETES_SERVICE_PORT", "443")};
   EXPECT_EQ(told({"", hello(""), "", {}, env, ip(5)}), "kubernetes/api 198.51.100.5 by environment");
   EXPECT_EQ(told({"", hello(""), "", {}, env, ip(6)}), "/  by address");
 }

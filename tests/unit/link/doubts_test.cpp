@@ -17,7 +17,8 @@ void fill(bool& value) { value = !value; }
 void fill(std::uint64_t& value) { value = 1'234'567'890'123'456'789U; }
 void fill(std::vector<LocalTalk>& value) { value = {{loopback(8200), 9}, {ip(4), 10}}; }
 void fill(std::vector<Unidentified>& value) {
-  value = {{.time_ns = 5, .kind = "aws.access_key"}, {.time_ns = 6, .host = "cluster.test:6443", .selector_rule = "sel.k8s.context"}};
+  value = {{.time_ns = 5, .kind = "aws.access_key"},
+           {.time_ns = 6, .host = "cluster.test:6443", .selector_rule = "sel.k8s.context"}};
 }
 void fill(std::vector<Lead>& value) { value = {{"sel.aws.profile", "app", fingerprint_of("app"), "base"}}; }
 void fill(std::vector<KeyFileOpened>& value) { value = {{77, 8}}; }
@@ -56,11 +57,14 @@ std::vector<std::string> difference(const Doubts& a, const Doubts& b) {
 }
 
 TEST(Doubts, TheNamesUnderWhichTheyAreStoredDoNotChange) {
-  EXPECT_EQ(difference(filled(), Doubts{}), (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "broker",
-                                                                      "local_talks", "unidentified", "leads", "opened", "names"}));
+  EXPECT_EQ(difference(filled(), Doubts{}),
+            (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "broker", "local_talks",
+                                      "unidentified", "leads", "opened", "names"}));
 }
 
-TEST(Doubts, AForkInheritsEveryMember) { EXPECT_EQ(difference(filled().inherit(), filled()), std::vector<std::string>{}); }
+TEST(Doubts, AForkInheritsEveryMember) {
+  EXPECT_EQ(difference(filled().inherit(), filled()), std::vector<std::string>{});
+}
 
 TEST(Doubts, EveryMemberComesBackFromItsText) {
   Instance instance, again;
@@ -83,13 +87,14 @@ TEST(Doubts, ALifeOfAnEarlierBuildIsRead) {
   EXPECT_TRUE(instance.doubts.bulk);
   EXPECT_EQ(instance.doubts.life_from_ns, 7U);
   EXPECT_EQ(instance.doubts.broker_ns, 9U);
-  EXPECT_EQ(instance.doubts.unidentified,
-            (std::vector<Unidentified>{{.time_ns = 5, .kind = "aws.access_key"}, {.time_ns = 6, .host = "cluster.test:6443"}}));
+  EXPECT_EQ(instance.doubts.unidentified, (std::vector<Unidentified>{{.time_ns = 5, .kind = "aws.access_key"},
+                                                                     {.time_ns = 6, .host = "cluster.test:6443"}}));
 }
 
 TEST(Doubts, TextThatCannotBeReadIsALifeWhoseStartWasNotSeen) {
-  for (const char* bad : {"", "{", "[]", "7", R"({"exec_seen":1,"unidentified":[],"broker":"x"})",
-                          R"({"names":[7,{"address":["x",1]}],"leads":{},"opened":7,"local_talks":[{"remote":[1,2,3]}]})"}) {
+  for (const char* bad :
+       {"", "{", "[]", "7", R"({"exec_seen":1,"unidentified":[],"broker":"x"})",
+        R"({"names":[7,{"address":["x",1]}],"leads":{},"opened":7,"local_talks":[{"remote":[1,2,3]}]})"}) {
     Instance instance;
     apply_life(instance, bad);
     EXPECT_FALSE(instance.doubts.exec_seen) << bad;

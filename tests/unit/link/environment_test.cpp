@@ -31,7 +31,8 @@ TEST(Environment, APasswordIsNamedByItsPlace) {
 }
 
 TEST(Environment, EmptyAndUnknownVariablesAreNothing) {
-  const SharedList<EnvItem> env{EnvItem{"AWS_SECRET_ACCESS_KEY", {}, {}, 0, false}, secret("NOT_A_NAME_OF_THE_LIST_X", "x")};
+  const SharedList<EnvItem> env{EnvItem{"AWS_SECRET_ACCESS_KEY", {}, {}, 0, false},
+                                secret("NOT_A_NAME_OF_THE_LIST_X", "x")};
   for (const FoundKey& one : keys_of_environment(env, catalog::Catalog::builtin(), "w"))
     EXPECT_NE(one.slot.place, "AWS_SECRET_ACCESS_KEY");
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of hosts: whether two are of one owner (real pairs of what a process asked for and what it claimed), and who is believed.
+// Names of hosts: whether two are of one owner (real pairs of what a process asked for and what it claimed), and who is
+// believed.
 #include "agent/link/names.h"
 
 #include <gtest/gtest.h>
@@ -30,11 +31,14 @@ TEST(NamesAgree, OneEndpointOfTheCatalog) {
                     {"nobody.test", "nobody.test"}});
 }
 
-TEST(NamesAgree, OneOwnersDomain) { expect_all(true, {{"lb7.corp.test", "vault.corp.test"}, {"edge.example.co.uk", "api.example.co.uk"}}); }
+TEST(NamesAgree, OneOwnersDomain) {
+  expect_all(true, {{"lb7.corp.test", "vault.corp.test"}, {"edge.example.co.uk", "api.example.co.uk"}});
+}
 
 TEST(NamesAgree, AShortNameAndWhatTheResolverMadeOfIt) {
-  expect_all(true,
-             {{"vault.team.svc.cluster.local", "vault"}, {"vault.dev.svc.cluster.local", "vault.dev"}, {"db.corp.example.com", "db"}});
+  expect_all(true, {{"vault.team.svc.cluster.local", "vault"},
+                    {"vault.dev.svc.cluster.local", "vault.dev"},
+                    {"db.corp.example.com", "db"}});
 }
 
 TEST(NamesAgree, NotTwoTenantsOfOneProvider) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small world for link's tests: processes, files and connections by hand-made events in kernel time order, and a fake examiner.
+// A small world for link's tests: processes, files and connections by hand-made events in kernel time order, and a fake
+// examiner.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -25,10 +26,14 @@ inline const std::string kS3 = "s3.eu-west-1.amazonaws.com";
 struct FakeClock : Clock {
   std::uint64_t now = 1'000'000 * kMs;
   [[nodiscard]] std::uint64_t boot_ns() const override { return now; }
-  [[nodiscard]] std::int64_t wall_ns() const override { return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now); }
+  [[nodiscard]] std::int64_t wall_ns() const override {
+    return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now);
+  }
 };
 
-inline std::string in_mount_ns(std::uint32_t mnt_ns, const std::string& path) { return std::to_string(mnt_ns) + ":" + path; }
+inline std::string in_mount_ns(std::uint32_t mnt_ns, const std::string& path) {
+  return std::to_string(mnt_ns) + ":" + path;
+}
 
 /// Answers at once from `files`, unless told to hold the answers back.
 struct FakeExaminer : Examiner {
@@ -36,7 +41,8 @@ struct FakeExaminer : Examiner {
     ExamineRequest request;
     std::function<void(ExamineAnswer)> done;
   };
-  std::map<std::string, FileAnswer> files;  ///< by path, or by in_mount_ns(): a mount namespace's own file under that path
+  std::map<std::string, FileAnswer>
+      files;  ///< by path, or by in_mount_ns(): a mount namespace's own file under that path
   std::map<std::uint32_t, EnvironmentAnswer> environments;
   bool hold = false;
   std::deque<Waiting> waiting;
@@ -112,7 +118,9 @@ inline EnvItem secret(const std::string& name, const std::string& text) {
 inline std::vector<EnvItem> aws_env(const std::string& id) {
   return {shown("AWS_ACCESS_KEY_ID", id), secret("AWS_SECRET_ACCESS_KEY", "secret of " + id)};
 }
-inline ArgItem flag(const std::string& name, const std::string& value) { return {name, {}, {}, fingerprint_of(value), 1}; }
+inline ArgItem flag(const std::string& name, const std::string& value) {
+  return {name, {}, {}, fingerprint_of(value), 1};
+}
 
 struct Program {
   std::string exe = "/usr/bin/python3.11", filename = "/usr/bin/python3";
@@ -130,7 +138,8 @@ class Scene : public ::testing::Test {
 
   void make(LinkOptions options = {}) {
     link = std::make_unique<Link>(
-        options, catalog::Catalog::builtin(), examiner, clock, [this](Fate fate, const std::string& reason) { fates.add(fate, reason); },
+        options, catalog::Catalog::builtin(), examiner, clock,
+        [this](Fate fate, const std::string& reason) { fates.add(fate, reason); },
         [this](std::uint32_t mnt_ns) { return live_in(mnt_ns); });
     for (std::size_t i = 0; i < kFamilies; ++i)
       link->set_armed(static_cast<Family>(i), true);
@@ -178,7 +187,8 @@ class Scene : public ::testing::Test {
     processes[id.tgid] = out;
     return out;
   }
-  void send(InstanceId who, decltype(Event::body) body, const ProcessRef& self, const ProcessRef& other = {}, bool baseline = false) {
+  void send(InstanceId who, decltype(Event::body) body, const ProcessRef& self, const ProcessRef& other = {},
+            bool baseline = false) {
     Event event;
     event.head.time_ns = clock.now += kMs;
     event.head.who = who;
@@ -203,7 +213,8 @@ class Scene : public ::testing::Test {
   void fork(std::uint32_t parent, std::uint32_t child) {
     const ProcessRef from = process(parent);
     const InstanceId id{child, clock.now, from->id.exec};
-    Program same{from->exe, from->filename, {from->env.begin(), from->env.end()}, {from->args.begin(), from->args.end()}, false};
+    Program same{
+        from->exe, from->filename, {from->env.begin(), from->env.end()}, {from->args.begin(), from->args.end()}, false};
     const ProcessRef made = make_process(id, same, from->id, Origin::kForkSeen);
     send(from->id, ForkEvent{id}, from, made);
   }
@@ -252,7 +263,8 @@ class Scene : public ::testing::Test {
     event.name = sni;
     send(process(pid)->id, event, process(pid));
   }
-  void http(std::uint32_t pid, std::uint64_t cookie, const std::string& host, const std::string& path, const std::string& method = "GET") {
+  void http(std::uint32_t pid, std::uint64_t cookie, const std::string& host, const std::string& path,
+            const std::string& method = "GET") {
     PayloadEvent event;
     event.cookie = cookie;
     event.protocol = PayloadEvent::Protocol::kHttp;
@@ -338,7 +350,8 @@ class Scene : public ::testing::Test {
     std::vector<std::string> out;
     for (const AcquisitionRow& row : acquisitions) {
       out.push_back(std::string(to_string(row.slot.from)) + " " + row.slot.place + " [" + row.slot.selector + "] " +
-                    (row.unread.empty() ? row.key.id : "unread " + row.unread) + " by " + std::to_string(row.actor.id.tgid));
+                    (row.unread.empty() ? row.key.id : "unread " + row.unread) + " by " +
+                    std::to_string(row.actor.id.tgid));
     }
     return out;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which entry of a file a program means, as a table: arguments, environment, host and entries → the entry, and who said so.
+// Which entry of a file a program means, as a table: arguments, environment, host and entries → the entry, and who said
+// so.
 #include "agent/link/selectors.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,8 @@ struct Row {
   std::string what;
   std::vector<Held> entries;
   Program program;
-  std::string expected;  ///< "ENTRY told|default|beaten", with " not all" where a holding is no entry of the file; "-": no step decides
+  std::string expected;  ///< "ENTRY told|default|beaten", with " not all" where a holding is no entry of the file; "-":
+                         ///< no step decides
   std::string host = kS3;
 };
 
@@ -36,8 +38,10 @@ TEST(Narrow, EntriesOfAnAwsFile) {
   const Row rows[] = {
       {"nothing said", three, aws_program(), "default default"},
       {"by the variable", three, aws_program({shown("AWS_PROFILE", "prod")}), "prod told"},
-      {"the argument beats it", three, aws_program({shown("AWS_PROFILE", "prod")}, {flag("--profile", "staging")}), "staging told"},
-      {"the last argument counts", three, aws_program({}, {flag("--profile", "prod"), flag("--profile", "staging")}), "staging told"},
+      {"the argument beats it", three, aws_program({shown("AWS_PROFILE", "prod")}, {flag("--profile", "staging")}),
+       "staging told"},
+      {"the last argument counts", three, aws_program({}, {flag("--profile", "prod"), flag("--profile", "staging")}),
+       "staging told"},
       {"an entry that is not there", three, aws_program({shown("AWS_PROFILE", "app")}), "none told"},
       {"no default", {entry("staging"), entry("prod")}, aws_program(), "none default"},
       {"a pair in the environment beats the file",

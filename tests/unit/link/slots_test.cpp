@@ -32,9 +32,11 @@ TEST(Slots, TheChangeTimeOfTheFileIsTheTimeOfTheRotation) {
   later.ctime_s = 5;
   EXPECT_EQ(slots.update(file, later, {aws_fact("B")}, 9'000'000'000).at(0).time_ns, 5'000'000'000);
   later.ctime_s = 50;
-  EXPECT_EQ(slots.update(file, later, {aws_fact("C")}, 9'000'000'000).at(0).time_ns, 9'000'000'000) << "a clock set back";
+  EXPECT_EQ(slots.update(file, later, {aws_fact("C")}, 9'000'000'000).at(0).time_ns, 9'000'000'000)
+      << "a clock set back";
   later.ctime_s = INT64_MAX / 8;
-  EXPECT_EQ(slots.update(file, later, {aws_fact("D")}, 9'000'000'000).at(0).time_ns, 9'000'000'000) << "no number of ns";
+  EXPECT_EQ(slots.update(file, later, {aws_fact("D")}, 9'000'000'000).at(0).time_ns, 9'000'000'000)
+      << "no number of ns";
 }
 
 TEST(Slots, SurviveARestart) {

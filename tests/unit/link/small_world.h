@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process, its keys and what it calls, made by hand for the tables of link's pure functions. No events: see scene.h for those.
+// A process, its keys and what it calls, made by hand for the tables of link's pure functions. No events: see scene.h
+// for those.
 #pragma once
 
 #include <memory>
@@ -42,7 +43,9 @@ inline Held held(const KeyFact& fact, From from, const std::string& place, How h
   if (entry != nullptr) what->selector_rule = entry->selector;
   return Held{std::move(what), how};
 }
-inline Held from_file(const KeyFact& fact, How how = How::kDirect) { return held(fact, From::kFile, kCredentials, how); }
+inline Held from_file(const KeyFact& fact, How how = How::kDirect) {
+  return held(fact, From::kFile, kCredentials, how);
+}
 inline Held from_variable(const KeyFact& fact) { return held(fact, From::kEnvironment, "AWS_ACCESS_KEY_ID"); }
 
 inline PayloadEvent hello(const std::string& name, PayloadEvent::Protocol protocol = PayloadEvent::Protocol::kTls) {

@@ -42,7 +42,9 @@ HistoryStatus history() {
 const MetricPoint* find(const std::vector<Metric>& metrics, const std::string& name, const MetricLabels& labels) {
   for (const Metric& metric : metrics) {
     for (const MetricPoint& point : metric.points) {
-      const auto same = [](const auto& a, const auto& b) { return std::string(a.first) == b.first && a.second == b.second; };
+      const auto same = [](const auto& a, const auto& b) {
+        return std::string(a.first) == b.first && a.second == b.second;
+      };
       if (metric.name == name && std::ranges::equal(point.labels, labels, same)) return &point;
     }
   }
@@ -93,7 +95,8 @@ TEST(AgentMetrics, TheReadmeNamesEachWithItsUnit) {
     EXPECT_THAT(text.str(), ::testing::HasSubstr("| `" + std::string(metric.name) + "` | `" + metric.unit + "` |"));
   }
   const std::string readme = text.str();
-  for (std::size_t at = readme.find("| `keytrail."); at != std::string::npos; at = readme.find("| `keytrail.", at + 1)) {
+  for (std::size_t at = readme.find("| `keytrail."); at != std::string::npos;
+       at = readme.find("| `keytrail.", at + 1)) {
     const std::string name = readme.substr(at + 3, readme.find('`', at + 3) - at - 3);
     EXPECT_TRUE(names.contains(name)) << name << " is in the README only";
   }

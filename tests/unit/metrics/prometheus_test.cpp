@@ -21,7 +21,11 @@ class OneMetric final : public MetricSource {
     out.points.push_back({.labels = {{"keytrail.key.kind", "a\"b\\c\nd"}}, .value = 1234567});
     out.points.push_back({.labels = {}, .value = 2, .overflow = true});
     return {out,
-            {.name = "keytrail.history.size", .unit = "By", .help = "Size.", .kind = Metric::Kind::kGauge, .points = {{.value = 0.5}}}};
+            {.name = "keytrail.history.size",
+             .unit = "By",
+             .help = "Size.",
+             .kind = Metric::Kind::kGauge,
+             .points = {{.value = 0.5}}}};
   }
 };
 
@@ -38,7 +42,8 @@ TEST(Prometheus, TheTextIsAsTheFormatAsks) {
 }
 
 Result<base::HttpResponse> get(const PrometheusPort& port, const std::string& path, const std::string& method = "GET") {
-  auto client = base::HttpClient::create(*base::HttpTarget::parse("http://127.0.0.1:" + std::to_string(port.port())), {}, 1U << 20U);
+  auto client = base::HttpClient::create(*base::HttpTarget::parse("http://127.0.0.1:" + std::to_string(port.port())),
+                                         {}, 1U << 20U);
   return (*client)->send({.method = method, .path = path, .headers = {}, .body = {}, .on_body = {}});
 }
 

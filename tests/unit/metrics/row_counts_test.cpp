@@ -21,7 +21,8 @@ UseRow use(const std::vector<std::string>& kinds, std::uint64_t connections) {
   return row;
 }
 
-double value_of(const RowCounts& counts, const std::string& metric, const std::string& label, const std::string& value) {
+double value_of(const RowCounts& counts, const std::string& metric, const std::string& label,
+                const std::string& value) {
   std::vector<Metric> all;
   counts.put(all);
   double sum = 0;

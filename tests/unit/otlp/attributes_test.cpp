@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attributes of rows that have every field: what schema 1.0 sent is sent as it was (attributes_1.0.txt, made before there
-// were descriptions), each name once, no name that nobody described.
+// Attributes of rows that have every field: what schema 1.0 sent is sent as it was (attributes_1.0.txt, made before
+// there were descriptions), each name once, no name that nobody described.
 #include "exporters/otlp/attributes.h"
 
 #include <gmock/gmock.h>

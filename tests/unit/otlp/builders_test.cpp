@@ -46,7 +46,8 @@ TEST(Segments, TheSameRowsGetTheSameIdsInAnyRun) {
 }
 
 TEST(Segments, AUseIsTheChildOfItsAcquisition) {
-  const auto places = SpanBuilder(kHistory).place(std::vector<Row>{acquisition(1, 7, "AKIA1"), use(2, 7, {"AKIA1"}, Evidence::kInferred)});
+  const auto places = SpanBuilder(kHistory).place(
+      std::vector<Row>{acquisition(1, 7, "AKIA1"), use(2, 7, {"AKIA1"}, Evidence::kInferred)});
   EXPECT_EQ(places[0].parent, "");
   EXPECT_EQ(places[1].parent, places[0].self.span_id);
   EXPECT_EQ(places[1].self.trace_id, places[0].self.trace_id);
@@ -54,7 +55,8 @@ TEST(Segments, AUseIsTheChildOfItsAcquisition) {
 }
 
 TEST(Segments, AUseOfAnotherProcessLinksToTheAcquisition) {
-  const auto places = SpanBuilder(kHistory).place(std::vector<Row>{acquisition(1, 7, "AKIA1"), use(2, 8, {"AKIA1"}, Evidence::kPossible)});
+  const auto places = SpanBuilder(kHistory).place(
+      std::vector<Row>{acquisition(1, 7, "AKIA1"), use(2, 8, {"AKIA1"}, Evidence::kPossible)});
   EXPECT_NE(places[1].self.trace_id, places[0].self.trace_id);
   ASSERT_EQ(places[1].links.size(), 1U);
   EXPECT_EQ(places[1].links[0].relation, "acquired_elsewhere");
@@ -62,8 +64,8 @@ TEST(Segments, AUseOfAnotherProcessLinksToTheAcquisition) {
 }
 
 TEST(Segments, SeveralCandidatesAreLinksFromATraceOfItsOwn) {
-  const auto places = SpanBuilder(kHistory).place(
-      std::vector<Row>{acquisition(1, 7, "AKIA1"), acquisition(2, 7, "AKIA2"), use(3, 7, {"AKIA1", "AKIA2"}, Evidence::kPossible)});
+  const auto places = SpanBuilder(kHistory).place(std::vector<Row>{
+      acquisition(1, 7, "AKIA1"), acquisition(2, 7, "AKIA2"), use(3, 7, {"AKIA1", "AKIA2"}, Evidence::kPossible)});
   ASSERT_EQ(places[2].links.size(), 2U);
   EXPECT_EQ(places[2].links[0].to.span_id, places[0].self.span_id);
   EXPECT_EQ(places[2].links[1].to.span_id, places[1].self.span_id);
@@ -74,7 +76,8 @@ TEST(Segments, SeveralCandidatesAreLinksFromATraceOfItsOwn) {
 TEST(Segments, FifteenIdleMinutesOneHourOrTwoHundredSpansEndATrace) {
   std::vector<Row> rows{acquisition(1, 7, "AKIA1"), use(2, 7, {"AKIA1"}, Evidence::kInferred, kNoon + 16 * kMinute)};
   for (std::uint64_t i = 0; i < 5; ++i)  // never idle, but over an hour
-    rows.push_back(use(3 + i, 7, {"AKIA1"}, Evidence::kInferred, kNoon + static_cast<std::int64_t>(30 + i * 14) * kMinute));
+    rows.push_back(
+        use(3 + i, 7, {"AKIA1"}, Evidence::kInferred, kNoon + static_cast<std::int64_t>(30 + i * 14) * kMinute));
   const auto places = SpanBuilder(kHistory).place(rows);
   ASSERT_EQ(places[1].links.size(), 1U);
   EXPECT_EQ(places[1].links[0].relation, "previous_segment");
@@ -135,7 +138,8 @@ TEST(Spans, WorkloadsAreResourcesAndRowsWithoutSpansAreLeftOut) {
   Row elsewhere = use(2, 8, {"AKIA1"}, Evidence::kInferred);
   std::get<UseRow>(elsewhere.body).actor.workload.id = "unit:other.service";
   std::get<UseRow>(elsewhere.body).actor.workload.name = "other.service";
-  const std::vector<Row> rows{acquisition(1, 7, "AKIA1"), elsewhere, {3, kNoon, kNoon, GapRow{}}, {4, kNoon, kNoon, RevisionRow{}}};
+  const std::vector<Row> rows{
+      acquisition(1, 7, "AKIA1"), elsewhere, {3, kNoon, kNoon, GapRow{}}, {4, kNoon, kNoon, RevisionRow{}}};
   const TraceRequest request = build_trace_request(rows, SpanBuilder(kHistory).place(rows), Sender{"node-1"});
   EXPECT_EQ(request.resource_spans_size(), 2);
   const std::vector<Row> none{rows[2], rows[3]};
@@ -168,7 +172,8 @@ TEST(Spans, HostileTextIsBoundedAndValidUtf8) {
   const auto places = SpanBuilder(kHistory).place(rows);
   TraceRequest traces;
   LogRequest logs;
-  EXPECT_TRUE(traces.ParseFromString(build_trace_request(rows, places, Sender{"h"}).SerializeAsString()));  // proto3 refuses invalid UTF-8
+  EXPECT_TRUE(traces.ParseFromString(
+      build_trace_request(rows, places, Sender{"h"}).SerializeAsString()));  // proto3 refuses invalid UTF-8
   EXPECT_TRUE(logs.ParseFromString(build_log_request(rows, places, Sender{"h"}).SerializeAsString()));
   EXPECT_EQ(text(traces.resource_spans(0).resource().attributes(), "service.name").size(), kTextMax);
   EXPECT_EQ(sentence(row).find('\n'), std::string::npos);
@@ -182,9 +187,11 @@ TEST(Logs, TheVerbSaysHowSureItIs) {
   EXPECT_THAT(sentence(use(1, 7, {"AKIA1"}, Evidence::kConfirmed)),
               HasSubstr("aws (backup.service) used AKIA1 at s3.eu-west-1.amazonaws.com"));
   EXPECT_THAT(sentence(use(1, 7, {"AKIA1"}, Evidence::kInferred)), HasSubstr(" used (inferred) AKIA1 "));
-  EXPECT_THAT(sentence(use(1, 7, {"AKIA1", "AKIA2"}, Evidence::kPossible)), HasSubstr(" may have used AKIA1 or AKIA2 "));
+  EXPECT_THAT(sentence(use(1, 7, {"AKIA1", "AKIA2"}, Evidence::kPossible)),
+              HasSubstr(" may have used AKIA1 or AKIA2 "));
   EXPECT_THAT(sentence(use(1, 7, {}, Evidence::kUnattributed)), HasSubstr(" with no key known"));
-  EXPECT_THAT(sentence(acquisition(1, 7, "AKIA1")), HasSubstr(" took AKIA1 from file /root/.aws/credentials, entry prod"));
+  EXPECT_THAT(sentence(acquisition(1, 7, "AKIA1")),
+              HasSubstr(" took AKIA1 from file /root/.aws/credentials, entry prod"));
 }
 
 TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
@@ -195,8 +202,9 @@ TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
   finding.attack = {"T1552.001"};
   finding.actor = actor(7);
   finding.key = key("AKIA1");
-  const std::vector<Row> rows{
-      acquisition(1, 7, "AKIA1"), {2, kNoon, kNoon, finding}, {3, kNoon, kNoon, GapRow{"ring_full", "open", 1, 2, 9, "9 lost."}}};
+  const std::vector<Row> rows{acquisition(1, 7, "AKIA1"),
+                              {2, kNoon, kNoon, finding},
+                              {3, kNoon, kNoon, GapRow{"ring_full", "open", 1, 2, 9, "9 lost."}}};
   const auto places = SpanBuilder(kHistory).place(rows);
   const LogRequest request = build_log_request(rows, places, Sender{"node-1"});
   ASSERT_EQ(request.resource_logs_size(), 2);  // the workload, and the agent for the gap

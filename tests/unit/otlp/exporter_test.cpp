@@ -63,7 +63,8 @@ TEST_F(ExporterTest, BothSignalsAreSentAndTheCursorMoves) {
   TraceRequest second;
   ASSERT_TRUE(first.ParseFromString(body_of(requests[0])));
   ASSERT_TRUE(second.ParseFromString(body_of(requests[2])));
-  EXPECT_EQ(second.resource_spans(0).scope_spans(0).spans(0).parent_span_id(), first.resource_spans(0).scope_spans(0).spans(0).span_id());
+  EXPECT_EQ(second.resource_spans(0).scope_spans(0).spans(0).parent_span_id(),
+            first.resource_spans(0).scope_spans(0).spans(0).span_id());
   EXPECT_TRUE(eventually([&] { return exporter_->state().text == "idle"; }));
 }
 
@@ -202,7 +203,8 @@ TEST_F(ExporterTest, InterimAnswersAreNotTheAnswer) {
   launch(collector.endpoint());
   ASSERT_TRUE(settled());
   EXPECT_EQ(collector.requests().size(), 2U);
-  EXPECT_TRUE(eventually([&] { return exporter_->state().text == "refused: 400 Bad Request"; })) << exporter_->state().text;
+  EXPECT_TRUE(eventually([&] { return exporter_->state().text == "refused: 400 Bad Request"; }))
+      << exporter_->state().text;
 }
 
 TEST_F(ExporterTest, InterimAnswersWithoutEndAreTriedAgain) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For the tests of the exporter: a queue of rows in memory, and a small HTTP server of sockets that answers from a list.
+// For the tests of the exporter: a queue of rows in memory, and a small HTTP server of sockets that answers from a
+// list.
 #pragma once
 
 #include <arpa/inet.h>
@@ -60,7 +61,8 @@ class FakeQueue final : public RowQueue {
 /// Answers the requests in turn with the texts given, the last one for ever; an empty text: no answer at all.
 class FakeCollector {
  public:
-  explicit FakeCollector(std::vector<std::string> answers) : answers_(std::move(answers)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit FakeCollector(std::vector<std::string> answers)
+      : answers_(std::move(answers)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -136,7 +138,8 @@ inline std::string http(const std::string& status, const std::string& body = {},
 }
 
 inline bool eventually(const std::function<bool()>& done) {
-  for (const auto until = Time::now() + std::chrono::seconds(5); Time::now() < until; std::this_thread::sleep_for(milliseconds(5))) {
+  for (const auto until = Time::now() + std::chrono::seconds(5); Time::now() < until;
+       std::this_thread::sleep_for(milliseconds(5))) {
     if (done()) return true;
   }
   return done();

@@ -40,7 +40,8 @@ struct GrpcCollector::Impl final : grpc::CallbackGenericService {
       request_.body = text_of(in_);
       answer_ = owner_.answer(std::move(request_));
       if (answer_.hang) return;
-      if (answer_.code != 0) return Finish({static_cast<grpc::StatusCode>(answer_.code), answer_.message, answer_.details});
+      if (answer_.code != 0)
+        return Finish({static_cast<grpc::StatusCode>(answer_.code), answer_.message, answer_.details});
       const grpc::Slice slice(answer_.body);
       out_ = grpc::ByteBuffer(&slice, 1);
       StartWriteAndFinish(&out_, {}, grpc::Status::OK);
@@ -57,7 +58,9 @@ struct GrpcCollector::Impl final : grpc::CallbackGenericService {
     grpc::ByteBuffer in_, out_;
   };
 
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override { return new Call(*this, *context); }
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+    return new Call(*this, *context);
+  }
 
   GrpcAnswer answer(GrpcRequest request) {
     const std::lock_guard lock(mutex);

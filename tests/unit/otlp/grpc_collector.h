@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A gRPC server on loopback for tests: answers each unary call from a list, the last one for ever. The only other file with gRPC is its
-// .cpp.
+// A gRPC server on loopback for tests: answers each unary call from a list, the last one for ever. The only other file
+// with gRPC is its .cpp.
 #pragma once
 
 #include <map>

@@ -20,7 +20,8 @@ class TwoMetrics final : public MetricSource {
   std::vector<Metric> collect() override {
     ++asked;
     Metric uses{.name = "keytrail.uses", .unit = "{use}", .help = "Uses.", .start_ns = 5};
-    uses.points = {{.labels = {{"keytrail.key.kind", "aws.access_key"}}, .value = 7}, {.labels = {}, .value = 1, .overflow = true}};
+    uses.points = {{.labels = {{"keytrail.key.kind", "aws.access_key"}}, .value = 7},
+                   {.labels = {}, .value = 1, .overflow = true}};
     Metric lag{.name = "keytrail.exporter.lag", .unit = "s", .help = "Lag.", .kind = Metric::Kind::kGauge};
     lag.points = {{.value = 0.5}};
     return {uses, lag, {.name = "keytrail.empty", .unit = "1", .help = ""}};
@@ -30,7 +31,8 @@ class TwoMetrics final : public MetricSource {
 
 TEST(MetricPoints, CountersAreCumulativeSumsAndTheRestAreGauges) {
   TwoMetrics source;
-  const MetricsRequest request = build_metrics_request(source.collect(), 9, {"node-1", "tracer", {{"host.id", "h"}, {"team", "blue"}}});
+  const MetricsRequest request =
+      build_metrics_request(source.collect(), 9, {"node-1", "tracer", {{"host.id", "h"}, {"team", "blue"}}});
   const auto& group = request.resource_metrics(0);
   ASSERT_EQ(group.resource().attributes_size(), 4);
   EXPECT_EQ(group.resource().attributes(3).value().string_value(), "tracer");
@@ -52,7 +54,8 @@ TEST(MetricPoints, CountersAreCumulativeSumsAndTheRestAreGauges) {
 
 TEST(MetricPoints, OnlyWhatSaysWhereGoesToTheResourcesOfWorkloads) {
   resource::Resource out;
-  fill_resource(out, acquisition(1, 7, "AKIA1"), {"node-1", "tracer", {{"host.id", "h"}, {"team", "blue"}, {"k8s.cluster.name", "c"}}});
+  fill_resource(out, acquisition(1, 7, "AKIA1"),
+                {"node-1", "tracer", {{"host.id", "h"}, {"team", "blue"}, {"k8s.cluster.name", "c"}}});
   std::string names;
   for (const auto& one : out.attributes())
     names += one.key() + " ";

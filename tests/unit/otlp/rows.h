@@ -34,10 +34,12 @@ inline Key key(std::string id) {
 }
 
 inline Row acquisition(std::uint64_t seq, std::uint32_t pid, const std::string& id, std::int64_t at = kNoon) {
-  return {seq, at, at, AcquisitionRow{actor(pid), key(id), {From::kFile, "/root/.aws/credentials", "prod"}, "", false, false}};
+  return {seq, at, at,
+          AcquisitionRow{actor(pid), key(id), {From::kFile, "/root/.aws/credentials", "prod"}, "", false, false}};
 }
 
-inline Row use(std::uint64_t seq, std::uint32_t pid, const std::vector<std::string>& ids, Evidence evidence, std::int64_t at = kNoon) {
+inline Row use(std::uint64_t seq, std::uint32_t pid, const std::vector<std::string>& ids, Evidence evidence,
+               std::int64_t at = kNoon) {
   UseRow body;
   body.actor = actor(pid);
   for (const std::string& id : ids)

@@ -107,7 +107,8 @@ TEST_F(TransportTest, JsonLinksHaveHexIdsAndAttributesThatLookLikeIdsAreLeftAlon
 
 TEST_F(TransportTest, JsonPartialSuccessIsCountedAndNonsenseIsAccepted) {
   FakeCollector collector(
-      {http("200 OK", R"({"partialSuccess":{"rejectedSpans":"1","errorMessage":"too old"},"more":1})"), http("200 OK", "<html>")});
+      {http("200 OK", R"({"partialSuccess":{"rejectedSpans":"1","errorMessage":"too old"},"more":1})"),
+       http("200 OK", "<html>")});
   queue_.add(acquisition(1, 7, "AKIA1"));
   queue_.add(use(2, 7, {"AKIA1"}, Evidence::kInferred));
   launch("http/json", collector.endpoint());
@@ -203,7 +204,8 @@ TEST_F(TransportTest, GrpcCollectorThatComesBackGetsWhatWaits) {
   }
   queue_.add(acquisition(1, 7, "AKIA1"));
   launch("grpc", "http://127.0.0.1:" + std::to_string(port));
-  ASSERT_TRUE(eventually([&] { return exporter_->state().text.starts_with("retrying: UNAVAILABLE"); })) << exporter_->state().text;
+  ASSERT_TRUE(eventually([&] { return exporter_->state().text.starts_with("retrying: UNAVAILABLE"); }))
+      << exporter_->state().text;
   GrpcCollector second({{.code = kUnavailable}, {}}, port);
   EXPECT_TRUE(settled());
   EXPECT_EQ(counters().acknowledged, 1U);
@@ -223,7 +225,9 @@ TEST_F(TransportTest, GrpcCallThatHangsIsCutOffByItsDeadlineAndByStop) {
   EXPECT_EQ(counters().waiting, 1U);
 }
 
-std::size_t threads() { return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {})); }
+std::size_t threads() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}));
+}
 
 TEST_F(TransportTest, GrpcLeavesNoThreadAndTakesFew) {
   const std::size_t before = threads();
@@ -233,7 +237,8 @@ TEST_F(TransportTest, GrpcLeavesNoThreadAndTakesFew) {
   const std::size_t during = threads();
   exporter_->stop();
   exporter_.reset();
-  EXPECT_TRUE(eventually([&] { return threads() <= before; })) << before << " before, " << during << " during, " << threads() << " after";
+  EXPECT_TRUE(eventually([&] { return threads() <= before; }))
+      << before << " before, " << during << " during, " << threads() << " after";
   EXPECT_LE(during, before + 12);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dictionary tables made from descriptions: what is stored is read again, and an older history gets the columns it lacks.
+// Dictionary tables made from descriptions: what is stored is read again, and an older history gets the columns it
+// lacks.
 #include "agent/record/columns.h"
 
 #include <gmock/gmock.h>
@@ -62,10 +63,12 @@ TEST_F(Columns, EveryFieldIsStoredAndReadAgain) {
 
 TEST_F(Columns, NamesOfOldHistoriesStay) {
   EXPECT_EQ(std::string(select_sql<Key>()),
-            "SELECT key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s FROM key WHERE id = ?1");
+            "SELECT key_id, kind, class, lifetime, fingerprint, principal, parent, issued_s, expires_s FROM key WHERE "
+            "id = ?1");
   EXPECT_EQ(std::string(select_sql<Slot>()), "SELECT origin, place, selector FROM slot WHERE id = ?1");
   EXPECT_EQ(std::string(select_sql<Destination>()),
-            "SELECT provider, service, region, host, address, port, action, name_source, ambiguous FROM destination WHERE id = ?1");
+            "SELECT provider, service, region, host, address, port, action, name_source, ambiguous FROM destination "
+            "WHERE id = ?1");
 }
 
 TEST_F(Columns, AnOlderTableGetsWhatItLacksAndKeepsItsEntries) {
@@ -82,8 +85,8 @@ TEST_F(Columns, AnOlderTableGetsWhatItLacksAndKeepsItsEntries) {
   const std::string insert = insert_text("key", wanted);
   const Key key = filled<Key>();
   auto entry = [&](const char* owner) {
-    return db_->number(insert.c_str(), 0, key.id, key.kind, key.key_class, key.lifetime, key.fingerprint.text(), key.principal, key.parent,
-                       key.issued_s, key.expires_s, owner, 1);
+    return db_->number(insert.c_str(), 0, key.id, key.kind, key.key_class, key.lifetime, key.fingerprint.text(),
+                       key.principal, key.parent, key.issued_s, key.expires_s, owner, 1);
   };
   EXPECT_EQ(*entry(""), *first);
   EXPECT_NE(*entry("alice"), *first);

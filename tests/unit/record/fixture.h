@@ -65,7 +65,9 @@ inline Key make_key(const std::string& id, const std::string& parent = {}) {
   return key;
 }
 
-inline Slot make_slot(const std::string& selector = "default") { return {From::kFile, "/root/.aws/credentials", selector}; }
+inline Slot make_slot(const std::string& selector = "default") {
+  return {From::kFile, "/root/.aws/credentials", selector};
+}
 
 inline Destination make_destination(const std::string& service = "s3") {
   Destination destination;
@@ -79,7 +81,8 @@ inline Destination make_destination(const std::string& service = "s3") {
   return destination;
 }
 
-inline UseRow make_use(const Actor& actor, const Key& key, std::int64_t at_ns, const Destination& destination = make_destination()) {
+inline UseRow make_use(const Actor& actor, const Key& key, std::int64_t at_ns,
+                       const Destination& destination = make_destination()) {
   UseRow use;
   use.actor = actor;
   use.keys.push_back({key, make_slot(), Reason::kOnlyKeyHeld});

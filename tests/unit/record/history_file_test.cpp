@@ -128,14 +128,17 @@ TEST_F(HistoryFileTest, numbers_that_nobody_knows_are_read_as_unknown) {
   record(std::move(batch));
   history.reset();
   run_sql(
-      "UPDATE rows SET evidence = 77, reason = -3, outcome = 256 WHERE kind = 2; UPDATE rows SET kind = 99 WHERE kind = 1;"
-      "UPDATE workload SET kind = 77; UPDATE key SET class = 77; UPDATE holding SET how = 77; UPDATE slot SET origin = 1000");
+      "UPDATE rows SET evidence = 77, reason = -3, outcome = 256 WHERE kind = 2; UPDATE rows SET kind = 99 WHERE kind "
+      "= 1;"
+      "UPDATE workload SET kind = 77; UPDATE key SET class = 77; UPDATE holding SET how = 77; UPDATE slot SET origin = "
+      "1000");
   start();
   const auto use = history->row(2);
   ASSERT_TRUE(use && *use) << use.error().message;
   const auto& body = std::get<UseRow>((*use)->body);
-  for (const char* word : {to_string(body.evidence), to_string(body.reason), to_string(body.outcome), to_string(body.actor.workload.kind),
-                           to_string(body.keys.at(0).key.key_class), to_string(body.keys.at(0).slot.from)})
+  for (const char* word :
+       {to_string(body.evidence), to_string(body.reason), to_string(body.outcome), to_string(body.actor.workload.kind),
+        to_string(body.keys.at(0).key.key_class), to_string(body.keys.at(0).slot.from)})
     EXPECT_STREQ(word, "unknown");
   EXPECT_STREQ(to_string(history->all_holdings()->at(0).how), "unknown");
   const auto row = history->row(1);

@@ -25,8 +25,14 @@ TEST_F(HistoryTest, gives_back_every_kind_of_row_as_it_was_stored) {
   batch.rows.push_back(acquisition);
   Row finding;
   finding.time_ns = clock.now;
-  finding.body = FindingRow{
-      "key_in_arguments", Severity::kHigh, "A key is in the arguments.", {"T1552.001", "T1078.004"}, actor, key, make_slot(), "s1"};
+  finding.body = FindingRow{"key_in_arguments",
+                            Severity::kHigh,
+                            "A key is in the arguments.",
+                            {"T1552.001", "T1078.004"},
+                            actor,
+                            key,
+                            make_slot(),
+                            "s1"};
   batch.rows.push_back(finding);
   Row gap;
   gap.time_ns = clock.now;
@@ -228,7 +234,8 @@ TEST_F(HistoryTest, a_full_queue_drops_rows_counts_them_and_keeps_the_rest) {
   for (int i = 0; i < 30; ++i) {
     Batch batch;
     batch.rows.push_back(make_acquisition(make_actor(1), make_key("AKIA1"), clock.now));
-    batch.holdings.push_back(make_holding(make_actor(static_cast<std::uint32_t>(1000 + i)), make_key("AKIA1"), clock.now));
+    batch.holdings.push_back(
+        make_holding(make_actor(static_cast<std::uint32_t>(1000 + i)), make_key("AKIA1"), clock.now));
     batch.counters.received = ++given;
     history->submit(std::move(batch));
   }

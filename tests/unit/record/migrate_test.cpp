@@ -62,43 +62,55 @@ class MigrateTest : public HistoryTest {
       return 0;
     };
     char* error = nullptr;
-    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), line, &out, &error), SQLITE_OK) << sql << ": " << (error != nullptr ? error : "");
+    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), line, &out, &error), SQLITE_OK)
+        << sql << ": " << (error != nullptr ? error : "");
     sqlite3_close(db);
     return out;
   }
-  /// What both formats keep, word for word; workloads, programs and users by what they are called, since their numbers change.
+  /// What both formats keep, word for word; workloads, programs and users by what they are called, since their numbers
+  /// change.
   std::string kept() {
     const bool old = ask_file("PRAGMA user_version") == "1\n";
     const std::string ran = "(SELECT exe || ' ' || program || ' ' || comm FROM program WHERE id = t.program)";
     const std::string who =
         old ? "(SELECT name || ' ' || user || ' ' || login_user FROM workload WHERE id = t.workload)"
-            : "(SELECT w.name || ' ' || p.user || ' ' || p.login_user FROM workload w, program p WHERE w.id = t.workload "
+            : "(SELECT w.name || ' ' || p.user || ' ' || p.login_user FROM workload w, program p WHERE w.id = "
+              "t.workload "
               "AND p.id = t.program)";
-    const std::string subject = old ? "t.subject"
-                                    : "coalesce((SELECT replace(t.subject, '|' || wid || '|', '|' || name || '|') FROM workload WHERE id = "
-                                      "t.workload), t.subject)";
+    const std::string subject =
+        old ? "t.subject"
+            : "coalesce((SELECT replace(t.subject, '|' || wid || '|', '|' || name || '|') FROM workload WHERE id = "
+              "t.workload), t.subject)";
     std::string out;
-    for (const char* table :
-         {"totals", "\"key\"", "slot", "destination", "keyset", "candidate", "exporter", "sqlite_sequence WHERE name IN ('rows', 'edge')"})
+    for (const char* table : {"totals", "\"key\"", "slot", "destination", "keyset", "candidate", "exporter",
+                              "sqlite_sequence WHERE name IN ('rows', 'edge')"})
       out += std::string(table) + "\n" + ask_file(std::string("SELECT * FROM ") + table + " ORDER BY 1, 2");
     out += ask_file("SELECT * FROM meta WHERE name IN ('history_id', 'created_ns') ORDER BY 1");
     out += ask_file(
-        "SELECT seq, kind, time_ns, observed_ns, first_ns, last_ns, keyset, destination, edge, pid, start_ns, exec, uid, outcome, "
+        "SELECT seq, kind, time_ns, observed_ns, first_ns, last_ns, keyset, destination, edge, pid, start_ns, exec, "
+        "uid, outcome, "
         "evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, note, tags, " +
         subject + ", " + who + ", " + ran + " FROM rows t ORDER BY seq");
     out += ask_file(
-        "SELECT id, id_keyset, id_destination, outcome, evidence, reason, keyset, destination, pid, start_ns, exec, uid, detail, "
-        "via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, pending_first_ns, pending_connections, level, "
+        "SELECT id, id_keyset, id_destination, outcome, evidence, reason, keyset, destination, pid, start_ns, exec, "
+        "uid, detail, "
+        "via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, pending_first_ns, "
+        "pending_connections, level, "
         "window_end_ns, last_seq, hex(instances), truncated, " +
         who + ", " + ran + " FROM edge t ORDER BY id");
-    out += ask_file("SELECT id_key, slot, name, first_ns, last_ns FROM sighting JOIN workload w ON w.id = id_workload ORDER BY 1, 2, 3");
-    out += ask_file("SELECT pid, start_ns, exec, id_key, slot, key, uid, since_ns, last_use_ns, slot_changed, boot_id, " + who + ", " +
-                    ran + " FROM holding t ORDER BY 1, 2, 3, 4, 5");
-    out += ask_file("SELECT type, first_ns, last_ns, count, last_seq, (SELECT name FROM workload WHERE id = t.workload), " + subject +
-                    " FROM finding t ORDER BY 1, 7");
+    out += ask_file(
+        "SELECT id_key, slot, name, first_ns, last_ns FROM sighting JOIN workload w ON w.id = id_workload ORDER BY 1, "
+        "2, 3");
+    out +=
+        ask_file("SELECT pid, start_ns, exec, id_key, slot, key, uid, since_ns, last_use_ns, slot_changed, boot_id, " +
+                 who + ", " + ran + " FROM holding t ORDER BY 1, 2, 3, 4, 5");
+    out += ask_file(
+        "SELECT type, first_ns, last_ns, count, last_seq, (SELECT name FROM workload WHERE id = t.workload), " +
+        subject + " FROM finding t ORDER BY 1, 7");
     return out;
   }
-  /// Brings the file to the new format and nothing else: opening a history flushes windows and ends holdings of another boot.
+  /// Brings the file to the new format and nothing else: opening a history flushes windows and ends holdings of another
+  /// boot.
   Result<void> migrate() {
     auto db = Database::open(options.path, Database::Mode::kWrite);
     if (!db) return std::unexpected(db.error());
@@ -113,7 +125,8 @@ TEST_F(MigrateTest, every_row_edge_holding_finding_cursor_and_total_is_what_it_w
   const std::string how = ask_file("SELECT pid, id_key, slot, how FROM holding ORDER BY 1, 2, 3");
   ASSERT_TRUE(migrate());
   EXPECT_EQ(kept(), before);
-  EXPECT_EQ(ask_file("SELECT h.pid, h.id_key, h.slot, w.column2 FROM holding h JOIN (VALUES(0, 'direct'), (1, 'fork'), (2, 'exec')) w ON "
+  EXPECT_EQ(ask_file("SELECT h.pid, h.id_key, h.slot, w.column2 FROM holding h JOIN (VALUES(0, 'direct'), (1, 'fork'), "
+                     "(2, 'exec')) w ON "
                      "w.column1 = h.how ORDER BY 1, 2, 3"),
             how);
   EXPECT_EQ(ask_file("PRAGMA user_version; PRAGMA application_id; PRAGMA integrity_check"), "2\n1263817265\nok\n");
@@ -127,7 +140,8 @@ TEST_F(MigrateTest, slots_rotations_lives_and_the_session_are_taken_over) {
   clock.now = 1795897700 * kSecond;
   start();
   EXPECT_FALSE(history->last_batch().clean_stop) << "it was copied while its agent ran";
-  EXPECT_EQ(history->last_batch().wall_ns, std::stoll(ask_file("SELECT value FROM totals WHERE name = 'last_batch_ns'")));
+  EXPECT_EQ(history->last_batch().wall_ns,
+            std::stoll(ask_file("SELECT value FROM totals WHERE name = 'last_batch_ns'")));
   const auto earlier = history->earlier();
   ASSERT_TRUE(earlier) << earlier.error().message;
   EXPECT_EQ(earlier->session.id + "\n", session);
@@ -144,14 +158,16 @@ TEST_F(MigrateTest, slots_rotations_lives_and_the_session_are_taken_over) {
   const auto held = history->all_holdings();
   ASSERT_TRUE(held);
   for (const Life& life : earlier->lives)
-    EXPECT_TRUE(std::ranges::any_of(*held, [&](const Holding& one) { return one.actor.id == life.id; })) << life.id.tgid;
+    EXPECT_TRUE(std::ranges::any_of(*held, [&](const Holding& one) { return one.actor.id == life.id; }))
+        << life.id.tgid;
   const auto keys = history->keys({.key = change.old_id, .chain = false});
   ASSERT_EQ(keys->size(), 1U);
   EXPECT_EQ(keys->at(0).replaced_by, change.new_id);
   EXPECT_EQ(keys->at(0).replaced_ns, change.time_ns);
 }
 
-// Kinds of workloads that the recorded traffic does not have, as that build stored them: a full entry, and one for the identity.
+// Kinds of workloads that the recorded traffic does not have, as that build stored them: a full entry, and one for the
+// identity.
 constexpr char kOldWorkloads[] = R"sql(
 CREATE TEMP TABLE w(id, name, kind, known_by, container_id, pod_uid, unit, user, login_user, cgroup);
 INSERT INTO w VALUES
@@ -180,8 +196,10 @@ TEST_F(MigrateTest, workloads_of_every_kind_become_ids_with_their_names_and_user
   const std::string sums = ask_file("SELECT sum(connections), sum(bytes_sent) FROM edge");
   ASSERT_TRUE(migrate());
   const std::string pod =
-      "pod:0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0/cccccccccccc4444|pod: 0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0/cccccccccccc";
-  EXPECT_EQ(ask_file("SELECT w.wid, w.name, p.user, p.login_user FROM rows r JOIN workload w ON w.id = r.workload JOIN program p ON p.id = "
+      "pod:0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0/cccccccccccc4444|pod: "
+      "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0/cccccccccccc";
+  EXPECT_EQ(ask_file("SELECT w.wid, w.name, p.user, p.login_user FROM rows r JOIN workload w ON w.id = r.workload JOIN "
+                     "program p ON p.id = "
                      "r.program WHERE r.time_ns = 1 ORDER BY seq"),
             pod + "|1000|\n" + pod +
                 "|0|\n"  // the job is a fact of the pod
@@ -191,16 +209,19 @@ TEST_F(MigrateTest, workloads_of_every_kind_become_ids_with_their_names_and_user
   EXPECT_EQ(ask_file("SELECT value, known_by FROM workload_fact WHERE name = 'keytrail.ci.job' ORDER BY 1"),
             "acme/shop deploy #1|4\ng/p #7|4\n");
   EXPECT_EQ(ask_file("SELECT sum(connections), sum(bytes_sent) FROM edge"), sums);
-  EXPECT_EQ(
-      ask_file("SELECT id, connections, first_ns, last_ns, (SELECT count(*) FROM rows WHERE edge = edge.id) FROM edge WHERE workload = "
-               "(SELECT id FROM workload WHERE wid = 'user:1000')"),
-      "507|10|105|214|2\n")
+  EXPECT_EQ(ask_file("SELECT id, connections, first_ns, last_ns, (SELECT count(*) FROM rows WHERE edge = edge.id) FROM "
+                     "edge WHERE workload = "
+                     "(SELECT id FROM workload WHERE wid = 'user:1000')"),
+            "507|10|105|214|2\n")
       << "two sessions of one person are one edge";
-  EXPECT_EQ(ask_file("SELECT first_ns, last_ns FROM sighting JOIN workload w ON w.id = id_workload WHERE wid = 'user:1000'"), "105|107\n");
+  EXPECT_EQ(
+      ask_file("SELECT first_ns, last_ns FROM sighting JOIN workload w ON w.id = id_workload WHERE wid = 'user:1000'"),
+      "105|107\n");
   EXPECT_EQ(ask_file("PRAGMA integrity_check"), "ok\n");
   clock.now = 1795897700 * kSecond;
   start();
-  EXPECT_EQ(history->rows({.workload = "ci: acme/shop deploy #1"}, {})->items.size(), 2U) << "by the name it was known by";
+  EXPECT_EQ(history->rows({.workload = "ci: acme/shop deploy #1"}, {})->items.size(), 2U)
+      << "by the name it was known by";
 }
 
 TEST_F(MigrateTest, it_goes_on_where_it_was) {
@@ -218,7 +239,8 @@ TEST_F(MigrateTest, it_goes_on_where_it_was) {
 }
 
 TEST_F(MigrateTest, a_state_that_cannot_be_read_is_left_behind) {
-  run_sql(R"sql(INSERT INTO state VALUES('slot:x', '{'), ('slot:y', '[]'), ('slot:z', '{"key":"A"}'), ('rotation:x', '7'),
+  run_sql(
+      R"sql(INSERT INTO state VALUES('slot:x', '{'), ('slot:y', '[]'), ('slot:z', '{"key":"A"}'), ('rotation:x', '7'),
       ('rotation:y', '{"place":"/f"}'), ('life:1', '{}'), ('life:a-b-c', '{}'), ('other', ''), ('finding:', '1');
       UPDATE state SET value = '{"id":7,"dropped":[1,{"a":2}],"received":"x"}' WHERE name = 'session';)sql");
   const auto done = migrate();
@@ -314,7 +336,8 @@ TEST_F(MigrateTest, without_room_it_says_so_and_the_file_stays_as_it_was_unless_
 TEST_F(MigrateTest, a_new_file_and_a_migrated_one_have_the_same_tables) {
   ASSERT_TRUE(migrate());
   const char* schema =
-      "SELECT type, name, tbl_name, replace(sql, '\"', '') FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' ORDER BY 1, 2";
+      "SELECT type, name, tbl_name, replace(sql, '\"', '') FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' ORDER BY "
+      "1, 2";
   const std::string migrated = ask_file(schema);
   options.path = directory.file("new.db");
   start();

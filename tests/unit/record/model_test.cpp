@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random operations against a plain model, with reopening in the middle: total = sum of rows + pending, and no row is lost or made up.
+// Random operations against a plain model, with reopening in the middle: total = sum of rows + pending, and no row is
+// lost or made up.
 #include <fcntl.h>
 
 #include <map>
@@ -38,8 +39,9 @@ class ModelTest : public testing::TestWithParam<unsigned> {
     store = std::move(*opened);
   }
   UseRow random_use() {
-    UseRow use = make_use(make_actor(pick(1, 40), "w" + std::to_string(pick(1, 6))), make_key("AKIA" + std::to_string(pick(1, 5))),
-                          clock.now, make_destination(pick(0, 1) == 0 ? "s3" : "sts"));
+    UseRow use = make_use(make_actor(pick(1, 40), "w" + std::to_string(pick(1, 6))),
+                          make_key("AKIA" + std::to_string(pick(1, 5))), clock.now,
+                          make_destination(pick(0, 1) == 0 ? "s3" : "sts"));
     use.connections = pick(1, 3);
     use.bytes_sent = pick(0, 100);
     use.bytes_received = 0;
@@ -61,7 +63,8 @@ class ModelTest : public testing::TestWithParam<unsigned> {
   void check() {
     auto total = sums("SELECT id, connections, bytes_sent FROM edge");
     auto told = sums(
-        "SELECT edge, amount, bytes_sent FROM rows WHERE kind = 2 UNION ALL SELECT id, pending_connections, pending_bytes_sent FROM edge");
+        "SELECT edge, amount, bytes_sent FROM rows WHERE kind = 2 UNION ALL SELECT id, pending_connections, "
+        "pending_bytes_sent FROM edge");
     ASSERT_EQ(total, told);
     Sum all;
     for (const auto& [id, sum] : total) {
@@ -69,8 +72,10 @@ class ModelTest : public testing::TestWithParam<unsigned> {
       all.bytes += sum.bytes;
     }
     ASSERT_EQ(all, given);
-    ASSERT_EQ(*store->db().number("SELECT count(*) FROM rows", -1), *store->db().number("SELECT value FROM totals WHERE name = 'rows'", 0));
-    ASSERT_EQ(*store->db().number("SELECT count(*) FROM rows WHERE kind = 1", -1), static_cast<std::int64_t>(acquisitions));
+    ASSERT_EQ(*store->db().number("SELECT count(*) FROM rows", -1),
+              *store->db().number("SELECT value FROM totals WHERE name = 'rows'", 0));
+    ASSERT_EQ(*store->db().number("SELECT count(*) FROM rows WHERE kind = 1", -1),
+              static_cast<std::int64_t>(acquisitions));
   }
 
   TemporaryDirectory directory;

@@ -20,8 +20,8 @@ class QueryTest : public HistoryTest {
     batch.rows.push_back(make_acquisition(backup, make_key("AKIA1"), clock.now));
     Row finding;
     finding.time_ns = clock.now;
-    finding.body =
-        FindingRow{"old_key_in_use", Severity::kMedium, "It is old.", {}, backup, make_key("AKIA1"), make_slot(), "AKIA1|backup"};
+    finding.body = FindingRow{"old_key_in_use", Severity::kMedium, "It is old.", {},
+                              backup,           make_key("AKIA1"), make_slot(),  "AKIA1|backup"};
     batch.rows.push_back(finding);
     Row gap;
     gap.time_ns = clock.now;
@@ -186,8 +186,8 @@ TEST_F(QueryTest, text_that_tries_to_be_sql_is_text) {
                                 "?1",          "); ATTACH '/tmp/x' AS x; --"};
   for (const std::string& trick : tricks) {
     for (std::string HistoryFilter::* field :
-         {&HistoryFilter::key, &HistoryFilter::workload, &HistoryFilter::kind, &HistoryFilter::provider, &HistoryFilter::service,
-          &HistoryFilter::host, &HistoryFilter::finding_type}) {
+         {&HistoryFilter::key, &HistoryFilter::workload, &HistoryFilter::kind, &HistoryFilter::provider,
+          &HistoryFilter::service, &HistoryFilter::host, &HistoryFilter::finding_type}) {
       HistoryFilter filter;
       filter.*field = trick;
       EXPECT_EQ(count(filter), 0U) << trick;

@@ -12,7 +12,8 @@ class StateTest : public HistoryTest {
     EXPECT_TRUE(out) << out.error().message;
     return out ? *out : Earlier{};
   }
-  void change(const std::string& place, const std::string& old_id, const std::string& new_id, const std::string& container = {}) {
+  void change(const std::string& place, const std::string& old_id, const std::string& new_id,
+              const std::string& container = {}) {
     Batch batch;
     batch.slot_changes.push_back({container, place, "default", ++at, old_id, new_id});
     record(std::move(batch));
@@ -30,7 +31,8 @@ class StateTest : public HistoryTest {
   Row finding(const std::string& subject) {
     Row row;
     row.time_ns = clock.now;
-    row.body = FindingRow{"old_key_in_use", Severity::kMedium, "It is old.", {}, make_actor(1), make_key("AKIA1"), make_slot(), subject};
+    row.body = FindingRow{"old_key_in_use", Severity::kMedium, "It is old.", {},
+                          make_actor(1),    make_key("AKIA1"), make_slot(),  subject};
     return row;
   }
   FindingState state_of(const Row& row) { return std::get<FindingRow>(row.body).state; }
@@ -158,7 +160,8 @@ TEST_F(StateTest, a_session_comes_back_with_the_totals_of_its_beginning) {
   start();
   EXPECT_EQ(earlier().session.id, "");
   Batch batch;
-  batch.session = SessionBase{"one", {.received = 10, .recorded = 4, .absorbed = 3, .dropped = {{"decode", 2}, {"worker_restart", 1}}}};
+  batch.session = SessionBase{
+      "one", {.received = 10, .recorded = 4, .absorbed = 3, .dropped = {{"decode", 2}, {"worker_restart", 1}}}};
   record(std::move(batch));
   record({});
   restart();

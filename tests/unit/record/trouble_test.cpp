@@ -58,11 +58,15 @@ class FaultyDisk {
     self->methods.xWrite = [](sqlite3_file* f, const void* p, int n, sqlite3_int64 at) {
       return fail_write != 0 ? fail_write.load() : of(f)->real->pMethods->xWrite(of(f)->real, p, n, at);
     };
-    self->methods.xTruncate = [](sqlite3_file* f, sqlite3_int64 n) { return of(f)->real->pMethods->xTruncate(of(f)->real, n); };
+    self->methods.xTruncate = [](sqlite3_file* f, sqlite3_int64 n) {
+      return of(f)->real->pMethods->xTruncate(of(f)->real, n);
+    };
     self->methods.xSync = [](sqlite3_file* f, int how) {
       return fail_sync != 0 ? fail_sync.load() : of(f)->real->pMethods->xSync(of(f)->real, how);
     };
-    self->methods.xFileSize = [](sqlite3_file* f, sqlite3_int64* n) { return of(f)->real->pMethods->xFileSize(of(f)->real, n); };
+    self->methods.xFileSize = [](sqlite3_file* f, sqlite3_int64* n) {
+      return of(f)->real->pMethods->xFileSize(of(f)->real, n);
+    };
     self->methods.xLock = [](sqlite3_file* f, int how) { return of(f)->real->pMethods->xLock(of(f)->real, how); };
     self->methods.xUnlock = [](sqlite3_file* f, int how) { return of(f)->real->pMethods->xUnlock(of(f)->real, how); };
     self->methods.xCheckReservedLock = [](sqlite3_file* f, int* out) {
@@ -72,7 +76,9 @@ class FaultyDisk {
       return of(f)->real->pMethods->xFileControl(of(f)->real, what, p);
     };
     self->methods.xSectorSize = [](sqlite3_file* f) { return of(f)->real->pMethods->xSectorSize(of(f)->real); };
-    self->methods.xDeviceCharacteristics = [](sqlite3_file* f) { return of(f)->real->pMethods->xDeviceCharacteristics(of(f)->real); };
+    self->methods.xDeviceCharacteristics = [](sqlite3_file* f) {
+      return of(f)->real->pMethods->xDeviceCharacteristics(of(f)->real);
+    };
     self->methods.xShmMap = [](sqlite3_file* f, int region, int size, int extend, void volatile** out) {
       return of(f)->real->pMethods->xShmMap(of(f)->real, region, size, extend, out);
     };
@@ -80,7 +86,9 @@ class FaultyDisk {
       return of(f)->real->pMethods->xShmLock(of(f)->real, at, n, how);
     };
     self->methods.xShmBarrier = [](sqlite3_file* f) { of(f)->real->pMethods->xShmBarrier(of(f)->real); };
-    self->methods.xShmUnmap = [](sqlite3_file* f, int remove) { return of(f)->real->pMethods->xShmUnmap(of(f)->real, remove); };
+    self->methods.xShmUnmap = [](sqlite3_file* f, int remove) {
+      return of(f)->real->pMethods->xShmUnmap(of(f)->real, remove);
+    };
     self->base.pMethods = &self->methods;
     return code;
   }
@@ -203,7 +211,8 @@ int fill_the_disk(const std::string& directory, HistoryOptions options, const Cl
   auto submit = [&](int rows) {
     Batch batch;
     for (int i = 0; i < rows; ++i)
-      batch.rows.push_back(make_acquisition(make_actor(1), make_key("AKIA" + std::to_string(given++ % 500)), clock.wall_ns()));
+      batch.rows.push_back(
+          make_acquisition(make_actor(1), make_key("AKIA" + std::to_string(given++ % 500)), clock.wall_ns()));
     history.submit(std::move(batch));
   };
   for (int i = 0; i < 10; ++i)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbers and words that histories, answers and exports hold. A line of these tables is never changed: histories of users have it. A
-// new enumerator gets a new number and a new line.
+// The numbers and words that histories, answers and exports hold. A line of these tables is never changed: histories of
+// users have it. A new enumerator gets a new number and a new line.
 #include "keytrail/words.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,8 @@ void pinned(const Table& expected) {
   }
 }
 
-// Whether a number has an enumerator is seen in how the compiler writes it: "keytrail::Evidence::kPossible", else "(keytrail::Evidence)7".
+// Whether a number has an enumerator is seen in how the compiler writes it: "keytrail::Evidence::kPossible", else
+// "(keytrail::Evidence)7".
 template <auto kValue>
 consteval bool declared() {
   const std::string_view name = __PRETTY_FUNCTION__;
@@ -48,8 +49,10 @@ inline constexpr bool kComplete = complete<E>(std::make_index_sequence<96>());
 
 static_assert(declared<Evidence::kPossible>() && !declared<static_cast<Evidence>(77)>());
 static_assert(kComplete<Evidence> && kComplete<Reason> && kComplete<Outcome> && kComplete<Severity> && kComplete<From>);
-static_assert(kComplete<KeyClass> && kComplete<Lifetime> && kComplete<How> && kComplete<NameSource> && kComplete<WorkloadKind>);
-static_assert(kComplete<KnownBy> && kComplete<RowKind> && kComplete<Revised> && kComplete<FindingState> && kComplete<Family>);
+static_assert(kComplete<KeyClass> && kComplete<Lifetime> && kComplete<How> && kComplete<NameSource> &&
+              kComplete<WorkloadKind>);
+static_assert(kComplete<KnownBy> && kComplete<RowKind> && kComplete<Revised> && kComplete<FindingState> &&
+              kComplete<Family>);
 
 TEST(WordsTest, numbers_and_words_stay) {
   pinned<Evidence>({{0, "unattributed"}, {1, "possible"}, {2, "inferred"}, {3, "confirmed"}});
@@ -90,13 +93,23 @@ TEST(WordsTest, numbers_and_words_stay) {
                 {6, "keyring"},
                 {7, "memory"},
                 {8, "unknown"}});
-  pinned<KeyClass>(
-      {{0, "access_key"}, {1, "identity_token"}, {2, "session_token"}, {3, "password"}, {4, "certificate"}, {5, "encryption_key"}});
+  pinned<KeyClass>({{0, "access_key"},
+                    {1, "identity_token"},
+                    {2, "session_token"},
+                    {3, "password"},
+                    {4, "certificate"},
+                    {5, "encryption_key"}});
   pinned<Lifetime>({{0, "unknown"}, {1, "long_lived"}, {2, "short_lived"}});
   pinned<How>({{0, "direct"}, {1, "fork"}, {2, "exec"}, {3, "baseline"}, {4, "helper"}, {5, "lost_at_exec"}});
-  pinned<NameSource>({{0, "request"}, {1, "sni"}, {2, "connect"}, {3, "environment"}, {4, "dns"}, {5, "address"}, {6, "none"}});
-  pinned<WorkloadKind>(
-      {{0, "host"}, {1, "systemd_unit"}, {2, "container"}, {3, "pod"}, {4, "login_session"}, {5, "ci_job"}, {6, "spiffe"}});
+  pinned<NameSource>(
+      {{0, "request"}, {1, "sni"}, {2, "connect"}, {3, "environment"}, {4, "dns"}, {5, "address"}, {6, "none"}});
+  pinned<WorkloadKind>({{0, "host"},
+                        {1, "systemd_unit"},
+                        {2, "container"},
+                        {3, "pod"},
+                        {4, "login_session"},
+                        {5, "ci_job"},
+                        {6, "spiffe"}});
   pinned<KnownBy>({{0, "kernel"}, {1, "runtime"}, {2, "cluster"}, {3, "token"}, {4, "claimed"}});
   pinned<RowKind>({{1, "acquisition"}, {2, "use"}, {3, "finding"}, {4, "gap"}, {5, "revision"}});
   pinned<Revised>({{0, "key"}, {1, "evidence"}, {2, "state"}});
@@ -105,7 +118,8 @@ TEST(WordsTest, numbers_and_words_stay) {
 }
 
 TEST(WordsTest, a_number_or_word_that_is_not_known_is_said_to_be_unknown) {
-  for (const std::int64_t number : {std::int64_t{77}, std::int64_t{-1}, std::int64_t{255}, std::int64_t{256}, INT64_MIN, INT64_MAX}) {
+  for (const std::int64_t number :
+       {std::int64_t{77}, std::int64_t{-1}, std::int64_t{255}, std::int64_t{256}, INT64_MIN, INT64_MAX}) {
     EXPECT_STREQ(to_string(from_number<Reason>(number)), "unknown");
     EXPECT_STREQ(explain(from_number<Reason>(number)), "not known to this version");
   }
@@ -114,7 +128,9 @@ TEST(WordsTest, a_number_or_word_that_is_not_known_is_said_to_be_unknown) {
   EXPECT_EQ(from_word<Evidence>(""), std::nullopt);
 }
 
-TEST(WordsTest, a_sentence_lists_the_words_in_order) { EXPECT_EQ(words_text<Evidence>(), "confirmed, inferred, possible or unattributed"); }
+TEST(WordsTest, a_sentence_lists_the_words_in_order) {
+  EXPECT_EQ(words_text<Evidence>(), "confirmed, inferred, possible or unattributed");
+}
 
 }  // namespace
 }  // namespace keytrail

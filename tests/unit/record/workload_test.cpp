@@ -15,10 +15,11 @@ class WorkloadTest : public HistoryTest {
   [[nodiscard]] Actor in_pod(std::uint32_t pid, char container) const {
     const std::string id(64, container);
     Actor actor = make_actor(pid);
-    actor.workload = {.id = pod + "/" + id,
-                      .kind = WorkloadKind::kPod,
-                      .name = "pod: " + pod.substr(4) + "/" + id.substr(0, 12),
-                      .facts = {{fact::kContainerId, id, KnownBy::kKernel, 5}, {fact::kPodUid, pod.substr(4), KnownBy::kKernel, 5}}};
+    actor.workload = {
+        .id = pod + "/" + id,
+        .kind = WorkloadKind::kPod,
+        .name = "pod: " + pod.substr(4) + "/" + id.substr(0, 12),
+        .facts = {{fact::kContainerId, id, KnownBy::kKernel, 5}, {fact::kPodUid, pod.substr(4), KnownBy::kKernel, 5}}};
     return actor;
   }
   void learn(const std::string& id, std::vector<Fact> facts) {
@@ -27,7 +28,8 @@ class WorkloadTest : public HistoryTest {
     ASSERT_NO_FATAL_FAILURE(record(std::move(batch)));
   }
   void learn_name() {
-    learn(pod, {{fact::kNamespace, "payments", KnownBy::kToken, clock.now}, {fact::kPodName, "api-1", KnownBy::kToken, clock.now}});
+    learn(pod, {{fact::kNamespace, "payments", KnownBy::kToken, clock.now},
+                {fact::kPodName, "api-1", KnownBy::kToken, clock.now}});
   }
   std::size_t rows(const std::string& workload) { return history->rows({.workload = workload}, {})->items.size(); }
   [[nodiscard]] Workload workload_of(const Row& row) const { return std::get<UseRow>(row.body).actor.workload; }
@@ -68,7 +70,8 @@ TEST_F(WorkloadTest, facts_that_contradict_are_kept_and_the_more_trusted_is_show
   start();
   record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
   learn_name();
-  learn(pod, {{fact::kPodName, "forged", KnownBy::kClaimed, clock.now + 1}, {fact::kPodName, "api-2", KnownBy::kCluster, clock.now + 1}});
+  learn(pod, {{fact::kPodName, "forged", KnownBy::kClaimed, clock.now + 1},
+              {fact::kPodName, "api-2", KnownBy::kCluster, clock.now + 1}});
   const Workload workload = workload_of(all_rows().at(0));
   EXPECT_EQ(workload.name, "payments/api-2");
   EXPECT_EQ(std::ranges::count(workload.facts, fact::kPodName, &Fact::name), 3);

@@ -40,8 +40,8 @@ class ApiTest : public ::testing::Test {
 };
 
 TEST_F(ApiTest, EveryAnswerHasTheEnvelope) {
-  for (const char* path :
-       {"/v1/rows", "/v1/uses", "/v1/keys", "/v1/holders", "/v1/workloads", "/v1/findings", "/v1/status", "/v1/doctor", "/v1/explain/2"}) {
+  for (const char* path : {"/v1/rows", "/v1/uses", "/v1/keys", "/v1/holders", "/v1/workloads", "/v1/findings",
+                           "/v1/status", "/v1/doctor", "/v1/explain/2"}) {
     const json::object answer = get(path);
     for (const char* name : {"schema", "asked", "rows", "coverage", "complete", "cursor"})
       EXPECT_TRUE(answer.contains(name)) << path << " " << name;
@@ -86,7 +86,8 @@ TEST_F(ApiTest, ListsWithoutPagesSayHowManyWereCutOff) {
 
 TEST_F(ApiTest, CompleteOnlyWhenNothingCanBeMissing) {
   EXPECT_TRUE(get("/v1/uses").at("complete").as_bool());
-  EXPECT_FALSE(get("/v1/uses?since=2025-11-20T00:00:00Z").at("complete").as_bool()) << "asked for more than the history has";
+  EXPECT_FALSE(get("/v1/uses?since=2025-11-20T00:00:00Z").at("complete").as_bool())
+      << "asked for more than the history has";
   GapRow gap;
   gap.cause = "ring_full";
   gap.from_ns = gap.to_ns = kNoon + kSecond;
@@ -99,7 +100,8 @@ TEST_F(ApiTest, CompleteOnlyWhenNothingCanBeMissing) {
   EXPECT_FALSE(answer.at("complete").as_bool());
   EXPECT_EQ(answer.at("coverage").at("lost").as_int64(), 5);
   EXPECT_EQ(answer.at("coverage").at("gaps").as_array().size(), 2U);
-  EXPECT_TRUE(get("/v1/uses?since=2025-11-21T12:10:00Z").at("complete").as_bool()) << "the gap is before the asked period";
+  EXPECT_TRUE(get("/v1/uses?since=2025-11-21T12:10:00Z").at("complete").as_bool())
+      << "the gap is before the asked period";
   gap.lost.reset();
   history_.stored.push_back(make_row(5, gap));
   EXPECT_TRUE(get("/v1/uses").at("coverage").at("lost").is_null());
@@ -132,12 +134,23 @@ TEST_F(ApiTest, StatusShowsTheAccountingWithItsDifferences) {
   status_.now.worker.absorbed -= 1;  // one increment is skipped somewhere
   EXPECT_EQ(get("/v1/status").at("rows").as_array().at(0).at("accounting").at("worker").at("difference").as_int64(), 1);
   history_.state_now.exporters["siem"] = {10, 5, 1, 1, 2};
-  EXPECT_EQ(get("/v1/status").at("rows").as_array().at(0).at("accounting").at("exporters").as_array().at(0).at("difference").as_int64(), 1);
+  EXPECT_EQ(get("/v1/status")
+                .at("rows")
+                .as_array()
+                .at(0)
+                .at("accounting")
+                .at("exporters")
+                .as_array()
+                .at(0)
+                .at("difference")
+                .as_int64(),
+            1);
 }
 
 TEST_F(ApiTest, ASecretAsKeyIsRefusedAndNeverRepeated) {
-  for (const char* secret : {"wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
-                             "-----BEGIN%20PRIVATE%20KEY-----abc", "ghp_0123456789abcdefghijABCDEFGHIJ012345"}) {
+  for (const char* secret :
+       {"wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+        "-----BEGIN%20PRIVATE%20KEY-----abc", "ghp_0123456789abcdefghijABCDEFGHIJ012345"}) {
     const ApiAnswer answer = api_.handle("GET", std::string("/v1/uses?key=") + secret);
     EXPECT_EQ(answer.status, 400U) << secret;
     EXPECT_THAT(answer.body, HasSubstr("that is a secret, not a key ID"));
@@ -148,8 +161,9 @@ TEST_F(ApiTest, ASecretAsKeyIsRefusedAndNeverRepeated) {
 }
 
 TEST_F(ApiTest, KeyIdsOfEveryFormAreTaken) {
-  for (const char* id : {"AKIAIOSFODNN7EXAMPLE", "fp:0d4417be9f2177aa04b6c1d2e3f40516", "2f1d0e3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
-                         "login%40host%20%231", "aws.session%40role/deployer", "0d4417be-9f21-77aa-04b6-c1d2e3f40516"}) {
+  for (const char* id :
+       {"AKIAIOSFODNN7EXAMPLE", "fp:0d4417be9f2177aa04b6c1d2e3f40516", "2f1d0e3c4b5a69788796a5b4c3d2e1f00f1e2d3c",
+        "login%40host%20%231", "aws.session%40role/deployer", "0d4417be-9f21-77aa-04b6-c1d2e3f40516"}) {
     get(std::string("/v1/uses?key=") + id);
   }
 }
@@ -159,7 +173,8 @@ TEST_F(ApiTest, WrongParametersSayWhatIsWantedWithoutTheValue) {
   EXPECT_THAT(refused("/v1/rows?limit=99999", 400), HasSubstr("from 1 to 10000"));
   EXPECT_THAT(refused("/v1/rows?pid=x", 400), HasSubstr("pid: must be"));
   EXPECT_THAT(refused("/v1/rows?since=canary", 400), Not(HasSubstr("canary")));
-  EXPECT_THAT(refused("/v1/rows?since=2025-11-21T12:00:00Z&until=2025-11-21T11:00:00Z", 400), HasSubstr("before until"));
+  EXPECT_THAT(refused("/v1/rows?since=2025-11-21T12:00:00Z&until=2025-11-21T11:00:00Z", 400),
+              HasSubstr("before until"));
   EXPECT_THAT(refused("/v1/rows?evidence=sure", 400), HasSubstr("confirmed, inferred"));
   EXPECT_THAT(refused("/v1/rows?kinds=use,", 400), HasSubstr("kinds:"));
   EXPECT_THAT(refused("/v1/rows?nope=1", 400), HasSubstr("unknown parameter; known: key"));
@@ -195,8 +210,8 @@ TEST_F(ApiTest, ExplainGivesWhatTheProcessAcquiredBefore) {
 
 TEST_F(ApiTest, OpenApiDescribesEveryPath) {
   const json::object description = get("/v1/openapi.json");
-  for (const char* path : {"/v1/rows", "/v1/uses", "/v1/keys", "/v1/holders", "/v1/workloads", "/v1/findings", "/v1/status", "/v1/doctor",
-                           "/v1/explain/{seq}", "/v1/watch", "/v1/openapi.json"}) {
+  for (const char* path : {"/v1/rows", "/v1/uses", "/v1/keys", "/v1/holders", "/v1/workloads", "/v1/findings",
+                           "/v1/status", "/v1/doctor", "/v1/explain/{seq}", "/v1/watch", "/v1/openapi.json"}) {
     EXPECT_TRUE(description.at("paths").as_object().contains(path)) << path;
   }
 }

@@ -51,7 +51,8 @@ inline UseRow make_use() {
   UseRow use;
   use.actor = make_actor();
   use.keys = {{make_key(), make_slot(), Reason::kSelector}};
-  use.destination = {"aws", "s3", "eu-west-1", "s3.eu-west-1.amazonaws.com", "10.9.0.5", 443, "", NameSource::kSni, false};
+  use.destination = {"aws", "s3", "eu-west-1", "s3.eu-west-1.amazonaws.com", "10.9.0.5", 443, "", NameSource::kSni,
+                     false};
   use.evidence = Evidence::kInferred;
   use.reason = Reason::kSelector;
   use.reason_detail = "profile prod";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The descriptions of records: nothing is forgotten, and what schema 1.0 had stays as it was (records_1.0.txt, made
-// before there were descriptions; the login user, a fact of the process, has moved from the workload to the actor since).
+// before there were descriptions; the login user, a fact of the process, has moved from the workload to the actor
+// since).
 #include "keytrail/fields.h"
 
 #include <gmock/gmock.h>
@@ -34,7 +35,8 @@ struct Twice {
 
 template <>
 struct Fields<pairs::Whole> {
-  static constexpr auto kList = std::tuple{field("first", &pairs::Whole::first, ""), left_out(&pairs::Whole::second, "a reason")};
+  static constexpr auto kList =
+      std::tuple{field("first", &pairs::Whole::first, ""), left_out(&pairs::Whole::second, "a reason")};
 };
 template <>
 struct Fields<pairs::Forgotten> {
@@ -42,7 +44,8 @@ struct Fields<pairs::Forgotten> {
 };
 template <>
 struct Fields<pairs::Twice> {
-  static constexpr auto kList = std::tuple{field("first", &pairs::Twice::first, ""), field("again", &pairs::Twice::first, "")};
+  static constexpr auto kList =
+      std::tuple{field("first", &pairs::Twice::first, ""), field("again", &pairs::Twice::first, "")};
 };
 
 namespace serve {
@@ -64,13 +67,15 @@ using test::filled_row;
     return ::testing::AssertionSuccess();
   }
   if (const json::array* old = was.if_array()) {
-    if (!is.is_array() || is.get_array().size() != old->size()) return ::testing::AssertionFailure() << path << " has another length";
+    if (!is.is_array() || is.get_array().size() != old->size())
+      return ::testing::AssertionFailure() << path << " has another length";
     for (std::size_t i = 0; i < old->size(); ++i) {
       if (auto same = contains(is.get_array()[i], (*old)[i], path + "[]"); !same) return same;
     }
     return ::testing::AssertionSuccess();
   }
-  if (is != was) return ::testing::AssertionFailure() << path << " was " << json::serialize(was) << ", is " << json::serialize(is);
+  if (is != was)
+    return ::testing::AssertionFailure() << path << " was " << json::serialize(was) << ", is " << json::serialize(is);
   return ::testing::AssertionSuccess();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The OpenAPI description and the answers: every answer keeps to its schema and says nothing that the schema does not know,
-// every reference leads somewhere. The checker knows what the description uses: $ref, type, const, enum, required,
-// properties, additionalProperties, items, allOf, oneOf.
+// The OpenAPI description and the answers: every answer keeps to its schema and says nothing that the schema does not
+// know, every reference leads somewhere. The checker knows what the description uses: $ref, type, const, enum,
+// required, properties, additionalProperties, items, allOf, oneOf.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,25 +34,29 @@ const json::object& follow(const json::object& schema) {
 }
 
 bool is_of(const json::value& value, std::string_view type) {
-  return (type == "object" && value.is_object()) || (type == "array" && value.is_array()) || (type == "string" && value.is_string()) ||
-         (type == "integer" && (value.is_int64() || value.is_uint64())) || (type == "number" && value.is_number()) ||
-         (type == "boolean" && value.is_bool()) || (type == "null" && value.is_null());
+  return (type == "object" && value.is_object()) || (type == "array" && value.is_array()) ||
+         (type == "string" && value.is_string()) || (type == "integer" && (value.is_int64() || value.is_uint64())) ||
+         (type == "number" && value.is_number()) || (type == "boolean" && value.is_bool()) ||
+         (type == "null" && value.is_null());
 }
 
 bool has_type(const json::value& value, const json::value& type) {
   if (type.is_string()) return is_of(value, std::string_view(type.get_string()));
-  return std::ranges::any_of(type.as_array(), [&](const json::value& one) { return is_of(value, std::string_view(one.as_string())); });
+  return std::ranges::any_of(type.as_array(),
+                             [&](const json::value& one) { return is_of(value, std::string_view(one.as_string())); });
 }
 
 /// Adds what is wrong with the value, a line each.
-void check(const json::value& value, const json::object& given, const std::string& path, std::vector<std::string>& wrong);
+void check(const json::value& value, const json::object& given, const std::string& path,
+           std::vector<std::string>& wrong);
 
 /// The same without unknown names; those that the schema knows are added to `known`.
-void check_open(const json::value& value, const json::object& given, const std::string& path, std::vector<std::string>& wrong,
-                std::set<std::string>& known) {
+void check_open(const json::value& value, const json::object& given, const std::string& path,
+                std::vector<std::string>& wrong, std::set<std::string>& known) {
   const json::object& schema = follow(given);
   const auto part = [&](const char* name) { return schema.if_contains(name); };
-  if (part("type") && !has_type(value, *part("type"))) wrong.push_back(path + ": " + json::serialize(value) + " has another type");
+  if (part("type") && !has_type(value, *part("type")))
+    wrong.push_back(path + ": " + json::serialize(value) + " has another type");
   if (part("const") && *part("const") != value) wrong.push_back(path + ": is not " + json::serialize(*part("const")));
   if (part("enum") && std::ranges::find(part("enum")->as_array(), value) == part("enum")->as_array().end())
     wrong.push_back(path + ": " + json::serialize(value) + " is not in the list");
@@ -93,11 +97,13 @@ void check_open(const json::value& value, const json::object& given, const std::
   }
 }
 
-void check(const json::value& value, const json::object& given, const std::string& path, std::vector<std::string>& wrong) {
+void check(const json::value& value, const json::object& given, const std::string& path,
+           std::vector<std::string>& wrong) {
   std::set<std::string> known;
   check_open(value, given, path, wrong, known);
   const json::object& schema = follow(given);
-  const bool any = !schema.contains("properties") && !schema.contains("allOf");  // {"type": "object"}: rows of the envelope
+  const bool any =
+      !schema.contains("properties") && !schema.contains("allOf");  // {"type": "object"}: rows of the envelope
   if (const json::object* object = value.if_object(); object != nullptr && !any) {
     for (const auto& [name, item] : *object) {
       if (!known.contains(name)) wrong.push_back(path + ": no schema knows " + std::string(name));
@@ -151,8 +157,8 @@ TEST_F(OpenApi, EveryAnswerKeepsToItsSchema) {
 
 TEST_F(OpenApi, AnErrorKeepsToItsSchema) {
   std::vector<std::string> wrong;
-  check(json::parse(api_.handle("GET", "/v1/nothing").body), description().at("components").at("schemas").at("Error").as_object(), "error",
-        wrong);
+  check(json::parse(api_.handle("GET", "/v1/nothing").body),
+        description().at("components").at("schemas").at("Error").as_object(), "error", wrong);
   EXPECT_THAT(wrong, ::testing::IsEmpty());
 }
 

@@ -27,9 +27,9 @@ TEST(Times, RoundTripWithNanoseconds) {
 }
 
 TEST(Times, MalformedOnesAreRefused) {
-  for (const char* text :
-       {"", "yesterday", "2025-11-21", "2025-13-01T00:00:00Z", "2025-02-30T00:00:00Z", "2025-11-21T24:00:00Z", "2025-11-21T12:00:00",
-        "2025-11-21T12:00:00.Z", "2025-11-21T12:00:00Zx", "9999-01-01T00:00:00Z", "2025-11-21T12:00:00+25:00"}) {
+  for (const char* text : {"", "yesterday", "2025-11-21", "2025-13-01T00:00:00Z", "2025-02-30T00:00:00Z",
+                           "2025-11-21T24:00:00Z", "2025-11-21T12:00:00", "2025-11-21T12:00:00.Z",
+                           "2025-11-21T12:00:00Zx", "9999-01-01T00:00:00Z", "2025-11-21T12:00:00+25:00"}) {
     EXPECT_EQ(parse_rfc3339(text), std::nullopt) << text;
   }
 }
@@ -40,7 +40,8 @@ TEST(RowJson, AKeysEndMayBeAnyNumber) {
     use.keys[0].key.expires_s = seconds;
     return to_json(make_row(7, use)).at("keys").as_array().at(0).at("key").at("expires");
   };
-  EXPECT_EQ(end(253'402'300'799).as_string(), "9999-12-31T23:59:59.000000000Z");  // RFC 5280, section 4.1.2.5: a certificate without end
+  EXPECT_EQ(end(253'402'300'799).as_string(),
+            "9999-12-31T23:59:59.000000000Z");  // RFC 5280, section 4.1.2.5: a certificate without end
   EXPECT_EQ(end(1).as_string(), "1970-01-01T00:00:01.000000000Z");
   for (const std::int64_t seconds : {INT64_MAX, INT64_MIN, std::int64_t{253'402'300'800}})
     EXPECT_TRUE(end(seconds).is_null());

@@ -53,7 +53,8 @@ class ServerTest : public ::testing::Test {
     static_cast<void>(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL));
   }
   /// Reads until `until` was seen, the end, or the time is over.
-  static std::string hear(const base::UniqueFd& fd, const std::string& until = "\r\n\r\n\r\n", std::chrono::milliseconds limit = 3s) {
+  static std::string hear(const base::UniqueFd& fd, const std::string& until = "\r\n\r\n\r\n",
+                          std::chrono::milliseconds limit = 3s) {
     std::string out;
     const auto deadline = std::chrono::steady_clock::now() + limit;
     while (!out.contains(until) && std::chrono::steady_clock::now() < deadline) {
@@ -124,11 +125,14 @@ TEST_F(ServerTest, MalformedRequestsGetA4xxAndTheServerLives) {
   start();
   EXPECT_THAT(ask("\x16\x03\x01\x02nonsense\r\n\r\n"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), StartsWith("HTTP/1.1 400"));
-  EXPECT_THAT(ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nX: " + std::string(1U << 20U, 'x') + "\r\n\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nX: " + std::string(1U << 20U, 'x') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431"));
   EXPECT_THAT(ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n"), StartsWith("HTTP/1.1 413"));
-  EXPECT_THAT(ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-              StartsWith("HTTP/1.1 4"));
-  EXPECT_THAT(ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(
+      ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+      StartsWith("HTTP/1.1 4"));
+  EXPECT_THAT(ask("GET /v1/rows HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+              StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(ask("DELETE /v1/rows HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), HasSubstr("Allow: GET, HEAD"));
   EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 200"));
 }
@@ -244,7 +248,8 @@ TEST(Refusal, RootOwnUserAndGroupMembersMayAsk) {
   EXPECT_EQ(refusal({1, 1000, 991, {}, false}, rule), "");
   EXPECT_EQ(refusal({1, 1000, 1000, {27, 991}, false}, rule), "");
   EXPECT_THAT(refusal({1, 1000, 1000, {27}, false}, rule), HasSubstr("refused uid 1000"));
-  EXPECT_THAT(refusal({1, 1000, 0, {}, false}, PeerRule{990, gid_t{0}}), HasSubstr("refused")) << "the group of root admits nobody";
+  EXPECT_THAT(refusal({1, 1000, 0, {}, false}, PeerRule{990, gid_t{0}}), HasSubstr("refused"))
+      << "the group of root admits nobody";
   EXPECT_THAT(refusal({1, 65534, 65534, {}, false}, PeerRule{std::nullopt, gid_t{0}}), HasSubstr("refused"))
       << "an agent that runs as nobody";
   EXPECT_THAT(refusal({1, 0, 0, {}, true}, rule), HasSubstr("inside a container"));

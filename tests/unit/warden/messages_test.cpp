@@ -97,8 +97,11 @@ TEST(RoleAbi, ATargetHasPlacesInReachAndAProcessWhereOneIsMeant) {
 }
 
 TEST(RoleAbi, ReportsOfTargetsComeBackWhole) {
-  const TargetReport dropped{
-      .state = TargetReport::State::kDropped, .id = 7, .family = Family::kRequest, .hits = 1U << 20U, .text = "its file is gone"};
+  const TargetReport dropped{.state = TargetReport::State::kDropped,
+                             .id = 7,
+                             .family = Family::kRequest,
+                             .hits = 1U << 20U,
+                             .text = "its file is gone"};
   const role::Target sent = to_wire(dropped, 9);
   role::Target received;
   ASSERT_TRUE(role::decode(&sent, sizeof(sent), received));
@@ -109,8 +112,11 @@ TEST(RoleAbi, ReportsOfTargetsComeBackWhole) {
   EXPECT_EQ(got.family, Family::kRequest);
   EXPECT_EQ(got.hits, dropped.hits);
   EXPECT_EQ(got.text, dropped.text);
-  const TargetCounts counts = from_wire(to_wire(TargetCounts{.attached = 1, .bound = 2, .over_bound = 3, .refused = 4, .dropped = 5}));
-  EXPECT_EQ(counts.attached + 10 * counts.bound + 100 * counts.over_bound + 1000 * counts.refused + 10000 * counts.dropped, 54321U);
+  const TargetCounts counts =
+      from_wire(to_wire(TargetCounts{.attached = 1, .bound = 2, .over_bound = 3, .refused = 4, .dropped = 5}));
+  EXPECT_EQ(
+      counts.attached + 10 * counts.bound + 100 * counts.over_bound + 1000 * counts.refused + 10000 * counts.dropped,
+      54321U);
 }
 
 TEST(RoleAbi, ViewsOfWrongLengthsStayInside) {
@@ -152,7 +158,8 @@ TEST(HookReports, ComeBackWholeFromTheWire) {
 
 TEST(HookReports, ComeBackFromTheTextOfThePlan) {
   const HookReport unarmed{.family = Family::kExec};
-  const std::vector<HookReport> got = reports_from_text(to_text(unarmed) + "nonsense\nbogus\ta\tb\tc\n" + to_text(a_report()));
+  const std::vector<HookReport> got =
+      reports_from_text(to_text(unarmed) + "nonsense\nbogus\ta\tb\tc\n" + to_text(a_report()));
   ASSERT_EQ(got.size(), 2U);
   expect_same(got[0], unarmed);
   expect_same(got[1], a_report());
@@ -170,7 +177,8 @@ TEST(Messages, CarryOneDescriptor) {
   EXPECT_EQ(warden::send_message(left.get(), role::make<role::Examine>(role::Type::kExamine, 3), writer.get()), 1);
   std::array<char, role::kMaxMessage> buffer;
   base::UniqueFd received;
-  ASSERT_EQ(warden::receive_bytes(right.get(), buffer, received, MSG_DONTWAIT), static_cast<ssize_t>(sizeof(role::Examine)));
+  ASSERT_EQ(warden::receive_bytes(right.get(), buffer, received, MSG_DONTWAIT),
+            static_cast<ssize_t>(sizeof(role::Examine)));
   ASSERT_TRUE(received);
   EXPECT_EQ(write(received.get(), "x", 1), 1);
   EXPECT_EQ(warden::receive_bytes(right.get(), buffer, received, MSG_DONTWAIT), -1);

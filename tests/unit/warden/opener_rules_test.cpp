@@ -6,13 +6,14 @@
 namespace keytrail::warden {
 namespace {
 
-constexpr role::Identity kSeen{.inode = 7, .fs_magic = 0xEF53, .ctime_s = 100, .size = 20, .ctime_ns = 5, .dev = 0x800001};
+constexpr role::Identity kSeen{
+    .inode = 7, .fs_magic = 0xEF53, .ctime_s = 100, .size = 20, .ctime_ns = 5, .dev = 0x800001};
 
 TEST(SameFile, ComparesInodeChangeTimeSizeAndDevice) {
   EXPECT_TRUE(same_file(kSeen, kSeen));
-  for (const auto& change :
-       {+[](role::Identity& i) { ++i.inode; }, +[](role::Identity& i) { ++i.ctime_s; }, +[](role::Identity& i) { ++i.ctime_ns; },
-        +[](role::Identity& i) { ++i.size; }, +[](role::Identity& i) { ++i.dev; }}) {
+  for (const auto& change : {+[](role::Identity& i) { ++i.inode; }, +[](role::Identity& i) { ++i.ctime_s; },
+                             +[](role::Identity& i) { ++i.ctime_ns; }, +[](role::Identity& i) { ++i.size; },
+                             +[](role::Identity& i) { ++i.dev; }}) {
     role::Identity now = kSeen;
     change(now);
     EXPECT_FALSE(same_file(kSeen, now));
@@ -43,8 +44,8 @@ TEST(StatField, IsCountedFromTheEndOfTheName) {
 TEST(KnownFilesystem, RefusesThoseThatMayHangOrLie) {
   for (const std::uint64_t known : {0xEF53U, 0x58465342U, 0x9123683EU, 0x01021994U, 0x794c7630U})
     EXPECT_TRUE(is_known_filesystem(known));
-  for (const std::uint64_t foreign : {0x65735546U /* fuse */, 0x6969U /* nfs */, 0x01021997U /* 9p */, 0x6a656a63U /* virtiofs */,
-                                      0x0187U /* autofs */, 0x9fa0U /* proc */, 0U}) {
+  for (const std::uint64_t foreign : {0x65735546U /* fuse */, 0x6969U /* nfs */, 0x01021997U /* 9p */,
+                                      0x6a656a63U /* virtiofs */, 0x0187U /* autofs */, 0x9fa0U /* proc */, 0U}) {
     EXPECT_FALSE(is_known_filesystem(foreign));
   }
 }

@@ -70,7 +70,8 @@ TEST(Plan, AFamilyWithoutAWayIsUnarmedAndSaysWhatIsNotSeen) {
 }
 
 TEST(Plan, APartThatIsNotEssentialLeavesTheFamilyArmed) {
-  const Plan partly = plan(without({Feature::kTrampoline, Feature::kCgroupUnix, Feature::kTracepoint, Feature::kKprobe}));
+  const Plan partly =
+      plan(without({Feature::kTrampoline, Feature::kCgroupUnix, Feature::kTracepoint, Feature::kKprobe}));
   EXPECT_NE(report(partly, Family::kConnect).chosen, "");
   EXPECT_THAT(report(partly, Family::kConnect).missing, testing::HasSubstr("local sockets of key brokers"));
 }

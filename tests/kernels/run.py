@@ -2,7 +2,8 @@
 """Proves the hooks that this machine's kernel may not have: sudo tests/kernels/run.py --build DIR [--kernel 6.12|6.1] [--full] [--only PATTERN] [--bench]
 
 Boots Debian's kernel in QEMU on this machine's own file system (read-only) and runs there: the tests of the kernel side, `keytrail doctor` for every alternative, and system
-cases with fentry and with kprobe. Default: a selection, and what --minutes do not suffice for is skipped by name; --full: groups g1 to g8 with each twin. Ends with
+cases with fentry and with kprobe. Default: a selection, and what --minutes do not suffice for is skipped by name; --full: the cases of FULL
+with each twin. Ends with
 "N passed, N failed, N skipped".
 """
 import argparse
@@ -21,7 +22,7 @@ sys.path.insert(0, HERE)
 import vm  # noqa: E402
 
 CASES = ["test_connections_are_counted", "test_one_thread_reads_and_another_calls", "test_when_nobody_reads_the_new_key"]
-FULL = [f"g{number}_" for number in range(1, 9)]
+FULL = ["files.", "environment.", "metadata.", "decoys.", "lineage.", "rotation.", "restarts.", "closed_world."]
 # Both twins of every hook: the features to take away, the hook of the open family that is left, and the programs that must run.
 TWINS = [("fentry", ["connect_unix"], {"6.12": ["fentry__file_open_fast", "fentry__unix_stream_connect"], "6.1": ["fentry__file_open_slow", "fentry__unix_stream_connect"]}),
          ("kprobe", ["fentry", "connect_unix"], {"6.12": ["kprobe__file_open_fast", "kprobe__unix_stream_connect"], "6.1": ["kprobe__file_open_slow", "kprobe__unix_stream_connect"]})]
@@ -165,7 +166,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True, help="the build folder; the kernel's package is kept in its folder kernels")
     parser.add_argument("--kernel", choices=sorted(vm.META_PACKAGES), default="6.12")
-    parser.add_argument("--full", action="store_true", help="all system cases of g1 to g8 with each twin")
+    parser.add_argument("--full", action="store_true", help="the system cases of FULL (files to closed_world) with each twin")
     parser.add_argument("--only", action="append", default=[], help="only system cases, those whose name holds this")
     parser.add_argument("--bench", action="store_true", help="only the kernel side's price (needs a build with -DKEYTRAIL_BENCH=ON)")
     parser.add_argument("--icount", action="store_true", help="let the guest's clock count instructions (for --bench)")

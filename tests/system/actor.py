@@ -157,4 +157,4 @@ def run(words):
 if __name__ == "__main__":
     run(sys.argv[1:])
     tell(did="end")
-    time.sleep(0.3)  # who ends within milliseconds of its read may be gone before its file is looked at: g4_decoys has a case for that
+    time.sleep(0.3)  # who ends within milliseconds of its read may be gone before its file is looked at: decoys has a case for that

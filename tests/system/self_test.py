@@ -13,7 +13,7 @@ import accounting  # noqa: E402
 import canary  # noqa: E402
 import gtest_count  # noqa: E402
 import rows  # noqa: E402
-from cases.g0_accounting import terms, with_term  # noqa: E402
+from cases.accounting_exact import terms, with_term  # noqa: E402
 from stage import apis, names  # noqa: E402
 
 ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/cat", "workload": {"cgroup": "/c"}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 1: a credentials file with several profiles, read by a program whose selector is known and by a general runtime."""
+"""A credentials file with several profiles, read by a program whose selector is known and by a general runtime."""
 import os
 
 from case import PYTHON, S3, SystemCase

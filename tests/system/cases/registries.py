@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group f: registries of containers and packages: skopeo with docker's config.json, npm with .npmrc, twine with .pypirc."""
+"""Registries of containers and packages: skopeo with docker's config.json, npm with .npmrc, twine with .pypirc."""
 import base64
 import io
 import json

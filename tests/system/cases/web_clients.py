@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group c: git over HTTPS with its credential store, .netrc with curl and wget, a bearer token that a shell took from a file. git and wget speak TLS through GnuTLS."""
+"""git over HTTPS with its credential store, .netrc with curl and wget, a bearer token that a shell took from a file. git and wget speak TLS through GnuTLS."""
 from case import SystemCase, needs
 from rows import FINGERPRINT, Acquisition, Use, numbered
 from stage.services import digest

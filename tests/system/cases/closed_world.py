@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 8: each clause of the closed world is broken by one test, which sees exactly that reason. All other clauses hold in it."""
+"""Each clause of the closed world is broken by one test, which sees exactly that reason. All other clauses hold in it."""
 import os
 import shutil
 import signal

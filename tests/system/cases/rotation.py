@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 6: a process goes on with the old key after its slot was rotated; the uses name the old key, and the holders answer is that process."""
+"""A process goes on with the old key after its slot was rotated; the uses name the old key, and the holders answer is that process."""
 import os
 import time
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group g: a database URL with psql, its password file, and a dotenv file."""
+"""A database URL with psql, its password file, and a dotenv file."""
 import re
 
 from case import PYTHON, SystemCase, needs

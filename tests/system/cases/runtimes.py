@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group h: programs without OpenSSL or libc in the way: a static Go program, Node (its own OpenSSL), Java (its own TLS)."""
+"""Programs without OpenSSL or libc in the way: a static Go program, Node (its own OpenSSL), Java (its own TLS)."""
 from case import SystemCase, needs
 from rows import FINGERPRINT, Acquisition, Use
 from stage import fetch

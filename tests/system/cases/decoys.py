@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 4: what looks like a use and is none, or a use whose key nobody saw."""
+"""What looks like a use and is none, or a use whose key nobody saw."""
 import time
 
 from case import PYTHON, S3, SystemCase

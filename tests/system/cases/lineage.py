@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 5: the key and the call in different programs, processes, threads; and a pid that is used again."""
+"""The key and the call in different programs, processes, threads; and a pid that is used again."""
 from case import ACTOR, PYTHON, S3, SystemCase
 from rows import Acquisition, Use
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 0: the accounting is exact, and it would tell: an increment that is skipped turns it red."""
+"""The accounting is exact, and it would tell: an increment that is skipped turns it red."""
 import json
 import os
 import subprocess

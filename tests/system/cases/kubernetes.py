@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group b: kubectl with a kubeconfig of two contexts, by name and by address; the pod's own token, found through the environment, and its rotation."""
+"""kubectl with a kubeconfig of two contexts, by name and by address; the pod's own token, found through the environment, and its rotation."""
 import base64
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 2: keys in the environment, alone and beside a file."""
+"""Keys in the environment, alone and beside a file."""
 from case import PYTHON, SystemCase
 from rows import Acquisition, Use
 

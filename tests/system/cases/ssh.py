@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group d: ssh with a key file, with two, and with an agent."""
+"""ssh with a key file, with two, and with an agent."""
 from case import SystemCase, needs
 from rows import Acquisition, Use
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 7: processes older than the agent, and what it knows after a restart of each role. Each case has an agent of its own."""
+"""Processes older than the agent, and what it knows after a restart of each role. Each case has an agent of its own."""
 import calendar
 import os
 import signal

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 3: a role's key from the instance metadata service (IMDSv2)."""
+"""A role's key from the instance metadata service (IMDSv2)."""
 from case import PYTHON, SystemCase
 from rows import ANY, Acquisition, Use
 

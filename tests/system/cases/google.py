@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group e: a Google service account under a free file name, given by GOOGLE_APPLICATION_CREDENTIALS: first oauth2, then storage with what oauth2 issued."""
+"""A Google service account under a free file name, given by GOOGLE_APPLICATION_CREDENTIALS: first oauth2, then storage with what oauth2 issued."""
 from case import PYTHON, SystemCase, needs
 from rows import Acquisition, Use
 from stage import fetch

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group c: a site's own entries in catalog.d. A company's own key, file place, service and reader need no code; refused additions change nothing and are said."""
+"""A site's own entries in catalog.d. A company's own key, file place, service and reader need no code; refused additions change nothing and are said."""
 import os
 import re
 import signal

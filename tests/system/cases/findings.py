@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group i: findings that need more than one workload: a person uses a key that was a service's."""
+"""Findings that need more than one workload: a person uses a key that was a service's."""
 import subprocess
 
 from case import S3, SystemCase

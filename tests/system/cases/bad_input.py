@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 9: bad input. A clear error or a counted skip, the agent lives, nothing is lost silently."""
+"""Bad input. A clear error or a counted skip, the agent lives, nothing is lost silently."""
 import os
 import sqlite3
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Group 10: what people get: command line and exit status, and the rows at the collector."""
+"""What people get: command line and exit status, and the rows at the collector."""
 import subprocess
 import time
 

@@ -12,7 +12,7 @@ HostPort host_of_url(std::string_view text) {
   // What stands behind the authority is of no interest, and not always a URL's ("jdbc:mysql://host/db;x", a path with
   // spaces).
   text.remove_prefix(scheme + 3);
-  const auto authority = boost::urls::parse_authority({text.data(), std::min(text.find_first_of("/?#"), text.size())});
+  const auto authority = boost::urls::parse_authority(text.substr(0, text.find_first_of("/?#")));
   if (!authority) return {};
   const boost::core::string_view host =
       authority->encoded_host_and_port();  // its port_number() wraps 99999 (Boost 1.81)

@@ -145,7 +145,10 @@ void read_old_marks(const json::object& life, Doubts& doubts) {
   for (const auto& [name, time] : marks->get_object()) {
     Unidentified mark;
     from_json(time, mark.time_ns);
-    (name.starts_with('@') ? mark.host : mark.kind) = name.starts_with('@') ? name.substr(1) : name;
+    if (name.starts_with('@'))
+      mark.host = name.substr(1);
+    else
+      mark.kind = name;
     doubts.mark_unidentified(std::move(mark));
   }
 }

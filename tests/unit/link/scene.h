@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -24,7 +25,7 @@ inline const std::string kCredentials = "/root/.aws/credentials";
 inline const std::string kS3 = "s3.eu-west-1.amazonaws.com";
 
 struct FakeClock : Clock {
-  std::uint64_t now = 1'000'000 * kMs;
+  std::atomic<std::uint64_t> now = 1'000'000 * kMs;  ///< a history's writer reads it too
   [[nodiscard]] std::uint64_t boot_ns() const override { return now; }
   [[nodiscard]] std::int64_t wall_ns() const override {
     return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now);

@@ -14,9 +14,16 @@ namespace {
 constexpr std::size_t kMaxName = 253;
 constexpr std::size_t kMaxLabel = 63;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool plausible(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'; }
+/// The lower case of each character that a host name may hold, 0 for others. A table, since each use asks several
+/// times.
+constexpr std::array<char, 256> kNameCharacters = [] {
+  std::array<char, 256> out{};
+  for (char c = 'a'; c <= 'z'; ++c)
+    out[static_cast<unsigned char>(c)] = out[static_cast<unsigned char>(c - 'a' + 'A')] = c;
+  for (const char c : std::string_view("0123456789-_."))
+    out[static_cast<unsigned char>(c)] = c;
+  return out;
+}();
 
 /// One text for every way to write an address; empty for what is none.
 std::string canonical_address(std::string_view text) {
@@ -45,17 +52,15 @@ std::string host_name(std::string_view text) {
   if (text.ends_with('.')) text.remove_suffix(1);
   if (text.empty() || text.size() > kMaxName) return {};
   std::string out(text);
-  std::size_t label = 0;
-  for (char& c : out) {
-    c = lower(c);
-    if (c == '.') {
-      if (label == 0) return {};
-      label = 0;
-    } else if (!plausible(c) || ++label > kMaxLabel) {
-      return {};
-    }
+  std::size_t label = 0;  // where the label begins
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const char c = out[i] = kNameCharacters[static_cast<unsigned char>(out[i])];
+    if (c == 0) return {};
+    if (c != '.') continue;
+    if (i == label || i - label > kMaxLabel) return {};
+    label = i + 1;
   }
-  return label == 0 ? std::string{} : out;
+  return label == out.size() || out.size() - label > kMaxLabel ? std::string{} : out;
 }
 
 std::string host_text(std::string_view text) {

@@ -197,9 +197,11 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     instance->synced = false;
     return;
   }
+  bool entries = false;
   for (Held& held : instance->holdings) {
     if (!held.dirty) continue;
     held.dirty = false;
+    entries = entries || has_entry(*held.what);
     instance->synced = true;
     Holding holding;
     holding.actor = actor;
@@ -212,6 +214,9 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     out.holdings.push_back({HoldingChange::Kind::kSet, std::move(holding)});
   }
   if (!instance->synced) return;
+  // Most changes are a use's time: the text is not made for these.
+  if (!entries && instance->stored_doubts && same_doubts(*instance->stored_doubts, instance->doubts)) return;
+  instance->stored_doubts = std::make_unique<const Doubts>(instance->doubts);
   if (std::string life = encode_life(*instance); life != instance->stored_life) {
     out.lives.push_back({instance->id, life});
     instance->stored_life = std::move(life);

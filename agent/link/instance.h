@@ -54,8 +54,9 @@ struct Instance {
   Doubts doubts;
   bool alive = true;
   bool environment_asked = false;
-  std::string stored_life;  ///< as the history has it; see life.h
-  bool synced = false;      ///< the durable table holds rows of it
+  std::string stored_life;                      ///< as the history has it; see life.h
+  std::unique_ptr<const Doubts> stored_doubts;  ///< those in it; null: not compared yet
+  bool synced = false;                          ///< the durable table holds rows of it
   bool queued_dirty = false;
   std::size_t held_uses = 0;  ///< waiting to be judged
   std::vector<Held> holdings;

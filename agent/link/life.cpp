@@ -160,7 +160,7 @@ std::string encode_life(const Instance& instance) {
   json::array entries;  // what the durable table has no column for
   for (const Held& held : instance.holdings) {
     const HeldKey& what = *held.what;
-    if (what.host.empty() && !what.current) continue;
+    if (!has_entry(what)) continue;
     entries.push_back(json::object{{"key", what.key.id},
                                    {"place", what.slot.place},
                                    {"selector", what.slot.selector},
@@ -169,6 +169,23 @@ std::string encode_life(const Instance& instance) {
   }
   if (!entries.empty()) out.get_object()["entries"] = std::move(entries);
   return json::serialize(out);
+}
+
+bool has_entry(const HeldKey& what) { return !what.host.empty() || what.current; }
+
+bool same_doubts(const Doubts& left, const Doubts& right) {
+  const auto same = [](const auto& a, const auto& b) {
+    if constexpr (requires { a.value.shares(b.value); }) {
+      return a.value.shares(b.value);
+    } else {
+      return a.value == b.value;
+    }
+  };
+  return std::apply(
+      [&](const auto&... a) {
+        return std::apply([&](const auto&... b) { return (same(a, b) && ...); }, doubt_members(right));
+      },
+      doubt_members(left));
 }
 
 void apply_life(Instance& instance, const std::string& text) {

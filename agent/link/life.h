@@ -12,6 +12,10 @@ namespace keytrail::link {
 /// JSON: every member of Doubts that is not as at first, and "entries"; times in ns since boot, which holds as long as
 /// the process can live.
 [[nodiscard]] std::string encode_life(const Instance& instance);
+/// Whether the text says something of this holding.
+[[nodiscard]] bool has_entry(const HeldKey& what);
+/// Whether the text would say the same of both. Cheap; two equal lists that are not shared count as different.
+[[nodiscard]] bool same_doubts(const Doubts& left, const Doubts& right);
 /// Sets what was stored, also by earlier builds; text that cannot be read leaves the instance as one whose start was
 /// not seen.
 void apply_life(Instance& instance, const std::string& text);

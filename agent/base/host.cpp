@@ -27,7 +27,7 @@ constexpr std::array<char, 256> kNameCharacters = [] {
 
 /// One text for every way to write an address; empty for what is none.
 std::string canonical_address(std::string_view text) {
-  const std::optional<Endpoint> address = parse_address(text);
+  const std::optional<SocketAddress> address = parse_address(text);
   return address ? address_text(*address) : std::string();
 }
 
@@ -80,37 +80,37 @@ HostPort parse_host(std::string_view text) {
   return error == std::errc{} && stop == end ? out : HostPort{};
 }
 
-std::optional<Endpoint> parse_address(std::string_view text) {
+std::optional<SocketAddress> parse_address(std::string_view text) {
   text = text.substr(0, text.find('%'));  // an interface says nothing on another machine
   std::array<char, INET6_ADDRSTRLEN> given{};
   if (text.size() >= given.size()) return std::nullopt;
   std::ranges::copy(text, given.begin());
-  Endpoint out;
+  SocketAddress out;
   if (inet_pton(AF_INET, given.data(), out.address.data()) == 1) return out;
   if (inet_pton(AF_INET6, given.data(), out.address.data()) != 1) return std::nullopt;
   constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
   out.v6 = !std::ranges::equal(kMapped, std::span(out.address).first(kMapped.size()));
   if (out.v6) return out;
-  Endpoint v4;
+  SocketAddress v4;
   std::copy(out.address.begin() + kMapped.size(), out.address.end(), v4.address.begin());
   return v4;
 }
 
-std::string address_text(const Endpoint& endpoint) {
+std::string address_text(const SocketAddress& where) {
   std::array<char, INET6_ADDRSTRLEN> text{};
-  inet_ntop(endpoint.v6 ? AF_INET6 : AF_INET, endpoint.address.data(), text.data(), text.size());
+  inet_ntop(where.v6 ? AF_INET6 : AF_INET, where.address.data(), text.data(), text.size());
   return text.data();
 }
 
-std::string address_and_port(const Endpoint& endpoint) {
-  const std::string address = address_text(endpoint);
-  return (endpoint.v6 ? "[" + address + "]" : address) + ":" + std::to_string(endpoint.port);
+std::string address_and_port(const SocketAddress& where) {
+  const std::string address = address_text(where);
+  return (where.v6 ? "[" + address + "]" : address) + ":" + std::to_string(where.port);
 }
 
-bool is_loopback(const Endpoint& endpoint) {
-  if (!endpoint.v6) return endpoint.address[0] == 127;
-  return endpoint.address.back() == 1 &&
-         std::all_of(endpoint.address.begin(), endpoint.address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
+bool is_loopback(const SocketAddress& where) {
+  if (!where.v6) return where.address[0] == 127;
+  return where.address.back() == 1 &&
+         std::all_of(where.address.begin(), where.address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
 }
 
 bool is_address(std::string_view host) {

@@ -41,12 +41,12 @@ struct HostParts {
 [[nodiscard]] HostPort host_of_url(std::string_view text);
 
 /// "192.0.2.1" or "2001:db8::1".
-[[nodiscard]] std::string address_text(const Endpoint& endpoint);
-/// The address of such a text, port 0; one of IPv4 inside IPv6 is the IPv4 one, as everywhere in Endpoint.
-[[nodiscard]] std::optional<Endpoint> parse_address(std::string_view text);
+[[nodiscard]] std::string address_text(const SocketAddress& where);
+/// The address of such a text, port 0; one of IPv4 inside IPv6 is the IPv4 one, as everywhere in SocketAddress.
+[[nodiscard]] std::optional<SocketAddress> parse_address(std::string_view text);
 /// "192.0.2.1:443" or "[2001:db8::1]:443".
-[[nodiscard]] std::string address_and_port(const Endpoint& endpoint);
-[[nodiscard]] bool is_loopback(const Endpoint& endpoint);
+[[nodiscard]] std::string address_and_port(const SocketAddress& where);
+[[nodiscard]] bool is_loopback(const SocketAddress& where);
 /// Whether a host is an address and no name.
 [[nodiscard]] bool is_address(std::string_view host);
 

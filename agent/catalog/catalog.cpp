@@ -109,7 +109,7 @@ const File* Catalog::file_of_flag(std::string_view program, std::string_view fla
 }
 const Env* Catalog::match_env(std::string_view name) const { return impl().match_env(name); }
 std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl().match_host(host); }
-bool Catalog::is_metadata_address(const keytrail::Endpoint& remote) const { return impl().is_metadata_address(remote); }
+bool Catalog::is_metadata_address(const SocketAddress& remote) const { return impl().is_metadata_address(remote); }
 const Selector* Catalog::selector(std::string_view id) const { return impl().selector(id); }
 std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const {
   return impl().bound_endpoint(env_name);
@@ -119,7 +119,7 @@ std::optional<Endpoint> Catalog::file_endpoint(std::string_view selector) const 
 }
 std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl().match_format(text); }
 
-std::optional<Issue> Catalog::match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+std::optional<Issue> Catalog::match_metadata(const SocketAddress& remote, std::string_view host,
                                              std::string_view path) const {
   return impl().match_metadata(remote, host, path);
 }

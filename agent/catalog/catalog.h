@@ -37,10 +37,10 @@ struct Kind {
 /// A place in the file system.
 struct File {
   std::string_view id, provider;
-  std::string_view kind;    ///< kind of key it usually holds
-  std::string_view format;  ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt",
-                            ///< "opaque", …; "" = not a key (configuration)
-  std::string_view selector;                ///< id of the selector for files of many keys, or ""
+  std::string_view kind;      ///< kind of key it usually holds
+  std::string_view format;    ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt",
+                              ///< "opaque", …; "" = not a key (configuration)
+  std::string_view selector;  ///< id of the selector for files of many keys, or ""
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
 
@@ -203,10 +203,10 @@ class Catalog {
   /// `host`: any case, optional trailing dot or port.
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
   /// The metadata request `method path` to this endpoint, if it is one.
-  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+  [[nodiscard]] std::optional<Issue> match_metadata(const SocketAddress& remote, std::string_view host,
                                                     std::string_view path) const;
   /// True for the address of a metadata service, whatever is asked.
-  [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
+  [[nodiscard]] bool is_metadata_address(const SocketAddress& remote) const;
   /// Does the endpoint take keys of this kind?
   [[nodiscard]] bool accepts(const Endpoint& endpoint, std::string_view kind) const;
   /// Every kind that the endpoint takes, in order of usual use.

@@ -132,7 +132,7 @@ std::optional<Endpoint> Catalog::Impl::named_by_binding(const std::string& host)
   return std::nullopt;
 }
 
-bool Catalog::Impl::is_metadata_address(const keytrail::Endpoint& remote) const {
+bool Catalog::Impl::is_metadata_address(const SocketAddress& remote) const {
   const std::string address = base::address_and_port(remote);
   return std::ranges::any_of(t_.metadata, [&](const tables::Metadata& entry) {
     return std::ranges::any_of(entry.addresses, [&](std::string_view pattern) {
@@ -142,7 +142,7 @@ bool Catalog::Impl::is_metadata_address(const keytrail::Endpoint& remote) const 
   });
 }
 
-std::optional<Issue> Catalog::Impl::match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+std::optional<Issue> Catalog::Impl::match_metadata(const SocketAddress& remote, std::string_view host,
                                                    std::string_view path) const {
   const std::string address = base::address_and_port(remote);
   const std::string name = base::parse_host(host).host;

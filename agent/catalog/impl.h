@@ -37,9 +37,9 @@ class Catalog::Impl {
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
-  [[nodiscard]] std::optional<Issue> match_metadata(const keytrail::Endpoint& remote, std::string_view host,
+  [[nodiscard]] std::optional<Issue> match_metadata(const SocketAddress& remote, std::string_view host,
                                                     std::string_view path) const;
-  [[nodiscard]] bool is_metadata_address(const keytrail::Endpoint& remote) const;
+  [[nodiscard]] bool is_metadata_address(const SocketAddress& remote) const;
   [[nodiscard]] const tables::Accept* accept_of(const Endpoint& endpoint) const;
   [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
   [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;

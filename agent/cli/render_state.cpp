@@ -78,7 +78,7 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"holdings_over_bound", "keys of one process not kept: its uses are at most possible"},
     {"connections_forgotten", "connections forgotten: their later calls are not seen"},
     {"payloads_without_connection", "calls on connections older than the agent or forgotten"},
-    {"held_uses_over_bound", "uses judged before their key file was read"},
+    {"held_uses_over_bound", "uses weighed before their key file was read"},
     {"environments_over_bound", "environments not read, too many at once"},
     {"environments_unread", "environments not readable, mostly of ended processes"},
     {"entries_unparsed", "entries of key files not understood: their keys are unknown"},

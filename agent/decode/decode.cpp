@@ -45,9 +45,9 @@ bool is_cut(const ev_head& head) { return (head.flags & (KT_F_TRUNCATED | KT_F_M
 std::unexpected<Error> refuse(const char* reason) { return fail(Error::Code::kInvalid, reason); }
 
 // v4-mapped addresses are the same peers as their IPv4 ones (::ffff:0:0/96, RFC 4291 section 2.5.5.2).
-Endpoint endpoint_of(const ev_connect& raw) {
+SocketAddress remote_of(const ev_connect& raw) {
   static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-  Endpoint out{.v6 = raw.v6 != 0, .port = raw.port};
+  SocketAddress out{.v6 = raw.v6 != 0, .port = raw.port};
   const std::uint8_t* from = raw.address;
   if (out.v6 && std::equal(kMapped.begin(), kMapped.end(), from)) {
     out.v6 = false;
@@ -82,7 +82,7 @@ Result<Body> decode_open(Record record, const ev_head& head) {
 Result<Body> decode_connect(Record record) {
   ev_connect raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
-  return ConnectEvent{.cookie = raw.cookie, .remote = endpoint_of(raw), .net_ns = raw.net_ns, .udp = raw.udp != 0};
+  return ConnectEvent{.cookie = raw.cookie, .remote = remote_of(raw), .net_ns = raw.net_ns, .udp = raw.udp != 0};
 }
 
 Result<Body> decode_socket(Record record) {

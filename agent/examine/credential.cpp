@@ -155,7 +155,7 @@ Meaning meaning_of(std::string_view name) {
 
 bool add_token_by_shape(std::string_view text, Work& work) {
   if (text.starts_with("eyJ")) return format::add_jwt(text, work);
-  for (const catalog::ArgFormat& format : work.session().formats) {
+  for (const catalog::ArgFormat& format : work.state().formats) {
     if (format.is_public || format.kind.empty() || text.size() < format.min_len || text.size() > format.max_len)
       continue;
     if (!text.starts_with(format.prefix) || text.find_first_of(" \t\"'<>") != std::string_view::npos) continue;

@@ -97,7 +97,7 @@ class Reader {
     return trimmed(line);
   }
   void set(std::string_view name, std::string_view text) {
-    const catalog::EnvName* rule = find_variable(work_.session().env, name);
+    const catalog::EnvName* rule = find_variable(work_.state().env, name);
     const bool known =
         rule != nullptr && rule->action == catalog::EnvAction::kSecret && !rule->kind.starts_with("generic.");
     settings_.set(name, text, known ? rule->kind : std::string_view(), known && rule->unhashed);

@@ -40,7 +40,7 @@ const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, s
   return by_suffix;
 }
 
-void parse_environment(std::string_view bytes, const Session& session, Found& found) {
+void parse_environment(std::string_view bytes, const ExaminerState& state, Found& found) {
   while (!bytes.empty()) {
     const std::size_t end = std::min(bytes.find('\0'), bytes.size());
     const std::string_view pair = bytes.substr(0, end);
@@ -48,13 +48,13 @@ void parse_environment(std::string_view bytes, const Session& session, Found& fo
     const std::size_t equals = pair.find('=');
     if (equals == std::string_view::npos || equals == 0 || equals > KT_ITEM_NAME_MAX) continue;
     const std::string_view name = pair.substr(0, equals);
-    const catalog::EnvName* rule = find_variable(session.env, name);
+    const catalog::EnvName* rule = find_variable(state.env, name);
     if (rule == nullptr) continue;
     if (found.env.size() >= role::kMaxKeysPerFile || !is_name(name, KT_ITEM_NAME_MAX)) {
       ++found.skipped;
       continue;
     }
-    found.env.push_back(item_of(*rule, name, pair.substr(equals + 1), session.key));
+    found.env.push_back(item_of(*rule, name, pair.substr(equals + 1), state.key));
   }
 }
 

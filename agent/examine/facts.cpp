@@ -104,22 +104,22 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   if (full()) return skip();
   place(fact);
   for (std::string* name : {&fact.key.id, &fact.key.principal, &fact.key.parent, &fact.selector, &fact.host}) {
-    if (tells_secret(*name, secret, session_.formats)) name->clear();
+    if (tells_secret(*name, secret, state_.formats)) name->clear();
   }
-  if (tells_secret(label, secret, session_.formats)) label = {};
+  if (tells_secret(label, secret, state_.formats)) label = {};
   const bool guessable = secret.size() < kMinFingerprintedBytes || fact.key.key_class == KeyClass::kPassword ||
                          (hints_.guessable && fact.key.kind == hints_.key_kind);
   const std::string owner = label.empty() ? owner_of(fact) : std::string(label);
   if (!secret.empty()) {
-    const Fingerprint print = base::fingerprint_of(session_.key, secret);
+    const Fingerprint print = base::fingerprint_of(state_.key, secret);
     if (!guessable) fact.key.fingerprint = print;
     if (fact.key.id.empty()) {
       const std::string numbered = owner.empty() ? fact.key.kind : fact.key.kind + ":" + owner;
-      fact.key.id = guessable ? session_.numbers.id(std::string(cut_name(numbered, kMaxLabel)), print) : print.text();
+      fact.key.id = guessable ? state_.numbers.id(std::string(cut_name(numbered, kMaxLabel)), print) : print.text();
     }
   }
   if (fact.key.id.empty()) return skip();
-  if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(session_.key, fact.selector);
+  if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(state_.key, fact.selector);
   found_.keys.push_back(std::move(fact));
 }
 
@@ -128,11 +128,11 @@ void Work::add_elsewhere(std::string_view source) {
   place(fact);
   if (is_name(source, 126)) fact.key.parent = std::string(source);
   for (std::string* name : {&fact.key.principal, &fact.key.parent, &fact.selector, &fact.host}) {
-    if (tells_secret(*name, {}, session_.formats)) name->clear();
+    if (tells_secret(*name, {}, state_.formats)) name->clear();
   }
   if (fact.host.empty() && (fact.key.parent.empty() || fact.selector.empty())) return;
   if (full()) return skip();
-  if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(session_.key, fact.selector);
+  if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(state_.key, fact.selector);
   found_.keys.push_back(std::move(fact));
 }
 

@@ -53,7 +53,7 @@ class Numbering {
 };
 
 /// What lives as long as the examiner.
-struct Session {
+struct ExaminerState {
   base::SipKey key{};
   Numbering numbers;
   std::span<const catalog::EnvName> env;        ///< variables that may leave, and how
@@ -70,11 +70,11 @@ struct Found {
 /// One file's work: the parsers' only access to the outside.
 class Work {
  public:
-  Work(Session& session, Arena& scratch, const Hints& hints, Found& found)
-      : session_(session), scratch_(scratch), hints_(hints), found_(found) {}
+  Work(ExaminerState& state, Arena& scratch, const Hints& hints, Found& found)
+      : state_(state), scratch_(scratch), hints_(hints), found_(found) {}
 
   [[nodiscard]] const Hints& hints() const { return hints_; }
-  [[nodiscard]] const Session& session() const { return session_; }
+  [[nodiscard]] const ExaminerState& state() const { return state_; }
   [[nodiscard]] Arena& scratch() { return scratch_; }
   [[nodiscard]] Found& found() { return found_; }
 
@@ -84,7 +84,7 @@ class Work {
   [[nodiscard]] KeyFact usual_fact(bool password = false) const;
   /// The same work with other hints, for a part of the file; `hints` must live as long.
   [[nodiscard]] Work with(const Hints& hints) const {
-    Work out(session_, scratch_, hints, found_);
+    Work out(state_, scratch_, hints, found_);
     out.entry_ = entry_;
     return out;
   }
@@ -104,7 +104,7 @@ class Work {
  private:
   void place(KeyFact& fact) const;
 
-  Session& session_;
+  ExaminerState& state_;
   Arena& scratch_;
   const Hints& hints_;
   Found& found_;

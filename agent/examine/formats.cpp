@@ -44,7 +44,7 @@ std::vector<std::string_view> format_names() {
   return out;
 }
 
-void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& scratch, Found& found) {
+void parse(const Hints& hints, std::string_view bytes, ExaminerState& state, Arena& scratch, Found& found) {
   found.unread = role::Unread::kUnknownFormat;
   if (bytes.size() > role::kMaxFileBytes) {
     found.unread = role::Unread::kTooLarge;
@@ -53,7 +53,7 @@ void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& 
   for (const Format& format : kFormats) {
     if (format.name != hints.format) continue;
     try {
-      Work work(session, scratch, hints, found);
+      Work work(state, scratch, hints, found);
       found.unread = format.parse(bytes, work);
     } catch (
         const std::exception&) {  // out of memory, or a library's own: its text may quote the file, so it goes nowhere

@@ -12,13 +12,13 @@ namespace keytrail::examine {
 
 /// Parses `bytes` (≤ role::kMaxFileBytes) as `hints.format` and puts what it found into `found`. Hostile input gives
 /// `unread` or a count of skipped entries; it never throws. An unknown format name is kUnknownFormat.
-void parse(const Hints& hints, std::string_view bytes, Session& session, Arena& scratch, Found& found);
+void parse(const Hints& hints, std::string_view bytes, ExaminerState& state, Arena& scratch, Found& found);
 
 /// Names of all formats of the table.
 [[nodiscard]] std::vector<std::string_view> format_names();
 
 /// The same for an initial environment (NAME=VALUE, each followed by a NUL).
-void parse_environment(std::string_view bytes, const Session& session, Found& found);
+void parse_environment(std::string_view bytes, const ExaminerState& state, Found& found);
 
 /// The rule of a variable, or nullptr. Exact names and prefixes win over suffixes, as on the kernel side.
 const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, std::string_view name);

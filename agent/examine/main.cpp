@@ -83,8 +83,8 @@ bool same_after(int descriptor, const role::Identity& before) {
 class Server {
  public:
   Server(int warden, int facts) : warden_(warden), facts_(facts) {
-    session_.env = catalog::kernel_tables().env;
-    session_.formats = catalog::kernel_tables().formats;
+    state_.env = catalog::kernel_tables().env;
+    state_.formats = catalog::kernel_tables().formats;
   }
 
   [[nodiscard]] bool locked() const { return file_.locked() && scratch_.locked(); }
@@ -99,7 +99,7 @@ class Server {
       const auto size = static_cast<std::size_t>(n);
       if (role::FingerprintKey key;
           role::type_of(buffer.data(), size) == role::Type::kFingerprintKey && role::decode(buffer.data(), size, key)) {
-        session_.key = key.key;
+        state_.key = key.key;
         explicit_bzero(&key, sizeof(key));
         explicit_bzero(buffer.data(), size);
       }
@@ -136,7 +136,7 @@ class Server {
     if (!read_whole(descriptor, bytes, found)) return;
     // A process that ended meanwhile reads as empty; one beyond the bound is read as far as the bound.
     found.unread = bytes.empty() && asked.file.size > 0 ? role::Unread::kGone : role::Unread::kNone;
-    parse_environment(bytes.substr(0, role::kMaxFileBytes), session_, found);
+    parse_environment(bytes.substr(0, role::kMaxFileBytes), state_, found);
   }
 
   void read_file(const role::Examine& asked, int descriptor, Found& found) {
@@ -150,7 +150,7 @@ class Server {
                       .other_kind = asked.hints.other_kind.view(),
                       .other_class = static_cast<KeyClass>(asked.hints.other_class),
                       .other_lifetime = static_cast<Lifetime>(asked.hints.other_lifetime)};
-    parse(hints, bytes, session_, scratch_, found);
+    parse(hints, bytes, state_, scratch_, found);
     if (!same_after(descriptor, asked.file)) {
       found.keys.clear();
       found.unread = role::Unread::kChanged;
@@ -207,7 +207,7 @@ class Server {
   int facts_;
   Arena file_{role::kMaxFileBytes + 1};
   Arena scratch_{kScratchBytes};
-  Session session_;
+  ExaminerState state_;
 };
 
 bool report(int warden, const std::vector<std::string>& remarks) {

@@ -36,7 +36,7 @@ std::size_t common_start(std::string_view a, std::string_view b) {
 
 /// The key that a public id names: by its own shape, else the place's.
 KeyFact fact_of_id(std::string_view id, const Work& work) {
-  for (const catalog::ArgFormat& format : work.session().formats) {
+  for (const catalog::ArgFormat& format : work.state().formats) {
     if (!format.is_public || format.kind.empty() || id.size() < format.min_len || id.size() > format.max_len) continue;
     if (id.starts_with(format.prefix)) {
       const bool session = id.starts_with("ASIA");

@@ -182,7 +182,7 @@ void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason rea
   if (!verdict.keys.empty()) verdict.keys.front().reason = reason;
 }
 
-Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& catalog) {
+Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& catalog) {
   Verdict verdict;
   const Held& held = *fit.held;
   list(verdict, std::span(&fit, 1), &held, Reason::kOnlyKeyHeld);
@@ -216,7 +216,7 @@ Verdict judge_one(Question& question, const Fit& fit, const catalog::Catalog& ca
   return verdict;
 }
 
-Verdict judge_several(Question& question, std::vector<Fit> found, const catalog::Catalog& catalog) {
+Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog::Catalog& catalog) {
   Verdict verdict;
   verdict.detail = count_text(found, catalog);
   // A key that was maybe issued is no rival of its parent but its child: narrow among the others.
@@ -276,7 +276,7 @@ Verdict judge_several(Question& question, std::vector<Fit> found, const catalog:
 }
 
 /// Without a look into the request.
-Verdict judge_by_holdings(Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
+Verdict weigh_by_holdings(Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
   std::vector<Fit> found = fits(question, index, catalog);
   if (found.empty()) {
     Verdict verdict;
@@ -288,8 +288,8 @@ Verdict judge_by_holdings(Question& question, KeyIndex& index, const catalog::Ca
     verdict.reason = clause ? *clause : (holds_keys ? Reason::kNoKeyOfThisKind : Reason::kNoKeySeen);
     return verdict;
   }
-  return found.size() == 1 ? judge_one(question, found.front(), catalog)
-                           : judge_several(question, std::move(found), catalog);
+  return found.size() == 1 ? weigh_one(question, found.front(), catalog)
+                           : weigh_several(question, std::move(found), catalog);
 }
 
 /// The key with the id or fingerprint that the request carries, from the place that ranks first, whatever became of it:
@@ -310,13 +310,13 @@ std::optional<Verdict> confirmed(const Question& question, KeyIndex& index) {
 
 }  // namespace
 
-Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
+Verdict weigh(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
   complete_facts(question, catalog);
   const auto sent = question.request == nullptr ? RequestSeen::KeySent::kUnknown : question.request->key_sent;
   if (sent == RequestSeen::KeySent::kNone) return {.reason = Reason::kNoKeyInRequest, .silent = true};
-  if (sent == RequestSeen::KeySent::kUnknown) return judge_by_holdings(question, index, catalog);
+  if (sent == RequestSeen::KeySent::kUnknown) return weigh_by_holdings(question, index, catalog);
   if (auto verdict = confirmed(question, index)) return *std::move(verdict);
-  Verdict verdict = judge_by_holdings(question, index, catalog);
+  Verdict verdict = weigh_by_holdings(question, index, catalog);
   verdict.silent = false;  // it is no anonymous call
   verdict.reason = Reason::kAnotherKeyInRequest;
   if (verdict.keys.empty()) return verdict;

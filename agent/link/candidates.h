@@ -15,12 +15,12 @@
 
 namespace keytrail::link {
 
-/// One use to be judged.
+/// One use to be weighed.
 struct Question {
   const Instance& caller;
   const Resolved& where;
   WorldFacts world;  ///< gaps, armed families, times; the rest is filled from caller and destination
-  Endpoint remote;
+  SocketAddress remote;
   bool key_after_connect =
       false;  ///< the protocol connects first and reads its key then (ssh): the clause on old connections says nothing
   const RequestSeen* request = nullptr;  ///< of the exchange; null where it is not readable
@@ -39,6 +39,6 @@ inline constexpr std::size_t kMaxCandidates = 16;
 
 /// By what the request carries, where that was seen: a key that the caller holds is `confirmed`; a key that it is not
 /// known to hold leaves nothing sure; no key is no use. Else by what the caller holds.
-[[nodiscard]] Verdict judge(Question question, KeyIndex& index, const catalog::Catalog& catalog);
+[[nodiscard]] Verdict weigh(Question question, KeyIndex& index, const catalog::Catalog& catalog);
 
 }  // namespace keytrail::link

@@ -29,8 +29,8 @@ Done Connections::on_connect(const ConnectEvent& event, const EventHead& head, c
   // Questions to a name server are no uses, and their answers come as events of their own.
   if (event.udp && event.remote.port != kHttpsPort) return Done::kAbsorbed;
   const auto [slot, fresh] = (event.udp ? datagrams_ : connections_).get(event.cookie);
-  // A socket connects again after a failure, and a datagram socket as often as it likes; what was judged stays with the
-  // old one.
+  // A socket connects again after a failure, and a datagram socket as often as it likes; what was weighed stays with
+  // the old one.
   auto connection = std::make_shared<Connection>();
   connection->remote = event.remote;
   connection->net_ns = event.net_ns;
@@ -68,7 +68,7 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
   if (connection->closed) {
     connections_.erase(event.cookie);
     datagrams_.erase(event.cookie);
-    uses_.judge_ready();
+    uses_.weigh_ready();
   }
   return done;
 }

@@ -19,7 +19,7 @@ namespace keytrail::link {
 
 /// What is asked: a connection and its first payload, if that was seen.
 struct Called {
-  Endpoint remote;
+  SocketAddress remote;
   std::uint32_t net_ns = 0;
   bool udp = false;
   std::uint64_t time_ns = 0;

@@ -10,7 +10,7 @@ constexpr std::size_t kMaxMarks = 32;
 constexpr std::size_t kMaxLeads = 64;
 constexpr std::size_t kMaxNames = 64;
 
-bool same_address(const Endpoint& a, const Endpoint& b) { return a.v6 == b.v6 && a.address == b.address; }
+bool same_address(const SocketAddress& a, const SocketAddress& b) { return a.v6 == b.v6 && a.address == b.address; }
 
 }  // namespace
 
@@ -26,7 +26,7 @@ void Doubts::mark_unidentified(Unidentified mark) {
   if (unidentified.size() < kMaxMarks + 1) unidentified.push_back(std::move(mark));
 }
 
-void Doubts::note_local_talk(const Endpoint& remote, std::uint64_t time_ns) {
+void Doubts::note_local_talk(const SocketAddress& remote, std::uint64_t time_ns) {
   if (remote.port == kDnsPort) return;
   if (std::ranges::any_of(local_talks, [&](const LocalTalk& talk) { return talk.remote == remote; })) return;
   if (local_talks.size() < kMaxLocalTalks) {
@@ -36,7 +36,7 @@ void Doubts::note_local_talk(const Endpoint& remote, std::uint64_t time_ns) {
   }
 }
 
-bool Doubts::note_name(const Endpoint& address, const std::string& name) {
+bool Doubts::note_name(const SocketAddress& address, const std::string& name) {
   const auto same = [&](const OwnName& own) { return own.name == name && same_address(own.address, address); };
   if (!names.empty() && same(names.back())) return false;
   std::vector<OwnName> now;

@@ -40,7 +40,7 @@ struct Lead {
 
 /// A TCP endpoint on a loopback address that this process sent something to.
 struct LocalTalk {
-  Endpoint remote;
+  SocketAddress remote;
   std::uint64_t time_ns = 0;
 
   bool operator==(const LocalTalk&) const = default;
@@ -48,7 +48,7 @@ struct LocalTalk {
 
 /// A name that this process itself asked for.
 struct OwnName {
-  Endpoint address;  ///< port 0
+  SocketAddress address;  ///< port 0
   std::string name;
 
   bool operator==(const OwnName&) const = default;
@@ -98,16 +98,16 @@ struct Doubts {
     mark_unidentified({.time_ns = time_ns, .kind = std::string(kind)});
   }
   /// Something was sent to a loopback port that is no destination of the catalog: a broker or proxy may sit there.
-  void note_local_talk(const Endpoint& remote, std::uint64_t time_ns);
+  void note_local_talk(const SocketAddress& remote, std::uint64_t time_ns);
   /// True when that is new: another name, or another order of them.
-  bool note_name(const Endpoint& address, const std::string& name);
+  bool note_name(const SocketAddress& address, const std::string& name);
   void note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files);
   void note_lead(Lead lead);
 
   /// Writes what they say of one use into the closed world's facts. `remote`: what is called; `concerns`: whether a
   /// mark could hide a key that this destination takes.
   template <typename Concerns>
-  void facts(WorldFacts& world, const Endpoint& remote, Concerns&& concerns) const {
+  void facts(WorldFacts& world, const SocketAddress& remote, Concerns&& concerns) const {
     world.exec_seen = exec_seen;
     world.life_from_ns = life_from_ns;
     world.broker_ns = broker_ns;

@@ -75,7 +75,7 @@ Done Engine::on_exec(const ExecEvent& event, const EventHead& head, const Proces
 
 Done Engine::on_exit(const EventHead& head) {
   const InstanceRef instance = processes_.on_exit(head);
-  if (instance && instance->held_uses > 0) uses_.judge_ready();
+  if (instance && instance->held_uses > 0) uses_.weigh_ready();
   return Done::kAbsorbed;
 }
 
@@ -117,7 +117,7 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
 
 void Engine::on_tick(std::uint64_t now_ns) {
   holders_.forget_lives();
-  uses_.judge_ready(now_ns);
+  uses_.weigh_ready(now_ns);
   looks_.on_tick(now_ns);
   environments_.start();
 }

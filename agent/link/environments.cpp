@@ -49,7 +49,7 @@ void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswe
     }
   }
   examinations_.finish(examination);
-  uses_.judge_ready();
+  uses_.weigh_ready();
   start();
 }
 

@@ -39,7 +39,7 @@ class Examinations {
   }
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
 
-  /// An examination for which processes wait: uses of a receiver are judged when it is finished.
+  /// An examination for which processes wait: uses of a receiver are weighed when it is finished.
   [[nodiscard]] ExaminationRef begin(std::uint64_t time_ns, std::string_view kind);
   static void add_receiver(const ExaminationRef& examination, const InstanceRef& instance, How how);
   void finish(const ExaminationRef& examination);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection and the exchanges on it. An exchange is one request, or the whole connection where requests are not
 // readable: a first request may be anonymous, the next carry key A, and after a rotation key B. Owned by Connections;
-// Uses fills in what was judged.
+// Uses fills in what was weighed.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ struct Exchange {
   InstanceRef writer;                  ///< a use belongs to the process that wrote, not to the one that connected
   std::uint64_t time_ns = 0;           ///< of its first payload
   std::optional<RequestSeen> request;  ///< absent: nothing was readable, it stands for the connection
-  std::shared_ptr<const UseRow> use;  ///< as it was told to the history, once judged; what is learnt later revises this
+  std::shared_ptr<const UseRow>
+      use;  ///< as it was told to the history, once weighed; what is learnt later revises this
 };
 using ExchangeRef = std::shared_ptr<Exchange>;
 
@@ -29,10 +30,10 @@ using ExchangeRef = std::shared_ptr<Exchange>;
 struct Connection {
   static constexpr std::size_t kMaxExchanges = 16;  ///< kept; older ones can no longer be revised
 
-  Endpoint remote;
+  SocketAddress remote;
   std::uint32_t net_ns = 0;
   bool udp = false;
-  bool counted = false;  ///< by an exchange that was judged a use
+  bool counted = false;  ///< by an exchange that became a use
   bool used = false;     ///< something left it: its payloads have exchanges
   bool closed = false;
   bool failed = false;

@@ -41,7 +41,7 @@ class GapList {
   std::vector<Gap> gaps_;
 };
 
-/// What of this node was watched: by which families, since when, with which gaps. Set by Engine; read by whoever judges
+/// What of this node was watched: by which families, since when, with which gaps. Set by Engine; read by whoever weighs
 /// a claim.
 struct Watch {
   explicit Watch(std::size_t max_gaps) : gaps(max_gaps) {}

@@ -58,7 +58,7 @@ struct Instance {
   std::unique_ptr<const Doubts> stored_doubts;  ///< those in it; null: not compared yet
   bool synced = false;                          ///< the durable table holds rows of it
   bool queued_dirty = false;
-  std::size_t held_uses = 0;  ///< waiting to be judged
+  std::size_t held_uses = 0;  ///< waiting to be weighed
   std::vector<Held> holdings;
   std::vector<std::shared_ptr<Examination>> pending;
 

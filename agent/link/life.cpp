@@ -49,7 +49,7 @@ json::value to_json(bool value) { return value; }
 json::value to_json(std::uint64_t value) { return value; }
 json::value to_json(const std::string& value) { return json::value(value); }
 json::value to_json(const Fingerprint& value) { return json::value(value.text()); }
-json::value to_json(const Endpoint& value) { return json::array{base::address_text(value), value.port}; }
+json::value to_json(const SocketAddress& value) { return json::array{base::address_text(value), value.port}; }
 
 void from_json(const json::value& from, bool& value) { value = from.is_bool() && from.get_bool(); }
 void from_json(const json::value& from, std::uint64_t& value) {
@@ -68,10 +68,10 @@ void from_json(const json::value& from, Fingerprint& value) {
     std::from_chars(digits, digits + 2, value.bytes[i], 16);
   }
 }
-void from_json(const json::value& from, Endpoint& value) {
+void from_json(const json::value& from, SocketAddress& value) {
   const json::array* parts = from.if_array();
   if (parts == nullptr || parts->size() != 2 || !(*parts)[0].is_string()) return;
-  value = base::parse_address(std::string_view((*parts)[0].get_string())).value_or(Endpoint{});
+  value = base::parse_address(std::string_view((*parts)[0].get_string())).value_or(SocketAddress{});
   std::uint64_t port = 0;
   from_json((*parts)[1], port);
   value.port = static_cast<std::uint16_t>(port);

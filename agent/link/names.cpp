@@ -18,9 +18,9 @@ bool is_short_for(std::string_view name, std::string_view full) {
   return !name.contains('.') || !base::is_public_name(full);
 }
 
-bool same_address(const Endpoint& a, const Endpoint& b) { return a.v6 == b.v6 && a.address == b.address; }
+bool same_address(const SocketAddress& a, const SocketAddress& b) { return a.v6 == b.v6 && a.address == b.address; }
 
-std::string namespace_key(std::uint32_t net_ns, const Endpoint& address) {
+std::string namespace_key(std::uint32_t net_ns, const SocketAddress& address) {
   std::string key(reinterpret_cast<const char*>(&net_ns), sizeof net_ns);
   key.append(reinterpret_cast<const char*>(address.address.data()), address.v6 ? 16 : 4);
   return key;
@@ -49,7 +49,7 @@ bool Names::learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker)
   return told;
 }
 
-std::vector<std::string> Names::own(const Instance& instance, const Endpoint& address) {
+std::vector<std::string> Names::own(const Instance& instance, const SocketAddress& address) {
   std::vector<std::string> found;
   for (const auto& known : std::views::reverse(instance.doubts.names)) {
     if (same_address(known.address, address)) found.push_back(known.name);
@@ -57,7 +57,7 @@ std::vector<std::string> Names::own(const Instance& instance, const Endpoint& ad
   return found;
 }
 
-std::string Names::of_namespace(std::uint32_t net_ns, const Endpoint& address, std::uint64_t time_ns) {
+std::string Names::of_namespace(std::uint32_t net_ns, const SocketAddress& address, std::uint64_t time_ns) {
   const Known* known = by_namespace_.find(namespace_key(net_ns, address));
   if (known == nullptr || known->time_ns + believed_ns_ < time_ns) return {};
   return known->name;

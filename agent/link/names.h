@@ -28,9 +28,9 @@ class Names {
   /// True when that is news to the asker.
   bool learn(const DnsEvent& event, std::uint64_t time_ns, Instance* asker);
   /// Names that this process itself was told for the address, newest first.
-  [[nodiscard]] static std::vector<std::string> own(const Instance& instance, const Endpoint& address);
+  [[nodiscard]] static std::vector<std::string> own(const Instance& instance, const SocketAddress& address);
   /// The newest name that any process of the namespace was told for the address before `time_ns`; empty when none.
-  [[nodiscard]] std::string of_namespace(std::uint32_t net_ns, const Endpoint& address, std::uint64_t time_ns);
+  [[nodiscard]] std::string of_namespace(std::uint32_t net_ns, const SocketAddress& address, std::uint64_t time_ns);
 
  private:
   struct Known {

@@ -97,7 +97,7 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
   }
   examinations_.finish(examination);
   outbox_.settle(from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
-  uses_.judge_ready();
+  uses_.weigh_ready();
 }
 
 bool Opens::hold_fact(const Asked& asked, KeyFact& fact) {

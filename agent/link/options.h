@@ -11,7 +11,7 @@ namespace keytrail::link {
 struct LinkOptions {
   std::uint64_t hold_use_ms = 500;  ///< a use waits at most this long for the examination of earlier opens
   std::uint64_t hold_late_ms =
-      3'000;  ///< an SSH client and git read their key after they connected: judged at the end, or after this
+      3'000;  ///< an SSH client and git read their key after they connected: weighed at the end, or after this
   std::uint64_t look_every_ms = 10'000;  ///< known files of live holders are looked at this often
   std::uint64_t dns_name_s =
       3'600;  ///< a name asked for by another process of the network namespace is believed this long

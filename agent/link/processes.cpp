@@ -27,7 +27,7 @@ void Processes::insert(const InstanceRef& instance) {
   if (it != live_.end()) {
     end(it->second);  // its exit was missed, or it was replaced by an exec
   } else if (live_.size() >= options_.max_processes) {
-    // Not kept: whatever it does is judged as a process whose start was not seen.
+    // Not kept: whatever it does is weighed as that of a process whose start was not seen.
     outbox_.count("processes_over_bound");
     return;
   }

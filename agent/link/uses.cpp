@@ -31,12 +31,12 @@ Done Uses::start(const ConnectionRef& connection, const ExchangeRef& exchange, R
     outbox_.count("held_uses_over_bound");
     HeldUse oldest = std::move(held_.front());
     held_.pop_front();
-    judge_one(oldest, now_ns_);
+    weigh_one(oldest, now_ns_);
   }
   ++caller.held_uses;
   // The common case waits for nothing, and walks no list.
   if (caller.held_uses == 1 && is_ready(use, now_ns_)) {
-    judge_one(use, now_ns_);
+    weigh_one(use, now_ns_);
   } else {
     held_.push_back(std::move(use));
   }
@@ -74,7 +74,7 @@ bool Uses::is_ready(const HeldUse& use, std::uint64_t now_ns) const {
       caller.pending, [&](const auto& pending) { return !pending->done && pending->time_ns <= use.exchange->time_ns; });
 }
 
-void Uses::judge_waiting(std::uint64_t now_ns, bool all) {
+void Uses::weigh_waiting(std::uint64_t now_ns, bool all) {
   // In order for each process, because what an issuer gave at one use counts at the next.
   std::unordered_set<const Instance*> waiting;
   for (auto it = held_.begin(); it != held_.end();) {
@@ -87,11 +87,11 @@ void Uses::judge_waiting(std::uint64_t now_ns, bool all) {
     }
     HeldUse use = std::move(*it);
     it = held_.erase(it);
-    judge_one(use, now_ns);
+    weigh_one(use, now_ns);
   }
 }
 
-void Uses::judge_one(HeldUse& use, std::uint64_t now_ns) {
+void Uses::weigh_one(HeldUse& use, std::uint64_t now_ns) {
   if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_))
     return settle(use, Fate::kAbsorbed);
   const Verdict verdict = verdict_of(use, now_ns);
@@ -116,7 +116,7 @@ Verdict Uses::verdict_of(const HeldUse& use, std::uint64_t now_ns) {
   question.world.connected_ns = use.connection->connected_ns;
   question.world.gaps = watch_.gaps.all();
   question.world.armed = watch_.armed;
-  return judge(question, index_, catalog_);
+  return weigh(question, index_, catalog_);
 }
 
 void Uses::note_used(const HeldUse& use, const Verdict& verdict) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Uses: holds an exchange until what its process opened before is examined, judges it, makes its row, and notes what an
+// Uses: holds an exchange until what its process opened before is examined, weighs it, makes its row, and notes what an
 // issuer may have given. Owns the uses that wait. Called by Connections (an exchange, bytes), Opens and Environments
 // (an answer), Engine (ticks, exits). One thread.
 #pragma once
@@ -26,17 +26,17 @@ class Uses {
         holders_(holders),
         outbox_(outbox) {}
 
-  /// The kernel's time goes on: what waits is judged as of the newest event.
+  /// The kernel's time goes on: what waits is weighed as of the newest event.
   void advance(std::uint64_t time_ns) { now_ns_ = std::max(now_ns_, time_ns); }
-  /// An exchange with a destination: judged at once, or held. kAbsorbed when it cannot become a use.
+  /// An exchange with a destination: weighed at once, or held. kAbsorbed when it cannot become a use.
   Done start(const ConnectionRef& connection, const ExchangeRef& exchange, Resolved where, bool from_ring);
   /// Bytes that a connection moved since the last report belong to its latest use.
   void touch(Connection& connection, std::uint64_t time_ns);
-  /// Judges what waits for nothing any more, as of the newest event or of a tick.
-  void judge_ready() { judge_ready(now_ns_); }
-  void judge_ready(std::uint64_t now_ns) { judge_waiting(now_ns, false); }
-  /// Judges all, as it stands.
-  void finish(std::uint64_t now_ns) { judge_waiting(now_ns, true); }
+  /// Weighs what waits for nothing any more, as of the newest event or of a tick.
+  void weigh_ready() { weigh_ready(now_ns_); }
+  void weigh_ready(std::uint64_t now_ns) { weigh_waiting(now_ns, false); }
+  /// Weighs all, as it stands.
+  void finish(std::uint64_t now_ns) { weigh_waiting(now_ns, true); }
   [[nodiscard]] std::size_t waiting() const { return held_.size(); }
 
  private:
@@ -47,12 +47,12 @@ class Uses {
     Resolved where;
     std::uint64_t deadline_ns = 0;
     bool from_ring = false;
-    bool late = false;  ///< the caller reads its key after it connected: judged at the end of connection or process
+    bool late = false;  ///< the caller reads its key after it connected: weighed at the end of connection or process
   };
 
   [[nodiscard]] bool is_ready(const HeldUse& use, std::uint64_t now_ns) const;
-  void judge_waiting(std::uint64_t now_ns, bool all);
-  void judge_one(HeldUse& use, std::uint64_t now_ns);
+  void weigh_waiting(std::uint64_t now_ns, bool all);
+  void weigh_one(HeldUse& use, std::uint64_t now_ns);
   [[nodiscard]] Verdict verdict_of(const HeldUse& use, std::uint64_t now_ns);
   /// The holdings behind a verdict are news by now, and the first was used.
   void note_used(const HeldUse& use, const Verdict& verdict);

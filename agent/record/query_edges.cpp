@@ -33,7 +33,7 @@ struct Pending {
   std::optional<std::uint64_t> requests;
 };
 
-struct Found {
+struct StoredEdge {
   std::int64_t id = 0;
   Edge edge;
   Pending pending;
@@ -43,8 +43,8 @@ std::optional<std::uint64_t> optional_count(std::int64_t value) {
   return value < 0 ? std::nullopt : std::optional(static_cast<std::uint64_t>(value));
 }
 
-Result<Found> read_found(const Cursor& c, DictionaryView& names) {
-  Found out;
+Result<StoredEdge> read_edge(const Cursor& c, DictionaryView& names) {
+  StoredEdge out;
   out.id = c.integer(0);
   const InstanceId instance{static_cast<std::uint32_t>(c.integer(5)), c.natural(6),
                             static_cast<std::uint32_t>(c.integer(7))};
@@ -83,10 +83,10 @@ bool has_pid(const Edge& edge, std::uint32_t pid) {
 }
 
 /// Replaces totals by what lies in the asked time. A row's window that overlaps it counts as a whole.
-Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<Found>& found) {
-  std::unordered_map<std::int64_t, Found*> beyond;
+Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<StoredEdge>& found) {
+  std::unordered_map<std::int64_t, StoredEdge*> beyond;
   std::string ids;
-  for (Found& one : found) {
+  for (StoredEdge& one : found) {
     if (one.edge.use.first_ns >= f.from_ns && one.edge.use.last_ns < end_of(f)) continue;
     beyond.emplace(one.id, &one);
     ids += fmt::format("{}{}", ids.empty() ? "[" : ",", one.id);
@@ -133,7 +133,7 @@ Result<Page<Edge>> Reader::edges(const HistoryFilter& f) {
   return reading<Page<Edge>>([&]() -> Result<Page<Edge>> {
     const NamePattern workload = name_pattern(f.workload);
     DictionaryView names(*db_);
-    std::vector<Found> found;
+    std::vector<StoredEdge> found;
     Page<Edge> page;
     {
       // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
@@ -145,7 +145,7 @@ Result<Page<Edge>> Reader::edges(const HistoryFilter& f) {
         auto more = cursor.next();
         if (!more) return std::unexpected(more.error());
         if (!*more) break;
-        auto one = read_found(cursor, names);
+        auto one = read_edge(cursor, names);
         if (!one) return std::unexpected(one.error());
         if (f.pid != 0 && !has_pid(one->edge, f.pid)) continue;
         if (found.size() == f.limit) {
@@ -156,7 +156,7 @@ Result<Page<Edge>> Reader::edges(const HistoryFilter& f) {
       }
     }
     if (auto r = restrict_to_time(*db_, f, found); !r) return std::unexpected(r.error());
-    for (Found& one : found) {
+    for (StoredEdge& one : found) {
       // Used before and after the asked time, but not within it.
       if (one.edge.use.first_ns != 0) page.items.push_back(std::move(one.edge));
     }

@@ -53,7 +53,7 @@ class Reader {
   Result<HistoryStatus> status();
   /// What the stages go on from after a restart.
   Result<Earlier> earlier();
-  /// False: the last session left without its end.
+  /// False: the last run of the agent left without its end.
   Result<bool> ended_well();
   /// Rows after the exporter's cursor and after `after_seq`.
   Result<std::vector<Row>> after(const std::string& exporter, std::uint64_t after_seq, std::size_t limit);

@@ -33,7 +33,7 @@ class Store {
   Result<std::uint64_t> tick();
   /// Flushes all pending uses.
   Result<std::uint64_t> flush_all();
-  /// The session ended well.
+  /// The run of the agent ended well.
   Result<void> mark_ended();
   /// Removes holdings of another boot and those of this boot for which `alive` is false. Returns how many.
   Result<std::uint64_t> retain_holdings(const std::string& boot_id,
@@ -121,7 +121,7 @@ class Store {
   int log_pages_ = 0;         ///< in the write-ahead log
   int copied_pages_ = 0;      ///< of them, when it was last copied
   std::chrono::steady_clock::time_point next_hard_;
-  bool marked_running_ = false;  ///< the file says that a session runs
+  bool marked_running_ = false;  ///< the file says that an agent runs
   bool rows_removed_ = false;    ///< dictionaries may hold what nothing needs
 };
 

@@ -96,7 +96,7 @@ class Server::Impl {
  private:
   asio::awaitable<void> accept_loop(stream_protocol::acceptor acceptor);
   void accepted(stream_protocol::socket socket);
-  asio::awaitable<void> session(stream_protocol::socket socket, Peer peer, std::string refused);
+  asio::awaitable<void> converse(stream_protocol::socket socket, Peer peer, std::string refused);
   asio::awaitable<bool> respond(Stream& stream, const http::request<http::string_body>& request, const Peer& peer,
                                 const std::string& refused);
   asio::awaitable<bool> send(Stream& stream, unsigned status, std::string body, const std::string& type,
@@ -197,10 +197,10 @@ void Server::Impl::accepted(stream_protocol::socket socket) {
     static_cast<void>(::send(socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
     return;
   }
-  asio::co_spawn(*context_, session(std::move(socket), peer.value_or(Peer{}), refused), done);
+  asio::co_spawn(*context_, converse(std::move(socket), peer.value_or(Peer{}), refused), done);
 }
 
-asio::awaitable<void> Server::Impl::session(stream_protocol::socket socket, Peer peer, std::string refused) {
+asio::awaitable<void> Server::Impl::converse(stream_protocol::socket socket, Peer peer, std::string refused) {
   const Count open(connections_);
   std::size_t nobody = 0;
   const Count bad(refused.empty() ? nobody : refused_now_);

@@ -64,12 +64,12 @@ struct FileIdentity {
   auto operator<=>(const FileIdentity&) const = default;
 };
 
-/// An IPv4 or IPv6 endpoint. v4-mapped IPv6 is given as IPv4.
-struct Endpoint {
+/// An IPv4 or IPv6 address with its port. v4-mapped IPv6 is given as IPv4.
+struct SocketAddress {
   bool v6 = false;
   std::array<std::uint8_t, 16> address{};  ///< network order; IPv4 in the first four bytes
   std::uint16_t port = 0;                  ///< host order
-  auto operator<=>(const Endpoint&) const = default;
+  auto operator<=>(const SocketAddress&) const = default;
 };
 
 struct ForkEvent {
@@ -98,7 +98,7 @@ struct OpenEvent {
 
 struct ConnectEvent {
   std::uint64_t cookie = 0;  ///< socket cookie: the identity of the connection
-  Endpoint remote;
+  SocketAddress remote;
   std::uint32_t net_ns = 0;
   bool udp = false;
 };
@@ -128,8 +128,8 @@ struct PayloadEvent {
 };
 
 struct DnsAnswer {
-  std::string name;  ///< the name that was asked for, CNAMEs followed
-  Endpoint address;  ///< port 0
+  std::string name;       ///< the name that was asked for, CNAMEs followed
+  SocketAddress address;  ///< port 0
   std::uint32_t ttl_s = 0;
 };
 

@@ -27,7 +27,7 @@ enum class Reason : std::uint8_t {
   kLostAtExec = 8,         ///< held before an exec and not seen again after it
   kFromHelper = 9,         ///< read by a child whose pipe ends in the caller
   kParentOrIssued = 10,    ///< an issuer was called: the parent or what it issued
-  // possible: a clause of the closed world fails, in the order they are judged
+  // possible: a clause of the closed world fails, in the order they are tried
   kExecNotSeen = 11,
   kGapInLife = 12,         ///< a gap that counters do not prove empty overlaps the process's life
   kHooksNotArmed = 13,     ///< exec, open, connect or name family was not armed

@@ -15,7 +15,7 @@
 
 namespace keytrail {
 
-/// A token that a process of a workload read. Whether it is that workload's own is for the source to judge.
+/// A token that a process of a workload read. Whether it is that workload's own is for the source to decide.
 struct TokenTold {
   std::shared_ptr<const Workload> workload;  ///< of the process that read it; never null
   std::string key_kind;                      ///< catalog kind of the token

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     require(catalog.format(*format) != nullptr, "a format is in the catalog");
   const std::string_view first = fuzz::take_until(text, "\n");
   (void)catalog.match_program(first, text);
-  Endpoint metadata{.address = {169, 254, 169, 254}, .port = 80};
+  SocketAddress metadata{.address = {169, 254, 169, 254}, .port = 80};
   if (const auto issue = catalog.match_metadata(metadata, first, text))
     require(issue->role.size() <= text.size(), "a role is part of the path");
   return 0;

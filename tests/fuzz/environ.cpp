@@ -33,9 +33,9 @@ void check(const EnvItem& item) {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace keytrail;
-  const examine::Session session{.key = {1, 2, 3, 4}, .env = catalog::kernel_tables().env};
+  const examine::ExaminerState state{.key = {1, 2, 3, 4}, .env = catalog::kernel_tables().env};
   examine::Found found;
-  examine::parse_environment(fuzz::text_of(data, size), session, found);
+  examine::parse_environment(fuzz::text_of(data, size), state, found);
   fuzz::require(found.env.size() <= role::kMaxKeysPerFile && found.keys.empty(),
                 "an environment has at most 256 variables");
   for (const EnvItem& item : found.env)

@@ -77,7 +77,7 @@ bool is_token(std::string_view name) {
   return false;
 }
 
-void check_fact(const KeyFact& fact, const Session& session, const Hints& hints) {
+void check_fact(const KeyFact& fact, const ExaminerState& state, const Hints& hints) {
   struct Name {
     std::string_view text;
     std::size_t max;
@@ -93,7 +93,7 @@ void check_fact(const KeyFact& fact, const Session& session, const Hints& hints)
   for (const Name& name : names) {
     require(name.text.size() <= name.max, "a name fits its message");
     require(name.text.empty() || is_name(name.text, name.max), "a name is UTF-8 without control characters");
-    require(fact.key.fingerprint.empty() || !shows(name.text, fact.key.fingerprint, session.key),
+    require(fact.key.fingerprint.empty() || !shows(name.text, fact.key.fingerprint, state.key),
             "no name is the secret");
     require(!is_token(name.text), "no name is a token");
   }
@@ -108,16 +108,16 @@ void check_fact(const KeyFact& fact, const Session& session, const Hints& hints)
 }
 
 void run(std::string_view input) {
-  static Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
-                         .formats = catalog::kernel_tables().formats};
+  static ExaminerState state{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+                             .formats = catalog::kernel_tables().formats};
   static Arena scratch(4U << 20U);
   const Case one = read_case(input);
-  session.numbers = {};
+  state.numbers = {};
   Found found;
-  parse(one.hints, one.bytes, session, scratch, found);
+  parse(one.hints, one.bytes, state, scratch, found);
   require(found.keys.size() <= role::kMaxKeysPerFile, "a file has at most 256 keys");
   for (const KeyFact& fact : found.keys)
-    check_fact(fact, session, one.hints);
+    check_fact(fact, state, one.hints);
   scratch.wipe();
 }
 

@@ -91,7 +91,7 @@ TEST(Host, SplitKeepsTheTextAsItStands) {
 }
 
 TEST(Host, AddressesOfEndpoints) {
-  Endpoint four;
+  SocketAddress four;
   four.address = {198, 51, 100, 7};
   four.port = 443;
   EXPECT_EQ(address_text(four), "198.51.100.7");
@@ -99,7 +99,7 @@ TEST(Host, AddressesOfEndpoints) {
   EXPECT_FALSE(is_loopback(four));
   four.address[0] = 127;
   EXPECT_TRUE(is_loopback(four));
-  Endpoint six;
+  SocketAddress six;
   six.v6 = true;
   six.address[15] = 1;
   six.port = 80;

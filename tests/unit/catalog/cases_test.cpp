@@ -48,8 +48,8 @@ std::string triple(std::string_view a, std::string_view b, std::string_view c) {
 }
 
 /// "169.254.169.254:80" or "[fd00:ec2::254]:80".
-keytrail::Endpoint address(const std::string& text) {
-  keytrail::Endpoint out;
+SocketAddress address(const std::string& text) {
+  SocketAddress out;
   const std::size_t colon = text.rfind(':');
   out.port = static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1)));
   out.v6 = text.starts_with('[');

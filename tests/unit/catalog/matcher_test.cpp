@@ -21,8 +21,8 @@ std::string file_id(std::string_view path) {
   return found == nullptr ? "-" : std::string(found->id);
 }
 
-keytrail::Endpoint v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port) {
-  keytrail::Endpoint out;
+SocketAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d, std::uint16_t port) {
+  SocketAddress out;
   out.address = {a, b, c, d};
   out.port = port;
   return out;
@@ -302,7 +302,7 @@ TEST(Hosts, PortTwentyTwoIsSsh) {
   EXPECT_FALSE(catalog().file_endpoint("sel.netrc"));
 }
 
-TEST(Hosts, AnEndpointMadeByHandIsStillJudged) {
+TEST(Hosts, AnEndpointMadeByHandTakesWhatItsServiceTakes) {
   const Endpoint s3{.provider = "aws", .service = "s3"};
   EXPECT_TRUE(catalog().accepts(s3, "aws.access_key"));
   EXPECT_FALSE(catalog().accepts(s3, "github.token"));

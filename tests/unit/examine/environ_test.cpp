@@ -21,9 +21,9 @@ constexpr std::array<catalog::EnvName, 7> kNames{{
 }};
 
 Found read(std::string_view bytes) {
-  static Session session{.key = {7}, .env = kNames};
+  static ExaminerState state{.key = {7}, .env = kNames};
   Found found;
-  parse_environment(bytes, session, found);
+  parse_environment(bytes, state, found);
   return found;
 }
 

@@ -20,9 +20,9 @@ inline std::string base64(std::string_view text) {
 }
 
 struct Bench {
-  Session session{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
-                  .env = catalog::kernel_tables().env,
-                  .formats = catalog::kernel_tables().formats};
+  ExaminerState state{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+                      .env = catalog::kernel_tables().env,
+                      .formats = catalog::kernel_tables().formats};
   Arena scratch{4U << 20U};
   std::string_view other_kind;  ///< what the place may hold besides
 
@@ -35,11 +35,11 @@ struct Bench {
                       .other_kind = other_kind,
                       .other_class = key_class == KeyClass::kPassword ? KeyClass::kAccessKey : KeyClass::kPassword};
     Found found;
-    examine::parse(hints, bytes, session, scratch, found);
+    examine::parse(hints, bytes, state, scratch, found);
     scratch.wipe();
     return found;
   }
-  Fingerprint print(std::string_view value) const { return base::fingerprint_of(session.key, value); }
+  Fingerprint print(std::string_view value) const { return base::fingerprint_of(state.key, value); }
 };
 
 }  // namespace keytrail::examine

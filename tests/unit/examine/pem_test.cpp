@@ -117,7 +117,7 @@ TEST(Pem, MakesOneKeyOfACertificateAndItsKeyWhereThePlaceIsForCertificates) {
   Bench bench;
   Found found;
   const Hints hints{.format = "pem", .key_kind = "k8s.client_certificate", .key_class = KeyClass::kCertificate};
-  parse(hints, std::string(kTlsKey) + std::string(kTlsCertificate), bench.session, bench.scratch, found);
+  parse(hints, std::string(kTlsKey) + std::string(kTlsCertificate), bench.state, bench.scratch, found);
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "k8s.client_certificate");
   EXPECT_EQ(found.keys[0].key.principal, "web.example");

@@ -117,7 +117,7 @@ TEST_F(Bounds, ManyOpensAreDroppedWithAReason) {
   EXPECT_EQ(told(), Lines{"unattributed relay_or_hub:"});
 }
 
-TEST_F(Bounds, ManyHeldUsesAreJudgedEarly) {
+TEST_F(Bounds, ManyHeldUsesAreWeighedEarly) {
   examiner.hold = true;
   start(10, {.env = aws_env(kA)});
   open(10);
@@ -141,7 +141,7 @@ TEST_F(Bounds, EnvironmentsArePaced) {
 TEST_F(Bounds, ManyNamesAndFiles) {
   start(10);
   for (int i = 0; i < 500; ++i) {
-    Endpoint address = ip(static_cast<std::uint8_t>(i));
+    SocketAddress address = ip(static_cast<std::uint8_t>(i));
     address.address[2] = static_cast<std::uint8_t>(i >> 8);
     dns(10, "n" + std::to_string(i) + ".example", address);
     const std::string path = "/home/v" + std::to_string(i) + "/.aws/credentials";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The judge of evidence as a table: what a process holds, what it calls and what was seen in the request → evidence,
+// How evidence is weighed, as a table: what a process holds, what it calls and what was seen in the request → evidence,
 // reason, keys.
 #include "agent/link/candidates.h"
 
@@ -48,7 +48,7 @@ std::string told(const Row& row) {
     index.learn(one.what->key);
   Question question{caller, where, world, ip(1)};
   question.request = row.request ? &*row.request : nullptr;
-  const Verdict verdict = judge(question, index, catalog::Catalog::builtin());
+  const Verdict verdict = weigh(question, index, catalog::Catalog::builtin());
   EXPECT_EQ(verdict.keys.size(), verdict.held.size()) << row.what;
   for (const Candidate& one : verdict.keys) {
     EXPECT_TRUE(verdict.keys.size() > 1 || one.reason == verdict.reason)
@@ -66,7 +66,7 @@ void check(const std::vector<Row>& rows) {
     EXPECT_EQ(told(row), row.expected) << row.what;
 }
 
-TEST(Judge, ByWhatTheProcessHolds) {
+TEST(Weighing, ByWhatTheProcessHolds) {
   check({
       {"nothing", {}, "unattributed no_key_seen:"},
       {"a key of another kind", {from_file(key("SHA256:x", "ssh.private_key"))}, "unattributed no_key_of_this_kind:"},
@@ -90,7 +90,7 @@ TEST(Judge, ByWhatTheProcessHolds) {
 }
 
 // Four situations that were one reason, "several keys".
-TEST(Judge, WhyAKeyThatFitsIsNotSure) {
+TEST(Weighing, WhyAKeyThatFitsIsNotSure) {
   KeyFact registry =
       key("registry.password:robot@index.docker.io #1", "registry.password", "https://index.docker.io/v1/");
   check({
@@ -118,7 +118,7 @@ TEST(Judge, WhyAKeyThatFitsIsNotSure) {
   });
 }
 
-TEST(Judge, ADestinationWhoseOwnerDecidesIsNeverInferred) {
+TEST(Weighing, ADestinationWhoseOwnerDecidesIsNeverInferred) {
   Instance caller = instance_of({});
   caller.holdings = {from_file(aws_fact(kA))};
   Resolved where = resolved(caller, hello(kS3));
@@ -128,14 +128,14 @@ TEST(Judge, ADestinationWhoseOwnerDecidesIsNeverInferred) {
   world.connected_ns = kConnected;
   world.armed.fill(true);
   KeyIndex index(8);
-  const Verdict verdict = judge({caller, where, world, ip(1)}, index, catalog::Catalog::builtin());
+  const Verdict verdict = weigh({caller, where, world, ip(1)}, index, catalog::Catalog::builtin());
   EXPECT_EQ(verdict.evidence, Evidence::kPossible);
   EXPECT_EQ(verdict.reason, Reason::kOwnerDecides);
   ASSERT_EQ(verdict.keys.size(), 1U);
   EXPECT_EQ(verdict.keys[0].reason, Reason::kOwnerDecides);
 }
 
-TEST(Judge, ByWhatTheRequestCarries) {
+TEST(Weighing, ByWhatTheRequestCarries) {
   const std::string print = aws_fact(kA).key.fingerprint.text();
   const std::vector<Held> both{from_file(aws_fact(kA)), from_variable(aws_fact(kB))};
   check({
@@ -170,7 +170,7 @@ TEST(Judge, ByWhatTheRequestCarries) {
   });
 }
 
-TEST(Judge, WhatAnIssuerMayHaveGiven) {
+TEST(Weighing, WhatAnIssuerMayHaveGiven) {
   KeyFact issued = key("aws.session@" + kA, "aws.session");
   issued.key.parent = kA;
   Held child = held(issued, From::kIssued, kSts);

@@ -166,7 +166,7 @@ TEST_F(Cases, AwsWithThePairAndAProfileArgumentIsPossible) {
 
 // 3. Metadata and issuers.
 TEST_F(Cases, RoleFromTheMetadataService) {
-  Endpoint metadata;
+  SocketAddress metadata;
   metadata.address = {169, 254, 169, 254};
   metadata.port = 80;
   start(10);
@@ -451,7 +451,7 @@ TEST_F(Cases, AnEntryOfAnIpv6AddressIsThatOfItsHost) {
   other.selector = "two";
   other.host = "[2001:db8::2]:6443";
   examiner.files["/root/.kube/config"] = file_of({other, fact});
-  Endpoint server;
+  SocketAddress server;
   server.v6 = true;
   server.address = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
   server.port = 6443;
@@ -468,7 +468,7 @@ TEST_F(Cases, ARegistryAtAnIpv6AddressHasItsEntry) {
   fact.key.kind = "registry.password";
   fact.selector = fact.host = "[::1]:5000";
   examiner.files["/root/.docker/config.json"] = file_of({fact});
-  Endpoint registry;
+  SocketAddress registry;
   registry.v6 = true;
   registry.address[15] = 1;
   registry.port = 5000;

@@ -248,7 +248,7 @@ TEST_F(Clauses, AUseDoesNotWaitForALaterOpen) {
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kB});
 }
 
-TEST_F(Clauses, AfterHalfASecondTheUseIsJudgedWithoutTheAnswer) {
+TEST_F(Clauses, AfterHalfASecondTheUseIsWeighedWithoutTheAnswer) {
   examiner.hold = true;
   start(10, {.env = aws_env(kB)});
   open(10);

@@ -18,13 +18,13 @@ struct Row {
   std::string expected;               ///< "PROVIDER/SERVICE HOST by SOURCE", "!" where names contradict
   std::vector<std::string> own = {};  ///< names that the process asked for, of the address that it calls
   std::vector<EnvItem> env = {};
-  Endpoint remote = ip(1);
+  SocketAddress remote = ip(1);
 };
 
 std::string told(const Row& row) {
   Instance caller = instance_of({.env = row.env});
   for (const std::string& name : row.own) {
-    Endpoint address = row.remote;
+    SocketAddress address = row.remote;
     address.port = 0;
     (void)caller.doubts.note_name(address, name);
   }

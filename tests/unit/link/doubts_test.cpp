@@ -23,7 +23,7 @@ void fill(std::vector<Unidentified>& value) {
 void fill(std::vector<Lead>& value) { value = {{"sel.aws.profile", "app", fingerprint_of("app"), "base"}}; }
 void fill(std::vector<KeyFileOpened>& value) { value = {{77, 8}}; }
 void fill(SharedList<OwnName>& value) {
-  Endpoint six;
+  SocketAddress six;
   six.v6 = true;
   six.address = {0x20, 0x01, 0x0d, 0xb8, 7};
   value = {{ip(1, 0), kS3}, {six, "six.example"}};

@@ -79,14 +79,14 @@ inline Fingerprint fingerprint_of(std::string_view text) {
   return out;
 }
 
-inline Endpoint ip(std::uint8_t last, std::uint16_t port = 443) {
-  Endpoint out;
+inline SocketAddress ip(std::uint8_t last, std::uint16_t port = 443) {
+  SocketAddress out;
   out.address = {198, 51, 100, last};
   out.port = port;
   return out;
 }
-inline Endpoint loopback(std::uint16_t port) {
-  Endpoint out;
+inline SocketAddress loopback(std::uint16_t port) {
+  SocketAddress out;
   out.address = {127, 0, 0, 1};
   out.port = port;
   return out;
@@ -254,7 +254,7 @@ class Scene : public ::testing::Test {
     event.file.dev = 8;
     send(process(pid)->id, event, process(pid), {}, baseline);
   }
-  void connect(std::uint32_t pid, std::uint64_t cookie, Endpoint remote = ip(1), bool udp = false) {
+  void connect(std::uint32_t pid, std::uint64_t cookie, SocketAddress remote = ip(1), bool udp = false) {
     send(process(pid)->id, ConnectEvent{cookie, remote, 1, udp}, process(pid));
   }
   void payload(std::uint32_t pid, std::uint64_t cookie, const std::string& sni = kS3) {
@@ -281,11 +281,11 @@ class Scene : public ::testing::Test {
     event.bytes_sent = bytes_sent;
     send({}, event, {});
   }
-  void dns(std::uint32_t pid, const std::string& name, Endpoint address) {
+  void dns(std::uint32_t pid, const std::string& name, SocketAddress address) {
     address.port = 0;
     send(process(pid)->id, DnsEvent{1, {{name, address, 60}}}, process(pid));
   }
-  void call(std::uint32_t pid, const std::string& sni = kS3, Endpoint remote = ip(1)) {
+  void call(std::uint32_t pid, const std::string& sni = kS3, SocketAddress remote = ip(1)) {
     connect(pid, ++cookies, remote);
     payload(pid, cookies, sni);
   }

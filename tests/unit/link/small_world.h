@@ -55,7 +55,7 @@ inline PayloadEvent hello(const std::string& name, PayloadEvent::Protocol protoc
   return out;
 }
 
-inline Resolved resolved(const Instance& caller, const PayloadEvent& payload, const Endpoint& remote = ip(1)) {
+inline Resolved resolved(const Instance& caller, const PayloadEvent& payload, const SocketAddress& remote = ip(1)) {
   Names names(8, 60);
   return resolve({remote, 1, false, kUsed, &payload}, caller, names, catalog::Catalog::builtin());
 }

@@ -12,16 +12,16 @@ namespace {
 
 using std::chrono::seconds;
 
-Answer judged(unsigned status, const std::string& body = {}, std::string retry_after = {}) {
+Answer answered(unsigned status, const std::string& body = {}, std::string retry_after = {}) {
   return answer_of(base::HttpResponse{status, "", {{"retry-after", std::move(retry_after)}}, {}}, body, 0);
 }
 
 TEST(Answer, OnlyFourStatusesAreTriedAgain) {
   for (unsigned status = 200; status < 600; ++status) {
     const bool again = status == 429 || status == 502 || status == 503 || status == 504;
-    EXPECT_EQ(judged(status).kind, status < 300 ? Answer::Kind::kAccepted
-                                   : again      ? Answer::Kind::kRetry
-                                                : Answer::Kind::kRefused)
+    EXPECT_EQ(answered(status).kind, status < 300 ? Answer::Kind::kAccepted
+                                     : again      ? Answer::Kind::kRetry
+                                                  : Answer::Kind::kRefused)
         << status;
   }
 }
@@ -55,13 +55,13 @@ TEST(Answer, GrpcRetryInfoIsTheWaitAndMakesAFullCollectorWorthAsking) {
 TEST(Answer, PartialSuccessIsCountedAndGarbageIsAWarning) {
   TraceResponse response;
   response.mutable_partial_success()->set_rejected_spans(3);
-  EXPECT_EQ(judged(200, response.SerializeAsString()).rejected, 3U);
+  EXPECT_EQ(answered(200, response.SerializeAsString()).rejected, 3U);
   response.mutable_partial_success()->set_rejected_spans(-3);
-  EXPECT_EQ(judged(200, response.SerializeAsString()).rejected, 0U);
-  const Answer garbage = judged(200, "<html>");
+  EXPECT_EQ(answered(200, response.SerializeAsString()).rejected, 0U);
+  const Answer garbage = answered(200, "<html>");
   EXPECT_EQ(garbage.kind, Answer::Kind::kAccepted);
   EXPECT_FALSE(garbage.text.empty());
-  EXPECT_TRUE(judged(200).text.empty());
+  EXPECT_TRUE(answered(200).text.empty());
 }
 
 TEST(Answer, RetryAfterIsSecondsOrADateWithinFiveMinutes) {

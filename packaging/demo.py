@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Traffic to look at, for quickstart.sh --demo: real clients with planted keys call local TLS servers under the providers' names, in a network namespace
-and mounts of their own (the stage of tests/system), all removed at the end. Then it asks the agent what it saw. Exit 0 only when the trail is whole."""
+"""Traffic to look at, for quickstart.sh --demo: real clients with planted keys call local TLS servers under the
+providers' names, in a network namespace and mounts of their own (the stage of tests/system), all removed at the end.
+Then it asks the agent what it saw. Exit 0 only when the trail is whole."""
 import json
 import os
 import subprocess
@@ -40,13 +41,15 @@ class Demo(SystemCase):
         self.expected = []
         prod, other, env = self.maker.aws(), self.maker.aws(), self.maker.aws()
         self.plant(".aws/credentials", other.profile() + prod.profile("prod"))
-        self.plays("aws with AWS_PROFILE=prod", ["/usr/bin/aws", "s3", "ls"], (prod.id, "inferred"), {"AWS_PROFILE": "prod"})
+        self.plays("aws with AWS_PROFILE=prod", ["/usr/bin/aws", "s3", "ls"], (prod.id, "inferred"),
+                   {"AWS_PROFILE": "prod"})
         self.boto3("two profiles", "('s3').list_buckets()", (other.id, "possible"))
         self.files = {}
         self.boto3("a key in its environment", "('dynamodb').list_tables()", (env.id, "inferred"), env.env())
         self.boto3("the machine's role", "('s3').list_buckets()", ("aws.session@role/stage-role", "inferred"))
         own = "aws_access_key_id='AKIA' + 16 * 'X', aws_secret_access_key=40 * 'x'"
-        self.boto3("a key that the program made itself", f"('sts', {own}).get_caller_identity()", (None, "unattributed"))
+        self.boto3("a key that the program made itself", f"('sts', {own}).get_caller_identity()",
+                   (None, "unattributed"))
 
 
 def ask(*words):
@@ -95,7 +98,9 @@ def main():
         return 130
     except Exception as error:  # whatever it is: one sentence that says what failed and what to try
         words = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        print(f"demo: {demo.doing}: {words[0] if len(words) == 1 else words[0].split(':')[0] + ': ' + words[-1]}. {AGAIN}.", file=sys.stderr)
+        print(f"demo: {demo.doing}: "
+              f"{words[0] if len(words) == 1 else words[0].split(':')[0] + ': ' + words[-1]}. {AGAIN}.",
+              file=sys.stderr)
         return 1
     finally:
         Run.close()

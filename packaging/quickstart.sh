@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Keytrail on this machine in one command: sudo packaging/quickstart.sh [--demo] [--once] [--remove]
 #   (nothing)  install build needs, build, start the agent, show the live trail. Ctrl-C ends the view, not the agent.
-#   --demo     first make traffic to look at: real clients with planted keys in a network namespace of their own, removed afterwards
+#   --demo     first make traffic to look at: real clients with planted keys in a network namespace of their own,
+#              removed afterwards
 #   --once     end after the demo; exit 0 only when its trail was seen
 #   --remove   stop the agent and undo everything but the Debian packages
 set -eu -o pipefail
@@ -23,7 +24,7 @@ for option in "$@"; do
     --demo) demo=yes ;;
     --once) once=yes; demo=yes ;;
     --remove) remove=yes ;;
-    -h | --help) sed -n '3,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "quickstart: unknown option $option (try --help)" >&2; exit 2 ;;
   esac
 done
@@ -54,7 +55,8 @@ stop_agent() {
 if [ $remove = yes ]; then
   stop_agent
   if with_systemd; then systemctl disable keytrail.service >/dev/null 2>&1 || true; fi
-  rm -rf "$LIB" /usr/bin/keytrail /etc/systemd/system/keytrail.service /etc/keytrail /var/lib/keytrail /run/keytrail "$LOG" build
+  rm -rf "$LIB" /usr/bin/keytrail /etc/systemd/system/keytrail.service /etc/keytrail /var/lib/keytrail /run/keytrail \
+    "$LOG" build
   if with_systemd; then systemctl daemon-reload; fi
   for user in keytrail keytrail-examiner; do
     if getent passwd $user >/dev/null && ! userdel $user; then
@@ -67,10 +69,13 @@ if [ $remove = yes ]; then
   exit 0
 fi
 
-[ -e /sys/kernel/btf/vmlinux ] || refuse "this kernel ($(uname -r)) has no BTF, which the kernel programs need. Use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian's are)."
-command -v apt-get >/dev/null || refuse "installs its needs with apt-get (Debian 12). Elsewhere install clang 19, CMake and the libraries named in this script, then run it again."
+[ -e /sys/kernel/btf/vmlinux ] || refuse "this kernel ($(uname -r)) has no BTF, which the kernel programs need." \
+  "Use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian's are)."
+command -v apt-get >/dev/null || refuse "installs its needs with apt-get (Debian 12). Elsewhere install clang 19," \
+  "CMake and the libraries named in packaging/packages.sh, and build with CMake (CMakeLists.txt says how)."
 
-mkdir -p build 2>/dev/null && [ -w build ] || refuse "cannot write to $PWD/build: copy this checkout to a folder that can be written, then run it there."
+mkdir -p build 2>/dev/null && [ -w build ] ||
+  refuse "cannot write to $PWD/build: copy this checkout to a folder that can be written, then run it there."
 
 # shellcheck disable=SC2046,SC2086
 missing=$(missing_packages $BUILD_PACKAGES $([ $demo = no ] || echo $DEMO_PACKAGES))
@@ -84,7 +89,8 @@ if [ ! -e build/build.ninja ]; then
   cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DKEYTRAIL_TESTS=OFF >build/configure.log 2>&1 ||
     refuse "$(why_not_configured build/configure.log)"
 fi
-build_shown build/build.log build keytrail keytrail-warden keytrail-examiner || refuse "$(why_not_built build/build.log)"
+build_shown build/build.log build keytrail keytrail-warden keytrail-examiner ||
+  refuse "$(why_not_built build/build.log)"
 
 changed=no
 mkdir -p "$LIB" /etc/keytrail
@@ -98,7 +104,8 @@ ln -sf "$LIB/keytrail" /usr/bin/keytrail
 [ -e /etc/keytrail/keytrail.yaml ] || install -m 0644 packaging/keytrail.yaml /etc/keytrail/keytrail.yaml
 for user in keytrail keytrail-examiner; do
   getent group $user >/dev/null || groupadd --system $user
-  getent passwd $user >/dev/null || useradd --system --gid $user --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin $user
+  getent passwd $user >/dev/null ||
+    useradd --system --gid $user --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin $user
 done
 
 if [ $changed = yes ]; then stop_agent; fi

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts the tests in the output of GoogleTest programs, also as `ctest --verbose` shows several of them at once ("12: [       OK ] A.B (0 ms)").
+"""Counts the tests in the output of GoogleTest programs, also as `ctest --verbose` shows several of them at once ("12:
+[       OK ] A.B (0 ms)").
 
-Usage: gtest_count.py LOG. Prints a line "skip  NAME: reason" per skipped test and at the end "PASSED FAILED SKIPPED". A program that failed without a
-failed test (it crashed, or ran out of time) counts as one failed test.
+Usage: gtest_count.py LOG. Prints a line "skip  NAME: reason" per skipped test and at the end "PASSED FAILED SKIPPED". A
+program that failed without a failed test (it crashed, or ran out of time) counts as one failed test.
 """
 import re
 import sys
 
 _LINE = re.compile(r"^(?:(\d+): )?(.*)$")
 _MARK = re.compile(r"^\[ *(RUN|OK|FAILED|SKIPPED) *\] ([\w/.]+)( \(\d+ ms\)|, where .*)?$")
-_PROGRAM = re.compile(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.*\** *(Passed|Failed|Not Run|Timeout|\S*Exception.*|Subprocess.*)")
+_PROGRAM = re.compile(r"^ *\d+/\d+ Test +#(\d+): (\S+) \.*\** *(Passed|Failed|Not "
+                      r"Run|Timeout|\S*Exception.*|Subprocess.*)")
 
 
 def count(text):
@@ -37,7 +39,8 @@ def count(text):
             failed.add(name)
             failed_in.add(program)
         else:
-            words = [one.strip() for one in said.get(program, []) if one.strip() and not one.strip().endswith(": Skipped")]
+            words = [one.strip() for one in said.get(program, []) if one.strip()
+                     and not one.strip().endswith(": Skipped")]
             skipped.append((name, " ".join(words) or "no reason given"))
     return passed, len(failed), skipped
 

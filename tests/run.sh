@@ -51,7 +51,8 @@ ended() { add 1 0 0; say "ok    $1 ($(spent "$2"))"; }
 broken() {
   add 0 1 0
   say "FAIL  $1 ($(spent "$2"))"
-  { grep -nE "(error|FAILED|undefined symbol)[: ]" "$logs/step" | head -n 20; echo ...; tail -n 40 "$logs/step"; } | sed 's/^/      /'
+  { grep -nE "(error|FAILED|undefined symbol)[: ]" "$logs/step" | head -n 20
+    echo ...; tail -n 40 "$logs/step"; } | sed 's/^/      /'
   return 1
 }
 
@@ -84,7 +85,8 @@ configure() { # FOLDER OPTION…
   cmake -S . -B "$folder" -G Ninja "$@"
 }
 
-# Names of the unit test programs: keytrail_test() gives the test the name of its target. (ctest tells commands only of what is built.)
+# Names of the unit test programs: keytrail_test() gives the test the name of its target. (ctest tells commands only of
+# what is built.)
 unit_targets() { ctest --test-dir "$1" -N "${@:2}" | sed -n 's/^ *Test *#[0-9]*: //p'; }
 
 # gtests LABEL LOG BEGIN: adds the tests that a log of GoogleTest programs tells.
@@ -96,7 +98,8 @@ gtests() {
   add "$4" "$5" "$6"
   if [ "$5" = 0 ]; then say "ok    $1: $4 tests ($(spent "$3"))"; return; fi
   say "FAIL  $1: $5 of $(($4 + $5)) tests"
-  grep -E 'FAILED|Failure|error:|ERROR:|WARNING: ThreadSanitizer|SUMMARY|Expected|Actual|Which is' "$2" | head -n 80 | sed 's/^/      /'
+  grep -E 'FAILED|Failure|error:|ERROR:|WARNING: ThreadSanitizer|SUMMARY|Expected|Actual|Which is' "$2" |
+    head -n 80 | sed 's/^/      /'
   return 1
 }
 
@@ -130,7 +133,9 @@ fuzz() { # FOLDER: short runs; tests/fuzz/README.md tells of the long ones
   fi
 }
 
-own_sources() { find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h; }
+own_sources() {
+  find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h
+}
 check_format() { own_sources | xargs clang-format-19 --dry-run --Werror; }
 check_tidy() { /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs"; }
 
@@ -149,7 +154,8 @@ unit_python() {
   step "tests of the interop tests" /usr/bin/python3 tests/interop/self_test.py
   step "tests of the corpus" /usr/bin/python3 tests/corpus/self_test.py
   step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
-  step "configure without tests, as quickstart does, with the bench" cmake -S . -B "$logs/untested" -G Ninja -DKEYTRAIL_TESTS=OFF -DKEYTRAIL_BENCH=ON -DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON
+  step "configure without tests, as quickstart does, with the bench" cmake -S . -B "$logs/untested" -G Ninja \
+    -DKEYTRAIL_TESTS=OFF -DKEYTRAIL_BENCH=ON -DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON
   step "tests of the clang-tidy stamps" /usr/bin/python3 tests/tidy_test.py
   step "layers" /usr/bin/python3 tests/layers/check.py
 }
@@ -160,13 +166,16 @@ system_cases() { # FOLDER
   counted "$1" /usr/bin/python3 tests/system/run.py --build "$build" --cases "$1" "${pattern[@]}"
 }
 
-# Debian's 6.12 in QEMU: the hooks that this machine's kernel may refuse. At most seven minutes; longer and other runs: tests/kernels/README.md.
+# Debian's 6.12 in QEMU: the hooks that this machine's kernel may refuse. At most seven minutes; longer and other runs:
+# tests/kernels/README.md.
 kernels() {
   local missing
   # shellcheck disable=SC2086
   missing=$(missing_packages $KERNEL_PACKAGES)
   # shellcheck disable=SC2086
-  if [ -n "$missing" ] && [ $install = yes ]; then install_packages "$logs/apt" $missing || say "$(why_not_installed "$logs/apt")"; fi
+  if [ -n "$missing" ] && [ $install = yes ]; then
+    install_packages "$logs/apt" $missing || say "$(why_not_installed "$logs/apt")"
+  fi
   counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" --minutes 6
 }
 
@@ -189,7 +198,8 @@ corpus() { # the clients from other registries are set up when these can be reac
 end() { say "$passed passed, $failed failed, $skipped skipped"; [ "$failed" = 0 ]; exit; }
 
 if ! mkdir -p "$build" 2>/dev/null || [ ! -w "$build" ]; then
-  say "tests/run.sh: cannot write to $build: copy this checkout to a folder that can be written, or give one with --build."
+  say "tests/run.sh: cannot write to $build: copy this checkout to a folder that can be written," \
+    "or give one with --build."
   add 0 1 0; end
 fi
 if ! packages; then add 0 1 0; end; fi
@@ -222,7 +232,8 @@ if [ "$(id -u)" = 0 ]; then
   [ -z "$only" ] && corpus
   [ -z "$only" ] && kernels
 else
-  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels, tests/corpus" "not root. Try: sudo tests/run.sh"
+  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels, tests/corpus" \
+    "not root. Try: sudo tests/run.sh"
 fi
 [ -z "$only" ] && step "clang-tidy" check_tidy
 end

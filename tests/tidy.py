@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""clang-tidy over agent/ and exporters/: tests/tidy.py --build DIR [--jobs N] (after the build, which knows the headers of each file).
+"""clang-tidy over agent/ and exporters/: tests/tidy.py --build DIR [--jobs N] (after the build, which knows the headers
+of each file).
 
-A file that was clean is not looked at again while nothing that it is made of changes: its commands, every header, .clang-tidy, clang-tidy itself. The stamps
-lie beside the compile cache. The last line tells how many files were looked at; exit 1 when one has a finding."""
+A file that was clean is not looked at again while nothing that it is made of changes: its commands, every header,
+.clang-tidy, clang-tidy itself. The stamps lie beside the compile cache. The last line tells how many files were looked
+at; exit 1 when one has a finding."""
 import argparse
 import concurrent.futures
 import functools
@@ -88,7 +90,8 @@ def stamps():
 
 def look(source, build):
     done = subprocess.run([TIDY, "-quiet", "-p", build, source], capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + "".join(line for line in done.stderr.splitlines(True) if "warnings generated" not in line)
+    return done.returncode, done.stdout + "".join(line for line in done.stderr.splitlines(True)
+                                                  if "warnings generated" not in line)
 
 
 def main():

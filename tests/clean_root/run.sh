@@ -1,9 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# A command in a truly fresh Debian 12 that holds a copy of this checkout: sudo tests/clean_root/run.sh [--tar FILE] COMMAND…
-#   --tar FILE  the root's files; default: the newest of the last 7 days in /var/cache/keytrail, else debootstrap makes one there
-# The root has its own mounts (pivot_root), and the machine's kernel, network, package sources and compile cache. At the end, also after a failure or Ctrl-C,
-# its processes are ended and its files removed; its mounts go with them. Exit: the command's; 77 where no root can be made (1 when CI=true).
+# A command in a truly fresh Debian 12 that holds a copy of this checkout:
+#   sudo tests/clean_root/run.sh [--tar FILE] COMMAND…
+#   --tar FILE  the root's files; default: the newest of the last 7 days in /var/cache/keytrail, else debootstrap makes
+#               one there
+# The root has its own mounts (pivot_root), and the machine's kernel, network, package sources and compile cache. At the
+# end, also after a failure or Ctrl-C, its processes are ended and its files removed; its mounts go with them.
+# Exit: the command's; 77 where no root can be made (1 when CI=true).
 set -eu -o pipefail
 export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 cd "$(dirname "$0")/../.."
@@ -24,7 +27,7 @@ cannot() { # no root can be made here: a failure in CI, a skip elsewhere
 tar_file=""
 case "${1:-}" in
   --tar) tar_file="${2:?--tar wants a file}"; shift 2 ;;
-  -h | --help | "") sed -n '3,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  -h | --help | "") sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 root="" inside=""
@@ -53,21 +56,27 @@ trap 'exit 143' TERM
 same_debian() { grep -q "^VERSION_CODENAME=$SUITE\$" /etc/os-release 2>/dev/null; }
 mirror() {
   local found=""
-  if same_debian; then found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | head -n 1); fi
+  if same_debian; then
+    found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+      grep -E '/debian/?$' | head -n 1)
+  fi
   printf '%s' "${found:-http://deb.debian.org/debian}"
 }
 
 # make_tar FILE: debootstrap's minimal Debian. debootstrap mounts /proc in it, so it too works in mounts of its own.
 make_tar() {
   if ! command -v debootstrap >/dev/null; then
-    apt-get -qq update >/dev/null 2>&1 && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends debootstrap >/dev/null 2>&1 ||
+    { apt-get -qq update &&
+      DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends debootstrap; } >/dev/null 2>&1 ||
       cannot "debootstrap is missing and apt-get cannot install it. Try: sudo apt-get install debootstrap"
   fi
   local from="${MIRROR:-$(mirror)}" begin=$SECONDS
   say "debootstrap makes $SUITE from $from (about 4 minutes, once in $DAYS days)"
-  run_inside unshare --mount --propagation private debootstrap --variant=minbase "$SUITE" "$root" "$from" >"$root.log" 2>&1 || {
+  run_inside unshare --mount --propagation private debootstrap --variant=minbase "$SUITE" "$root" "$from" \
+    >"$root.log" 2>&1 || {
     tail -n 3 "$root.log" >&2; rm -f "$root.log"
-    cannot "debootstrap could not fetch Debian from $from: see above. Check the network, or give a root's files: tests/clean_root/run.sh --tar FILE"
+    cannot "debootstrap could not fetch Debian from $from: see above. Check the network, or give a root's files:" \
+      "tests/clean_root/run.sh --tar FILE"
   }
   rm -f "$root.log"
   tar -C "$root" --exclude=./var/cache/apt/archives/*.deb -cf "$1.$$" . && mv "$1.$$" "$1"
@@ -93,24 +102,28 @@ take_over() {
     done
     for file in /usr/share/keyrings/*; do if [ ! -e "$root$file" ]; then cp -L "$file" "$root$file"; fi; done
   else
-    printf 'deb %s %s main\n' "${MIRROR:-http://deb.debian.org/debian}" "$SUITE" "${MIRROR:-http://deb.debian.org/debian}" "$SUITE-updates" \
+    printf 'deb %s %s main\n' "${MIRROR:-http://deb.debian.org/debian}" "$SUITE" \
+      "${MIRROR:-http://deb.debian.org/debian}" "$SUITE-updates" \
       http://deb.debian.org/debian-security "$SUITE-security" >"$root/etc/apt/sources.list"
   fi
   mkdir -p "$root/etc/dpkg/dpkg.cfg.d"
   echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/90fast"  # nobody keeps this root: dpkg need not wait for the disk
   if command -v apt-config >/dev/null; then
-    apt-config dump | grep -E '^Acquire::(http|https|Check|Retries|Languages|ForceIP)' >"$root/etc/apt/apt.conf.d/90machine" || true
+    apt-config dump | grep -E '^Acquire::(http|https|Check|Retries|Languages|ForceIP)' \
+      >"$root/etc/apt/apt.conf.d/90machine" || true
   fi
 }
 
 [ "$(uname -s)" = Linux ] || cannot "needs Linux; this is $(uname -s)."
 [ "$(id -u)" = 0 ] || cannot "needs root for its mounts. Try: sudo tests/clean_root/run.sh"
-unshare --mount true 2>/dev/null || cannot "this machine lets root make no mount namespace (a container?). Try it on the machine itself."
+unshare --mount true 2>/dev/null ||
+  cannot "this machine lets root make no mount namespace (a container?). Try it on the machine itself."
 
 root=$(mktemp -d /var/tmp/keytrail-root-XXXXXXXX)
 chmod 755 "$root"
 if [ -z "$tar_file" ]; then
-  mkdir -p "$CACHE" || cannot "$CACHE cannot be made. Give another folder: KEYTRAIL_ROOT_CACHE=FOLDER tests/clean_root/run.sh"
+  mkdir -p "$CACHE" ||
+    cannot "$CACHE cannot be made. Give another folder: KEYTRAIL_ROOT_CACHE=FOLDER tests/clean_root/run.sh"
   tar_file=$(find "$CACHE" -maxdepth 1 -name "$SUITE-*.tar" -mtime "-$DAYS" | sort | tail -n 1)
   if [ -z "$tar_file" ]; then
     tar_file="$CACHE/$SUITE-$(date +%F).tar"
@@ -118,8 +131,10 @@ if [ -z "$tar_file" ]; then
     find "$CACHE" -maxdepth 1 -name "$SUITE-*.tar" ! -path "$tar_file" -delete
   fi
 fi
-[ "$(df --output=avail -BG /var/tmp | tail -n 1 | tr -dc 0-9)" -ge "$NEEDED_GB" ] || cannot "/var/tmp has less than $NEEDED_GB GB free. Make room there."
-[ -n "$(ls "$root")" ] || tar -C "$root" -xf "$tar_file" || { say "$tar_file cannot be unpacked: remove it and run this again." >&2; exit 1; }
+[ "$(df --output=avail -BG /var/tmp | tail -n 1 | tr -dc 0-9)" -ge "$NEEDED_GB" ] ||
+  cannot "/var/tmp has less than $NEEDED_GB GB free. Make room there."
+[ -n "$(ls "$root")" ] || tar -C "$root" -xf "$tar_file" ||
+  { say "$tar_file cannot be unpacked: remove it and run this again." >&2; exit 1; }
 take_over
 mkdir -p "$root/keytrail" "$root/proc" "$root/sys" "$root/dev" "$root/run" "$root/root/.cache/ccache"
 tar --exclude=./.git --exclude='./build*' --exclude=__pycache__ -cf - . | tar -C "$root/keytrail" -xf -

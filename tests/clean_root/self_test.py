@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of run.sh with a tiny root (a shell and what it needs): it gives back the command's status, and leaves no mount, process or file behind."""
+"""Tests of run.sh with a tiny root (a shell and what it needs): it gives back the command's status, and leaves no
+mount, process or file behind."""
 import glob
 import os
 import shutil
@@ -69,7 +70,8 @@ class CleanRoot(unittest.TestCase):
     def run_in(self, *command, env=None, tar=True, prefix=()):
         where = ["--tar", self.tar] if tar else []
         clean = {name: value for name, value in os.environ.items() if name != "CI"}
-        return subprocess.run([*prefix, RUN, *where, *command], capture_output=True, text=True, env={**clean, **(env or {})}, check=False)
+        return subprocess.run([*prefix, RUN, *where, *command], capture_output=True, text=True,
+                              env={**clean, **(env or {})}, check=False)
 
     def test_the_commands_status_and_words_come_back_and_nothing_stays(self):
         done = self.run_in("bash", "-c", "[ -x tests/clean_root/run.sh ] && echo in $PWD; exit 7")
@@ -87,7 +89,8 @@ class CleanRoot(unittest.TestCase):
         self.assertEqual(left(), self.before)
 
     def interrupted(self, number):
-        with subprocess.Popen([RUN, "--tar", self.tar, "bash", "-c", "echo ready; sleep 1000"], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen([RUN, "--tar", self.tar, "bash", "-c", "echo ready; sleep 1000"], stdout=subprocess.PIPE,
+                              text=True) as process:
             self.assertEqual(process.stdout.readline(), "ready\n")
             begin = time.monotonic()
             process.send_signal(number)
@@ -117,7 +120,8 @@ class CleanRoot(unittest.TestCase):
     @unittest.skipIf(shutil.which("debootstrap") is None, "debootstrap is not on this machine")
     def test_without_network_it_is_a_skip_and_in_ci_a_failure(self):
         self.cannot("debootstrap could not fetch", tar=False,
-                    env={"KEYTRAIL_ROOT_CACHE": self.folder + "/empty", "KEYTRAIL_ROOT_MIRROR": "http://127.0.0.1:9/debian"})
+                    env={"KEYTRAIL_ROOT_CACHE": self.folder + "/empty",
+                         "KEYTRAIL_ROOT_MIRROR": "http://127.0.0.1:9/debian"})
 
 
 class Sentences(unittest.TestCase):
@@ -134,25 +138,31 @@ class Sentences(unittest.TestCase):
         return said
 
     def test_apt(self):
-        for log, words in (("W: Failed to fetch http://x  Could not connect to 127.0.0.1:9\nE: Unable to locate package cmake\n", "proxy"),
-                           ("E: Unable to locate package clang-19\n", "package clang-19 is not in the package sources"),
-                           ("E: Package 'clang-19' has no installation candidate\n", "package clang-19 is not in the package sources"),
-                           ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7\n", "another apt"),
-                           ("dpkg: error: cannot write: No space left on device\n", "disk is full"),
-                           ("E: Sub-process /usr/bin/dpkg returned an error code (1)\n", "returned an error code")):
+        for log, words in (
+            ("W: Failed to fetch http://x  Could not connect to 127.0.0.1:9\nE: Unable to locate package cmake\n",
+             "proxy"), ("E: Unable to locate package clang-19\n", "package clang-19 is not in the package sources"),
+            ("E: Package 'clang-19' has no installation candidate\n", "package clang-19 is not in the package sources"),
+            ("E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 7\n", "another apt"),
+            ("dpkg: error: cannot write: No space left on device\n", "disk is full"),
+            ("E: Sub-process /usr/bin/dpkg returned an error code (1)\n", "returned an error code")):
             self.assertIn(words, self.says("why_not_installed", log))
 
     def test_cmake(self):
-        for log, words in (("CMake Error at x:1 (message):\n  Could NOT find GTest (missing: GTEST_LIBRARY)\n", "did not find GTest"),
-                           ("--   Package 'libseccomp', required by 'virtual:world', not found\nCMake Error at x:1:\n  A required package was not found\n",
-                            "did not find libseccomp"),
-                           ('CMake Error:\n  Could not find a package configuration file provided by "fmt" with\n', "did not find fmt"),
-                           ("CMake Error at x:1:\n  Target \"a\" links to:\n\n    GTest::gmock\n\n  but the target was not found.\n", "links to: GTest::gmock but the"),
-                           ("CMake Error at CMakeLists.txt:11 (message):\n  Keytrail needs clang 19\nCall Stack (most recent call first):\n", "Keytrail needs clang 19")):
+        for log, words in (("CMake Error at x:1 (message):\n  Could NOT find GTest (missing: GTEST_LIBRARY)\n",
+                            "did not find GTest"),
+                           ("--   Package 'libseccomp', required by 'virtual:world', not found\n"
+                            "CMake Error at x:1:\n  A required package was not found\n", "did not find libseccomp"),
+                           ('CMake Error:\n  Could not find a package configuration file provided by "fmt" with\n',
+                            "did not find fmt"),
+                           ("CMake Error at x:1:\n  Target \"a\" links to:\n\n    GTest::gmock\n"
+                            "\n  but the target was not found.\n", "links to: GTest::gmock but the"),
+                           ("CMake Error at CMakeLists.txt:11 (message):\n  Keytrail needs clang 19\nCall Stack (most "
+                            "recent call first):\n", "Keytrail needs clang 19")):
             self.assertIn(words, self.says("why_not_configured", log))
 
     def test_build(self):
-        for log, words in (("[1/2] x\na.cpp:1:2: error: no such thing\n", "a.cpp:1:2: error: no such thing"), ("clang++: Killed\n", "memory"),
+        for log, words in (("[1/2] x\na.cpp:1:2: error: no such thing\n", "a.cpp:1:2: error: no such thing"),
+                           ("clang++: Killed\n", "memory"),
                            ("fatal error: error in backend: IO failure: No space left on device\n", "disk is full"),
                            ("CMake Error at x:1 (message):\n  Could NOT find GTest\n", "did not find GTest")):
             self.assertIn(words, self.says("why_not_built", log))
@@ -160,11 +170,13 @@ class Sentences(unittest.TestCase):
     def test_a_build_tells_how_far_it_is_and_its_status(self):
         with tempfile.TemporaryDirectory() as folder:
             with open(folder + "/build.ninja", "w") as file:
-                file.write("rule do\n  command = $do\nbuild a: do\n  do = true\nbuild b: do a\n  do = sleep 1\nbuild c: do\n  do = false\n")
+                file.write("rule do\n  command = $do\nbuild a: do\n  do = true\nbuild b: do a\n  do = sleep 1\n"
+                           "build c: do\n  do = false\n")
             script = f". {PACKAGING}/build.sh; show_step() {{ echo $1 of $2; }}; build_shown {folder}/log {folder} "
             done = subprocess.run(["bash", "-c", script + "b"], capture_output=True, text=True, check=False)
             self.assertEqual((done.returncode, done.stdout), (0, "1 of 2\n2 of 2\n"), done.stderr)
-            self.assertNotEqual(subprocess.run(["bash", "-c", script + "c"], capture_output=True, check=False).returncode, 0)
+            self.assertNotEqual(subprocess.run(["bash", "-c", script + "c"], capture_output=True,
+                                               check=False).returncode, 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake cloud of the corpus: the system tests' one, with more services, any name, and a log that says who called and with which planted key.
+"""The fake cloud of the corpus: the system tests' one, with more services, any name, and a log that says who called and
+with which planted key.
 
-Who: the client socket's inode, then the processes of the case's cgroup that have it open, at each request. Nothing of it comes from BPF.
+Who: the client socket's inode, then the processes of the case's cgroup that have it open, at each request. Nothing of
+it comes from BPF.
 Commands on standard input: "case FILE" (name, cgroup, keys and issued keys as JSON).
 """
 import json
@@ -42,7 +44,8 @@ def holders(inode, group):
         pids = [int(word) for word in file.read().split()]
     for pid in pids:
         try:
-            if any(os.readlink(f"/proc/{pid}/fd/{name}") == f"socket:[{inode}]" for name in os.listdir(f"/proc/{pid}/fd")):
+            if any(os.readlink(f"/proc/{pid}/fd/{name}") == f"socket:[{inode}]"
+                   for name in os.listdir(f"/proc/{pid}/fd")):
                 comm, _, start = stat_of(pid)
                 found.append({"pid": pid, "start": start, "comm": comm})
         except (OSError, TypeError):
@@ -73,11 +76,14 @@ class Cloud(cloud.Cloud):
         who = holders(socket_inode(connection.peer, connection.local[1]), case["group"]) if case["group"] else []
         keys = presented.presented(case["keys"], method, path, headers, body)
         good = any(fine for _, fine in keys)
-        call = replies.Call(connection.local[0], connection.local[1], method, path, host, headers, body, presented.form_of(path, headers, body), good,
-                             {key["name"]: key for key in case["keys"]}, self.git)
+        call = replies.Call(connection.local[0], connection.local[1], method, path, host, headers, body,
+                            presented.form_of(path, headers, body), good,
+                            {key["name"]: key for key in case["keys"]}, self.git)
         reply = replies.answer(call)
-        reply.truth = {"case": case["name"], "who": who, "keys": [name for name, fine in keys if fine], "bad_keys": [name for name, fine in keys if not fine], "issued": call.issued,
-                       "provider": call.provider, "service": call.service, "region": call.region, "destination_port": connection.local[1]}
+        reply.truth = {"case": case["name"], "who": who, "keys": [name for name, fine in keys if fine],
+                       "bad_keys": [name for name, fine in keys if not fine], "issued": call.issued,
+                       "provider": call.provider, "service": call.service, "region": call.region,
+                       "destination_port": connection.local[1]}
         return call.action, reply
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the fake keys of a corpus case: valid in shape, new in every run; `secrets` of the maker holds what must appear nowhere else."""
+"""Draws the fake keys of a corpus case: valid in shape, new in every run; `secrets` of the maker holds what must appear
+nowhere else."""
 import base64
 import json
 import string
@@ -11,7 +12,8 @@ from stage import keys
 
 ALNUM = keys.ALNUM
 # What the token services of every case may hand out: name → kind.
-ISSUED = {"sts": "aws.session", "imds": "aws.session", "ecs": "aws.session", "imds_session": "imds.session", "gcp": "gcp.access", "azure": "azure.jwt", "ecr": "aws.ecr"}
+ISSUED = {"sts": "aws.session", "imds": "aws.session", "ecs": "aws.session", "imds_session": "imds.session",
+          "gcp": "gcp.access", "azure": "azure.jwt", "ecr": "aws.ecr"}
 
 
 def _base64url(raw):
@@ -35,7 +37,8 @@ class Keys(keys.Maker):
     def _checked(self, head):
         """A token whose last six characters are a checksum, as GitHub and npm make them."""
         body = self.text(30)
-        number, tail, signs = zlib.crc32(body.encode()), "", string.digits + string.ascii_uppercase + string.ascii_lowercase
+        number, tail = zlib.crc32(body.encode()), ""
+        signs = string.digits + string.ascii_uppercase + string.ascii_lowercase
         while number:
             number, digit = divmod(number, 62)
             tail = signs[digit] + tail
@@ -61,16 +64,21 @@ class Keys(keys.Maker):
     def _gcp_sa(self):
         pem = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, text=True, check=True).stdout
         self.secrets += [line for line in pem.splitlines() if len(line) == 64][:3]
-        key_id, owner = self._public(40, "0123456789abcdef"), f"app-{self.public(8)}@corpus-project.iam.gserviceaccount.com"
+        key_id = self._public(40, "0123456789abcdef")
+        owner = f"app-{self.public(8)}@corpus-project.iam.gserviceaccount.com"
         return {"id": key_id, "owner": owner, "secret": pem, "json": json.dumps({
-            "type": "service_account", "project_id": "corpus-project", "private_key_id": key_id, "private_key": pem, "client_email": owner,
-            "client_id": self._public(21, string.digits), "auth_uri": "https://accounts.google.com/o/oauth2/auth", "token_uri": "https://oauth2.googleapis.com/token",
+            "type": "service_account", "project_id": "corpus-project", "private_key_id": key_id, "private_key": pem,
+            "client_email": owner, "client_id": self._public(21, string.digits),
+            "auth_uri": "https://accounts.google.com/o/oauth2/auth", "token_uri": "https://oauth2.googleapis.com/token",
             "universe_domain": "googleapis.com"}, indent=2)}
 
     def _gcp_user(self):
-        refresh, client = self._text("1//0", 90, "-_"), self._public(12, string.digits) + "-" + self._public(32, string.ascii_lowercase) + ".apps.googleusercontent.com"
-        return {"id": client, "secret": refresh, "json": json.dumps({"type": "authorized_user", "client_id": client, "client_secret": self._text("GOCSPX-", 28),
-                                                                     "refresh_token": refresh, "quota_project_id": "corpus-project"})}
+        refresh = self._text("1//0", 90, "-_")
+        client = (self._public(12, string.digits) + "-" + self._public(32, string.ascii_lowercase)
+                  + ".apps.googleusercontent.com")
+        return {"id": client, "secret": refresh, "json": json.dumps(
+            {"type": "authorized_user", "client_id": client, "client_secret": self._text("GOCSPX-", 28),
+             "refresh_token": refresh, "quota_project_id": "corpus-project"})}
 
     def _gcp_access(self):
         return {"secret": self._text("ya29.c.", 180, "-_")}
@@ -86,7 +94,8 @@ class Keys(keys.Maker):
     def _azure_jwt(self):
         now = int(time.time())
         return {"secret": self._jwt({"typ": "JWT", "alg": "RS256", "kid": self._public(27, ALNUM)},
-                                    {"aud": "https://storage.azure.com", "iss": "https://sts.windows.net/0/", "iat": now, "exp": now + 3600, "uti": self._uuid()})}
+                                    {"aud": "https://storage.azure.com", "iss": "https://sts.windows.net/0/",
+                                     "iat": now, "exp": now + 3600, "uti": self._uuid()})}
 
     def _github_pat(self):
         return self._checked("ghp_")
@@ -114,7 +123,8 @@ class Keys(keys.Maker):
 
     def _kubernetes_token(self, audience="https://kubernetes.default.svc.cluster.local"):
         now, token_id, key_id = int(time.time()), self._uuid(), self._public(43, ALNUM)
-        claims = {"aud": [audience], "exp": now + 3600, "iat": now, "nbf": now, "jti": token_id, "iss": "https://oidc.eks.eu-west-1.amazonaws.com/id/C0",
-                  "sub": "system:serviceaccount:default:app",
-                  "kubernetes.io": {"namespace": "default", "pod": {"name": "app-0", "uid": self._uuid()}, "serviceaccount": {"name": "app", "uid": self._uuid()}}}
+        claims = {"aud": [audience], "exp": now + 3600, "iat": now, "nbf": now, "jti": token_id,
+                  "iss": "https://oidc.eks.eu-west-1.amazonaws.com/id/C0", "sub": "system:serviceaccount:default:app",
+                  "kubernetes.io": {"namespace": "default", "pod": {"name": "app-0", "uid": self._uuid()},
+                                    "serviceaccount": {"name": "app", "uid": self._uuid()}}}
         return {"id": f"{key_id}/{token_id}", "secret": self._jwt({"alg": "RS256", "kid": key_id}, claims)}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which planted keys a request carries: bearer and basic values are compared, AWS signatures recomputed with the planted secret, signed tokens named by their key id. Pure."""
+"""Which planted keys a request carries: bearer and basic values are compared, AWS signatures recomputed with the
+planted secret, signed tokens named by their key id. Pure."""
 import base64
 import hashlib
 import hmac
@@ -46,10 +47,12 @@ def _signed_by(rest, keys, method, path, headers, body):
     raw, _, query = path.partition("?")
     if scope[2] != "s3":
         raw = raw.replace("%", "%25")
-    pairs = sorted(f"{quote(unquote(name), safe='-_.~')}={quote(unquote(value), safe='-_.~')}" for name, _, value in (one.partition("=") for one in query.split("&") if one))
+    pairs = sorted(f"{quote(unquote(name), safe='-_.~')}={quote(unquote(value), safe='-_.~')}"
+                   for name, _, value in (one.partition("=") for one in query.split("&") if one))
     digest = headers.get("x-amz-content-sha256") or hashlib.sha256(body).hexdigest()
     request = "\n".join([method, raw, "&".join(pairs), canonical, parts["SignedHeaders"], digest])
-    text = "\n".join(["AWS4-HMAC-SHA256", headers.get("x-amz-date", ""), "/".join(scope), hashlib.sha256(request.encode()).hexdigest()])
+    text = "\n".join(["AWS4-HMAC-SHA256", headers.get("x-amz-date", ""), "/".join(scope),
+                      hashlib.sha256(request.encode()).hexdigest()])
     good = hmac.compare_digest(_sign(key["secret"], scope, text), parts["Signature"])
     return key, good and (not key["token"] or headers.get("x-amz-security-token") == key["token"])
 
@@ -68,7 +71,8 @@ def presented(keys, method, path, headers, body):
     def key_named(token):
         """A token that the client signed itself names its key by the id, or by its owner."""
         key_id, owner = _jwt_part(token, 0).get("kid"), _jwt_part(token, 1).get("iss")
-        found.extend((key["name"], True) for key in keys if (key_id and key["id"] == key_id) or (owner and key.get("owner") == owner))
+        found.extend((key["name"], True) for key in keys if (key_id and key["id"] == key_id)
+                     or (owner and key.get("owner") == owner))
 
     scheme, _, rest = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "aws4-hmac-sha256":

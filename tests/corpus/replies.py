@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the services that the corpus' clients call answer: as much of each as these clients need. A call says what it is (`is_`) and returns the reply."""
+"""What the services that the corpus' clients call answer: as much of each as these clients need. A call says what it is
+(`is_`) and returns the reply."""
 import base64
 import datetime
 import hashlib
@@ -27,10 +28,12 @@ class Call:
     """One request on its way: what was asked, which planted keys it carried, and what it turns out to be."""
 
     def __init__(self, address, port, method, path, host, headers, body, form, good, issue, git):
-        self.address, self.port, self.method, self.host, self.headers, self.body, self.form = address, port, method, host, headers, body, form
+        self.address, self.port, self.method, self.host = address, port, method, host
+        self.headers, self.body, self.form = headers, body, form
         self.full, self.path = path, urlsplit(path).path
         self.good, self._issue, self.git = good, issue, git
-        self.provider, self.service, self.region, self.action, self.issued = "unknown", "unknown", "global", f"{method} {self.path}", []
+        self.provider, self.service, self.region = "unknown", "unknown", "global"
+        self.action, self.issued = f"{method} {self.path}", []
 
     def is_(self, provider, service, region="global", action=None):
         self.provider, self.service, self.region = provider, service, region
@@ -70,10 +73,12 @@ def metadata(call):
     if call.address == "169.254.170.2":
         call.is_("aws", "metadata", "local", "ecs")
         key = call.issue("ecs")
-        return as_json(200, {"AccessKeyId": key["id"], "SecretAccessKey": key["secret"], "Token": key["token"], "Expiration": later(6), "RoleArn": "arn:aws:iam::123456789012:role/corpus"})
+        return as_json(200, {"AccessKeyId": key["id"], "SecretAccessKey": key["secret"], "Token": key["token"],
+                             "Expiration": later(6), "RoleArn": "arn:aws:iam::123456789012:role/corpus"})
     if not call.path.startswith("/latest/"):  # Google's clients ask whether this is one of its machines
         call.is_("gcp", "metadata", "local", "metadata")
-        return Reply(200, "corpus-project", "text/plain", {"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"})
+        return Reply(200, "corpus-project", "text/plain",
+                     {"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"})
     call.is_("aws", "metadata", "local", "imds")
     role, token = call._issue["issued.imds"], call._issue["issued.imds_session"]["secret"]
     if call.method == "PUT":
@@ -100,8 +105,9 @@ def aws(call):
         return apis.sts(call.body, key)[1]
     if call.action == "GetAuthorizationToken":
         token = call.issue("ecr")["secret"]
-        return as_json(200, {"authorizationData": [{"authorizationToken": base64.b64encode(f"AWS:{token}".encode()).decode(), "expiresAt": 4102444800,
-                                                    "proxyEndpoint": f"https://123456789012.dkr.ecr.{region}.amazonaws.com"}]})
+        return as_json(200, {"authorizationData": [
+            {"authorizationToken": base64.b64encode(f"AWS:{token}".encode()).decode(), "expiresAt": 4102444800,
+             "proxyEndpoint": f"https://123456789012.dkr.ecr.{region}.amazonaws.com"}]})
     return apis.json_rpc(call.headers)[1]
 
 
@@ -114,7 +120,8 @@ def google(call):
         call.action = "token"
         if not call.good:
             return as_json(400, {"error": "invalid_grant"})
-        return as_json(200, {"access_token": call.issue("gcp")["secret"], "expires_in": 3599, "token_type": "Bearer", "scope": "https://www.googleapis.com/auth/cloud-platform"})
+        return as_json(200, {"access_token": call.issue("gcp")["secret"], "expires_in": 3599, "token_type": "Bearer",
+                             "scope": "https://www.googleapis.com/auth/cloud-platform"})
     if call.path.endswith("/allowedLocations"):
         call.action = "allowedLocations"
         return guarded(call, refusal, {"locations": ["europe-west1"], "encodedLocations": "0x10"})
@@ -122,8 +129,10 @@ def google(call):
         return guarded(call, refusal, {})
     if call.path.endswith("/o"):
         call.action = "storage.objects.list"
-        return guarded(call, refusal, {"kind": "storage#objects", "items": [{"kind": "storage#object", "name": "a.txt", "bucket": "corpus-bucket", "size": "3", "generation": "1"}]})
-    bucket = {"kind": "storage#bucket", "name": "corpus-bucket", "id": "corpus-bucket", "location": "EU", "storageClass": "STANDARD"}
+        return guarded(call, refusal, {"kind": "storage#objects", "items": [
+            {"kind": "storage#object", "name": "a.txt", "bucket": "corpus-bucket", "size": "3", "generation": "1"}]})
+    bucket = {"kind": "storage#bucket", "name": "corpus-bucket", "id": "corpus-bucket", "location": "EU",
+              "storageClass": "STANDARD"}
     if call.path.endswith("/b"):
         call.action = "storage.buckets.list"
         return guarded(call, refusal, {"kind": "storage#buckets", "items": [bucket]})
@@ -136,32 +145,41 @@ def entra(call):
     base = "https://login.microsoftonline.com/" + call.path.split("/")[1]
     if call.path.endswith("/openid-configuration"):
         call.action = "discovery"
-        return as_json(200, {"token_endpoint": base + "/oauth2/v2.0/token", "authorization_endpoint": base + "/oauth2/v2.0/authorize", "issuer": base + "/v2.0",
-                             "jwks_uri": base + "/discovery/v2.0/keys", "device_authorization_endpoint": base + "/oauth2/v2.0/devicecode"})
+        return as_json(200, {"token_endpoint": base + "/oauth2/v2.0/token",
+                             "authorization_endpoint": base + "/oauth2/v2.0/authorize", "issuer": base + "/v2.0",
+                             "jwks_uri": base + "/discovery/v2.0/keys",
+                             "device_authorization_endpoint": base + "/oauth2/v2.0/devicecode"})
     if call.path.endswith("/discovery/instance"):
         call.action = "discovery"
-        return as_json(200, {"tenant_discovery_endpoint": base + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
-                             "metadata": [{"preferred_network": "login.microsoftonline.com", "preferred_cache": "login.windows.net", "aliases": ["login.microsoftonline.com"]}]})
+        return as_json(200, {
+            "tenant_discovery_endpoint": base + "/v2.0/.well-known/openid-configuration", "api-version": "1.1",
+            "metadata": [{"preferred_network": "login.microsoftonline.com", "preferred_cache": "login.windows.net",
+                          "aliases": ["login.microsoftonline.com"]}]})
     call.action = "token"
     if not call.good:
         return as_json(401, {"error": "invalid_client"})
-    return as_json(200, {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": call.issue("azure")["secret"]})
+    return as_json(200, {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599,
+                         "access_token": call.issue("azure")["secret"]})
 
 
 def azure_blob(call):
     call.is_("azure", "storage.blob", "from-account", "ListContainers")
     if not call.good:
         return Reply(403, '<?xml version="1.0" encoding="utf-8"?><Error><Code>AuthenticationFailed</Code></Error>')
-    return Reply(200, '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://corpus/"><Containers><Container><Name>c</Name><Properties>'
-                 "<Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Etag>0x1</Etag></Properties></Container></Containers><NextMarker/></EnumerationResults>")
+    return Reply(200, '<?xml version="1.0" encoding="utf-8"?><EnumerationResults ServiceEndpoint="https://corpus/">'
+                 '<Containers><Container><Name>c</Name><Properties>'
+                 "<Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Etag>0x1</Etag>"
+                 "</Properties></Container></Containers><NextMarker/></EnumerationResults>")
 
 
 # ---- code, chat, models, packages
 
 def github_api(call):
     call.is_("github", "vcs")
-    app = {"id": 1, "name": "app", "full_name": "acme/app", "private": True, "owner": {"login": "acme", "id": 1}, "default_branch": "main"}
-    return guarded(call, {"message": "Bad credentials"}, app if call.path.startswith("/repos/") else {"login": "corpus", "id": 1, "type": "User"})
+    app = {"id": 1, "name": "app", "full_name": "acme/app", "private": True, "owner": {"login": "acme", "id": 1},
+           "default_branch": "main"}
+    return guarded(call, {"message": "Bad credentials"},
+                   app if call.path.startswith("/repos/") else {"login": "corpus", "id": 1, "type": "User"})
 
 
 def git(call):
@@ -170,9 +188,11 @@ def git(call):
     call.is_("github", "vcs", action="git " + parse_qs(query).get("service", [""])[0] + call.path)
     if not call.good:
         return Reply(401, "auth", "text/plain", {"WWW-Authenticate": 'Basic realm="corpus"'})
-    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "GIT_PROJECT_ROOT": call.git, "GIT_HTTP_EXPORT_ALL": "1", "REMOTE_USER": "corpus", "REQUEST_METHOD": call.method,
-           "PATH_INFO": call.path, "QUERY_STRING": query, "CONTENT_TYPE": call.headers.get("content-type", ""), "CONTENT_LENGTH": str(len(call.body)),
-           "HTTP_CONTENT_ENCODING": call.headers.get("content-encoding", ""), "GIT_PROTOCOL": call.headers.get("git-protocol", ""),
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "GIT_PROJECT_ROOT": call.git, "GIT_HTTP_EXPORT_ALL": "1",
+           "REMOTE_USER": "corpus", "REQUEST_METHOD": call.method, "PATH_INFO": call.path, "QUERY_STRING": query,
+           "CONTENT_TYPE": call.headers.get("content-type", ""), "CONTENT_LENGTH": str(len(call.body)),
+           "HTTP_CONTENT_ENCODING": call.headers.get("content-encoding", ""),
+           "GIT_PROTOCOL": call.headers.get("git-protocol", ""),
            "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
     done = subprocess.run(["git", "http-backend"], input=call.body, env=env, capture_output=True, timeout=20)
     head, _, body = done.stdout.partition(b"\r\n\r\n")
@@ -187,20 +207,24 @@ def gitlab(call):
 
 def slack(call):
     call.is_("slack", "saas", action=call.path.removeprefix("/api/"))
-    return as_json(200, {"ok": True, "team": "corpus", "user": "bot"} if call.good else {"ok": False, "error": "invalid_auth"})
+    return as_json(200, {"ok": True, "team": "corpus", "user": "bot"} if call.good
+                   else {"ok": False, "error": "invalid_auth"})
 
 
 def openai(call):
     call.is_("openai", "ai")
     if not call.good:
         return as_json(401, {"error": {"code": "invalid_api_key"}})
-    chunk = json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]})
+    chunk = json.dumps({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+                        "choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}]})
     return Reply(200, f"data: {chunk}\n\ndata: [DONE]\n\n", "text/event-stream")
 
 
 def huggingface(call):
     call.is_("huggingface", "ai")
-    return guarded(call, {"error": "Invalid username or password."}, {"type": "user", "name": "corpus", "orgs": [], "auth": {"type": "access_token", "accessToken": {"displayName": "c", "role": "read"}}})
+    return guarded(call, {"error": "Invalid username or password."},
+                   {"type": "user", "name": "corpus", "orgs": [],
+                    "auth": {"type": "access_token", "accessToken": {"displayName": "c", "role": "read"}}})
 
 
 def npm(call):
@@ -216,10 +240,13 @@ def registry(call, provider, service, region, challenge):
     if not call.good:
         return as_json(401, {"errors": [{"code": "UNAUTHORIZED"}]}, {"WWW-Authenticate": challenge})
     digest = lambda raw: "sha256:" + hashlib.sha256(raw).hexdigest()
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest(_LAYER)]}}).encode()
+    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
+                         "rootfs": {"type": "layers", "diff_ids": [digest(_LAYER)]}}).encode()
     kind = "application/vnd.docker.distribution.manifest.v2+json"
-    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": len(config), "digest": digest(config)},
-                           "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip", "size": len(_LAYER), "digest": digest(_LAYER)}]}).encode()
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": {
+        "mediaType": "application/vnd.docker.container.image.v1+json", "size": len(config), "digest": digest(config)},
+                           "layers": [{"mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
+                                       "size": len(_LAYER), "digest": digest(_LAYER)}]}).encode()
     if "/manifests/" in call.path:
         return Reply(200, manifest, kind, {"Docker-Content-Digest": digest(manifest)})
     if call.path.endswith("/tags/list"):
@@ -234,7 +261,9 @@ def vault(call):
     if not call.good:
         return as_json(403, {"errors": ["permission denied"]})
     now = datetime.datetime.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
-    return as_json(200, {"data": {"data": {"k": "v"}, "metadata": {"version": 1, "created_time": now, "deletion_time": "", "destroyed": False, "custom_metadata": None}}, "lease_duration": 0})
+    return as_json(200, {"data": {"data": {"k": "v"},
+                                  "metadata": {"version": 1, "created_time": now, "deletion_time": "",
+                                               "destroyed": False, "custom_metadata": None}}, "lease_duration": 0})
 
 
 def kubernetes(call):
@@ -242,14 +271,21 @@ def kubernetes(call):
     if call.path == "/version":
         return as_json(200, {"major": "1", "minor": "32", "gitVersion": "v1.32.0"})
     if not call.good:
-        return as_json(401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized", "code": 401})
-    pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "app", "namespace": "default", "uid": "u1"}, "spec": {"containers": [{"name": "c", "image": "i"}]}, "status": {"phase": "Running"}}
-    answers = {"/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}, "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+        return as_json(401, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized",
+                             "code": 401})
+    pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "app", "namespace": "default", "uid": "u1"},
+           "spec": {"containers": [{"name": "c", "image": "i"}]}, "status": {"phase": "Running"}}
+    answers = {"/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
+               "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
                "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [
-                   {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get", "list"], "shortNames": ["po"]}]},
-               "/api/v1/namespaces/default/pods": {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": [pod]}}
-    return as_json(200, answers[call.path]) if call.path in answers else as_json(404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+                   {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get", "list"],
+                    "shortNames": ["po"]}]},
+               "/api/v1/namespaces/default/pods": {"kind": "PodList", "apiVersion": "v1",
+                                                   "metadata": {"resourceVersion": "1"}, "items": [pod]}}
+    return as_json(200, answers[call.path]) if call.path in answers else as_json(
+        404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
 
 
-HANDLERS = (("amazonaws.com", aws), ("googleapis.com", google), ("login.microsoftonline.com", entra), ("blob.core.windows.net", azure_blob),
-            ("api.github.com", github_api), ("github.com", git), ("gitlab.com", gitlab), ("slack.com", slack), ("api.openai.com", openai), ("huggingface.co", huggingface))
+HANDLERS = (("amazonaws.com", aws), ("googleapis.com", google), ("login.microsoftonline.com", entra),
+            ("blob.core.windows.net", azure_blob), ("api.github.com", github_api), ("github.com", git),
+            ("gitlab.com", gitlab), ("slack.com", slack), ("api.openai.com", openai), ("huggingface.co", huggingface))

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the corpus: /usr/bin/python3 tests/corpus/run.py --build DIR --clients DIR [--only PATTERN] [--list] [--lines] [--out DIR]
+"""Runs the corpus: /usr/bin/python3 tests/corpus/run.py --build DIR --clients DIR [--only PATTERN] [--list] [--lines]
+[--out DIR]
 
-Real clients with planted keys call the fake cloud, whose log is the truth; the agent's rows are compared with it. Needs root. CLIENTS is what setup.sh filled; a case whose client
-is not there is skipped, and named. Fails when a case itself goes wrong, when a use is claimed for certain and wrong, when a row is wrong or a use is missed that
-shortfalls.yaml does not name, when the accounting does not add up, or when a secret leaks. Ends with "N passed, N failed, N skipped".
+Real clients with planted keys call the fake cloud, whose log is the truth; the agent's rows are compared with it. Needs
+root. CLIENTS is what setup.sh filled; a case whose client is not there is skipped, and named. Fails when a case itself
+goes wrong, when a use is claimed for certain and wrong, when a row is wrong or a use is missed that shortfalls.yaml
+does not name, when the accounting does not add up, or when a secret leaks. Ends with "N passed, N failed, N skipped".
 """
 import argparse
 import fnmatch
@@ -43,10 +45,12 @@ class CorpusWorld(World):
         env = {"PATH": PATH, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", repository], env=env, check=True)
         subprocess.run(["git", "-C", repository, "config", "http.receivepack", "true"], env=env, check=True)
-        self._more = {f"{root}/cacert.pem": self.bundle for venv in ("venv", "venv-aws1") for root, _, names in os.walk(f"{clients}/{venv}/lib") if "cacert.pem" in names}
+        self._more = {f"{root}/cacert.pem": self.bundle for venv in ("venv", "venv-aws1")
+                      for root, _, names in os.walk(f"{clients}/{venv}/lib") if "cacert.pem" in names}
         store = "/etc/ssl/certs/java/cacerts"
         if os.path.exists(store) and shutil.which("keytool"):
-            subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "stage", "-file", self.bundle, "-keystore", self.dir + "/cacerts", "-storetype", "JKS", "-storepass", "changeit"],
+            subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "stage", "-file", self.bundle, "-keystore",
+                            self.dir + "/cacerts", "-storetype", "JKS", "-storepass", "changeit"],
                            check=True, capture_output=True)
             self._more[store] = self.dir + "/cacerts"
 
@@ -148,7 +152,8 @@ class Run:
         errors = self.agent.accounting_errors()
         self.say("FAIL" if errors else "ok", "accounting", lines=errors)
         hits = self.agent.leaks(self.maker.secrets)
-        self.say("FAIL" if hits else "ok", f"no secret of {len(self.maker.secrets)} in history, log, export, answers or the worker's memory", lines=hits)
+        self.say("FAIL" if hits else "ok", f"no secret of {len(self.maker.secrets)} in history, log, export, "
+                 "answers or the worker's memory", lines=hits)
 
     def close(self):
         if self.agent:
@@ -163,11 +168,13 @@ def main():
     parser.add_argument("--clients", default=HERE + "/../../build/corpus", help="the folder that setup.sh filled")
     parser.add_argument("--only", action="append", default=[], help="a part of a case's name, or a shell pattern")
     parser.add_argument("--list", action="store_true")
-    parser.add_argument("--lines", action="store_true", help="print every wrong row and missed use, also those that shortfalls.yaml names")
+    parser.add_argument("--lines", action="store_true",
+                        help="print every wrong row and missed use, also those that shortfalls.yaml names")
     parser.add_argument("--out", help="keep truth, rows and status as JSON there")
     options = parser.parse_args()
     options.clients = os.path.abspath(options.clients)
-    specs = [spec for spec in load() if not options.only or any(word in spec["name"] or fnmatch.fnmatch(spec["name"], word) for word in options.only)]
+    specs = [spec for spec in load() if not options.only
+             or any(word in spec["name"] or fnmatch.fnmatch(spec["name"], word) for word in options.only)]
     if options.list:
         print("\n".join(f"{spec['name']:34} {spec.get('why', '')}" for spec in specs))
         return 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares an agent's rows with the truth of a run: precision and recall per evidence, and one line for every row that is wrong and every use that is missed. Pure."""
+"""Compares an agent's rows with the truth of a run: precision and recall per evidence, and one line for every row that
+is wrong and every use that is missed. Pure."""
 import collections
 import fnmatch
 import re
@@ -8,7 +9,8 @@ LEVELS = ("confirmed", "inferred", "possible", "unattributed")
 STRENGTH = {"confirmed": 3, "inferred": 2, "possible": 1, "unattributed": 0}
 TICK_NS = 10_000_000  # of a process's start in /proc/PID/stat
 # Kind of a key whose id is not visible ("aws.session@PARENT") → kinds of this corpus.
-ISSUED_KINDS = {"aws.session": {"aws.session"}, "gcp.access_token": {"gcp.access"}, "azure.access_token": {"azure.jwt"}, "registry.password": {"aws.ecr"}}
+ISSUED_KINDS = {"aws.session": {"aws.session"}, "gcp.access_token": {"gcp.access"}, "azure.access_token": {"azure.jwt"},
+                "registry.password": {"aws.ecr"}}
 
 
 def ticks_of(row):
@@ -20,13 +22,15 @@ def same_process(instances, row):
 
 
 def place_fits(want, place):
-    """A metadata place is "ADDRESS PATH"; a variable, host or path is compared whole, but for kubelet's generation folder; an empty one is not told."""
+    """A metadata place is "ADDRESS PATH"; a variable, host or path is compared whole, but for kubelet's generation
+    folder; an empty one is not told."""
     want = re.sub(r"/\.\.[^/]+(?=/)", "", want)
     return want == "" or fnmatch.fnmatch(place, want) or place.split(" ")[0] == want
 
 
 class CaseScore:
-    """One case: its rows against its truth. `lines` tells each difference; `false_certain` those that claim too much."""
+    """One case: its rows against its truth. `lines` tells each difference; `false_certain` those that claim too
+    much."""
 
     def __init__(self, truth, rows):
         self.truth, self.lines, self.false_certain = truth, [], []
@@ -44,7 +48,8 @@ class CaseScore:
     # ---- which planted keys may a row's key be?
 
     def _learn(self):
-        """An opaque fingerprint, or a password by its number, is the key that was acquired there; one cannot be two keys, nor the other way round."""
+        """An opaque fingerprint, or a password by its number, is the key that was acquired there; one cannot be two
+        keys, nor the other way round."""
         votes = {}
         for row in self.acquisitions:
             key_id = row["key"]["id"]
@@ -61,7 +66,8 @@ class CaseScore:
 
     @staticmethod
     def _is_there(one, row):
-        return same_process(one["who"], row) and one["from"] == row["slot"]["from"] and place_fits(one["place"], row["slot"]["place"])
+        slot = row["slot"]
+        return same_process(one["who"], row) and one["from"] == slot["from"] and place_fits(one["place"], slot["place"])
 
     def names(self, key_id):
         """Names of the planted keys that this id stands for; empty when it is none of them."""
@@ -72,7 +78,8 @@ class CaseScore:
         kinds = ISSUED_KINDS.get(kind, ()) if at else ()
         issued = {name for name in self.truth["issued"] if self.truth["keys"][name]["kind"] in kinds}
         if parent.startswith("role"):
-            return {name for name in issued if not any(one["from"] == "issued" and one["key"] == name for one in self.truth["acquisitions"])}
+            return {name for name in issued
+                    if not any(one["from"] == "issued" and one["key"] == name for one in self.truth["acquisitions"])}
         bought_with = self.names(parent) if parent else set()
         return {name for name in issued if bought_with & set(self.truth["parents"].get(name, ()))}
 
@@ -82,11 +89,13 @@ class CaseScore:
         met = set()
         for row in self.acquisitions:
             source, names = row["slot"]["from"], self.names(row["key"]["id"])
-            hits = [number for number, one in enumerate(self.truth["acquisitions"]) if one["key"] in names and self._is_there(one, row)]
+            hits = [number for number, one in enumerate(self.truth["acquisitions"]) if one["key"] in names
+                    and self._is_there(one, row)]
             self.sources[source]["right" if hits else "unread" if row["unread"] else "other"] += 1
             met.update(hits)
             if not hits:
-                self.lines.append(f"acquisition {source} {row['slot']['place']}: " + (f"unread ({row['unread']})" if row["unread"] else f"{row['key']['kind']} is no planted key"))
+                self.lines.append(f"acquisition {source} {row['slot']['place']}: " + (
+                    f"unread ({row['unread']})" if row["unread"] else f"{row['key']['kind']} is no planted key"))
         for number, one in enumerate(self.truth["acquisitions"]):
             if one["wanted"]:
                 self.sources[one["from"]]["true"] += 1
@@ -119,7 +128,8 @@ class CaseScore:
             self.precision[level][verdict] += 1
             if verdict == "wrong":
                 named = ", ".join(entry["key"]["kind"] for entry in row["keys"])
-                line = f"use {row['destination']['host']}: {level} {named} is wrong, true: {', '.join(sorted({one['key'] for one in there})) or 'no call there'}"
+                true = ", ".join(sorted({one["key"] for one in there})) or "no call there"
+                line = f"use {row['destination']['host']}: {level} {named} is wrong, true: {true}"
                 self.lines.append(line)
                 if level in ("confirmed", "inferred"):
                     self.false_certain.append(line)
@@ -136,7 +146,8 @@ class CaseScore:
         counts["floor"] += got >= STRENGTH[one["floor"]]
         counts["strongest"] += got >= STRENGTH[one["evidence"]]
         if got < STRENGTH[one["floor"]]:
-            self.lines.append(f"use {one['host']}: {one['key']} is {LEVELS[3 - got] if got >= 0 else 'missed'}, not {one['floor']}")
+            self.lines.append(f"use {one['host']}: {one['key']} is {LEVELS[3 - got] if got >= 0 else 'missed'}, "
+                              f"not {one['floor']}")
 
     def _compare_fields(self, one, destination):
         for name in ("provider", "service", "region", "action"):
@@ -151,7 +162,9 @@ class CaseScore:
             for row in self.uses:
                 claimed = set().union(*(self.names(entry["key"]["id"]) for entry in row["keys"]))
                 levels = ("confirmed", "inferred") if rule["claim"] == "use" else (rule["claim"],)
-                if row["actor"]["pid"] in rule["pids"] and row["evidence"] in levels and ("key" not in rule or rule["key"] in claimed) and rule.get("service", row["destination"]["service"]) == row["destination"]["service"]:
+                service = row["destination"]["service"]
+                if (row["actor"]["pid"] in rule["pids"] and row["evidence"] in levels
+                        and ("key" not in rule or rule["key"] in claimed) and rule.get("service", service) == service):
                     line = f"use {row['destination']['host']}: {row['evidence']} breaks a denial ({rule['why']})"
                     self.lines.append(line)
                     self.false_certain.append(line)
@@ -161,24 +174,33 @@ class Total:
     """The sum over all cases, and the table of it."""
 
     def __init__(self, scores):
-        self.precision = {level: sum((one.precision[level] for one in scores), collections.Counter()) for level in LEVELS}
+        self.precision = {level: sum((one.precision[level] for one in scores), collections.Counter())
+                          for level in LEVELS}
         self.recall = {level: sum((one.recall[level] for one in scores), collections.Counter()) for level in LEVELS}
         self.fields = sum((one.fields for one in scores), collections.Counter())
-        self.sources = {name: sum((one.sources[name] for one in scores), collections.Counter()) for name in sorted({name for one in scores for name in one.sources})}
+        self.sources = {name: sum((one.sources[name] for one in scores), collections.Counter())
+                        for name in sorted({name for one in scores for name in one.sources})}
 
     def table(self):
         """Markdown, for people and for the README."""
-        out = ["| evidence | claims | right | parent | wrong | precision | true uses, strongest provable | found | at their floor | recall |", "|---|---|---|---|---|---|---|---|---|---|"]
+        out = ["| evidence | claims | right | parent | wrong | precision | true uses, strongest provable | found | "
+               "at their floor | recall |", "|---|---|---|---|---|---|---|---|---|---|"]
         for level in LEVELS:
             told, true = self.precision[level], self.recall[level]
             claims = told["right"] + told["wrong"] + told["parent"]
-            out.append(f"| {level} | {claims} | {told['right']} | {told['parent']} | {told['wrong']} | {percent(told['right'], told['right'] + told['wrong'])} | {true['true']} | {true['found']} | {true['floor']} "
-                       f"| {percent(true['floor'], true['true'])} |")
+            out.append(f"| {level} | {claims} | {told['right']} | {told['parent']} | {told['wrong']} "
+                       f"| {percent(told['right'], told['right'] + told['wrong'])} | {true['true']} | {true['found']} "
+                       f"| {true['floor']} | {percent(true['floor'], true['true'])} |")
         out += ["", "| key from | true | found | recall | claims | right | unread |", "|---|---|---|---|---|---|---|"]
         for name, one in self.sources.items():
-            out.append(f"| {name} | {one['true']} | {one['found']} | {percent(one['found'], one['true'])} | {one['right'] + one['other'] + one['unread']} | {one['right']} | {one['unread']} |")
-        fields = ", ".join(f"{name} {'/'.join(str(self.fields[name, verdict]) for verdict in ('right', 'absent', 'other'))}" for name in ("provider", "service", "region", "action"))
-        return "\n".join([*out, "", f"Destination of right uses (right/absent/other): {fields}. Of {self.precision['possible']['right']} right possible, {self.precision['possible']['first']} rank the true key first."])
+            out.append(f"| {name} | {one['true']} | {one['found']} | {percent(one['found'], one['true'])} "
+                       f"| {one['right'] + one['other'] + one['unread']} | {one['right']} | {one['unread']} |")
+        fields = ", ".join(
+            f"{name} {'/'.join(str(self.fields[name, verdict]) for verdict in ('right', 'absent', 'other'))}"
+            for name in ("provider", "service", "region", "action"))
+        return "\n".join([*out, "", f"Destination of right uses (right/absent/other): {fields}. "
+                          f"Of {self.precision['possible']['right']} right possible, "
+                          f"{self.precision['possible']['first']} rank the true key first."])
 
 
 def percent(part, whole):

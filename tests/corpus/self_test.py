@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the corpus itself: the scorer sees what is wrong and what is missing, the cloud recognises planted keys. /usr/bin/python3 tests/corpus/self_test.py"""
+"""Tests of the corpus itself: the scorer sees what is wrong and what is missing, the cloud recognises planted keys.
+/usr/bin/python3 tests/corpus/self_test.py"""
 import copy
 import os
 import sys
 import unittest
 
-sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/system"]
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
+                os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/system"]
 import keys  # noqa: E402
 import presented  # noqa: E402
 import run  # noqa: E402
@@ -13,32 +15,40 @@ import score  # noqa: E402
 
 TRUTH = {
     "case": "c", "who": [(7, 100)], "issued": ["issued.sts"], "parents": {"issued.sts": ["base"]},
-    "keys": {"base": {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.static"}, "token": {"id": "", "kind": "github.pat"}, "issued.sts": {"id": "ASIAQQQQQQQQQQQQQQQQ", "kind": "aws.session"}},
-    "acquisitions": [{"key": "base", "from": "environment", "place": "AWS_ACCESS_KEY_ID", "who": [(7, 100)], "wanted": True},
+    "keys": {"base": {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.static"}, "token": {"id": "", "kind": "github.pat"},
+             "issued.sts": {"id": "ASIAQQQQQQQQQQQQQQQQ", "kind": "aws.session"}},
+    "acquisitions": [{"key": "base", "from": "environment", "place": "AWS_ACCESS_KEY_ID", "who": [(7, 100)],
+                      "wanted": True},
                      {"key": "token", "from": "file", "place": "/root/token", "who": [(7, 100)], "wanted": True}],
-    "uses": [{"key": "base", "who": [(7, 100)], "host": "sts.amazonaws.com", "provider": "aws", "service": "sts", "region": "global", "action": "AssumeRole", "evidence": "confirmed", "floor": "inferred",
+    "uses": [{"key": "base", "who": [(7, 100)], "host": "sts.amazonaws.com", "provider": "aws", "service": "sts",
+              "region": "global", "action": "AssumeRole", "evidence": "confirmed", "floor": "inferred",
               "wanted": True, "bought_with": []},
-             {"key": "issued.sts", "who": [(7, 100)], "host": "s3.amazonaws.com", "provider": "aws", "service": "s3", "region": "global", "action": "ListBuckets", "evidence": "confirmed",
-              "floor": "possible", "wanted": True, "bought_with": ["base"]},
-             {"key": "token", "who": [(7, 100)], "host": "api.github.com", "provider": "github", "service": "vcs", "region": "global", "action": "", "evidence": "confirmed", "floor": "inferred",
+             {"key": "issued.sts", "who": [(7, 100)], "host": "s3.amazonaws.com", "provider": "aws", "service": "s3",
+              "region": "global", "action": "ListBuckets", "evidence": "confirmed", "floor": "possible", "wanted": True,
+              "bought_with": ["base"]},
+             {"key": "token", "who": [(7, 100)], "host": "api.github.com", "provider": "github", "service": "vcs",
+              "region": "global", "action": "", "evidence": "confirmed", "floor": "inferred",
               "wanted": True, "bought_with": []}],
     "deny": [{"claim": "use", "key": "base", "service": "s3", "pids": [7], "why": "the base key only called STS"}]}
 ACTOR = {"pid": 7, "start_ns": 100 * score.TICK_NS, "exec": 1, "exe": "/usr/bin/x"}
 
 
 def acquisition(key_id, source, place):
-    return {"type": "acquisition", "actor": ACTOR, "key": {"id": key_id, "kind": "k"}, "slot": {"from": source, "place": place}, "unread": ""}
+    return {"type": "acquisition", "actor": ACTOR, "key": {"id": key_id, "kind": "k"},
+            "slot": {"from": source, "place": place}, "unread": ""}
 
 
 def use(key_ids, host, evidence, service="x"):
-    return {"type": "use", "actor": ACTOR, "keys": [{"key": {"id": one, "kind": "k"}} for one in key_ids], "evidence": evidence,
+    return {"type": "use", "actor": ACTOR, "keys": [{"key": {"id": one, "kind": "k"}} for one in key_ids],
+            "evidence": evidence,
             "destination": {"provider": "aws", "service": service, "region": "global", "host": host, "action": ""}}
 
 
 def good():
-    return [acquisition("AKIAQQQQQQQQQQQQQQQQ", "environment", "AWS_ACCESS_KEY_ID"), acquisition("fp:1", "file", "/root/token"),
-            use(["AKIAQQQQQQQQQQQQQQQQ"], "sts.amazonaws.com", "inferred"),
-            use(["aws.session@AKIAQQQQQQQQQQQQQQQQ", "AKIAQQQQQQQQQQQQQQQQ"], "s3.amazonaws.com", "possible", "s3"), use(["fp:1"], "api.github.com", "inferred")]
+    return [acquisition("AKIAQQQQQQQQQQQQQQQQ", "environment", "AWS_ACCESS_KEY_ID"),
+            acquisition("fp:1", "file", "/root/token"), use(["AKIAQQQQQQQQQQQQQQQQ"], "sts.amazonaws.com", "inferred"),
+            use(["aws.session@AKIAQQQQQQQQQQQQQQQQ", "AKIAQQQQQQQQQQQQQQQQ"], "s3.amazonaws.com", "possible", "s3"),
+            use(["fp:1"], "api.github.com", "inferred")]
 
 
 class Scorer(unittest.TestCase):
@@ -93,7 +103,8 @@ class Scorer(unittest.TestCase):
 
     def test_the_floor_names_lines(self):
         shortfalls = {"c": {"use s3.*: * is wrong, *": "why", "use other: *": "why"}}
-        new, gone = score.unexpected("c", ["use s3.x: possible k is wrong, true: a", "use y: b is missed, not possible"], shortfalls)
+        new, gone = score.unexpected("c", ["use s3.x: possible k is wrong, true: a",
+                                           "use y: b is missed, not possible"], shortfalls)
         self.assertEqual((new, gone), (["use y: b is missed, not possible"], ["use other: *"]))
 
 
@@ -103,7 +114,8 @@ class Cloud(unittest.TestCase):
         self.keys = [maker.make("aws", "aws.static"), maker.make("token", "github.pat"), maker.make("sa", "gcp.sa")]
 
     def asked(self, path="/", body=b"", **headers):
-        return presented.presented(self.keys, "GET", path, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+        return presented.presented(self.keys, "GET", path,
+                                   {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
     def test_values(self):
         secret = self.keys[1]["secret"]
@@ -118,10 +130,14 @@ class Cloud(unittest.TestCase):
         scope = ["20260101", "eu-west-1", "sts", "aws4_request"]
         head = {"host": "h", "x_amz_date": "20260101T000000Z"}
         for secret, good in ((key["secret"], True), ("x" * 40, False)):
-            request = "GET\n/\n\nhost:h\nx-amz-date:20260101T000000Z\n\nhost;x-amz-date\n" + presented.hashlib.sha256(b"").hexdigest()
-            text = "\n".join(["AWS4-HMAC-SHA256", "20260101T000000Z", "/".join(scope), presented.hashlib.sha256(request.encode()).hexdigest()])
+            nothing = presented.hashlib.sha256(b"").hexdigest()
+            request = "GET\n/\n\nhost:h\nx-amz-date:20260101T000000Z\n\nhost;x-amz-date\n" + nothing
+            text = "\n".join(["AWS4-HMAC-SHA256", "20260101T000000Z", "/".join(scope),
+                              presented.hashlib.sha256(request.encode()).hexdigest()])
             signature = presented._sign(secret, scope, text)
-            self.assertEqual(self.asked(authorization=f"AWS4-HMAC-SHA256 Credential={key['id']}/{'/'.join(scope)}, SignedHeaders=host;x-amz-date, Signature={signature}", **head), [("aws", good)])
+            self.assertEqual(self.asked(authorization=f"AWS4-HMAC-SHA256 Credential={key['id']}/{'/'.join(scope)}, "
+                                        f"SignedHeaders=host;x-amz-date, Signature={signature}", **head),
+                             [("aws", good)])
 
 
 class Cases(unittest.TestCase):

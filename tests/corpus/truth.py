@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was true in a case: the cloud's log, the process events and the file opens, named by what the case expects. Pure; no secret is in the result.
+"""What was true in a case: the cloud's log, the process events and the file opens, named by what the case expects.
+Pure; no secret is in the result.
 
 A case whose own expectations were not met (`problems`) says nothing about the agent and fails the run.
 """
@@ -9,7 +10,8 @@ import re
 
 
 class Matcher:
-    """Which processes a case means by `by`: a program or thread name, "~EXPRESSION" on the arguments, or a list of these."""
+    """Which processes a case means by `by`: a program or thread name, "~EXPRESSION" on the arguments, or a list of
+    these."""
 
     def __init__(self, case):
         self._by_pid = {}
@@ -47,7 +49,8 @@ class Matcher:
 
 
 def _held(case, kind):
-    """[(key name, pid, variable)] of every exec that had a planted secret in its environment, or [(key name, pid, "")] in its arguments."""
+    """[(key name, pid, variable)] of every exec that had a planted secret in its environment, or [(key name, pid, "")]
+    in its arguments."""
     found = []
     for process in case.processes:
         for one in process.execs:
@@ -59,17 +62,21 @@ def _held(case, kind):
 
 
 def _identifier(case, name, variable):
-    """A pair of variables is named by the one that identifies it: the agent's slot of an AWS key in the environment is AWS_ACCESS_KEY_ID."""
-    return {"AWS_SECRET_ACCESS_KEY": "AWS_ACCESS_KEY_ID", "AZURE_CLIENT_SECRET": "AZURE_CLIENT_ID"}.get(variable, variable)
+    """A pair of variables is named by the one that identifies it: the agent's slot of an AWS key in the environment is
+    AWS_ACCESS_KEY_ID."""
+    return {"AWS_SECRET_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
+            "AZURE_CLIENT_SECRET": "AZURE_CLIENT_ID"}.get(variable, variable)
 
 
 def seen_acquisitions(case):
-    """{(key, from, place, pid)}: every time a planted key crossed into a process, as far as the kernel or the cloud shows it."""
+    """{(key, from, place, pid)}: every time a planted key crossed into a process, as far as the kernel or the cloud
+    shows it."""
     out = set()
     for one in case.opens:
         if one["read"]:
             out |= {(name, "file", one["path"], one["pid"]) for name in case.planted.get(one["path"], ())}
-    out |= {(name, "environment", _identifier(case, name, variable), pid) for name, pid, variable in _held(case, "environment")}
+    out |= {(name, "environment", _identifier(case, name, variable), pid)
+            for name, pid, variable in _held(case, "environment")}
     out |= {(name, "argument", "", pid) for name, pid, _ in _held(case, "argument")}
     for row in case.requests:
         source = "metadata" if row["service"] == "metadata" else "issued"
@@ -79,21 +86,25 @@ def seen_acquisitions(case):
 
 
 def acquisitions(case, matches, problems):
-    """[{"key", "from", "place", "who", "wanted"}]: the expected ones, and whatever else was seen (not wanted, but no mistake)."""
+    """[{"key", "from", "place", "who", "wanted"}]: the expected ones, and whatever else was seen (not wanted, but no
+    mistake)."""
     seen, out = seen_acquisitions(case), []
     for want in case.spec.get("acquisitions") or []:
         place, by = case.place(want.get("place", "")), want.get("by", case.spec.get("by"))
         if want["from"] == "file":
             pids = {one["pid"] for one in case.opens if one["path"] == place and matches(one["pid"], by)}
         else:
-            pids = {pid for name, source, at, pid in seen if (name, source) == (want["key"], want["from"]) and fnmatch.fnmatch(at, place or "*") and matches(pid, by)}
+            pids = {pid for name, source, at, pid in seen if (name, source) == (want["key"], want["from"])
+                    and fnmatch.fnmatch(at, place or "*") and matches(pid, by)}
         if not pids and want.get("by_construction"):
             pids = {pid for pid in matches.pids() if matches(pid, by)}
         if not pids and not want.get("optional"):
             problems.append(f"{want['key']} from {want['from']} {place} was not acquired")
         # One process is enough: which of the like reads first is the client's affair.
-        out.append({"key": want["key"], "from": want["from"], "place": place, "who": [matches.instance(pid) for pid in sorted(pids)], "wanted": bool(pids) and not want.get("optional")})
-    out += [{"key": name, "from": source, "place": place, "who": [matches.instance(pid)], "wanted": False} for name, source, place, pid in sorted(seen)]
+        out.append({"key": want["key"], "from": want["from"], "place": place, "who": [
+            matches.instance(pid) for pid in sorted(pids)], "wanted": bool(pids) and not want.get("optional")})
+    out += [{"key": name, "from": source, "place": place, "who": [matches.instance(pid)], "wanted": False}
+            for name, source, place, pid in sorted(seen)]
     return out
 
 
@@ -113,7 +124,9 @@ def parents(case):
 
 def _fits(case, want, row):
     fields = ("provider", "service", "region", "action")
-    if not fnmatch.fnmatch(row["host"], case.fill(want.get("host", "*"))) or any(not fnmatch.fnmatch(row[name], want.get(name, "*")) for name in fields if row["provider"] != "unknown"):
+    if (not fnmatch.fnmatch(row["host"], case.fill(want.get("host", "*")))
+            or any(not fnmatch.fnmatch(row[name], want.get(name, "*"))
+                   for name in fields if row["provider"] != "unknown")):
         return False
     return want["key"] in row["keys"] if want["key"] != "none" else not row["keys"]
 
@@ -132,16 +145,21 @@ def uses(case, matches, problems):
             problems.append(f"{want['key']} was not used at {want.get('host')}")
         evidence = want.get("evidence", case.spec.get("evidence", "confirmed"))
         for (who, host, action, _), rows in groups.items():
-            out.append({"key": want["key"], "who": list(who), "host": host, "action": action, **{name: want.get(name, rows[0][name]) for name in ("provider", "service", "region")},
-                        "evidence": evidence, "floor": want.get("floor", case.spec.get("floor", evidence)), "wanted": not want.get("optional"), "bought_with": sorted(up.get(want["key"], ()))})
+            out.append({"key": want["key"], "who": list(who), "host": host, "action": action,
+                        **{name: want.get(name, rows[0][name]) for name in ("provider", "service", "region")},
+                        "evidence": evidence, "floor": want.get("floor", case.spec.get("floor", evidence)),
+                        "wanted": not want.get("optional"), "bought_with": sorted(up.get(want["key"], ()))})
     for number, row in enumerate(case.requests):
         if number in covered:
             continue
         if row["keys"]:
-            problems.append(f"a request that the case does not list: {row['keys']} at {row['host']} {row['action']} by {[one['comm'] for one in row['who']]}")
+            problems.append(f"a request that the case does not list: {row['keys']} at {row['host']} {row['action']} "
+                            f"by {[one['comm'] for one in row['who']]}")
         else:
-            out.append({"key": "none", "who": [matches.instance(one["pid"]) for one in row["who"]], "host": row["host"], "action": row["action"], "provider": row["provider"], "service": row["service"],
-                        "region": row["region"], "evidence": "unattributed", "floor": "unattributed", "wanted": False, "bought_with": []})
+            out.append({"key": "none", "who": [matches.instance(one["pid"]) for one in row["who"]], "host": row["host"],
+                        "action": row["action"], "provider": row["provider"], "service": row["service"],
+                        "region": row["region"], "evidence": "unattributed", "floor": "unattributed", "wanted": False,
+                        "bought_with": []})
     return out
 
 
@@ -149,8 +167,11 @@ def truth(case):
     """The truth of a case that ran."""
     problems = [] if case.code == case.spec.get("exit", 0) else [f"the client ended with {case.code}: {case.errors()}"]
     matches = Matcher(case)
-    deny = [{**one, "pids": [pid for pid in matches.pids() if matches(pid, one["by"])] if "by" in one else matches.pids()} for one in case.spec.get("deny") or []]
-    out = {"case": case.name, "who": [matches.instance(pid) for pid in matches.pids()], "keys": {name: {"id": key["id"], "kind": key["kind"]} for name, key in case.keys.items()},
-           "issued": sorted({name for row in case.requests for name in row["issued"]}), "parents": {name: sorted(up) for name, up in parents(case).items()},
+    deny = [{**one, "pids": [pid for pid in matches.pids() if matches(pid, one["by"])] if "by" in one
+             else matches.pids()} for one in case.spec.get("deny") or []]
+    out = {"case": case.name, "who": [matches.instance(pid) for pid in matches.pids()],
+           "keys": {name: {"id": key["id"], "kind": key["kind"]} for name, key in case.keys.items()},
+           "issued": sorted({name for row in case.requests for name in row["issued"]}),
+           "parents": {name: sorted(up) for name, up in parents(case).items()},
            "acquisitions": acquisitions(case, matches, problems), "uses": uses(case, matches, problems), "deny": deny}
     return {**out, "problems": problems}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel itself says about a case, without BPF: process events (netlink connector) and file opens (fanotify), each with a thread that looks at once.
+"""What the kernel itself says about a case, without BPF: process events (netlink connector) and file opens (fanotify),
+each with a thread that looks at once.
 
 Independent of the agent, so that a fault of one is no fault of the other.
 """
@@ -105,7 +106,8 @@ class Opens(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self._notify = _LIBC.fanotify_init(0x1 | 0x2 | 0x10 | 0x20, os.O_RDONLY | os.O_CLOEXEC)  # CLOEXEC, NONBLOCK, UNLIMITED_QUEUE, UNLIMITED_MARKS
+        # CLOEXEC, NONBLOCK, UNLIMITED_QUEUE, UNLIMITED_MARKS
+        self._notify = _LIBC.fanotify_init(0x1 | 0x2 | 0x10 | 0x20, os.O_RDONLY | os.O_CLOEXEC)
         if self._notify < 0:
             raise OSError(ctypes.get_errno(), "fanotify_init")
         self._lock, self._events = threading.Lock(), []

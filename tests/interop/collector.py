@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real OpenTelemetry Collector: builds it once per version of its sources (otelcol/), runs it, shuts its gate, and reads what it wrote."""
+"""The real OpenTelemetry Collector: builds it once per version of its sources (otelcol/), runs it, shuts its gate, and
+reads what it wrote."""
 import hashlib
 import json
 import os
@@ -12,7 +13,8 @@ from stage.world import PATH, die_with_runner, end
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCES = HERE + "/otelcol"
-RESOURCE_EXHAUSTED, UNAVAILABLE, INVALID_ARGUMENT = 8, 14, 3  # gRPC codes; the collector's HTTP side makes 429, 503 and 400 of them
+# gRPC codes; the collector's HTTP side makes 429, 503 and 400 of them
+RESOURCE_EXHAUSTED, UNAVAILABLE, INVALID_ARGUMENT = 8, 14, 3
 
 
 class Missing(Exception):
@@ -28,13 +30,17 @@ def _go():
 
 def _run_go(*words):
     home = os.environ.get("HOME", "/root")
-    env = {"PATH": PATH, "HOME": home, "GOFLAGS": "-buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local", "GOPROXY": os.environ.get("GOPROXY", "https://proxy.golang.org"),
-           **{name: value for name, value in os.environ.items() if name in ("GOCACHE", "GOMODCACHE", "GOSUMDB", "https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE")}}
-    return subprocess.run([_go(), *words], cwd=SOURCES, env=env, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL, check=False)
+    env = {"PATH": PATH, "HOME": home, "GOFLAGS": "-buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local",
+           "GOPROXY": os.environ.get("GOPROXY", "https://proxy.golang.org"),
+           **{name: value for name, value in os.environ.items()
+              if name in ("GOCACHE", "GOMODCACHE", "GOSUMDB", "https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE")}}
+    return subprocess.run([_go(), *words], cwd=SOURCES, env=env, capture_output=True, text=True, timeout=900,
+                          stdin=subprocess.DEVNULL, check=False)
 
 
 def built(folder):
-    """Path of the collector, built under `folder` unless these very sources were built there before. Raises Missing when Go or its proxy cannot be reached."""
+    """Path of the collector, built under `folder` unless these very sources were built there before. Raises Missing
+    when Go or its proxy cannot be reached."""
     digest = hashlib.sha256()
     for name in sorted(os.listdir(SOURCES)):
         with open(f"{SOURCES}/{name}", "rb") as file:
@@ -44,7 +50,8 @@ def built(folder):
         return path
     fetched = _run_go("mod", "download")
     if fetched.returncode:
-        raise Missing("Go cannot fetch the collector's modules: " + (fetched.stderr.strip().splitlines() or ["?"])[-1][:300])
+        raise Missing("Go cannot fetch the collector's modules: "
+                      + (fetched.stderr.strip().splitlines() or ["?"])[-1][:300])
     os.makedirs(os.path.dirname(path), exist_ok=True)
     done = _run_go("build", "-trimpath", "-ldflags=-s -w", "-p", "2", "-o", path + ".tmp", ".")
     if done.returncode:
@@ -72,8 +79,9 @@ def attributes(item):
 
 
 class Collector:
-    """One collector on free ports of 127.0.0.1, one for HTTP and one for gRPC. `folder` keeps its output over restarts. Fits where the agent's own test
-    class has its sink; `protocol` says which port that is. `tls`: with a certificate of its own authority, `ca_file`."""
+    """One collector on free ports of 127.0.0.1, one for HTTP and one for gRPC. `folder` keeps its output over restarts.
+    Fits where the agent's own test class has its sink; `protocol` says which port that is. `tls`: with a certificate of
+    its own authority, `ca_file`."""
 
     def __init__(self, program, folder, protocol="http/protobuf", tls=False):
         self.program, self.folder, self.process, self.tls = program, folder, None, tls
@@ -106,8 +114,9 @@ service:
 """)
 
     def _make_certificate(self):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=authority of the test",
-                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key_file, "-out", self.ca_file], check=True, capture_output=True, timeout=60)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "2", "-subj", "/CN=authority of the test", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", self.key_file, "-out", self.ca_file], check=True, capture_output=True, timeout=60)
         os.chmod(self.ca_file, 0o644)
 
     @property
@@ -116,7 +125,8 @@ service:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.program, "--config", self.folder + "/config.yaml"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen([self.program, "--config", self.folder + "/config.yaml"],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env={"PATH": PATH}, start_new_session=True, preexec_fn=die_with_runner)
         limit = time.monotonic() + 15
         while time.monotonic() < limit:
@@ -163,7 +173,8 @@ service:
         return out
 
     def records(self):
-        """(spans, logs) by row sequence: {seq: [record, …]}, each with "attributes", "resource" and "scope" as dictionaries."""
+        """(spans, logs) by row sequence: {seq: [record, …]}, each with "attributes", "resource" and "scope" as
+        dictionaries."""
         spans, logs = {}, {}
         for batch in self._batches():
             self._collect(batch, spans, logs)
@@ -177,8 +188,11 @@ service:
                 for scope in group["scopeMetrics"]:
                     for metric in scope["metrics"]:
                         data = metric.get("sum") or metric["gauge"]
-                        out[metric["name"]] = [{"attributes": attributes(point), "value": float(point.get("asInt", point.get("asDouble", 0))), "unit": metric.get("unit"),
-                                                "start": int(point.get("startTimeUnixNano", 0)), "sum": metric.get("sum"), "resource": attributes(group["resource"])}
+                        out[metric["name"]] = [{"attributes": attributes(point),
+                                                "value": float(point.get("asInt", point.get("asDouble", 0))),
+                                                "unit": metric.get("unit"),
+                                                "start": int(point.get("startTimeUnixNano", 0)),
+                                                "sum": metric.get("sum"), "resource": attributes(group["resource"])}
                                                for point in data["dataPoints"]]
         return out
 
@@ -191,10 +205,12 @@ service:
 
     @staticmethod
     def _collect(batch, spans, logs):
-        for many, scopes, items, out in (("resourceSpans", "scopeSpans", "spans", spans), ("resourceLogs", "scopeLogs", "logRecords", logs)):
+        for many, scopes, items, out in (("resourceSpans", "scopeSpans", "spans", spans),
+                                         ("resourceLogs", "scopeLogs", "logRecords", logs)):
             for group in batch.get(many, []):
                 for scope in group[scopes]:
                     for item in scope[items]:
                         known = attributes(item)
-                        record = {**item, "attributes": known, "resource": attributes(group["resource"]), "scope": scope["scope"]}
+                        record = {**item, "attributes": known, "resource": attributes(group["resource"]),
+                                  "scope": scope["scope"]}
                         out.setdefault(known.get("keytrail.row.seq"), []).append(record)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a collector must hold for a row of the history, made from the row's JSON as the local API gives it; and the comparison. Pure."""
+"""What a collector must hold for a row of the history, made from the row's JSON as the local API gives it; and the
+comparison. Pure."""
 import calendar
 import re
 
@@ -18,8 +19,10 @@ def unix_nano(text):
 
 def _actor(row):
     actor = row["actor"]
-    return {"process.pid": actor["pid"], "process.executable.path": actor["exe"], "process.executable.name": actor["exe"].rsplit("/", 1)[-1],
-            "user.id": str(actor["uid"]), "user.name": actor["user"], "keytrail.login_user": actor["login_user"], "keytrail.program": actor["program"],
+    return {"process.pid": actor["pid"], "process.executable.path": actor["exe"],
+            "process.executable.name": actor["exe"].rsplit("/", 1)[-1],
+            "user.id": str(actor["uid"]), "user.name": actor["user"], "keytrail.login_user": actor["login_user"],
+            "keytrail.program": actor["program"],
             "keytrail.process.instance": f"{actor['pid']}.{actor['start_ns']}.{actor['exec']}"}
 
 
@@ -27,13 +30,15 @@ def _key(key, slot):
     place = "file.path" if slot["from"] == "file" else "keytrail.key.place"
     known = {}
     if key["id"] or key["kind"]:
-        known = {"keytrail.key.id": key["id"], "keytrail.key.kind": key["kind"], "keytrail.key.class": key["class"], "keytrail.key.lifetime": key["lifetime"],
+        known = {"keytrail.key.id": key["id"], "keytrail.key.kind": key["kind"], "keytrail.key.class": key["class"],
+                 "keytrail.key.lifetime": key["lifetime"],
                  "keytrail.key.principal": key["principal"], "keytrail.key.parent": key["parent"]}
     return {**known, "keytrail.key.from": slot["from"], place: slot["place"], "keytrail.key.selector": slot["selector"]}
 
 
 def _acquisition(row):
-    return {**_actor(row), **_key(row["key"], row["slot"]), "keytrail.unread": row["unread"], "keytrail.bulk": row["bulk"], "keytrail.baseline": row["baseline"]}
+    return {**_actor(row), **_key(row["key"], row["slot"]), "keytrail.unread": row["unread"],
+            "keytrail.bulk": row["bulk"], "keytrail.baseline": row["baseline"]}
 
 
 def _use(row):
@@ -44,32 +49,40 @@ def _use(row):
         which = {"keytrail.key.candidates": [one["key"]["id"] for one in keys]}
     failed = row["outcome"] if row["outcome"] in ("refused", "failed") else ""
     count, unit = (row["connections"], "connections") if row["requests"] is None else (row["requests"], "requests")
-    return {**_actor(row), **which, "server.address": to["host"] or to["address"], "server.port": to["port"], "network.peer.address": to["address"],
-            **{"keytrail.destination." + name: to[name] for name in ("provider", "service", "region", "action", "name_source", "ambiguous")},
-            "keytrail.evidence": row["evidence"], "keytrail.evidence.reason": row["reason"], "keytrail.evidence.detail": row["reason_detail"], "keytrail.via": row["via"],
-            "keytrail.outcome": row["outcome"], "keytrail.count": count, "keytrail.count.unit": unit, "keytrail.bytes.sent": row["bytes_sent"],
+    return {**_actor(row), **which, "server.address": to["host"] or to["address"], "server.port": to["port"],
+            "network.peer.address": to["address"],
+            **{"keytrail.destination." + name: to[name]
+               for name in ("provider", "service", "region", "action", "name_source", "ambiguous")},
+            "keytrail.evidence": row["evidence"], "keytrail.evidence.reason": row["reason"],
+            "keytrail.evidence.detail": row["reason_detail"], "keytrail.via": row["via"],
+            "keytrail.outcome": row["outcome"], "keytrail.count": count,
+            "keytrail.count.unit": unit, "keytrail.bytes.sent": row["bytes_sent"],
             "keytrail.bytes.received": row["bytes_received"], "error.type": failed}
 
 
 def _finding(row):
-    return {**_actor(row), **_key(row["key"], row["slot"]), "keytrail.finding.type": row["finding_type"], "keytrail.finding.severity": row["severity"],
+    return {**_actor(row), **_key(row["key"], row["slot"]), "keytrail.finding.type": row["finding_type"],
+            "keytrail.finding.severity": row["severity"],
             "keytrail.finding.subject": row["subject"], "keytrail.attack": row["attack"]}
 
 
 def _gap(row):
-    return {"keytrail.gap.cause": row["cause"], "keytrail.gap.family": row["family"], "keytrail.gap.from_unix_nano": unix_nano(row["from"]),
-            "keytrail.gap.to_unix_nano": unix_nano(row["to"]), **({} if row["lost"] is None else {"keytrail.gap.lost": row["lost"]})}
+    return {"keytrail.gap.cause": row["cause"], "keytrail.gap.family": row["family"],
+            "keytrail.gap.from_unix_nano": unix_nano(row["from"]), "keytrail.gap.to_unix_nano": unix_nano(row["to"]),
+            **({} if row["lost"] is None else {"keytrail.gap.lost": row["lost"]})}
 
 
 def wanted_attributes(row):
     """The complete set of attributes. What is empty or false is not sent; numbers always are."""
     known = {"acquisition": _acquisition, "use": _use, "finding": _finding, "gap": _gap}[row["type"]](row)
     known = {"keytrail.schema": SCHEMA, "keytrail.row.seq": row["seq"], **known}
-    return {name: value for name, value in known.items() if value is True or (value is not False and value not in ("", []))}
+    return {name: value for name, value in known.items() if value is True
+            or (value is not False and value not in ("", []))}
 
 
 def _differences(what, want, got):
-    return [f"{what}: {name} is {got.get(name)!r}, expected {want.get(name)!r}" for name in sorted({*want, *got}) if want.get(name) != got.get(name)]
+    return [f"{what}: {name} is {got.get(name)!r}, expected {want.get(name)!r}"
+            for name in sorted({*want, *got}) if want.get(name) != got.get(name)]
 
 
 def _resource(row, host):
@@ -87,18 +100,24 @@ def _span(row, span):
     """Name, kind, times and ids of a span, as far as one row tells."""
     use = row["type"] == "use"
     begin, end = (row["first"] or row["time"], row["last"]) if use else (row["time"], row["time"])
-    want = {"kind": CLIENT if use else INTERNAL, "startTimeUnixNano": unix_nano(begin), "endTimeUnixNano": max(unix_nano(begin), unix_nano(end or begin)), "traceId": 32, "spanId": 16}
+    want = {"kind": CLIENT if use else INTERNAL, "startTimeUnixNano": unix_nano(begin),
+            "endTimeUnixNano": max(unix_nano(begin), unix_nano(end or begin)), "traceId": 32, "spanId": 16}
     if not use:
         want["name"] = "key.acquire"
-    got = {"kind": span["kind"], "startTimeUnixNano": int(span["startTimeUnixNano"]), "endTimeUnixNano": int(span["endTimeUnixNano"]),
+    got = {"kind": span["kind"], "startTimeUnixNano": int(span["startTimeUnixNano"]),
+           "endTimeUnixNano": int(span["endTimeUnixNano"]),
            "traceId": len(span["traceId"]), "spanId": len(span["spanId"]), "name": span["name"]}
     return _differences(f"span of row {row['seq']}", want, {name: got[name] for name in want})
 
 
 def _log(row, log, span):
-    want = {"eventName": EVENT[row["type"]], "severityNumber": {"finding": SEVERITY.get(row.get("severity")), "gap": SEVERITY["medium"]}.get(row["type"], SEVERITY["info"]),
-            "timeUnixNano": unix_nano(row["time"]), "observedTimeUnixNano": unix_nano(row["observed"] or row["time"]), "sentence": True}
-    got = {**log, "timeUnixNano": int(log["timeUnixNano"]), "observedTimeUnixNano": int(log["observedTimeUnixNano"]), "sentence": len(log["body"]["stringValue"]) > 8}
+    want = {"eventName": EVENT[row["type"]],
+            "severityNumber": {"finding": SEVERITY.get(row.get("severity")),
+                               "gap": SEVERITY["medium"]}.get(row["type"], SEVERITY["info"]),
+            "timeUnixNano": unix_nano(row["time"]), "observedTimeUnixNano": unix_nano(row["observed"] or row["time"]),
+            "sentence": True}
+    got = {**log, "timeUnixNano": int(log["timeUnixNano"]), "observedTimeUnixNano": int(log["observedTimeUnixNano"]),
+           "sentence": len(log["body"]["stringValue"]) > 8}
     if span is not None:
         want.update({"traceId": span["traceId"], "spanId": span["spanId"]})
     return _differences(f"log of row {row['seq']}", want, {name: got.get(name) for name in want})
@@ -117,7 +136,8 @@ def problems_of(row, spans, logs, host):
             lines.append(f"row {seq}: its {what} came again with other content")
         for record in got[:1]:
             name = f"{what} of row {seq}"
-            lines += _differences(name, wanted_attributes(row), record["attributes"]) + _differences(name + ", resource", _resource(row, host), record["resource"])
+            lines += _differences(name, wanted_attributes(row), record["attributes"])
+            lines += _differences(name + ", resource", _resource(row, host), record["resource"])
             if record["scope"].get("name") != "keytrail" or not record["scope"].get("version"):
                 lines.append(f"{name}: scope is {record['scope']}")
     if lines:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the interop tests, without Go and without root: a record at the collector that lacks, adds or changes anything is told."""
+"""Tests of the interop tests, without Go and without root: a record at the collector that lacks, adds or changes
+anything is told."""
 import copy
 import os
 import sys
@@ -9,30 +10,42 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rows_at_collector as at_collector  # noqa: E402
 
 WORKLOAD = {"id": "unit:backup.service", "name": "backup.service", "kind": "systemd_unit", "known_by": "kernel",
-            "facts": [{"name": "keytrail.systemd.unit", "value": "backup.service", "known_by": "kernel", "since": None}]}
-ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws", "program": "aws", "comm": "aws", "uid": 0, "user": "root", "login_user": "", "workload": WORKLOAD}
-KEY = {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.access_key", "class": "access_key", "lifetime": "long_lived", "principal": "", "parent": ""}
+            "facts": [{"name": "keytrail.systemd.unit", "value": "backup.service", "known_by": "kernel",
+                       "since": None}]}
+ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws", "program": "aws", "comm": "aws", "uid": 0,
+         "user": "root", "login_user": "", "workload": WORKLOAD}
+KEY = {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.access_key", "class": "access_key", "lifetime": "long_lived",
+       "principal": "", "parent": ""}
 SLOT = {"from": "file", "place": "/a", "selector": "prod"}
 WHEN = {"time": "2026-11-21T04:00:00.5Z", "observed": "2026-11-21T04:00:00.6Z"}
-ROWS = [
-    {"seq": 1, "type": "acquisition", **WHEN, "actor": ACTOR, "key": KEY, "slot": SLOT, "unread": "", "bulk": True, "baseline": False},
-    {"seq": 2, "type": "use", **WHEN, "actor": ACTOR, "keys": [{"key": KEY, "slot": SLOT, "reason": "selector"}], "first": WHEN["time"], "last": WHEN["observed"],
-     "destination": {"provider": "aws", "service": "s3", "region": "eu-west-1", "host": "h", "address": "1.2.3.4", "port": 443, "action": "", "name_source": "sni", "ambiguous": False},
-     "outcome": "failed", "evidence": "inferred", "reason": "selector", "reason_detail": "profile prod", "via": "", "connections": 3, "requests": None, "bytes_sent": 1, "bytes_received": 2},
-    {"seq": 3, "type": "finding", **WHEN, "actor": ACTOR, "key": KEY, "slot": SLOT, "finding_type": "old_key_in_use", "severity": "high", "text": "t", "attack": ["T1552"], "subject": "s"},
-    {"seq": 4, "type": "gap", **WHEN, "cause": "ring_full", "family": "open", "from": WHEN["time"], "to": WHEN["observed"], "lost": None, "text": "t"},
+ROWS = [{"seq": 1, "type": "acquisition", **WHEN, "actor": ACTOR, "key": KEY, "slot": SLOT, "unread": "", "bulk": True,
+         "baseline": False},
+        {"seq": 2, "type": "use", **WHEN, "actor": ACTOR, "keys": [{"key": KEY, "slot": SLOT, "reason": "selector"}],
+         "first": WHEN["time"], "last": WHEN["observed"],
+         "destination": {"provider": "aws", "service": "s3", "region": "eu-west-1", "host": "h", "address": "1.2.3.4",
+                         "port": 443, "action": "", "name_source": "sni", "ambiguous": False},
+         "outcome": "failed", "evidence": "inferred", "reason": "selector", "reason_detail": "profile prod", "via": "",
+         "connections": 3, "requests": None, "bytes_sent": 1, "bytes_received": 2},
+        {"seq": 3, "type": "finding", **WHEN, "actor": ACTOR, "key": KEY, "slot": SLOT,
+         "finding_type": "old_key_in_use", "severity": "high", "text": "t", "attack": ["T1552"], "subject": "s"},
+        {"seq": 4, "type": "gap", **WHEN, "cause": "ring_full", "family": "open", "from": WHEN["time"],
+         "to": WHEN["observed"], "lost": None, "text": "t"},
 ]
 SCOPE = {"name": "keytrail", "version": "1"}
 
 
 def records(row):
     """(spans, logs) as a collector would hold them for a row."""
-    base = {"attributes": at_collector.wanted_attributes(row), "resource": at_collector._resource(row, "node"), "scope": SCOPE}
+    base = {"attributes": at_collector.wanted_attributes(row), "resource": at_collector._resource(row, "node"),
+            "scope": SCOPE}
     nano = str(at_collector.unix_nano(row["time"]))
-    span = {**copy.deepcopy(base), "name": "key.acquire", "kind": 1 if row["type"] == "acquisition" else 3, "traceId": "a" * 32, "spanId": "b" * 16,
+    span = {**copy.deepcopy(base), "name": "key.acquire", "kind": 1 if row["type"] == "acquisition" else 3,
+            "traceId": "a" * 32, "spanId": "b" * 16,
             "startTimeUnixNano": nano, "endTimeUnixNano": str(at_collector.unix_nano(row.get("last", row["time"])))}
-    log = {**copy.deepcopy(base), "eventName": at_collector.EVENT[row["type"]], "severityNumber": {"finding": 17, "gap": 13}.get(row["type"], 9), "timeUnixNano": nano,
-           "observedTimeUnixNano": str(at_collector.unix_nano(row["observed"])), "body": {"stringValue": "a whole sentence"}, "traceId": "a" * 32, "spanId": "b" * 16}
+    log = {**copy.deepcopy(base), "eventName": at_collector.EVENT[row["type"]],
+           "severityNumber": {"finding": 17, "gap": 13}.get(row["type"], 9), "timeUnixNano": nano,
+           "observedTimeUnixNano": str(at_collector.unix_nano(row["observed"])),
+           "body": {"stringValue": "a whole sentence"}, "traceId": "a" * 32, "spanId": "b" * 16}
     return ({row["seq"]: [span]} if row["type"] in ("acquisition", "use") else {}), {row["seq"]: [log]}
 
 
@@ -62,12 +75,14 @@ class Compare(unittest.TestCase):
 
     def test_each_field_counts(self):
         for row in ROWS:
-            for which, names in ((0, ("kind", "traceId", "spanId", "startTimeUnixNano", "endTimeUnixNano", "scope")), (1, ("eventName", "severityNumber", "timeUnixNano", "observedTimeUnixNano", "body"))):
+            for which, names in ((0, ("kind", "traceId", "spanId", "startTimeUnixNano", "endTimeUnixNano", "scope")),
+                                 (1, ("eventName", "severityNumber", "timeUnixNano", "observedTimeUnixNano", "body"))):
                 for name in names:
                     both = records(row)
                     if not both[which]:
                         continue
-                    both[which][row["seq"]][0][name] = {"scope": {"name": "x"}, "body": {"stringValue": ""}, "kind": 4, "severityNumber": 4}.get(name, "12")
+                    both[which][row["seq"]][0][name] = {"scope": {"name": "x"}, "body": {"stringValue": ""}, "kind": 4,
+                                                        "severityNumber": 4}.get(name, "12")
                     self.assertTrue(wrong(row, *both), (row["type"], name))
 
     def test_missing_records_and_repeats(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inside the VM: does the steps of a plan, one after the other, and says what happened. Run by run.py through guest_init.sh as `guest.py PLAN`.
+"""Inside the VM: does the steps of a plan, one after the other, and says what happened. Run by run.py through
+guest_init.sh as `guest.py PLAN`.
 
 A line that begins with "@@ " is a JSON object for run.py; every other line is for people.
 """
@@ -13,8 +14,10 @@ import time
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PYTHON = "/usr/bin/python3"
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
-RESULT = re.compile(r"\[ +(OK|FAILED|SKIPPED) +\] ([^ ,]+)[ ,].*\(\d+ ms\)$")  # of GoogleTest; a test's own output may stand before it
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
+               "HOME": "/root", "PYTHONDONTWRITEBYTECODE": "1"}
+# of GoogleTest; a test's own output may stand before it
+RESULT = re.compile(r"\[ +(OK|FAILED|SKIPPED) +\] ([^ ,]+)[ ,].*\(\d+ ms\)$")
 OUR_PROGRAMS = ("fentry__", "kprobe__", "tracepoint__", "tp_btf__", "cgroup__", "cgroup_skb__", "iter__")
 
 
@@ -23,7 +26,8 @@ def tell(**event):
 
 
 class Counts(threading.Thread):
-    """How often each program of ours ran, as the kernel counts it (kernel.bpf_stats_enabled). Programs go with their agent, so it looks once a second."""
+    """How often each program of ours ran, as the kernel counts it (kernel.bpf_stats_enabled). Programs go with their
+    agent, so it looks once a second."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -53,7 +57,8 @@ class Counts(threading.Thread):
 
 def stream(argv, **more):
     """Runs a program, passes on its lines; (exit status, all lines)."""
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env={**ENVIRONMENT, **more})
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, errors="replace", env={**ENVIRONMENT, **more})
     lines = []
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
@@ -65,14 +70,16 @@ def stream(argv, **more):
 def kernel_side(step, build):
     """The tests of tests/bpf with some features taken away."""
     shown = False
-    for line in stream([build + "/tests/bpf/bpf_test", "--gtest_filter=" + step["filter"]], KEYTRAIL_NO_FEATURE=" ".join(step["without"])):
+    for line in stream([build + "/tests/bpf/bpf_test", "--gtest_filter=" + step["filter"]],
+                       KEYTRAIL_NO_FEATURE=" ".join(step["without"])):
         if isinstance(line, int):
             tell(step=step["name"], status=line)
             return
         shown = "[       OK" not in line and not line.startswith(("[ RUN", "[-----", "[=====", "Note:", "Running main"))
         result = RESULT.search(line)
         if result:
-            tell(step=step["name"], test=result[2], verdict={"OK": "ok", "FAILED": "FAIL", "SKIPPED": "skip"}[result[1]])
+            tell(step=step["name"], test=result[2],
+                 verdict={"OK": "ok", "FAILED": "FAIL", "SKIPPED": "skip"}[result[1]])
         if shown and line:
             print("      " + line, flush=True)
 
@@ -80,7 +87,8 @@ def kernel_side(step, build):
 def system_cases(step, build):
     """System cases, every agent without some features; how often each program ran."""
     argv = [PYTHON, SOURCE + "/tests/system/run.py", "--build", build]
-    argv += [word for pattern in step["cases"] for word in ("--only", pattern)] + [word for name in step["without"] for word in ("--no-feature", name)]
+    argv += [word for pattern in step["cases"]
+             for word in ("--only", pattern)] + [word for name in step["without"] for word in ("--no-feature", name)]
     counts = Counts()
     counts.start()
     for line in stream(argv):
@@ -116,7 +124,8 @@ def doctor(step, build):
 
 def bench(step, build):
     """The kernel side's price here: ratios say something, times in an emulated machine do not."""
-    for line in stream([build + "/tests/bench/kernel/kernel_bench", str(step["rounds"]), *("--no-feature=" + name for name in step["without"])]):
+    for line in stream([build + "/tests/bench/kernel/kernel_bench", str(step["rounds"]),
+                        *("--no-feature=" + name for name in step["without"])]):
         if isinstance(line, int):
             tell(step=step["name"], status=line)
             return
@@ -129,7 +138,8 @@ def main():
     tell(kernel=os.uname().release)
     for step in plan["steps"]:
         begin = time.monotonic()
-        {"kernel_side": kernel_side, "system_cases": system_cases, "doctor": doctor, "bench": bench}[step["do"]](step, plan["build"])
+        {"kernel_side": kernel_side, "system_cases": system_cases, "doctor": doctor,
+         "bench": bench}[step["do"]](step, plan["build"])
         tell(step=step["name"], done_s=time.monotonic() - begin)
     tell(end=True)
 

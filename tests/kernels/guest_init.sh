@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
-# First process of the VM: mounts the host's root read-only with fresh /tmp, /run, … over it, runs the job there, and switches the machine off.
+# First process of the VM: mounts the host's root read-only with fresh /tmp, /run, … over it, runs the job there, and
+# switches the machine off.
 # Kernel command line: keytrail.job=SCRIPT, keytrail.show=FOLDER:FOLDER… (kept visible where a fresh mount hides them).
 export PATH=/bin
 /bin/busybox mkdir -p /proc /sys /dev /host /new
@@ -39,4 +40,5 @@ ip link set lo up
 stty -F /dev/ttyS1 raw -echo 2>/dev/null
 cp /bin/busybox /new/tmp/busybox
 # Not chroot: who enters another process's mount namespace comes to the root of it.
-exec switch_root /new /tmp/busybox sh -c "/bin/sh '$job' </dev/null >/dev/ttyS1 2>&1; /tmp/busybox sync; /tmp/busybox poweroff -f"
+exec switch_root /new /tmp/busybox sh -c \
+  "/bin/sh '$job' </dev/null >/dev/ttyS1 2>&1; /tmp/busybox sync; /tmp/busybox poweroff -f"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proves the hooks that this machine's kernel may not have: sudo tests/kernels/run.py --build DIR [--kernel 6.12|6.1] [--full] [--only PATTERN] [--bench]
+"""Proves the hooks that this machine's kernel may not have: sudo tests/kernels/run.py --build DIR [--kernel 6.12|6.1]
+[--full] [--only PATTERN] [--bench]
 
-Boots Debian's kernel in QEMU on this machine's own file system (read-only) and runs there: the tests of the kernel side, `keytrail doctor` for every alternative, and system
-cases with fentry and with kprobe. Default: a selection, and what --minutes do not suffice for is skipped by name; --full: the cases of FULL
-with each twin. Ends with
+Boots Debian's kernel in QEMU on this machine's own file system (read-only) and runs there: the tests of the kernel
+side, `keytrail doctor` for every alternative, and system cases with fentry and with kprobe. Default: a selection, and
+what --minutes do not suffice for is skipped by name; --full: the cases of FULL with each twin. Ends with
 "N passed, N failed, N skipped".
 """
 import argparse
@@ -21,18 +22,26 @@ sys.path.insert(0, HERE)
 
 import vm  # noqa: E402
 
-CASES = ["test_connections_are_counted", "test_one_thread_reads_and_another_calls", "test_when_nobody_reads_the_new_key"]
+CASES = ["test_connections_are_counted", "test_one_thread_reads_and_another_calls",
+         "test_when_nobody_reads_the_new_key"]
 FULL = ["files.", "environment.", "metadata.", "decoys.", "lineage.", "rotation.", "restarts.", "closed_world."]
-# Both twins of every hook: the features to take away, the hook of the open family that is left, and the programs that must run.
-TWINS = [("fentry", ["connect_unix"], {"6.12": ["fentry__file_open_fast", "fentry__unix_stream_connect"], "6.1": ["fentry__file_open_slow", "fentry__unix_stream_connect"]}),
-         ("kprobe", ["fentry", "connect_unix"], {"6.12": ["kprobe__file_open_fast", "kprobe__unix_stream_connect"], "6.1": ["kprobe__file_open_slow", "kprobe__unix_stream_connect"]})]
+# Both twins of every hook: the features to take away, the hook of the open family that is left, and the programs that
+# must run.
+TWINS = [("fentry", ["connect_unix"], {"6.12": ["fentry__file_open_fast", "fentry__unix_stream_connect"],
+                                       "6.1": ["fentry__file_open_slow", "fentry__unix_stream_connect"]}),
+         ("kprobe", ["fentry", "connect_unix"], {"6.12": ["kprobe__file_open_fast", "kprobe__unix_stream_connect"],
+                                                 "6.1": ["kprobe__file_open_slow", "kprobe__unix_stream_connect"]})]
 OPEN, UNIX = "open", "connect"
 # What must be answered when features are taken away: family, hook.
-ALTERNATIVES = [([], OPEN, "fentry security_file_open"), (["rdonly_cast"], OPEN, "fentry security_file_open with probe_read"),
-                (["fentry"], OPEN, "kprobe security_file_open"), (["fentry", "rdonly_cast"], OPEN, "kprobe security_file_open with probe_read"),
-                (["fentry", "kprobe"], OPEN, "tracepoint sys_exit_openat"), (["fentry", "kprobe", "rdonly_cast"], OPEN, "tracepoint sys_exit_openat with probe_read"),
+ALTERNATIVES = [([], OPEN, "fentry security_file_open"),
+                (["rdonly_cast"], OPEN, "fentry security_file_open with probe_read"),
+                (["fentry"], OPEN, "kprobe security_file_open"),
+                (["fentry", "rdonly_cast"], OPEN, "kprobe security_file_open with probe_read"),
+                (["fentry", "kprobe"], OPEN, "tracepoint sys_exit_openat"),
+                (["fentry", "kprobe", "rdonly_cast"], OPEN, "tracepoint sys_exit_openat with probe_read"),
                 (["fentry", "kprobe", "tracepoint"], OPEN, ""),
-                ([], UNIX, "cgroup connect_unix"), (["connect_unix"], UNIX, "fentry security_unix_stream_connect"), (["fentry", "connect_unix"], UNIX, "kprobe security_unix_stream_connect"),
+                ([], UNIX, "cgroup connect_unix"), (["connect_unix"], UNIX, "fentry security_unix_stream_connect"),
+                (["fentry", "connect_unix"], UNIX, "kprobe security_unix_stream_connect"),
                 (["fentry", "connect_unix", "kprobe"], UNIX, "tracepoint sys_enter_connect")]
 NOT_ON_6_1 = {"rdonly_cast", "connect_unix"}
 # Without every test of the verifier alone: the first run of the kernel side has them.
@@ -40,11 +49,13 @@ AGAIN = "Accounting*:Connect*:Heartbeat*:Open*:Sweep*"
 
 
 def alternatives(kernel):
-    """(features to take away, family, hook) that this kernel can show: on one without a feature the same hook needs one less taken away."""
+    """(features to take away, family, hook) that this kernel can show: on one without a feature the same hook needs one
+    less taken away."""
     out = []
     for without, family, hook in ALTERNATIVES:
         if kernel == "6.1":
-            lacks_cast = hook in ("fentry security_file_open", "kprobe security_file_open", "tracepoint sys_exit_openat")
+            lacks_cast = hook in ("fentry security_file_open", "kprobe security_file_open",
+                                  "tracepoint sys_exit_openat")
             if lacks_cast or hook == "cgroup connect_unix":
                 continue
             without = [name for name in without if name not in NOT_ON_6_1]
@@ -54,8 +65,10 @@ def alternatives(kernel):
 
 def steps(options):
     """What matters most comes first."""
-    cases = [{"name": "cases, " + name, "do": "system_cases", "without": without, "cases": options.only or (FULL if options.full else CASES)} for name, without, _ in TWINS]
-    benches = [{"name": "bench, " + name, "do": "bench", "without": without, "rounds": 5} for name, without, _ in [*TWINS, ("tracepoint", ["fentry", "kprobe"], {})]]
+    cases = [{"name": "cases, " + name, "do": "system_cases", "without": without,
+              "cases": options.only or (FULL if options.full else CASES)} for name, without, _ in TWINS]
+    benches = [{"name": "bench, " + name, "do": "bench", "without": without, "rounds": 5}
+               for name, without, _ in [*TWINS, ("tracepoint", ["fentry", "kprobe"], {})]]
     if options.bench:
         return benches
     if options.only:
@@ -65,7 +78,8 @@ def steps(options):
         if without not in answers:
             answers.append(without)
     out = [{"name": "kernel side, fentry", "do": "kernel_side", "without": [], "filter": "*"}, *cases,
-           {"name": "kernel side, kprobe", "do": "kernel_side", "without": ["fentry", "connect_unix"], "filter": AGAIN}, {"name": "doctor", "do": "doctor", "each_without": answers}]
+           {"name": "kernel side, kprobe", "do": "kernel_side", "without": ["fentry", "connect_unix"], "filter": AGAIN},
+           {"name": "doctor", "do": "doctor", "each_without": answers}]
     return out
 
 
@@ -74,7 +88,8 @@ class Report:
 
     def __init__(self, kernel):
         self.done = set()
-        self.kernel, self.counts, self.ended, self._tests, self._begin = kernel, {"ok": 0, "FAIL": 0, "skip": 0}, False, {}, time.monotonic()
+        self.kernel, self.counts, self.ended, self._tests, self._begin = kernel, {
+            "ok": 0, "FAIL": 0, "skip": 0}, False, {}, time.monotonic()
 
     def result(self, verdict, text):
         self.counts[verdict] += 1
@@ -93,7 +108,8 @@ class Report:
             self._take_runs(step, event["runs"])
         elif step.startswith(("kernel", "bench")) and "status" in event:
             passed, skipped = self._tests.get(step, [0, 0])
-            self.result("ok" if event["status"] == 0 and (passed or step.startswith("bench")) else "FAIL", f"{step}: {passed} tests, {skipped} of them need a newer kernel" if passed else step)
+            self.result("ok" if event["status"] == 0 and (passed or step.startswith("bench")) else "FAIL",
+                        f"{step}: {passed} tests, {skipped} of them need a newer kernel" if passed else step)
         if "done_s" in event:
             self.done.add(step)
             print(f"      {step}: {event['done_s']:.0f} s of the guest's", flush=True)
@@ -120,13 +136,16 @@ class Report:
             if without == event["without"]:
                 how = rows[family]["how"]
                 right = how == hook if family == OPEN else hook in how
-                self.result("ok" if right else "FAIL", f"doctor, {words}: {family}: {how or 'not armed'}; costs: {rows[family]['cost'] or 'nothing elsewhere'}; does not see: {rows[family]['missing'] or '-'}")
+                self.result("ok" if right else "FAIL", f"doctor, {words}: {family}: {how or 'not armed'}; "
+                            f"costs: {rows[family]['cost'] or 'nothing elsewhere'}; does not "
+                            f"see: {rows[family]['missing'] or '-'}")
 
     def _take_runs(self, step, runs):
         wanted = next(programs[self.kernel] for name, _, programs in TWINS if step == "cases, " + name)
         for name in wanted:
             self.result("ok" if runs.get(name) else "FAIL", f"{step}: {name} ran {runs.get(name, 0)} times")
-        others = {name for name in runs if name.startswith(("fentry__", "kprobe__", "tracepoint__")) and runs[name]} - set(wanted)
+        others = {name for name in runs if name.startswith(("fentry__", "kprobe__", "tracepoint__"))
+                  and runs[name]} - set(wanted)
         if others:
             self.result("FAIL", f"{step}: other twins ran too: {', '.join(sorted(others))}")
         print("      " + ", ".join(f"{name} {count}" for name, count in sorted(runs.items())), flush=True)
@@ -143,7 +162,8 @@ def run(options):
     try:
         with open(work + "/plan.json", "w") as file:
             json.dump({"build": options.build, "steps": steps(options)}, file)
-        machine = vm.Machine(kernel, work, ["/usr/bin/python3", HERE + "/guest.py", work + "/plan.json"], [SOURCE, options.build], options.accel, options.icount)
+        machine = vm.Machine(kernel, work, ["/usr/bin/python3", HERE + "/guest.py", work + "/plan.json"],
+                             [SOURCE, options.build], options.accel, options.icount)
         for line in machine.lines(options.minutes * 60):
             if line.startswith("@@ "):
                 report.take(json.loads(line[3:]))
@@ -164,13 +184,17 @@ def run(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", required=True, help="the build folder; the kernel's package is kept in its folder kernels")
+    parser.add_argument("--build", required=True,
+                        help="the build folder; the kernel's package is kept in its folder kernels")
     parser.add_argument("--kernel", choices=sorted(vm.META_PACKAGES), default="6.12")
-    parser.add_argument("--full", action="store_true", help="the system cases of FULL (files to closed_world) with each twin")
+    parser.add_argument("--full", action="store_true",
+                        help="the system cases of FULL (files to closed_world) with each twin")
     parser.add_argument("--only", action="append", default=[], help="only system cases, those whose name holds this")
-    parser.add_argument("--bench", action="store_true", help="only the kernel side's price (needs a build with -DKEYTRAIL_BENCH=ON)")
+    parser.add_argument("--bench", action="store_true",
+                        help="only the kernel side's price (needs a build with -DKEYTRAIL_BENCH=ON)")
     parser.add_argument("--icount", action="store_true", help="let the guest's clock count instructions (for --bench)")
-    parser.add_argument("--accel", default="tcg,thread=multi", help="QEMU's accelerator; kvm where Debian's kernels boot on it")
+    parser.add_argument("--accel", default="tcg,thread=multi",
+                        help="QEMU's accelerator; kvm where Debian's kernels boot on it")
     parser.add_argument("--minutes", type=float, default=15, help="when to stop (15)")
     options = parser.parse_args()
     options.build = os.path.abspath(options.build)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Debian kernel in QEMU whose root is this machine's own file system, read-only through virtiofs: the same binaries run in it.
+"""A Debian kernel in QEMU whose root is this machine's own file system, read-only through virtiofs: the same binaries
+run in it.
 
-Without KVM by default: slow, but it boots anywhere and gives the same kernel everywhere. Nothing is left: no mount, no disk, no network; all ends with QEMU.
+Without KVM by default: slow, but it boots anywhere and gives the same kernel everywhere. Nothing is left: no mount, no
+disk, no network; all ends with QEMU.
 """
 import gzip
 import io
@@ -20,7 +22,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 META_PACKAGES = {"6.12": "linux-image-6.12-cloud-amd64", "6.1": "linux-image-cloud-amd64"}
 # What an initial root needs to reach virtiofs, in loading order; what a kernel has built in is not found and left out.
-MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "fuse", "virtiofs", "overlay")
+MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "fuse", "virtiofs",
+           "overlay")
 
 
 class Unavailable(Exception):
@@ -28,7 +31,8 @@ class Unavailable(Exception):
 
 
 def need_programs():
-    for program, package in (("qemu-system-x86_64", "qemu-system-x86"), (VIRTIOFSD, "qemu-system-common"), ("/bin/busybox", "busybox-static"), ("dpkg-deb", "dpkg")):
+    for program, package in (("qemu-system-x86_64", "qemu-system-x86"), (VIRTIOFSD, "qemu-system-common"),
+                             ("/bin/busybox", "busybox-static"), ("dpkg-deb", "dpkg")):
         if not shutil.which(program):
             raise Unavailable(f"{program} is missing. Try: sudo apt-get install {package}")
     if os.uname().machine != "x86_64":
@@ -38,17 +42,20 @@ def need_programs():
 def fetch_kernel(version, folder):
     """The unpacked package of Debian's newest kernel of that line, in `folder`; downloaded once."""
     try:
-        text = subprocess.run(["apt-cache", "depends", META_PACKAGES[version]], capture_output=True, text=True, check=True).stdout
+        text = subprocess.run(["apt-cache", "depends", META_PACKAGES[version]], capture_output=True, text=True,
+                              check=True).stdout
         package = re.search(r"Depends: (linux-image-\S+)", text).group(1)
     except (subprocess.CalledProcessError, AttributeError):
         raise Unavailable(f"apt does not know {META_PACKAGES[version]}. Try: sudo apt-get update") from None
     target = os.path.join(folder, package)
     if not os.path.isdir(target):
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            got = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], cwd=work, capture_output=True, text=True, timeout=300)
+            got = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], cwd=work,
+                                 capture_output=True, text=True, timeout=300)
             files = [name for name in os.listdir(work) if name.endswith(".deb")]
             if got.returncode != 0 or not files:
-                raise Unavailable(f"{package} cannot be downloaded: " + (got.stderr.strip().splitlines() or ["no answer"])[-1])
+                raise Unavailable(f"{package} cannot be downloaded: "
+                                  + (got.stderr.strip().splitlines() or ["no answer"])[-1])
             subprocess.run(["dpkg-deb", "-x", os.path.join(work, files[0]), work + "/x"], check=True)
             os.rename(work + "/x", target)
     return target
@@ -79,7 +86,8 @@ def initial_root(kernel):
     with open("/bin/busybox", "rb") as file:
         busybox = file.read()
     with open(HERE + "/guest_init.sh", "rb") as file:
-        files = [("bin", 0o40755, b""), ("modules", 0o40755, b""), ("init", 0o100755, file.read()), ("bin/busybox", 0o100755, busybox)]
+        files = [("bin", 0o40755, b""), ("modules", 0o40755, b""), ("init", 0o100755, file.read()),
+                 ("bin/busybox", 0o100755, busybox)]
     order = []
     for name in MODULES:
         path = _find(kernel + "/lib/modules", name.replace("_", "[-_]") + r"\.ko(\.xz)?")
@@ -94,7 +102,8 @@ class Machine:
     """One run: `lines()` gives what the guest's job says until it powers off or the time is over."""
 
     def __init__(self, kernel, work, job, show, accel="tcg,thread=multi", icount=False, memory="3G"):
-        """`job`: argv, run as root inside. `show`: folders that must be visible inside also where /tmp and the like are replaced.
+        """`job`: argv, run as root inside. `show`: folders that must be visible inside also where /tmp and the like are
+        replaced.
         `icount`: the guest's clock counts its instructions, a nanosecond each; one CPU."""
         self.work, self.console_path = work, work + "/console.log"
         with open(work + "/initial-root", "wb") as file:
@@ -102,19 +111,26 @@ class Machine:
         with open(work + "/job.sh", "w") as file:
             file.write("exec " + " ".join("'" + word.replace("'", "'\\''") + "'" for word in job) + "\n")
         self._said, guest_end = socket.socketpair()
-        self._files = subprocess.Popen([VIRTIOFSD, "--socket-path=" + work + "/files.sock", "-o", "source=/", "-o", "cache=always", "-o", "sandbox=chroot", "-f"],
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(work + "/virtiofsd.log", "wb"), start_new_session=True)
+        self._files = subprocess.Popen([VIRTIOFSD, "--socket-path=" + work + "/files.sock", "-o", "source=/", "-o",
+                                        "cache=always", "-o", "sandbox=chroot", "-f"],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=open(work + "/virtiofsd.log", "wb"), start_new_session=True)
         self._qemu = None
         try:
             self._wait_for(work + "/files.sock")
-            words = f"console=ttyS0 panic=-1 quiet mitigations=off keytrail.show={':'.join([*show, work])} keytrail.job={work}/job.sh"
+            words = ("console=ttyS0 panic=-1 quiet mitigations=off "
+                     f"keytrail.show={':'.join([*show, work])} keytrail.job={work}/job.sh")
             self._qemu = subprocess.Popen(
-                ["qemu-system-x86_64", *(["-accel", "tcg", "-icount", "shift=0,sleep=off"] if icount else ["-accel", accel]), "-cpu", "max", "-smp", "1" if icount else "2", "-m", memory, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
+                ["qemu-system-x86_64", *(["-accel", "tcg", "-icount", "shift=0,sleep=off"] if icount
+                                         else ["-accel", accel]), "-cpu", "max", "-smp", "1" if icount else "2", "-m",
+                 memory, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
                  "-object", f"memory-backend-memfd,id=memory,size={memory},share=on", "-numa", "node,memdev=memory",
-                 "-chardev", f"socket,id=files,path={work}/files.sock", "-device", "vhost-user-fs-pci,chardev=files,tag=host",
-                 "-serial", "file:" + self.console_path, "-chardev", f"socket,id=said,fd={guest_end.fileno()}", "-serial", "chardev:said",
+                 "-chardev", f"socket,id=files,path={work}/files.sock", "-device",
+                 "vhost-user-fs-pci,chardev=files,tag=host", "-serial", "file:" + self.console_path,
+                 "-chardev", f"socket,id=said,fd={guest_end.fileno()}", "-serial", "chardev:said",
                  "-kernel", _find(kernel + "/boot", "vmlinuz-.*"), "-initrd", work + "/initial-root", "-append", words],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(work + "/qemu.log", "wb"), pass_fds=[guest_end.fileno()], start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(work + "/qemu.log", "wb"),
+                pass_fds=[guest_end.fileno()], start_new_session=True)
         except BaseException:
             self.close()
             raise

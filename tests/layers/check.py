@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layering test: every #include and every CMake link list keeps to the layers. Without root, without a build.
 
-  L0 include/keytrail  <-  L1 agent/base, agent/catalog, bpf  <-  L2 each stage and exporter  <-  L3 the mains and agent/cli
+  L0 include/keytrail  <-  L1 agent/base, agent/catalog, bpf  <-  L2 each stage, exporter  <-  L3 the mains, agent/cli
 
-A stage knows L0, L1 and itself, never another stage. Some libraries live in one folder only (LIBRARIES). Usage: check.py [ROOT]; exit 0 clean, 1 not.
+A stage knows L0, L1 and itself, never another stage. Some libraries live in one folder only (LIBRARIES).
+Usage: check.py [ROOT]; exit 0 clean, 1 not.
 self_test.py shows that a forbidden include makes it fail.
 """
 import os
@@ -11,19 +12,23 @@ import re
 import sys
 
 L1 = ("agent/base", "agent/catalog", "bpf")
-STAGES = ("agent/warden", "agent/examine", "agent/capture", "agent/decode", "agent/identify", "agent/link", "agent/judge", "agent/record", "agent/serve", "exporters/metrics", "exporters/otlp")
+STAGES = ("agent/warden", "agent/examine", "agent/capture", "agent/decode", "agent/identify", "agent/link",
+          "agent/judge", "agent/record", "agent/serve", "exporters/metrics", "exporters/otlp")
 # Folders and files that put everything together.
-TOP = ("agent/cli", "agent", "tests/system", "tests/fuzz", "tests/bench", "tests/replay", "tests/roles", "tests/bpf", "tests/corpus", "packaging")
+TOP = ("agent/cli", "agent", "tests/system", "tests/fuzz", "tests/bench", "tests/replay", "tests/roles", "tests/bpf",
+       "tests/corpus", "packaging")
 
 # Library: (headers, names in CMake, folders that may use it).
 LIBRARIES = {
-    "libbpf": (r"bpf/(bpf|libbpf|btf|bpf_endian)\.h|.*\.skel\.h", r"\b(bpf|libbpf|PkgConfig::LIBBPF|PkgConfig::libbpf)\b", ("agent/warden", "bpf")),
+    "libbpf": (r"bpf/(bpf|libbpf|btf|bpf_endian)\.h|.*\.skel\.h",
+               r"\b(bpf|libbpf|PkgConfig::LIBBPF|PkgConfig::libbpf)\b", ("agent/warden", "bpf")),
     "BPF program helpers": (r"bpf/(bpf_helpers|bpf_core_read|bpf_tracing|usdt\.bpf)\.h", r"(?!)", ("bpf",)),
     "sqlite3": (r"sqlite3(ext)?\.h", r"\b(SQLite::SQLite3|sqlite3)\b", ("agent/record",)),
     "Protobuf": (r"google/protobuf/.*|.*\.pb\.h", r"\b(protobuf::\w+|protobuf)\b", ("exporters/otlp",)),
     "gRPC": (r"grpc(pp)?/.*", r"\b(grpc|grpc\+\+|gpr|gRPC::\S+)", ("exporters/otlp",)),
     "OpenSSL": (r"openssl/.*|boost/asio/ssl.*|boost/beast/ssl.*", r"\bOpenSSL::\w+", ("agent/base", "agent/examine")),
-    "yaml-cpp": (r"yaml-cpp/.*", r"\byaml-cpp(::\S+)?\b", ("agent/base", "agent/catalog", "agent/cli", "agent/examine")),
+    "yaml-cpp": (r"yaml-cpp/.*", r"\byaml-cpp(::\S+)?\b",
+                 ("agent/base", "agent/catalog", "agent/cli", "agent/examine")),
     "libpsl": (r"libpsl\.h", r"\bPkgConfig::PSL\b", ("agent/base",)),
     "RE2": (r"re2/.*", r"\bre2(::\w+)?\b", ("agent/catalog",)),
     "CLI11": (r"CLI/.*", r"\bCLI11(::\w+)?\b", ("agent/cli", "agent", "agent/warden")),
@@ -91,7 +96,8 @@ def may_know(part, other):
 
 def may_use(part, folders):
     subject = tested(part) if part.startswith("tests/unit/") else part
-    return subject in folders or part.startswith(("tests/bench", "tests/bpf", "tests/replay", "tests/roles", "tests/fuzz"))
+    return subject in folders or part.startswith(("tests/bench", "tests/bpf", "tests/replay", "tests/roles",
+                                                  "tests/fuzz"))
 
 
 def target_owner(name):
@@ -112,7 +118,8 @@ def check_includes(path, text):
         if ".." in name.split("/"):
             yield f"{path}: includes \"{name}\": write the path from the root"
             continue
-        other = "include" if name.startswith("keytrail/") else owner(name) if name.startswith(("agent/", "bpf/lib/", "exporters/", "tests/")) else None
+        other = ("include" if name.startswith("keytrail/")
+                 else owner(name) if name.startswith(("agent/", "bpf/lib/", "exporters/", "tests/")) else None)
         if name.startswith("bpf/") and other is None and re.search(r"\.bpf\.[ch]$", name):
             other = "bpf"
         if other and not may_know(part, other):

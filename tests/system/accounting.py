@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The identities of the loss accounting, checked on the JSON of `keytrail status -o json`. Pure: self_test.py feeds it a status with one term changed.
+"""The identities of the loss accounting, checked on the JSON of `keytrail status -o json`. Pure: self_test.py feeds it
+a status with one term changed.
 
 The agent shows differences of its own; they are not trusted here but compared with the sums made from the terms.
 """
@@ -9,20 +10,25 @@ def identities(status):
     """(name, left side, right side, difference as the agent shows it or None); both sides must be equal at rest."""
     accounting = status["accounting"]
     for family in status["families"]:
-        yield (f"{family['family']}: hits = filtered + sent + lost", family["hits"], family["filtered"] + family["sent"] + sum(family["lost"].values()), family["difference"])
-    kernel, worker = accounting["kernel"], accounting["worker"]
+        yield (f"{family['family']}: hits = filtered + sent + lost", family["hits"],
+               family["filtered"] + family["sent"] + sum(family["lost"].values()), family["difference"])
+    kernel, worker, families = accounting["kernel"], accounting["worker"], status["families"]
     for term in ("hits", "filtered", "sent"):
-        yield f"kernel {term} = sum over families", kernel[term], sum(family[term] for family in status["families"]), None
-    yield "kernel lost = sum over families", kernel["lost"], sum(sum(family["lost"].values()) for family in status["families"]), None
-    yield "kernel: hits = filtered + sent + lost", kernel["hits"], kernel["filtered"] + kernel["sent"] + kernel["lost"], kernel["difference"]
+        yield f"kernel {term} = sum over families", kernel[term], sum(family[term] for family in families), None
+    lost = sum(sum(family["lost"].values()) for family in families)
+    yield "kernel lost = sum over families", kernel["lost"], lost, None
+    yield ("kernel: hits = filtered + sent + lost", kernel["hits"],
+           kernel["filtered"] + kernel["sent"] + kernel["lost"], kernel["difference"])
     fates = worker["recorded"] + worker["absorbed"] + sum(worker["dropped"].values())
-    yield "worker: sent = recorded + absorbed + dropped + in flight", worker["sent"], fates + worker["in_flight"], worker["difference"]
+    fates += worker["in_flight"]
+    yield "worker: sent = recorded + absorbed + dropped + in flight", worker["sent"], fates, worker["difference"]
     yield "worker: sent by the kernel side = sent as the worker counts it", kernel["sent"], worker["sent"], None
-    yield "worker: received = recorded + absorbed + dropped + in flight", worker["received"], fates + worker["in_flight"], None
+    yield "worker: received = recorded + absorbed + dropped + in flight", worker["received"], fates, None
     yield "worker: in flight = 0", worker["in_flight"], 0, None
     for exporter in accounting["exporters"]:
         yield (f"exporter {exporter['name']}: rows = acknowledged + rejected + expired + waiting", exporter["rows"],
-               exporter["acknowledged"] + exporter["rejected"] + exporter["expired"] + exporter["waiting"], exporter["difference"])
+               exporter["acknowledged"] + exporter["rejected"] + exporter["expired"] + exporter["waiting"],
+               exporter["difference"])
 
 
 def broken(status):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small process that does what its arguments say, one step after the other, and prints its own truth as JSON lines on standard output.
+"""A small process that does what its arguments say, one step after the other, and prints its own truth as JSON lines on
+standard output.
 
   read PATH             opens and reads a file            hold PATH       opens a file and keeps it open
   call HOST[:PORT] [@SNI] one HTTPS request, new connection open HOST NAME   opens a connection and keeps it as NAME
@@ -33,7 +34,8 @@ def _context():
 
 
 def tell(**what):
-    print(json.dumps({"pid": os.getpid(), "tid": threading.get_native_id(), "time_ns": time.time_ns(), **what}), flush=True)
+    print(json.dumps({"pid": os.getpid(), "tid": threading.get_native_id(), "time_ns": time.time_ns(), **what}),
+          flush=True)
 
 
 def request(sock, host):
@@ -157,4 +159,5 @@ def run(words):
 if __name__ == "__main__":
     run(sys.argv[1:])
     tell(did="end")
-    time.sleep(0.3)  # who ends within milliseconds of its read may be gone before its file is looked at: decoys has a case for that
+    # who ends within milliseconds of its read may be gone before its file is looked at: decoys has a case for that
+    time.sleep(0.3)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts, asks and ends one agent for the cases: its state in a temporary folder, its export to a sink of ours, nothing of the machine's own paths."""
+"""Starts, asks and ends one agent for the cases: its state in a temporary folder, its export to a sink of ours, nothing
+of the machine's own paths."""
 import http.client
 import json
 import os
@@ -19,10 +20,12 @@ class Build:
 
     def __init__(self, folder):
         self.folder = folder
-        self.keytrail, self.warden, self.examiner = (self._find(name) for name in ("keytrail", "keytrail-warden", "keytrail-examiner"))
+        self.keytrail, self.warden, self.examiner = (self._find(name)
+                                                     for name in ("keytrail", "keytrail-warden", "keytrail-examiner"))
 
     def _find(self, name):
-        for place in (f"{self.folder}/bin/{name}", f"{self.folder}/agent/{name}", f"{self.folder}/agent/warden/{name}", f"{self.folder}/agent/examine/{name}", f"{self.folder}/{name}"):
+        for place in (f"{self.folder}/bin/{name}", f"{self.folder}/agent/{name}", f"{self.folder}/agent/warden/{name}",
+                      f"{self.folder}/agent/examine/{name}", f"{self.folder}/{name}"):
             if os.access(place, os.X_OK) and os.path.isfile(place):
                 return place
         raise FileNotFoundError(f"{name} is not in {self.folder}; build it with: ninja -C {self.folder}")
@@ -47,7 +50,8 @@ class Agent:
         self.build, self.folder, self.options = build, folder, [*self.common_options, *options]
         self.by_hand = by_hand  # `keytrail agent`, which becomes the warden
         self.state, self.run = state or folder + "/state", folder + "/run"
-        self.socket, self.log_path, self.config_path = self.run + "/api.sock", folder + "/log", folder + "/keytrail.yaml"
+        self.socket, self.log_path = self.run + "/api.sock", folder + "/log"
+        self.config_path = folder + "/keytrail.yaml"
         for path in (folder, self.state, self.run):
             os.makedirs(path, mode=0o755, exist_ok=True)
         self.sink = Sink() if sink else None
@@ -75,13 +79,14 @@ class Agent:
         if self.small_disk_mb:  # a file system of its own namespace: it goes away with the agent
             disk = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
                     f"mount -t tmpfs -o size={self.small_disk_mb}m,mode=755 none '{self.state}' && exec \"$@\"", "sh"]
-        return [*disk, self.build.warden, "--foreground", "--state-dir", self.state, "--run-dir", self.run, "--worker", self.build.keytrail,
-                "--examiner", self.build.examiner, "--config", self.config_path, *self.options]
+        return [*disk, self.build.warden, "--foreground", "--state-dir", self.state, "--run-dir", self.run, "--worker",
+                self.build.keytrail, "--examiner", self.build.examiner, "--config", self.config_path, *self.options]
 
     def start(self, wait=15):
         """Starts and waits until armed. Raises with the end of the log when it does not."""
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH, **self.variables}, start_new_session=True,
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        env={"PATH": PATH, **self.variables}, start_new_session=True,
                                         preexec_fn=die_with_runner)
         log.close()
         limit = time.monotonic() + wait
@@ -211,10 +216,12 @@ class Agent:
 
     def cli(self, *words, check=None):
         """Runs the command line; (exit status, standard output). Its output is scanned for secrets with the rest."""
-        done = subprocess.run([self.build.keytrail, *words, "--socket", self.socket], capture_output=True, env={"PATH": PATH}, timeout=30, stdin=subprocess.DEVNULL)
+        done = subprocess.run([self.build.keytrail, *words, "--socket", self.socket], capture_output=True,
+                              env={"PATH": PATH}, timeout=30, stdin=subprocess.DEVNULL)
         self._output += done.stdout + done.stderr
         if check is not None and done.returncode != check:
-            raise AssertionError(f"keytrail {' '.join(words)}: exit {done.returncode}, expected {check}: {done.stderr.decode()[:500]}")
+            raise AssertionError(f"keytrail {' '.join(words)}: exit {done.returncode}, expected {check}: "
+                                 f"{done.stderr.decode()[:500]}")
         return done.returncode, done.stdout.decode()
 
     def quiet(self, settle=1.0, limit=20):
@@ -252,10 +259,11 @@ class Agent:
             return ""
 
     def leaks(self, secrets, key_ids=()):
-        """Where a secret appears: history, write-ahead log, logs, sent bytes, API and command line output, the worker's memory."""
+        """Where a secret appears: history, write-ahead log, logs, sent bytes, API and command line output, the worker's
+        memory."""
         scanner = canary.Scanner(secrets)
-        for words in (["status"], ["uses"], ["keys"], ["workloads"], ["findings"], ["status", "-o", "json"], ["keys", "-o", "json"],
-                      *(["key", key_id, "--holders"] for key_id in list(key_ids)[:3])):
+        for words in (["status"], ["uses"], ["keys"], ["workloads"], ["findings"], ["status", "-o", "json"],
+                      ["keys", "-o", "json"], *(["key", key_id, "--holders"] for key_id in list(key_ids)[:3])):
             self.cli(*words)
         hits = []
         for folder, _, names in os.walk(self.state):

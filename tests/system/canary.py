@@ -54,7 +54,8 @@ class Scanner:
     def _any(self, data):
         """Whether any text occurs. The texts go through a pipe: a file or an argument would be a leak of its own."""
         read, write = os.pipe()
-        grep = subprocess.Popen(["grep", "-qaF", "-f", f"/dev/fd/{read}"], stdin=subprocess.PIPE, pass_fds=(read,), env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
+        grep = subprocess.Popen(["grep", "-qaF", "-f", f"/dev/fd/{read}"], stdin=subprocess.PIPE, pass_fds=(read,),
+                                env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
         os.close(read)
 
         def feed():
@@ -82,7 +83,8 @@ def process_memory(pid):
         for line in maps:
             words = line.split()
             name = words[5] if len(words) > 5 else "anonymous"
-            if "r" not in words[1] or name in ("[vvar]", "[vsyscall]", "[vvar_vclock]") or (words[1].startswith("r-x") and name.startswith("/")):
+            if ("r" not in words[1] or name in ("[vvar]", "[vsyscall]", "[vvar_vclock]")
+                    or (words[1].startswith("r-x") and name.startswith("/"))):
                 continue
             first, last = (int(text, 16) for text in words[0].split("-"))
             chunks = []

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of every case: plants files, starts processes on the stage, and compares the complete set of rows of its cgroup with the expected one."""
+"""The base of every case: plants files, starts processes on the stage, and compares the complete set of rows of its
+cgroup with the expected one."""
 import itertools
 import json
 import os
@@ -106,7 +107,8 @@ class Started:
 
 
 class SystemCase(unittest.TestCase):
-    """A case: `start` and `actor` make processes, `expect` compares. `tearDown` checks the accounting and looks for secrets."""
+    """A case: `start` and `actor` make processes, `expect` compares. `tearDown` checks the accounting and looks for
+    secrets."""
     maxDiff = None
 
     def setUp(self):
@@ -127,9 +129,11 @@ class SystemCase(unittest.TestCase):
         return Run.agent()
 
     def own_agent(self, **options):
-        """An agent of this case only, not yet started; closed at the end. The shared one ends before: of two, each sees the other open key files."""
+        """An agent of this case only, not yet started; closed at the end. The shared one ends before: of two, each sees
+        the other open key files."""
         Run.end_agent()
-        agent = Agent(Run.build, f"{self.world.dir}/a{next(Run.numbers)}", **options)  # a short path: its socket's is bounded
+        # a short path: its socket's is bounded
+        agent = Agent(Run.build, f"{self.world.dir}/a{next(Run.numbers)}", **options)
         Run.agents.append(agent)
         self.addCleanup(agent.close)
         return agent
@@ -160,11 +164,15 @@ class SystemCase(unittest.TestCase):
         return folder
 
     def start(self, argv, env=None, trees=None, binds=None, cgroup=True, mount_of=0, cgroups=None, login_uid=None):
-        """Starts a process on the stage: same pid through the exec, own home, own mounts (or, with `mount_of`, those of another process).
+        """Starts a process on the stage: same pid through the exec, own home, own mounts (or, with `mount_of`, those of
+        another process).
         `cgroups`: others than the case's own (`unit`). `login_uid`: somebody logged in (audit)."""
         number = len(self.started)
-        plan = {"argv": argv, "env": {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", **(env or {})},
-                "cwd": "/root", "uid": 0, "netns": self.world.netns, "trees": {"/root": self.filled(f"home{number}", self.files), **(trees or {})}, "binds": {**self.world.binds(), **(binds or {})}, "mount_of": mount_of,
+        plan = {"argv": argv, "env": {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "AWS_REGION": "eu-west-1",
+                                      "AWS_DEFAULT_REGION": "eu-west-1", **(env or {})},
+                "cwd": "/root", "uid": 0, "netns": self.world.netns,
+                "trees": {"/root": self.filled(f"home{number}", self.files), **(trees or {})},
+                "binds": {**self.world.binds(), **(binds or {})}, "mount_of": mount_of,
                 "cgroups": cgroups or (self.groups if cgroup else []), "login_uid": login_uid}
         plan_path, base = f"{self.folder}/plan{number}", f"{self.folder}/{number}"
         with open(os.open(plan_path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
@@ -172,8 +180,10 @@ class SystemCase(unittest.TestCase):
         ready_read, ready_write = os.pipe()
         go_read, go_write = os.pipe()
         with open(base + ".out", "wb") as out, open(base + ".err", "wb") as err:
-            process = subprocess.Popen([PYTHON, "-I", HERE + "/stage/enter.py", plan_path, str(ready_write), str(go_read)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                       pass_fds=(ready_write, go_read), start_new_session=True, cwd="/", env={"PATH": PATH}, preexec_fn=die_with_runner)
+            process = subprocess.Popen([PYTHON, "-I", HERE + "/stage/enter.py", plan_path, str(ready_write),
+                                        str(go_read)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                       pass_fds=(ready_write, go_read), start_new_session=True, cwd="/",
+                                       env={"PATH": PATH}, preexec_fn=die_with_runner)
         os.close(ready_write)
         os.close(go_read)
         Run.processes.append(process)
@@ -206,7 +216,8 @@ class SystemCase(unittest.TestCase):
         open(self.flag(name), "w").close()
 
     def bucket(self):
-        """A name of S3 that no other case calls: uses without a key of one program to one place are one use, whoever makes them."""
+        """A name of S3 that no other case calls: uses without a key of one program to one place are one use, whoever
+        makes them."""
         name = "b" + self.maker.public(12)
         return name, f"{name}.{S3}"
 
@@ -220,7 +231,8 @@ class SystemCase(unittest.TestCase):
     # ---- asking
 
     def mine(self, all_rows):
-        """The rows of this case: by its cgroup, or by a process that it started. A row without any cgroup cannot be told apart, so it counts too."""
+        """The rows of this case: by its cgroup, or by a process that it started. A row without any cgroup cannot be
+        told apart, so it counts too."""
         pids = {one.pid for one in self.started}
         out = []
         for row in all_rows:
@@ -235,24 +247,30 @@ class SystemCase(unittest.TestCase):
         return self.mine(self.agent.rows(self.after))
 
     def connections_seen(self, host, pid=None):
-        """Connections that the cloud itself counted in this case: its truth. With a pid, only those that this actor reported."""
-        ports = {row["port"] for row in self.world.truth(self.begin_ns) if row["kind"] == "request" and (row["sni"] or row["host"]) == host}
+        """Connections that the cloud itself counted in this case: its truth. With a pid, only those that this actor
+        reported."""
+        ports = {row["port"] for row in self.world.truth(self.begin_ns) if row["kind"] == "request"
+                 and (row["sni"] or row["host"]) == host}
         return len(ports)
 
     def sent(self, host):
-        """What the cloud got from this case's requests to a host, as digests (stage/services.py), each once, in order. "" is none."""
-        seen = [row["sent"] for row in self.world.truth(self.begin_ns) if row["kind"] == "request" and (row["sni"] or row["host"]) == host]
+        """What the cloud got from this case's requests to a host, as digests (stage/services.py), each once, in order.
+        "" is none."""
+        seen = [row["sent"] for row in self.world.truth(self.begin_ns) if row["kind"] == "request"
+                and (row["sni"] or row["host"]) == host]
         return list(dict.fromkeys(seen))
 
     def expect(self, acquisitions=(), uses=(), findings=(), truth=None):
-        """Compares the complete set. `truth` is {host: connections} as the cloud must have seen it, by default the sum of `uses`."""
+        """Compares the complete set. `truth` is {host: connections} as the cloud must have seen it, by default the sum
+        of `uses`."""
         wanted = dict(truth) if truth is not None else {}
         if truth is None:
             for use in uses:
                 if use.connections is not None and use.host:
                     wanted[use.host] = wanted.get(use.host, 0) + use.connections
         for host, count in wanted.items():
-            self.assertEqual(self.connections_seen(host), count, f"the case itself went wrong: connections to {host} that the cloud saw")
+            self.assertEqual(self.connections_seen(host), count,
+                             f"the case itself went wrong: connections to {host} that the cloud saw")
         differences, limit = ["nothing asked yet"], time.monotonic() + 12
         while differences and time.monotonic() < limit:
             self.agent.quiet(0.6)
@@ -264,7 +282,8 @@ class SystemCase(unittest.TestCase):
             self.fail("rows differ from what is expected:\n  " + "\n  ".join(differences))
 
     def uses(self, got):
-        edges = [edge for edge in self.agent.edges() if edge["actor"]["workload"].get("cgroup", "").endswith(self.cgroup)]
+        edges = [edge
+                 for edge in self.agent.edges() if edge["actor"]["workload"].get("cgroup", "").endswith(self.cgroup)]
         return rows.merge_uses([row for row in got if row["type"] == "use"], edges)
 
     @staticmethod
@@ -286,7 +305,8 @@ class SystemCase(unittest.TestCase):
         errors = self.agent.accounting_errors()
         self.assertEqual(errors, [], "the accounting does not add up")
         world = self.world.issued
-        secrets = [*self.maker.secrets, *secrets, world["imds"].secret, world["imds"].token, world["sts"].secret, world["imds_token"]]
+        secrets = [*self.maker.secrets, *secrets, world["imds"].secret, world["imds"].token, world["sts"].secret,
+                   world["imds_token"]]
         self.assertEqual(self.agent.leaks(secrets), [], "a secret leaked")
 
     def tearDown(self):

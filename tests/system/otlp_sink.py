@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A collector stand-in on 127.0.0.1: stores every body (unpacked) and answers as told: ok, refuse (400), busy (503), hang, or nonsense."""
+"""A collector stand-in on 127.0.0.1: stores every body (unpacked) and answers as told: ok, refuse (400), busy (503),
+hang, or nonsense."""
 import gzip
 import http.server
 import threading

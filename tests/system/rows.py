@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is compared: acquisitions and uses as short tuples, sorted. A row that is not expected, or an expected one that is missing, is a difference. Pure."""
+"""What is compared: acquisitions and uses as short tuples, sorted. A row that is not expected, or an expected one that
+is missing, is a difference. Pure."""
 import re
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -32,8 +33,10 @@ class Acquisition:
 
     def matches(self, row):
         key, slot = row["key"], row["slot"]
-        return (slot["from"] == self.source and slot["place"] == self.place and slot["selector"] == self.selector and same(self.key, key["id"])
-                and (self.unread or (key["kind"] == self.kind and key["class"] == self.key_class and key["lifetime"] == self.lifetime))
+        return (slot["from"] == self.source and slot["place"] == self.place and slot["selector"] == self.selector
+                and same(self.key, key["id"])
+                and (self.unread or (key["kind"] == self.kind and key["class"] == self.key_class
+                                     and key["lifetime"] == self.lifetime))
                 and row["unread"] == self.unread and row["bulk"] == self.bulk and row["baseline"] == self.baseline
                 and self.pid in (None, row["actor"]["pid"]) and self.exe in (None, row["actor"]["exe"]))
 
@@ -57,8 +60,9 @@ class Use:
         ids = [entry["key"]["id"] for entry in row["keys"]]
         return (row["evidence"] == self.evidence and same(self.reason, row["reason"]) and len(ids) == len(self.keys)
                 and all(same(want, got) for want, got in zip(self.keys, ids))
-                and (to["provider"], to["host"]) == (self.provider, self.host) and same(self.service, to["service"]) and same(self.region, to["region"])
-                and self.connections in (None, row["connections"]) and self.pid in (None, row["actor"]["pid"]) and self.exe in (None, row["actor"]["exe"]))
+                and (to["provider"], to["host"]) == (self.provider, self.host) and same(self.service, to["service"])
+                and same(self.region, to["region"]) and self.connections in (None, row["connections"])
+                and self.pid in (None, row["actor"]["pid"]) and self.exe in (None, row["actor"]["exe"]))
 
 
 def same(want, got):
@@ -68,15 +72,17 @@ def same(want, got):
 def _same_use(row):
     """What makes two rows the same edge of the history, but for the workload."""
     to = row["destination"]
-    return (row["actor"]["exe"], to["provider"], to["service"], to["region"], to["host"], to["port"], to["action"], row["evidence"], row["reason"], row["outcome"],
-            tuple(entry["key"]["id"] for entry in row["keys"]))
+    return (row["actor"]["exe"], to["provider"], to["service"], to["region"], to["host"], to["port"], to["action"],
+            row["evidence"], row["reason"], row["outcome"], tuple(entry["key"]["id"] for entry in row["keys"]))
 
 
 def merge_uses(rows, edges):
-    """Rows of the same use become one. Later connections wait in a window before they become a row, so the count is that of the edge."""
+    """Rows of the same use become one. Later connections wait in a window before they become a row, so the count is
+    that of the edge."""
     merged = {}
     for row in rows:
-        merged.setdefault((row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], _same_use(row)), {**row, "connections": 0})["connections"] += row["connections"]
+        merged.setdefault((row["actor"]["pid"], row["actor"]["start_ns"], row["actor"]["exec"], _same_use(row)),
+                          {**row, "connections": 0})["connections"] += row["connections"]
     out, left = list(merged.values()), list(edges)
     for row in out:
         found = [edge for edge in left if _same_use(edge) == _same_use(row)]
@@ -93,11 +99,14 @@ def show(row):
     who = f"{actor['exe']}[{actor['pid']}.{actor['exec']}]"
     if row["type"] == "acquisition":
         key, slot = row["key"], row["slot"]
-        flags = "".join(f" {name}" for name in ("bulk", "baseline") if row[name]) + (f" unread={row['unread']}" if row["unread"] else "")
-        return f"acquisition {who} {slot['from']} {slot['place']} [{slot['selector']}] {key['id']} {key['kind']} {key['class']} {key['lifetime']}{flags}"
+        flags = "".join(f" {name}" for name in ("bulk", "baseline")
+                        if row[name]) + (f" unread={row['unread']}" if row["unread"] else "")
+        return (f"acquisition {who} {slot['from']} {slot['place']} [{slot['selector']}] {key['id']} {key['kind']} "
+                f"{key['class']} {key['lifetime']}{flags}")
     to = row["destination"]
     keys = ", ".join(f"{entry['key']['id']} ({entry['reason']})" for entry in row["keys"])
-    return (f"use {who} {to['provider']}/{to['service']}/{to['region']} {to['host']}:{to['port']} ({to['name_source']}) ×{row['connections']} {row['evidence']} {row['reason']}"
+    return (f"use {who} {to['provider']}/{to['service']}/{to['region']} {to['host']}:{to['port']} "
+            f"({to['name_source']}) ×{row['connections']} {row['evidence']} {row['reason']}"
             f" \"{row.get('reason_detail', '')}\" {row['outcome']} keys: {keys or '-'}")
 
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--no-feature NAME] [--list] [--keep] [--cases DIR]
+"""Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--no-feature NAME] [--list]
+[--keep] [--cases DIR]
 
-Needs root (network and mount namespaces, cgroups, BPF). Prints a line per case, each skip with its reason, and at the end "N passed, N failed, N skipped".
+Needs root (network and mount namespaces, cgroups, BPF). Prints a line per case, each skip with its reason, and at the
+end "N passed, N failed, N skipped".
 """
 import argparse
 import fnmatch
@@ -19,7 +21,8 @@ from stage.world import World  # noqa: E402
 
 
 def find_cases(folder):
-    """All tests of a folder named "cases", in the order of the files and of the lines. Its parent's modules can be imported."""
+    """All tests of a folder named "cases", in the order of the files and of the lines. Its parent's modules can be
+    imported."""
     loader = unittest.TestLoader()
     loader.sortTestMethodsUsing = None
     flat, todo = [], [loader.discover(folder, pattern="*.py", top_level_dir=os.path.dirname(folder))]
@@ -43,7 +46,8 @@ def chosen(name, patterns):
 
 
 def known_failures():
-    """Cases that show a shortfall of the product which is not mended yet: name → why. Each is run all the same and named in the summary."""
+    """Cases that show a shortfall of the product which is not mended yet: name → why. Each is run all the same and
+    named in the summary."""
     with open(HERE + "/known_failures.txt") as file:
         return dict(line.rstrip("\n").split(": ", 1) for line in file if line.strip() and not line.startswith("#"))
 
@@ -64,9 +68,12 @@ def run_one(case):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=os.path.join(HERE, "../../build"), help="folder with keytrail, keytrail-warden and keytrail-examiner")
-    parser.add_argument("--only", action="append", default=[], help="a part of a case's name, or a shell pattern; may be given more than once")
-    parser.add_argument("--no-feature", action="append", default=[], metavar="NAME", help="take a kernel feature from every agent (keytrail-warden --help); may be given more than once")
+    parser.add_argument("--build", default=os.path.join(HERE, "../../build"),
+                        help="folder with keytrail, keytrail-warden and keytrail-examiner")
+    parser.add_argument("--only", action="append", default=[],
+                        help="a part of a case's name, or a shell pattern; may be given more than once")
+    parser.add_argument("--no-feature", action="append", default=[], metavar="NAME", help="take a kernel feature from "
+                        "every agent (keytrail-warden --help); may be given more than once")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
     parser.add_argument("--cases", default=HERE + "/cases", help="another folder of cases on the same stage")
@@ -100,7 +107,8 @@ def main():
             begin = time.monotonic()
             verdict, text = run_one(case)
             counts[verdict] += 1
-            print(f"{verdict:4} {time.monotonic() - begin:6.1f} s  {short(case)}" + (f": {text}" if verdict == "skip" else ""), flush=True)
+            print(f"{verdict:4} {time.monotonic() - begin:6.1f} s  {short(case)}"
+                  + (f": {text}" if verdict == "skip" else ""), flush=True)
             if verdict == "FAIL":
                 print("      " + text.replace("\n", "\n      "), flush=True)
         if options.keep:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of the tests, without root: the comparison finds what is missing and what is too much, the scanner finds each encoding, the accounting finds each wrong term."""
+"""Tests of the tests, without root: the comparison finds what is missing and what is too much, the scanner finds each
+encoding, the accounting finds each wrong term."""
 import base64
 import json
 import os
@@ -18,23 +19,28 @@ from stage import apis, names  # noqa: E402
 
 ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/cat", "workload": {"cgroup": "/c"}}
 KEY = {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.access_key", "class": "access_key", "lifetime": "long_lived"}
-ACQUISITION = {"type": "acquisition", "actor": ACTOR, "key": KEY, "slot": {"from": "file", "place": "/a", "selector": "default"}, "unread": "", "bulk": False, "baseline": False}
-USE = {"type": "use", "actor": ACTOR, "keys": [{"key": KEY, "slot": ACQUISITION["slot"], "reason": "only_key_held"}], "evidence": "inferred", "reason": "only_key_held",
-       "destination": {"provider": "aws", "service": "s3", "region": "eu-west-1", "host": "s3.eu-west-1.amazonaws.com", "port": 443, "action": "", "name_source": "sni"},
-       "outcome": "unknown", "connections": 1}
+ACQUISITION = {"type": "acquisition", "actor": ACTOR, "key": KEY, "slot": {
+    "from": "file", "place": "/a", "selector": "default"}, "unread": "", "bulk": False, "baseline": False}
+USE = {"type": "use", "actor": ACTOR, "keys": [{"key": KEY, "slot": ACQUISITION["slot"], "reason": "only_key_held"}],
+       "evidence": "inferred", "reason": "only_key_held",
+       "destination": {"provider": "aws", "service": "s3", "region": "eu-west-1", "host": "s3.eu-west-1.amazonaws.com",
+                       "port": 443, "action": "", "name_source": "sni"}, "outcome": "unknown", "connections": 1}
 
 
 def status():
-    families = [{"family": name, "hits": 10 + n, "filtered": 5, "sent": 4, "lost": {"ring_full": 1 + n}, "difference": 0} for n, name in enumerate(("exec", "open"))]
+    families = [{"family": name, "hits": 10 + n, "filtered": 5, "sent": 4, "lost": {"ring_full": 1 + n},
+                 "difference": 0} for n, name in enumerate(("exec", "open"))]
     return {"families": families, "accounting": {
         "kernel": {"hits": 21, "filtered": 10, "sent": 8, "lost": 3, "difference": 0},
-        "worker": {"sent": 8, "received": 8, "recorded": 3, "absorbed": 4, "dropped": {"malformed": 1}, "in_flight": 0, "difference": 0},
-        "exporters": [{"name": "sink", "rows": 5, "acknowledged": 2, "rejected": 1, "expired": 1, "waiting": 1, "difference": 0}]}}
+        "worker": {"sent": 8, "received": 8, "recorded": 3, "absorbed": 4, "dropped": {"malformed": 1}, "in_flight": 0,
+                   "difference": 0}, "exporters": [{"name": "sink", "rows": 5, "acknowledged": 2, "rejected": 1,
+                                                    "expired": 1, "waiting": 1, "difference": 0}]}}
 
 
 class Comparison(unittest.TestCase):
     def test_equal_sets(self):
-        self.assertEqual(rows.compare([rows.Acquisition("file", "/a", KEY["id"], selector="default")], [ACQUISITION]), [])
+        self.assertEqual(rows.compare([rows.Acquisition("file", "/a", KEY["id"], selector="default")], [ACQUISITION]),
+                         [])
         self.assertEqual(rows.compare([rows.Use("inferred", "only_key_held", [KEY["id"]])], [USE]), [])
 
     def test_an_extra_row_fails(self):
@@ -46,15 +52,18 @@ class Comparison(unittest.TestCase):
 
     def test_each_field_of_a_use_counts(self):
         for field, value in (("evidence", "possible"), ("reason", "selector"), ("keys", []), ("connections", 2)):
-            self.assertEqual(len(rows.compare([rows.Use("inferred", "only_key_held", [KEY["id"]])], [{**USE, field: value}])), 2, field)
+            self.assertEqual(len(rows.compare([rows.Use("inferred", "only_key_held", [KEY["id"]])],
+                                              [{**USE, field: value}])), 2, field)
         for field in ("provider", "service", "region", "host"):
             other = {**USE, "destination": {**USE["destination"], field: "x"}}
             self.assertEqual(len(rows.compare([rows.Use("inferred", "only_key_held", [KEY["id"]])], [other])), 2, field)
 
     def test_each_field_of_an_acquisition_counts(self):
         want = rows.Acquisition("file", "/a", KEY["id"], selector="default")
-        for part, field in (("slot", "from"), ("slot", "place"), ("slot", "selector"), ("key", "id"), ("key", "kind"), ("key", "class"), ("key", "lifetime")):
-            self.assertEqual(len(rows.compare([want], [{**ACQUISITION, part: {**ACQUISITION[part], field: "x"}}])), 2, field)
+        for part, field in (("slot", "from"), ("slot", "place"), ("slot", "selector"), ("key", "id"), ("key", "kind"),
+                            ("key", "class"), ("key", "lifetime")):
+            self.assertEqual(len(rows.compare([want], [{**ACQUISITION, part: {**ACQUISITION[part], field: "x"}}])), 2,
+                             field)
         for field, value in (("unread", "gone"), ("bulk", True), ("baseline", True)):
             self.assertEqual(len(rows.compare([want], [{**ACQUISITION, field: value}])), 2, field)
 
@@ -97,7 +106,8 @@ class Canary(unittest.TestCase):
 
     def test_own_memory(self):
         held = bytes(reversed(self.SECRET.encode()))  # kept reversed, so that the scanner's own forms are what it finds
-        hits = [hit for name, data in canary.process_memory(os.getpid()) for hit in canary.Scanner([self.SECRET]).hits(data, name)]
+        hits = [hit for name, data in canary.process_memory(os.getpid())
+                for hit in canary.Scanner([self.SECRET]).hits(data, name)]
         self.assertTrue(hits and held)
 
 
@@ -118,8 +128,9 @@ class Accounting(unittest.TestCase):
 
 
 class Counting(unittest.TestCase):
-    LOG = ("3: [ RUN      ] A.B\n4: [ RUN      ] C.D\n3: [       OK ] A.B (0 ms)\n4: x.cpp:1: Skipped\n4: no root\n4: [  SKIPPED ] C.D (0 ms)\n"
-           "4: [ RUN      ] C.E\n4: [  FAILED  ] C.E (1 ms)\n4: [  FAILED  ] C.E\n1/3 Test #3: a_test ....   Passed    0.10 sec\n2/3 Test #4: c_test ....***Failed    0.10 sec\n"
+    LOG = ("3: [ RUN      ] A.B\n4: [ RUN      ] C.D\n3: [       OK ] A.B (0 ms)\n4: x.cpp:1: Skipped\n4: no root\n"
+           "4: [  SKIPPED ] C.D (0 ms)\n4: [ RUN      ] C.E\n4: [  FAILED  ] C.E (1 ms)\n4: [  FAILED  ] "
+           "C.E\n1/3 Test #3: a_test ....   Passed    0.10 sec\n2/3 Test #4: c_test ....***Failed    0.10 sec\n"
            "3/3 Test #5: d_test ....***Exception: SegFault  0.10 sec\n")
 
     def test_passed_failed_skipped_and_crashed(self):
@@ -128,7 +139,8 @@ class Counting(unittest.TestCase):
 
 class Stage(unittest.TestCase):
     def test_key_id_of_a_signature(self):
-        header = "AWS4-HMAC-SHA256 Credential=AKIAQQQQQQQQQQQQQQQQ/20260101/eu-west-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+        header = ("AWS4-HMAC-SHA256 Credential=AKIAQQQQQQQQQQQQQQQQ/20260101/eu-west-1/s3/aws4_request, "
+                  "SignedHeaders=host, Signature=0")
         self.assertEqual(apis.key_id_of({"authorization": header}, "/"), "AKIAQQQQQQQQQQQQQQQQ")
         self.assertEqual(apis.key_id_of({}, "/"), "")
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the whole agent, on the stage of tests/system: real kernel side, real processes, a fake cloud, an OTLP sink. Needs root.
+"""Figures of the whole agent, on the stage of tests/system: real kernel side, real processes, a fake cloud, an OTLP
+sink. Needs root.
 
   agent_bench.py --build DIR rest [STARTS]       memory of all roles at rest, and start to armed
-  agent_bench.py --build DIR latency [CALLS]     call to row, call to acknowledged export, read of the key to acknowledged export
+  agent_bench.py --build DIR latency [CALLS]     call to row, call to acknowledged export, read of the key to
+                                                 acknowledged export
   agent_bench.py --build DIR loops [MINUTES]     shell loops of curl and aws: accounting, memory, rows
 """
 import argparse
@@ -26,9 +28,11 @@ SETTLE_S = 15
 
 
 def memory(pid):
-    """Resident and proportional kB of one process: PSS shares a page among those that map it, so that a sum counts it once."""
+    """Resident and proportional kB of one process: PSS shares a page among those that map it, so that a sum counts it
+    once."""
     with open(f"/proc/{pid}/smaps_rollup") as file:
-        found = {line.split(":")[0]: int(line.split()[1]) for line in file if line.split(":")[0] in ("Rss", "Pss", "Private_Dirty")}
+        found = {line.split(":")[0]: int(line.split()[1])
+                 for line in file if line.split(":")[0] in ("Rss", "Pss", "Private_Dirty")}
     return found["Rss"], found["Pss"], found["Private_Dirty"]
 
 
@@ -48,7 +52,8 @@ def roles(agent):
 def quantiles(name, values, unit="ms"):
     values = sorted(values)
     pick = lambda part: values[min(len(values) - 1, int(len(values) * part))]
-    print(f"{name}: n {len(values)}, p50 {pick(.5):.0f}, p90 {pick(.9):.0f}, p99 {pick(.99):.0f}, max {values[-1]:.0f} {unit}")
+    print(f"{name}: n {len(values)}, p50 {pick(.5):.0f}, p90 {pick(.9):.0f}, p99 {pick(.99):.0f}, "
+          f"max {values[-1]:.0f} {unit}")
     print("  raw: " + " ".join(f"{value:.0f}" for value in values))
 
 
@@ -67,7 +72,8 @@ class Bench(SystemCase):
             time.sleep(SETTLE_S)
             lines = {name: memory(pid) for name, pid in roles(self.agent).items()}
             total = [sum(column) for column in zip(*lines.values())]
-            print(f"start {number + 1}: armed in {armed} ms; kB RSS/PSS/private dirty: " + ", ".join(f"{name} {'/'.join(map(str, line))}" for name, line in lines.items())
+            print(f"start {number + 1}: armed in {armed} ms; kB RSS/PSS/private dirty: "
+                  + ", ".join(f"{name} {'/'.join(map(str, line))}" for name, line in lines.items())
                   + f"; all {'/'.join(map(str, total))}")
             self.agent.stop()
 
@@ -85,7 +91,8 @@ class Bench(SystemCase):
                 try:
                     line = stream.fp.readline()
                 except OSError:
-                    continue  # its time limit; a line that was begun is lost with it, and then its host is missing in the end
+                    # its time limit; a line that was begun is lost with it, and then its host is missing in the end
+                    continue
                 if line.startswith(b"data: "):
                     row = json.loads(line[6:])
                     seen.setdefault(row["destination"]["host"], time.time_ns())
@@ -95,7 +102,8 @@ class Bench(SystemCase):
         return seen
 
     def latency(self, calls):
-        """Each call: a new process reads a new key and calls a host of its own. t0 is after connect, before the first byte of TLS."""
+        """Each call: a new process reads a new key and calls a host of its own. t0 is after connect, before the first
+        byte of TLS."""
         self.agent.start()
         time.sleep(2)
         stop = threading.Event()
@@ -103,7 +111,8 @@ class Bench(SystemCase):
         for _ in range(calls):
             self.plant(".aws/credentials", self.maker.aws().profile())
             _, host = self.bucket()
-            said = {line["did"]: line["time_ns"] for line in self.actor("read", CREDENTIALS, "call", host).wait().said()}
+            said = {line["did"]: line["time_ns"]
+                    for line in self.actor("read", CREDENTIALS, "call", host).wait().said()}
             began[host] = (said["read"], said["connect"])
         self.agent.quiet(2)
         time.sleep(3)
@@ -114,22 +123,27 @@ class Bench(SystemCase):
                 if host.encode() in body:
                     sent.setdefault(host, []).append(at)
         acknowledged = {host: sorted(times)[1] for host, times in sent.items() if len(times) > 1}  # spans and logs
-        print(f"{calls} calls: {len(rows.keys() & began.keys())} rows in the stream, {len(acknowledged)} acknowledged; load {os.getloadavg()[0]:.1f}")
+        print(f"{calls} calls: {len(rows.keys() & began.keys())} rows in the stream, {len(acknowledged)} acknowledged; "
+              f"load {os.getloadavg()[0]:.1f}")
         print("accounting: " + ("; ".join(self.agent.accounting_errors()) or "difference 0"))
-        quantiles("call to row (in the API's stream)", [(at - began[host][1]) / 1e6 for host, at in rows.items() if host in began])
+        quantiles("call to row (in the API's stream)",
+                  [(at - began[host][1]) / 1e6 for host, at in rows.items() if host in began])
         quantiles("call to acknowledged export", [(at - began[host][1]) / 1e6 for host, at in acknowledged.items()])
         quantiles("key read to acknowledged export", [(at - began[host][0]) / 1e6 for host, at in acknowledged.items()])
 
     # ---- loops
 
     def loops(self, minutes):
-        """Two shells, for the whole time: one starts curl with a key in its environment, one starts aws with a profile."""
+        """Two shells, for the whole time: one starts curl with a key in its environment, one starts aws with a
+        profile."""
         self.agent.start()
         key, other = self.maker.aws(), self.maker.aws()
         self.plant(".aws/credentials", other.profile("prod"))
         _, host = self.bucket()
-        curl = self.start(["/bin/bash", "-c", f"n=0; while :; do curl -s -o /dev/null https://{host}/; n=$((n+1)); echo $n > /root/count; done"], env=key.env())
-        aws = self.start(["/bin/bash", "-c", "n=0; while :; do aws s3 ls > /dev/null; n=$((n+1)); echo $n > /root/count; done"], env={"AWS_PROFILE": "prod"})
+        curl = self.start(["/bin/bash", "-c", f"n=0; while :; do curl -s -o /dev/null https://{host}/; n=$((n+1)); "
+                           "echo $n > /root/count; done"], env=key.env())
+        aws = self.start(["/bin/bash", "-c", "n=0; while :; do aws s3 ls > /dev/null; n=$((n+1)); echo $n > "
+                          "/root/count; done"], env={"AWS_PROFILE": "prod"})
         begin = time.monotonic()
         pids, rows, samples = roles(self.agent), 0, []
         cpu = {name: cpu_s(pid) for name, pid in pids.items()}
@@ -137,20 +151,25 @@ class Bench(SystemCase):
             time.sleep(5)
             status = self.agent.status()
             now = status["history"]["rows"]
-            samples.append((time.monotonic() - begin, (now - rows) / 5, {name: memory(pid) for name, pid in pids.items()}))
+            samples.append((time.monotonic() - begin, (now - rows) / 5,
+                            {name: memory(pid) for name, pid in pids.items()}))
             rows = now
         counts = [open(one.path("/root/count")).read().strip() for one in (curl, aws)]
         for one in (curl, aws):
             one.process.kill()
             one.process.wait()
         status = self.agent.quiet(3, 60)
-        print(f"{minutes} minutes, load {os.getloadavg()[0]:.1f}: {counts[0]} runs of curl, {counts[1]} of aws; {status['history']['rows']} rows; rows/s in windows of 5 s: "
+        print(f"{minutes} minutes, load {os.getloadavg()[0]:.1f}: {counts[0]} runs of curl, {counts[1]} "
+              f"of aws; {status['history']['rows']} rows; rows/s in windows of 5 s: "
               f"mean {sum(one[1] for one in samples) / len(samples):.2f}, most {max(one[1] for one in samples):.1f}")
-        print("accounting: " + ("; ".join(accounting.broken(status)) or f"difference 0 of {status['accounting']['kernel']['hits']} hits") + f"; lost {status['accounting']['kernel']['lost']}")
+        print("accounting: " + ("; ".join(accounting.broken(status))
+                                or f"difference 0 of {status['accounting']['kernel']['hits']} hits")
+              + f"; lost {status['accounting']['kernel']['lost']}")
         for name, pid in pids.items():
             kb = [one[2][name][0] for one in samples]
             third = max(1, len(kb) // 3)
-            print(f"{name}: RSS kB first third {sum(kb[:third]) // third}, last third {sum(kb[-third:]) // third}, most {max(kb)}; CPU {(cpu_s(pid) - cpu[name]) / (minutes * 60) * 100:.1f} % of a core; raw: "
+            print(f"{name}: RSS kB first third {sum(kb[:third]) // third}, last third {sum(kb[-third:]) // third}, "
+                  f"most {max(kb)}; CPU {(cpu_s(pid) - cpu[name]) / (minutes * 60) * 100:.1f} % of a core; raw: "
                   + " ".join(str(value) for value in kb[::max(1, len(kb) // 20)]))
 
 
@@ -167,7 +186,8 @@ def main():
         os.chmod(Run.world.dir, 0o755)
         bench._testMethodName = options.what
         bench.setUp()
-        getattr(bench, options.what)({"rest": int, "latency": int, "loops": float}[options.what](options.count or {"rest": 3, "latency": 100, "loops": 10}[options.what]))
+        kind, usual = {"rest": (int, 3), "latency": (int, 100), "loops": (float, 10)}[options.what]
+        getattr(bench, options.what)(kind(options.count or usual))
     finally:
         bench.doCleanups()
         Run.close()

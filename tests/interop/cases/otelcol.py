@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent and the real OpenTelemetry Collector: what arrives is the history, row by row; and no fault of the collector loses a row or counts one wrong."""
+"""The agent and the real OpenTelemetry Collector: what arrives is the history, row by row; and no fault of the
+collector loses a row or counts one wrong."""
 import os
 import re
 import signal
@@ -31,8 +32,10 @@ class Exported(SystemCase):
         self.collector = Collector(program, self.folder + "/collector", self.protocol, self.tls)
         agent = self.own_agent(sink=False)
         agent.sink = self.collector  # the canary scan reads what it wrote, the agent closes it
-        more = f"    ca_file: {self.collector.ca_file}\n" if self.tls else ""  # these lines still belong to the exporter
-        agent.configure(f"    timeout_s: 2\n    protocol: {self.protocol}\n    signals: {self.signals}\n    metrics_s: 1\n{more}sampling:\n  slots_s: 2\n{self.more}")
+        # these lines still belong to the exporter
+        more = f"    ca_file: {self.collector.ca_file}\n" if self.tls else ""
+        agent.configure(f"    timeout_s: 2\n    protocol: {self.protocol}\n    signals: {self.signals}\n"
+                        f"    metrics_s: 1\n{more}sampling:\n  slots_s: 2\n{self.more}")
         return self.prepare(agent)
 
     def prepare(self, agent):
@@ -73,12 +76,14 @@ class Exported(SystemCase):
         return self.until(lambda state: state["waiting"] == 0, seconds)
 
     def compare(self, again=0, without=()):
-        """Every row of the history is at the collector as it should be, `without` (row numbers) is not; at most `again` records came twice, the same bytes."""
+        """Every row of the history is at the collector as it should be, `without` (row numbers) is not; at most `again`
+        records came twice, the same bytes."""
         rows = self.agent.rows()
         host, limit = os.uname().nodename, time.monotonic() + 5
         while True:  # the collector's file has a buffer
             spans, logs = self.collector.records()
-            lines = [line for row in rows if row["seq"] not in without for line in at_collector.problems_of(row, spans, logs, host)]
+            lines = [line for row in rows if row["seq"] not in without
+                     for line in at_collector.problems_of(row, spans, logs, host)]
             if not lines or time.monotonic() > limit:
                 break
             time.sleep(0.1)
@@ -91,7 +96,8 @@ class Exported(SystemCase):
 
 class Faithful(Exported):
     def test_every_row_arrives_as_it_is(self):
-        """Real clients: a key by its selector, a key among three, no key; a finding, because the file of a running process is rotated; and a gap."""
+        """Real clients: a key by its selector, a key among three, no key; a finding, because the file of a running
+        process is rotated; and a gap."""
         default, staging, prod, new = (self.maker.aws() for _ in range(4))
         self.plant(".aws/credentials", default.profile() + staging.profile("staging") + prod.profile("prod"))
         aws = self.start(["/usr/bin/aws", "s3", "ls"], env={"AWS_PROFILE": "prod"}).wait()
@@ -102,9 +108,11 @@ class Faithful(Exported):
         os.kill(self.agent.role("examiner"), signal.SIGKILL)
         self.until_all_arrived()
         rows, spans, logs = self.compare()
-        self.assertLessEqual({"acquisition", "use", "finding", "gap"}, {row["type"] for row in rows}, "the case itself: each kind of row is there")
+        self.assertLessEqual({"acquisition", "use", "finding", "gap"}, {row["type"] for row in rows},
+                             "the case itself: each kind of row is there")
         mine = {row["actor"]["pid"]: row for row in rows if row["type"] == "use"}
-        self.assertEqual([mine[one.pid]["evidence"] for one in (aws, boto, nobody)], ["inferred", "possible", "unattributed"])
+        self.assertEqual([mine[one.pid]["evidence"] for one in (aws, boto, nobody)],
+                         ["inferred", "possible", "unattributed"])
         self.traces(rows, spans, aws, boto)
         self.nothing_refused(spans, logs)
 
@@ -126,16 +134,20 @@ class Faithful(Exported):
         holder.wait()
 
     def traces(self, rows, spans, aws, boto):
-        """A use of one key is a child of that process taking it; one of several keys is a trace of its own with a link to each taking."""
-        taken = {(row["actor"]["pid"], row["key"]["id"]): spans[row["seq"]][0] for row in rows if row["type"] == "acquisition"}
+        """A use of one key is a child of that process taking it; one of several keys is a trace of its own with a link
+        to each taking."""
+        taken = {(row["actor"]["pid"], row["key"]["id"]): spans[row["seq"]][0]
+                 for row in rows if row["type"] == "acquisition"}
         uses = {row["actor"]["pid"]: (row, spans[row["seq"]][0]) for row in rows if row["type"] == "use"}
         row, span = uses[aws.pid]
         root = taken[aws.pid, row["keys"][0]["key"]["id"]]
-        self.assertEqual((span["traceId"], span["parentSpanId"], root.get("parentSpanId", "")), (root["traceId"], root["spanId"], ""))
+        self.assertEqual((span["traceId"], span["parentSpanId"], root.get("parentSpanId", "")),
+                         (root["traceId"], root["spanId"], ""))
         row, span = uses[boto.pid]
         self.assertEqual(span.get("parentSpanId", ""), "")
         linked = {(link["traceId"], link["spanId"]) for link in span["links"]}
-        self.assertEqual(linked, {(one["traceId"], one["spanId"]) for one in (self.taking(taken, boto.pid, entry["key"]["id"]) for entry in row["keys"])})
+        self.assertEqual(linked, {(one["traceId"], one["spanId"]) for one in (
+            self.taking(taken, boto.pid, entry["key"]["id"]) for entry in row["keys"])})
         ids = [span["spanId"] for records in spans.values() for span in records]
         self.assertEqual(len(ids), len(set(ids)), "span ids are not shared")
 
@@ -146,11 +158,13 @@ class Faithful(Exported):
 
     def nothing_refused(self, spans, logs):
         state = self.exporter()
-        self.assertEqual((state["rejected"], state["expired"], state["waiting"], state["rows"]), (0, 0, 0, state["acknowledged"]))
+        self.assertEqual((state["rejected"], state["expired"], state["waiting"], state["rows"]),
+                         (0, 0, 0, state["acknowledged"]))
         self.assertIn(state["state"], ("ok", "idle"))
         text = self.collector.log()
         self.assertEqual(re.findall(r".*\t(?:warn|error)\t.*", text), [])
-        for name, records in (("spans", spans), ("log records", logs)):  # the collector's other exporter counts the same
+        # the collector's other exporter counts the same
+        for name, records in (("spans", spans), ("log records", logs)):
             counted = sum(int(number) for number in re.findall(rf'"{name}": (\d+)', text))
             self.assertEqual(counted, len(records), f"{name} that the debug exporter counted")
 
@@ -159,7 +173,8 @@ class Faithful(Exported):
         if self.protocol != "http/protobuf":
             self.skipTest("asked once")
         with socket.create_connection(("127.0.0.1", self.collector.port)) as plain:
-            plain.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            plain.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+                          b"Content-Length: 0\r\nConnection: close\r\n\r\n")
             self.assertRegex(plain.makefile("rb").readline(), rb"^HTTP/1.1 4\d\d ")
 
 
@@ -192,7 +207,8 @@ class Refusing(Exported):
         self.collector.shut(INVALID_ARGUMENT)
         self.use()
         self.until(lambda state: state["rejected"] >= 2 and state["waiting"] == 0)
-        self.assertTrue(self.exporter()["state"].startswith("refused: " + self.words[INVALID_ARGUMENT]), self.exporter())
+        self.assertTrue(self.exporter()["state"].startswith("refused: " + self.words[INVALID_ARGUMENT]),
+                        self.exporter())
         refused = [row["seq"] for row in self.agent.rows(before)]
         self.assertEqual(self.exporter()["rejected"], len(refused))
         self.collector.open_gate()
@@ -328,25 +344,32 @@ class Metrics(Exported):
         self.use()
         self.until_all_arrived()
         rows, _, _ = self.compare()
-        uses = sum(row["requests"] if row["requests"] is not None else row["connections"] for row in rows if row["type"] == "use")
+        uses = sum(row["requests"] if row["requests"] is not None else row["connections"]
+                   for row in rows if row["type"] == "use")
         taken = sum(row["type"] == "acquisition" for row in rows)
         limit = time.monotonic() + 15
         while True:  # each second
             got = self.collector.metrics()
-            if sum(point["value"] for point in got.get("keytrail.uses", [])) == uses and sum(point["value"] for point in got.get("keytrail.acquisitions", [])) == taken:
+            if (sum(point["value"] for point in got.get("keytrail.uses", [])) == uses
+                    and sum(point["value"] for point in got.get("keytrail.acquisitions", [])) == taken):
                 break
-            self.assertLess(time.monotonic(), limit, f"uses {uses}, acquisitions {taken}: {got.get('keytrail.uses')}, {got.get('keytrail.acquisitions')}")
+            self.assertLess(time.monotonic(), limit, f"uses {uses}, acquisitions {taken}: {got.get('keytrail.uses')}, "
+                            f"{got.get('keytrail.acquisitions')}")
             time.sleep(0.2)
-        point = next(point for point in got["keytrail.uses"] if point["attributes"].get("keytrail.destination.provider") == "aws")
-        self.assertEqual({name: point["attributes"][name] for name in ("keytrail.key.kind", "keytrail.key.class", "keytrail.evidence")},
-                         {"keytrail.key.kind": "aws.access_key", "keytrail.key.class": "access_key", "keytrail.evidence": "inferred"})
+        point = next(point for point in got["keytrail.uses"]
+                     if point["attributes"].get("keytrail.destination.provider") == "aws")
+        self.assertEqual({name: point["attributes"][name]
+                          for name in ("keytrail.key.kind", "keytrail.key.class", "keytrail.evidence")},
+                         {"keytrail.key.kind": "aws.access_key", "keytrail.key.class": "access_key",
+                          "keytrail.evidence": "inferred"})
         self.assertTrue(point["sum"]["isMonotonic"])
         self.assertEqual(point["sum"]["aggregationTemporality"], 2)
         self.assertEqual(point["resource"], {"service.name": "keytrail", "host.name": os.uname().nodename})
         self.assertLess(abs(point["start"] / 1e9 - time.time()), 300)
         families = {family["family"]: family for family in self.agent.status()["families"]}
         self.assertEqual({point["attributes"]["keytrail.family"] for point in got["keytrail.hook.hits"]}, set(families))
-        waiting = [point for point in got["keytrail.exporter.waiting"] if point["attributes"] == {"keytrail.exporter": "sink"}]
+        waiting = [point for point in got["keytrail.exporter.waiting"]
+                   if point["attributes"] == {"keytrail.exporter": "sink"}]
         self.assertEqual(len(waiting), 1)
         self.prometheus(uses)
 
@@ -355,9 +378,11 @@ class Metrics(Exported):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             self.assertEqual(answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
             lines = answer.read().decode().splitlines()
-        self.assertEqual(sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("keytrail_uses_total{")), uses)
+        self.assertEqual(sum(float(line.rsplit(" ", 1)[1])
+                             for line in lines if line.startswith("keytrail_uses_total{")), uses)
         for line in lines:
-            self.assertRegex(line, r'^(# (HELP|TYPE) [a-z_:]+ .+|[a-z_:]+(\{[a-z_]+="[^"\n]*"(,[a-z_]+="[^"\n]*")*\})? -?[0-9.e+]+)$')
+            self.assertRegex(line, r'^(# (HELP|TYPE) [a-z_:]+ .+|[a-z_:]+(\{[a-z_]+="[^"\n]*"(,[a-z_]+="[^"\n]*")*\})? '
+                             r'-?[0-9.e+]+)$')
 
 
 class MetricsGrpc(Grpc, Metrics):
@@ -373,8 +398,10 @@ class Variables(Exported):
         agent.sink = None  # no otlp in the file
         agent.configure("sampling:\n  slots_s: 2\n")
         agent.sink = self.collector
-        agent.variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol, "OTEL_METRIC_EXPORT_INTERVAL": "1000",
-                           "OTEL_SERVICE_NAME": "node-agent", "OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=blue,team=x"}
+        agent.variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.endpoint,
+                           "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol, "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+                           "OTEL_SERVICE_NAME": "node-agent",
+                           "OTEL_RESOURCE_ATTRIBUTES": "k8s.cluster.name=blue,team=x"}
         return super().prepare(agent)
 
     def test_they_make_an_exporter_and_status_says_so(self):
@@ -387,7 +414,8 @@ class Variables(Exported):
         while not (points := self.collector.metrics().get("keytrail.uses")):
             self.assertLess(time.monotonic(), limit, "no metrics")
             time.sleep(0.2)
-        self.assertEqual({name: points[0]["resource"].get(name) for name in ("service.name", "k8s.cluster.name", "team")},
+        self.assertEqual({name: points[0]["resource"].get(name)
+                          for name in ("service.name", "k8s.cluster.name", "team")},
                          {"service.name": "node-agent", "k8s.cluster.name": "blue", "team": "x"})
         spans, _ = self.collector.records()
         self.assertTrue(spans)

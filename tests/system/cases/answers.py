@@ -17,7 +17,8 @@ class Answers(SystemCase):
         self.plant(".aws/credentials", self.key.profile())
         self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("end"))
         self.holder.until("call")
-        self.expect([Acquisition("file", CREDENTIALS, self.key.id, selector="default")], [Use("inferred", "only_key_held", [self.key.id])])
+        self.expect([Acquisition("file", CREDENTIALS, self.key.id, selector="default")],
+                    [Use("inferred", "only_key_held", [self.key.id])])
 
     def test_uses_of_a_key(self):
         _, text = self.agent.cli("uses", self.key.id, check=0)
@@ -46,24 +47,27 @@ class Answers(SystemCase):
         self.agent.cli("uses", self.key.secret, check=2)
 
     def test_a_user_who_may_not_ask_is_refused(self):
-        done = subprocess.run([Run.build.keytrail, "status", "--socket", self.agent.socket], capture_output=True, user=65534, group=65534, extra_groups=[],
-                              env={"PATH": PATH}, check=False)
+        done = subprocess.run([Run.build.keytrail, "status", "--socket", self.agent.socket], capture_output=True,
+                              user=65534, group=65534, extra_groups=[], env={"PATH": PATH}, check=False)
         self.assertEqual(done.returncode, 5, done.stderr)
 
     def test_no_agent(self):
-        done = subprocess.run([Run.build.keytrail, "status", "--socket", self.agent.socket + "x"], capture_output=True, env={"PATH": PATH}, check=False)
+        done = subprocess.run([Run.build.keytrail, "status", "--socket", self.agent.socket + "x"], capture_output=True,
+                              env={"PATH": PATH}, check=False)
         self.assertEqual(done.returncode, 4, done.stderr)
 
     def test_doctor_without_an_agent_tries_the_hooks(self):
-        done = subprocess.run([Run.build.keytrail, "doctor", "--socket", self.agent.socket + "x"], capture_output=True, text=True, env={"PATH": PATH}, check=False)
+        done = subprocess.run([Run.build.keytrail, "doctor", "--socket", self.agent.socket + "x"], capture_output=True,
+                              text=True, env={"PATH": PATH}, check=False)
         self.assertEqual(done.returncode, 4, done.stderr)
         with_agent = self.agent.cli("doctor", check=0)[1].splitlines()
         without = done.stdout.splitlines()
-        for title in ("Programs, environment", "Key files that are opened", "Calls: connections", "Host names of calls", "Ends of processes"):
+        for title in ("Programs, environment", "Key files that are opened", "Calls: connections", "Host names of calls",
+                      "Ends of processes"):
             words = [[line.split() for line in lines if line.startswith(title)] for lines in (with_agent, without)]
             self.assertEqual(words[0], words[1], "what an agent would see is what this one sees")
-        done = subprocess.run([Run.build.keytrail, "doctor", "--socket", self.agent.socket + "x"], capture_output=True, text=True, user=65534, group=65534,
-                              extra_groups=[], env={"PATH": PATH}, check=False)
+        done = subprocess.run([Run.build.keytrail, "doctor", "--socket", self.agent.socket + "x"], capture_output=True,
+                              text=True, user=65534, group=65534, extra_groups=[], env={"PATH": PATH}, check=False)
         self.assertIn("can be tried by root only: sudo keytrail doctor", done.stdout)
 
     def test_rows_reach_the_collector(self):

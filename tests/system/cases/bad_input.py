@@ -20,22 +20,27 @@ class Bytes(SystemCase):
         steps = [word for text in data for word in ("raw", host, str(port), text)]
         worker = self.agent.role("worker")
         actor = self.actor(*steps).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [], host=host, connections=len(data), pid=actor.pid)], truth={})
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host, connections=len(data), pid=actor.pid)],
+                    truth={})
         self.assertEqual(self.agent.role("worker"), worker, "the worker lives")
 
     def test_malformed_client_hello(self):
         name = "0000000e000c00000900" + "2e" * 3
-        self.raw(443, HELLO, HELLO + "00" * 600, HELLO + "ff" * 600, "16030100", "160301ffff" + "01" * 900, HELLO + "11" * 32 + "20" + "22" * 32 + "ffff", "80" * 40, HELLO + name)
+        self.raw(443, HELLO, HELLO + "00" * 600, HELLO + "ff" * 600, "16030100", "160301ffff" + "01" * 900,
+                 HELLO + "11" * 32 + "20" + "22" * 32 + "ffff", "80" * 40, HELLO + name)
 
     def test_malformed_http(self):
         text = lambda words: words.encode("latin-1").hex()
-        self.raw(80, text("GET"), text("GET / HTTP/1.1\r\nHost: \r\n\r\n"), text("GET / HTTP/1.1\r\nHost: " + "a" * 3000 + "\r\n\r\n"), text("\0" * 64),
-                 text("GET /\x1b]0;x\x07 HTTP/1.1\r\nHost: a\x1bb\r\n\r\n"), text("POST " + "/" * 2000), text("GET / HTTP/9.9\nHost:s3.eu-west-1.amazonaws.com\n\n"))
+        self.raw(80, text("GET"), text("GET / HTTP/1.1\r\nHost: \r\n\r\n"),
+                 text("GET / HTTP/1.1\r\nHost: " + "a" * 3000 + "\r\n\r\n"), text("\0" * 64),
+                 text("GET /\x1b]0;x\x07 HTTP/1.1\r\nHost: a\x1bb\r\n\r\n"), text("POST " + "/" * 2000),
+                 text("GET / HTTP/9.9\nHost:s3.eu-west-1.amazonaws.com\n\n"))
 
     def test_malformed_dns(self):
         worker = self.agent.role("worker")
         steps = [word for number in range(5) for word in ("resolve", f"junk{number}.test")]
-        data = [word for text in ("00", "ff" * 40, "abcd" + "0100000100000000000003" + "ff" * 5) for word in ("udp", "198.18.255.53", "53", text)]
+        data = [word for text in ("00", "ff" * 40, "abcd" + "0100000100000000000003" + "ff" * 5)
+                for word in ("udp", "198.18.255.53", "53", text)]
         _, host = self.bucket()
         self.actor(*steps, *data, "call", host).wait()
         self.expect([], [Use("unattributed", "no_key_seen", [], host=host)])
@@ -47,7 +52,8 @@ class KeyFiles(SystemCase):
 
     def test_malformed_credentials_files(self):
         key = self.maker.aws()
-        self.plant(".aws/credentials", "[default\n=\naws_access_key_id\n\0\xff\n[ok]\naws_access_key_id = " + key.id + "\naws_secret_access_key = " + key.secret + "\n[half]\naws_access_key_id = AKIA\n")
+        self.plant(".aws/credentials", "[default\n=\naws_access_key_id\n\0\xff\n[ok]\naws_access_key_id = " + key.id
+                   + "\naws_secret_access_key = " + key.secret + "\n[half]\naws_access_key_id = AKIA\n")
         self.actor("read", CREDENTIALS).wait()
         self.expect([Acquisition("file", CREDENTIALS, key.id, selector="ok")], [])
         unparsed = self.agent.status()["tracking"]["entries_unparsed"]
@@ -62,7 +68,8 @@ class KeyFiles(SystemCase):
     def test_fifo_and_symlink_hold_nobody_up(self):
         key = self.maker.aws()
         self.plant("elsewhere", key.profile())
-        self.start(["/bin/sh", "-c", f"mkdir -p /root/.aws /root/.ssh; ln -s ../elsewhere {CREDENTIALS}; mkfifo /root/.ssh/id_rsa; cat {CREDENTIALS} >/dev/null; "
+        self.start(["/bin/sh", "-c", f"mkdir -p /root/.aws /root/.ssh; ln -s ../elsewhere {CREDENTIALS}; "
+                    f"mkfifo /root/.ssh/id_rsa; cat {CREDENTIALS} >/dev/null; "
                     "(echo x > /root/.ssh/id_rsa &); cat /root/.ssh/id_rsa"]).wait()
         self.agent.quiet()
         self.assertEqual([row for row in self.rows() if row["type"] == "use"], [])
@@ -85,7 +92,8 @@ class Configuration(SystemCase):
         path = self.folder + "/keytrail.yaml"
         with open(path, "w") as file:
             file.write(text)
-        done = subprocess.run([Run.build.keytrail, "config", "check", "--config", path], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run([Run.build.keytrail, "config", "check", "--config", path], capture_output=True, text=True,
+                              timeout=20, check=False)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("did you mean queries.max_rows?", done.stdout + done.stderr)
 
@@ -93,7 +101,8 @@ class Configuration(SystemCase):
         self.assertRegex(self.refused("queries: [\n"), r"keytrail\.yaml:\d+")
 
     def test_a_hook_that_does_not_exist_is_refused(self):
-        self.assertIn("hooks.disable: btf: there is no such feature. Known are fentry, kprobe", self.refused("hooks: {disable: [btf]}\n"))
+        self.assertIn("hooks.disable: btf: there is no such feature. Known are fentry, kprobe",
+                      self.refused("hooks: {disable: [btf]}\n"))
 
     def test_value_out_of_range_is_refused(self):
         self.assertIn("queries.max_rows", self.refused("queries:\n  max_rows: 0\n"))
@@ -119,7 +128,8 @@ class History(SystemCase):
 
 
 class Collector(SystemCase):
-    """A collector that refuses, hangs or answers nonsense. What it never got is waiting, what it refused is rejected, the sum is exact."""
+    """A collector that refuses, hangs or answers nonsense. What it never got is waiting, what it refused is rejected,
+    the sum is exact."""
 
     def make_agent(self):
         return self.own_agent().start()
@@ -128,7 +138,8 @@ class Collector(SystemCase):
         key = self.maker.aws()
         self.plant(".aws/credentials", key.profile())
         self.actor("read", CREDENTIALS, "call", S3).wait()
-        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")], [Use("inferred", "only_key_held", [key.id])])
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")],
+                    [Use("inferred", "only_key_held", [key.id])])
 
     def terms(self):
         return self.agent.status()["accounting"]["exporters"][0]
@@ -179,7 +190,8 @@ class FullDisk(SystemCase):
         key = self.maker.aws()
         self.plant(".aws/credentials", key.profile())
         self.actor("read", CREDENTIALS, "call", S3).wait()
-        first = [Acquisition("file", CREDENTIALS, key.id, selector="default")], [Use("inferred", "only_key_held", [key.id])]
+        first = [Acquisition("file", CREDENTIALS, key.id,
+                             selector="default")], [Use("inferred", "only_key_held", [key.id])]
         self.expect(*first)
         ballast = f"/proc/{self.agent.process.pid}/root{self.agent.state}/ballast"
         with open(ballast, "wb", 0) as file:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site's own entries in catalog.d. A company's own key, file place, service and reader need no code; refused additions change nothing and are said."""
+"""A site's own entries in catalog.d. A company's own key, file place, service and reader need no code; refused
+additions change nothing and are said."""
 import os
 import re
 import signal
@@ -12,7 +13,8 @@ PLACE, HOST = "/root/.acme/acme-headers", "api.acme.test"
 GOOD = """kinds:
 - {id: acme.token, title: Acme token, class: access_key, lifetime: long_lived}
 files:
-- {id: acme.headers, provider: acme, kinds: [acme.token], format: opaque, paths: [~/.acme/acme-headers], verified: opened, source: [our own client]}
+- {id: acme.headers, provider: acme, kinds: [acme.token], format: opaque, paths: [~/.acme/acme-headers],
+   verified: opened, source: [our own client]}
 endpoints:
 - {id: ep.acme.api, provider: acme, service: api, suffix: [acme.test], verified: opened, source: [our own service]}
 rules:
@@ -56,7 +58,8 @@ class Additions(SystemCase):
         """What one call must give, complete."""
         key = re.compile("fp:[0-9a-f]{32}")
         self.expect([Acquisition("file", PLACE, key, kind="acme.token", exe="/usr/bin/curl")],
-                    [Use("inferred", "only_key_held", [key], provider="acme", service="api", region="global", host=HOST, exe="/usr/bin/curl")])
+                    [Use("inferred", "only_key_held", [key], provider="acme", service="api", region="global", host=HOST,
+                         exe="/usr/bin/curl")])
 
     def test_a_companys_own_service_is_known_without_code(self):
         self.plant(".acme/acme-headers", "X-Acme-Token: " + self.maker.token(40) + "\n")

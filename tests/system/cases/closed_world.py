@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each clause of the closed world is broken by one test, which sees exactly that reason. All other clauses hold in it."""
+"""Each clause of the closed world is broken by one test, which sees exactly that reason. All other clauses hold in
+it."""
 import os
 import shutil
 import signal
@@ -9,10 +10,13 @@ from case import ACTOR, PYTHON, S3, SystemCase
 from rows import Acquisition, Use
 
 CREDENTIALS = "/root/.aws/credentials"
-SERVER = "import socket, sys\ns = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print('{\"did\": \"listen\"}', flush=True)\nwhile True:\n c, _ = s.accept(); c.recv(100); c.sendall(b'hello'); c.close()\n"
+SERVER = ("import socket, sys\ns = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); "
+          "print('{\"did\": \"listen\"}', flush=True)\n"
+          "while True:\n c, _ = s.accept(); c.recv(100); c.sendall(b'hello'); c.close()\n")
 # Opens many different files of an interesting name, each of them news to the kernel's filter.
-FLOOD = ("import os, sys\nbase = sys.argv[1]\nfor i in range(int(sys.argv[2])):\n d = f'{base}/{i}'; os.mkdir(d); p = d + '/credentials'\n"
-         " os.close(os.open(p, os.O_CREAT | os.O_RDWR)); os.close(os.open(p, os.O_RDONLY)); os.unlink(p); os.rmdir(d)\n")
+FLOOD = ("import os, sys\nbase = sys.argv[1]\nfor i in range(int(sys.argv[2])):\n"
+         " d = f'{base}/{i}'; os.mkdir(d); p = d + '/credentials'\n os.close(os.open(p, os.O_CREAT | os.O_RDWR)); "
+         "os.close(os.open(p, os.O_RDONLY)); os.unlink(p); os.rmdir(d)\n")
 
 
 class WithKey(SystemCase):
@@ -70,7 +74,8 @@ class Clauses(WithKey):
         """A file too large to be read as a key file may hold anything."""
         self.plant(".aws/credentials", "# " + "x" * (2 << 20) + "\n")
         self.actor("read", CREDENTIALS, "call", S3, env=self.key.env()).wait()
-        self.expect([self.in_env(), Acquisition("file", CREDENTIALS, "", unread="too large")], [self.possible("unidentified_file")])
+        self.expect([self.in_env(), Acquisition("file", CREDENTIALS, "", unread="too large")],
+                    [self.possible("unidentified_file")])
 
     def test_names_contradict(self):
         """Resolved as one name, greeted as another: the SNI is what the client claims."""
@@ -98,7 +103,8 @@ class HooksNotArmed(WithKey):
 
     def test_open_family_not_armed(self):
         armed = {family["family"]: family["armed"] for family in self.agent.status()["families"]}
-        self.assertEqual((armed["exec"], armed["open"], armed["connect"], armed["name"]), (True, False, True, True), "only the family open is without hooks")
+        self.assertEqual((armed["exec"], armed["open"], armed["connect"], armed["name"]), (True, False, True, True),
+                         "only the family open is without hooks")
         self.actor("call", S3, env=self.key.env()).wait()
         self.expect([self.in_env()], [self.possible("hooks_not_armed")])
 
@@ -114,7 +120,8 @@ class HooksDisabled(WithKey):
         agent = self.own_agent(config=self.CONFIG, **options).start()
         families = {family["family"]: family for family in agent.status()["families"]}
         self.assertEqual({name for name, family in families.items() if not family["armed"]}, {"open", "request"})
-        self.assertIn({"name": "fentry security_file_open", "why": "taken away by the configuration's hooks.disable: fentry"}, families["open"]["refused"])
+        self.assertIn({"name": "fentry security_file_open",
+                       "why": "taken away by the configuration's hooks.disable: fentry"}, families["open"]["refused"])
         self.assertIn("taken away by the configuration's hooks.disable: kprobe", agent.cli("doctor")[1])
 
     def test_by_the_warden(self):
@@ -135,7 +142,8 @@ class GapInLife(WithKey):
             time.sleep(0.1)
 
     def test_lost_events(self):
-        """The worker stands still while another process floods the ring: what was lost is counted, and who lived through it is no longer sure."""
+        """The worker stands still while another process floods the ring: what was lost is counted, and who lived
+        through it is no longer sure."""
         read = self.in_file()
         actor = self.actor("read", CREDENTIALS, "wait", self.flag("go"), "call", S3)
         actor.until("read")
@@ -157,4 +165,5 @@ class GapInLife(WithKey):
         actor.wait()
         self.expect([read], [self.possible("gap_in_life")])
         fresh = self.actor("read", CREDENTIALS, "call", S3).wait()
-        self.expect([read], [self.possible("gap_in_life", pid=actor.pid), Use("inferred", "only_key_held", [self.key.id], pid=fresh.pid)])
+        self.expect([read], [self.possible("gap_in_life", pid=actor.pid),
+                             Use("inferred", "only_key_held", [self.key.id], pid=fresh.pid)])

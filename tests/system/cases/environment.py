@@ -18,7 +18,8 @@ class Environment(SystemCase):
         key = self.maker.aws()
         self.plant(".aws/credentials", key.profile())
         self.start([PYTHON, "-c", BOTO_S3], env=key.env()).wait()
-        self.expect([Acquisition("environment", VARIABLE, key.id), Acquisition("file", CREDENTIALS, key.id, selector="default")],
+        self.expect([Acquisition("environment", VARIABLE, key.id),
+                     Acquisition("file", CREDENTIALS, key.id, selector="default")],
                     [Use("inferred", "only_key_held", [key.id])])
         listed = self.agent.json(f"/v1/keys?key={key.id}")["rows"]
         self.assertEqual(len(listed), 1, "one key")
@@ -28,11 +29,12 @@ class Environment(SystemCase):
         in_env, in_file = self.maker.aws(), self.maker.aws()
         self.plant(".aws/credentials", in_file.profile())
         self.start([PYTHON, "-c", BOTO_S3], env=in_env.env()).wait()
-        self.expect([Acquisition("environment", VARIABLE, in_env.id), Acquisition("file", CREDENTIALS, in_file.id, selector="default")],
+        self.expect([Acquisition("environment", VARIABLE, in_env.id),
+                     Acquisition("file", CREDENTIALS, in_file.id, selector="default")],
                     [Use("possible", "several_keys", [in_env.id, in_file.id])])
 
     def test_session_key_in_the_environment_is_short_lived(self):
         key = self.maker.aws(session=True)
         self.start([PYTHON, "-c", BOTO_S3], env=key.env()).wait()
-        self.expect([Acquisition("environment", VARIABLE, key.id, kind="aws.session", key_class="session_token", lifetime="short_lived")],
-                    [Use("inferred", "only_key_held", [key.id])])
+        self.expect([Acquisition("environment", VARIABLE, key.id, kind="aws.session", key_class="session_token",
+                                 lifetime="short_lived")], [Use("inferred", "only_key_held", [key.id])])

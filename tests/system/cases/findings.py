@@ -37,7 +37,8 @@ class PersonAndWorkload(SystemCase):
         person = self.act(login_uid=PERSON)
         self.expect(*self.rows_of(service, person), ["person_used_workload_key"])
         found = self.finding()
-        self.assertEqual((found["actor"]["pid"], found["key"]["id"], found["severity"]), (person.pid, self.key.id, "high"))
+        self.assertEqual((found["actor"]["pid"], found["key"]["id"], found["severity"]),
+                         (person.pid, self.key.id, "high"))
         self.assertEqual(found["attack"], ["T1552.001", "T1078.004"])
         self.assertEqual(found["state"], "open")
         self.assertIn(f"{PERSON} (as root) read key {self.key.id} and used it (inferred) (", found["text"])

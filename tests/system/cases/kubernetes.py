@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kubectl with a kubeconfig of two contexts, by name and by address; the pod's own token, found through the environment, and its rotation."""
+"""kubectl with a kubeconfig of two contexts, by name and by address; the pod's own token, found through the
+environment, and its rotation."""
 import base64
 import json
 import os
@@ -33,14 +34,18 @@ class Kubeconfig(SystemCase):
         encode = lambda text: base64.b64encode(text.encode()).decode()
         with open(self.world.bundle) as file:
             authority = encode(file.read())
-        clusters = "".join(f"- name: {name}\n  cluster: {{server: 'https://{where}', certificate-authority-data: {authority}}}\n" for name, where in (("one", one), ("two", two)))
+        clusters = "".join(f"- name: {name}\n  cluster: {{server: 'https://{where}', certificate-authority-data: "
+                           f"{authority}}}\n" for name, where in (("one", one), ("two", two)))
         self.plant(name, f"apiVersion: v1\nkind: Config\ncurrent-context: {current}\nclusters:\n{clusters}"
-                   "contexts:\n- name: one\n  context: {cluster: one, user: robot}\n- name: two\n  context: {cluster: two, user: admin}\n"
-                   f"users:\n- name: robot\n  user: {{token: {self.token}}}\n- name: admin\n  user: {{client-certificate-data: {encode(self.certificate.public)}, "
+                   "contexts:\n- name: one\n  context: {cluster: one, user: robot}\n- name: two\n"
+                   "  context: {cluster: two, user: admin}\n"
+                   f"users:\n- name: robot\n  user: {{token: {self.token}}}\n- name: admin\n"
+                   f"  user: {{client-certificate-data: {encode(self.certificate.public)}, "
                    f"client-key-data: {encode(self.certificate.private)}}}\n")
         place = "/root/" + name
         return [Acquisition("file", place, FINGERPRINT, kind="k8s.static_token", selector="one"),
-                Acquisition("file", place, self.certificate.id, kind="k8s.client_certificate", key_class="certificate", lifetime="unknown", selector="two")]
+                Acquisition("file", place, self.certificate.id, kind="k8s.client_certificate", key_class="certificate",
+                            lifetime="unknown", selector="two")]
 
     def kubectl(self, *words):
         self.start([KUBECTL, *words, "get", "--raw", PODS]).wait()
@@ -62,14 +67,16 @@ class Kubeconfig(SystemCase):
         read = self.plant_config(self.one + ":6443", self.two + ":6443", name="clusters/of-the-team")
         self.kubectl("--kubeconfig", "/root/clusters/of-the-team", "--context=two")
         self.kubectl("--kubeconfig=/root/clusters/of-the-team")
-        self.expect(read, [use("inferred", "selector", [self.certificate.id], self.two), use("inferred", "selector", [FINGERPRINT], self.one)])
+        self.expect(read, [use("inferred", "selector", [self.certificate.id], self.two),
+                           use("inferred", "selector", [FINGERPRINT], self.one)])
 
     def test_both_contexts_by_address(self):
         where = [self.world.command("address " + name) for name in (self.one, self.two)]
         read = self.plant_config(where[0] + ":6443", where[1] + ":6443")
         self.kubectl("--context=one")
         self.kubectl("--context=two")
-        self.expect(read, [use("inferred", "selector", [FINGERPRINT], where[0]), use("inferred", "selector", [self.certificate.id], where[1])])
+        self.expect(read, [use("inferred", "selector", [FINGERPRINT], where[0]),
+                           use("inferred", "selector", [self.certificate.id], where[1])])
 
     def test_a_list_with_discovery_is_one_connection(self):
         read = self.plant_config(self.one + ":6443", self.two + ":6443")
@@ -104,10 +111,12 @@ class Volume(SystemCase):
         return token, f"{kid}/{jti}"
 
     def acquisition(self, key, **more):
-        return Acquisition("file", f"{TOKEN}/token", key[1], kind="k8s.service_account_token", key_class="identity_token", lifetime="short_lived", **more)
+        return Acquisition("file", f"{TOKEN}/token", key[1], kind="k8s.service_account_token",
+                           key_class="identity_token", lifetime="short_lived", **more)
 
     def use(self, key, **more):
-        return Use("inferred", "only_key_held", [key[1]], provider="kubernetes", service="api", region="", host=self.address, **more)
+        return Use("inferred", "only_key_held", [key[1]], provider="kubernetes", service="api", region="",
+                   host=self.address, **more)
 
 
 class InCluster(Volume):
@@ -137,7 +146,8 @@ class InCluster(Volume):
                     [self.use(self.old, pid=holder.pid), self.use(new, pid=reader.pid)])
 
     def holders(self, key):
-        return [(row["actor"]["pid"], row["slot_changed"]) for row in self.agent.json(f"/v1/holders?key={key[1]}")["rows"] if row["key"]["id"] == key[1]]
+        return [(row["actor"]["pid"], row["slot_changed"])
+                for row in self.agent.json(f"/v1/holders?key={key[1]}")["rows"] if row["key"]["id"] == key[1]]
 
 
 class Named(Volume):
@@ -146,7 +156,8 @@ class Named(Volume):
 
     def setUp(self):
         self.uid = str(uuid.uuid4())
-        self.about = {"namespace": "shop", "pod": {"name": "api-6d4f", "uid": self.uid}, "serviceaccount": {"name": "api", "uid": str(uuid.uuid4())}}
+        self.about = {"namespace": "shop", "pod": {"name": "api-6d4f", "uid": self.uid},
+                      "serviceaccount": {"name": "api", "uid": str(uuid.uuid4())}}
         super().setUp()
         self.other = self.in_pod(str(uuid.uuid4()))
         self.groups_of_case = [*self.groups, *self.other[0]]
@@ -166,7 +177,8 @@ class Named(Volume):
         super()._cleanup()
 
     def reader(self):
-        return self.actor("read", f"/var{TOKEN}/token", "call", f"{self.address}:6443", env=self.env, trees={"/run": self.folder_run}).wait()
+        return self.actor("read", f"/var{TOKEN}/token", "call", f"{self.address}:6443", env=self.env,
+                          trees={"/run": self.folder_run}).wait()
 
     def test_a_pod_is_named_by_its_own_token_also_in_earlier_rows(self):
         key = self.maker.aws()
@@ -176,14 +188,17 @@ class Named(Volume):
         before = [row["actor"]["workload"] for row in self.rows()]
         self.assertTrue(before and all(one["name"].startswith(f"pod: {self.uid}/") for one in before), before)
         second = self.reader()
-        self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default", pid=first.pid), self.acquisition(self.old, pid=second.pid)],
+        self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default", pid=first.pid),
+                     self.acquisition(self.old, pid=second.pid)],
                     [Use("inferred", "only_key_held", [key.id], pid=first.pid), self.use(self.old, pid=second.pid)])
         for workload in (row["actor"]["workload"] for row in self.rows()):
-            self.assertEqual((workload["id"], workload["name"], workload["known_by"]), (before[0]["id"], self.NAME, "token"))
+            self.assertEqual((workload["id"], workload["name"], workload["known_by"]),
+                             (before[0]["id"], self.NAME, "token"))
         wide = self.agent.cli("uses", "--workload", self.NAME, "-o", "wide", check=0)[1]
         self.assertIn(key.id, wide, "the use from before the name was known")
         self.assertIn("api", wide)
-        self.assertIn(key.id, self.agent.cli("uses", "--workload", before[0]["name"], check=0)[1], "by the name that it had then")
+        self.assertIn(key.id, self.agent.cli("uses", "--workload", before[0]["name"], check=0)[1],
+                      "by the name that it had then")
         listed = json.loads(self.agent.cli("workloads", "--workload", self.NAME, "-o", "json", check=0)[1])["rows"]
         facts = {}
         for one in listed[0]["workload"]["facts"]:

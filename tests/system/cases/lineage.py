@@ -5,12 +5,14 @@ from rows import Acquisition, Use
 
 CREDENTIALS = "/root/.aws/credentials"
 
-# Reads and ends; then another process gets the same pid and calls. clone3's set_tid gives the pid, without racing for it.
+# Reads and ends; then another process gets the same pid and calls. clone3's set_tid gives the pid, without racing for
+# it.
 REUSE = '''
 import ctypes, os, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 class Args(ctypes.Structure):
-    _fields_ = [(n, ctypes.c_uint64) for n in "flags pidfd child_tid parent_tid exit_signal stack stack_size tls set_tid set_tid_size cgroup".split()]
+    _fields_ = [(n, ctypes.c_uint64) for n in ("flags pidfd child_tid parent_tid exit_signal stack stack_size tls "
+                                               "set_tid set_tid_size cgroup").split()]
 first = os.fork()
 if first == 0:
     os.execv("/usr/bin/cat", ["cat", sys.argv[1]])
@@ -49,16 +51,19 @@ class Lineage(SystemCase):
 
     def test_shell_exports_and_starts(self):
         """The value is set inside the shell (a builtin reads it), so only the started program holds the key."""
-        self.plant("start.sh", f"export AWS_ACCESS_KEY_ID={self.key.id}\nexport AWS_SECRET_ACCESS_KEY={self.key.secret}\n{PYTHON} -I {ACTOR} call {S3}\ntrue\n")
+        self.plant("start.sh", f"export AWS_ACCESS_KEY_ID={self.key.id}\n"
+                   f"export AWS_SECRET_ACCESS_KEY={self.key.secret}\n{PYTHON} -I {ACTOR} call {S3}\ntrue\n")
         process = self.start(["/bin/bash", "/root/start.sh"]).wait()
         child = next(line["pid"] for line in process.said() if line.get("did") == "call")
         self.assertNotEqual(child, process.pid)
-        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", self.key.id, pid=child)], [Use("inferred", "only_key_held", [self.key.id], pid=child)])
+        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", self.key.id, pid=child)],
+                    [Use("inferred", "only_key_held", [self.key.id], pid=child)])
 
     def test_bash_that_executes_in_place_keeps_its_pid(self):
         process = self.start(["/bin/bash", "-c", f"exec {PYTHON} -I {ACTOR} call {S3}"], env=self.key.env()).wait()
         self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", self.key.id, pid=process.pid, exe="/usr/bin/bash"),
-                     Acquisition("environment", "AWS_ACCESS_KEY_ID", self.key.id, pid=process.pid, exe="/usr/bin/python3.11")],
+                     Acquisition("environment",
+                                 "AWS_ACCESS_KEY_ID", self.key.id, pid=process.pid, exe="/usr/bin/python3.11")],
                     [Use("inferred", "only_key_held", [self.key.id], pid=process.pid, exe="/usr/bin/python3.11")])
 
     def test_key_read_before_an_exec_is_possible_at_most(self):
@@ -77,7 +82,8 @@ class Lineage(SystemCase):
 
     def test_reused_pid_does_not_join(self):
         read, (_, host) = self.in_file(), self.bucket()
-        process = self.start([PYTHON, "-I", "-c", REUSE, CREDENTIALS, "/usr/bin/curl", "-s", "-o", "/dev/null", f"https://{host}/"]).wait()
+        process = self.start([PYTHON, "-I", "-c", REUSE, CREDENTIALS, "/usr/bin/curl", "-s", "-o", "/dev/null",
+                              f"https://{host}/"]).wait()
         pid = int(process.output().splitlines()[-1])
         read.pid, read.exe = pid, "/usr/bin/cat"
         self.expect([read], [Use("unattributed", "no_key_seen", [], host=host, pid=pid, exe="/usr/bin/curl")])

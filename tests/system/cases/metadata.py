@@ -9,26 +9,30 @@ class Metadata(SystemCase):
         return f"aws.session@role/{self.world.role}"
 
     def acquisition(self):
-        return Acquisition("metadata", f"169.254.169.254 /latest/meta-data/iam/security-credentials/{self.world.role}", self.issued(),
-                           kind="aws.session", key_class="session_token", lifetime="short_lived")
+        return Acquisition("metadata", f"169.254.169.254 /latest/meta-data/iam/security-credentials/{self.world.role}",
+                           self.issued(), kind="aws.session", key_class="session_token", lifetime="short_lived")
 
     def test_boto3_on_a_role(self):
         self.start([PYTHON, "-c", "import boto3; boto3.client('s3').list_buckets()"]).wait()
         self.expect([self.acquisition()], [Use("inferred", "issued_by_role", [self.issued()])])
 
     def test_asking_for_the_token_alone_is_no_key(self):
-        self.start(["/usr/bin/curl", "-s", "-X", "PUT", "-H", "X-aws-ec2-metadata-token-ttl-seconds: 60", "http://169.254.169.254/latest/api/token"]).wait()
+        self.start(["/usr/bin/curl", "-s", "-X", "PUT", "-H", "X-aws-ec2-metadata-token-ttl-seconds: 60",
+                    "http://169.254.169.254/latest/api/token"]).wait()
         self.expect([], [])
 
 
 class AssumeRole(SystemCase):
     def test_the_key_that_was_bought_is_named_with_its_parent(self):
-        """boto3 calls STS with the source profile's key, then S3 with what it got; the answer is not visible, so there both are named: `possible`."""
+        """boto3 calls STS with the source profile's key, then S3 with what it got; the answer is not visible, so there
+        both are named: `possible`."""
         base = self.maker.aws()
         self.plant(".aws/credentials", base.profile("base"))
-        self.plant(".aws/config", "[profile app]\nrole_arn = arn:aws:iam::123456789012:role/app\nsource_profile = base\nregion = eu-west-1\n")
+        self.plant(".aws/config", "[profile app]\nrole_arn = arn:aws:iam::123456789012:role/app\n"
+                   "source_profile = base\nregion = eu-west-1\n")
         self.start([PYTHON, "-c", "import boto3; boto3.client('s3').list_buckets()"], env={"AWS_PROFILE": "app"}).wait()
-        issued = Acquisition("issued", "sts.amazonaws.com", f"aws.session@{base.id}", kind="aws.session", key_class="session_token", lifetime="short_lived")
+        issued = Acquisition("issued", "sts.amazonaws.com", f"aws.session@{base.id}", kind="aws.session",
+                             key_class="session_token", lifetime="short_lived")
         self.expect([Acquisition("file", "/root/.aws/credentials", base.id, selector="base"), issued],
                     [Use("inferred", "only_key_held", [base.id], service="sts", region=ANY, host="sts.amazonaws.com"),
                      Use("possible", ANY, [issued.key, base.id])])

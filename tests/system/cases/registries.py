@@ -17,21 +17,28 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 class Registries(SystemCase):
     @needs(SKOPEO)
     def test_skopeo(self):
-        """The registry first says where tokens are to be had, then one is bought with the password, then used; each on a connection of its own.
+        """The registry first says where tokens are to be had, then one is bought with the password, then used; each on
+        a connection of its own.
         The first is anonymous, which the agent cannot see: it names the key there too."""
         token = self.maker.github()
         auth = lambda login: {"auth": base64.b64encode(login.encode()).decode()}
         other = self.maker.text(20)
         self.maker.secrets += [auth(f"robot:{token}")["auth"], auth(f"someone:{other}")["auth"]]
-        self.plant(".docker/config.json", json.dumps({"auths": {"ghcr.io": auth(f"robot:{token}"), "registry.test": auth(f"someone:{other}")}}))
+        self.plant(".docker/config.json", json.dumps({"auths": {"ghcr.io": auth(f"robot:{token}"),
+                                                                "registry.test": auth(f"someone:{other}")}}))
         self.start([SKOPEO, "list-tags", "docker://ghcr.io/acme/app"]).wait()
         self.assertEqual(self.sent("ghcr.io"), ["", digest(token), digest(self.world.issued["tokens"]["registry"])])
         issued = re.compile("registry.bearer_token@" + FINGERPRINT.pattern)
         ghcr = {"provider": "github", "service": "registry", "region": "global", "host": "ghcr.io"}
-        self.expect([Acquisition("file", "/root/.docker/config.json", FINGERPRINT, kind="github.token", lifetime="unknown", selector="ghcr.io"),
-                     Acquisition("file", "/root/.docker/config.json", numbered("registry.password:someone@registry.test"), kind="registry.password", key_class="password", selector="registry.test"),
-                     Acquisition("issued", "ghcr.io", issued, kind="registry.bearer_token", key_class="session_token", lifetime="short_lived")],
-                    [Use("inferred", "only_key_held", [FINGERPRINT], **ghcr), Use("possible", "parent_or_issued", [issued, FINGERPRINT], connections=2, **ghcr)])
+        self.expect([Acquisition("file", "/root/.docker/config.json", FINGERPRINT,
+                                 kind="github.token", lifetime="unknown", selector="ghcr.io"),
+                     Acquisition("file", "/root/.docker/config.json",
+                                 numbered("registry.password:someone@registry.test"),
+                                 kind="registry.password", key_class="password", selector="registry.test"),
+                     Acquisition("issued", "ghcr.io", issued, kind="registry.bearer_token", key_class="session_token",
+                                 lifetime="short_lived")],
+                    [Use("inferred", "only_key_held", [FINGERPRINT], **ghcr),
+                     Use("possible", "parent_or_issued", [issued, FINGERPRINT], connections=2, **ghcr)])
 
     @needs(NPM, NODE)
     def test_npm(self):
@@ -39,17 +46,23 @@ class Registries(SystemCase):
         self.plant(".npmrc", f"//registry.npmjs.org/:_authToken={token}\nupdate-notifier=false\n")
         self.start([NPM, "whoami"], env={"NODE_EXTRA_CA_CERTS": BUNDLE}).wait()
         self.assertEqual(self.sent("registry.npmjs.org"), [digest(token)])
-        self.expect([Acquisition("file", "/root/.npmrc", FINGERPRINT, kind="npm.token", lifetime="unknown", selector="registry.npmjs.org")],
-                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="npm", service="package", region="global", host="registry.npmjs.org")])
+        self.expect([Acquisition("file", "/root/.npmrc",
+                                 FINGERPRINT, kind="npm.token", lifetime="unknown", selector="registry.npmjs.org")],
+                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="npm", service="package", region="global",
+                         host="registry.npmjs.org")])
 
     @needs(TWINE)
     def test_twine(self):
         token, other = self.maker.pypi(), self.maker.pypi()
-        self.plant(".pypirc", f"[distutils]\nindex-servers = pypi testpypi\n[pypi]\nusername = __token__\npassword = {token}\n[testpypi]\nusername = __token__\npassword = {other}\n")
-        self.start([TWINE, "upload", "--non-interactive", "--disable-progress-bar", "/srv/stage-1.0.tar.gz"], trees={"/srv": self.package()}, env={"REQUESTS_CA_BUNDLE": BUNDLE}).wait()
+        self.plant(".pypirc", "[distutils]\nindex-servers = pypi testpypi\n[pypi]\nusername = __token__\n"
+                   f"password = {token}\n[testpypi]\nusername = __token__\npassword = {other}\n")
+        self.start([TWINE, "upload", "--non-interactive", "--disable-progress-bar", "/srv/stage-1.0.tar.gz"],
+                   trees={"/srv": self.package()}, env={"REQUESTS_CA_BUNDLE": BUNDLE}).wait()
         self.assertEqual(self.sent("upload.pypi.org"), [digest(token)])
-        self.expect([Acquisition("file", "/root/.pypirc", FINGERPRINT, kind="pypi.token", selector=name) for name in ("pypi", "testpypi")],
-                    [Use("possible", "several_keys", [FINGERPRINT, FINGERPRINT], provider="pypi", service="package", region="global", host="upload.pypi.org")])
+        self.expect([Acquisition("file", "/root/.pypirc", FINGERPRINT, kind="pypi.token", selector=name)
+                     for name in ("pypi", "testpypi")],
+                    [Use("possible", "several_keys", [FINGERPRINT, FINGERPRINT], provider="pypi", service="package",
+                         region="global", host="upload.pypi.org")])
 
     def package(self):
         """A folder with a source package that twine takes."""

@@ -35,7 +35,8 @@ class BeforeTheAgent(OwnAgent):
         self.agent.start()
         self.raise_flag("go")
         actor.wait()
-        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", key.id, baseline=True, pid=actor.pid)], [Use(keys=[key.id], pid=actor.pid, **OLDER)])
+        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", key.id, baseline=True, pid=actor.pid)],
+                    [Use(keys=[key.id], pid=actor.pid, **OLDER)])
 
     def test_key_file_still_open(self):
         key = self.maker.aws()
@@ -45,7 +46,8 @@ class BeforeTheAgent(OwnAgent):
         self.agent.start()
         self.raise_flag("go")
         actor.wait()
-        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default", baseline=True, pid=actor.pid)], [Use(keys=[key.id], pid=actor.pid, **OLDER)])
+        self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default", baseline=True, pid=actor.pid)],
+                    [Use(keys=[key.id], pid=actor.pid, **OLDER)])
 
     def test_key_file_read_and_closed_is_not_guessed(self):
         key = self.maker.aws()
@@ -58,8 +60,10 @@ class BeforeTheAgent(OwnAgent):
         self.expect([], [Use("unattributed", "exec_not_seen", [], pid=actor.pid)])
 
     def connection(self, env):
-        """An actor with a key in its environment and a connection that it opened, and used, before the agent started; it goes on with it."""
-        actor = self.actor("open", S3, "c", "send", "c", "wait", self.flag("go"), "send", "c", "wait", self.flag("end"), env=env)
+        """An actor with a key in its environment and a connection that it opened, and used, before the agent started;
+        it goes on with it."""
+        actor = self.actor("open", S3, "c", "send", "c", "wait", self.flag("go"), "send", "c", "wait", self.flag("end"),
+                           env=env)
         actor.until("send")
         self.agent.start()
         self.raise_flag("go")
@@ -67,10 +71,12 @@ class BeforeTheAgent(OwnAgent):
         return actor
 
     def test_connection_already_open_to_a_place_that_nothing_names_any_more(self):
-        """Its look-up and its ClientHello are over: an address alone is no provider. The key is known, the use is not guessed."""
+        """Its look-up and its ClientHello are over: an address alone is no provider. The key is known, the use is not
+        guessed."""
         key = self.maker.aws()
         actor = self.connection(key.env())
-        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", key.id, baseline=True, pid=actor.pid)], [], truth={S3: 1})
+        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", key.id, baseline=True, pid=actor.pid)], [],
+                    truth={S3: 1})
 
     def test_connection_already_open_to_a_place_that_the_environment_names(self):
         key, address = self.maker.aws(), self.world.command(f"address {S3}")
@@ -86,7 +92,8 @@ class Restarts(OwnAgent):
         self.plant(".aws/credentials", self.key.profile())
         self.agent.start()
         self.after = self.agent.last_seq()
-        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("go"), "call", S3, "wait", self.flag("end"))
+        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("go"), "call", S3, "wait",
+                                 self.flag("end"))
         self.holder.until("call")
         self.agent.quiet()
         self.read = Acquisition("file", CREDENTIALS, self.key.id, selector="default", pid=self.holder.pid)
@@ -127,7 +134,8 @@ class Restarts(OwnAgent):
         again = ("inferred", "only_key_held") if proven else ("possible", "gap_in_life")
         if proven:
             return [Use(*again, [self.key.id], connections=2, pid=self.holder.pid)]
-        return [Use("inferred", "only_key_held", [self.key.id], pid=self.holder.pid), Use(*again, [self.key.id], pid=self.holder.pid)]
+        return [Use("inferred", "only_key_held", [self.key.id], pid=self.holder.pid),
+                Use(*again, [self.key.id], pid=self.holder.pid)]
 
     def test_examiner_killed(self):
         self.assertLess(self.kill("examiner"), 1.0)
@@ -138,7 +146,8 @@ class Restarts(OwnAgent):
         self.plant(".aws/credentials", other.profile())
         reader = self.actor("read", CREDENTIALS).wait()
         self.call_again()
-        self.expect([self.read, Acquisition("file", CREDENTIALS, other.id, selector="default", pid=reader.pid)], self.after_restart(gaps))
+        self.expect([self.read, Acquisition("file", CREDENTIALS, other.id, selector="default", pid=reader.pid)],
+                    self.after_restart(gaps))
 
     def test_worker_killed(self):
         self.assertLess(self.kill("worker"), 1.0)
@@ -151,7 +160,8 @@ class Restarts(OwnAgent):
         self.expect([self.read], self.after_restart(gaps))
 
     def test_worker_killed_again_and_again(self):
-        """One row may tell of several restarts (a worker that lived 20 ms stored nothing), but every moment without a worker lies in one, with its count."""
+        """One row may tell of several restarts (a worker that lived 20 ms stored nothing), but every moment without a
+        worker lies in one, with its count."""
         killed = []
         for _ in range(5):
             killed.append(time.time())
@@ -160,7 +170,8 @@ class Restarts(OwnAgent):
         self.agent.quiet()
         gaps = [row for row in self.agent.rows(self.after, "gap") if row["cause"] == "worker_restart"]
         for moment in killed:
-            self.assertTrue(any(seconds(row["from"]) <= moment + 0.1 and seconds(row["to"]) >= moment for row in gaps), f"no gap covers {moment}: {gaps}")
+            self.assertTrue(any(seconds(row["from"]) <= moment + 0.1 and seconds(row["to"]) >= moment for row in gaps),
+                            f"no gap covers {moment}: {gaps}")
         self.assertFalse([row for row in gaps if row["lost"] is None], "the kernel's counters tell the exact count")
         self.assertEqual(self.holders(), [self.holder.pid])
 
@@ -170,7 +181,8 @@ class Restarts(OwnAgent):
         gaps = self.gaps("agent_restart")
         self.assertEqual(self.holders(), [self.holder.pid])
         self.call_again()
-        self.expect([self.read], [Use("inferred", "only_key_held", [self.key.id], pid=self.holder.pid), Use("possible", "gap_in_life", [self.key.id], pid=self.holder.pid)])
+        self.expect([self.read], [Use("inferred", "only_key_held", [self.key.id], pid=self.holder.pid),
+                                  Use("possible", "gap_in_life", [self.key.id], pid=self.holder.pid)])
 
     def test_holder_that_ended_meanwhile_is_none_after_a_restart(self):
         self.agent.stop()

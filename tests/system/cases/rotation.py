@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process goes on with the old key after its slot was rotated; the uses name the old key, and the holders answer is that process."""
+"""A process goes on with the old key after its slot was rotated; the uses name the old key, and the holders answer is
+that process."""
 import os
 import time
 
@@ -14,7 +15,8 @@ class Rotation(SystemCase):
         super().setUp()
         self.old, self.new = self.maker.aws(), self.maker.aws()
         self.plant(".aws/credentials", self.old.profile())
-        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("rotated"), "call", S3, "wait", self.flag("end"))
+        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("rotated"), "call", S3, "wait",
+                                 self.flag("end"))
         self.holder.until("call")
         self.agent.quiet()
 
@@ -26,7 +28,8 @@ class Rotation(SystemCase):
         os.rename(place + ".tmp", place)
 
     def holders(self, key):
-        return [(row["actor"]["pid"], row["slot_changed"]) for row in self.agent.json(f"/v1/holders?key={key.id}")["rows"]]
+        return [(row["actor"]["pid"], row["slot_changed"])
+                for row in self.agent.json(f"/v1/holders?key={key.id}")["rows"]]
 
     def wait_for_change(self, seconds=10):
         limit = time.monotonic() + seconds
@@ -52,14 +55,16 @@ class Rotation(SystemCase):
         self.end()
         self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default", pid=self.holder.pid),
                      Acquisition("file", CREDENTIALS, self.new.id, selector="default", pid=reader.pid)],
-                    [self.use_of_old(), Use("inferred", "only_key_held", [self.new.id], pid=reader.pid)], ["old_key_in_use"])
+                    [self.use_of_old(), Use("inferred", "only_key_held", [self.new.id], pid=reader.pid)],
+                    ["old_key_in_use"])
         self.assertEqual(self.holders(self.new), [], "the reader of the new key has ended")
 
     def test_when_nobody_reads_the_new_key(self):
         self.rotate()
         self.wait_for_change()
         self.end()
-        self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default", pid=self.holder.pid)], [self.use_of_old()], ["old_key_in_use"])
+        self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default", pid=self.holder.pid)],
+                    [self.use_of_old()], ["old_key_in_use"])
 
     def test_without_a_rotation_nothing_is_found(self):
         self.raise_flag("rotated")
@@ -76,7 +81,8 @@ class Rotation(SystemCase):
         self.holder.until("call", 2)
         time.sleep(10.5)  # the agent looks at known files every 10 s
         self.agent.quiet()
-        self.assertEqual((self.holders(self.old), self.holders(self.new)), ([(self.holder.pid, False)], [(other.pid, False)]))
+        self.assertEqual((self.holders(self.old), self.holders(self.new)),
+                         ([(self.holder.pid, False)], [(other.pid, False)]))
         self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default", pid=self.holder.pid),
                      Acquisition("file", CREDENTIALS, self.new.id, selector="default", pid=other.pid)],
                     [self.use_of_old(), Use("inferred", "only_key_held", [self.new.id], pid=other.pid)])

@@ -27,7 +27,8 @@ func main() {
 	}
 }
 '''
-NODE_PROGRAM = ("fetch('https://api.openai.com/v1/models', {headers: {Authorization: 'Bearer ' + process.env.OPENAI_API_KEY}})"
+NODE_PROGRAM = ("fetch('https://api.openai.com/v1/models', {headers: {Authorization: 'Bearer ' "
+                "+ process.env.OPENAI_API_KEY}})"
                 ".then(answer => answer.text()).then(() => process.exit(0), () => process.exit(1))")
 JAVA_PROGRAM = '''import java.io.FileInputStream;
 import java.net.URI;
@@ -50,7 +51,8 @@ class Client {
     context.init(null, trust.getTrustManagers(), null);
     HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("VAULT_ADDR") + "/v1/sys/health"))
         .header("Authorization", "Bearer " + Files.readString(Path.of("/root/.vault-token")).trim()).build();
-    if (HttpClient.newBuilder().sslContext(context).build().send(request, HttpResponse.BodyHandlers.ofString()).statusCode() != 200) System.exit(1);
+    HttpClient client = HttpClient.newBuilder().sslContext(context).build();
+    if (client.send(request, HttpResponse.BodyHandlers.ofString()).statusCode() != 200) System.exit(1);
   }
 }
 '''
@@ -63,7 +65,8 @@ class Runtimes(SystemCase):
         self.start([program], env={"GITHUB_TOKEN": token}).wait()
         self.assertEqual(self.sent("api.github.com"), [digest(token)])
         self.expect([Acquisition("environment", "GITHUB_TOKEN", FINGERPRINT, kind="github.token", lifetime="unknown")],
-                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="github", service="vcs", region="global", host="api.github.com", connections=2)])
+                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="github", service="vcs", region="global",
+                         host="api.github.com", connections=2)])
 
     @needs(NODE)
     def test_node(self):
@@ -71,14 +74,18 @@ class Runtimes(SystemCase):
         self.start([NODE, "-e", NODE_PROGRAM], env={"OPENAI_API_KEY": token, "NODE_EXTRA_CA_CERTS": BUNDLE}).wait()
         self.assertEqual(self.sent("api.openai.com"), [digest(token)])
         self.expect([Acquisition("environment", "OPENAI_API_KEY", FINGERPRINT, kind="openai.api_key")],
-                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="openai", service="ai", region="global", host="api.openai.com")])
+                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="openai", service="ai", region="global",
+                         host="api.openai.com")])
 
     @needs(JAVA, JAVAC)
     def test_java(self):
         token, host = "hvs." + self.maker.text(90), f"{self.maker.public(8)}.vault.test"
         self.plant(".vault-token", token)
         self.plant("Client.java", JAVA_PROGRAM)
-        self.start([JAVA, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "Client.java", BUNDLE], env={"VAULT_ADDR": f"https://{host}"}).wait()
+        self.start([JAVA, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "Client.java", BUNDLE],
+                   env={"VAULT_ADDR": f"https://{host}"}).wait()
         self.assertEqual(self.sent(host), [digest(token)])
-        self.expect([Acquisition("file", "/root/.vault-token", FINGERPRINT, kind="vault.token", key_class="session_token", lifetime="unknown")],
-                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="vault", service="vault", region="", host=host)])
+        self.expect([Acquisition("file", "/root/.vault-token", FINGERPRINT, kind="vault.token",
+                                 key_class="session_token", lifetime="unknown")],
+                    [Use("inferred", "only_key_held", [FINGERPRINT], provider="vault", service="vault", region="",
+                         host=host)])

@@ -4,7 +4,8 @@ from case import SystemCase, needs
 from rows import Acquisition, Use
 
 SSH, AGENT, ADD = "/usr/bin/ssh", "/usr/bin/ssh-agent", "/usr/bin/ssh-add"
-OPTIONS = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes"]
+OPTIONS = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+           "-o", "BatchMode=yes"]
 
 
 @needs(SSH, AGENT, ADD)
@@ -42,10 +43,13 @@ class Ssh(SystemCase):
     def test_agent(self):
         """ssh never sees the key: the agent signs. What it holds is the agent's socket."""
         socket = "/run/user/0/openssh_agent"
-        script = (f"mkdir -p /run/user/0; {AGENT} -D -a {socket} >/dev/null & until [ -S {socket} ]; do sleep 0.05; done; "
+        script = (f"mkdir -p /run/user/0; {AGENT} -D -a {socket} >/dev/null & until [ "
+                  f"-S {socket} ]; do sleep 0.05; done; "
                   f"{ADD} -q /root/.ssh/id_deploy; {SSH} {' '.join(OPTIONS)} robot@{self.host} true; kill $!")
-        self.start(["/bin/sh", "-c", script], env={"SSH_AUTH_SOCK": socket}, trees={"/run": self.filled("run", {})}).wait(code=None)
+        self.start(["/bin/sh", "-c", script], env={"SSH_AUTH_SOCK": socket},
+                   trees={"/run": self.filled("run", {})}).wait(code=None)
         self.assertEqual(self.sent(self.host), [self.key])
         borrowed = f"ssh.private_key@{socket}"
-        self.expect([self.read(ADD), Acquisition("broker", socket, borrowed, kind="ssh.private_key", exe=ADD), Acquisition("broker", socket, borrowed, kind="ssh.private_key", exe=SSH)],
+        self.expect([self.read(ADD), Acquisition("broker", socket, borrowed, kind="ssh.private_key", exe=ADD),
+                     Acquisition("broker", socket, borrowed, kind="ssh.private_key", exe=SSH)],
                     [self.use("possible", "local_broker", [borrowed])])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A private certificate authority: one root, one leaf per server name, made when it is first asked for. Nothing outside its folder is written."""
+"""A private certificate authority: one root, one leaf per server name, made when it is first asked for. Nothing outside
+its folder is written."""
 import datetime
 import ipaddress
 import os
@@ -35,7 +36,8 @@ class Authority:
         root = _name("Keytrail test root")
         self._cert = (_builder(root, root, self._key.public_key())
                       .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-                      .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
+                      .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False),
+                                     critical=True)
                       .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
                       .sign(self._key, hashes.SHA256()))
         self.bundle = os.path.join(folder, "bundle")
@@ -44,11 +46,14 @@ class Authority:
         self._leaf_key = ec.generate_private_key(ec.SECP256R1())
 
     def context(self, server_name, address, asks=False):
-        """An ssl.SSLContext whose leaf is for this name and this address. `asks`: it wants a client certificate, but does without."""
+        """An ssl.SSLContext whose leaf is for this name and this address. `asks`: it wants a client certificate, but
+        does without."""
         with self._lock:
             found = self._contexts.get((server_name, address, asks))
             if found is None:
-                path = self._leaf(server_name, [x509.DNSName(server_name), x509.IPAddress(ipaddress.ip_address(address))], ExtendedKeyUsageOID.SERVER_AUTH)
+                path = self._leaf(server_name,
+                                  [x509.DNSName(server_name), x509.IPAddress(ipaddress.ip_address(address))],
+                                  ExtendedKeyUsageOID.SERVER_AUTH)
                 found = self._contexts[server_name, address, asks] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 found.load_cert_chain(path)
                 found.set_alpn_protocols(["http/1.1"])
@@ -72,11 +77,12 @@ class Authority:
                 .add_extension(x509.SubjectAlternativeName(names), critical=False)
                 .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
                 .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-                .sign(self._key, hashes.SHA256()))
+                .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                               critical=False).sign(self._key, hashes.SHA256()))
         self._leaves += 1
         path = os.path.join(self.folder, f"leaf-{self._leaves}")
         with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
             file.write(cert.public_bytes(serialization.Encoding.PEM))
-            file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+            file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                         serialization.NoEncryption()))
         return path

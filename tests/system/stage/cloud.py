@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fake cloud, one process in its own network namespace: TLS on 443 and 6443 (one leaf per name), HTTP metadata on 169.254.169.254:80, DNS, PostgreSQL, SSH.
+"""The fake cloud, one process in its own network namespace: TLS on 443 and 6443 (one leaf per name), HTTP metadata on
+169.254.169.254:80, DNS, PostgreSQL, SSH.
 
-Run by world.py as `unshare --net cloud.py FOLDER`; FOLDER/issued.json holds what its token services hand out. Every request is a line of FOLDER/truth.jsonl,
-with the client's address and port. It prints "ready" and ends when its standard input closes, so it cannot outlive the run.
+Run by world.py as `unshare --net cloud.py FOLDER`; FOLDER/issued.json holds what its token services hand out. Every
+request is a line of FOLDER/truth.jsonl, with the client's address and port. It prints "ready" and ends when its
+standard input closes, so it cannot outlive the run.
 """
 import hashlib
 import http.client
@@ -52,7 +54,8 @@ class Connection(threading.Thread):
             while self._request(stream):
                 pass
         except (OSError, ValueError, ssl.SSLError, http.client.HTTPException) as error:
-            self.cloud.truth({"kind": "broken", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0], "error": type(error).__name__})
+            self.cloud.truth({"kind": "broken", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0],
+                              "error": type(error).__name__})
         finally:
             self.sock.close()
 
@@ -74,7 +77,8 @@ class Connection(threading.Thread):
     def _sent(self, headers):
         """Which secret or certificate came with the request."""
         certificate = self.sock.getpeercert(True) if self.tls else None
-        return services.digest(services.secret_of(headers)) or (hashlib.sha256(certificate).hexdigest()[:16] if certificate else "")
+        from_headers = services.digest(services.secret_of(headers))
+        return from_headers or (hashlib.sha256(certificate).hexdigest()[:16] if certificate else "")
 
     def _request(self, stream):
         line = stream.readline(65536)
@@ -93,10 +97,14 @@ class Connection(threading.Thread):
         host = headers.get("host", "").split(":")[0].lower()
         action, reply = self.cloud.answer(self, method, path, host, headers, body)
         time.sleep(reply.delay)
-        self.cloud.truth({"kind": "request", "peer": self.peer[0], "port": self.peer[1], "local": self.local[0], "sni": self.sni, "host": host, "method": method,
-                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path), "sent": self._sent(headers), "status": reply.status, **reply.truth})
-        extra = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)), "x-amz-request-id": apis.REQUEST_ID, "Server": "stage", **reply.headers}
-        head = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}\r\n" + "".join(f"{k}: {v}\r\n" for k, v in extra.items())
+        self.cloud.truth({"kind": "request", "peer": self.peer[0], "port": self.peer[1],
+                          "local": self.local[0], "sni": self.sni, "host": host, "method": method,
+                          "path": path.split("?")[0], "action": action, "key": apis.key_id_of(headers, path),
+                          "sent": self._sent(headers), "status": reply.status, **reply.truth})
+        extra = {"Content-Type": reply.kind, "Content-Length": str(len(reply.body)),
+                 "x-amz-request-id": apis.REQUEST_ID, "Server": "stage", **reply.headers}
+        head = f"HTTP/1.1 {reply.status} {http.client.responses.get(reply.status, '')}\r\n"
+        head += "".join(f"{k}: {v}\r\n" for k, v in extra.items())
         stream.write(head.encode() + b"\r\n" + (b"" if method == "HEAD" else reply.body))
         stream.flush()
         return headers.get("connection", "").lower() != "close"
@@ -156,7 +164,8 @@ class Cloud:
         threading.Thread(target=loop, daemon=True).start()
 
     def start(self):
-        for args in (["link", "set", "lo", "up"], ["addr", "add", "198.18.0.1/16", "dev", "lo"], *(["addr", "add", one + "/32", "dev", "lo"] for one in (METADATA, *self.more_addresses))):
+        for args in (["link", "set", "lo", "up"], ["addr", "add", "198.18.0.1/16", "dev", "lo"],
+                     *(["addr", "add", one + "/32", "dev", "lo"] for one in (METADATA, *self.more_addresses))):
             subprocess.run(["ip", *args], check=True)
         self.names.serve()
         self.listen("0.0.0.0", 443, True)

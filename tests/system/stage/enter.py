@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Becomes a case's first process: joins the stage's network, makes the case's own mounts and home, joins its cgroups, waits for "go", then executes.
+"""Becomes a case's first process: joins the stage's network, makes the case's own mounts and home, joins its cgroups,
+waits for "go", then executes.
 
-Run as `enter.py PLAN READY_FD GO_FD`. The process keeps its pid. Files are copied into the home by a child before the cgroups are joined,
-so that preparing a case is no part of the case.
+Run as `enter.py PLAN READY_FD GO_FD`. The process keeps its pid. Files are copied into the home by a child before the
+cgroups are joined, so that preparing a case is no part of the case.
 """
 import ctypes
 import json
@@ -22,7 +23,8 @@ def _must(code, what):
 
 def mount(source, target, kind=None, flags=0, data=None):
     encode = lambda text: None if text is None else os.fsencode(text)
-    _must(_LIBC.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)), f"mount {source} on {target}")
+    _must(_LIBC.mount(encode(source), encode(target), encode(kind), ctypes.c_ulong(flags), encode(data)),
+          f"mount {source} on {target}")
 
 
 def run(argv):

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The namespace's DNS server (UDP 53): every provider name gets one address of 198.18.0.0/16, the same one for the whole run."""
+"""The namespace's DNS server (UDP 53): every provider name gets one address of 198.18.0.0/16, the same one for the
+whole run."""
 import socket
 import struct
 import threading
 
 SERVER = "198.18.255.53"
-SUFFIXES = (".amazonaws.com", ".api.aws", ".test", ".googleapis.com", ".github.com", ".ghcr.io", ".npmjs.org", ".pypi.org", ".openai.com")
+SUFFIXES = (".amazonaws.com", ".api.aws", ".test", ".googleapis.com", ".github.com", ".ghcr.io", ".npmjs.org",
+            ".pypi.org", ".openai.com")
 _A, _AAAA = 1, 28
 _HEAD = struct.Struct("!HHHHH")
-# Malformed answers, for names that begin with "junk0", "junk1", …: a pointer to itself, a count without records, a length past the end, nothing at all.
+# Malformed answers, for names that begin with "junk0", "junk1", …: a pointer to itself, a count without records, a
+# length past the end, nothing at all.
 JUNK = (
-    lambda question: _HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xc0" + bytes([12 + len(question)]) + struct.pack("!HHIH", 1, 1, 60, 4) + b"\x01\x02\x03\x04",
+    lambda question: (_HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xc0" + bytes([12 + len(question)])
+                      + struct.pack("!HHIH", 1, 1, 60, 4) + b"\x01\x02\x03\x04"),
     lambda question: _HEAD.pack(0x8180, 1, 0xFFFF, 0xFFFF, 0xFFFF) + question,
-    lambda question: _HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 0xFFFF) + b"\x01",
+    lambda question: (_HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xc0\x0c"
+                      + struct.pack("!HHIH", 1, 1, 60, 0xFFFF) + b"\x01"),
     lambda question: b"",
     lambda question: _HEAD.pack(0x8180, 1, 1, 0, 0) + question + b"\xff" * 300,
 )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stage answers beside AWS: Kubernetes, Google, git over HTTPS, container registries, npm and PyPI, as much as the real clients of the cases need. Pure functions."""
+"""What the stage answers beside AWS: Kubernetes, Google, git over HTTPS, container registries, npm and PyPI, as much as
+the real clients of the cases need. Pure functions."""
 import base64
 import hashlib
 import json
@@ -20,7 +21,8 @@ def _refused(scheme):
 
 
 def secret_of(headers):
-    """What the request authenticates with: the bearer token, the password of Basic, or "". Truth for the cases, never logged as it is."""
+    """What the request authenticates with: the bearer token, the password of Basic, or "". Truth for the cases, never
+    logged as it is."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         return base64.b64decode(value + "==").decode("utf-8", "replace").partition(":")[2]
@@ -42,10 +44,13 @@ def kubernetes(method, path):
         return "discovery", _json(200, {"kind": "APIGroupList", "apiVersion": "v1", "groups": []})
     if place == "api/v1":
         return "discovery", _json(200, {"kind": "APIResourceList", "groupVersion": "v1", "resources": [
-            {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get", "list"], "shortNames": ["po"]}]})
+            {"name": "pods", "singularName": "pod", "namespaced": True, "kind": "Pod", "verbs": ["get", "list"],
+             "shortNames": ["po"]}]})
     if kind and method == "GET":
-        return "list " + kind, _json(200, {"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": []})
-    return "", _json(404, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound"})
+        return "list " + kind, _json(200, {"kind": kind, "apiVersion": "v1", "metadata": {"resourceVersion": "1"},
+                                           "items": []})
+    return "", _json(404,
+                     {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound"})
 
 
 def google(host, path, token):
@@ -53,22 +58,26 @@ def google(host, path, token):
     if place in ("/token", "/oauth2/v4/token"):
         return "token", _json(200, {"access_token": token, "expires_in": 3599, "token_type": "Bearer"})
     if place.endswith("/b"):
-        return "buckets.list", _json(200, {"kind": "storage#buckets", "items": [{"kind": "storage#bucket", "id": "one", "name": "one", "timeCreated": "2026-01-01T00:00:00Z"}]})
+        return "buckets.list", _json(200, {"kind": "storage#buckets", "items": [
+            {"kind": "storage#bucket", "id": "one", "name": "one", "timeCreated": "2026-01-01T00:00:00Z"}]})
     if place.endswith("/o"):
         return "objects.list", _json(200, {"kind": "storage#objects", "items": []})
     return "", _json(200, {})
 
 
 def git(path, secret):
-    """Smart HTTP, as far as `git ls-remote`: the first request is anonymous, so it is refused. git writes its credential store anew right after the answer."""
+    """Smart HTTP, as far as `git ls-remote`: the first request is anonymous, so it is refused. git writes its
+    credential store anew right after the answer."""
     query = parse_qs(urlsplit(path).query)
     if not secret:
         return "", _refused('Basic realm="stage"')
     if query.get("service") != ["git-upload-pack"]:
         return "", _json(404, {})
     line = lambda text: f"{len(text) + 4:04x}{text}"
-    body = line("# service=git-upload-pack\n") + "0000" + line(f"{COMMIT} HEAD\0agent=stage\n") + line(f"{COMMIT} refs/heads/main\n") + "0000"
-    return "ls-remote", Reply(200, body, "application/x-git-upload-pack-advertisement", {"Cache-Control": "no-cache"}, 0.3)
+    body = (line("# service=git-upload-pack\n") + "0000" + line(f"{COMMIT} HEAD\0agent=stage\n")
+            + line(f"{COMMIT} refs/heads/main\n") + "0000")
+    return "ls-remote", Reply(200, body, "application/x-git-upload-pack-advertisement", {"Cache-Control": "no-cache"},
+                              0.3)
 
 
 def registry(host, path, secret, token):
@@ -90,7 +99,8 @@ def packages(host, method, path, secret):
 
 
 def answer(method, path, host, port, headers, tokens):
-    """(action, Reply) of whoever is no AWS; None for a name that nobody serves. `tokens`: what Google and the registry hand out."""
+    """(action, Reply) of whoever is no AWS; None for a name that nobody serves. `tokens`: what Google and the registry
+    hand out."""
     secret = secret_of(headers)
     if port == 6443 or host.startswith("kubernetes."):
         return kubernetes(method, path)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two servers of the stage that speak no HTTP: PostgreSQL (5432), as far as a password and one query; SSH (22), which takes every public key.
+"""Two servers of the stage that speak no HTTP: PostgreSQL (5432), as far as a password and one query; SSH (22), which
+takes every public key.
 
 Each serves one connection, serve(socket, log), and tells log(action, what was sent) for the truth.
 """
@@ -25,7 +26,8 @@ def listen(port, serve, truth, names):
 
     def one(sock, peer):
         local = sock.getsockname()[0]
-        log = lambda action, sent: truth({"kind": "request", "peer": peer[0], "port": peer[1], "local": local, "sni": "", "host": names.name_of(local), "action": action, "sent": sent})
+        log = lambda action, sent: truth({"kind": "request", "peer": peer[0], "port": peer[1], "local": local,
+                                          "sni": "", "host": names.name_of(local), "action": action, "sent": sent})
         with sock:
             try:
                 sock.settimeout(60)
@@ -71,11 +73,13 @@ def postgres(digest):
             body = _take(sock, struct.unpack("!I", _take(sock, 4))[0] - 4)
             if kind == b"p":
                 log("login", digest(body.rstrip(b"\0").decode()))
-                status = b"".join(_message(b"S", name + b"\0" + value + b"\0") for name, value in ((b"server_version", b"15.0"), (b"client_encoding", b"UTF8")))
+                status = b"".join(_message(b"S", name + b"\0" + value + b"\0")
+                                  for name, value in ((b"server_version", b"15.0"), (b"client_encoding", b"UTF8")))
                 sock.sendall(_message(b"R", struct.pack("!I", 0)) + status + _message(b"Z", b"I"))
             elif kind == b"Q":
                 time.sleep(0.3)  # who ends within milliseconds may take its mounts along before its file is looked at
-                sock.sendall(_message(b"T", struct.pack("!h", 1) + b"one\0" + _TEXT_COLUMN) + _message(b"D", struct.pack("!hI", 1, 1) + b"1")
+                sock.sendall(_message(b"T", struct.pack("!h", 1) + b"one\0" + _TEXT_COLUMN)
+                             + _message(b"D", struct.pack("!hI", 1, 1) + b"1")
                              + _message(b"C", b"SELECT 1\0") + _message(b"Z", b"I"))
             else:
                 return
@@ -91,7 +95,8 @@ class _Login(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username, key):
-        self.key = "SHA256:" + base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")  # as ssh-keygen -l shows it
+        digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode()
+        self.key = "SHA256:" + digest.rstrip("=")  # as ssh-keygen -l shows it
         return paramiko.AUTH_SUCCESSFUL
 
     def check_channel_request(self, kind, chanid):

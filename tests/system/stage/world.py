@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run's world: a temporary folder, the fake cloud in its network namespace, and a cgroup per case. Everything ends with `close`."""
+"""The run's world: a temporary folder, the fake cloud in its network namespace, and a cgroup per case. Everything ends
+with `close`."""
 import ctypes
 import json
 import os
@@ -19,7 +20,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def cgroup_roots():
-    """Every mounted cgroup hierarchy a process can be placed in (v2, v1 or both). cpuset wants settings first, so it is left out."""
+    """Every mounted cgroup hierarchy a process can be placed in (v2, v1 or both). cpuset wants settings first, so it is
+    left out."""
     roots = []
     with open("/proc/mounts") as file:
         for line in file:
@@ -30,7 +32,8 @@ def cgroup_roots():
 
 
 def die_with_runner():
-    """For a child, before it executes: the kernel asks it to end when the runner is gone, whatever ended that (PR_SET_PDEATHSIG)."""
+    """For a child, before it executes: the kernel asks it to end when the runner is gone, whatever ended that
+    (PR_SET_PDEATHSIG)."""
     _LIBC.prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
@@ -64,14 +67,15 @@ class World:
         folder = self.dir + "/cloud"
         os.makedirs(folder, mode=0o700)
         self.role = "stage-role"
-        self.issued = {"role": self.role, "sts": maker.aws(session=True), "imds": maker.aws(session=True), "imds_token": maker.text(56),
+        self.issued = {"role": self.role, "sts": maker.aws(session=True), "imds": maker.aws(session=True),
+                       "imds_token": maker.text(56),
                        "tokens": {"gcp": "ya29." + maker.text(120), "registry": maker.text(64)}}
         with open(os.open(folder + "/issued.json", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
             json.dump(self.issued, file, default=vars)
         self.truth_path = folder + "/truth.jsonl"
         self._log = open(folder + "/log", "w")
-        self._cloud = subprocess.Popen(["unshare", "--net", PYTHON, "-I", self.cloud, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                       stderr=self._log, text=True, env={"PATH": PATH})
+        self._cloud = subprocess.Popen(["unshare", "--net", PYTHON, "-I", self.cloud, folder], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, stderr=self._log, text=True, env={"PATH": PATH})
         if self._cloud.stdout.readline().strip() != "ready":
             raise RuntimeError("the fake cloud does not start:\n" + open(folder + "/log").read())
         self.netns = f"/proc/{self._cloud.pid}/ns/net"
@@ -96,7 +100,8 @@ class World:
 
     def binds(self):
         """Files that a case sees instead of the machine's own."""
-        out = {"/etc/resolv.conf": self.dir + "/resolv.conf", "/etc/hosts": self.dir + "/hosts", "/etc/nsswitch.conf": self.dir + "/nsswitch.conf"}
+        out = {"/etc/resolv.conf": self.dir + "/resolv.conf", "/etc/hosts": self.dir + "/hosts",
+               "/etc/nsswitch.conf": self.dir + "/nsswitch.conf"}
         for bundle in ("/etc/ssl/certs/ca-certificates.crt", "/usr/lib/ssl/cert.pem"):
             if os.path.exists(bundle):
                 out[bundle] = self.bundle

@@ -5,4 +5,5 @@ import sys
 from azure.identity import EnvironmentCredential
 from azure.storage.blob import BlobServiceClient
 
-print(len(list(BlobServiceClient(f"https://{sys.argv[1]}.blob.core.windows.net", EnvironmentCredential()).list_containers())), "containers")
+print(len(list(BlobServiceClient(f"https://{sys.argv[1]}.blob.core.windows.net",
+                                 EnvironmentCredential()).list_containers())), "containers")

@@ -4,8 +4,10 @@ import sys
 
 import boto3
 
-CALLS = {"sts": lambda client, _: client.get_caller_identity(), "s3": lambda client, name: client.list_objects_v2(Bucket=name),
-         "sm": lambda client, name: client.get_secret_value(SecretId=name), "ddb": lambda client, name: client.describe_table(TableName=name)}
+CALLS = {"sts": lambda client, _: client.get_caller_identity(),
+         "s3": lambda client, name: client.list_objects_v2(Bucket=name),
+         "sm": lambda client, name: client.get_secret_value(SecretId=name),
+         "ddb": lambda client, name: client.describe_table(TableName=name)}
 SERVICES = {"sm": "secretsmanager", "ddb": "dynamodb"}
 
 session = boto3.Session()

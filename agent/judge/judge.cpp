@@ -6,6 +6,8 @@
 namespace keytrail::judge {
 namespace {
 
+// The order matters: a use is compared with what its slot holds by the end of the batch, and a process that took the
+// new key after its use is no longer one that keeps the old.
 void tell(Rule& rule, const Batch& batch, std::int64_t now_ns) {
   for (const SlotChange& change : batch.slot_changes)
     rule.on_slot_change(change);
@@ -14,7 +16,7 @@ void tell(Rule& rule, const Batch& batch, std::int64_t now_ns) {
   for (const UseRow& use : batch.uses)
     rule.on_use(use);
   for (const UseTouch& touch : batch.touches) {
-    if (touch.use.bytes_sent > 0) rule.on_use(touch.use);
+    if (touch.use.bytes_sent > 0) rule.on_use(touch.use);  // an open connection that only listens uses nothing
   }
   for (const HoldingChange& change : batch.holdings)
     rule.on_holding(change);
@@ -44,7 +46,7 @@ void Judge::on_batch(Batch& batch) {
   std::vector<Row> found;
   for (const auto& rule : rules_) {
     tell(*rule, batch, now_ns);
-    Told told = rule->take();
+    Told told = rule->take();  // into `found`, not the batch: no rule is told what another found
     std::ranges::move(told.rows, std::back_inserter(found));
     std::ranges::move(told.changes, std::back_inserter(batch.findings));
   }

@@ -69,6 +69,7 @@ std::string place_words(std::string_view place, std::string_view selector) {
   return out;
 }
 
+// NUL stands in no path or id, so different parts never make one text.
 std::string joined(std::initializer_list<std::string_view> parts) {
   std::string out;
   for (const std::string_view part : parts)

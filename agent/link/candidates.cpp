@@ -140,6 +140,7 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
   world.names_contradict = question.where.contradiction;
 }
 
+/// Of a program that was not seen whole, an option or variable that was cut off could choose another entry.
 /// A program that the catalog trusts to obey its selectors, seen from its first argument to its last variable.
 bool obeys(const Instance& caller) {
   return caller.program != nullptr && caller.program->obeys_selectors && caller.doubts.exec_seen &&
@@ -292,6 +293,7 @@ Verdict weigh_by_holdings(Question& question, KeyIndex& index, const catalog::Ca
                            : weigh_several(question, std::move(found), catalog);
 }
 
+/// No clause of the closed world is asked here: what was seen in the request needs none.
 /// The key with the id or fingerprint that the request carries, from the place that ranks first, whatever became of it:
 /// it was sent.
 std::optional<Verdict> confirmed(const Question& question, KeyIndex& index) {

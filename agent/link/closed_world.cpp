@@ -3,6 +3,17 @@
 
 namespace keytrail::link {
 
+// Each clause is a way in which a key that nobody saw could have been used instead of the one that fits:
+// - the exec was not seen: a key may have come with its environment or arguments;
+// - a gap in its life: the read of another key may be among what was lost;
+// - hooks not armed: the same, all the time. Lifetime and request do not count: without the one ends are missed,
+// without
+//   the other certainty; neither brings a key;
+// - a local broker handed over who knows what. What it says after the use cannot have been used, here as below;
+// - a relay or hub, a bulk reader: it calls for others, or reads keys that it never uses;
+// - the connection is older than the key: it was opened for another one (unless the program is known to read late);
+// - a file that could not be identified may hold a key that fits;
+// - the names contradict: then it is not certain what was called, nor which keys fit.
 std::optional<Reason> closed_world(const WorldFacts& facts) {
   if (!facts.exec_seen) return Reason::kExecNotSeen;
   if (overlaps(facts.gaps, facts.life_from_ns, facts.use_ns)) return Reason::kGapInLife;

@@ -41,6 +41,7 @@ struct Binding {
   const Env* entry = nullptr;
 };
 
+/// Half a URL could name another host, so a value that was cut binds nothing.
 /// The destination variable of this process that names the host or the address it calls.
 std::optional<Binding> bound_by_environment(const Called& called, const std::string& host, const Instance& caller,
                                             const Catalog& catalog) {
@@ -128,6 +129,7 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
   out.destination.host = name.host;
   out.destination.name_source = name.source;
   out.destination.ambiguous = out.contradiction;
+  // No catalog knows the hosts that people log in to: the host stands in for the service.
   out.ssh = !called.udp && (called.remote.port == kSshPort ||
                             (payload != nullptr && payload->protocol == PayloadEvent::Protocol::kSsh));
   if (out.ssh) {
@@ -136,6 +138,8 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
     out.destination.service = name.host.empty() ? out.destination.address : name.host;
     return out;
   }
+  // Who knows more goes first: a name of the catalog; a variable, which says what its host is, whatever it is called; a
+  // port, which says the protocol only (a database).
   if (const auto endpoint = name.host.empty() ? std::nullopt : catalog.match_host(name.host)) {
     describe(out, *endpoint);
   } else if (binding) {
@@ -153,6 +157,8 @@ bool is_host(const Resolved& resolved, std::string_view host) {
          (named.host == to.host || named.host == to.address);
 }
 
+// A host of one's own (a cluster, a registry) is in no catalog: the file that the key came from says what it is. So
+// does a file whose key could not be read: the use is not silent then, and the mark keeps it from being sure.
 bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& catalog) {
   Destination& to = resolved.destination;
   for (const Held& held : caller.holdings) {

@@ -12,6 +12,7 @@ namespace keytrail::judge {
 namespace {
 
 constexpr std::int64_t kMinute = 60'000'000'000;
+/// After this long without a use it is over, whoever still holds the key.
 constexpr std::int64_t kForgotten = std::int64_t{24} * 60 * kMinute;
 constexpr std::int64_t kLookEvery = 5'000'000'000;
 constexpr std::size_t kMaxUsers = 64;
@@ -107,6 +108,7 @@ class OldKeyInUse final : public Rule {
     finding.actor = use.actor;
     finding.key = used.key;
     finding.slot = used.slot;
+    // By program, not process: ten workers of one service with an old key are one thing to mend.
     finding.subject = used.key.id + "|" + slot + "|" + use.actor.workload.id + "|" + use.actor.exe;
     const auto [one, fresh] = cases_.get(finding.subject);
     if (fresh) one->users_known = true;
@@ -114,6 +116,7 @@ class OldKeyInUse final : public Rule {
     one->new_key = change->new_id;
     one->over = false;
     one->last_ns = std::max(one->last_ns, use.last_ns);
+    // Over the bound nobody can say that all have left: such a case ends only by its slot or by time.
     if (one->users.size() < kMaxUsers) {
       one->users.insert(use.actor.id);
     } else {

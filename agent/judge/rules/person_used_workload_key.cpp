@@ -85,6 +85,7 @@ class PersonUsedWorkloadKey final : public Rule {
     if (own && owner->home != home_of(slot)) owner->home.clear();
   }
 
+  // The subject is key and person, without place or program: a person who comes back by another way is the same news.
   void look_at(const UseRow& use, const Candidate& candidate, const std::string& person) {
     Owner* owner = owners_.find(candidate.key.id);
     if (owner == nullptr || owner->workload.empty()) return;

@@ -6,9 +6,8 @@ namespace keytrail::link {
 // Each clause is a way in which a key that nobody saw could have been used instead of the one that fits:
 // - the exec was not seen: a key may have come with its environment or arguments;
 // - a gap in its life: the read of another key may be among what was lost;
-// - hooks not armed: the same, all the time. Lifetime and request do not count: without the one ends are missed,
-// without
-//   the other certainty; neither brings a key;
+// - hooks not armed: the same, all the time. Lifetime and request do not count: without the one ends are missed and
+//   without the other certainty, but neither brings a key;
 // - a local broker handed over who knows what. What it says after the use cannot have been used, here as below;
 // - a relay or hub, a bulk reader: it calls for others, or reads keys that it never uses;
 // - the connection is older than the key: it was opened for another one (unless the program is known to read late);

@@ -113,7 +113,7 @@ class Case:
             keeper = subprocess.Popen(["nsenter", f"--mount=/proc/{process.pid}/ns/mnt", "sleep", "infinity"],
                                       stdin=subprocess.DEVNULL, preexec_fn=die_with_runner)
             self.world.keepers.append(keeper)
-        os.write(go_write, b"g")
+            os.write(go_write, b"g")
         os.close(ready_read)
         os.close(go_write)
         try:

@@ -58,7 +58,7 @@ def main():
     for group in plan["cgroups"]:
         with open(group + "/cgroup.procs", "w") as file:
             file.write(str(os.getpid()))
-    if plan["login_uid"] is not None:
+    if plan.get("login_uid") is not None:
         with open("/proc/self/loginuid", "w") as file:
             file.write(str(plan["login_uid"]))
     os.write(ready, b"r")

@@ -22,8 +22,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// A gate in front of the exporters, as a full back end would be: while its file holds "CODE SECONDS" (a gRPC code, and how long to wait; 0: not said)
-// every batch is refused with that. What the sender then sees is made by the collector's own receiver. An empty or missing file lets all pass.
+// A gate in front of the exporters, as a full back end would be: while its file holds "CODE SECONDS" (a gRPC code, and
+// how long to wait; 0: not said) every batch is refused with that. What the sender then sees is made by the collector's
+// own receiver. An empty or missing file lets all pass.
 type gate struct {
 	File string `mapstructure:"file"`
 }
@@ -39,7 +40,8 @@ func (g *gate) check() error {
 	}
 	refusal := status.New(codes.Code(code), "the gate is shut")
 	if seconds > 0 {
-		refusal, err = refusal.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(time.Duration(seconds) * time.Second)})
+		wait := durationpb.New(time.Duration(seconds) * time.Second)
+		refusal, err = refusal.WithDetails(&errdetails.RetryInfo{RetryDelay: wait})
 		if err != nil {
 			return err
 		}
@@ -49,19 +51,25 @@ func (g *gate) check() error {
 
 func newGateFactory() processor.Factory {
 	return processor.NewFactory(component.MustNewType("gate"), func() component.Config { return &gate{} },
-		processor.WithTraces(func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Traces) (processor.Traces, error) {
-			return processorhelper.NewTraces(ctx, set, cfg, next, func(_ context.Context, data ptrace.Traces) (ptrace.Traces, error) {
+		processor.WithTraces(func(ctx context.Context, set processor.Settings, cfg component.Config,
+			next consumer.Traces) (processor.Traces, error) {
+			check := func(_ context.Context, data ptrace.Traces) (ptrace.Traces, error) {
 				return data, cfg.(*gate).check()
-			})
+			}
+			return processorhelper.NewTraces(ctx, set, cfg, next, check)
 		}, component.StabilityLevelDevelopment),
-		processor.WithMetrics(func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Metrics) (processor.Metrics, error) {
-			return processorhelper.NewMetrics(ctx, set, cfg, next, func(_ context.Context, data pmetric.Metrics) (pmetric.Metrics, error) {
+		processor.WithMetrics(func(ctx context.Context, set processor.Settings, cfg component.Config,
+			next consumer.Metrics) (processor.Metrics, error) {
+			check := func(_ context.Context, data pmetric.Metrics) (pmetric.Metrics, error) {
 				return data, cfg.(*gate).check()
-			})
+			}
+			return processorhelper.NewMetrics(ctx, set, cfg, next, check)
 		}, component.StabilityLevelDevelopment),
-		processor.WithLogs(func(ctx context.Context, set processor.Settings, cfg component.Config, next consumer.Logs) (processor.Logs, error) {
-			return processorhelper.NewLogs(ctx, set, cfg, next, func(_ context.Context, data plog.Logs) (plog.Logs, error) {
+		processor.WithLogs(func(ctx context.Context, set processor.Settings, cfg component.Config,
+			next consumer.Logs) (processor.Logs, error) {
+			check := func(_ context.Context, data plog.Logs) (plog.Logs, error) {
 				return data, cfg.(*gate).check()
-			})
+			}
+			return processorhelper.NewLogs(ctx, set, cfg, next, check)
 		}, component.StabilityLevelDevelopment))
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The OpenTelemetry Collector, built from its own modules: OTLP in, a file and a debug log out. Only the gate (gate.go) is ours.
+// The OpenTelemetry Collector, built from its own modules: OTLP in, a file and a debug log out. Only the gate
+// (gate.go) is ours.
 package main
 
 import (
@@ -29,12 +30,14 @@ func factories() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](fileexporter.NewFactory(), debugexporter.NewFactory())
-	return otelcol.Factories{Receivers: receivers, Processors: processors, Exporters: exporters, Telemetry: otelconftelemetry.NewFactory()}, err
+	return otelcol.Factories{Receivers: receivers, Processors: processors, Exporters: exporters,
+		Telemetry: otelconftelemetry.NewFactory()}, err
 }
 
 func main() {
 	settings := otelcol.CollectorSettings{
-		BuildInfo: component.BuildInfo{Command: "otelcol", Description: "the collector of Keytrail's tests", Version: "0.161.0"},
+		BuildInfo: component.BuildInfo{Command: "otelcol", Description: "the collector of Keytrail's tests",
+			Version: "0.161.0"},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
 			ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()},

@@ -3,4 +3,6 @@
 import { Octokit } from "@octokit/rest";
 
 const o = new Octokit({ auth: process.env.GITHUB_TOKEN });
-console.log((await o.users.getAuthenticated()).data.login, (await o.repos.get({ owner: "acme", repo: "app" })).data.full_name);
+const user = await o.users.getAuthenticated();
+const app = await o.repos.get({ owner: "acme", repo: "app" });
+console.log(user.data.login, app.data.full_name);

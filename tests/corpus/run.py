@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the corpus: /usr/bin/python3 tests/corpus/run.py --build DIR --clients DIR [--only PATTERN] [--list] [--lines]
 [--out DIR]

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Proves the hooks that this machine's kernel may not have: sudo tests/kernels/run.py --build DIR [--kernel 6.12|6.1]
 [--full] [--only PATTERN] [--bench]

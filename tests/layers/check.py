@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The layering test: every #include and every CMake link list keeps to the layers. Without root, without a build.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the system cases: /usr/bin/python3 tests/system/run.py --build DIR [--only PATTERN] [--no-feature NAME] [--list]
 [--keep] [--cases DIR]

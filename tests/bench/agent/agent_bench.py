@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Figures of the whole agent, on the stage of tests/system: real kernel side, real processes, a fake cloud, an OTLP
 sink. Needs root.

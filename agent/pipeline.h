@@ -78,8 +78,8 @@ class Pipeline {
   const Clock& clock_;
   identify::Identify identify_;
   identify::FactQueue facts_;
-  std::vector<std::unique_ptr<IdentitySource>> sources_ =
-      identify::all_sources();  ///< end before the queue that they post to
+  /// End before the queue that they post to.
+  std::vector<std::unique_ptr<IdentitySource>> sources_ = identify::all_sources();
   Session session_;
   link::Link link_;
   judge::Judge judge_;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Connections of clients: where to (cgroup/connect4 and 6, UDP only to 53 and 443), what became of them (TCP state changes with errno and
- * byte counts, joined by socket cookie), and Unix sockets. Socket state is kept in socket storage, so nothing is evicted.
+ * Connections of clients: where to (cgroup/connect4 and 6, UDP only to 53 and 443), what became of them (TCP state
+ * changes with errno and byte counts, joined by socket cookie), and Unix sockets. Socket state is kept in socket
+ * storage, so nothing is evicted.
  */
 #include "lib/emit.h"
 #include "lib/socket.h"
 
-static __always_inline int connect__report(struct counters *c, struct bpf_sock_addr *ctx, const u32 words[4], bool v6, bool udp)
+static __always_inline int connect__report(struct counters *c, struct bpf_sock_addr *ctx, const u32 words[4], bool v6,
+					   bool udp)
 {
 	u64 task = bpf_get_current_task(), node = 0, cgroup_id;
 	struct socket_state *state;
@@ -52,7 +54,8 @@ static __always_inline int connect__report(struct counters *c, struct bpf_sock_a
 	return 1;
 }
 
-/* TCP, or UDP to where DNS and QUIC live; getaddrinfo connects UDP sockets to every candidate address only to sort them. */
+/* TCP, or UDP to where DNS and QUIC live; getaddrinfo connects UDP sockets to every candidate address only to sort
+ * them. */
 static __always_inline bool connect__wanted(struct bpf_sock_addr *ctx, bool *udp)
 {
 	u16 port = bpf_ntohs((u16)ctx->user_port);
@@ -173,7 +176,8 @@ int BPF_PROG(tp_btf__inet_sock_set_state, struct sock *sk, int old_state, int ne
 	return 0;
 }
 
-/* Unix sockets: the address as the caller gave it (`length` with the family). Only that a broker was called matters, not the bytes. */
+/* Unix sockets: the address as the caller gave it (`length` with the family). Only that a broker was called matters,
+ * not the bytes. */
 static __always_inline int unix__report(struct counters *c, u64 address, u32 length, bool user, u64 task)
 {
 	u64 node = 0, cgroup_id;
@@ -197,7 +201,8 @@ static __always_inline int unix__report(struct counters *c, u64 address, u32 len
 	len = length - 2 > KT_UNIX_PATH_MAX ? KT_UNIX_PATH_MAX : length - 2;
 	BOUNDED(len, 127);
 	__builtin_memset(ev + 1, 0, 128);
-	if (user ? bpf_probe_read_user(ev + 1, len, (void *)(address + 2)) : bpf_probe_read_kernel(ev + 1, len, (void *)(address + 2))) {
+	if (user ? bpf_probe_read_user(ev + 1, len, (void *)(address + 2))
+		 : bpf_probe_read_kernel(ev + 1, len, (void *)(address + 2))) {
 		scratch__put(s);
 		return hit__end(c, KT_FAMILY_CONNECT, KT_C_LOST_FAULT);
 	}
@@ -234,8 +239,8 @@ static __always_inline int unix__listener(struct sock *other)
 
 	if (!address)
 		return hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
-	return unix__report(c, (u64)address + bpf_core_field_offset(struct unix_address, name), BPF_CORE_READ(address, len), false,
-			    bpf_get_current_task());
+	return unix__report(c, (u64)address + bpf_core_field_offset(struct unix_address, name),
+			    BPF_CORE_READ(address, len), false, bpf_get_current_task());
 }
 
 SEC("fentry/security_unix_stream_connect")

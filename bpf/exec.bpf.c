@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A program starts: who, its executable, what was passed to execve (for `#!` the script), the variables and arguments that the catalog
- * names.
+ * A program starts: who, its executable, what was passed to execve (for `#!` the script), the variables and arguments
+ * that the catalog names.
  */
 #include "lib/emit.h"
 #include "lib/items.h"

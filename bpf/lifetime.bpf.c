@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Processes begin and end; and the sweep: every task, open key file and client connection that is older than the agent (iterators), and
- * samples of connections kept open.
+ * Processes begin and end; and the sweep: every task, open key file and client connection that is older than the agent
+ * (iterators), and samples of connections kept open.
  */
 #include "lib/emit.h"
 #include "lib/socket.h"
@@ -109,7 +109,8 @@ int iter__task(struct bpf_iter__task *ctx)
 		return 0;
 	c = hit__begin(KT_FAMILY_LIFETIME);
 	task__identity(task, false, &who);
-	if (who.tid != who.tgid || (BPF_CORE_READ((struct task_struct *)task, flags) & PF_KTHREAD) || task__is_own(task, who.tgid, false))
+	if (who.tid != who.tgid || (BPF_CORE_READ((struct task_struct *)task, flags) & PF_KTHREAD) ||
+	    task__is_own(task, who.tgid, false))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
 	s = scratch__get(SCRATCH_SWEEP);
 	if (!s)
@@ -194,7 +195,8 @@ static __always_inline void sweep__sample_socket(struct sock *sk)
 	struct ev_socket ev = {};
 	u32 idle;
 
-	if (!state || !state->payload_seen || state->phase != SOCKET_OPEN || state->generation == control.sweep_generation) {
+	if (!state || !state->payload_seen || state->phase != SOCKET_OPEN ||
+	    state->generation == control.sweep_generation) {
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return;
 	}
@@ -248,7 +250,8 @@ int iter__task_file(struct bpf_iter__task_file *ctx)
 	socket = bpf_sock_from_file(file);
 	if (!socket) {
 		if (mode == KT_SWEEP_BASELINE && BPF_CORE_READ(task, pid) == BPF_CORE_READ(task, tgid))
-			open__file(hit__begin(KT_FAMILY_OPEN), (u64)file, (u64)task, KT_F_BASELINE, SCRATCH_SWEEP, false);
+			open__file(hit__begin(KT_FAMILY_OPEN), (u64)file, (u64)task, KT_F_BASELINE, SCRATCH_SWEEP,
+				   false);
 		return 0;
 	}
 	sk = socket->sk;

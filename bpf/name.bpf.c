@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a connection is called: the first payload that leaves a client's TCP socket (ClientHello, reduced plain HTTP request, SSH banner; of
- * anything else only that it was sent), and answers of UDP port 53 to queries that were seen leaving.
+ * What a connection is called: the first payload that leaves a client's TCP socket (ClientHello, reduced plain HTTP
+ * request, SSH banner; of anything else only that it was sent), and answers of UDP port 53 to queries that were seen
+ * leaving.
  */
 #include "lib/emit.h"
 #include "lib/context.h"
@@ -95,7 +96,8 @@ static __always_inline int udp__leaves(struct __sk_buff *skb, struct counters *c
 	struct identity who;
 	u16 port = 0;
 
-	if (control.heartbeat[KT_FAMILY_NAME]) { /* only then it matters who sends: below 6.10 no helper gives the tgid here */
+	/* Only then it matters who sends: below 6.10 no helper gives the tgid here. */
+	if (control.heartbeat[KT_FAMILY_NAME]) {
 		task = bpf_get_current_task();
 		task__identity(task, false, &who);
 		if (heartbeat__take(who.tgid, KT_FAMILY_NAME)) {
@@ -116,12 +118,13 @@ static __always_inline u32 payload__protocol(const u8 *head, u32 len)
 	if (len >= 8 && head[0] == 'S' && head[1] == 'S' && head[2] == 'H' && head[3] == '-')
 		return KT_PAYLOAD_SSH;
 	/* every method is upper case and at most 7 letters: the parser proves the rest */
-	if (len >= 16 && head[0] >= 'A' && head[0] <= 'Z' && head[1] >= 'A' && head[1] <= 'Z' && head[2] >= 'A' && head[2] <= 'Z')
+	if (len >= 16 && head[0] >= 'A' && head[0] <= 'Z' && head[1] >= 'A' && head[1] <= 'Z' && head[2] >= 'A' &&
+	    head[2] <= 'Z')
 		return KT_PAYLOAD_HTTP;
 	return KT_PAYLOAD_OTHER;
 }
 
-/* Copies the banner line of SSH (RFC 4253, 4.2: at most 255 bytes) from s->skip to s->buf[begin…]; returns its bytes. */
+/* Copies SSH's banner line (RFC 4253, 4.2: at most 255 bytes) from s->skip to s->buf[begin…]; returns its bytes. */
 __weak __noinline int ssh__banner(u32 which, u32 begin)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -140,7 +143,8 @@ __weak __noinline int ssh__banner(u32 which, u32 begin)
 }
 
 /* Fills data behind `ev`; returns its bytes. */
-static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *s, struct ev_payload *ev, u32 at, u32 len, const u8 *head)
+static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *s, struct ev_payload *ev, u32 at,
+					 u32 len, const u8 *head)
 {
 	u32 want = len;
 
@@ -164,8 +168,8 @@ static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *
 	return ssh__banner(SCRATCH_NAME, sizeof(*ev));
 }
 
-static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, struct socket_state *state,
-					   u32 at, u32 len)
+static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk,
+					   struct socket_state *state, u32 at, u32 len)
 {
 	u64 task = bpf_get_current_task(), node = 0, cgroup_id = state->cgroup_id;
 	struct identity who = state->owner;
@@ -200,12 +204,13 @@ static __always_inline int payload__report(struct __sk_buff *skb, struct counter
 	return PASS;
 }
 
-/* Metadata services (link-local, and the fixed addresses of Alibaba and of EC2 over IPv6): one connection carries several requests, and the
- * last one hands out the key. */
+/* Metadata services (link-local, and the fixed addresses of Alibaba and of EC2 over IPv6): one connection carries
+ * several requests, and the last one hands out the key. */
 static __always_inline bool socket__is_metadata(struct bpf_sock *sk)
 {
 	if (sk->family == AF_INET_FAMILY)
-		return (sk->dst_ip4 & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000) || sk->dst_ip4 == bpf_htonl(0x646464c8);
+		return (sk->dst_ip4 & bpf_htonl(0xffff0000)) == bpf_htonl(0xa9fe0000) ||
+		       sk->dst_ip4 == bpf_htonl(0x646464c8);
 	return sk->family == AF_INET6_FAMILY && sk->dst_ip6[0] == bpf_htonl(0xfd000ec2);
 }
 
@@ -267,7 +272,8 @@ int cgroup_skb__ingress(struct __sk_buff *skb)
 	if (!sk || sk->protocol != IPPROTO_UDP)
 		return name__end(c, KT_C_FILTERED);
 	at = packet__transport(skb, &protocol);
-	if (!at || protocol != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, &port, sizeof(port)) || port != bpf_htons(DNS_PORT))
+	if (!at || protocol != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, &port, sizeof(port)) ||
+	    port != bpf_htons(DNS_PORT))
 		return name__end(c, KT_C_FILTERED);
 	if (bpf_skb_load_bytes(skb, at + 8, head, sizeof(head)) || !(head[2] & 0x80))
 		return name__end(c, KT_C_FILTERED);

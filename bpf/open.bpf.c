@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Files opened for reading whose name may be a key's. One body over a struct file; thin attach points bring the file: the opened descriptor
- * at system call exit (fallback), or the object itself from security_file_open. The same file read again by the same program is counted
- * here.
+ * Files opened for reading whose name may be a key's. One body over a struct file; thin attach points bring the file:
+ * the opened descriptor at system call exit (fallback), or the object itself from security_file_open. The same file
+ * read again by the same program is counted here.
  */
 #define KEYTRAIL_FAST_READS
 #include "lib/opened.h"
@@ -27,14 +27,14 @@ static __always_inline int open__descriptor(long fd, u16 flags, const bool fast)
 	return open__file(c, file, task, flags, SCRATCH_OPEN, fast);
 }
 
-#define SYSCALL_EXIT(call)                                                                                                                 \
-	SEC("tp/syscalls/sys_exit_" #call) int tracepoint__##call##_fast(struct syscall_exit *ctx)                                         \
-	{                                                                                                                                  \
-		return open__descriptor(ctx->ret, 0, true);                                                                                \
-	}                                                                                                                                  \
-	SEC("tp/syscalls/sys_exit_" #call) int tracepoint__##call##_slow(struct syscall_exit *ctx)                                         \
-	{                                                                                                                                  \
-		return open__descriptor(ctx->ret, 0, false);                                                                               \
+#define SYSCALL_EXIT(call)                                                                                             \
+	SEC("tp/syscalls/sys_exit_" #call) int tracepoint__##call##_fast(struct syscall_exit *ctx)                     \
+	{                                                                                                              \
+		return open__descriptor(ctx->ret, 0, true);                                                            \
+	}                                                                                                              \
+	SEC("tp/syscalls/sys_exit_" #call) int tracepoint__##call##_slow(struct syscall_exit *ctx)                     \
+	{                                                                                                              \
+		return open__descriptor(ctx->ret, 0, false);                                                           \
 	}
 
 SYSCALL_EXIT(openat)

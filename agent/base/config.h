@@ -47,8 +47,8 @@ struct OtlpHeader {
 
 struct OtlpConfig {
   std::string name = "default";  ///< [a-z0-9_-]{1,32}: the name of its cursor in the history
-  std::string
-      endpoint;  ///< "http://127.0.0.1:4318", base of /v1/traces and so on; without a port: 4318 (gRPC 4317), https 443
+  /// "http://127.0.0.1:4318", base of /v1/traces and so on; without a port: 4318 (gRPC 4317), https 443.
+  std::string endpoint;
   std::string protocol = "http/protobuf";  ///< one of kOtlpProtocols
   bool whole_endpoint = false;  ///< HTTP: the endpoint is the whole URL of its one signal, nothing is put behind it
   std::vector<OtlpHeader> headers;

@@ -14,8 +14,8 @@ HostPort host_of_url(std::string_view text) {
   text.remove_prefix(scheme + 3);
   const auto authority = boost::urls::parse_authority(text.substr(0, text.find_first_of("/?#")));
   if (!authority) return {};
-  const boost::core::string_view host =
-      authority->encoded_host_and_port();  // its port_number() wraps 99999 (Boost 1.81)
+  // Its port_number() wraps 99999 (Boost 1.81).
+  const boost::core::string_view host = authority->encoded_host_and_port();
   return parse_host({host.data(), host.size()});
 }
 

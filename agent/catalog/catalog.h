@@ -37,10 +37,11 @@ struct Kind {
 /// A place in the file system.
 struct File {
   std::string_view id, provider;
-  std::string_view kind;      ///< kind of key it usually holds
-  std::string_view format;    ///< examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt",
-                              ///< "opaque", …; "" = not a key (configuration)
-  std::string_view selector;  ///< id of the selector for files of many keys, or ""
+  std::string_view kind;  ///< kind of key it usually holds
+  /// Examiner's parser: "aws_credentials", "raw_token", "pem", "ssh_private_key", "jwt", "opaque", …; "" = not a key
+  /// (configuration).
+  std::string_view format;
+  std::string_view selector;                ///< id of the selector for files of many keys, or ""
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
 };
 
@@ -114,8 +115,9 @@ struct Selector {
   std::string_view id;  ///< "sel.aws.profile"
   struct Step {
     enum class By : std::uint8_t { kArgument, kEnvironment, kOverridden, kDefault } by;
-    std::string_view name;  ///< flag, variable, or the default entry's name. kOverridden: a variable or a flag
-                            ///< ("--token") that, when set, beats the file
+    /// Flag, variable, or the default entry's name. kOverridden: a variable or a flag ("--token") that, when set, beats
+    /// the file.
+    std::string_view name;
   };
   std::vector<Step> steps;  ///< in order of precedence
   bool host_binds = false;  ///< the host of the call alone names the entry (.netrc, docker, kubeconfig)
@@ -147,8 +149,8 @@ enum class FlagAction : std::uint8_t { kNone, kHash, kPresence };
 struct ArgFlag {
   std::string_view flag;
   FlagAction action;
-  std::uint32_t path_of =
-      0;  ///< programs, as bits, for which the value is a path to a key file: it leaves, and its name is watched
+  /// Programs, as bits, for which the value is a path to a key file: it leaves, and its name is watched.
+  std::uint32_t path_of = 0;
 };
 /// The bit of every program, and how many others there are.
 inline constexpr std::uint32_t kAnyProgram = 1U << 31U;
@@ -164,9 +166,9 @@ struct KernelTables {
   std::span<const NamePattern> names;
   std::span<const EnvName> env;
   std::span<const ArgFlag> flags;
-  std::span<const ArgFormat> formats;               ///< ev_item.format is an index into it
-  std::span<const NamePattern> directories;         ///< names of directories whose files have free names ("cache" of
-                                                    ///< ~/.aws/cli/cache): for a rule on the parent's name
+  std::span<const ArgFormat> formats;  ///< ev_item.format is an index into it
+  /// Names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name.
+  std::span<const NamePattern> directories;
   std::span<const std::string_view> flag_programs;  ///< names of executables; the index is the bit in ArgFlag::path_of
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
@@ -252,8 +254,8 @@ class Catalog {
   /// Every entry as (section, id, one line), for `catalog list`.
   struct Listed {
     std::string_view section, id;
-    std::string_view verified;  ///< "opened", "indexed", "cited" (not opened: check before relying on it), "site", or
-                                ///< "" where nothing is cited
+    /// "opened", "indexed", "cited" (not opened: check before relying on it), "site", or "" where nothing is cited.
+    std::string_view verified;
     std::string line;
   };
   [[nodiscard]] std::vector<Listed> list() const;

@@ -37,8 +37,8 @@ struct FileEntry {
   Where where;
   std::string id, provider, format, selector, note, verified;
   std::vector<std::string> kinds, paths, exclusions, unverified;
-  std::vector<std::string>
-      flags;  ///< "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file
+  /// "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file.
+  std::vector<std::string> flags;
 };
 
 struct EnvEntry {

@@ -23,8 +23,8 @@ struct Options {
   bool local = false, strict = false;
   std::uint64_t limit = 10'000;
   std::string key;  ///< positional or --key
-  std::map<std::string, std::string>
-      filter;  ///< API parameters: workload, pid, host, provider, service, kind, evidence, finding_type
+  /// API parameters: workload, pid, host, provider, service, kind, evidence, finding_type.
+  std::map<std::string, std::string> filter;
   bool holders = false, copies = false, no_chain = false;
   std::vector<std::string> words;  ///< positional words of explain, catalog match, config check
   bool unusual = false;            ///< watch: without what a file's usual reader reads

@@ -153,8 +153,8 @@ Asked ask(const Options& options, World& world, const std::string& path, const s
 
 Asked ask_all(const Options& options, World& world, const std::string& path,
               const std::vector<std::string>& parameters) {
-  const std::uint64_t page_rows =
-      path == "/v1/uses" || path == "/v1/findings" || path == "/v1/rows" ? 1000 : 10'000;  // the others have no pages
+  // The others have no pages.
+  const std::uint64_t page_rows = path == "/v1/uses" || path == "/v1/findings" || path == "/v1/rows" ? 1000 : 10'000;
   std::string after;
   json::object whole;
   for (std::uint64_t have = 0;;) {

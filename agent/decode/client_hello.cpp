@@ -15,8 +15,8 @@ namespace {
 constexpr std::uint8_t kHandshakeRecord = 22;
 constexpr std::uint8_t kClientHello = 1;
 constexpr std::size_t kMaxRecord = 16384 + 256;
-constexpr std::size_t kMaxHello =
-    16384;  // more than leaves the kernel side; post-quantum hellos take up to about 5,500
+// More than leaves the kernel side; post-quantum hellos take up to about 5,500.
+constexpr std::size_t kMaxHello = 16384;
 constexpr std::size_t kMaxAlpn = 64;
 constexpr std::uint16_t kServerName = 0, kAlpn = 16, kEch = 0xFE0D;
 
@@ -93,8 +93,8 @@ void read_extensions(Bytes extensions, bool whole, ClientHello& out) {
     }
     switch (type) {
       case kServerName:
-        if (name_seen) {  // RFC 8446 section 4.2: at most once; servers refuse it, and a second name must not replace
-                          // the first
+        // RFC 8446 section 4.2: at most once; servers refuse it, and a second name must not replace the first.
+        if (name_seen) {
           out.malformed = true;
           return;
         }

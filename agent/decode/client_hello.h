@@ -13,8 +13,8 @@ struct ClientHello {
   bool tls = false;  ///< the bytes begin a TLS handshake record with a ClientHello
   std::string sni;   ///< claimed by the client; lower case; empty when absent or not a plausible name
   std::string alpn;  ///< offered protocols, comma-separated ("h2,http/1.1"), at most 64 bytes
-  bool ech =
-      false;  ///< an encrypted ClientHello is there, or GREASE for one (they look alike): `sni` may be an outer name
+  /// An encrypted ClientHello is there, or GREASE for one (they look alike): `sni` may be an outer name.
+  bool ech = false;
   bool truncated = false;  ///< the bytes ended, or the name was implausible, before the name was known
   bool malformed = false;  ///< lengths contradict each other; what was found before is kept
 };

@@ -15,8 +15,8 @@ struct HttpHead {
   bool connect = false;  ///< CONNECT: `host` and `port` are where the tunnel goes
   std::string method;    ///< "GET"
   std::string path;      ///< from '/', without a query or fragment; empty for CONNECT and "*"
-  std::string
-      host;  ///< target's host for CONNECT and absolute form, else the Host header's; lower case; claimed by the client
+  /// Target's host for CONNECT and absolute form, else the Host header's; lower case; claimed by the client.
+  std::string host;
   std::uint16_t port = 0;  ///< 0 when absent
   bool truncated = false;  ///< it ended, or the name was implausible, before the name was known
 };

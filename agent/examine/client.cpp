@@ -359,8 +359,8 @@ void RoleLink::on_timer() {
 }
 
 bool RoleLink::send(const void* data, std::size_t size) {
-  return ::send(control_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL) >=
-         0;  // a datagram goes whole or not at all
+  // A datagram goes whole or not at all.
+  return ::send(control_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 bool RoleLink::sample_sockets() {

@@ -30,8 +30,8 @@ struct IdentifyOptions {
   std::string proc_root = "/proc";
   std::string passwd_path = "/etc/passwd";
   std::size_t max_processes = 200'000;
-  std::uint64_t keep_exited_ns =
-      30'000'000'000;  ///< for events that come after the exit, and after an exec for those from before it
+  /// For events that come after the exit, and after an exec for those from before it.
+  std::uint64_t keep_exited_ns = 30'000'000'000;
   std::uint32_t max_proc_reads_per_s = 1'000;  ///< a flood of unknown processes must not turn into a flood of opens
   std::size_t max_workloads = 20'000;
   std::function<std::int64_t()> wall_ns = [] { return base::SystemClock().wall_ns(); };  ///< since when a fact is known
@@ -48,10 +48,10 @@ struct IdentifyStats {
 };
 
 struct Identified {
-  ProcessRef
-      who;  ///< the event's process; null where it has none (tgid 0, socket events of strangers, heartbeats, losses)
-  ProcessRef
-      child_or_previous;  ///< fork: the child. exec: the instance before it, null when it was not known. Else null
+  /// The event's process; null where it has none (tgid 0, socket events of strangers, heartbeats, losses).
+  ProcessRef who;
+  /// Fork: the child. exec: the instance before it, null when it was not known. Else null.
+  ProcessRef child_or_previous;
 };
 
 class Identify {
@@ -147,8 +147,8 @@ class Identify {
   IdentifyStats stats_;
   std::unordered_map<Key, Life, KeyHash> lives_;
   std::unordered_map<std::uint32_t, std::uint64_t> latest_;  // tgid → start
-  std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>>
-      mounts_;                                              // mnt_ns → (start, tgid) of live ones
+  // mnt_ns → (start, tgid) of live ones.
+  std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;
   std::deque<std::pair<std::uint64_t, Key>> exited_;        // by time of exit
   std::deque<Replaced> replaced_;                           // by time of exec
   std::unordered_map<std::uint64_t, std::string> cgroups_;  // id → path

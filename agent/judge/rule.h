@@ -67,8 +67,8 @@ class Rule {
   const base::FindingType& is_;
   Severity severity_;
   const Setup setup_;
-  base::LruMap<std::string, bool>
-      open_;  ///< by subject: whether it is; the one told longest ago is forgotten first, and told again
+  /// By subject: whether it is; the one told longest ago is forgotten first, and told again.
+  base::LruMap<std::string, bool> open_;
   Told told_;
 };
 

@@ -21,8 +21,8 @@ struct Question {
   const Resolved& where;
   WorldFacts world;  ///< gaps, armed families, times; the rest is filled from caller and destination
   SocketAddress remote;
-  bool key_after_connect =
-      false;  ///< the protocol connects first and reads its key then (ssh): the clause on old connections says nothing
+  /// The protocol connects first and reads its key then (ssh): the clause on old connections says nothing.
+  bool key_after_connect = false;
   const RequestSeen* request = nullptr;  ///< of the exchange; null where it is not readable
 };
 

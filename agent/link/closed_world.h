@@ -25,8 +25,8 @@ struct WorldFacts {
   bool relay_or_hub = false;       ///< by the catalog, or it reads keys in bulk
   std::uint64_t connected_ns = 0;  ///< the connection's start
   std::uint64_t acquired_ns = 0;   ///< of the key in question; 0 = no key in question
-  std::uint64_t unidentified_ns =
-      0;                          ///< first open of a key file, of a kind accepted here, that could not be identified
+  /// First open of a key file, of a kind accepted here, that could not be identified.
+  std::uint64_t unidentified_ns = 0;
   bool names_contradict = false;  ///< two names of the destination contradict, or its address is shared
 };
 

@@ -33,11 +33,11 @@ struct Resolved {
   bool takes_keys = false;
   bool ssh = false;
   bool contradiction = false;  ///< two names contradict, or the address is shared by names the process asked for
-  std::string
-      via;  ///< "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests
+  /// "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests.
+  std::string via;
   std::string path;  ///< of the request, where it was readable
-  std::vector<std::string>
-      kinds;  ///< takes exactly these: a key file that names the host, of a service that the catalog does not know
+  /// Takes exactly these: a key file that names the host, of a service that the catalog does not know.
+  std::vector<std::string> kinds;
 };
 
 [[nodiscard]] Resolved resolve(const Called& called, const Instance& caller, Names& names,

@@ -21,8 +21,8 @@ struct Exchange {
   InstanceRef writer;                  ///< a use belongs to the process that wrote, not to the one that connected
   std::uint64_t time_ns = 0;           ///< of its first payload
   std::optional<RequestSeen> request;  ///< absent: nothing was readable, it stands for the connection
-  std::shared_ptr<const UseRow>
-      use;  ///< as it was told to the history, once weighed; what is learnt later revises this
+  /// As it was told to the history, once weighed; what is learnt later revises this.
+  std::shared_ptr<const UseRow> use;
 };
 using ExchangeRef = std::shared_ptr<Exchange>;
 

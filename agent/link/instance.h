@@ -27,8 +27,8 @@ struct HeldKey {
   Fingerprint selector_hash;
   std::string host;      ///< host (and port) that the file says the entry is for, or ""
   bool current = false;  ///< the file names this entry as the one in use
-  std::span<const std::string_view>
-      kinds;                ///< what its place may hold, when the key itself does not tell (catalog data); else empty
+  /// What its place may hold, when the key itself does not tell (catalog data); else empty.
+  std::span<const std::string_view> kinds;
   bool issued = false;      ///< maybe issued: an issuer was called with `key.parent`
   bool issue_told = false;  ///< and the path of the request, or what the issuer is for, says so
   bool broker = false;      ///< from a local broker: possible at most

@@ -60,8 +60,8 @@ class Opens {
   Looks& looks_;
   Uses& uses_;
   Outbox& outbox_;
-  base::LruMap<std::string, std::vector<KeyFact>>
-      answered_;  ///< by the file's identity: what it held when it was read last
+  /// By the file's identity: what it held when it was read last.
+  base::LruMap<std::string, std::vector<KeyFact>> answered_;
 };
 
 }  // namespace keytrail::link

@@ -10,17 +10,17 @@ namespace keytrail::link {
 
 struct LinkOptions {
   std::uint64_t hold_use_ms = 500;  ///< a use waits at most this long for the examination of earlier opens
-  std::uint64_t hold_late_ms =
-      3'000;  ///< an SSH client and git read their key after they connected: weighed at the end, or after this
+  /// An SSH client and git read their key after they connected: weighed at the end, or after this.
+  std::uint64_t hold_late_ms = 3'000;
   std::uint64_t look_every_ms = 10'000;  ///< known files of live holders are looked at this often
-  std::uint64_t dns_name_s =
-      3'600;  ///< a name asked for by another process of the network namespace is believed this long
+  /// A name asked for by another process of the network namespace is believed this long.
+  std::uint64_t dns_name_s = 3'600;
   std::uint64_t bulk_window_ms = 10'000;  ///< this many distinct key files …
   std::size_t bulk_files = 8;             ///< … within the window make a bulk reader
   std::size_t max_processes = 65'536;
   std::size_t max_connections = 65'536;
-  std::size_t max_datagrams =
-      4'096;  ///< UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory
+  /// UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory.
+  std::size_t max_datagrams = 4'096;
   std::size_t max_holdings = 256;  ///< of one process
   std::size_t max_held_uses = 4'096;
   std::size_t max_examinations = 1'024;  ///< outstanding, all kinds

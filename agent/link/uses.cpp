@@ -7,8 +7,8 @@
 namespace keytrail::link {
 namespace {
 
-constexpr std::size_t kMaxParents =
-    4;  ///< keys that one issuer call may have been made with, as far as each gets an issued key
+/// Keys that one issuer call may have been made with, as far as each gets an issued key.
+constexpr std::size_t kMaxParents = 4;
 
 /// A key file, also one that is being read, may say that its entry is for this host.
 bool may_be_named_by_file(const Instance& caller) {

@@ -15,12 +15,13 @@ namespace {
 
 // ?9 after, ?10 from, ?11 to, ?12 evidence or -1, ?13 limit
 static constexpr char kEdgesSql[] = KEYTRAIL_CHAIN
-    "SELECT id, workload, program, keyset, destination, pid, start_ns, exec, uid, outcome, evidence, reason, detail, via, first_ns, "
-    "last_ns, "
-    "connections, requests, bytes_sent, bytes_received, last_seq, instances, truncated, pending_first_ns, pending_last_ns, "
-    "pending_connections, pending_requests, pending_bytes_sent, pending_bytes_received FROM edge "
-    "WHERE id > ?9 AND last_ns >= ?10 AND first_ns < ?11 AND (?12 < 0 OR evidence = ?12) AND " KEYTRAIL_HAS_WORKLOAD(
-        "workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY("keyset") "ORDER BY id LIMIT ?13";
+    "SELECT id, workload, program, keyset, destination, pid, start_ns, exec, uid, outcome, evidence, reason, detail, "
+    "via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, last_seq, instances, truncated, "
+    "pending_first_ns, pending_last_ns, pending_connections, pending_requests, pending_bytes_sent, "
+    "pending_bytes_received FROM edge "
+    "WHERE id > ?9 AND last_ns >= ?10 AND first_ns < ?11 AND (?12 < 0 OR evidence = ?12) "
+    "AND " KEYTRAIL_HAS_WORKLOAD("workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY(
+        "keyset") "ORDER BY id LIMIT ?13";
 // ?1 edge ids as a JSON array (ours, numbers), ?2 from, ?3 to
 static constexpr char kInTimeSql[] =
     "SELECT edge, min(first_ns), max(last_ns), sum(amount), min(requests), sum(requests), sum(bytes_sent), "

@@ -15,20 +15,22 @@ constexpr std::int64_t kRateNs = 600'000'000'000;  // ten minutes
 
 // One row per key id, its newest description. ?9 from, ?10 to, ?11 limit.
 static constexpr char kKeysSql[] = KEYTRAIL_CHAIN
-    "SELECT max(k.id), k.key_id FROM key k WHERE k.key_id != '' AND k.issued_s != -1 AND (?1 = '' OR k.key_id IN (SELECT key_id FROM chain)) "
-    "AND (?5 = '' OR k.kind = ?5) AND ((?3 = '' AND ?6 = '' AND ?7 = '' AND ?8 = '' AND ?9 = 0 AND ?10 = 9223372036854775807) "
-    "OR ((?6 = '' AND ?7 = '' AND ?8 = '') AND k.key_id IN (SELECT o.key_id FROM sighting s JOIN key o ON o.id = s.id_key WHERE s.last_ns >= "
-    "?9 AND s.first_ns < ?10 AND " KEYTRAIL_HAS_WORKLOAD("s.id_workload") ")) "
-    "OR k.key_id IN (SELECT o.key_id FROM edge e JOIN candidate c ON c.keyset = e.keyset JOIN key o ON o.id = c.key WHERE e.last_ns >= ?9 "
-    "AND e.first_ns < ?10 AND " KEYTRAIL_HAS_WORKLOAD("e.workload") "AND " KEYTRAIL_HAS_DESTINATION("e.destination") ")) "
+    "SELECT max(k.id), k.key_id FROM key k WHERE k.key_id != '' AND k.issued_s != -1 "
+    "AND (?1 = '' OR k.key_id IN (SELECT key_id FROM chain)) AND (?5 = '' OR k.kind = ?5) "
+    "AND ((?3 = '' AND ?6 = '' AND ?7 = '' AND ?8 = '' AND ?9 = 0 AND ?10 = 9223372036854775807) "
+    "OR ((?6 = '' AND ?7 = '' AND ?8 = '') AND k.key_id IN (SELECT o.key_id FROM sighting s "
+    "JOIN key o ON o.id = s.id_key "
+    "WHERE s.last_ns >= ?9 AND s.first_ns < ?10 AND " KEYTRAIL_HAS_WORKLOAD("s.id_workload") ")) "
+    "OR k.key_id IN (SELECT o.key_id FROM edge e JOIN candidate c ON c.keyset = e.keyset JOIN key o ON o.id = c.key "
+    "WHERE e.last_ns >= ?9 AND e.first_ns < ?10 "
+    "AND " KEYTRAIL_HAS_WORKLOAD("e.workload") "AND " KEYTRAIL_HAS_DESTINATION("e.destination") ")) "
     "GROUP BY k.key_id ORDER BY 1 LIMIT ?11";
 static constexpr char kSightingsSql[] =
-    "SELECT k.key_id, s.slot, w.name, s.first_ns FROM sighting s JOIN key k ON k.id = s.id_key JOIN workload w ON w.id "
-    "= s.id_workload "
-    "ORDER BY s.first_ns";
+    "SELECT k.key_id, s.slot, w.name, s.first_ns FROM sighting s JOIN key k ON k.id = s.id_key "
+    "JOIN workload w ON w.id = s.id_workload ORDER BY s.first_ns";
 static constexpr char kHeldSql[] =
-    "SELECT k.key_id, count(DISTINCT h.pid || ':' || h.start_ns), min(h.since_ns), max(h.last_use_ns) FROM "
-    "holding h JOIN key k ON k.id = h.key GROUP BY k.key_id";
+    "SELECT k.key_id, count(DISTINCT h.pid || ':' || h.start_ns), min(h.since_ns), max(h.last_use_ns) "
+    "FROM holding h JOIN key k ON k.id = h.key GROUP BY k.key_id";
 static constexpr char kUsedSql[] =
     "SELECT k.key_id, c.slot, e.destination, w.name, min(e.first_ns), max(e.last_ns) FROM edge e JOIN candidate c ON "
     "c.keyset = e.keyset "

@@ -10,19 +10,19 @@ namespace {
 
 static constexpr char kInsertRowSql[] =
     "INSERT INTO rows(kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, edge, "
-    "pid, start_ns, exec, "
-    "uid, outcome, evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, note, subject, tags) "
+    "pid, start_ns, exec, uid, outcome, evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, "
+    "note, subject, tags) "
     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
     "?24, ?25, ?26)";
 static constexpr char kSightingSql[] =
     "INSERT INTO sighting(id_key, slot, id_workload, first_ns, last_ns) VALUES(?1, ?2, ?3, ?4, ?4) "
     "ON CONFLICT DO UPDATE SET first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
+// What was resolved is open again, what was accepted stays so.
 static constexpr char kFindingSql[] =
-    "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) VALUES(?1, ?2, ?3, ?4, "
-    "?4, 1, ?5, 0) "
-    "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, last_seq = "
-    "excluded.last_seq, "
-    "state = CASE state WHEN 1 THEN 0 ELSE state END";  // what was resolved is open again, what was accepted stays so
+    "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) "
+    "VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, 0) "
+    "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, "
+    "last_seq = excluded.last_seq, state = CASE state WHEN 1 THEN 0 ELSE state END";
 static constexpr char kFindingStateSql[] =
     "UPDATE finding SET state = ?1 WHERE (type, subject) IN (SELECT label, subject FROM rows WHERE seq = ?2 AND kind = "
     "3)";

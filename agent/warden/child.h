@@ -17,8 +17,8 @@ namespace keytrail::warden {
 struct Spawn {
   std::string path;
   std::vector<std::string> arguments;  ///< argv, the name first
-  std::vector<std::pair<std::string, std::string>>
-      environment;  ///< added to ours, which is cleaned of LD_…, NOTIFY_SOCKET and WATCHDOG_…
+  /// Added to ours, which is cleaned of LD_…, NOTIFY_SOCKET and WATCHDOG_….
+  std::vector<std::pair<std::string, std::string>> environment;
   std::vector<std::pair<const char*, int>> descriptors;  ///< handed over under these names in KEYTRAIL_FDS
   std::function<bool()> before_exec;                     ///< in the child: gives privileges up; false ends it
 };

@@ -140,8 +140,8 @@ Opening open_environment(const role::Open& request) {
   Opening out = refused(Unread::kNone);
   out.descriptor.reset(openat(process.get(), "environ", O_RDONLY | O_CLOEXEC));
   if (!out.descriptor) out.unread = errno == ESRCH || errno == ENOENT ? Unread::kGone : Unread::kRefused;
-  out.file.size =
-      environment_bytes(process.get());  // a process that ends reads as empty: the examiner tells the two apart by this
+  // A process that ends reads as empty: the examiner tells the two apart by this.
+  out.file.size = environment_bytes(process.get());
   return out;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Is the current task the one that sends, or was it only interrupted? Retransmits and corked data leave in softirqs, in anybody's context.
+/* Is the current task the one that sends, or was it only interrupted? Retransmits and corked data leave in softirqs, in
+ * anybody's context.
  */
 #ifndef KEYTRAIL_BPF_CONTEXT_H
 #define KEYTRAIL_BPF_CONTEXT_H

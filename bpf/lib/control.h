@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the loader tells the programs: shapes of the variables that it writes, and the one hash that both sides compute. C, included by
- * both.
+ * What the loader tells the programs: shapes of the variables that it writes, and the one hash that both sides compute.
+ * C, included by both.
  */
 #ifndef KEYTRAIL_BPF_CONTROL_H
 #define KEYTRAIL_BPF_CONTROL_H
@@ -51,7 +51,8 @@ struct kt_control {
 #define KT_FLAG_VALUE 1
 #define KT_FLAG_PRESENCE 2
 
-/* path_of: programs, as bits, for which the flag's value is a path to a key file (bit 31: all); for others `kind`, 0 = nothing leaves. */
+/* path_of: programs, as bits, for which the flag's value is a path to a key file (bit 31: all); for others `kind`, 0 =
+ * nothing leaves. */
 #define KT_ANY_PROGRAM 0x80000000U
 struct kt_flag {
 	kt_u32 kind;

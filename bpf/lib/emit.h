@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The way out, with its accounting: each hook run counts one hit at its start and one fate at its end. Never wakes the reader.
+ * The way out, with its accounting: each hook run counts one hit at its start and one fate at its end. Never wakes the
+ * reader.
  */
 #ifndef KEYTRAIL_BPF_EMIT_H
 #define KEYTRAIL_BPF_EMIT_H
@@ -85,8 +86,8 @@ __weak __noinline int cgroup__announce(u64 id, u64 node)
 
 /*
  * Announces a cgroup that is new and takes one event from its budget. False: the budget of this second is spent.
- * `head` is of the event that comes next, or NULL: it must not be older than the announcement, or user space meets it before it knows
- * whose it is.
+ * `head` is of the event that comes next, or NULL: it must not be older than the announcement, or user space meets it
+ * before it knows whose it is.
  */
 static __always_inline bool cgroup__admit(struct ev_head *head, u64 id, u64 node)
 {
@@ -124,7 +125,8 @@ static __always_inline bool cgroup__admit(struct ev_head *head, u64 id, u64 node
 }
 
 /* Sends a hook's event: budget, ring, counters. Returns the fate, which is already counted. */
-static __always_inline u32 event__send(void *ring, struct counters *c, u32 family, void *data, u64 size, u64 cgroup_id, u64 node)
+static __always_inline u32 event__send(void *ring, struct counters *c, u32 family, void *data, u64 size, u64 cgroup_id,
+				       u64 node)
 {
 	u32 fate = KT_C_LOST_BUDGET;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Is a file name of interest? First and last 8 bytes and the length against small tables, then a hash map. A hit is a candidate:
- * user space matches exactly, with the directory.
+ * Is a file name of interest? First and last 8 bytes and the length against small tables, then a hash map. A hit is a
+ * candidate: user space matches exactly, with the directory.
  */
 #ifndef KEYTRAIL_BPF_FILTER_H
 #define KEYTRAIL_BPF_FILTER_H
@@ -12,7 +12,8 @@ kt_u8 name_exact[KT_EXACT_SLOTS] __weak;
 const volatile kt_u8 cfg_directories[KT_DIRECTORY_SLOTS] __weak = {};
 const volatile kt_u64 cfg_name_prefix[KT_PATTERN_BITS / 64] __weak = {};
 const volatile kt_u64 cfg_name_suffix[KT_PATTERN_BITS / 64] __weak = {};
-/* By the first (last) two bytes of a name: bit n = there is such a prefix (suffix) of n bytes, 8 = 8 or more. Most names stop here. */
+/* By the first (last) two bytes of a name: bit n = there is such a prefix (suffix) of n bytes, 8 = 8 or more. Most
+ * names stop here. */
 const volatile kt_u16 cfg_prefix_lengths[KT_ENDS] __weak = {};
 const volatile kt_u16 cfg_suffix_lengths[KT_ENDS] __weak = {};
 
@@ -44,7 +45,8 @@ static __always_inline bool pattern__hit(const volatile u64 *bits, u64 key)
 	return (bits[bit >> 6] >> (bit & 63)) & 1 ? bpf_map_lookup_elem(&names, &key) != NULL : false;
 }
 
-/* Does one of the pattern lengths in `lengths` match these bytes (of a prefix the low ones, of a suffix the high ones)? */
+/* Does one of the pattern lengths in `lengths` match these bytes: of a prefix the low ones, of a suffix the high ones?
+ */
 static __noinline int pattern__any(u64 bytes, u32 lengths, u32 len, u32 kind)
 {
 	u64 part, key;

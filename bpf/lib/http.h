@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A plain HTTP/1 request reduced to what may leave: "METHOD target HTTP/1.x", LF, the Host header's value. Cut away: the query, the
- * fragment, path parameters (from ';'), credentials before '@', every other header. What does not prove to be HTTP/1 leaves nothing: other
- * protocols begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 16 bytes per call.
+ * A plain HTTP/1 request reduced to what may leave: "METHOD target HTTP/1.x", LF, the Host header's value. Cut away:
+ * the query, the fragment, path parameters (from ';'), credentials before '@', every other header. What does not prove
+ * to be HTTP/1 leaves nothing: other protocols begin alike (NATS: `CONNECT {"pass":…}`). State in scratch memory, 16
+ * bytes per call.
  */
 #ifndef KEYTRAIL_BPF_HTTP_H
 #define KEYTRAIL_BPF_HTTP_H

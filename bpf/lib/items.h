@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The environment and arguments of a new program, one string per call, state in scratch memory. What leaves: values of names that may be
- * shown, paths of key files, fingerprints of secrets and of the values of known flags, public identifiers. Nothing else.
+ * The environment and arguments of a new program, one string per call, state in scratch memory. What leaves: values of
+ * names that may be shown, paths of key files, fingerprints of secrets and of the values of known flags, public
+ * identifiers. Nothing else.
  */
 #ifndef KEYTRAIL_BPF_ITEMS_H
 #define KEYTRAIL_BPF_ITEMS_H
@@ -37,11 +38,13 @@ struct {
 const volatile kt_u8 cfg_env_slots[KT_ENV_SLOTS] __weak = {};
 const volatile struct kt_affix cfg_env_affixes[KT_ENV_AFFIXES] __weak = {};
 const volatile kt_u32 cfg_env_affix_count __weak = 0;
-const volatile kt_u8 cfg_affix_ends[KT_AFFIX_ENDS] __weak = {}; /* by three bytes: 1 = some prefix begins so, 2 = some suffix ends so */
+/* By three bytes: 1 = some prefix begins so, 2 = some suffix ends so. */
+const volatile kt_u8 cfg_affix_ends[KT_AFFIX_ENDS] __weak = {};
 const volatile struct kt_format cfg_formats[KT_ARG_FORMATS] __weak = {};
 const volatile kt_u32 cfg_format_count __weak = 0;
 
-/* Reads the next string into s->text; s->items.full_len is its whole length. Strings are at most 128 KiB (MAX_ARG_STRLEN). */
+/* Reads the next string into s->text; s->items.full_len is its whole length. Strings are at most 128 KiB
+ * (MAX_ARG_STRLEN). */
 __weak __noinline int text__next(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
@@ -230,8 +233,8 @@ __weak __noinline int name__watch(u32 which, u32 from)
 }
 
 /*
- * Appends an item: name = s->items.name (name_len bytes), value = s->text[from…from+len) or, for hash, s->items.hash. False when the room
- * is spent. `shape`: kind | flags << 8 | format << 16.
+ * Appends an item: name = s->items.name (name_len bytes), value = s->text[from…from+len) or, for hash, s->items.hash.
+ * False when the room is spent. `shape`: kind | flags << 8 | format << 16.
  */
 __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 {
@@ -352,8 +355,10 @@ __weak __noinline int arg__add_format(u32 which, u32 from, u32 n)
 	full = s->items.full_len - from;
 	s->items.value_len = full;
 	if (cfg_formats[n].is_public)
-		return item__add(which, shape | KT_ITEM_F_PUBLIC << 8 | (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from,
-				 have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have);
+		return item__add(which,
+				 shape | KT_ITEM_F_PUBLIC << 8 |
+					 (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0),
+				 from, have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have);
 	if (full < MIN_FINGERPRINTED)
 		return item__add(which, shape, from, 0);
 	sip__value(which, from, have, full);
@@ -377,8 +382,8 @@ static __always_inline int arg__format(struct scratch *s, u32 which, u32 from)
 	return 1;
 }
 
-/* Is it the path of a key file? Of a flag that is one for any program, only what looks like a path: what else it may be elsewhere is not
- * known. */
+/* Is it the path of a key file? Of a flag that is one for any program, only what looks like a path: what else it may be
+ * elsewhere is not known. */
 static __always_inline int flag__is_path(struct scratch *s, u32 from)
 {
 	u8 first = s->text[from & (sizeof(s->text) - 1)];
@@ -386,7 +391,8 @@ static __always_inline int flag__is_path(struct scratch *s, u32 from)
 	return (s->items.flag_path & ~KT_ANY_PROGRAM) || (s->items.flag_path && (first == '/' || first == '.'));
 }
 
-/* The value of the flag in s->items.name: a path that is watched; else only its hash, whatever its length, or that the flag was there. */
+/* The value of the flag in s->items.name: a path that is watched; else only its hash, whatever its length, or that the
+ * flag was there. */
 static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
 {
 	u32 have = s->items.text_len - from, full = s->items.full_len - from;
@@ -396,7 +402,9 @@ static __always_inline int flag__add(struct scratch *s, u32 which, u32 from)
 		name__watch(which, from);
 		if (have > KT_ITEM_VALUE_MAX)
 			have = KT_ITEM_VALUE_MAX;
-		return item__add(which, KT_ITEM_ARG_FLAG | (KT_ITEM_F_PUBLIC | (full > have ? KT_ITEM_F_TRUNCATED : 0)) << 8, from, have);
+		return item__add(which,
+				 KT_ITEM_ARG_FLAG | (KT_ITEM_F_PUBLIC | (full > have ? KT_ITEM_F_TRUNCATED : 0)) << 8,
+				 from, have);
 	}
 	if (!s->items.flag_kind)
 		return 1;

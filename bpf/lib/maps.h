@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Maps and variables that several hook families share. Weak, so that every object may define them and the static linker keeps one.
- * Sizes given as 1 are set by the loader.
+ * Maps and variables that several hook families share. Weak, so that every object may define them and the static linker
+ * keeps one. Sizes given as 1 are set by the loader.
  */
 #ifndef KEYTRAIL_BPF_MAPS_H
 #define KEYTRAIL_BPF_MAPS_H

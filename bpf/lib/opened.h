@@ -8,9 +8,9 @@
 #include "path.h"
 
 /*
- * Which object was read by whom, as one keyed 64-bit tag per slot: reading and writing one word needs no lock and costs a tenth of an LRU
- * map (measured: 200 ns an insert). Two that share a slot push each other out: then a repeat is sent again, never lost. Keyed, so that
- * nobody can choose a file and a process whose tag hides another's.
+ * Which object was read by whom, as one keyed 64-bit tag per slot: reading and writing one word needs no lock and costs
+ * a tenth of an LRU map (measured: 200 ns an insert). Two that share a slot push each other out: then a repeat is sent
+ * again, never lost. Keyed, so that nobody can choose a file and a process whose tag hides another's.
  */
 #define OPENED_SLOTS 65536
 kt_u64 opened_tags[OPENED_SLOTS] __weak;
@@ -18,7 +18,8 @@ kt_u64 opened_tags[OPENED_SLOTS] __weak;
 struct open_key {
 	u64 start_ns;
 	u64 inode;
-	u64 size; /* change times are as coarse as a tick where nobody asks for them: a rewrite inside one shows in the size, if at all */
+	/* Change times are as coarse as a tick where nobody asks for them: a rewrite inside one shows in the size. */
+	u64 size;
 	s64 ctime_s;
 	u32 ctime_ns;
 	u32 dev;
@@ -55,7 +56,8 @@ static __always_inline void inode__ctime(u64 inode, const bool fast, s64 *second
 		*seconds = BPF_CORE_READ((struct inode___old *)inode, i_ctime.tv_sec);
 		*ns = (u32)BPF_CORE_READ((struct inode___old *)inode, i_ctime.tv_nsec);
 	}
-	*ns &= CTIME_NS; /* 6.13 and newer: the top bit says that somebody asked for it (include/linux/fs.h, I_CTIME_QUERIED) */
+	/* 6.13 and newer: the top bit says that somebody asked for it (include/linux/fs.h, I_CTIME_QUERIED). */
+	*ns &= CTIME_NS;
 }
 
 static __always_inline bool name__is_heartbeat(u32 len)
@@ -63,10 +65,10 @@ static __always_inline bool name__is_heartbeat(u32 len)
 	return len == sizeof("memfd:" KT_HEARTBEAT_MEMFD) - 1;
 }
 
-/* A file passed the filter on its name. Returns the fate, not yet counted for what ends here; KT_C_SENT and losses are counted by the
- * sender. */
-static __always_inline int open__report(struct counters *c, u64 file, u64 dentry, u32 name_len, u64 task, u16 flags, const u32 which,
-					const bool fast)
+/* A file passed the filter on its name. Returns the fate, not yet counted for what ends here; KT_C_SENT and losses are
+ * counted by the sender. */
+static __always_inline int open__report(struct counters *c, u64 file, u64 dentry, u32 name_len, u64 task, u16 flags,
+					const u32 which, const bool fast)
 {
 	u64 inode, sb, magic, node, cgroup_id, nsproxy, mnt_ns;
 	struct open_key key = {};
@@ -123,14 +125,16 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	ev->path_len = len;
 	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 	ev->head.flags = flags | KT_F_LEAF_FIRST | (s->truncated ? KT_F_TRUNCATED : 0);
-	fate = event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)), cgroup_id, node);
+	fate = event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)), cgroup_id,
+			   node);
 	if (fate == KT_C_SENT)
 		opened_tags[tag & (OPENED_SLOTS - 1)] = tag;
 	scratch__put(s);
 	return 0;
 }
 
-static __always_inline int open__file(struct counters *c, u64 file, u64 task, u16 flags, const u32 which, const bool fast)
+static __always_inline int open__file(struct counters *c, u64 file, u64 task, u16 flags, const u32 which,
+				      const bool fast)
 {
 	u64 dentry, parent;
 	u32 len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The path of a file from its dentries and mounts, up to the process's own root; components leaf first, each with its NUL. One global
- * function per step with its state in scratch memory: a plain loop passes the verifier's million instructions.
+ * The path of a file from its dentries and mounts, up to the process's own root; components leaf first, each with its
+ * NUL. One global function per step with its state in scratch memory: a plain loop passes the verifier's million
+ * instructions.
  */
 #ifndef KEYTRAIL_BPF_PATH_H
 #define KEYTRAIL_BPF_PATH_H
@@ -80,9 +81,11 @@ __weak __noinline int walk__step_slow(u32 which)
 	return s ? walk__some(s, false) : WALK_DONE;
 }
 
-/* Writes the path of `path_addr` (a struct path) at s->buf[off]; returns its bytes, at most KT_PATH_MAX. s->truncated says if it was cut.
+/* Writes the path of `path_addr` (a struct path) at s->buf[off]; returns its bytes, at most KT_PATH_MAX. s->truncated
+ * says if it was cut.
  */
-static __always_inline u32 path__walk(struct scratch *s, u32 which, u64 mnt, u64 dentry, u64 task, u32 off, const bool fast)
+static __always_inline u32 path__walk(struct scratch *s, u32 which, u64 mnt, u64 dentry, u64 task, u32 off,
+				      const bool fast)
 {
 	u64 fs = (u64)READ(fast, task, struct task_struct, fs);
 	u32 len;

@@ -11,13 +11,15 @@ static __always_inline u32 namespace__pid(u64 task)
 	u32 level = BPF_CORE_READ(pid, level);
 	struct upid upid = {};
 
-	bpf_probe_read_kernel(&upid, sizeof(upid),
-			      (void *)((u64)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * sizeof(upid)));
+	bpf_probe_read_kernel(
+		&upid, sizeof(upid),
+		(void *)((u64)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * sizeof(upid)));
 	return BPF_CORE_READ(upid.ns, ns.inum);
 }
 
 /* Everything of ev_exec but the strings; shared by exec and the sweep's KT_EV_TASK. */
-static __always_inline void exec__fill(struct ev_exec *ev, u64 address, const struct identity *who, u64 cgroup_id, u16 type, u8 family)
+static __always_inline void exec__fill(struct ev_exec *ev, u64 address, const struct identity *who, u64 cgroup_id,
+				       u16 type, u8 family)
 {
 	struct task_struct *task = (void *)address;
 	struct identity parent;
@@ -47,8 +49,8 @@ static __always_inline void exec__exe(struct ev_exec *ev, struct scratch *s, u32
 		ev->head.flags |= KT_F_MISSING;
 		return;
 	}
-	ev->exe_len =
-		path__walk(s, which, (u64)BPF_CORE_READ(exe, f_path.mnt), (u64)BPF_CORE_READ(exe, f_path.dentry), task, sizeof(*ev), false);
+	ev->exe_len = path__walk(s, which, (u64)BPF_CORE_READ(exe, f_path.mnt), (u64)BPF_CORE_READ(exe, f_path.dentry),
+				 task, sizeof(*ev), false);
 	ev->head.flags |= KT_F_LEAF_FIRST | (s->truncated ? KT_F_TRUNCATED : 0);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Work memory, one piece a family and CPU: the verifier allows 512 bytes of stack, and a long loop keeps its state here between its
- * global functions. What one kind of work needs is a struct of its own in the union: a family does one after the other.
+ * Work memory, one piece a family and CPU: the verifier allows 512 bytes of stack, and a long loop keeps its state here
+ * between its global functions. What one kind of work needs is a struct of its own in the union: a family does one
+ * after the other.
  */
 #ifndef KEYTRAIL_BPF_SCRATCH_H
 #define KEYTRAIL_BPF_SCRATCH_H

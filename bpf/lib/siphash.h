@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SipHash-2-4-128 (Aumasson, Bernstein 2012; the reference's 128-bit output) over (length as u64 little endian, first 512 bytes of a
- * value). The examiner computes the same.
+ * SipHash-2-4-128 (Aumasson, Bernstein 2012; the reference's 128-bit output) over (length as u64 little endian, first
+ * 512 bytes of a value). The examiner computes the same.
  */
 #ifndef KEYTRAIL_BPF_SIPHASH_H
 #define KEYTRAIL_BPF_SIPHASH_H

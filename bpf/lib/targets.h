@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* For programs that run at targets found while running: the cookie of the place is its target's slot, and its runs are counted there. */
+/* For programs that run at targets found while running: the cookie of the place is its target's slot, and its runs are
+ * counted there. */
 #ifndef KEYTRAIL_BPF_TARGETS_H
 #define KEYTRAIL_BPF_TARGETS_H
 

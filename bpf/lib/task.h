@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who: the process instance (group leader's tgid and start, exec number) and the cgroup of a task. Two ways to read the kernel:
- * `fast` = plain loads through bpf_rdonly_cast; else probe_read.
+ * Who: the process instance (group leader's tgid and start, exec number) and the cgroup of a task. Two ways to read the
+ * kernel: `fast` = plain loads through bpf_rdonly_cast; else probe_read.
  */
 #ifndef KEYTRAIL_BPF_TASK_H
 #define KEYTRAIL_BPF_TASK_H
@@ -9,7 +9,8 @@
 #include "maps.h"
 
 /* Reads a member of a kernel structure whose address is known. */
-#define READ(fast, address, type, member) ((fast) ? VIEW(address, type)->member : BPF_CORE_READ((type *)(address), member))
+#define READ(fast, address, type, member)                                                                              \
+	((fast) ? VIEW(address, type)->member : BPF_CORE_READ((type *)(address), member))
 
 /* Eight bytes at a kernel address. */
 static __always_inline u64 word__read(u64 address, const bool fast)
@@ -22,7 +23,8 @@ static __always_inline u64 word__read(u64 address, const bool fast)
 	return value;
 }
 
-/* The parent of a cgroup's node, 0 at the root. Functions of their own: inlined, clang hoists the access that this kernel does not have. */
+/* The parent of a cgroup's node, 0 at the root. Functions of their own: inlined, clang hoists the access that this
+ * kernel does not have. */
 static __noinline u64 kernfs__parent_slow(u64 kn)
 {
 	if (bpf_core_field_exists(struct kernfs_node, __parent))
@@ -39,7 +41,8 @@ static __noinline u64 kernfs__parent_fast(u64 kn)
 
 #define V1_TAG_SHIFT 56
 
-/* The cgroup of one v1 controller, tagged with it (ids repeat between hierarchies); 0 when the task is at the hierarchy's root. */
+/* The cgroup of one v1 controller, tagged with it (ids repeat between hierarchies); 0 when the task is at the
+ * hierarchy's root. */
 static __always_inline u64 cgroup__v1_id(u64 set, u32 controller, const bool fast, u64 *node)
 {
 	u64 state, cgroup, kn, parent;
@@ -56,7 +59,8 @@ static __always_inline u64 cgroup__v1_id(u64 set, u32 controller, const bool fas
 	return READ(fast, kn, struct kernfs_node, id) | ((u64)(controller + 1) << V1_TAG_SHIFT);
 }
 
-/* The first v1 hierarchy in which the task is not at the root; memory before all: runtimes and systemd always make one there. */
+/* The first v1 hierarchy in which the task is not at the root; memory before all: runtimes and systemd always make one
+ * there. */
 static __always_inline u64 cgroup__v1_first(u64 set, const bool fast, u64 *node)
 {
 	u32 memory = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
@@ -106,7 +110,8 @@ static __always_inline void task__identity(u64 task, const bool fast, struct ide
 	who->start_ns = READ(fast, leader, struct task_struct, start_boottime);
 }
 
-static __always_inline void head__fill(struct ev_head *head, const struct identity *who, u64 cgroup_id, u16 type, u8 family)
+static __always_inline void head__fill(struct ev_head *head, const struct identity *who, u64 cgroup_id, u16 type,
+				       u8 family)
 {
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->start_ns = who->start_ns;

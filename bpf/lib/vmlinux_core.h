@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel structures that the programs read, reduced to the members in use. CO-RE relocates every access, so order and completeness
- * do not matter. Names with three underscores are older or newer shapes of the same structure ("flavours").
+ * The kernel structures that the programs read, reduced to the members in use. CO-RE relocates every access, so order
+ * and completeness do not matter. Names with three underscores are older or newer shapes of the same structure
+ * ("flavours").
  */
 #ifndef KEYTRAIL_VMLINUX_CORE_H
 #define KEYTRAIL_VMLINUX_CORE_H

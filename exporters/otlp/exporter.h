@@ -28,10 +28,10 @@ namespace keytrail::otlp {
 struct ExporterState {
   std::string name;
   std::string endpoint;
-  std::string text;         ///< "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped",
-                            ///< "history: …": no secret
-  ExportCounters counters;  ///< as the history counts them
-  std::string last_error;   ///< of a request since start; empty = none
+  /// "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped", "history: …": no secret.
+  std::string text;
+  ExportCounters counters;         ///< as the history counts them
+  std::string last_error;          ///< of a request since start; empty = none
   std::int64_t last_error_ns = 0;  ///< Unix ns
   std::int64_t last_ok_ns = 0;     ///< Unix ns: when a request was last accepted; 0 = never since start
   std::uint64_t retries = 0;       ///< requests that had to be sent again since start

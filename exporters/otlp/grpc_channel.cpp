@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t kMemory = 32U << 20U;
 constexpr int kThreads = 4;
-constexpr int kReconnectMs =
-    1000;  // how long a call fails at once after a failed connection: the exporter's own waits are longer
+// How long a call fails at once after a failed connection: the exporter's own waits are longer.
+constexpr int kReconnectMs = 1000;
 
 /// gRPC counts who uses it; the last one waits until its threads have ended.
 struct Library {

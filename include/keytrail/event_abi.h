@@ -66,11 +66,13 @@ typedef int64_t kt_s64;
 #define KT_F_BASELINE 0x0001   /* found by the sweep at start */
 #define KT_F_TRUNCATED 0x0002  /* a string or list was cut */
 #define KT_F_MISSING 0x0004    /* a part could not be read (fault) */
-#define KT_F_LEAF_FIRST 0x0008 /* paths (not ev_exec's filename) are components, leaf first, each followed by a NUL; else absolute strings */
+/* paths (not ev_exec's filename) are components, leaf first, each followed by a NUL; else absolute strings */
+#define KT_F_LEAF_FIRST 0x0008
 #define KT_F_IO_URING 0x0010
 #define KT_F_COMPAT 0x0020
 
-/* Counters: u64 map[cpu * KT_COUNTERS + family * KT_COUNTERS_PER_FAMILY + n], mmapable. hits = FILTERED + REPEATED + SENT + LOST_*. */
+/* Counters: u64 map[cpu * KT_COUNTERS + family * KT_COUNTERS_PER_FAMILY + n], mmapable.
+ * hits = FILTERED + REPEATED + SENT + LOST_*. */
 #define KT_C_HITS 0
 #define KT_C_FILTERED 1
 #define KT_C_REPEATED 2
@@ -94,8 +96,9 @@ typedef int64_t kt_s64;
 struct ev_head {
 	kt_u64 time_ns;
 	kt_u64 start_ns;   /* group leader's start_boottime, ns */
-	kt_u64 cgroup_id;  /* v2 id; where that is the root's (cgroup v1, hybrid), the kernfs id in the first v1 hierarchy in which the task is
-	                      not at the root, with (controller + 1) << 56: ids repeat between hierarchies */
+	/* v2 id; where that is the root's (cgroup v1, hybrid), the kernfs id in the first v1 hierarchy in which the
+	 * task is not at the root, with (controller + 1) << 56: ids repeat between hierarchies */
+	kt_u64 cgroup_id;
 	kt_u32 tgid;
 	kt_u32 tid;
 	kt_u32 exec;       /* low half of self_exec_id */
@@ -112,11 +115,13 @@ struct ev_fork {       /* head: the parent */
 	kt_u32 child_exec;
 };
 
-/* An item of the environment or the arguments; item_len is a multiple of 8 and covers header, name, value and padding. */
+/* An item of the environment or the arguments; item_len is a multiple of 8: header, name, value and padding. */
 #define KT_ITEM_ENV_SHOW 1     /* name, value */
 #define KT_ITEM_ENV_SECRET 2   /* name, value = 16 bytes of fingerprint (absent when length < 16) */
-#define KT_ITEM_ARG_FLAG 3     /* name = the flag, value = 16 bytes of SipHash of its value, whatever its length; or a path, where public */
-#define KT_ITEM_ARG_FORMAT 4   /* format = index of the recognised format; value = 16 bytes of fingerprint, or the value where public */
+/* name = the flag, value = 16 bytes of SipHash of its value, whatever its length; or a path, where public */
+#define KT_ITEM_ARG_FLAG 3
+/* format = index of the recognised format; value = 16 bytes of fingerprint, or the value where public */
+#define KT_ITEM_ARG_FORMAT 4
 #define KT_ITEM_F_TRUNCATED 0x01
 #define KT_ITEM_F_PUBLIC 0x02  /* value is the text itself */
 struct ev_item {
@@ -225,7 +230,8 @@ struct ev_unix {       /* followed by path_len bytes; abstract names with their 
 	kt_u16 pad[3];
 };
 
-struct ev_cgroup {     /* head.cgroup_id: its id; followed by path_len bytes, components leaf first, each followed by a NUL */
+/* head.cgroup_id: its id; followed by path_len bytes, components leaf first, each followed by a NUL */
+struct ev_cgroup {
 	struct ev_head head;
 	kt_u16 path_len;
 	kt_u16 pad[3];

@@ -37,8 +37,8 @@ struct Field {
   Get get;
   std::string_view doc;  ///< one line for people
   Unit unit = Unit::kNone;
-  const char* attribute =
-      nullptr;  ///< OTLP attribute: the established convention's name where there is one; null: not sent
+  /// OTLP attribute: the established convention's name where there is one; null: not sent.
+  const char* attribute = nullptr;
   Sent sent = Sent::kAsIs;
   std::string_view column;  ///< of the dictionary's table
 

@@ -28,8 +28,8 @@ struct Metric {
   const char* unit;  ///< UCUM: "{use}", "By", "s"
   const char* help;  ///< one sentence
   Kind kind = Kind::kCounter;
-  std::int64_t start_ns =
-      0;  ///< Unix ns: since when a counter counts; 0 = since the history began, which may be older than what it holds
+  /// Unix ns: since when a counter counts; 0 = since the history began, which may be older than what it holds.
+  std::int64_t start_ns = 0;
   std::vector<MetricPoint> points;
 };
 

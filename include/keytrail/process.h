@@ -33,8 +33,8 @@ struct InstanceId {
 /// A variable of the initial environment that the catalog names. A secret's value is never here.
 struct EnvItem {
   std::string name;
-  std::string
-      value;  ///< only for names whose value the catalog may show (identifier, pointer, destination), else empty
+  /// Only for names whose value the catalog may show (identifier, pointer, destination), else empty.
+  std::string value;
   Fingerprint fingerprint;   ///< of the value, for secret names of 16 bytes or more; else empty
   std::uint32_t length = 0;  ///< bytes of the whole value
   bool truncated = false;    ///< the value was longer than the kernel side copies (512 bytes)
@@ -88,8 +88,8 @@ struct Process {
   SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
   std::shared_ptr<const Account> account;  ///< never null once published
-  std::shared_ptr<const Workload>
-      workload;  ///< never null once published; as it was known then: the history joins later facts by its id
+  /// Never null once published; as it was known then: the history joins later facts by its id.
+  std::shared_ptr<const Workload> workload;
 
   /// The value of a shown variable, or nullptr.
   [[nodiscard]] const EnvItem* find_env(std::string_view name) const {

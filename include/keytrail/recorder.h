@@ -24,10 +24,8 @@ struct Holding {
 };
 
 struct HoldingChange {
-  enum class Kind : std::uint8_t {
-    kSet,
-    kEnd
-  };  ///< kEnd ends all holdings of the instance (actor.id), whatever the key
+  /// kEnd ends all holdings of the instance (actor.id), whatever the key.
+  enum class Kind : std::uint8_t { kSet, kEnd };
   Kind kind = Kind::kSet;
   Holding holding;
 };
@@ -85,8 +83,8 @@ struct Sighting {
 struct Earlier {
   SessionBase session;            ///< id empty: none
   std::vector<SlotChange> slots;  ///< what each followed slot holds, as a change from nothing
-  std::vector<SlotChange>
-      replaced;  ///< from one key to another, oldest first, where the slot did not get the old key back
+  /// From one key to another, oldest first, where the slot did not get the old key back.
+  std::vector<SlotChange> replaced;
   std::vector<Life> lives;
   std::vector<FindingChange> findings;  ///< that were told, oldest first
   std::vector<Sighting> sightings;      ///< the newest 4,096, oldest first

@@ -208,8 +208,8 @@ struct Hello {
   Head head;
   std::uint64_t started_ns = 0;  ///< ns since boot when the warden began
   std::uint64_t armed_ns = 0;    ///< ns since boot when the last family was attached
-  std::array<std::uint8_t, 16>
-      session{};              ///< random, drawn when the kernel programs were loaded: the counters begin with it
+  /// Random, drawn when the kernel programs were loaded: the counters begin with it.
+  std::array<std::uint8_t, 16> session{};
   std::uint32_t cpus = 0;     ///< counter blocks
   std::uint32_t hooks = 0;    ///< kHook messages that follow
   std::uint32_t remarks = 0;  ///< kRemark messages that follow

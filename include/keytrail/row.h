@@ -34,8 +34,8 @@ struct AcquisitionRow {
   Actor actor;
   Key key;  ///< id empty when `unread` is set and nothing is known of the key
   Slot slot;
-  std::string unread;     ///< empty, or why the key is not known: "gone", "changed", "refused", "timeout", "too large",
-                          ///< "unknown format"
+  /// Empty, or why the key is not known: "gone", "changed", "refused", "timeout", "too large", "unknown format".
+  std::string unread;
   bool bulk = false;      ///< by a bulk reader (backup): says little about use
   bool baseline = false;  ///< found by the sweep at start: held since before `time`
 };
@@ -87,8 +87,8 @@ struct FindingRow {
 
 /// A period or count in which something may be missing.
 struct GapRow {
-  std::string cause;         ///< "ring_full", "worker_restart", "agent_restart", "examiner_restart", "silent_hook",
-                             ///< "baseline", "disk_full"
+  /// "ring_full", "worker_restart", "agent_restart", "examiner_restart", "silent_hook", "baseline", "disk_full".
+  std::string cause;
   std::string family;        ///< hook family, or empty for all
   std::int64_t from_ns = 0;  ///< Unix ns
   std::int64_t to_ns = 0;

@@ -48,8 +48,8 @@ inline constexpr char kContainerId[] = "container.id";
 inline constexpr char kContainerName[] = "container.name";
 inline constexpr char kUnit[] = "keytrail.systemd.unit";
 inline constexpr char kUnitOwner[] = "keytrail.systemd.user";  ///< of a unit that a user's own manager runs
-inline constexpr char kCgroup[] =
-    "keytrail.cgroup.path";  ///< as the kernel names it, down to the one that makes the workload
+/// As the kernel names it, down to the one that makes the workload.
+inline constexpr char kCgroup[] = "keytrail.cgroup.path";
 inline constexpr char kPerson[] = "keytrail.person";
 inline constexpr char kProgram[] = "keytrail.workload.program";
 inline constexpr char kCiJob[] = "keytrail.ci.job";

@@ -21,8 +21,8 @@ namespace {
 using fuzz::require;
 
 constexpr std::size_t kMaxRepeats = 1U << 16U;
-constexpr std::size_t kMaxRepeatedBytes =
-    256U << 10U;  // a parser whose cost is the square of the size shows, and a run stays fast
+// A parser whose cost is the square of the size shows, and a run stays fast.
+constexpr std::size_t kMaxRepeatedBytes = 256U << 10U;
 
 struct Case {
   Hints hints;
@@ -97,8 +97,8 @@ void check_fact(const KeyFact& fact, const ExaminerState& state, const Hints& hi
             "no name is the secret");
     require(!is_token(name.text), "no name is a token");
   }
-  const bool elsewhere =
-      fact.key.id.empty();  // the entry's key is; what is told is its server, or the entry that buys it
+  // The entry's key is; what is told is its server, or the entry that buys it.
+  const bool elsewhere = fact.key.id.empty();
   require(elsewhere == fact.key.kind.empty() && (!elsewhere || fact.key.fingerprint.empty()),
           "a key has an id and a kind");
   require(!elsewhere || !fact.host.empty() || (!fact.selector.empty() && !fact.key.parent.empty()),

@@ -22,16 +22,18 @@ using testing::HasSubstr;
 constexpr const char* kSite = R"(kinds:
 - {id: acme.token, title: Acme token, class: access_key, lifetime: long_lived}
 files:
-- {id: acme.file, provider: acme, kinds: [acme.token], format: raw_token, paths: [/etc/acme/acme-token, ~/.acme/t/*], not: [~/.acme/t/*.pub],
-   verified: opened, source: [our own program]}
+- {id: acme.file, provider: acme, kinds: [acme.token], format: raw_token,
+   paths: [/etc/acme/acme-token, ~/.acme/t/*], not: [~/.acme/t/*.pub], verified: opened, source: [our own program]}
 endpoints:
 - {id: ep.site, provider: acme, service: api, suffix: [api.acme.example], verified: opened, source: [our own service]}
-- {id: ep.site.region, provider: acme, regex: '^(?P<service>[a-z]+)\.(?P<region>[a-z]+)\.cloud\.acme\.example$', domains: [cloud.acme.example],
-   verified: opened, source: [our own service]}
+- {id: ep.site.region, provider: acme, regex: '^(?P<service>[a-z]+)\.(?P<region>[a-z]+)\.cloud\.acme\.example$',
+   domains: [cloud.acme.example], verified: opened, source: [our own service]}
 rules:
-- {endpoints: [ep.site, ep.site.region], accepts: [acme.token, aws.access_key], verified: opened, source: [our own service]}
+- {endpoints: [ep.site, ep.site.region], accepts: [acme.token, aws.access_key], verified: opened,
+   source: [our own service]}
 sockets:
-- {id: acme.sock, use: broker, kinds: [acme.token], paths: [/run/acme/*.sock], verified: opened, source: [our own program]}
+- {id: acme.sock, use: broker, kinds: [acme.token], paths: [/run/acme/*.sock], verified: opened,
+   source: [our own program]}
 programs:
 - {id: acme.proxy, names: [acme-proxy], relay: true, verified: opened, source: [our own program]}
 )";

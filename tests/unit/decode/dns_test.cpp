@@ -99,8 +99,8 @@ TEST(DnsTest, NoSuchNameIsAnEmptyAnswer) {
 }
 
 TEST(DnsTest, NamesWithBytesNoHostHasAreDropped) {
-  EXPECT_TRUE(
-      parse_dns(header(0).add(Wire().u8(3).text("a.b").u8(0).u16(1).u16(1))).malformed);  // a dot within a label
+  // A dot within a label.
+  EXPECT_TRUE(parse_dns(header(0).add(Wire().u8(3).text("a.b").u8(0).u16(1).u16(1))).malformed);
   EXPECT_TRUE(parse_dns(header(0).add(Wire().u8(2).text("\x1b[").u8(0).u16(1).u16(1))).malformed);
 }
 

@@ -88,7 +88,7 @@ TEST(Configuration, PairsTheCachedSessionOfTheAwsCommand) {
   Bench bench;
   const Found found = bench.parse(
       "configuration", with(R"({"Credentials": {"AccessKeyId": "ASIAAAAAAAAAAAAAAAAA", "SecretAccessKey": "@1@",
-                                           "SessionToken": "IQoJb3JpZ2luX2VjEXAMPLEEXAMPLE", "Expiration": "2026-11-21T10:00:00Z"}})"),
+      "SessionToken": "IQoJb3JpZ2luX2VjEXAMPLEEXAMPLE", "Expiration": "2026-11-21T10:00:00Z"}})"),
       "aws.session");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.id, "ASIAAAAAAAAAAAAAAAAA");
@@ -195,12 +195,10 @@ TEST(Configuration, MysqlsOptionFileHasGroups) {
 
 TEST(Configuration, TheFileNamesItsCurrentEntry) {
   Bench bench;
-  const Found found = bench.parse(
-      "configuration",
-      with(
-          R"({"current": "b", "profiles": [{"name": "a", "access_key_id": "LTAIaaaaaaaaaaaaaaaa", "access_key_secret": "@1@"},
-                                           {"name": "b", "access_key_id": "LTAIbbbbbbbbbbbbbbbb", "access_key_secret": "@2@"}]})"),
-      "alibaba.access_key");
+  const std::string file = with(R"({"current": "b", "profiles": [
+      {"name": "a", "access_key_id": "LTAIaaaaaaaaaaaaaaaa", "access_key_secret": "@1@"},
+      {"name": "b", "access_key_id": "LTAIbbbbbbbbbbbbbbbb", "access_key_secret": "@2@"}]})");
+  const Found found = bench.parse("configuration", file, "alibaba.access_key");
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_FALSE(found.keys[0].current);
   EXPECT_TRUE(found.keys[1].current);

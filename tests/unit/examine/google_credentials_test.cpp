@@ -8,7 +8,8 @@ namespace {
 
 constexpr std::string_view kServiceAccount =
     R"({"type": "service_account", "project_id": "p", "private_key_id": "0123456789abcdef0123456789abcdef01234567",
-        "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEabc\n-----END PRIVATE KEY-----\n", "client_email": "bot@p.iam.gserviceaccount.com"})";
+        "private_key": "-----BEGIN PRIVATE KEY-----\nMIIEabc\n-----END PRIVATE KEY-----\n",
+        "client_email": "bot@p.iam.gserviceaccount.com"})";
 
 TEST(GoogleCredentials, AServiceAccountsKeyHasItsPublicId) {
   Bench bench;
@@ -40,7 +41,8 @@ TEST(GoogleCredentials, ImpersonationHoldsItsSource) {
   const Found found =
       bench.parse("google_credentials",
                   R"({"type": "impersonated_service_account", "service_account_impersonation_url": "https://x",
-                                      "source_credentials": {"type": "authorized_user", "client_id": "i", "refresh_token": "1//0abcdefghijklmnop"}})");
+                                      "source_credentials": {"type": "authorized_user", "client_id": "i",
+                                      "refresh_token": "1//0abcdefghijklmnop"}})");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "gcp.authorized_user");
 }

@@ -50,10 +50,10 @@ TEST(KubeConfig, TiesEachContextToItsUserAndServer) {
 
 TEST(KubeConfig, OneUserOfTwoContextsIsOneKeyInTwoEntries) {
   Bench bench;
-  const Found found = bench.parse(
-      "kubeconfig",
-      R"({"contexts": [{"name": "x", "context": {"user": "u", "cluster": "c"}}, {"name": "y", "context": {"user": "u"}}],
-                                      "users": [{"name": "u", "user": {"token": "0123456789abcdef0123456789abcdef"}}]})");
+  constexpr std::string_view kFile = R"({
+      "contexts": [{"name": "x", "context": {"user": "u", "cluster": "c"}}, {"name": "y", "context": {"user": "u"}}],
+      "users": [{"name": "u", "user": {"token": "0123456789abcdef0123456789abcdef"}}]})";
+  const Found found = bench.parse("kubeconfig", kFile);
   ASSERT_EQ(found.keys.size(), 2U);
   EXPECT_EQ(found.keys[0].key.id, found.keys[1].key.id);
   EXPECT_EQ(found.keys[1].selector, "y");

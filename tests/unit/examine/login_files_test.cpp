@@ -108,7 +108,8 @@ TEST(DockerConfig, GivesAKeyForEachRegistry) {
       R"({"auths": {"https://index.docker.io/v1/": {"auth": ")" + base64("ada:dckr_pat_abcdefghijklmnopqrstuvwxyz0") +
       R"("}, "registry.example:5000/team": {"auth": ")" + base64("bob:correct horse battery") +
       R"("}, "ghcr.io": {}, "acr.example": {"auth": ")" + base64("00000000-0000-0000-0000-000000000000:") +
-      R"(", "identitytoken": "abcdefghijklmnopqrst"}}, "credHelpers": {"x.example": "ecr-login"}, "HttpHeaders": {"User-Agent": "d"}})";
+      R"(", "identitytoken": "abcdefghijklmnopqrst"}}, "credHelpers": {"x.example": "ecr-login"},
+      "HttpHeaders": {"User-Agent": "d"}})";
   const Found found = bench.parse("docker_config", file, "docker.hub_token");
   ASSERT_EQ(found.keys.size(), 3U);
   EXPECT_EQ(found.keys[0].selector, "https://index.docker.io/v1/");
@@ -127,7 +128,8 @@ TEST(DockerConfig, GivesAKeyForEachRegistry) {
 TEST(DockerConfig, GooglesRegistriesTakeAKeyFile) {
   Bench bench;
   const std::string key =
-      R"({"type": "service_account", "private_key_id": "abcdef", "private_key": "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"})";
+      R"({"type": "service_account", "private_key_id": "abcdef",
+      "private_key": "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"})";
   const Found found =
       bench.parse("docker_config", R"({"auths": {"eu.gcr.io": {"auth": ")" + base64("_json_key:" + key) + R"("}}})",
                   "docker.hub_token");

@@ -26,7 +26,8 @@ std::string token(std::string_view header, std::string_view claims) {
 
 constexpr std::string_view kHeader = R"({"alg":"RS256","kid":"k1"})";
 constexpr std::string_view kProjected =
-    R"({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:payments:api","jti":"j-1","iat":1700000000,"exp":1700003607,"kubernetes.io":{"namespace":"payments"}})";
+    R"({"iss":"https://kubernetes.default.svc","sub":"system:serviceaccount:payments:api","jti":"j-1",)"
+    R"("iat":1700000000,"exp":1700003607,"kubernetes.io":{"namespace":"payments"}})";
 
 TEST(Jwt, ReadsTheClaimsOfAProjectedToken) {
   Bench bench;
@@ -52,19 +53,17 @@ std::vector<Claim> claims_in(const std::string& claims) {
 
 TEST(Jwt, SaysWhichPodAServiceAccountTokenIsFor) {
   EXPECT_EQ(
-      claims_in(
-          R"({"kubernetes.io":{"namespace":"payments","node":{"name":"n1","uid":"u"},"pod":{"name":"api-1","uid":"p-1"},)"
-          R"("serviceaccount":{"name":"api","uid":"u"},"warnafter":1}})"),
+      claims_in(R"({"kubernetes.io":{"namespace":"payments","node":{"name":"n1","uid":"u"},)"
+                R"("pod":{"name":"api-1","uid":"p-1"},"serviceaccount":{"name":"api","uid":"u"},"warnafter":1}})"),
       (std::vector<Claim>{{fact::kNamespace, "payments"},
                           {fact::kServiceAccount, "api"},
                           {fact::kPodName, "api-1"},
                           {fact::kPodUid, "p-1"},
                           {fact::kNodeName, "n1"}}));
-  EXPECT_EQ(
-      claims_in(
-          R"({"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"shop",)"
-          R"("kubernetes.io/serviceaccount/secret.name":"s","kubernetes.io/serviceaccount/service-account.name":"web"})"),
-      (std::vector<Claim>{{fact::kNamespace, "shop"}, {fact::kServiceAccount, "web"}}));
+  EXPECT_EQ(claims_in(R"({"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"shop",)"
+                      R"("kubernetes.io/serviceaccount/secret.name":"s",)"
+                      R"("kubernetes.io/serviceaccount/service-account.name":"web"})"),
+            (std::vector<Claim>{{fact::kNamespace, "shop"}, {fact::kServiceAccount, "web"}}));
   EXPECT_TRUE(claims_in(R"({"iss":"https://oidc.example","sub":"me"})").empty());
   EXPECT_TRUE(claims_in(R"({"kubernetes.io":{"namespace":7,"pod":"x","serviceaccount":{"name":["a"]}}})").empty());
   EXPECT_TRUE(

@@ -798,8 +798,8 @@ TEST_F(Cases, AReadThatCameTooLateIsTheFileThatWasReadBefore) {
   open(10);
   FileAnswer late;
   late.unread = "changed";
-  examiner.files[kCredentials] =
-      late;  // put in its place, as git's credential store does; the open was of the file before
+  // Put in its place, as git's credential store does; the open was of the file before.
+  examiner.files[kCredentials] = late;
   start(11);
   open(11);
   call(11);

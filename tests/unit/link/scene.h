@@ -42,8 +42,8 @@ struct FakeExaminer : Examiner {
     ExamineRequest request;
     std::function<void(ExamineAnswer)> done;
   };
-  std::map<std::string, FileAnswer>
-      files;  ///< by path, or by in_mount_ns(): a mount namespace's own file under that path
+  /// By path, or by in_mount_ns(): a mount namespace's own file under that path.
+  std::map<std::string, FileAnswer> files;
   std::map<std::uint32_t, EnvironmentAnswer> environments;
   bool hold = false;
   std::deque<Waiting> waiting;

@@ -14,8 +14,8 @@ struct Row {
   std::string what;
   std::vector<Held> entries;
   Program program;
-  std::string expected;  ///< "ENTRY told|default|beaten", with " not all" where a holding is no entry of the file; "-":
-                         ///< no step decides
+  /// "ENTRY told|default|beaten", with " not all" where a holding is no entry of the file; "-": no step decides.
+  std::string expected;
   std::string host = kS3;
 };
 

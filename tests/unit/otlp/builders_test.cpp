@@ -172,8 +172,8 @@ TEST(Spans, HostileTextIsBoundedAndValidUtf8) {
   const auto places = SpanBuilder(kHistory).place(rows);
   TraceRequest traces;
   LogRequest logs;
-  EXPECT_TRUE(traces.ParseFromString(
-      build_trace_request(rows, places, Sender{"h"}).SerializeAsString()));  // proto3 refuses invalid UTF-8
+  // proto3 refuses invalid UTF-8.
+  EXPECT_TRUE(traces.ParseFromString(build_trace_request(rows, places, Sender{"h"}).SerializeAsString()));
   EXPECT_TRUE(logs.ParseFromString(build_log_request(rows, places, Sender{"h"}).SerializeAsString()));
   EXPECT_EQ(text(traces.resource_spans(0).resource().attributes(), "service.name").size(), kTextMax);
   EXPECT_EQ(sentence(row).find('\n'), std::string::npos);

@@ -102,8 +102,8 @@ void check(const json::value& value, const json::object& given, const std::strin
   std::set<std::string> known;
   check_open(value, given, path, wrong, known);
   const json::object& schema = follow(given);
-  const bool any =
-      !schema.contains("properties") && !schema.contains("allOf");  // {"type": "object"}: rows of the envelope
+  // {"type": "object"}: rows of the envelope.
+  const bool any = !schema.contains("properties") && !schema.contains("allOf");
   if (const json::object* object = value.if_object(); object != nullptr && !any) {
     for (const auto& [name, item] : *object) {
       if (!known.contains(name)) wrong.push_back(path + ": no schema knows " + std::string(name));

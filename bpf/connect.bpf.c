@@ -7,6 +7,7 @@
 #include "lib/emit.h"
 #include "lib/socket.h"
 
+/* Programs at these hooks could refuse a connection. Ours only look: every way out returns 1, which lets it through. */
 static __always_inline int connect__report(struct counters *c, struct bpf_sock_addr *ctx, const u32 words[4], bool v6,
 					   bool udp)
 {
@@ -43,7 +44,7 @@ static __always_inline int connect__report(struct counters *c, struct bpf_sock_a
 	if (!udp && ctx->sk) {
 		state = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (state) {
-			__builtin_memset(state, 0, sizeof(*state));
+			__builtin_memset(state, 0, sizeof(*state)); /* a socket may connect again */
 			state->owner = who;
 			state->cgroup_id = cgroup_id;
 			state->cookie = ev.cookie;

@@ -32,7 +32,10 @@ static __always_inline int hit__end(struct counters *c, u32 family, u32 fate)
 	return 0;
 }
 
-/* Sends `size` bytes; the fate is returned. */
+/*
+ * Sends `size` bytes; the fate is returned. No wakeup: it would cost whoever is traced an interrupt of another CPU, and
+ * the worker looks every 2 to 20 ms anyway.
+ */
 static __always_inline u32 ring__send(void *ring, void *data, u64 size)
 {
 	return bpf_ringbuf_output(ring, data, size, BPF_RB_NO_WAKEUP) ? KT_C_LOST_RING : KT_C_SENT;
@@ -63,6 +66,7 @@ __weak __noinline int cgroup__announce(u64 id, u64 node)
 		if (!parent)
 			break;
 		name = (u64)BPF_CORE_READ((struct kernfs_node *)node, name);
+		/* the mask below says to the verifier what this test has settled */
 		if (off > KT_PATH_MAX - 256) {
 			ev->head.flags |= KT_F_TRUNCATED;
 			break;
@@ -102,7 +106,7 @@ static __always_inline bool cgroup__admit(struct ev_head *head, u64 id, u64 node
 		if (!state)
 			return true;
 	}
-	if (!state->announced) {
+	if (!state->announced) { /* two CPUs may meet here: then it is told twice, which harms nothing */
 		u64 address = 0;
 
 		/* the verifier knows `node` as a pointer and wants a number for a global function */

@@ -10,6 +10,10 @@
 #include "control.h"
 #include "scratch.h"
 
+/*
+ * Two rings, so that a flood of the one cannot push out the other. High: what a claim rests on (exec, open, connect,
+ * first payload). Low: what completes it (forks, ends, bytes, DNS answers, cgroup paths).
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);

@@ -24,6 +24,7 @@ static __always_inline int walk__body(struct scratch *s, const bool fast)
 	if (!dentry || (dentry == s->walk.root_dentry && mnt == s->walk.root_mnt))
 		return WALK_DONE;
 	parent = (u64)READ(fast, dentry, struct dentry, d_parent);
+	/* at the root of a mount: on where that is mounted. The struct mount around the vfsmount knows where */
 	if (dentry == (u64)READ(fast, mnt, struct vfsmount, mnt_root)) {
 		mount = mnt - bpf_core_field_offset(struct mount, mnt);
 		up = (u64)READ(fast, mount, struct mount, mnt_parent);

@@ -72,7 +72,7 @@ struct scratch {
 	};
 	u8 text[1024];
 	u8 skip[4096];
-	u8 buf[SCRATCH_BYTES + 1024];
+	u8 buf[SCRATCH_BYTES + 1024]; /* offsets are masked with SCRATCH_BYTES - 1: room behind the last of them */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -87,12 +87,14 @@ static __always_inline u64 task__cgroup(u64 task, const bool fast, u64 *node)
 	u64 tagged;
 
 	*node = kn;
+	/* 1 is the root of v2: there everything is where the runtimes use v1 */
 	if (id > 1 || !cfg_v1_controllers)
 		return id;
 	tagged = cgroup__v1_first(set, fast, node);
 	return tagged ? tagged : id;
 }
 
+/* A process instance: a pid comes again, and the same process may execute another program. */
 struct identity {
 	u64 start_ns;
 	u32 tgid;

@@ -22,14 +22,14 @@ constexpr Level kWarn{logs::SEVERITY_NUMBER_WARN, "WARN"};
 constexpr Level kError{logs::SEVERITY_NUMBER_ERROR, "ERROR"};
 
 struct Kind {
-  const char* event;  ///< nullptr: not sent
+  const char* event;
   Level level;
 };
 
 Kind kind_of(const AcquisitionRow&) { return {"keytrail.acquire", kInfo}; }
 Kind kind_of(const UseRow&) { return {"keytrail.use", kInfo}; }
 Kind kind_of(const GapRow&) { return {"keytrail.gap", kWarn}; }
-Kind kind_of(const RevisionRow&) { return {nullptr, kInfo}; }
+Kind kind_of(const RevisionRow&) { return {"keytrail.revision", kInfo}; }
 Kind kind_of(const FindingRow& row) {
   switch (row.severity) {
     case Severity::kInfo:
@@ -86,7 +86,9 @@ std::string say(const UseRow& row) {
 
 std::string say(const FindingRow& row) { return clean(row.text); }
 std::string say(const GapRow& row) { return clean(row.text); }
-std::string say(const RevisionRow&) { return {}; }
+std::string say(const RevisionRow& row) {
+  return std::string(to_string(row.what)) + " of row " + std::to_string(row.of_seq) + " is now " + clean(row.value);
+}
 
 }  // namespace
 
@@ -100,7 +102,6 @@ LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> p
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     const Kind kind = std::visit([](const auto& body) { return kind_of(body); }, row.body);
-    if (kind.event == nullptr) continue;
     logs::ScopeLogs*& scope = by_resource[resource_key(row)];
     if (scope == nullptr) {
       logs::ResourceLogs* group = request.add_resource_logs();

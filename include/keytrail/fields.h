@@ -229,9 +229,9 @@ struct Fields<RevisionRow> {
   static constexpr char kName[] = "Revision";
   static constexpr char kDoc[] = "Later knowledge of an earlier row.";
   static constexpr auto kList = std::tuple{
-      field("of_seq", &RevisionRow::of_seq, "The earlier row."),
-      field("what", &RevisionRow::what, "What is known better."),
-      field("value", &RevisionRow::value, "What it is."),
+      field("of_seq", &RevisionRow::of_seq, "The earlier row.").otlp("keytrail.revision.of_seq"),
+      field("what", &RevisionRow::what, "What is known better.").otlp("keytrail.revision.what"),
+      field("value", &RevisionRow::value, "What it is.").otlp("keytrail.revision.value"),
   };
 };
 

@@ -6,7 +6,8 @@ import re
 
 SCHEMA = "1.0"
 SEVERITY = {"info": 9, "low": 12, "medium": 13, "high": 17}  # OTLP's numbers for INFO, INFO4, WARN, ERROR
-EVENT = {"acquisition": "keytrail.acquire", "use": "keytrail.use", "finding": "keytrail.finding", "gap": "keytrail.gap"}
+EVENT = {"acquisition": "keytrail.acquire", "use": "keytrail.use", "finding": "keytrail.finding", "gap": "keytrail.gap",
+         "revision": "keytrail.revision"}
 INTERNAL, CLIENT = 1, 3
 
 
@@ -72,9 +73,15 @@ def _gap(row):
             **({} if row["lost"] is None else {"keytrail.gap.lost": row["lost"]})}
 
 
+def _revision(row):
+    return {"keytrail.revision.of_seq": row["of_seq"], "keytrail.revision.what": row["what"],
+            "keytrail.revision.value": row["value"]}
+
+
 def wanted_attributes(row):
     """The complete set of attributes. What is empty or false is not sent; numbers always are."""
-    known = {"acquisition": _acquisition, "use": _use, "finding": _finding, "gap": _gap}[row["type"]](row)
+    known = {"acquisition": _acquisition, "use": _use, "finding": _finding, "gap": _gap,
+             "revision": _revision}[row["type"]](row)
     known = {"keytrail.schema": SCHEMA, "keytrail.row.seq": row["seq"], **known}
     return {name: value for name, value in known.items() if value is True
             or (value is not False and value not in ("", []))}
@@ -126,8 +133,6 @@ def _log(row, log, span):
 def problems_of(row, spans, logs, host):
     """Lines for what is wrong with a row's records at the collector; repeats of the same bytes are allowed here."""
     seq, lines = row["seq"], []
-    if row["type"] == "revision":
-        return [f"row {seq} is a revision and was sent"] if seq in spans or seq in logs else []
     with_span = row["type"] in ("acquisition", "use")
     for what, got, due in (("span", spans.get(seq, []), with_span), ("log", logs.get(seq, []), True)):
         if due != bool(got):

@@ -30,6 +30,7 @@ ROWS = [{"seq": 1, "type": "acquisition", **WHEN, "actor": ACTOR, "key": KEY, "s
          "finding_type": "old_key_in_use", "severity": "high", "text": "t", "attack": ["T1552"], "subject": "s"},
         {"seq": 4, "type": "gap", **WHEN, "cause": "ring_full", "family": "open", "from": WHEN["time"],
          "to": WHEN["observed"], "lost": None, "text": "t"},
+        {"seq": 5, "type": "revision", **WHEN, "of_seq": 3, "what": "state", "value": "resolved"},
 ]
 SCOPE = {"name": "keytrail", "version": "1"}
 

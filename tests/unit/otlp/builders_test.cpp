@@ -204,7 +204,8 @@ TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
   finding.key = key("AKIA1");
   const std::vector<Row> rows{acquisition(1, 7, "AKIA1"),
                               {2, kNoon, kNoon, finding},
-                              {3, kNoon, kNoon, GapRow{"ring_full", "open", 1, 2, 9, "9 lost."}}};
+                              {3, kNoon, kNoon, GapRow{"ring_full", "open", 1, 2, 9, "9 lost."}},
+                              {4, kNoon, kNoon, RevisionRow{2, Revised::kState, "resolved"}}};
   const auto places = SpanBuilder(kHistory).place(rows);
   const LogRequest request = build_log_request(rows, places, Sender{"node-1"});
   ASSERT_EQ(request.resource_logs_size(), 2);  // the workload, and the agent for the gap
@@ -220,6 +221,10 @@ TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
   EXPECT_EQ(gap.event_name(), "keytrail.gap");
   EXPECT_TRUE(gap.trace_id().empty());
   EXPECT_EQ(get(gap.attributes(), "keytrail.gap.lost")->int_value(), 9);
+  const auto& revision = request.resource_logs(1).scope_logs(0).log_records(1);
+  EXPECT_EQ(revision.event_name(), "keytrail.revision");
+  EXPECT_EQ(get(revision.attributes(), "keytrail.revision.of_seq")->int_value(), 2);
+  EXPECT_EQ(revision.body().string_value(), "state of row 2 is now resolved");
 }
 
 }  // namespace

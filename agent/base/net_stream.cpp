@@ -127,6 +127,7 @@ Result<SslContext> make_ssl_context(const TlsFiles& files) {
   if (!context) return fail(Error::Code::kSystem, "TLS cannot be set up: " + ssl_reason());
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  // A write that has to be tried again may come from another place in memory: callers keep a view that moves on.
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   const auto problem = [](const char* what, const std::string& file) {
     return fail(Error::Code::kInvalid, std::string(what) + " " + printable(file) + " cannot be used: " + ssl_reason());

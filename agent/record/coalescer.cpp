@@ -17,6 +17,7 @@ std::size_t EdgeIdentityHash::operator()(const EdgeIdentity& id) const noexcept 
   return static_cast<std::size_t>(h);
 }
 
+// The number of requests is known only while every part of the sum knows its own.
 void Amount::add(const Amount& other) {
   const bool nothing_counted = connections == 0;
   requests = nothing_counted              ? other.requests
@@ -33,6 +34,7 @@ void Amount::touch(const Amount& other) {
   bytes_received += other.bytes_received;
 }
 
+// The one seen last stands at the end, so that what is forgotten is the one not seen for longest.
 void EdgeState::saw(const InstanceId& instance) {
   auto found = std::find(instances.begin(), instances.end(), instance);
   if (found != instances.end()) {
@@ -91,6 +93,7 @@ std::vector<EdgeState*> Coalescer::due(std::int64_t now_ns) {
     if (end > now_ns) break;
     out.push_back(edge);
   }
+  // An end further away than any window is long: the clock was set back, and it would not be due for as long as that.
   for (auto it = ends_.rbegin(); it != ends_.rend() && it->first - now_ns > windows_.back(); ++it)
     out.push_back(it->second);
   return out;

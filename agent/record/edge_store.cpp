@@ -6,14 +6,12 @@
 namespace keytrail::record {
 namespace {
 
-#define KEYTRAIL_EDGE_COLUMNS                                                                                      \
-  "id, id_workload, id_program, id_keyset, id_destination, outcome, evidence, reason, workload, program, keyset, " \
-  "destination, pid, "                                                                                             \
-  "start_ns, exec, uid, detail, via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, "       \
-  "pending_first_ns, "                                                                                             \
-  "pending_last_ns, pending_connections, pending_requests, pending_bytes_sent, pending_bytes_received, level, "    \
-  "window_end_ns, last_seq, "                                                                                      \
-  "instances, truncated"
+#define KEYTRAIL_EDGE_COLUMNS                                                                      \
+  "id, id_workload, id_program, id_keyset, id_destination, outcome, evidence, reason, "            \
+  "workload, program, keyset, destination, pid, start_ns, exec, uid, detail, via, "                \
+  "first_ns, last_ns, connections, requests, bytes_sent, bytes_received, "                         \
+  "pending_first_ns, pending_last_ns, pending_connections, pending_requests, pending_bytes_sent, " \
+  "pending_bytes_received, level, window_end_ns, last_seq, instances, truncated"
 
 static constexpr char kLoadEdgeSql[] =
     "SELECT " KEYTRAIL_EDGE_COLUMNS
@@ -24,21 +22,17 @@ static constexpr char kLoadOpenSql[] =
 static constexpr char kSaveEdgeSql[] =
     "INSERT INTO edge(" KEYTRAIL_EDGE_COLUMNS
     ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
-    "?23, ?24, ?25, ?26, "
-    "?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35) ON CONFLICT(id) DO UPDATE SET workload = excluded.workload, program "
-    "= excluded.program, "
-    "keyset = excluded.keyset, destination = excluded.destination, pid = excluded.pid, start_ns = excluded.start_ns, "
-    "exec = excluded.exec, "
-    "uid = excluded.uid, detail = excluded.detail, via = excluded.via, first_ns = excluded.first_ns, last_ns = "
-    "excluded.last_ns, "
-    "connections = excluded.connections, requests = excluded.requests, bytes_sent = excluded.bytes_sent, "
-    "bytes_received = excluded.bytes_received, pending_first_ns = excluded.pending_first_ns, pending_last_ns = "
-    "excluded.pending_last_ns, "
+    "?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35) ON CONFLICT(id) DO UPDATE SET "
+    "workload = excluded.workload, program = excluded.program, keyset = excluded.keyset, "
+    "destination = excluded.destination, pid = excluded.pid, start_ns = excluded.start_ns, exec = excluded.exec, "
+    "uid = excluded.uid, detail = excluded.detail, via = excluded.via, first_ns = excluded.first_ns, "
+    "last_ns = excluded.last_ns, connections = excluded.connections, requests = excluded.requests, "
+    "bytes_sent = excluded.bytes_sent, bytes_received = excluded.bytes_received, "
+    "pending_first_ns = excluded.pending_first_ns, pending_last_ns = excluded.pending_last_ns, "
     "pending_connections = excluded.pending_connections, pending_requests = excluded.pending_requests, "
-    "pending_bytes_sent = excluded.pending_bytes_sent, pending_bytes_received = excluded.pending_bytes_received, level "
-    "= excluded.level, "
-    "window_end_ns = excluded.window_end_ns, last_seq = excluded.last_seq, instances = excluded.instances, truncated = "
-    "excluded.truncated";
+    "pending_bytes_sent = excluded.pending_bytes_sent, pending_bytes_received = excluded.pending_bytes_received, "
+    "level = excluded.level, window_end_ns = excluded.window_end_ns, last_seq = excluded.last_seq, "
+    "instances = excluded.instances, truncated = excluded.truncated";
 static constexpr char kNextEdgeSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'edge'), 0) + 1";
 
 Amount read_amount(const Cursor& cursor, int column) {

@@ -243,6 +243,8 @@ TargetChoice target_way(const Features& features) {
   return {TargetWay::kNone, "uprobe_multi: " + no_multi + "; uprobe: " + no_perf};
 }
 
+// The ways of one part of a family stand together in the table, best first: the first that nothing speaks against is
+// taken. A family whose essential part has no way is not armed at all: half of it would look like the whole.
 Plan plan(const Features& features, const std::map<std::string, std::string>& refused) {
   Plan out;
   for (std::size_t i = 0; i < kFamilies; ++i)

@@ -167,6 +167,7 @@ void Exporter::run() {
   }
 }
 
+// Sent once and not again: the next ones say more.
 bool Exporter::send_metrics() {
   const auto now = std::chrono::steady_clock::now();
   if (metrics_ == nullptr || now < next_metrics_) return true;
@@ -198,6 +199,7 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
     const std::vector<Request> requests =
         build({.sender = sender_, .rows = rows.first(take), .places = places.first(take)});
     const auto too_large = [this](const Request& one) { return one.message->ByteSizeLong() > tuning_.request_max; };
+    // One row that is too large alone is sent all the same: whether it is, the collector decides.
     if (take > 1 && std::ranges::any_of(requests, too_large)) {
       take /= 2;
       continue;
@@ -255,6 +257,7 @@ std::optional<std::uint64_t> Exporter::deliver(const Signal& signal, const Messa
   }
 }
 
+// The collector has the rows: until the cursor says so durably nothing else is sent, or a restart would send it again.
 bool Exporter::settle(std::uint64_t up_to, std::uint64_t rejected) {
   while (true) {
     const Result<void> settled = queue_.settle(config_.name, up_to, rejected);

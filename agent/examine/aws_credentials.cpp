@@ -3,6 +3,7 @@
 // as botocore (Python's configparser) reads them: deeper indented lines continue the option above, options are
 // case-insensitive.
 #include <algorithm>
+#include <cctype>
 
 #include "agent/examine/formats.h"
 #include "agent/examine/text.h"
@@ -14,22 +15,31 @@ struct Profile {
   std::string_view name, id, secret, session, role, source;
 };
 
-/// "[profile dev]" and "[dev]" → "dev"; "[sso-session x]" and "[services x]" hold no keys → "".
+/// "[profile dev]" and "[dev]" → "dev". Any other name may be a profile's too, in the credentials file.
 std::string_view section_name(std::string_view inner) {
   inner = trimmed(inner);
-  for (const std::string_view other : {"sso-session ", "services ", "plugins"}) {
-    if (inner.starts_with(other)) return {};
-  }
   if (inner.starts_with("profile ") || inner.starts_with("profile\t")) inner = trimmed(inner.substr(8));
   if (inner.size() >= 2 && (inner.front() == '"' || inner.front() == '\'') && inner.back() == inner.front())
     inner = inner.substr(1, inner.size() - 2);
   return inner;
 }
 
-bool is_access_key_id(std::string_view id) {
-  return id.size() >= 16 && id.size() <= 128 &&
-         std::ranges::all_of(id, [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); });
+/// Other services that speak S3 have ids of other shapes (32 hexadecimal digits, "GK31c2…", a chosen name). What is no
+/// word, is longer than its secret, or as long as a secret and as mixed, stays here: one was taken for the other.
+bool is_access_key_id(std::string_view id, std::string_view secret) {
+  constexpr std::size_t kLongest = 61;  // of Google's HMAC keys
+  constexpr std::size_t kMayBeSecret = 28;
+  const auto has = [&](int (*test)(int)) {
+    return std::ranges::any_of(id, [&](unsigned char c) { return test(c) != 0; });
+  };
+  const bool word =
+      std::ranges::all_of(id, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.'; });
+  const bool like_secret = id.size() >= kMayBeSecret && !id.starts_with("GOOG") &&
+                           (id.size() > secret.size() || (has(std::isupper) && has(std::islower)));
+  return word && id.size() <= kLongest && !like_secret;
 }
+
+bool is_aws_id(std::string_view id) { return id.size() >= 16 && (id.starts_with("AKIA") || id.starts_with("ASIA")); }
 
 void report(const Profile& profile, Work& work) {
   // A role is assumed with the key of another entry, whatever else stands here (botocore's AssumeRoleProvider comes
@@ -41,12 +51,14 @@ void report(const Profile& profile, Work& work) {
   }
   if (profile.name.empty() || (profile.id.empty() && profile.secret.empty()))
     return;  // a role, SSO or process entry: no key
-  if (profile.secret.empty() || !is_name(profile.name, 126) || (!profile.id.empty() && !is_access_key_id(profile.id)))
+  if (profile.secret.empty() || !is_name(profile.name, 126) ||
+      (!profile.id.empty() && !is_access_key_id(profile.id, profile.secret)))
     return work.skip();
   const bool session = profile.id.starts_with("ASIA") || (!profile.session.empty() && !profile.id.starts_with("AKIA"));
   KeyFact fact = session ? work.fact("aws.session", KeyClass::kSessionToken, Lifetime::kShortLived)
                          : work.fact("aws.access_key", KeyClass::kAccessKey, Lifetime::kLongLived);
   fact.key.id = std::string(profile.id);
+  fact.untold = !profile.id.empty() && !is_aws_id(profile.id);
   fact.selector = std::string(profile.name);
   work.add(std::move(fact), profile.secret);
 }

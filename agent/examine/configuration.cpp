@@ -39,7 +39,8 @@ class Walker {
         walk(one, entry);
     }
     const json::object* object = value.if_object();
-    if (object == nullptr || work_.full()) return;
+    if (object == nullptr) return;
+    if (work_.full()) return work_.skip();
     Entry own = entry;
     for (const std::string_view name : {"name", "id", "profile", "alias"}) {
       const std::string_view text = text_of(*object, name);
@@ -48,9 +49,12 @@ class Walker {
     own.current = !current_.empty() && own.selector == current_;
     settings_.begin(own);
     named_pair(*object);
+    const std::string_view type = text_of(*object, "credential_type");  // MSAL: "secret" is of this type
     for (const auto& member : *object) {
-      const json::string* text = member.value().if_string();
-      if (text != nullptr) settings_.set({member.key().data(), member.key().size()}, view(*text));
+      const std::string_view name(member.key().data(), member.key().size());
+      if (const json::string* text = member.value().if_string())
+        settings_.set(name == "secret" && !type.empty() ? type : name, view(*text));
+      if (const json::array* list = member.value().if_array()) urls(name, *list);
     }
     settings_.finish();
     for (const auto& member : *object) {
@@ -62,6 +66,14 @@ class Walker {
         below.host = host_of_name(name);
       }
       walk(member.value(), below);
+    }
+  }
+
+  /// channels: [https://conda.example/t/TOKEN/channel]
+  void urls(std::string_view name, const json::array& list) {
+    for (const json::value& one : list) {
+      const json::string* text = one.if_string();
+      if (text != nullptr && view(*text).find("://") != std::string_view::npos) settings_.set(name, view(*text));
     }
   }
 
@@ -109,7 +121,7 @@ role::Unread configuration(std::string_view bytes, Work& work) {
   const std::string_view text = trimmed(bytes);
   if (text.empty()) return role::Unread::kNone;
   if (text.find('\0') != std::string_view::npos) return role::Unread::kUnknownFormat;
-  if (text.starts_with("-----BEGIN ")) return pem(text, work);
+  if (text.starts_with("-----BEGIN ") || text.starts_with("Bag Attributes")) return pem(text, work);
   if (is_bare_token(text)) return raw_token(text, work);
   {
     TreeMemory memory(work.scratch(), tree_bytes(text.size()));

@@ -5,6 +5,7 @@
 #include <array>
 #include <cctype>
 
+#include "agent/examine/document.h"
 #include "agent/examine/formats.h"
 #include "agent/examine/text.h"
 
@@ -37,6 +38,15 @@ std::string words_of(std::string_view name) {
 
 bool ends_with_word(std::string_view words, std::string_view word) {
   return words.ends_with(word) && (words.size() == word.size() || words[words.size() - word.size() - 1] == ' ');
+}
+
+/// Calls `each` for each of the words, up to the first for which it is true; whether there was one.
+template <typename Each>
+bool any_word(std::string_view words, Each&& each) {
+  while (!words.empty()) {
+    if (each(cut(words, ' '))) return true;
+  }
+  return false;
 }
 
 bool ends_with_any(std::string_view words, Words list) {
@@ -137,6 +147,47 @@ std::string_view query_value(std::string_view rest, std::string_view wanted) {
 
 }  // namespace
 
+bool is_access_token(std::string_view name) { return ends_with_word(words_of(name), "access token"); }
+
+std::string_view kind_of_field(std::string_view name, bool granted, const Hints& hints) {
+  struct Field {
+    std::string_view words;  ///< the name's end
+    std::string_view kind;   ///< a part of its kind's id
+    std::string_view usual;  ///< its kind where the place has none
+  };
+  static constexpr std::array<Field, 3> kFields{{{"refresh token", "refresh_token", "oauth.refresh_token"},
+                                                 {"client secret", "client", "oauth.client_secret"},
+                                                 {"id token", "id_token", "oidc.id_token"}}};
+  const auto is_other = [](std::string_view kind) {
+    return std::ranges::any_of(kFields, [&](const Field& field) { return kind.find(field.kind) != kind.npos; });
+  };
+  const std::string words = words_of(name);
+  const bool access = ends_with_word(words, "access token");
+  const auto field = std::ranges::find_if(kFields, [&](const Field& one) { return ends_with_word(words, one.words); });
+  if (!access && field == kFields.end()) return {};
+  if (access && hints.kinds.find(' ') == std::string_view::npos) return {};
+  std::string_view found;
+  (void)any_word(hints.kinds, [&](std::string_view kind) {
+    if (access ? is_other(kind) : kind.find(field->kind) == kind.npos) return false;
+    found = kind;
+    return true;
+  });
+  if (!found.empty() || access || !granted) return found;
+  // The place's usual kind may be just this.
+  return hints.key_kind.find(field->kind) != std::string_view::npos ? hints.key_kind : field->usual;
+}
+
+std::string stem_of(std::string_view name) {
+  static constexpr std::array<std::string_view, 12> kParts{
+      "access", "key", "id", "secret", "token", "api", "app", "application", "sid", "auth", "secretkey", "accesskey"};
+  std::string out;
+  (void)any_word(words_of(name), [&](std::string_view word) {
+    if (std::ranges::find(kParts, word) == kParts.end()) out.append(word).append(" ");
+    return false;
+  });
+  return out;
+}
+
 Meaning meaning_of(std::string_view name) {
   const std::string words = words_of(name);
   if (words.empty()) return Meaning::kNone;
@@ -188,7 +239,11 @@ bool add_url(std::string_view text, Work& work) {
   Entry entry = outer;
   entry.host = url->host;
   bool added = false;
-  if (!url->secret.empty()) {
+  if (std::string_view path = url->rest; path.starts_with("/t/") && work.hints().key_kind == "conda.token") {
+    path.remove_prefix(3);  // https://conda.example/t/TOKEN/channel
+    work.at(entry);
+    added = add_credential(cut(path, '/'), false, work);
+  } else if (!url->secret.empty()) {
     const std::string_view login = percent_decoded(url->login, work.scratch());
     const std::string_view secret = percent_decoded(url->secret, work.scratch());
     // GitHub's old form: the token as the login, and a word where the password would be.
@@ -208,6 +263,16 @@ bool add_url(std::string_view text, Work& work) {
   }
   work.at(outer);
   return added;
+}
+
+bool add_grant(std::string_view text, Work& work) {
+  if (!text.starts_with('{')) return false;
+  TreeMemory memory(work.scratch(), tree_bytes(text.size()));
+  const std::optional<boost::json::value> root = read_json(text, memory);
+  const boost::json::object* grant = root ? root->if_object() : nullptr;
+  if (grant == nullptr) return false;
+  const std::string_view refresh = text_of(*grant, "refresh_token");
+  return add_credential(refresh.empty() ? text_of(*grant, "access_token") : refresh, false, work);
 }
 
 bool add_header(std::string_view text, Work& work) {

@@ -3,6 +3,7 @@
 // its name says.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "agent/examine/facts.h"
@@ -17,6 +18,15 @@ enum class Meaning : std::uint8_t { kNone, kToken, kPassword, kIdentifier, kLogi
 /// kNone.
 [[nodiscard]] Meaning meaning_of(std::string_view name);
 
+/// The kind that the place has for a field of this name, where it holds several: "refreshToken" → its refresh tokens'
+/// kind, "accessToken" → its access tokens'. `granted`: an access token stands beside it, so that a refresh token,
+/// client secret or id token of no such kind is of OAuth's. Empty when the name tells none.
+[[nodiscard]] std::string_view kind_of_field(std::string_view name, bool granted, const Hints& hints);
+/// "access_token", "accessToken"
+[[nodiscard]] bool is_access_token(std::string_view name);
+/// What two names of one key's parts have in common: "aws_secret_access_key", "aws_access_key_id" → "aws".
+[[nodiscard]] std::string stem_of(std::string_view name);
+
 /// Adds the key `secret` for `work.entry()`: by its shape where that shows its kind (a JWT, PEM, "ghp_…"), else of the
 /// kind that its place holds. A placeholder ("${TOKEN}"), a path or nothing adds nothing. True when a key was added.
 bool add_credential(std::string_view secret, bool password, Work& work);
@@ -25,6 +35,9 @@ bool add_token_by_shape(std::string_view text, Work& work);
 /// Adds the password or token in "scheme://login:secret@host/", or in the query of a database URL (with its entry's
 /// host and login). False when there is none.
 bool add_url(std::string_view text, Work& work);
+/// Adds the key of a grant that is one value, {"access_token": …, "refresh_token": …}: the refresh token, which stays
+/// the same however often the other is refreshed. False when it is none.
+bool add_grant(std::string_view text, Work& work);
 /// Adds what an HTTP header "Authorization: Bearer …" or its value alone carries.
 bool add_header(std::string_view text, Work& work);
 

@@ -55,7 +55,8 @@ void add_registry(std::string_view registry, const json::object& keys, Work& wor
 
 bool is_registry(const json::value& value) {
   const json::object* keys = value.if_object();
-  return keys != nullptr && (keys->contains("auth") || keys->contains("identitytoken") || keys->contains("password"));
+  return keys != nullptr && (keys->contains("auth") || keys->contains("identitytoken") ||
+                             keys->contains("registrytoken") || keys->contains("password"));
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <boost/property_tree/ptree.hpp>
 #include <boost/property_tree/xml_parser.hpp>
 #include <istream>
+#include <map>
 #include <new>
 #include <streambuf>
 #include <string>
@@ -19,7 +21,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxYamlBytes = 512U << 10U;
 constexpr std::size_t kMaxElements = 4096;  ///< of an XML file: its parser goes as deep as the file does
 constexpr std::size_t kMaxTreeBytes = 3U << 20U;
 
@@ -39,7 +40,13 @@ class TreeBuilder : public YAML::EventHandler {
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override { put(json::value(memory_)); }
-  void OnAlias(const YAML::Mark&, YAML::anchor_t) override { put(json::value(memory_)); }
+  void OnAlias(const YAML::Mark&, YAML::anchor_t anchor) override {
+    const auto named = anchors_.find(anchor);
+    if (named == anchors_.end()) return put(json::value(memory_));
+    if (levels_.size() + named->second.depth > kMaxDepth) throw std::bad_alloc();
+    if (!levels_.empty()) levels_.back().depth = std::max(levels_.back().depth, named->second.depth + 1);
+    put(json::value(named->second.value, memory_));
+  }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     if (tag.size() > 1 && tag.front() == '!') return OnNull(mark, anchor);  // "!vault": not the value itself
@@ -49,18 +56,21 @@ class TreeBuilder : public YAML::EventHandler {
       level->named = true;
       return;
     }
-    put(json::value(json::string(value, memory_)));
+    json::value scalar(json::string(value, memory_));
+    remember(anchor, scalar, 0);
+    put(std::move(scalar));
   }
-  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
-    open(json::value(json::array(memory_)));
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(json::value(json::array(memory_)), anchor);
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
-    open(json::value(json::object(memory_)));
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    open(json::value(json::object(memory_)), anchor);
   }
   void OnMapEnd() override { close(); }
 
-  [[nodiscard]] bool sound() const { return sound_ && levels_.empty(); }
+  [[nodiscard]] bool sound() const { return levels_.empty(); }
   [[nodiscard]] json::value& root() { return root_; }
 
  private:
@@ -68,16 +78,43 @@ class TreeBuilder : public YAML::EventHandler {
     json::value container;
     json::string name;
     bool named = false;
+    YAML::anchor_t anchor = YAML::NullAnchor;
+    std::size_t depth = 1;  ///< of what it holds, itself included
+  };
+  struct Anchored {
+    json::value value;
+    std::size_t depth;
   };
 
-  void open(json::value container) {
+  void open(json::value container, YAML::anchor_t anchor) {
     if (levels_.size() >= kMaxDepth) throw std::bad_alloc();
-    levels_.push_back({std::move(container), json::string(memory_), false});
+    levels_.push_back({std::move(container), json::string(memory_), false, anchor});
   }
   void close() {
-    json::value done = std::move(levels_.back().container);
+    Level done = std::move(levels_.back());
     levels_.pop_back();
-    put(std::move(done));
+    if (json::object* map = done.container.if_object()) merge(*map);
+    if (!levels_.empty()) levels_.back().depth = std::max(levels_.back().depth, done.depth + 1);
+    remember(done.anchor, done.container, done.depth);
+    put(std::move(done.container));
+  }
+  void remember(YAML::anchor_t anchor, const json::value& value, std::size_t depth) {
+    if (anchor != YAML::NullAnchor) anchors_.insert_or_assign(anchor, Anchored{json::value(value, memory_), depth});
+  }
+  /// "<<: *a", "<<: [*a, *b]" (https://yaml.org/type/merge.html).
+  void merge(json::object& map) {
+    const auto key = map.find("<<");
+    if (key == map.end()) return;
+    const json::value merged = std::move(key->value());
+    map.erase(key);
+    const auto bring = [&](const json::value& from) {
+      if (const json::object* members = from.if_object()) map.insert(members->begin(), members->end());
+    };
+    bring(merged);
+    if (const json::array* list = merged.if_array()) {
+      for (const json::value& one : *list)
+        bring(one);
+    }
   }
   void put(json::value value) {
     if (levels_.empty()) {
@@ -99,7 +136,7 @@ class TreeBuilder : public YAML::EventHandler {
   json::storage_ptr memory_;
   json::value root_;
   std::vector<Level> levels_;
-  bool sound_ = true;
+  std::map<YAML::anchor_t, Anchored> anchors_;
 };
 
 using Xml = boost::property_tree::ptree;
@@ -154,7 +191,7 @@ std::optional<json::value> read_json(std::string_view bytes, TreeMemory& memory)
 }
 
 std::optional<json::value> read_yaml(std::string_view bytes, TreeMemory& memory) {
-  if (bytes.size() > kMaxYamlBytes || bytes.find('\0') != std::string_view::npos) return std::nullopt;
+  if (bytes.find('\0') != std::string_view::npos) return std::nullopt;
   ViewBuffer buffer(bytes);
   std::istream stream(&buffer);
   TreeBuilder builder(memory.storage());

@@ -29,7 +29,7 @@ class TreeMemory {
 
 /// Nothing when `bytes` is no such document, or nests deeper than kMaxDepth.
 [[nodiscard]] std::optional<boost::json::value> read_json(std::string_view bytes, TreeMemory& memory);
-/// The first document. Aliases are left out.
+/// The first document. An alias is a copy of what it names, a merge key ("<<") brings in what the map does not have.
 [[nodiscard]] std::optional<boost::json::value> read_yaml(std::string_view bytes, TreeMemory& memory);
 /// Elements and attributes are members; what is repeated is an array. No DTD, no entities but the five of XML.
 [[nodiscard]] std::optional<boost::json::value> read_xml(std::string_view bytes, TreeMemory& memory);

@@ -47,11 +47,9 @@ class Reader {
       while (!rest_.empty() &&
              (rest_.front() == ' ' || rest_.front() == '\t' || rest_.front() == '\n' || rest_.front() == '\r'))
         rest_.remove_prefix(1);
-      for (const std::string_view start : {"export ", "set ", "Environment="}) {
-        if (rest_.starts_with(start)) rest_ = rest_.substr(start.size());
-      }
+      drop_command();
       const std::string_view line = rest_.substr(0, rest_.find('\n'));
-      const std::size_t equals = line.find('=');
+      const std::size_t equals = separator(line);
       if (line.empty() || line.front() == '#' || equals == std::string_view::npos) {
         if (!trimmed(line).empty() && line.front() != '#') ++strays_;
         rest_.remove_prefix(std::min(line.size() + 1, rest_.size()));
@@ -76,11 +74,26 @@ class Reader {
   [[nodiscard]] std::size_t strays() const { return strays_; }
 
  private:
+  /// "export NAME=…", with any blanks.
+  void drop_command() {
+    if (rest_.starts_with("Environment=")) rest_.remove_prefix(12);
+    for (const std::string_view command : {"export", "set"}) {
+      if (!rest_.starts_with(command)) continue;
+      const std::size_t name = rest_.find_first_not_of(" \t", command.size());
+      if (name != std::string_view::npos && name > command.size()) rest_.remove_prefix(name);
+    }
+  }
+  /// "NAME=value", or "NAME: value" as dotenv's loaders take it too.
+  static std::size_t separator(std::string_view line) {
+    const std::size_t equals = line.find('=');
+    const std::size_t colon = std::min(line.find(": "), line.find(":\t"));
+    return colon < equals && is_variable(trimmed(line.substr(0, colon))) ? colon : equals;
+  }
   std::string_view value() {
     std::size_t begin = rest_.find_first_not_of(" \t");
     if (begin == std::string_view::npos) begin = rest_.size();
     const char quote = begin < rest_.size() ? rest_[begin] : '\n';
-    if (quote == '"' || quote == '\'') {
+    if (quote == '"' || quote == '\'' || quote == '`') {
       std::size_t end = begin + 1;
       while (end < rest_.size() && rest_[end] != quote)
         end += quote == '"' && rest_[end] == '\\' ? 2U : 1U;

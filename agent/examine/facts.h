@@ -25,6 +25,7 @@ struct Hints {
   KeyClass key_class = KeyClass::kAccessKey;
   Lifetime lifetime = Lifetime::kUnknown;
   bool guessable = false;  ///< fingerprints of this kind stay here; the keys are numbered instead
+  std::string_view kinds;  ///< every kind that the place may hold, separated by blanks
   /// What the place may hold besides: passwords where `key_kind` is none, else what is no password.
   std::string_view other_kind;
   KeyClass other_class = KeyClass::kAccessKey;

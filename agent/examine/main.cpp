@@ -147,6 +147,7 @@ class Server {
                       .key_class = static_cast<KeyClass>(asked.hints.key_class),
                       .lifetime = static_cast<Lifetime>(asked.hints.lifetime),
                       .guessable = asked.hints.guessable != 0,
+                      .kinds = asked.hints.kinds.view(),
                       .other_kind = asked.hints.other_kind.view(),
                       .other_class = static_cast<KeyClass>(asked.hints.other_class),
                       .other_lifetime = static_cast<Lifetime>(asked.hints.other_lifetime)};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // .netrc and .authinfo: words machine, login, password, account, default, macdef (ftp(1), curl's and GNU's forms with
-// quoted words).
+// quoted words). A '#' begins a comment only where a keyword may stand, as Python's netrc and curl read it: a password
+// may hold one.
 #include "agent/examine/credential.h"
 #include "agent/examine/formats.h"
 #include "agent/examine/text.h"
@@ -14,12 +15,18 @@ class Words {
  public:
   Words(std::string_view text, Arena& scratch) : text_(text), scratch_(scratch) {}
 
-  /// The next word; false at the end.
-  bool next(std::string_view& word) {
-    while (at_ < text_.size() && (is_blank(text_[at_]) || text_[at_] == '#')) {
-      if (text_[at_] == '#') at_ = std::min(text_.find('\n', at_), text_.size());
-      if (at_ < text_.size()) ++at_;
+  /// The next keyword; false at the end.
+  bool next_keyword(std::string_view& word) {
+    while (next(word)) {
+      if (!word.starts_with('#')) return true;
+      at_ = std::min(text_.find('\n', at_), text_.size());
     }
+    return false;
+  }
+  /// The next word, whatever it is; false at the end.
+  bool next(std::string_view& word) {
+    while (at_ < text_.size() && is_blank(text_[at_]))
+      ++at_;
     if (at_ >= text_.size()) return false;
     if (text_[at_] == '"') return quoted(word);
     const std::size_t begin = at_;
@@ -86,7 +93,7 @@ role::Unread netrc(std::string_view bytes, Work& work) {
   Machine machine;
   bool any_machine = false;
   std::size_t stray = 0;
-  for (std::string_view word; words.next(word);) {
+  for (std::string_view word; words.next_keyword(word);) {
     std::string_view value;
     if (word == "machine" || word == "default") {
       report(machine, work);

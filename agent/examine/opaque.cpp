@@ -9,7 +9,7 @@ role::Unread opaque(std::string_view bytes, Work& work) {
   if (bytes.starts_with("SQLite format 3")) return role::Unread::kUnknownFormat;
   const std::string_view content = trimmed(bytes);
   if (content.empty()) return role::Unread::kNone;
-  if (content.starts_with("-----BEGIN ")) {
+  if (content.find("-----BEGIN ") != std::string_view::npos) {  // "Bag Attributes" may come first
     (void)pem(content, work);
     if (!work.found().keys.empty()) return role::Unread::kNone;
   }

@@ -116,6 +116,8 @@ role::Unread pem(std::string_view bytes, Work& work) {
       add_private_key(*block, work);
     }  // parameters, requests, public keys: no keys of anybody
   }
+  const bool bound = blocks == kMaxBlocks || work.full();
+  if (bound && bytes.find("PRIVATE KEY-----", at) != std::string_view::npos) work.skip();
   ERR_clear_error();
   join_pairs(work.found().keys);
   return blocks == 0 ? role::Unread::kUnknownFormat : role::Unread::kNone;

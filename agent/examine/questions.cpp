@@ -39,6 +39,9 @@ role::Hints hints_of(const FileQuestion& question, const KindLookup& kinds) {
     out.other_class = static_cast<std::uint8_t>(kind->key_class);
     out.other_lifetime = static_cast<std::uint8_t>(kind->lifetime);
   }
+  const std::string_view all = question.kinds;
+  const bool fits = all.size() <= out.kinds.bytes.size();
+  out.kinds.assign(fits ? all : all.substr(0, all.rfind(' ', out.kinds.bytes.size())));  // whole names only
   return out;
 }
 

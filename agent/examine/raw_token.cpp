@@ -63,10 +63,12 @@ bool add_by_shape(std::string_view text, Work& work) {
   std::size_t added = 0;
   std::size_t tried = 0;
   std::size_t at = 0;
-  for (std::string_view run = next_run(text, at, is_token); !run.empty() && tried < kMaxShapes;
-       run = next_run(text, at, is_token)) {
+  for (std::string_view run = next_run(text, at, is_token); !run.empty(); run = next_run(text, at, is_token)) {
     if (!run.starts_with("eyJ") || run.size() < 20) continue;
-    ++tried;
+    if (++tried > kMaxShapes) {
+      work.skip();
+      break;
+    }
     if (add_jwt(run, work)) ++added;
   }
   if (const std::optional<std::string_view> id = only_aws_id(text)) {

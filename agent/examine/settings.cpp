@@ -30,8 +30,9 @@ bool is_public_id(std::string_view value) {
          value.find_first_of(" /:@\"'") == std::string_view::npos;
 }
 
-std::size_t common_start(std::string_view a, std::string_view b) {
-  return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+bool holds_secret(std::string_view url) {
+  const std::optional<Url> parts = split_url(url);
+  return parts && !(parts->login.empty() && parts->secret.empty());
 }
 
 /// The key that a public id names: by its own shape, else the place's.
@@ -90,6 +91,13 @@ Line split_line(std::string_view text) {
   return {unquoted(trimmed(text.substr(0, at))), value_of(text.substr(at + 1))};
 }
 
+/// A URL and nothing else, not "name = URL".
+bool is_url(std::string_view text) {
+  const std::size_t scheme = text.find("://");
+  return scheme != std::string_view::npos && text.substr(0, scheme).find_first_of("=: \t") == std::string_view::npos &&
+         text.find_first_of(" \t") == std::string_view::npos;
+}
+
 void begin_section(std::string_view name, Settings& settings) {
   settings.begin({.selector = name, .host = host_of_name(name)});
 }
@@ -119,18 +127,12 @@ void Settings::describe(Entry& entry) const {
 void Settings::add_pairs() {
   for (Setting& id : settings_) {
     if (!is_public_id(id.value) || (id.meaning != Meaning::kIdentifier && !is_access_key(id.name))) continue;
-    Setting* best = nullptr;
-    std::size_t closest = 0;
-    for (Setting& secret : settings_) {
-      const std::size_t common = common_start(id.name, secret.name);
-      if (&secret == &id || secret.used || secret.meaning != Meaning::kToken || is_access_key(secret.name) ||
-          is_session_part(secret.name))
-        continue;
-      if (best != nullptr && common <= closest) continue;
-      best = &secret;
-      closest = common;
-    }
-    if (best == nullptr || is_placeholder(best->value)) continue;
+    const std::string stem = stem_of(id.name);
+    const auto best = std::ranges::find_if(settings_, [&](const Setting& secret) {
+      return &secret != &id && !secret.used && secret.meaning == Meaning::kToken && !is_access_key(secret.name) &&
+             !is_session_part(secret.name) && stem_of(secret.name) == stem;
+    });
+    if (best == settings_.end() || is_placeholder(best->value)) continue;
     best->used = id.used = true;
     KeyFact fact = fact_of_id(id.value, work_);
     fact.key.id = std::string(id.value);
@@ -160,7 +162,7 @@ void Settings::add_value(const Setting& setting) {
       // "key" alone is any word's name.
       if (same_word(setting.name, "key") && setting.value.size() < 20) return;
       if (setting.kind.empty()) {
-        (void)add_credential(setting.value, password, work_);
+        add_by_name(setting, password);
       } else if (!is_placeholder(setting.value) && !add_url(setting.value, work_) &&
                  !add_token_by_shape(setting.value, work_)) {
         work_.add(work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown),
@@ -175,9 +177,33 @@ void Settings::add_value(const Setting& setting) {
     case Meaning::kLogin:
     case Meaning::kHost:
     case Meaning::kNone:
+      // Of several URLs with keys in one section (pip's indexes), each is of its host.
+      if (const std::optional<Url> url = split_url(setting.value); url && urls_ > 1 && !by_name_) {
+        Entry entry = work_.entry();
+        entry.selector = url->host;
+        work_.at(entry);
+      }
       (void)add_url(setting.value, work_);
       return;
   }
+}
+
+/// Of the kind that the place has for such a name; else what the value shows, or the place's usual one.
+void Settings::add_by_name(const Setting& setting, bool password) {
+  const std::string_view value = setting.value;
+  if (add_grant(value, work_)) return;
+  const bool has_scheme = value.find(' ') != std::string_view::npos && !password;
+  if (has_scheme && add_header(value, work_)) return;  // cargo's token = "Bearer …"
+  const bool granted = std::ranges::any_of(settings_, [](const Setting& one) { return is_access_token(one.name); });
+  const std::string_view kind = kind_of_field(setting.name, granted, work_.hints());
+  std::vector<KeyFact>& keys = work_.found().keys;
+  const std::size_t before = keys.size();
+  (void)add_credential(value, password, work_);
+  if (kind.empty() || keys.size() == before) return;
+  KeyFact& fact = keys.back();
+  if (!fact.untold && !value.starts_with("eyJ")) return;  // its beginning tells more
+  fact.key.kind = std::string(kind);
+  fact.untold = false;
 }
 
 void Settings::begin(const Entry& entry) {
@@ -189,6 +215,7 @@ void Settings::begin(const Entry& entry) {
     const auto is_key = [](const Setting& one) {
       return !one.used && (one.meaning == Meaning::kToken || one.meaning == Meaning::kPassword);
     };
+    urls_ = std::ranges::count_if(settings_, [](const Setting& one) { return holds_secret(one.value); });
     const bool was = by_name_;
     by_name_ = was || (own.selector.empty() && std::ranges::count_if(settings_, is_key) > 1);
     for (const Setting& setting : settings_) {
@@ -202,8 +229,11 @@ void Settings::begin(const Entry& entry) {
 }
 
 void read_lines(std::string_view bytes, Settings& settings, Work& work) {
+  std::string_view option;  // of the line above: what is indented below it may be more of its value
   for_each_line(bytes, [&](std::string_view raw) {
     const std::string_view text = trimmed(raw);
+    const bool indented = !text.empty() && text.data() != raw.data();
+    if (indented && !option.empty() && is_url(text)) return settings.set(option, text);
     if (text.empty() || text.front() == '#' || text.front() == ';' || text.front() == '}' || text.front() == '!')
       return;
     if (text.front() == '[') {
@@ -221,6 +251,7 @@ void read_lines(std::string_view bytes, Settings& settings, Work& work) {
     }
     const Line line = split_line(text);
     if (!line.name.empty()) settings.set(line.name, line.value);
+    option = line.name;
   });
   settings.finish();
 }

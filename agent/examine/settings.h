@@ -34,10 +34,12 @@ class Settings {
   void add_pairs();
   void add(const Setting& setting);
   void add_value(const Setting& setting);
+  void add_by_name(const Setting& setting, bool password);
 
   Work& work_;
   bool by_name_;
   Entry entry_;
+  std::ptrdiff_t urls_ = 0;  ///< of the section, with a key in them
   std::vector<Setting> settings_;
 };
 

@@ -14,6 +14,22 @@ int hex_digit(char c) {
   return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/// Labels of small letters, digits and hyphens, the last one of letters alone (or an IPv4 address): not every name with
+/// a dot in it ("u.t-login-accesstoken-1").
+bool is_host(std::string_view host) {
+  const std::size_t dot = host.rfind('.');
+  if (dot == std::string_view::npos || host.find("..") != std::string_view::npos) return false;
+  const std::string_view last = host.substr(dot + 1);
+  const auto all = [](std::string_view text, auto test) {
+    return !text.empty() && std::ranges::all_of(text, [&](unsigned char c) { return test(c); });
+  };
+  const bool address = all(host, [](unsigned char c) { return std::isdigit(c) != 0 || c == '.'; });
+  return host.front() != '.' && host.front() != '-' &&
+         (address || last.starts_with("xn--") || all(last, [](unsigned char c) { return std::islower(c) != 0; })) &&
+         all(host,
+             [](unsigned char c) { return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '-'; });
+}
+
 bool is_scheme(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '+' || c == '.' || c == '-' || c == ':';
@@ -76,11 +92,7 @@ std::string_view host_of_name(std::string_view name) {
   if (const std::optional<Url> url = split_url(name)) return url->host;
   const std::string_view authority = name.substr(0, name.find('/'));
   const std::string_view host = base::split_host(authority).host;
-  const bool named = host.find('.') != std::string_view::npos && host.front() != '.' && host.back() != '.' &&
-                     std::ranges::all_of(host, [](unsigned char c) {
-                       return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '-';
-                     });
-  return named ? authority : std::string_view();
+  return is_host(host) ? authority : std::string_view();
 }
 
 std::string without_user_info(std::string_view value) {

@@ -6,6 +6,13 @@
 
 namespace keytrail::link {
 
+std::string kinds_of(const catalog::File& entry) {
+  std::string out;
+  for (const std::string_view kind : entry.kinds)
+    out.append(out.empty() ? "" : " ").append(kind);
+  return out;
+}
+
 std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalog& catalog) {
   const auto is_password = [&](std::string_view id) {
     const catalog::Kind* kind = catalog.kind(id);
@@ -30,6 +37,7 @@ void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalo
   file.format = entry.format;
   file.kind = entry.kind;
   file.other_kind = other_kind_of(entry, catalog_);
+  file.kinds = kinds_of(entry);
   if (remembered) return;  // its place holds something else by now; what that is shows the next look
   if (is_elsewhere(file, event)) {
     queue_.emplace_front(Slots::file_key(container, place), InstanceRef{});
@@ -103,6 +111,7 @@ void Looks::look(const std::string& key, const InstanceRef& through) {
   question.format = file->format;
   question.key_kind = file->kind;
   question.other_kind = file->other_kind;
+  question.kinds = file->kinds;
   question.look = true;
   ++running_;
   examinations_.ask(std::move(reach), std::move(question), [this, key](FileAnswer& answer) { on_answer(key, answer); });

@@ -21,6 +21,8 @@ namespace keytrail::link {
 /// What such a place may hold besides its usual kind: a password where that is none, else what is no password. Empty
 /// when nothing.
 [[nodiscard]] std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalog& catalog);
+/// Every kind that it may hold, as FileQuestion has them.
+[[nodiscard]] std::string kinds_of(const catalog::File& entry);
 
 class Looks {
  public:

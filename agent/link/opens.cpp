@@ -52,6 +52,7 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   question.format = entry->format;
   question.key_kind = entry->kind;
   question.other_kind = other_kind_of(*entry, catalog_);
+  question.kinds = kinds_of(*entry);
   examinations_.ask(
       {instance->id, event.mnt_ns, examinations_.others_of_mount_ns(event.mnt_ns, instance->id)}, std::move(question),
       [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](FileAnswer& answer) {

@@ -24,11 +24,11 @@ namespace keytrail::link {
 struct KnownFile {
   std::string container;  ///< container id, empty on the host
   std::string path;
-  std::uint32_t mnt_ns = 0;                 ///< where it is followed; 0 = not known yet (after a restart)
-  std::uint32_t dev = 0;                    ///< kernel encoding; 0 = not known yet (after a restart)
-  FileIdentity identity;                    ///< as last opened
-  std::string format, kind, other_kind;     ///< for the examiner
-  std::map<std::string, std::string> keys;  ///< selector → key id
+  std::uint32_t mnt_ns = 0;                     ///< where it is followed; 0 = not known yet (after a restart)
+  std::uint32_t dev = 0;                        ///< kernel encoding; 0 = not known yet (after a restart)
+  FileIdentity identity;                        ///< as last opened
+  std::string format, kind, other_kind, kinds;  ///< for the examiner
+  std::map<std::string, std::string> keys;      ///< selector → key id
   bool looking = false;
 };
 

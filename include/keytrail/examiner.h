@@ -53,6 +53,7 @@ struct FileQuestion {
   std::string format;      ///< parser: "aws_credentials", "raw_token", "pem", …; from the catalog entry
   std::string key_kind;    ///< catalog kind to give when the format does not tell; may be empty
   std::string other_kind;  ///< what the place may hold besides: a password where `key_kind` is none, else no password
+  std::string kinds;       ///< every kind that the place may hold, separated by blanks: a refresh token has its own
   bool look = false;       ///< look again at a known place: open what is there now; `file` is what was there before
 };
 

@@ -17,7 +17,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 4;
+inline constexpr std::uint16_t kVersion = 5;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxTargetOffsets = 16;
@@ -146,6 +146,7 @@ struct Hints {
   Text<46> format;               ///< parser's name
   Text<62> key_kind;             ///< catalog kind to give when the format does not tell
   Text<62> other_kind;           ///< the same for passwords where key_kind is none, for others where it is one
+  Text<190> kinds;               ///< every kind that the place may hold, separated by blanks
   std::uint8_t key_class = 0;    ///< of key_kind, as enum KeyClass
   std::uint8_t lifetime = 0;     ///< of key_kind, as enum Lifetime
   std::uint8_t guessable = 0;    ///< 1: fingerprints of this kind stay in the examiner
@@ -378,7 +379,7 @@ bool known(std::uint64_t number) {
   return number < UINT8_MAX && find_word(static_cast<E>(number)) != nullptr;
 }
 inline bool lengths_ok(const Hints& m) {
-  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() &&
+  return m.asks < kAsks && m.format.valid() && m.key_kind.valid() && m.other_kind.valid() && m.kinds.valid() &&
          known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime) && known<KeyClass>(m.other_class) &&
          known<Lifetime>(m.other_lifetime);
 }
@@ -441,8 +442,8 @@ inline constexpr std::size_t kMaxMessage = 2560;
 
 static_assert(sizeof(Head) == 16);
 static_assert(sizeof(Identity) == 40);
-static_assert(sizeof(Hints) == 184);
-static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 184 + 1024);
+static_assert(sizeof(Hints) == 376);
+static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 376 + 1024);
 static_assert(sizeof(AttachTarget) == 16 + 32 + 32 + 40 + 128 + 1024);
 static_assert(sizeof(DetachTarget) == 24);
 static_assert(sizeof(Target) == 16 + 16 + 256);
@@ -457,7 +458,7 @@ static_assert(sizeof(Remark) == 272);
 static_assert(sizeof(OpenFailed) == 64);
 static_assert(sizeof(Notice) == 16 + 16 + 32 + 256);
 static_assert(sizeof(FingerprintKey) == 32);
-static_assert(sizeof(Examine) == 240);
+static_assert(sizeof(Examine) == 432);
 static_assert(sizeof(Opened) == 64);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);

@@ -41,7 +41,10 @@ Case read_case(std::string_view input) {
     } else if (word.starts_with('x') && word.size() > 1) {
       std::from_chars(word.data() + 1, word.data() + word.size(), repeats);
     } else if (word.contains('.') && word.size() <= 62) {
-      out.hints.key_kind = word;
+      if (out.hints.key_kind.empty()) {
+        out.hints.key_kind = word;
+        out.hints.kinds = {word.data(), word.size() + head.size() + (head.empty() ? 0 : 1)};
+      }
     }
   }
   repeats = std::clamp<std::size_t>(repeats, 1, kMaxRepeats);

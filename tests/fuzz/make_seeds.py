@@ -227,7 +227,27 @@ def configurations(certificate, key, token):
             ("configuration-hcl", "terraform.token",
              "credentials \"app.terraform.io\" {\n  token = \"planted.atlasv1.0123456789abcdef\"\n}\n"),
             ("configuration-properties", "generic.secret", "api.key=planted-token-0123456789\nuser:me\n! comment\n"
-             "long=a\\\n  b\n"))
+             "long=a\\\n  b\n"),
+            *grants(token))
+
+
+def grants(token):
+    """Files where the field says which kind of key it holds, and forms that differ from the usual one."""
+    cache = {"RefreshToken": {"u.t-login-refreshtoken-1--": {"credential_type": "RefreshToken", "secret": "0.planted"}}}
+    sso = {"accessToken": "planted-access-0123456789", "clientSecret": token, "refreshToken": "planted-refresh-01"}
+    return (("configuration-msal", "azure.access_token azure.refresh_token azure.id_token", json.dumps(cache)),
+            ("configuration-sso", "aws.sso_token aws.sso_refresh_token aws.sso_client", json.dumps(sso)),
+            ("configuration-rclone", "rclone.remote_secret",
+             "[d]\ntype = drive\ntoken = {\"access_token\":\"ya29.planted\",\"refresh_token\":\"1//planted-0123\"}\n"),
+            ("configuration-pip", "package.password",
+             "[global]\nextra-index-url =\n    https://me:planted-0@a.example/\n    https://me:planted-1@b.example/\n"),
+            ("configuration-conda", "conda.token", "channels:\n  - https://conda.example/t/tk-planted-0123/ch\n"),
+            ("configuration-anchors", "generic.secret",
+             "a: &a {token: &t planted-token-0123456789}\nb: {<<: *a, host: b.example}\nc: {<<: [*a], key: *t}\n"),
+            ("dotenv-forms", "generic.secret",
+             "export\tA_TOKEN: planted-token-0123456789\nB_TOKEN=`planted`\nC_TOKEN=op://a/b\nD_TOKEN=$(x)\n"),
+            ("aws_credentials-ids", "aws.access_key",
+             "[plugins-x]\naws_access_key_id = GKplanted\naws_secret_access_key = planted-secret-0123456789\n"))
 
 
 def key_files(root):

@@ -25,6 +25,7 @@ struct Bench {
                       .formats = catalog::kernel_tables().formats};
   Arena scratch{4U << 20U};
   std::string_view other_kind;  ///< what the place may hold besides
+  std::string_view kinds;       ///< every kind that it may hold
 
   Found parse(std::string_view format, std::string_view bytes, std::string_view kind = {}, bool guessable = false,
               KeyClass key_class = KeyClass::kAccessKey) {
@@ -32,6 +33,7 @@ struct Bench {
                       .key_kind = kind,
                       .key_class = key_class,
                       .guessable = guessable,
+                      .kinds = kinds,
                       .other_kind = other_kind,
                       .other_class = key_class == KeyClass::kPassword ? KeyClass::kAccessKey : KeyClass::kPassword};
     Found found;

@@ -65,9 +65,12 @@ std::string_view Built::owned(std::string text) {
 
 void Built::kinds(const Model& m) {
   take(kinds_, t_.kinds);
+  const auto is_shaped = [&](std::string_view kind) {
+    return std::ranges::any_of(m.formats, [&](const FormatEntry& e) { return e.only && first(e.kinds) == kind; });
+  };
   for (const KindEntry& e : m.kinds)
     kinds_.push_back({e.id, e.provider, e.title, e.key_class, e.lifetime, e.authenticates, e.guessable, e.wildcard,
-                      e.audience_decides});
+                      e.audience_decides, is_shaped(e.id)});
   std::ranges::sort(kinds_, {}, &Kind::id);
 }
 

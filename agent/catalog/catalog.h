@@ -32,6 +32,7 @@ struct Kind {
   bool guessable;                 ///< passwords and short values: no fingerprint leaves the examiner
   bool wildcard = false;          ///< "some secret": the real kind follows from place or use; ranks last
   bool audience_decides = false;  ///< a token that counts only where its audience fits
+  bool shaped = false;            ///< every key of it has one of its formats: another value is a dummy
 };
 
 /// A place in the file system.
@@ -160,13 +161,20 @@ struct ArgFormat {
   std::string_view format_id;
   bool is_public;
   std::uint16_t min_len, max_len;
-  std::string_view kind;  ///< of the key that looks so
+  std::string_view kind;  ///< of the key that looks so; empty: no key (a reference, a dummy), unless public
+  bool dummy = false;     ///< no key, but stands in for one; else what is no key names one that is kept elsewhere
+  bool weak = false;      ///< as Catalog::Format::weak
+  bool only = false;      ///< no key of its kind looks otherwise
 };
+/// The first of the formats that a text has by its beginning and length; nullptr when none.
+[[nodiscard]] const ArgFormat* format_of_text(std::span<const ArgFormat> formats, std::string_view text);
+/// Whether a value without any of its formats is no key of this kind.
+[[nodiscard]] bool is_shaped(std::span<const ArgFormat> formats, std::string_view kind);
 struct KernelTables {
   std::span<const NamePattern> names;
   std::span<const EnvName> env;
   std::span<const ArgFlag> flags;
-  std::span<const ArgFormat> formats;  ///< ev_item.format is an index into it
+  std::span<const ArgFormat> formats;  ///< ev_item.format is an index into it; sorted by the first byte
   /// Names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name.
   std::span<const NamePattern> directories;
   std::span<const std::string_view> flag_programs;  ///< names of executables; the index is the bit in ArgFlag::path_of

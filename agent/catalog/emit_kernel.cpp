@@ -46,8 +46,10 @@ std::string emit_kernel_tables(const KernelRules& rules) {
     out += fmt::format("    {},\n", quoted(program));
   out += "};\nconstexpr ArgFormat kFormats[] = {\n";
   for (const FormatEntry* e : rules.formats) {
-    out += fmt::format("    {{{}, {}, {}, {}, {}, {}}},\n", quoted(e->prefix), quoted(e->id), truth(e->public_id),
-                       e->min_len, e->max_len, quoted(e->kinds.empty() ? std::string() : e->kinds.front()));
+    out += fmt::format("    {{{}, {}, {}, {}, {}, {}, {}, {}, {}}},\n", quoted(e->prefix), quoted(e->id),
+                       truth(e->public_id), e->min_len, e->max_len,
+                       quoted(e->kinds.empty() ? std::string() : e->kinds.front()), truth(e->provider == "dummy"),
+                       truth(e->weak), truth(e->only));
   }
   out +=
       "};\nconstexpr KernelTables kTables = {kNames, kEnv, kFlags, kFormats, kDirectories, kFlagPrograms};\n}  // "

@@ -154,6 +154,9 @@ KernelRules kernel_rules(const Model& model) {
   for (const FormatEntry& entry : model.formats) {
     if (entry.has_argument) out.formats.push_back(&entry);
   }
+  // The kernel side finds them by their first byte; within one, the order of the file decides, which is that in memory.
+  std::ranges::sort(out.formats, {},
+                    [](const FormatEntry* e) { return std::pair(static_cast<unsigned char>(e->prefix[0]), e); });
   return out;
 }
 

@@ -108,6 +108,7 @@ void read_format(Fields& f, const std::string& file, Model& model, Problems& pro
   e.regex = f.text("regex", true);
   e.public_id = f.flag("public_id", false);
   e.weak = f.flag("weak", false);
+  e.only = f.flag("only", false);
   const YAML::Node argument = f.node("argument");
   if (argument.IsDefined()) {
     Fields a(argument, file, problems);
@@ -116,8 +117,9 @@ void read_format(Fields& f, const std::string& file, Model& model, Problems& pro
     e.min_len = a.number("min");
     e.max_len = a.number("max");
     a.finish();
-    if (e.prefix.size() < 4 || e.min_len < e.prefix.size() || e.max_len < e.min_len) {
-      a.problem(a.where().line, "`argument` needs a prefix of 4 characters or more, and prefix length <= min <= max");
+    const std::size_t shortest = e.kinds.empty() ? 1 : 3;  // what is no key may begin with "<"
+    if (e.prefix.size() < shortest || e.min_len < e.prefix.size() || e.max_len < e.min_len) {
+      a.problem(a.where().line, "`argument` needs a prefix of 3 characters or more, and prefix length <= min <= max");
     }
   }
   (void)f.text("note");

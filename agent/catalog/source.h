@@ -160,6 +160,7 @@ struct FormatEntry {
   std::vector<std::string> kinds;
   bool public_id = false;
   bool weak = false;  ///< many texts that are no key have this shape
+  bool only = false;  ///< no key of its kind looks otherwise
   bool has_argument = false;
   std::string prefix;
   std::uint16_t min_len = 0, max_len = 0;

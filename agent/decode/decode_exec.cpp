@@ -35,7 +35,7 @@ Fingerprint fingerprint_of(std::span<const std::byte> value) {
   return out;
 }
 
-void add_env(const Item& item, ExecEvent& out) {
+void add_env(const Item& item, std::span<const catalog::ArgFormat> formats, ExecEvent& out) {
   EnvItem env{.name = std::string(item.name),
               .length = item.head.full_len,
               .truncated = (item.head.flags & KT_ITEM_F_TRUNCATED) != 0};
@@ -43,6 +43,8 @@ void add_env(const Item& item, ExecEvent& out) {
     env.value = text_of(item.value);
   } else {
     env.fingerprint = fingerprint_of(item.value);
+    if ((item.head.flags & KT_ITEM_F_FORMAT) != 0 && item.head.format < formats.size())
+      env.format = formats[item.head.format].format_id;
   }
   out.env.push_back(std::move(env));
 }
@@ -77,7 +79,7 @@ bool read_items(std::span<const std::byte> items, std::span<const catalog::ArgFo
     switch (item.head.kind) {
       case KT_ITEM_ENV_SHOW:
       case KT_ITEM_ENV_SECRET:
-        add_env(item, out);
+        add_env(item, formats, out);
         break;
       case KT_ITEM_ARG_FLAG:
       case KT_ITEM_ARG_FORMAT:

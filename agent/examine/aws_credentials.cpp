@@ -54,6 +54,10 @@ void report(const Profile& profile, Work& work) {
   if (profile.secret.empty() || !is_name(profile.name, 126) ||
       (!profile.id.empty() && !is_access_key_id(profile.id, profile.secret)))
     return work.skip();
+  work.at({.selector = profile.name});
+  const bool no_key = work.is_no_key(profile.secret) || work.is_no_key(profile.id);
+  work.at({});
+  if (no_key) return;
   const bool session = profile.id.starts_with("ASIA") || (!profile.session.empty() && !profile.id.starts_with("AKIA"));
   KeyFact fact = session ? work.fact("aws.session", KeyClass::kSessionToken, Lifetime::kShortLived)
                          : work.fact("aws.access_key", KeyClass::kAccessKey, Lifetime::kLongLived);

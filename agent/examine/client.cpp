@@ -231,7 +231,8 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       const auto at = pending_.find(fact.head.request);
       if (at == pending_.end() || at->second.gathered.env.size() >= role::kMaxKeysPerFile) break;
       at->second.gathered.env.push_back({std::string(fact.name.view()), std::string(fact.value.view()),
-                                         Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0});
+                                         Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0,
+                                         std::string(fact.format.view())});
       return;
     }
     case role::Type::kDone: {

@@ -129,7 +129,7 @@ std::string_view password_kind_of(std::string_view scheme) {
 }
 
 bool add_password(std::string_view kind, std::string_view secret, Work& work) {
-  if (secret.empty() || is_placeholder(secret)) return false;
+  if (secret.empty() || work.is_no_key(secret)) return false;
   if (add_token_by_shape(secret, work)) return true;
   work.add(kind.empty() ? work.usual_fact(true) : work.fact(kind, KeyClass::kPassword, Lifetime::kLongLived), secret);
   return true;
@@ -162,6 +162,8 @@ std::string_view kind_of_field(std::string_view name, bool granted, const Hints&
     return std::ranges::any_of(kFields, [&](const Field& field) { return kind.find(field.kind) != kind.npos; });
   };
   const std::string words = words_of(name);
+  const bool encrypts = ends_with_word(words, "encryption key") || ends_with_word(words, "fernet key");
+  if (encrypts && hints.key_class != KeyClass::kEncryptionKey) return "generic.encryption_key";
   const bool access = ends_with_word(words, "access token");
   const auto field = std::ranges::find_if(kFields, [&](const Field& one) { return ends_with_word(words, one.words); });
   if (!access && field == kFields.end()) return {};
@@ -206,19 +208,18 @@ Meaning meaning_of(std::string_view name) {
 
 bool add_token_by_shape(std::string_view text, Work& work) {
   if (text.starts_with("eyJ")) return format::add_jwt(text, work);
-  for (const catalog::ArgFormat& format : work.state().formats) {
-    if (format.is_public || format.kind.empty() || text.size() < format.min_len || text.size() > format.max_len)
-      continue;
-    if (!text.starts_with(format.prefix) || text.find_first_of(" \t\"'<>") != std::string_view::npos) continue;
-    work.add(work.fact(format.kind, KeyClass::kAccessKey, Lifetime::kUnknown), text);
-    return true;
-  }
-  return false;
+  const catalog::ArgFormat* format = catalog::format_of_text(work.state().formats, text);
+  if (format == nullptr || format->is_public || format->kind.empty() || format->weak ||
+      text.find_first_of(" \t\"'<>") != std::string_view::npos)
+    return false;
+  work.add(work.fact(format->kind, KeyClass::kAccessKey, Lifetime::kUnknown), text);
+  return true;
 }
 
 bool add_credential(std::string_view secret, bool password, Work& work) {
   secret = trimmed(secret);
-  if (secret.empty() || is_placeholder(secret) || secret.find('\0') != std::string_view::npos) return false;
+  if (secret.empty() || secret.find('\0') != std::string_view::npos) return false;
+  if (work.is_no_key(secret, password ? std::string_view() : work.hints().key_kind)) return false;
   if (add_token_by_shape(secret, work)) return true;
   const std::size_t before = work.found().keys.size();
   if (secret.starts_with("-----BEGIN "))

@@ -28,7 +28,8 @@ enum class Meaning : std::uint8_t { kNone, kToken, kPassword, kIdentifier, kLogi
 [[nodiscard]] std::string stem_of(std::string_view name);
 
 /// Adds the key `secret` for `work.entry()`: by its shape where that shows its kind (a JWT, PEM, "ghp_…"), else of the
-/// kind that its place holds. A placeholder ("${TOKEN}"), a path or nothing adds nothing. True when a key was added.
+/// kind that its place holds. A reference ("${TOKEN}"), a path or nothing adds nothing, a dummy is added as one. True
+/// when a key was added.
 bool add_credential(std::string_view secret, bool password, Work& work);
 /// Adds the key of a text that tells its kind by its shape alone; false when it tells none.
 bool add_token_by_shape(std::string_view text, Work& work);

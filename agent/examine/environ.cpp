@@ -10,13 +10,17 @@
 namespace keytrail::examine {
 namespace {
 
-EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string_view value, const base::SipKey& key) {
+EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string_view value,
+                const ExaminerState& state) {
   EnvItem item;
   item.name = std::string(name);
   item.length = static_cast<std::uint32_t>(value.size());
   if (rule.action == catalog::EnvAction::kSecret) {
     item.truncated = value.size() > KT_HASHED_MAX;
-    if (!rule.unhashed && value.size() >= kMinFingerprintedBytes) item.fingerprint = base::fingerprint_of(key, value);
+    if (!rule.unhashed && value.size() >= kMinFingerprintedBytes)
+      item.fingerprint = base::fingerprint_of(state.key, value);
+    if (const catalog::ArgFormat* format = catalog::format_of_text(state.formats, value))
+      item.format = format->format_id;
     return item;
   }
   std::string shown = without_user_info(value);
@@ -54,7 +58,7 @@ void parse_environment(std::string_view bytes, const ExaminerState& state, Found
       ++found.skipped;
       continue;
     }
-    found.env.push_back(item_of(*rule, name, pair.substr(equals + 1), state.key));
+    found.env.push_back(item_of(*rule, name, pair.substr(equals + 1), state));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "agent/examine/text.h"
 
@@ -11,7 +12,8 @@ namespace keytrail::examine {
 namespace {
 
 constexpr std::size_t kMaxNumbered = 4096;
-constexpr std::size_t kMaxLabel = 240;  // leaves room for " #4096" in the message
+constexpr std::size_t kShortestUntold = 20;  ///< of a value that may be another service's key
+constexpr std::size_t kMaxLabel = 240;       // leaves room for " #4096" in the message
 
 /// "login@host", as far as the fact tells.
 std::string owner_of(const KeyFact& fact) {
@@ -31,8 +33,8 @@ std::string_view cut_name(std::string_view name, std::size_t max) {
 bool is_secret_by_shape(std::string_view text, std::span<const catalog::ArgFormat> formats) {
   if (text.starts_with("eyJ") && std::ranges::count(text, '.') == 2) return true;
   return std::ranges::any_of(formats, [&](const catalog::ArgFormat& format) {
-    return !format.is_public && text.starts_with(format.prefix) && text.size() >= format.min_len &&
-           text.size() <= format.max_len;
+    return !format.is_public && !format.kind.empty() && !format.weak && text.starts_with(format.prefix) &&
+           text.size() >= format.min_len && text.size() <= format.max_len;
   });
 }
 
@@ -47,6 +49,22 @@ bool tells_secret(std::string_view name, std::string_view secret, std::span<cons
     name.remove_prefix(std::min(end + 1, name.size()));
   }
   return false;
+}
+
+/// "$TOKEN"
+bool is_variable_reference(std::string_view value) {
+  return value.size() > 1 && value.front() == '$' && std::ranges::all_of(value.substr(1), [](unsigned char c) {
+           return std::isupper(c) != 0 || std::isdigit(c) != 0 || c == '_';
+         });
+}
+
+/// "sk_test_xxxxxxxxxxxx": a filler at its end.
+bool is_filler(std::string_view value) {
+  constexpr std::size_t kRun = 8;
+  if (value.size() < kRun) return false;
+  const std::string_view end = value.substr(value.size() - kRun);
+  return (end.front() == 'x' || end.front() == 'X' || end.front() == '*') &&
+         end.find_first_not_of(end.front()) == std::string_view::npos;
 }
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -108,7 +126,7 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   }
   if (tells_secret(label, secret, state_.formats)) label = {};
   const bool guessable = secret.size() < kMinFingerprintedBytes || fact.key.key_class == KeyClass::kPassword ||
-                         (hints_.guessable && fact.key.kind == hints_.key_kind);
+                         fact.key.kind == "generic.dummy" || (hints_.guessable && fact.key.kind == hints_.key_kind);
   const std::string owner = label.empty() ? owner_of(fact) : std::string(label);
   if (!secret.empty()) {
     const Fingerprint print = base::fingerprint_of(state_.key, secret);
@@ -121,6 +139,24 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   if (fact.key.id.empty()) return skip();
   if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(state_.key, fact.selector);
   found_.keys.push_back(std::move(fact));
+}
+
+Standing Work::standing(std::string_view value, std::string_view kind) const {
+  const catalog::ArgFormat* format = catalog::format_of_text(state_.formats, value);
+  if (format != nullptr && format->kind.empty() && !format->is_public)
+    return format->dummy ? Standing::kDummy : Standing::kReference;
+  if (is_variable_reference(value)) return Standing::kReference;
+  if (is_filler(value) || value.ends_with("EXAMPLE") || value.ends_with("EXAMPLEKEY")) return Standing::kDummy;
+  // Long and of no known shape, it may be a key of another service that speaks the same protocol: its kind is open.
+  const bool unshaped =
+      format == nullptr && !kind.empty() && value.size() < kShortestUntold && catalog::is_shaped(state_.formats, kind);
+  return unshaped ? Standing::kDummy : Standing::kKey;
+}
+
+bool Work::is_no_key(std::string_view value, std::string_view kind) {
+  const Standing what = standing(value, kind);
+  if (what == Standing::kDummy) add(fact("generic.dummy", KeyClass::kAccessKey, Lifetime::kUnknown), value);
+  return what != Standing::kKey;
 }
 
 void Work::add_elsewhere(std::string_view source) {

@@ -68,6 +68,13 @@ struct Found {
   role::Unread unread = role::Unread::kNone;
 };
 
+/// What a value in a key's place is.
+enum class Standing : std::uint8_t {
+  kKey,
+  kReference,  ///< it names a key that is kept elsewhere ("op://…", "${TOKEN}")
+  kDummy,      ///< a template's or a documentation's stand-in, or nothing that a key of its kind may look like
+};
+
 /// One file's work: the parsers' only access to the outside.
 class Work {
  public:
@@ -99,6 +106,10 @@ class Work {
   /// The entry's key is elsewhere (a helper program, another file): a fact without id, where the entry says for which
   /// host it is, or with which entry's key (`source`) its own is bought.
   void add_elsewhere(std::string_view source = {});
+  /// What `value` is, by the catalog's formats; `kind`: of the key that it is said to be, where that is known.
+  [[nodiscard]] Standing standing(std::string_view value, std::string_view kind = {}) const;
+  /// Whether a value is no key; a dummy is added as what it is. `label` as for `add`.
+  bool is_no_key(std::string_view value, std::string_view kind = {});
   void skip() { ++found_.skipped; }
   [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }
 

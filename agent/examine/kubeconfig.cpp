@@ -56,7 +56,7 @@ void add_user(const json::object& user, Entry entry, Work& work) {
   // tokenFile wins over token, and is a file of its own.
   if (const std::string_view token = trimmed(text_of(user, "token"));
       !token.empty() && text_of(user, "tokenFile").empty()) {
-    if (!add_token_by_shape(token, work) && !is_placeholder(token))
+    if (!work.is_no_key(token) && !add_token_by_shape(token, work))
       work.add(work.fact("k8s.static_token", KeyClass::kAccessKey, Lifetime::kLongLived), token);
   }
   if (const std::string_view password = text_of(user, "password"); !password.empty())

@@ -193,6 +193,7 @@ class Server {
       out.truncated = item.truncated ? 1 : 0;
       out.name.assign(item.name);
       out.value.assign(item.value);
+      out.format.assign(item.format);
       if (!send_message(facts_, out)) return false;
     }
     auto done = role::make<role::Done>(role::Type::kDone, asked.head.request);

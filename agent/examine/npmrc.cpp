@@ -32,9 +32,10 @@ std::pair<std::string_view, std::string_view> split_name(std::string_view name) 
 void report(std::string_view registry, const Registry& keys, Work& work) {
   Entry entry{.selector = registry, .host = registry.substr(0, registry.find('/')), .login = keys.login};
   work.at(entry);
+  if (work.standing(keys.token) == Standing::kReference) work.add_elsewhere();
   if (!keys.token.empty()) (void)add_credential(keys.token, false, work);
   std::string_view plain;
-  if (!keys.auth.empty() && !is_placeholder(keys.auth)) {
+  if (!keys.auth.empty() && !work.is_no_key(keys.auth)) {
     if (decode_base64(keys.auth, false, work.scratch(), plain) && plain.find(':') != std::string_view::npos) {
       entry.login = cut(plain, ':');
       work.at(entry);
@@ -43,7 +44,7 @@ void report(std::string_view registry, const Registry& keys, Work& work) {
       work.skip();
     }
   }
-  if (!keys.password.empty() && !is_placeholder(keys.password)) {
+  if (!keys.password.empty() && !work.is_no_key(keys.password)) {
     if (decode_base64(keys.password, false, work.scratch(), plain)) {
       (void)add_credential(plain, true, work);
     } else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A key file of no known format: its fingerprint is all that can be said, unless its text shows a key by its shape.
+#include "agent/examine/credential.h"
 #include "agent/examine/formats.h"
 
 namespace keytrail::examine::format {
@@ -14,6 +15,9 @@ role::Unread opaque(std::string_view bytes, Work& work) {
     if (!work.found().keys.empty()) return role::Unread::kNone;
   }
   if (add_by_shape(content, work)) return role::Unread::kNone;
+  if (content.find('\n') == std::string_view::npos) {  // one word may tell what it is, whatever its file is called
+    if (work.is_no_key(content, work.hints().key_kind) || add_token_by_shape(content, work)) return role::Unread::kNone;
+  }
   work.add(work.usual_fact(work.hints().key_class == KeyClass::kPassword), content);
   return role::Unread::kNone;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "agent/examine/credential.h"
 #include "agent/examine/formats.h"
 
 namespace keytrail::examine::format {
@@ -86,6 +87,9 @@ role::Unread raw_token(std::string_view bytes, Work& work) {
   const std::string_view token = trimmed(bytes);
   if (token.empty() || add_by_shape(token, work)) return role::Unread::kNone;
   if (token.find('\0') != std::string_view::npos) return role::Unread::kUnknownFormat;
+  if (token.find('\n') == std::string_view::npos && work.is_no_key(token, work.hints().key_kind))
+    return role::Unread::kNone;
+  if (add_token_by_shape(token, work)) return role::Unread::kNone;
   work.add(work.usual_fact(work.hints().key_class == KeyClass::kPassword), token);
   return role::Unread::kNone;
 }

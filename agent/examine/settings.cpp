@@ -132,8 +132,9 @@ void Settings::add_pairs() {
       return &secret != &id && !secret.used && secret.meaning == Meaning::kToken && !is_access_key(secret.name) &&
              !is_session_part(secret.name) && stem_of(secret.name) == stem;
     });
-    if (best == settings_.end() || is_placeholder(best->value)) continue;
+    if (best == settings_.end()) continue;
     best->used = id.used = true;
+    if (work_.is_no_key(best->value) || work_.is_no_key(id.value)) continue;
     KeyFact fact = fact_of_id(id.value, work_);
     fact.key.id = std::string(id.value);
     if (by_name_) fact.selector = std::string(id.name);
@@ -163,10 +164,16 @@ void Settings::add_value(const Setting& setting) {
       if (same_word(setting.name, "key") && setting.value.size() < 20) return;
       if (setting.kind.empty()) {
         add_by_name(setting, password);
-      } else if (!is_placeholder(setting.value) && !add_url(setting.value, work_) &&
+      } else if (!work_.is_no_key(setting.value, setting.kind) && !add_url(setting.value, work_) &&
                  !add_token_by_shape(setting.value, work_)) {
-        work_.add(work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown),
-                  setting.value);
+        // Not as keys of the kind look: some other service's that speaks the same protocol.
+        const std::span<const catalog::ArgFormat> formats = work_.state().formats;
+        const bool other =
+            catalog::is_shaped(formats, setting.kind) && catalog::format_of_text(formats, setting.value) == nullptr;
+        work_.add(
+            other ? work_.usual_fact()
+                  : work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown),
+            setting.value);
       }
       return;
     }

@@ -105,13 +105,4 @@ std::string without_user_info(std::string_view value) {
   return std::string(value.substr(0, begin)).append(value.substr(at + 1));
 }
 
-bool is_placeholder(std::string_view value) {
-  if (value.starts_with("${") || value.starts_with("{{") || value.starts_with("%(") || value.starts_with("!vault"))
-    return true;
-  if (value.starts_with('<') && value.ends_with('>')) return true;
-  return value.size() > 1 && value.front() == '$' && std::ranges::all_of(value.substr(1), [](unsigned char c) {
-           return std::isupper(c) != 0 || std::isdigit(c) != 0 || c == '_';
-         });
-}
-
 }  // namespace keytrail::examine

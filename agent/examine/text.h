@@ -47,7 +47,4 @@ struct Url {
 /// "http://user:password@host/" → "http://host/"; "user:password@host" stays, being no URL.
 [[nodiscard]] std::string without_user_info(std::string_view value);
 
-/// True for what a program replaces before use: "${TOKEN}", "$TOKEN", "%(token)s", "<token>", "{{ token }}", "!vault".
-[[nodiscard]] bool is_placeholder(std::string_view value);
-
 }  // namespace keytrail::examine

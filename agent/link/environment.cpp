@@ -10,6 +10,8 @@ using catalog::Catalog;
 using catalog::Env;
 using catalog::EnvUse;
 
+constexpr std::string_view kDummy = "generic.dummy";
+
 struct Known {
   const EnvItem* item;
   const Env* entry;
@@ -46,11 +48,30 @@ std::string_view kind_of_pair(const Known& identifier, std::span<const Known> se
   return identifier.entry->kind;
 }
 
-std::string id_of_secret(const Known& secret, std::string_view owner) {
-  if (!secret.item->fingerprint.empty()) return secret.item->fingerprint.text();
+std::string id_of_secret(const Known& secret, std::string_view kind, std::string_view owner) {
+  if (!secret.item->fingerprint.empty() && kind != kDummy) return secret.item->fingerprint.text();
   // A password or a short value: its fingerprint never leaves the examiner, so the place names it.
-  return std::string(secret.entry->kind) + ":" + secret.item->name + "@" + std::string(owner) + " #1";
+  return std::string(kind) + ":" + secret.item->name + "@" + std::string(owner) + " #1";
 }
+
+/// What the value is, by its beginning: the kind that it shows, else what the name says. Empty: no key at all, it names
+/// one that is kept elsewhere.
+std::string_view kind_of_value(const EnvItem& item, std::string_view named, const Catalog& catalog) {
+  constexpr std::uint32_t kShortestUntold = 20;
+  const Catalog::Format* format = item.format.empty() ? nullptr : catalog.format(item.format);
+  if (format == nullptr) {
+    const catalog::Kind* kind = catalog.kind(named);
+    if (kind == nullptr || !kind->shaped) return named;
+    // No key of the kind looks so: a stand-in, or the key of some other service that speaks the same protocol.
+    return item.length < kShortestUntold ? kDummy : std::string_view("generic.secret");
+  }
+  if (!format->kind.empty()) return format->weak || format->public_id ? named : format->kind;
+  if (format->public_id) return named;
+  return format->provider == "dummy" ? kDummy : std::string_view();
+}
+
+/// Ids of AWS's documentation.
+bool is_example(std::string_view id) { return id.ends_with("EXAMPLE"); }
 
 }  // namespace
 
@@ -61,7 +82,8 @@ std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const 
     const Env* entry = catalog.match_env(item.name);
     if (entry == nullptr || (item.length == 0 && item.value.empty() && item.fingerprint.empty())) continue;
     if (entry->use == EnvUse::kIdentifier && !item.value.empty()) identifiers.push_back({&item, entry});
-    if (entry->use == EnvUse::kSecret) secrets.push_back({&item, entry});
+    if (entry->use == EnvUse::kSecret && !kind_of_value(item, entry->kind, catalog).empty())
+      secrets.push_back({&item, entry});
   }
   std::vector<FoundKey> found;
   for (const Known& identifier : identifiers) {
@@ -83,13 +105,20 @@ std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const 
     const auto main =
         std::ranges::find_if(paired, [&](const Known& secret) { return secret.item->name == identifier.entry->pair; });
     const Fingerprint fingerprint = (main == paired.end() ? paired.front() : *main).item->fingerprint;
-    found.push_back({make_key(identifier.item->value, kind_of_pair(identifier, paired, catalog), fingerprint, catalog),
+    const bool dummy = is_example(identifier.item->value) || std::ranges::any_of(paired, [&](const Known& secret) {
+                         return kind_of_value(*secret.item, secret.entry->kind, catalog) == kDummy;
+                       });
+    const std::string_view kind = dummy ? kDummy : kind_of_pair(identifier, paired, catalog);
+    found.push_back({make_key(identifier.item->value, kind, dummy ? Fingerprint() : fingerprint, catalog),
                      Slot{From::kEnvironment, identifier.item->name, {}},
                      {}});
   }
   for (const Known& secret : secrets) {
-    found.push_back({make_key(id_of_secret(secret, owner), secret.entry->kind, secret.item->fingerprint, catalog),
-                     Slot{From::kEnvironment, secret.item->name, {}}, secret.entry->kinds});
+    const std::string_view kind = kind_of_value(*secret.item, secret.entry->kind, catalog);
+    const Fingerprint print = kind == kDummy ? Fingerprint() : secret.item->fingerprint;
+    found.push_back({make_key(id_of_secret(secret, kind, owner), kind, print, catalog),
+                     Slot{From::kEnvironment, secret.item->name, {}},
+                     kind == secret.entry->kind ? secret.entry->kinds : std::span<const std::string_view>()});
   }
   return found;
 }
@@ -103,7 +132,7 @@ std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const C
       found.push_back({*known, slot, {}});
     } else if (!arg.format.empty() && arg.value.empty()) {
       const Catalog::Format* format = catalog.format(arg.format);
-      if (format == nullptr || format->public_id) continue;
+      if (format == nullptr || format->public_id || format->kind.empty()) continue;
       found.push_back({make_key(arg.fingerprint.text(), format->kind, arg.fingerprint, catalog), slot, {}});
     }
   }

@@ -145,10 +145,12 @@ Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
   if (const Result<void> added = filter.add_flags(tables); !added) return std::unexpected(added.error());
   for (const catalog::ArgFormat& format : tables.formats) {
     kt_format out{};
-    if (format.prefix.size() > sizeof(out.prefix) || filter.formats_.size() == KT_ARG_FORMATS)
+    if (format.prefix.size() > sizeof(out.prefix) || filter.formats_.size() + 1 == KT_ARG_FORMATS)
       return too_long("the format", format.format_id);
     out.prefix_len = static_cast<kt_u8>(format.prefix.size());
-    out.is_public = format.is_public ? 1 : 0;
+    out.use = format.is_public ? KT_FORMAT_PUBLIC : format.kind.empty() ? KT_FORMAT_NO_KEY : KT_FORMAT_SECRET;
+    kt_u8& from = filter.format_from_[static_cast<unsigned char>(format.prefix.front())];
+    if (from == 0) from = static_cast<kt_u8>(filter.formats_.size() + 1);
     out.min_len = format.min_len;
     out.max_len = format.max_len;
     std::ranges::copy(format.prefix, out.prefix);
@@ -181,6 +183,7 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
   std::ranges::copy(affixes_, variables.cfg_env_affixes);
   variables.cfg_env_affix_count = static_cast<kt_u32>(affixes_.size());
   std::ranges::copy(formats_, variables.cfg_formats);
+  std::ranges::copy(format_from_, variables.cfg_format_from);
   variables.cfg_format_count = static_cast<kt_u32>(formats_.size());
   const auto room = [](bpf_map* map, std::size_t entries) {
     bpf_map__set_max_entries(map, static_cast<std::uint32_t>(entries + 1));

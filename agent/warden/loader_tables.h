@@ -49,6 +49,7 @@ class KernelFilter {
   std::vector<Named<kt_u32>> programs_;
   std::vector<kt_affix> affixes_;
   std::vector<kt_format> formats_;
+  std::array<kt_u8, 256> format_from_{};  ///< by first byte: 1 + the first format that begins so
 };
 
 }  // namespace keytrail::warden

@@ -11,9 +11,9 @@
 #define KT_OWN_PROCESSES 8
 #define KT_EXACT_SLOTS 65536 /* one byte each, so that a program can set one without an atomic instruction */
 #define KT_PATTERN_BITS 65536
-#define KT_ENV_AFFIXES 48
+#define KT_ENV_AFFIXES 64
 #define KT_ENV_SLOTS 4096
-#define KT_ARG_FORMATS 96
+#define KT_ARG_FORMATS 256
 #define KT_NAME_KEY_EXACT 0
 #define KT_NAME_KEY_PREFIX 1
 #define KT_NAME_KEY_SUFFIX 2
@@ -67,9 +67,12 @@ struct kt_affix {
 	char text[61];
 };
 
+#define KT_FORMAT_SECRET 0
+#define KT_FORMAT_PUBLIC 1
+#define KT_FORMAT_NO_KEY 2 /* of no interest among arguments */
 struct kt_format {
 	kt_u8 prefix_len;
-	kt_u8 is_public;
+	kt_u8 use;
 	kt_u16 min_len;
 	kt_u16 max_len;
 	char prefix[26];

@@ -42,6 +42,8 @@ const volatile kt_u32 cfg_env_affix_count __weak = 0;
 const volatile kt_u8 cfg_affix_ends[KT_AFFIX_ENDS] __weak = {};
 const volatile struct kt_format cfg_formats[KT_ARG_FORMATS] __weak = {};
 const volatile kt_u32 cfg_format_count __weak = 0;
+/* By a text's first byte: 1 + the first format that begins so; they stand together. */
+const volatile kt_u8 cfg_format_from[256] __weak = {};
 
 /* Reads the next string into s->text; s->items.full_len is its whole length. Strings are at most 128 KiB
  * (MAX_ARG_STRLEN). */
@@ -277,12 +279,60 @@ __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 	return 1;
 }
 
+/* Does the value in s->text[from…] look like format n? A function of its own, verified once for all n. */
+__weak __noinline int text__has_format(u32 which, u32 from, u32 n)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i, len, full;
+
+	if (!s || n >= KT_ARG_FORMATS)
+		return 0;
+	from &= 127;
+	full = s->items.full_len - from;
+	if (full < cfg_formats[n].min_len || full > cfg_formats[n].max_len)
+		return 0;
+	len = cfg_formats[n].prefix_len;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < sizeof(cfg_formats[0].prefix); i++) {
+		if (i >= len)
+			return 1;
+		if (s->text[from + i] != (u8)cfg_formats[n].prefix[i])
+			return 0;
+	}
+	return 1;
+}
+
+#define FORMATS_OF_BYTE 48
+
+/* The format that the value in s->text[from…] looks like; -1 when none. */
+__weak __noinline int text__format(u32 which, u32 from)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i, n;
+
+	if (!s || from > s->items.text_len)
+		return -1;
+	n = cfg_format_from[s->text[from & 127]];
+	if (!n)
+		return -1;
+	n--;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < FORMATS_OF_BYTE; i++, n++) {
+		if (n >= cfg_format_count ||
+		    cfg_formats[n & (KT_ARG_FORMATS - 1)].prefix[0] != (char)s->text[from & 127])
+			break;
+		if (text__has_format(which, from, n))
+			return n;
+	}
+	return -1;
+}
+
 /* One variable. */
 __weak __noinline int env__step(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	u32 from, have, full, value_len, flags = 0, kind;
-	int r, action;
+	int r, action, format = -1;
 
 	if (!s)
 		return STEP_DONE;
@@ -309,6 +359,9 @@ __weak __noinline int env__step(u32 which)
 		flags = full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED : 0;
 		if (value_len)
 			sip__value(which, from, have, full);
+		format = text__format(which, from);
+		if (format >= 0)
+			flags |= KT_ITEM_F_FORMAT;
 	} else {
 		kind = KT_ITEM_ENV_SHOW;
 		value_len = have > KT_ITEM_VALUE_MAX ? KT_ITEM_VALUE_MAX : have;
@@ -316,30 +369,9 @@ __weak __noinline int env__step(u32 which)
 		if (action == KT_ENV_WATCH)
 			name__watch(which, from);
 	}
+	if (format > 0)
+		kind |= (u32)format << 16;
 	return item__add(which, kind | flags << 8, from, value_len) ? STEP_MORE : STEP_CUT;
-}
-
-/* Does the argument in s->text[from…] look like format n? A function of its own, verified once for all n. */
-__weak __noinline int arg__has_format(u32 which, u32 from, u32 n)
-{
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 i, len, full;
-
-	if (!s || n >= KT_ARG_FORMATS)
-		return 0;
-	from &= 127;
-	full = s->items.full_len - from;
-	if (full < cfg_formats[n].min_len || full > cfg_formats[n].max_len)
-		return 0;
-	len = cfg_formats[n].prefix_len;
-#pragma clang loop unroll(disable)
-	for (i = 0; i < sizeof(cfg_formats[0].prefix); i++) {
-		if (i >= len)
-			return 1;
-		if (s->text[from + i] != (u8)cfg_formats[n].prefix[i])
-			return 0;
-	}
-	return 1;
 }
 
 /* The argument in s->text[from…] as an item of format n. */
@@ -354,7 +386,9 @@ __weak __noinline int arg__add_format(u32 which, u32 from, u32 n)
 	have = s->items.text_len - from;
 	full = s->items.full_len - from;
 	s->items.value_len = full;
-	if (cfg_formats[n].is_public)
+	if (cfg_formats[n].use == KT_FORMAT_NO_KEY)
+		return 1;
+	if (cfg_formats[n].use == KT_FORMAT_PUBLIC)
 		return item__add(which,
 				 shape | KT_ITEM_F_PUBLIC << 8 |
 					 (have > KT_ITEM_VALUE_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0),
@@ -363,23 +397,6 @@ __weak __noinline int arg__add_format(u32 which, u32 from, u32 n)
 		return item__add(which, shape, from, 0);
 	sip__value(which, from, have, full);
 	return item__add(which, shape | (full > KT_HASHED_MAX ? KT_ITEM_F_TRUNCATED << 8 : 0), from, 16);
-}
-
-/* The argument in s->text[from…] against the formats of key texts; 0 when the room for items is spent. */
-static __always_inline int arg__format(struct scratch *s, u32 which, u32 from)
-{
-	u32 i;
-
-	if (from > s->items.text_len)
-		return 1;
-#pragma clang loop unroll(disable)
-	for (i = 0; i < KT_ARG_FORMATS; i++) {
-		if (i >= cfg_format_count)
-			break;
-		if (arg__has_format(which, from, i))
-			return arg__add_format(which, from, i);
-	}
-	return 1;
 }
 
 /* Is it the path of a key file? Of a flag that is one for any program, only what looks like a path: what else it may be
@@ -449,9 +466,11 @@ __weak __noinline int arg__step(u32 which)
 			from = s->items.name_len + 1;
 		}
 	}
-	r = arg__format(s, which, from);
+	r = text__format(which, from);
+	if (r >= 0 && !arg__add_format(which, from, r))
+		return STEP_CUT;
 	s->items.index++;
-	return r ? STEP_MORE : STEP_CUT;
+	return STEP_MORE;
 }
 
 /* Eight strings at a time: fewer calls for the verifier to follow. */

@@ -124,6 +124,7 @@ struct ev_fork {       /* head: the parent */
 #define KT_ITEM_ARG_FORMAT 4
 #define KT_ITEM_F_TRUNCATED 0x01
 #define KT_ITEM_F_PUBLIC 0x02  /* value is the text itself */
+#define KT_ITEM_F_FORMAT 0x04  /* of a variable: `format` says what its value looks like */
 struct ev_item {
 	kt_u16 item_len;
 	kt_u8 kind;

@@ -38,6 +38,7 @@ struct EnvItem {
   Fingerprint fingerprint;   ///< of the value, for secret names of 16 bytes or more; else empty
   std::uint32_t length = 0;  ///< bytes of the whole value
   bool truncated = false;    ///< the value was longer than the kernel side copies (512 bytes)
+  std::string format;  ///< of a secret name: the catalog's format that its value has ("fmt.github.oauth"), or empty
 
   bool operator==(const EnvItem&) const = default;
 };

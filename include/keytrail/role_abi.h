@@ -350,6 +350,7 @@ struct EnvFact {
   std::uint8_t pad[2]{};
   Text<70> name;
   Text<262> value;
+  Text<54> format;  ///< of a secret name: the catalog's format that its value has
 };
 
 struct Done {
@@ -417,7 +418,7 @@ inline bool lengths_ok(const KeyFact& m) {
          m.variable.valid() && m.host.valid() && known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime);
 }
 inline bool lengths_ok(const ClaimFact& m) { return m.name.valid() && m.value.valid(); }
-inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid(); }
+inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid() && m.format.valid(); }
 inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }
 }  // namespace detail
 
@@ -462,7 +463,7 @@ static_assert(sizeof(Examine) == 432);
 static_assert(sizeof(Opened) == 64);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
-static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264);
+static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264 + 56);
 static_assert(sizeof(Done) == 64);
 static_assert(sizeof(Hook) <= kMaxMessage && sizeof(Open) <= kMaxMessage && sizeof(KeyFact) <= kMaxMessage);
 

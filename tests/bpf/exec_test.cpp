@@ -172,6 +172,23 @@ TEST(Exec, ArgumentsLeaveOnlyAsHashesAndPublicIds) {
   EXPECT_EQ(record.as<ev_exec>().argc, 15);
 }
 
+TEST(Exec, AVariableSaysWhatItsValueLooksLike) {
+  const Record record =
+      run("/bin/true", {"op://Prod/token/of-the-team"},
+          {"A_TOKEN=ghp_0123456789012345678901234", "B_TOKEN=op://a/b", "C_TOKEN=ghp_short", "D_TOKEN=x"});
+  const std::map<std::string, Item> items = environment_of(record);
+  ASSERT_EQ(items.size(), 4U);
+  const auto format = [&](const char* name) {
+    const ev_item& head = items.at(name).head;
+    return (head.flags & KT_ITEM_F_FORMAT) != 0 ? static_cast<int>(head.format) : -1;
+  };
+  EXPECT_EQ(format("A_TOKEN"), 1);
+  EXPECT_EQ(format("B_TOKEN"), 2);
+  EXPECT_EQ(format("C_TOKEN"), -1);
+  EXPECT_EQ(format("D_TOKEN"), -1);
+  EXPECT_EQ(items_of(record).size(), 4U) << "a reference among the arguments is of no interest";
+}
+
 TEST(Exec, APointedToFileIsWatchedBeforeTheProgramCanOpenIt) {
   const Folder folder;
   const std::string path = folder.file("a/strange.name");

@@ -36,8 +36,9 @@ const catalog::KernelTables& tables() {
                                                            {"--token", Action::kPresence},
                                                            {"--authfile", Action::kNone, catalog::kAnyProgram}}};
   static constexpr std::array<std::string_view, 1> kFlagPrograms{"ssh"};
-  static constexpr std::array<catalog::ArgFormat, 2> kFormats{
-      {{"AKIA", "fmt.aws.akia", true, 20, 20}, {"ghp_", "fmt.github", false, 24, 40}}};
+  static constexpr std::array<catalog::ArgFormat, 3> kFormats{{{"AKIA", "fmt.aws.akia", true, 20, 20},
+                                                               {"ghp_", "fmt.github", false, 24, 40, "github.token"},
+                                                               {"op://", "fmt.ref", false, 6, 99}}};
   static const catalog::KernelTables kTables{kNames, kEnv, kFlags, kFormats, kDirectories, kFlagPrograms};
   return kTables;
 }

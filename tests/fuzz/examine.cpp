@@ -72,8 +72,8 @@ bool is_token(std::string_view name) {
     const std::string_view part = name.substr(0, name.find_first_of(kSeparators));
     name.remove_prefix(std::min(part.size() + 1, name.size()));
     for (const catalog::ArgFormat& format : catalog::kernel_tables().formats) {
-      if (!format.is_public && part.starts_with(format.prefix) && part.size() >= format.min_len &&
-          part.size() <= format.max_len)
+      if (!format.is_public && !format.kind.empty() && !format.weak && part.starts_with(format.prefix) &&
+          part.size() >= format.min_len && part.size() <= format.max_len)
         return true;
     }
   }

@@ -116,11 +116,24 @@ TEST(KernelArguments, FlagsAndFormats) {
           << one.flag;
   }
   for (const ArgFormat& format : kernel_tables().formats) {
-    EXPECT_GE(format.prefix.size(), 4U);
+    EXPECT_GE(format.prefix.size(), format.kind.empty() && !format.is_public ? 1U : 3U);
     const Catalog::Format* known = Catalog::builtin().format(format.format_id);
     ASSERT_NE(known, nullptr) << format.format_id;
     EXPECT_EQ(known->public_id, format.is_public) << format.format_id;
   }
+}
+
+TEST(KernelFormats, StandTogetherByTheirFirstByte) {
+  const auto formats = kernel_tables().formats;
+  EXPECT_TRUE(std::ranges::is_sorted(formats, {}, [](const ArgFormat& one) {
+    return static_cast<unsigned char>(one.prefix.front());
+  })) << "the kernel side goes from the first to the last of a byte";
+  EXPECT_LT(formats.size(), 255U) << "their numbers are bytes there";
+  EXPECT_EQ(format_of_text(formats, "sk-ant-api03-0123456789012345678901234567")->kind, "anthropic.api_key")
+      << "the longer beginning comes first";
+  EXPECT_TRUE(is_shaped(formats, "github.token"));
+  EXPECT_FALSE(is_shaped(formats, "gitlab.token")) << "a server may give its tokens any prefix";
+  EXPECT_TRUE(Catalog::builtin().kind("github.token")->shaped);
 }
 
 TEST(Issuers, StsIsOftenOnlyAskedWhoCalls) {

@@ -20,6 +20,7 @@ std::string sixteen(char c) { return std::string(16, c); }
 RecordBytes full_exec() {
   const std::string items = item_of(KT_ITEM_ENV_SHOW, "AWS_PROFILE", "prod") +
                             item_of(KT_ITEM_ENV_SECRET, "AWS_SECRET_ACCESS_KEY", sixteen('f')) +
+                            item_of(KT_ITEM_ENV_SECRET, "GH_TOKEN", sixteen('t'), KT_ITEM_F_FORMAT, 1) +
                             item_of(KT_ITEM_ENV_SECRET, "PIN", "") +
                             item_of(KT_ITEM_ARG_FLAG, "--profile", sixteen('p')) +
                             item_of(KT_ITEM_ARG_FORMAT, "", "AKIAIOSFODNN7EXAMPLE", KT_ITEM_F_PUBLIC, 0) +
@@ -94,12 +95,14 @@ TEST(DecodeTest, ExecHasStringsAndNumbers) {
 
 TEST(DecodeTest, ExecItemsBecomeVariablesAndArguments) {
   const auto exec = body_of<ExecEvent>(full_exec(), kFormats);
-  ASSERT_EQ(exec.env.size(), 3U);
+  ASSERT_EQ(exec.env.size(), 4U);
   EXPECT_EQ(exec.env[0].name, "AWS_PROFILE");
   EXPECT_EQ(exec.env[0].value, "prod");
   EXPECT_EQ(exec.env[1].value, "");
   EXPECT_EQ(exec.env[1].fingerprint.bytes[0], 'f');
-  EXPECT_TRUE(exec.env[2].fingerprint.empty());
+  EXPECT_EQ(exec.env[1].format, "");
+  EXPECT_EQ(exec.env[2].format, "fmt.github.pat") << "what the value begins with";
+  EXPECT_TRUE(exec.env[3].fingerprint.empty());
   ASSERT_EQ(exec.args.size(), 3U);
   EXPECT_EQ(exec.args[0].flag, "--profile");
   EXPECT_EQ(exec.args[0].fingerprint.bytes[15], 'p');

@@ -30,6 +30,47 @@ TEST(Environment, APasswordIsNamedByItsPlace) {
   EXPECT_TRUE(found[0].key.fingerprint.empty());
 }
 
+TEST(Environment, AReferenceIsNoKey) {
+  for (const char* value :
+       {"op://Prod/github/token-of-the-team", "vault:secret/data/app#password", "ref+vault://secret/openai#/key",
+        "${GITHUB_TOKEN}", "$(gh auth token)", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/key-AbCdEf",
+        "ENC[AES256_GCM,data:Tr7o=]", "{cipher}AQB2b3", "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/x/)",
+        "projects/123/secrets/api/versions/latest", "awsssm:/prod/x"})
+    EXPECT_TRUE(keys_of_environment({secret("GITHUB_TOKEN", value)}, catalog::Catalog::builtin(), "w").empty())
+        << value;
+}
+
+TEST(Environment, ADummyIsSaidAndFitsNowhere) {
+  const auto& catalog = catalog::Catalog::builtin();
+  for (const char* value :
+       {"placeholder", "test", "changeme", "<your token>", "xxxxxxxxxxxxxxxxxxxxxxxx", "REPLACE_ME"}) {
+    const auto found = keys_of_environment({secret("GITHUB_TOKEN", value)}, catalog, "w");
+    ASSERT_EQ(found.size(), 1U) << value;
+    EXPECT_EQ(found[0].key.kind, "generic.dummy") << value;
+    EXPECT_EQ(found[0].key.id, "generic.dummy:GITHUB_TOKEN@w #1") << value;
+    EXPECT_TRUE(found[0].key.fingerprint.empty()) << value;
+    EXPECT_TRUE(found[0].kinds.empty()) << value;
+  }
+  const auto example = keys_of_environment(aws_env("AKIAIOSFODNN7EXAMPLE"), catalog, "w");
+  ASSERT_EQ(example.size(), 1U);
+  EXPECT_EQ(example[0].key.kind, "generic.dummy");
+}
+
+TEST(Environment, AValueSaysItsKindBeforeItsName) {
+  const auto& catalog = catalog::Catalog::builtin();
+  const std::string github = "ghp_" + std::string(36, 'a');
+  const auto kind = [&](const std::string& name, const std::string& value) {
+    const auto found = keys_of_environment({secret(name, value)}, catalog, "w");
+    return found.empty() ? std::string() : found[0].key.kind;
+  };
+  EXPECT_EQ(kind("BROKER_TOKEN", github), "github.token");
+  EXPECT_EQ(kind("GITHUB_TOKEN", github), "github.token");
+  EXPECT_EQ(kind("GITHUB_TOKEN", "glpat-" + std::string(20, 'b')), "gitlab.token");
+  EXPECT_EQ(kind("DEEPSEEK_API_KEY", "sk-" + std::string(32, 'c')), "deepseek.api_key") << "what many keys begin with";
+  EXPECT_EQ(kind("OPENAI_API_KEY", std::string(32, 'd')), "generic.secret") << "some other service's";
+  EXPECT_EQ(kind("APP_ENCRYPTION_KEY", std::string(32, 'e')), "generic.encryption_key");
+}
+
 TEST(Environment, EmptyAndUnknownVariablesAreNothing) {
   const SharedList<EnvItem> env{EnvItem{"AWS_SECRET_ACCESS_KEY", {}, {}, 0, false},
                                 secret("NOT_A_NAME_OF_THE_LIST_X", "x")};

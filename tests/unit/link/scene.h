@@ -114,7 +114,13 @@ inline EnvItem shown(const std::string& name, const std::string& value) {
   return {name, value, {}, static_cast<std::uint32_t>(value.size()), false};
 }
 inline EnvItem secret(const std::string& name, const std::string& text) {
-  return {name, {}, fingerprint_of(text), static_cast<std::uint32_t>(text.size()), false};
+  const auto* format = catalog::format_of_text(catalog::kernel_tables().formats, text);
+  return {name,
+          {},
+          fingerprint_of(text),
+          static_cast<std::uint32_t>(text.size()),
+          false,
+          format != nullptr ? std::string(format->format_id) : std::string()};
 }
 inline std::vector<EnvItem> aws_env(const std::string& id) {
   return {shown("AWS_ACCESS_KEY_ID", id), secret("AWS_SECRET_ACCESS_KEY", "secret of " + id)};

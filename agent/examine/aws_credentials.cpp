@@ -13,6 +13,7 @@ namespace {
 
 struct Profile {
   std::string_view name, id, secret, session, role, source;
+  std::string_view elsewhere;  ///< the option that says where its key comes from, if that is no file of keys
 };
 
 /// "[profile dev]" and "[dev]" → "dev". Any other name may be a profile's too, in the credentials file.
@@ -47,6 +48,13 @@ void report(const Profile& profile, Work& work) {
   if (!profile.role.empty() && !profile.source.empty() && profile.source != profile.name) {
     work.at({.selector = profile.name});
     work.add_elsewhere(profile.source);
+    work.at({});
+  }
+  // Of a profile with both, the SDKs differ in which comes first: then neither its own key is certain.
+  const bool named = !profile.name.starts_with("sso-session ");  // which profiles name in turn
+  if (named && !profile.elsewhere.empty() && (profile.role.empty() || profile.source.empty())) {
+    work.at({.selector = profile.name});
+    work.add_elsewhere(profile.elsewhere);
     work.at({});
   }
   if (profile.name.empty() || (profile.id.empty() && profile.secret.empty()))
@@ -110,6 +118,10 @@ class Reader {
   void option(std::string_view name, std::string_view value) {
     Profile& profile = profiles_[current_];
     if (same_word(name, "source_profile")) profile.source = value;
+    for (const std::string_view way : {"credential_process", "web_identity_token_file", "credential_source",
+                                       "sso_session", "sso_start_url", "login_session"}) {
+      if (same_word(name, way) && !value.empty()) profile.elsewhere = way;
+    }
     value = value.substr(0, value.find_first_of(" \t#"));  // no key contains one: what follows is a comment
     if (same_word(name, "role_arn")) profile.role = value;
     if (same_word(name, "aws_access_key_id")) profile.id = value;

@@ -98,7 +98,9 @@ class Reader {
       while (end < rest_.size() && rest_[end] != quote)
         end += quote == '"' && rest_[end] == '\\' ? 2U : 1U;
       if (end < rest_.size()) {
-        const std::string_view inner = rest_.substr(begin + 1, end - begin - 1);
+        std::string_view inner = rest_.substr(begin + 1, end - begin - 1);
+        // A shell's command, not a value: with its marks it is known as a reference.
+        if (quote == '`' && inner.find(' ') != std::string_view::npos) inner = rest_.substr(begin, end + 1 - begin);
         rest_.remove_prefix(std::min(rest_.find('\n', end), rest_.size()));
         return quote == '"' ? unescaped(inner, work_.scratch()) : inner;
       }

@@ -58,12 +58,12 @@ bool is_variable_reference(std::string_view value) {
          });
 }
 
-/// "sk_test_xxxxxxxxxxxx": a filler at its end.
+/// "sk_test_xxxxxxxxxxxx": nothing but a filler behind what the key begins with.
 bool is_filler(std::string_view value) {
   constexpr std::size_t kRun = 8;
-  if (value.size() < kRun) return false;
-  const std::string_view end = value.substr(value.size() - kRun);
-  return (end.front() == 'x' || end.front() == 'X' || end.front() == '*') &&
+  const std::size_t mark = value.find_last_of("_-");
+  const std::string_view end = mark == std::string_view::npos ? value : value.substr(mark + 1);
+  return end.size() >= kRun && (end.front() == 'x' || end.front() == 'X' || end.front() == '*') &&
          end.find_first_not_of(end.front()) == std::string_view::npos;
 }
 

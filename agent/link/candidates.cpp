@@ -200,7 +200,12 @@ Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& ca
     // A role is assumed with the key of the entry that it leads to, and nothing else is done with that key.
     const bool buys = narrowed && narrowed->source &&
                       !catalog.issues(question.where.endpoint, fit.key.kind, question.where.path, true).empty();
-    if (narrowed && (narrowed->told || narrowed->beaten) && !narrowed->index && !buys) {
+    const bool other = narrowed && (narrowed->told || narrowed->beaten || narrowed->elsewhere);
+    const bool free = narrowed && !narrowed->told && !obeys(question.caller);
+    if (free && may_be_elsewhere(*held.what, question.caller)) {
+      possible(verdict, Reason::kAnotherEntryMeant);
+      verdict.detail = "another entry's key comes from elsewhere, and the program may have taken that";
+    } else if (other && !narrowed->index && !buys) {
       // The program was told to take another entry than the one that was read: its key may come from a helper or a
       // login it has elsewhere.
       possible(verdict, Reason::kAnotherEntryMeant);

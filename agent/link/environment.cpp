@@ -73,6 +73,20 @@ std::string_view kind_of_value(const EnvItem& item, std::string_view named, cons
 /// Ids of AWS's documentation.
 bool is_example(std::string_view id) { return id.ends_with("EXAMPLE"); }
 
+/// A path as people and variables write it: /var/run is /run, and a projected volume's generation ("..2026_11_21",
+/// "..data") is left out.
+std::string usual_path(std::string_view path) {
+  std::string out;
+  if (path.starts_with("/var/run/")) path.remove_prefix(std::string_view("/var").size());
+  while (!path.empty()) {
+    const std::size_t end = std::min(path.find('/', 1), path.size());
+    const std::string_view component = path.substr(0, end);
+    if (!(component.starts_with("/..") && component.size() > 3)) out += component;
+    path.remove_prefix(end);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const Catalog& catalog,
@@ -140,17 +154,31 @@ std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const C
 }
 
 bool names_path(std::string_view pointer, std::string_view path) {
-  if (pointer.starts_with('/')) return pointer == path;
-  // Resolved against a directory that the agent does not know: its end must be the path's end.
-  while (pointer.starts_with("./") || pointer.starts_with("../"))
-    pointer.remove_prefix(pointer.find('/') + 1);
-  return !pointer.empty() && path.size() > pointer.size() && path.ends_with(pointer) &&
-         path[path.size() - pointer.size() - 1] == '/';
+  if (pointer.starts_with("file://")) pointer.remove_prefix(7);
+  const std::string named = usual_path(pointer);
+  const std::string opened = usual_path(path);
+  if (named.starts_with('/')) return named == opened;
+  // Resolved against a directory or a home that the agent does not know: its end must be the path's end.
+  std::string_view end = named;
+  while (end.starts_with("./") || end.starts_with("../") || end.starts_with("~/"))
+    end.remove_prefix(end.find('/') + 1);
+  return !end.empty() && opened.size() > end.size() && opened.ends_with(end) &&
+         opened[opened.size() - end.size() - 1] == '/';
+}
+
+bool names_path_in_list(std::string_view pointers, std::string_view path) {
+  if (names_path(pointers, path)) return true;
+  while (!pointers.empty()) {
+    const std::string_view one = pointers.substr(0, pointers.find(':'));
+    if (names_path(one, path)) return true;
+    pointers.remove_prefix(std::min(one.size() + 1, pointers.size()));
+  }
+  return false;
 }
 
 const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const Catalog& catalog, std::string_view path) {
   for (const EnvItem& item : env) {
-    if (item.truncated || !names_path(item.value, path)) continue;
+    if (item.truncated || !names_path_in_list(item.value, path)) continue;
     const Env* entry = catalog.match_env(item.name);
     if (entry != nullptr && entry->use == EnvUse::kPointer) {
       if (const catalog::File* file = catalog.file(entry->file)) return file;

@@ -30,8 +30,11 @@ struct FoundKey {
 [[nodiscard]] std::vector<FoundKey> keys_of_arguments(const SharedList<ArgItem>& args, const catalog::Catalog& catalog,
                                                       KeyIndex& index);
 
-/// Whether a path as people write it (relative to a directory that is not known, too) is this file.
+/// Whether a path as people write it is this file: relative to a directory that is not known, from a home ("~/"), with
+/// /var/run for /run, through a projected volume's links ("..data").
 [[nodiscard]] bool names_path(std::string_view pointer, std::string_view path);
+/// The same for a list ("a:b", KUBECONFIG).
+[[nodiscard]] bool names_path_in_list(std::string_view pointers, std::string_view path);
 
 /// The catalog entry that a pointer variable of this environment (AWS_SHARED_CREDENTIALS_FILE) gives to `path`, or
 /// nullptr.

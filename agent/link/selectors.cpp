@@ -37,23 +37,9 @@ std::string describe(std::string_view rule, std::string_view entry) {
   return text;
 }
 
-/// A path as people and variables write it: /var/run is /run, and a projected volume's generation ("..2026_11_21",
-/// "..data") is left out.
-std::string usual_path(std::string_view path) {
-  std::string out;
-  if (path.starts_with("/var/run/")) path.remove_prefix(std::string_view("/var").size());
-  while (!path.empty()) {
-    const std::size_t end = std::min(path.find('/', 1), path.size());
-    const std::string_view component = path.substr(0, end);
-    if (!(component.starts_with("/..") && component.size() > 3)) out += component;
-    path.remove_prefix(end);
-  }
-  return out;
-}
-
 /// Whether a variable's or flag's value is the very file that this key was read from.
 bool names_file_of(std::string_view value, const Held& held) {
-  return held.what->slot.from == From::kFile && names_path(usual_path(value), usual_path(held.what->slot.place));
+  return held.what->slot.from == From::kFile && names_path(value, held.what->slot.place);
 }
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
@@ -134,6 +120,17 @@ bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const cat
   return is_host && entry != host && base::registrable_domain(entry) != base::registrable_domain(host);
 }
 
+bool may_be_elsewhere(const HeldKey& key, const Instance& caller) {
+  const auto is_entry = [&](const std::string& name) {
+    return std::ranges::any_of(caller.holdings, [&](const Held& one) {
+      return one.what->selector_rule == key.selector_rule && one.what->slot.selector == name;
+    });
+  };
+  return std::ranges::any_of(caller.doubts.leads, [&](const Lead& lead) {
+    return lead.selector_rule == key.selector_rule && lead.from != key.slot.selector && !is_entry(lead.to);
+  });
+}
+
 std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance& caller, std::string_view host,
                                const catalog::Catalog& catalog) {
   Choice choice{held, {}};
@@ -189,7 +186,11 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
         Narrowed out = choice.pick(
             describe(choice.rule, step.name),
             [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; }, nothing);
-        out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from == step.name; });
+        const auto of_default = [&](const Lead& lead) { return lead.from == step.name; };
+        out.source = source_of(choice, caller, of_default);
+        out.elsewhere = !out.index && std::ranges::any_of(caller.doubts.leads, [&](const Lead& lead) {
+          return lead.selector_rule == choice.rule && of_default(lead);
+        });
         return finish(std::move(out), false);
       }
     }

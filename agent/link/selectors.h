@@ -20,6 +20,8 @@ struct Narrowed {
   bool told = false;                  ///< the program was told which entry, rather than falling back to the default
   bool beaten = false;                ///< something else than the file was told to count
   bool by_argument = false;
+  bool elsewhere =
+      false;           ///< the file says that the key of its default entry comes from elsewhere (credential_process)
   std::string detail;  ///< "profile prod"; at most 200 bytes
 };
 
@@ -29,6 +31,10 @@ struct Narrowed {
 /// Whether it is for a host of another domain than this one's, in a file where the host of the call chooses the entry:
 /// a registry's password in docker's config. Hosts of one domain (auth.docker.io, index.docker.io) share their entry.
 [[nodiscard]] bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog);
+
+/// Whether a program that does not obey selectors may have taken an entry of this key's file whose own key comes from
+/// elsewhere: from a helper, a login, a token's file.
+[[nodiscard]] bool may_be_elsewhere(const HeldKey& key, const Instance& caller);
 
 /// `host`: what is called, lower case. nullopt when no holding comes from a file with a selector, or no step of it
 /// decides.

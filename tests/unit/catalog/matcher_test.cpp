@@ -73,7 +73,7 @@ TEST(Paths, AFileOfManyKeysNamesItsSelectorAndFormat) {
   EXPECT_EQ(found->format, "aws_credentials");
   EXPECT_EQ(found->selector, "sel.aws.profile");
   EXPECT_EQ(found->kind, "aws.access_key");
-  EXPECT_EQ(found->kinds.size(), 2U);
+  EXPECT_EQ(found->kinds.size(), 8U);
   EXPECT_EQ(catalog().file("aws.shared_credentials"), found);
 }
 

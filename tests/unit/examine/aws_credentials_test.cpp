@@ -50,7 +50,10 @@ TEST(AwsCredentials, ReadsTheProfileFormOfTheConfigFile) {
       "aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = abcdefghijklmnopqrstuvwxyz\n"
       "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = dev\n"
       "[profile process]\ncredential_process = /opt/bin/tool --secret x\n[sso-session corp]\nsso_region = x\n");
-  ASSERT_EQ(found.keys.size(), 2U);
+  ASSERT_EQ(found.keys.size(), 3U);
+  EXPECT_EQ(found.keys[2].key.id, "") << "a helper's key is in no file";
+  EXPECT_EQ(found.keys[2].selector, "process");
+  EXPECT_EQ(found.keys[2].key.parent, "credential_process");
   EXPECT_EQ(found.keys[0].selector, "my dev");
   // A role has no key of its own: which entry's key it is assumed with.
   EXPECT_EQ(found.keys[1].key.id, "");

@@ -168,7 +168,9 @@ TEST(Npmrc, GivesAKeyForEachRegistry) {
           "\"\n//npm.example/team/:username = ada\n//npm.example/team/:_password=" + base64("correct horse battery") +
           "\n_auth=" + base64("bob:another password") + "\n//x.example/:_authToken=${NPM_TOKEN}\nalways-auth=true\n",
       "npm.token");
-  ASSERT_EQ(found.keys.size(), 4U);
+  ASSERT_EQ(found.keys.size(), 5U);
+  EXPECT_EQ(found.keys[4].host, "x.example");
+  EXPECT_EQ(found.keys[4].key.id, "") << "a variable's";
   EXPECT_EQ(found.keys[0].selector, "npm.example");
   EXPECT_EQ(found.keys[0].key.id, "package.password:bob@npm.example #1") << "_auth is the default registry's";
   EXPECT_EQ(found.keys[1].selector, "npm.example/team");

@@ -269,6 +269,28 @@ TEST_F(Cases, ARoleIsAssumedWithTheKeyOfItsSourceProfile) {
   EXPECT_EQ(told(), Lines{"possible another_entry_meant: " + kA});
 }
 
+TEST_F(Cases, AnEntryWhoseKeyComesFromElsewhereIsNotAnothersKey) {
+  KeyFact process;
+  process.key.parent = "credential_process";
+  KeyFact old = aws_fact(kA);
+  old.selector = "old";
+  examiner.files["/root/.aws/credentials"] = file_of({old});
+  const auto run = [&](std::uint32_t pid, const char* profile, const std::string& exe) {
+    process.selector = profile;
+    process.selector_hash = fingerprint_of(profile);
+    examiner.files["/root/.aws/config"] = file_of({process});
+    uses.clear();
+    start(pid, {.exe = exe, .filename = exe});
+    open(pid, "/root/.aws/config");
+    open(pid, "/root/.aws/credentials");
+    call(pid);
+    return told().at(0);
+  };
+  EXPECT_EQ(run(10, "default", "/usr/bin/aws"), "possible another_entry_meant: " + kA);
+  EXPECT_EQ(run(11, "default", "/usr/bin/python3.11"), "possible another_entry_meant: " + kA);
+  EXPECT_EQ(run(12, "ci", "/usr/bin/python3.11"), "possible another_entry_meant: " + kA) << "code may choose it";
+}
+
 TEST_F(Cases, AnIssuedKeyIsInferredWhereItsParentIsNotAccepted) {
   KeyFact token;
   token.key.id = "kid/jti";

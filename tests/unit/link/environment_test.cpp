@@ -97,6 +97,20 @@ TEST(Environment, PathsAsPeopleWriteThem) {
   EXPECT_FALSE(names_path("./", "/a/key"));
 }
 
+TEST(Environment, PathsOfVolumesListsAndHomes) {
+  EXPECT_TRUE(names_path("/etc/gcp/key.json", "/etc/gcp/..2026_11_28_10/key.json")) << "a Secret volume's generation";
+  EXPECT_TRUE(names_path("/etc/gcp/..data/key.json", "/etc/gcp/..2026_11_28_10/key.json"));
+  EXPECT_FALSE(names_path("/etc/gcp/key.json", "/etc/..gcp/other/key.json"));
+  EXPECT_TRUE(names_path("/var/run/secrets/token", "/run/secrets/token"));
+  EXPECT_TRUE(names_path("~/keys/mine", "/home/ada/keys/mine"));
+  EXPECT_TRUE(names_path("file:///root/key.json", "/root/key.json"));
+  const auto& catalog = catalog::Catalog::builtin();
+  const SharedList<EnvItem> env{shown("KUBECONFIG", "/root/dev.conf:/root/prod.conf::rel/third")};
+  for (const char* path : {"/root/dev.conf", "/root/prod.conf", "/work/rel/third"})
+    EXPECT_NE(file_of_pointer(env, catalog, path), nullptr) << path;
+  EXPECT_EQ(file_of_pointer(env, catalog, "/root/other.conf"), nullptr);
+}
+
 TEST(Environment, FlagsThatNameAFile) {
   const auto& catalog = catalog::Catalog::builtin();
   Process process;

@@ -22,9 +22,9 @@ int main(int argc, char** argv) {
           [&](CLI::App& command) {
             command.add_option("--config", config, "configuration (/etc/keytrail/keytrail.yaml)");
             command.add_option("--no-feature", without,
-                               "do without a kernel feature, to try the next alternative: fentry, kprobe, tracepoint, "
-                               "rdonly_cast, tp_btf, "
-                               "iter, cgroup, connect_unix, uprobe_multi, uprobe; may be repeated");
+                               "do without a kernel feature, to try the next alternative: fentry, kprobe, "
+                               "tracepoint, rdonly_cast, tp_btf, iter, cgroup, connect_unix, uprobe_multi, uprobe; "
+                               "may be repeated");
             command.add_flag("--list-disabled-hooks", list_disabled)->group("");  // for the warden: no part of the help
           },
       .run =

@@ -172,9 +172,8 @@ std::vector<std::string> Additions::remarks() const {
       const auto cut = source::cut_pattern(path);
       if (!cut || e.kinds.empty() || cut->segments.back().find_first_of("*?") == std::string::npos) continue;
       out.push_back(e.where.file + ":" + std::to_string(e.where.line) + ": `" + path +
-                    "` has a wildcard in its last part: such a file is seen at the agent's start, and later only where "
-                    "a name of the built-in "
-                    "catalog covers it");
+                    "` has a wildcard in its last part: such a file is seen at the agent's start, and later only "
+                    "where a name of the built-in catalog covers it");
     }
   }
   for (const source::EndpointEntry& e : data_->model.endpoints) {

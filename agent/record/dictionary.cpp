@@ -20,9 +20,8 @@ static constexpr char kWorkloadSql[] =
 // What is told again keeps the time at which it was first known; what is older than what is kept says nothing.
 static constexpr char kFactSql[] =
     "INSERT INTO workload_fact(wid, name, known_by, value, since_ns) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE "
-    "SET "
-    "value = excluded.value, since_ns = excluded.since_ns WHERE value != excluded.value AND since_ns < "
-    "excluded.since_ns RETURNING 1";
+    "SET value = excluded.value, since_ns = excluded.since_ns WHERE value != excluded.value "
+    "AND since_ns < excluded.since_ns RETURNING 1";
 // ?1 an id, also of a pod: then its containers, too ('0' follows '/').
 static constexpr char kConcernedSql[] =
     "SELECT wid FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
@@ -41,37 +40,29 @@ static constexpr char kCandidateSql[] =
 // ?1: entries marked before this sequence may go. Key sets before keys and slots, whose users they are.
 static constexpr char kRemoveKeysetsSql[] =
     "DELETE FROM keyset WHERE id IN (SELECT id FROM keyset WHERE used_seq < ?1 AND id NOT IN (SELECT keyset FROM edge "
-    "UNION SELECT "
-    "id_keyset FROM edge) LIMIT 2000)";
+    "UNION SELECT id_keyset FROM edge) LIMIT 2000)";
 static constexpr char kRemoveCandidatesSql[] = "DELETE FROM candidate WHERE keyset NOT IN (SELECT id FROM keyset)";
 static constexpr char kRemoveKeysSql[] =
     "DELETE FROM key WHERE id IN (SELECT id FROM key WHERE used_seq < ?1 AND id NOT IN (SELECT key FROM candidate "
-    "UNION SELECT key FROM "
-    "holding UNION SELECT id_key FROM holding UNION SELECT id_key FROM sighting) LIMIT 2000)";
+    "UNION SELECT key FROM holding UNION SELECT id_key FROM holding UNION SELECT id_key FROM sighting) LIMIT 2000)";
 static constexpr char kRemoveSlotsSql[] =
     "DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE used_seq < ?1 AND id NOT IN (SELECT slot FROM candidate "
-    "UNION SELECT slot "
-    "FROM holding UNION SELECT slot FROM sighting) LIMIT 2000)";
+    "UNION SELECT slot FROM holding UNION SELECT slot FROM sighting) LIMIT 2000)";
 static constexpr char kRemoveWorkloadsSql[] =
-    "DELETE FROM workload WHERE id IN (SELECT id FROM workload WHERE used_seq < ?1 AND id NOT IN (SELECT workload FROM "
-    "edge UNION SELECT "
-    "id_workload FROM edge UNION SELECT workload FROM holding UNION SELECT id_workload FROM sighting UNION SELECT "
-    "workload FROM finding) "
-    "LIMIT 2000)";
+    "DELETE FROM workload WHERE id IN (SELECT id FROM workload WHERE used_seq < ?1 AND id NOT IN (SELECT workload "
+    "FROM edge UNION SELECT id_workload FROM edge UNION SELECT workload FROM holding UNION SELECT id_workload "
+    "FROM sighting UNION SELECT workload FROM finding) LIMIT 2000)";
 // Of workloads that are gone, and of pods of which no container is left.
 static constexpr char kRemoveFactsSql[] =
     "DELETE FROM workload_fact WHERE since_ns < (SELECT coalesce(min(time_ns), 0) FROM rows WHERE seq = ?1) AND NOT "
-    "EXISTS (SELECT 1 FROM "
-    "workload w WHERE w.wid = workload_fact.wid OR (w.wid > workload_fact.wid || '/' AND w.wid < workload_fact.wid || "
-    "'0'))";
+    "EXISTS (SELECT 1 FROM workload w WHERE w.wid = workload_fact.wid OR (w.wid > workload_fact.wid || '/' "
+    "AND w.wid < workload_fact.wid || '0'))";
 static constexpr char kRemoveProgramsSql[] =
-    "DELETE FROM program WHERE id IN (SELECT id FROM program WHERE used_seq < ?1 AND id NOT IN (SELECT program FROM "
-    "edge UNION SELECT "
-    "id_program FROM edge UNION SELECT program FROM holding) LIMIT 2000)";
+    "DELETE FROM program WHERE id IN (SELECT id FROM program WHERE used_seq < ?1 AND id NOT IN (SELECT program "
+    "FROM edge UNION SELECT id_program FROM edge UNION SELECT program FROM holding) LIMIT 2000)";
 static constexpr char kRemoveDestinationsSql[] =
-    "DELETE FROM destination WHERE id IN (SELECT id FROM destination WHERE used_seq < ?1 AND id NOT IN (SELECT "
-    "destination FROM edge UNION "
-    "SELECT id_destination FROM edge) LIMIT 2000)";
+    "DELETE FROM destination WHERE id IN (SELECT id FROM destination WHERE used_seq < ?1 "
+    "AND id NOT IN (SELECT destination FROM edge UNION SELECT id_destination FROM edge) LIMIT 2000)";
 
 /// Appends a value so that two different lists of values never look the same.
 template <typename Value>

@@ -13,9 +13,8 @@ constexpr std::size_t kMaxText = 1024;
 // ?9 pid, ?10 limit
 static constexpr char kHoldersSql[] = KEYTRAIL_CHAIN
     "SELECT h.pid, h.start_ns, h.exec, h.key, h.slot, h.workload, h.program, h.uid, h.since_ns, h.last_use_ns, h.how, "
-    "h.slot_changed "
-    "FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key WHERE key_id IN (SELECT "
-    "key_id FROM chain))) "
+    "h.slot_changed FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key "
+    "WHERE key_id IN (SELECT key_id FROM chain))) "
     "AND (?5 = '' OR h.key IN (SELECT id FROM key WHERE kind = ?5)) AND " KEYTRAIL_HAS_WORKLOAD(
         "h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
 static constexpr char kTotalsSql[] = "SELECT name, value FROM totals";

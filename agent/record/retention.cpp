@@ -37,21 +37,16 @@ static constexpr char kAgedEdgesSql[] =
     "0 LIMIT 5000)";
 static constexpr char kEdgesSql[] = "SELECT count(*) FROM edge";
 static constexpr char kSurplusEdgesSql[] =
-    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 ORDER BY "
-    "last_ns LIMIT min(?1, "
-    "5000))";
+    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 "
+    "ORDER BY last_ns LIMIT min(?1, 5000))";
 static constexpr char kAgedSightingsSql[] =
     "DELETE FROM sighting WHERE last_ns < ?1 AND id_key NOT IN (SELECT id_key FROM holding)";
 static constexpr char kSurplusSightingsSql[] =
-    "DELETE FROM sighting WHERE (SELECT count(*) FROM sighting) > ?1 AND last_ns < (SELECT last_ns FROM sighting ORDER "
-    "BY last_ns DESC "
-    "LIMIT 1 "
-    "OFFSET ?1)";
+    "DELETE FROM sighting WHERE (SELECT count(*) FROM sighting) > ?1 AND last_ns < (SELECT last_ns FROM sighting "
+    "ORDER BY last_ns DESC LIMIT 1 OFFSET ?1)";
 static constexpr char kSurplusFindingsSql[] =
-    "DELETE FROM finding WHERE (SELECT count(*) FROM finding) > ?1 AND last_ns < (SELECT last_ns FROM finding ORDER BY "
-    "last_ns DESC LIMIT "
-    "1 "
-    "OFFSET ?1)";
+    "DELETE FROM finding WHERE (SELECT count(*) FROM finding) > ?1 AND last_ns < (SELECT last_ns FROM finding "
+    "ORDER BY last_ns DESC LIMIT 1 OFFSET ?1)";
 static constexpr char kAgedFindingsSql[] = "DELETE FROM finding WHERE last_ns < ?1";
 // What is said of a key that somebody may still ask for stays.
 static constexpr char kAgedChangesSql[] =

@@ -76,8 +76,7 @@ Result<Kernel> Kernel::open() {
   if (kernel.btf_ == nullptr) {
     return fail(Error::Code::kUnavailable,
                 "This kernel does not describe its own structures (no /sys/kernel/btf/vmlinux): it needs "
-                "CONFIG_DEBUG_INFO_BTF=y. "
-                "Distribution kernels since about 2021 have it.");
+                "CONFIG_DEBUG_INFO_BTF=y. Distribution kernels since about 2021 have it.");
   }
   kernel.tracefs_ = open_tracefs(kernel.no_tracefs_);
   kernel.cgroup_root_ = open_cgroup_root(kernel.no_cgroup_);

@@ -61,8 +61,7 @@ const std::vector<Alternative>& alternatives() {
   static constexpr std::string_view kArriveOpen = "descriptors that arrive open";
   static constexpr std::string_view kExitMisses =
       "opens through io_uring, 32-bit calls of 64-bit programs, descriptors that arrive open; a thread that swaps the "
-      "descriptor at once "
-      "can show another file";
+      "descriptor at once can show another file";
   static constexpr std::string_view kNoDatagrams = "unix datagram sockets";
   static const std::vector<Alternative> kTable{
       {Family::kExec,

@@ -296,8 +296,7 @@ int main(int argc, char** argv) {
     fmt::print("{}\n", node.told());
     fmt::print(
         "calls: {} events, {:.0f} a second of one core, from their bytes through decode, identify and link to the "
-        "batch (making them "
-        "included)\n",
+        "batch (making them included)\n",
         node.events() - before, static_cast<double>(node.events() - before) / spent);
     for (const auto& [name, count] : node.counters())
       if (count != 0) fmt::print("  {} {}\n", name, count);

@@ -128,14 +128,20 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
   WorldFacts& world = question.world;
   const catalog::Program* program = caller.program;
   world.relay_or_hub = program != nullptr && (program->bulk_reader || program->relay || program->hub);
-  const auto concerns = [&](std::string_view kind) { return kind.empty() || accepts(question.where, kind, catalog); };
+  // A key that is not taken here may buy one that is: of the same provider.
+  const auto concerns = [&](std::string_view kind) {
+    const catalog::Kind* known = catalog.kind(kind);
+    return known == nullptr || accepts(question.where, kind, catalog) ||
+           (known->authenticates && known->provider == question.where.destination.provider);
+  };
   caller.doubts.facts(world, question.remote, [&](const Unidentified& mark) {
     return concerns(mark.kind) && (mark.host.empty() || is_host(question.where, mark.host));
   });
   for (const auto& pending : caller.pending) {
     // What the program before its exec opened says nothing of this one.
     const bool own = pending->time_ns >= caller.doubts.life_from_ns;
-    if (own && !pending->done && concerns(pending->kind)) earliest(world.unidentified_ns, pending->time_ns);
+    const bool here = pending->kinds.empty() || std::ranges::any_of(pending->kinds, concerns);
+    if (own && !pending->done && here) earliest(world.unidentified_ns, pending->time_ns);
   }
   world.names_contradict = question.where.contradiction;
 }
@@ -166,7 +172,7 @@ std::string relay_detail(const catalog::Program* program, const HeldKey& held) {
 }
 
 /// Inferred when the closed world holds, else possible with the clause that fails.
-void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason reason) {
+void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason reason, const catalog::Catalog& catalog) {
   question.world.acquired_ns = question.key_after_connect ? 0 : held.since_ns;
   if (const auto clause = closed_world(question.world)) {
     possible(verdict, *clause);
@@ -176,6 +182,10 @@ void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason rea
   }
   if (question.where.endpoint.open) {
     possible(verdict, Reason::kOwnerDecides);
+    return;
+  }
+  if (!is_tied(question.where, held, question.caller, catalog)) {
+    possible(verdict, Reason::kNotTied);
     return;
   }
   verdict.evidence = Evidence::kInferred;
@@ -193,7 +203,7 @@ Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& ca
     possible(verdict, Reason::kLocalBroker);
   } else if (held.how == How::kHelper) {
     const bool bound = is_entry_of_host(*held.what, question.where.destination.host);
-    bound ? infer(verdict, question, *held.what, Reason::kHelper) : possible(verdict, Reason::kFromHelper);
+    bound ? infer(verdict, question, *held.what, Reason::kHelper, catalog) : possible(verdict, Reason::kFromHelper);
   } else {
     const Held* const only[] = {&held};
     const auto narrowed = narrow(only, question.caller, question.where.destination.host, catalog);
@@ -212,10 +222,10 @@ Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& ca
       verdict.detail = narrowed->beaten ? narrowed->detail : narrowed->detail + " is not the entry that was read";
     } else {
       infer(verdict, question, *held.what,
-            held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld);
+            held.what->slot.from == From::kMetadata ? Reason::kIssuedByRole : Reason::kOnlyKeyHeld, catalog);
     }
   }
-  if (verdict.evidence == Evidence::kInferred &&
+  if ((verdict.evidence == Evidence::kInferred || verdict.reason == Reason::kNotTied) &&
       is_entry_of_other_host(*held.what, question.where.destination.host, catalog)) {
     possible(verdict, Reason::kEntryOfAnotherHost);
   }
@@ -251,7 +261,7 @@ Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog:
     std::erase_if(found, [&](const Fit& fit) { return fit.held != chosen; });
     list(verdict, found, chosen, Reason::kSelector);
     verdict.detail = narrowed->detail;
-    infer(verdict, question, *chosen->what, Reason::kSelector);
+    infer(verdict, question, *chosen->what, Reason::kSelector, catalog);
     return verdict;
   }
   if (issued_too) {

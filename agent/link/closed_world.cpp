@@ -23,6 +23,7 @@ std::optional<Reason> closed_world(const WorldFacts& facts) {
   if (facts.relay_or_hub) return Reason::kRelayOrHub;
   if (facts.acquired_ns != 0 && facts.connected_ns < facts.acquired_ns) return Reason::kOpenedBeforeKey;
   if (facts.unidentified_ns != 0 && facts.unidentified_ns <= facts.use_ns) return Reason::kUnidentifiedFile;
+  if (facts.cut_ns != 0 && facts.cut_ns <= facts.use_ns) return Reason::kNotSeenWhole;
   if (facts.names_contradict) return Reason::kNamesContradict;
   return std::nullopt;
 }

@@ -27,6 +27,7 @@ struct WorldFacts {
   std::uint64_t acquired_ns = 0;   ///< of the key in question; 0 = no key in question
   /// First open of a key file, of a kind accepted here, that could not be identified.
   std::uint64_t unidentified_ns = 0;
+  std::uint64_t cut_ns = 0;       ///< first time that something of the program was more than is read or kept
   bool names_contradict = false;  ///< two names of the destination contradict, or its address is shared
 };
 

@@ -5,6 +5,8 @@
 
 #include "agent/base/host.h"
 #include "agent/base/program_name.h"
+#include "agent/link/environment.h"
+#include "agent/link/selectors.h"
 
 namespace keytrail::link {
 namespace {
@@ -126,6 +128,7 @@ Resolved resolve(const Called& called, const Instance& caller, Names& names, con
       name.source = NameSource::kAddress;
     }
   }
+  if (binding) out.named_by = binding->entry->provider;
   out.destination.host = name.host;
   out.destination.name_source = name.source;
   out.destination.ambiguous = out.contradiction;
@@ -183,6 +186,32 @@ bool name_by_file(Resolved& resolved, const Instance& caller, const Catalog& cat
   }
   resolved.known = resolved.takes_keys = !resolved.kinds.empty();
   return resolved.known;
+}
+
+bool is_tied(const Resolved& resolved, const HeldKey& key, const Instance& holder, const Catalog& catalog) {
+  const std::string_view there = resolved.destination.provider;
+  // Docker's and dockerhub's, vault's and hashicorpvault's: one service under two names.
+  const auto is_there = [&](std::string_view provider) {
+    return !provider.empty() &&
+           (there.starts_with(provider) || there.ends_with(provider) || provider == resolved.named_by);
+  };
+  if (resolved.ssh || !resolved.kinds.empty()) return true;
+  const catalog::Kind* kind = catalog.kind(key.key.kind);
+  if (kind != nullptr && !kind->wildcard && is_there(kind->provider)) return true;
+  if (is_entry_of_host(key, resolved.destination.host) || is_host(resolved, key.host)) return true;
+  switch (key.slot.from) {
+    case From::kEnvironment: {
+      const Env* entry = catalog.match_env(key.slot.place);
+      return entry != nullptr && is_there(entry->provider);
+    }
+    case From::kFile: {
+      const catalog::File* file = catalog.match_file(key.slot.place);
+      const catalog::File* told = file_of_pointer(holder.env(), catalog, key.slot.place);
+      return (file != nullptr && is_there(file->provider)) || (told != nullptr && is_there(told->provider));
+    }
+    default:
+      return false;
+  }
 }
 
 bool accepts(const Resolved& resolved, std::string_view kind, const Catalog& catalog) {

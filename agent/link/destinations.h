@@ -35,7 +35,8 @@ struct Resolved {
   bool contradiction = false;  ///< two names contradict, or the address is shared by names the process asked for
   /// "proxy ADDRESS:PORT" for a CONNECT proxy; "relay NAME" where the caller carries others' requests.
   std::string via;
-  std::string path;  ///< of the request, where it was readable
+  std::string_view named_by;  ///< provider of the caller's variable that names it (VAULT_ADDR), or ""
+  std::string path;           ///< of the request, where it was readable
   /// Takes exactly these: a key file that names the host, of a service that the catalog does not know.
   std::vector<std::string> kinds;
 };
@@ -49,6 +50,12 @@ struct Resolved {
 /// For a host that nobody else knows: the caller read a file whose entry says that it is for this host, with its key or
 /// (a kubeconfig with a plugin) without one. False when it did not.
 bool name_by_file(Resolved& resolved, const Instance& caller, const catalog::Catalog& catalog);
+
+/// Whether a key that is accepted there is the destination's own: by its kind, by the place that it comes from (the
+/// token of a pod in AWS's volume), or because its entry names the host. A key of another service, or of none in
+/// particular (a password, some token), may be meant for another place.
+[[nodiscard]] bool is_tied(const Resolved& resolved, const HeldKey& key, const Instance& holder,
+                           const catalog::Catalog& catalog);
 
 /// Does this destination take keys of this kind?
 [[nodiscard]] bool accepts(const Resolved& resolved, std::string_view kind, const catalog::Catalog& catalog);

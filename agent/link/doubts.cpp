@@ -26,6 +26,12 @@ void Doubts::mark_unidentified(Unidentified mark) {
   if (unidentified.size() < kMaxMarks + 1) unidentified.push_back(std::move(mark));
 }
 
+void Doubts::mark_unidentified(std::uint64_t time_ns, std::span<const std::string_view> kinds) {
+  if (kinds.empty()) mark_unidentified({.time_ns = time_ns});
+  for (const std::string_view kind : kinds)
+    mark_unidentified({.time_ns = time_ns, .kind = std::string(kind)});
+}
+
 void Doubts::note_local_talk(const SocketAddress& remote, std::uint64_t time_ns) {
   if (remote.port == kDnsPort) return;
   if (std::ranges::any_of(local_talks, [&](const LocalTalk& talk) { return talk.remote == remote; })) return;

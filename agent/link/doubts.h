@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -18,10 +19,10 @@
 
 namespace keytrail::link {
 
-/// A key file that was opened and not identified, or an entry in it whose key is elsewhere.
+/// A key file, or an entry in one, that was opened and not identified; or an entry whose key is elsewhere.
 struct Unidentified {
   std::uint64_t time_ns = 0;
-  std::string kind;           ///< kind that such a place usually holds; empty = any
+  std::string kind;           ///< the only kind (one mark each) that may stand there; empty = any
   std::string host;           ///< host (and port) that the entry is for; empty = any
   std::string selector_rule;  ///< catalog id of its file's selector, where there is a host
 
@@ -68,6 +69,7 @@ struct Doubts {
   bool seen_whole = false;                 ///< no argument and no variable of its exec was left unread
   bool bulk = false;                       ///< it read keys in bulk
   std::uint64_t life_from_ns = 0;          ///< exec of its program (a forked process: its parent's)
+  std::uint64_t cut_ns = 0;                ///< first time that something of it was more than is read or kept
   std::uint64_t broker_ns = 0;             ///< first talk to an unclassified Unix socket
   std::vector<LocalTalk> local_talks;      ///< at most 16, then broker_ns is set
   std::vector<Unidentified> unidentified;  ///< at most 33: see mark_unidentified()
@@ -94,9 +96,10 @@ struct Doubts {
   void weaken_by_restart() { seen_whole = false; }
 
   void mark_unidentified(Unidentified mark);
-  void mark_unidentified(std::uint64_t time_ns, std::string_view kind) {
-    mark_unidentified({.time_ns = time_ns, .kind = std::string(kind)});
-  }
+  /// Something unknown of one of these kinds; empty: of any.
+  void mark_unidentified(std::uint64_t time_ns, std::span<const std::string_view> kinds);
+  /// Arguments, variables or holdings were more than is read or kept: there may be a key among the rest.
+  void mark_cut(std::uint64_t time_ns) { earliest(cut_ns, time_ns); }
   /// Something was sent to a loopback port that is no destination of the catalog: a broker or proxy may sit there.
   void note_local_talk(const SocketAddress& remote, std::uint64_t time_ns);
   /// True when that is new: another name, or another order of them.
@@ -111,6 +114,7 @@ struct Doubts {
     world.exec_seen = exec_seen;
     world.life_from_ns = life_from_ns;
     world.broker_ns = broker_ns;
+    world.cut_ns = cut_ns;
     world.relay_or_hub = world.relay_or_hub || bulk;
     for (const LocalTalk& talk : local_talks) {
       if (talk.remote != remote) earliest(world.broker_ns, talk.time_ns);
@@ -132,10 +136,10 @@ struct NamedDoubt {
 /// made. Names are stored: never change one.
 template <typename D>
 [[nodiscard]] auto doubt_members(D& doubts) {
-  auto& [exec_seen, seen_whole, bulk, life_from_ns, broker_ns, local_talks, unidentified, leads, opened, names] =
-      doubts;
+  auto& [exec_seen, seen_whole, bulk, life_from_ns, cut_ns, broker_ns, local_talks, unidentified, leads, opened,
+         names] = doubts;
   return std::tuple(NamedDoubt{"exec_seen", exec_seen}, NamedDoubt{"seen_whole", seen_whole}, NamedDoubt{"bulk", bulk},
-                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"broker", broker_ns},
+                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"cut", cut_ns}, NamedDoubt{"broker", broker_ns},
                     NamedDoubt{"local_talks", local_talks}, NamedDoubt{"unidentified", unidentified},
                     NamedDoubt{"leads", leads}, NamedDoubt{"opened", opened}, NamedDoubt{"names", names});
 }

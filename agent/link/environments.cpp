@@ -10,7 +10,7 @@ void Environments::ask(const InstanceRef& instance, std::uint64_t time_ns) {
   time_ns = std::max<std::uint64_t>(time_ns, 1);
   if (queue_.size() >= options_.max_environment_queue) {
     outbox_.count("environments_over_bound");
-    instance->doubts.mark_unidentified(time_ns, {});
+    instance->doubts.mark_cut(time_ns);
     return;
   }
   const ExaminationRef examination = examinations_.begin(time_ns, {});
@@ -36,8 +36,11 @@ void Environments::start() {
 
 void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswer& answer) {
   --running_;
+  if (!answer.unread.empty() || answer.skipped > 0) {
+    for (const auto& [instance, how] : examination->receivers)
+      if (how != How::kLostAtExec) instance->doubts.mark_cut(examination->time_ns);
+  }
   if (!answer.unread.empty()) {
-    mark_receivers(*examination, {}, {});
     outbox_.count("environments_unread");
   } else {
     const std::vector<FoundKey> found = keys_of(*examination->receivers.front().instance, answer);

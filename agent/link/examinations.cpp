@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/examinations.h"
 
+#include <algorithm>
+#include <array>
+
 namespace keytrail::link {
 
 Examinations::~Examinations() {
@@ -12,10 +15,10 @@ Examinations::~Examinations() {
   }
 }
 
-ExaminationRef Examinations::begin(std::uint64_t time_ns, std::string_view kind) {
+ExaminationRef Examinations::begin(std::uint64_t time_ns, std::span<const std::string_view> kinds) {
   auto examination = std::make_shared<Examination>();
   examination->time_ns = time_ns;
-  examination->kind = kind;
+  examination->kinds = kinds;
   unanswered_.insert(examination);
   return examination;
 }
@@ -43,12 +46,17 @@ std::vector<std::uint32_t> Examinations::others_of_mount_ns(std::uint32_t mnt_ns
   return others;
 }
 
-void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual) {
+std::span<const std::string_view> kinds_in(const catalog::File& file) {
+  // Not aws_credentials (any S3 service's keys), docker_config (any registry's), pem and jwt (anybody's).
+  static constexpr std::array<std::string_view, 5> kOwnKindsOnly{"ssh_private_key", "google_credentials", "pgpass",
+                                                                 "age_identity", "gpg_private_key"};
+  const bool own = std::ranges::find(kOwnKindsOnly, file.format) != kOwnKindsOnly.end();
+  return own ? file.kinds : std::span<const std::string_view>();
+}
+
+void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds) {
   for (const auto& [instance, how] : examination.receivers) {
-    if (how == How::kLostAtExec) continue;
-    instance->doubts.mark_unidentified(examination.time_ns, usual);
-    for (const std::string_view kind : kinds)
-      instance->doubts.mark_unidentified(examination.time_ns, kind);
+    if (how != How::kLostAtExec) instance->doubts.mark_unidentified(examination.time_ns, kinds);
   }
 }
 

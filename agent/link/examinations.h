@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <memory>
+#include <span>
+#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -40,7 +42,7 @@ class Examinations {
   [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
 
   /// An examination for which processes wait: uses of a receiver are weighed when it is finished.
-  [[nodiscard]] ExaminationRef begin(std::uint64_t time_ns, std::string_view kind);
+  [[nodiscard]] ExaminationRef begin(std::uint64_t time_ns, std::span<const std::string_view> kinds);
   static void add_receiver(const ExaminationRef& examination, const InstanceRef& instance, How how);
   void finish(const ExaminationRef& examination);
 
@@ -57,8 +59,12 @@ class Examinations {
   std::shared_ptr<const char> alive_ = std::make_shared<const char>();  ///< answers that outlive it are dropped
 };
 
-/// Whoever got what was in a file or environment that could not be read holds something unknown, of its usual kind or
-/// one of `kinds`; a program that came by exec did not read it.
-void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds, std::string_view usual);
+/// The kinds of key that can stand in this file; empty: any. Only a format that can hold nothing else says so: its
+/// place does not tell what stands in a .netrc, a .env or a configuration.
+[[nodiscard]] std::span<const std::string_view> kinds_in(const catalog::File& file);
+
+/// Whoever got what was in a file that could not be read holds something unknown, of one of `kinds` (empty: of any); a
+/// program that came by exec did not read it.
+void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds);
 
 }  // namespace keytrail::link

@@ -25,7 +25,7 @@ Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> 
   }
   if (instance->holdings.size() >= options_.max_holdings) {
     outbox_.count("holdings_over_bound");
-    instance->doubts.mark_unidentified(what->since_ns, {});
+    instance->doubts.mark_cut(what->since_ns);
     return nullptr;
   }
   instance->holdings.push_back(Held{std::move(what), how});

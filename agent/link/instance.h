@@ -79,8 +79,8 @@ struct Examination {
     InstanceRef instance;
     How how = How::kDirect;
   };
-  std::uint64_t time_ns = 0;  ///< kernel time of the open or exec
-  std::string kind;           ///< kind of key to expect; empty = any
+  std::uint64_t time_ns = 0;                ///< kernel time of the open or exec
+  std::span<const std::string_view> kinds;  ///< that may stand there (catalog data); empty = any
   bool done = false;
   std::vector<Receiver> receivers;  ///< the first is the one that opened
 };

@@ -29,18 +29,19 @@ const catalog::File* Opens::entry_of(const Instance& instance, const OpenEvent& 
 
 Done Opens::on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who) {
   const InstanceRef instance = processes_.instance_of(head.who, who);
-  if (!instance || event.path_truncated) return Done::kAbsorbed;
+  if (!instance) return Done::kAbsorbed;
+  if (event.path_truncated) return on_cut_path(instance, event, head);
   const catalog::File* entry = entry_of(*instance, event);
   if (entry == nullptr) return Done::kAbsorbed;
   instance->doubts.note_key_file(event.file.inode, head.time_ns, options_.bulk_window_ms * 1'000'000U,
                                  options_.bulk_files);
   if (examinations_.full()) {
-    instance->doubts.mark_unidentified(head.time_ns, entry->kind);
+    instance->doubts.mark_unidentified(head.time_ns, kinds_in(*entry));
     outbox_.settle(head.from_ring, Fate::kDropped, "examine_overflow");
     return Done::kLater;
   }
 
-  const ExaminationRef examination = examinations_.begin(head.time_ns, entry->kind);
+  const ExaminationRef examination = examinations_.begin(head.time_ns, kinds_in(*entry));
   Examinations::add_receiver(examination, instance, head.baseline ? How::kBaseline : How::kDirect);
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive)
@@ -61,6 +62,15 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   return Done::kLater;
 }
 
+Done Opens::on_cut_path(const InstanceRef& instance, const OpenEvent& event, const EventHead& head) {
+  // Its name is a key file's, but which place it is cannot be told, nor can it be opened again.
+  instance->doubts.mark_unidentified(head.time_ns, {});
+  holders_.mark_doubts(instance);
+  const bool recorded =
+      holders_.announce_unread(*instance, head.time_ns, event.path, {}, "path not whole", head.baseline);
+  return recorded ? Done::kRecorded : Done::kAbsorbed;
+}
+
 bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
   // git's credential store reads its file and puts another in its place at once: the second read of one file comes too
   // late.
@@ -72,13 +82,14 @@ bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
                           std::uint64_t{file.ctime_ns}, file.size})
     identity += std::to_string(part) + ":";
   if (!late) {
-    *answered_.get(identity).first = answer.keys;
+    *answered_.get(identity).first = {answer.keys, answer.skipped};
     return false;
   }
-  const std::vector<KeyFact>* known = answered_.find(identity);
+  const Content* known = answered_.find(identity);
   if (known == nullptr) return false;
   answer.unread.clear();
-  answer.keys = *known;
+  answer.keys = known->keys;
+  answer.skipped = known->skipped;
   return true;
 }
 
@@ -89,9 +100,12 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
   const bool remembered = remember(event.file, answer);
   bool recorded = false;
   if (!answer.unread.empty()) {
-    mark_receivers(*examination, entry.kinds, entry.kind);
+    // What is not of its place's format may be anything.
+    const bool of_format = answer.unread != "unknown format";
+    mark_receivers(*examination, of_format ? kinds_in(entry) : std::span<const std::string_view>());
     recorded = holders_.announce_unread(*opener, examination->time_ns, event.path, entry.kind, answer.unread, baseline);
   } else {
+    if (answer.skipped > 0) mark_receivers(*examination, kinds_in(entry));  // entries that are not understood
     for (KeyFact& fact : answer.keys)
       recorded = hold_fact(asked, fact) || recorded;
     looks_.on_read(*opener, event, entry, answer, remembered);
@@ -107,7 +121,7 @@ bool Opens::hold_fact(const Asked& asked, KeyFact& fact) {
   if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
   if (fact.key.id.empty()) {
     const bool elsewhere = !fact.host.empty() || !fact.key.parent.empty();
-    elsewhere ? note_elsewhere(*examination, fact, entry) : mark_receivers(*examination, entry.kinds, entry.kind);
+    elsewhere ? note_elsewhere(*examination, fact, entry) : mark_receivers(*examination, kinds_in(entry));
     return false;
   }
   index_.learn(fact.key);

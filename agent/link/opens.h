@@ -43,7 +43,13 @@ class Opens {
     bool from_ring = false;
   };
 
+  struct Content {
+    std::vector<KeyFact> keys;
+    std::uint32_t skipped = 0;
+  };
+
   [[nodiscard]] const catalog::File* entry_of(const Instance& instance, const OpenEvent& event) const;
+  Done on_cut_path(const InstanceRef& instance, const OpenEvent& event, const EventHead& head);
   void on_answer(const Asked& asked, FileAnswer& answer);
   /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged,
   /// was found to hold before. True when it was replaced.
@@ -61,7 +67,7 @@ class Opens {
   Uses& uses_;
   Outbox& outbox_;
   /// By the file's identity: what it held when it was read last.
-  base::LruMap<std::string, std::vector<KeyFact>> answered_;
+  base::LruMap<std::string, Content> answered_;
 };
 
 }  // namespace keytrail::link

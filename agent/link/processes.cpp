@@ -99,7 +99,7 @@ void Processes::inherit_pending(const InstanceRef& child, const Instance& parent
   for (const auto& pending : parent.pending) {
     if (pending->done) continue;
     if (pending->receivers.size() >= kMaxReceivers) {
-      child->doubts.mark_unidentified(pending->time_ns, pending->kind);
+      child->doubts.mark_unidentified(pending->time_ns, pending->kinds);
       continue;
     }
     pending->receivers.push_back({child, How::kFork});
@@ -124,6 +124,7 @@ std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const Ev
   next->program = catalog_.match_program(event.exe, event.filename);
   const bool seen = !head.baseline && (watch_.armed_ns == 0 || head.time_ns >= watch_.armed_ns);
   next->doubts = Doubts::of_new_program(head.time_ns, seen, !event.env_truncated && !event.args_truncated);
+  if (event.args_truncated) next->doubts.mark_cut(head.time_ns);  // the environment is asked for again
 
   const std::string owner = who && who->workload ? who->workload->id : std::string();
   std::vector<FoundKey> found = keys_of_environment(event.env, catalog_, owner);

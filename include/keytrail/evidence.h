@@ -47,6 +47,8 @@ enum class Reason : std::uint8_t {
   kAnotherKeyInRequest =
       24,                ///< possible or unattributed: the request carries a key that the process is not known to hold
   kNoKeyInRequest = 25,  ///< unattributed: the request was read and carries no key
+  kNotSeenWhole = 26,    ///< possible: arguments, environment or keys were more than is read or kept
+  kNotTied = 27,         ///< possible: a generic key, or one of another service, that nothing ties to the destination
 };
 
 template <>
@@ -84,6 +86,8 @@ inline constexpr auto kWords<Reason> = words<Reason>({
     {Reason::kEntryOfAnotherHost, "entry_of_another_host", "it fits, but the file says that it is for another host"},
     {Reason::kAnotherKeyInRequest, "another_key_in_request", "the request carries a key that it was not seen to get"},
     {Reason::kNoKeyInRequest, "no_key_in_request", "the request carries no key"},
+    {Reason::kNotSeenWhole, "not_seen_whole", "its arguments, environment or keys were more than is read"},
+    {Reason::kNotTied, "not_tied", "it fits, but nothing ties it to this service"},
 });
 
 }  // namespace keytrail

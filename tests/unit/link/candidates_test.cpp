@@ -118,6 +118,47 @@ TEST(Weighing, WhyAKeyThatFitsIsNotSure) {
   });
 }
 
+// What is accepted somewhere may still be another service's: the only key that happens to be known is not named for it.
+TEST(Weighing, AKeyThatNothingTiesToTheDestinationIsNeverInferred) {
+  const Program with_vault{.env = {shown("VAULT_ADDR", "https://vault.corp.test")}};
+  const auto in_file = [](const std::string& kind, const std::string& path) {
+    return std::vector<Held>{held(key("id", kind), From::kFile, path)};
+  };
+  const auto in_variable = [](const std::string& kind, const std::string& name) {
+    return std::vector<Held>{held(key("id", kind), From::kEnvironment, name)};
+  };
+  check({
+      {"a pod's token at a service of its own", in_file("k8s.projected_token", "/run/secrets/tokens/free"),
+       "possible not_tied: id", with_vault, "vault.corp.test"},
+      {"the service's own key", in_variable("vault.token", "VAULT_TOKEN"), "inferred only_key_held: id", with_vault,
+       "vault.corp.test"},
+      {"a pod's token in the cloud's own volume",
+       in_file("k8s.projected_token", "/run/secrets/eks.amazonaws.com/serviceaccount/token"),
+       "inferred only_key_held: id",
+       {},
+       kSts},
+      {"a pod's token in the cluster's volume",
+       in_file("k8s.projected_token", "/run/secrets/kubernetes.io/serviceaccount/token"),
+       "possible not_tied: id",
+       {},
+       kSts},
+      {"a file that a variable of the service names",
+       in_file("k8s.projected_token", "/opt/free"),
+       "inferred only_key_held: id",
+       {.env = {shown("AWS_WEB_IDENTITY_TOKEN_FILE", "/opt/free")}},
+       kSts},
+      {"a key of another service that is taken there", in_variable("github.token", "GITHUB_TOKEN"),
+       "possible not_tied: id", with_vault, "vault.corp.test"},
+      {"a password of nothing in particular", in_variable("generic.password", "APP_PASSWORD"), "possible not_tied: id",
+       with_vault, "vault.corp.test"},
+      {"a generic secret in the service's own variable",
+       in_variable("oauth.client_secret", "OKTA_OAUTH2_CLIENT_SECRET"),
+       "inferred only_key_held: id",
+       {},
+       "dev-1.okta.com"},
+  });
+}
+
 TEST(Weighing, ADestinationWhoseOwnerDecidesIsNeverInferred) {
   Instance caller = instance_of({});
   caller.holdings = {from_file(aws_fact(kA))};

@@ -89,6 +89,14 @@ TEST(ClosedWorld, UnidentifiedFile) {
   EXPECT_EQ(closed_world(facts), std::nullopt);
 }
 
+TEST(ClosedWorld, NotSeenWhole) {
+  WorldFacts facts = all_hold();
+  facts.cut_ns = 120;
+  EXPECT_EQ(closed_world(facts), Reason::kNotSeenWhole);
+  facts.cut_ns = 301;
+  EXPECT_EQ(closed_world(facts), std::nullopt);
+}
+
 TEST(ClosedWorld, NamesContradict) {
   WorldFacts facts = all_hold();
   facts.names_contradict = true;
@@ -106,6 +114,7 @@ TEST(ClosedWorld, TheFirstThatFailsIsTheReason) {
   facts.connected_ns = 200;
   facts.acquired_ns = 250;
   facts.unidentified_ns = 1;
+  facts.cut_ns = 1;
   facts.names_contradict = true;
   std::vector<Reason> order;
   const auto next = [&] { order.push_back(closed_world(facts).value()); };
@@ -116,11 +125,12 @@ TEST(ClosedWorld, TheFirstThatFailsIsTheReason) {
   next(), facts.relay_or_hub = false;
   next(), facts.acquired_ns = 0;
   next(), facts.unidentified_ns = 0;
+  next(), facts.cut_ns = 0;
   next(), facts.names_contradict = false;
   EXPECT_EQ(closed_world(facts), std::nullopt);
   EXPECT_EQ(order, (std::vector{Reason::kExecNotSeen, Reason::kGapInLife, Reason::kHooksNotArmed, Reason::kLocalBroker,
                                 Reason::kRelayOrHub, Reason::kOpenedBeforeKey, Reason::kUnidentifiedFile,
-                                Reason::kNamesContradict}));
+                                Reason::kNotSeenWhole, Reason::kNamesContradict}));
 }
 
 TEST(GapList, WhenFullTheOldestBecomeOne) {

@@ -58,7 +58,7 @@ std::vector<std::string> difference(const Doubts& a, const Doubts& b) {
 
 TEST(Doubts, TheNamesUnderWhichTheyAreStoredDoNotChange) {
   EXPECT_EQ(difference(filled(), Doubts{}),
-            (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "broker", "local_talks",
+            (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "cut", "broker", "local_talks",
                                       "unidentified", "leads", "opened", "names"}));
 }
 
@@ -104,7 +104,7 @@ TEST(Doubts, TextThatCannotBeReadIsALifeWhoseStartWasNotSeen) {
 TEST(Doubts, MarksAreBounded) {
   Doubts doubts;
   for (int i = 0; i < 1000; ++i)
-    doubts.mark_unidentified(5, "kind" + std::to_string(i));
+    doubts.mark_unidentified({.time_ns = 5, .kind = "kind" + std::to_string(i)});
   EXPECT_LE(doubts.unidentified.size(), 33U);
   EXPECT_EQ(doubts.unidentified.back().kind, "") << "what does not fit concerns every kind";
 }

@@ -134,6 +134,7 @@ struct Program {
   std::vector<EnvItem> env;
   std::vector<ArgItem> args;
   bool env_truncated = false;
+  bool args_truncated = false;
 };
 inline Program aws_program(std::vector<EnvItem> env = {}, std::vector<ArgItem> args = {}) {
   return {"/usr/bin/python3.11", "/usr/bin/aws", std::move(env), std::move(args), false};
@@ -237,6 +238,7 @@ class Scene : public ::testing::Test {
     event.env = program.env;
     event.args = program.args;
     event.env_truncated = program.env_truncated;
+    event.args_truncated = program.args_truncated;
     send(id, std::move(event), made, before);
   }
   void unshare(std::uint32_t pid, std::uint32_t mnt_ns) {
@@ -248,9 +250,10 @@ class Scene : public ::testing::Test {
     ended.insert(pid);
     send(process(pid)->id, ExitEvent{}, process(pid));
   }
-  void open(std::uint32_t pid, const std::string& path = kCredentials, bool baseline = false) {
+  void open(std::uint32_t pid, const std::string& path = kCredentials, bool baseline = false, bool cut = false) {
     OpenEvent event;
     event.path = path;
+    event.path_truncated = cut;
     event.mnt_ns = process(pid)->mnt_ns;
     event.file.dev = 8;
     event.file.inode = std::hash<std::string>{}(path);

@@ -81,7 +81,9 @@ TEST(WordsTest, numbers_and_words_stay) {
                   {22, "another_entry_meant"},
                   {23, "entry_of_another_host"},
                   {24, "another_key_in_request"},
-                  {25, "no_key_in_request"}});
+                  {25, "no_key_in_request"},
+                  {26, "not_seen_whole"},
+                  {27, "not_tied"}});
   pinned<Outcome>({{0, "unknown"}, {1, "ok"}, {2, "refused"}, {3, "failed"}});
   pinned<Severity>({{0, "info"}, {1, "low"}, {2, "medium"}, {3, "high"}});
   pinned<From>({{0, "file"},

@@ -75,7 +75,8 @@ class Case:
         trees = self._plant()
         self.argv = self._argv()
         plan = {"argv": self.argv, "env": self._env(), "cwd": "/root", "uid": 0, "netns": self.world.netns,
-                "trees": trees, "binds": self.world.binds(), "mount_of": 0, "cgroups": groups}
+                "trees": trees, "binds": self.world.binds(), "mount_of": 0, "cgroups": groups,
+                "login_uid": None}
         keys_path, plan_path = self.folder + "/keys", self.folder + "/plan"
         for path, what in ((keys_path, {"name": self.name, "group": groups[0], "keys": list(self.keys.values())}),
                            (plan_path, plan)):

@@ -9,6 +9,7 @@ goes wrong, when a use is claimed for certain and wrong, when a row is wrong or 
 does not name, when the accounting does not add up, or when a secret leaks. Ends with "N passed, N failed, N skipped".
 """
 import argparse
+import copy
 import fnmatch
 import json
 import os
@@ -31,6 +32,7 @@ from agent import Agent, Build  # noqa: E402
 from client import Case  # noqa: E402
 from stage.world import PATH, World, end  # noqa: E402
 
+RIVAL = "+rival"  # of a case's name
 COMPONENTS = ("venv", "awscli1", "go", "node", "java", "rust")
 
 
@@ -85,6 +87,25 @@ def missing(spec, clients):
     return ""
 
 
+# One unused key of another provider: (provider, kind, how its process holds it).
+RIVALS = (("aws", "aws.static", {"AWS_ACCESS_KEY_ID": "${rival.id}", "AWS_SECRET_ACCESS_KEY": "${rival}"}),
+          ("github", "github.pat", {"GITHUB_TOKEN": "${rival}"}),
+          ("openai", "openai", {"OPENAI_API_KEY": "${rival}"}),
+          ("npm", "npm", {"NPM_TOKEN": "${rival}"}))
+RIVAL_OF = 3  # without --full one case of so many has a rival run
+
+
+def with_rival(spec, number):
+    """The same case, whose processes also hold a key of a provider that the case never names; it is never used."""
+    text = yaml.safe_dump({name: value for name, value in spec.items() if name != "why"}).lower()
+    turned = RIVALS[number % len(RIVALS):] + RIVALS[:number % len(RIVALS)]
+    kind, env = next((kind, env) for provider, kind, env in turned if provider not in text)
+    out = copy.deepcopy(spec)
+    out["keys"] = {**(spec.get("keys") or {}), "rival": kind}
+    out["env"] = {**(spec.get("env") or {}), **env}
+    return {**out, "name": spec["name"] + RIVAL}
+
+
 class Run:
     def __init__(self, options):
         self.options, self.counts = options, {"ok": 0, "FAIL": 0, "skip": 0}
@@ -127,12 +148,12 @@ class Run:
         rows = self.agent.rows()
         if self.options.out:
             self.keep(rows)
-        scores = []
+        scores = {False: [], True: []}
         for one in self.truths:
             scored = score.CaseScore(one, rows)
             scored.lines = sorted(set(scored.lines))
-            scores.append(scored)
-            new, gone = score.unexpected(one["case"], scored.lines, self.shortfalls)
+            scores[one["case"].endswith(RIVAL)].append(scored)
+            new, gone = score.unexpected(one["case"], scored.lines, self.shortfalls, RIVAL)
             new += [line + " (never allowed)" for line in scored.false_certain if line not in new]
             self.better += [f"{one['case']}: {pattern}" for pattern in gone]
             self.say("FAIL" if new else "ok", one["case"], "below the floor of shortfalls.yaml" if new else "", new)
@@ -140,7 +161,10 @@ class Run:
                 print("".join(f"      ({line})\n" for line in scored.lines if line not in new), end="")
         for line in self.better:
             print("better than shortfalls.yaml says, " + line)
-        print(score.Total(scores).table())
+        for rival, some in scores.items():
+            if some:
+                print("\nWith an unused key of another provider in each process" if rival else "")
+                print(score.Total(some).table())
 
     def keep(self, rows):
         os.makedirs(self.options.out, exist_ok=True)
@@ -171,6 +195,9 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--lines", action="store_true",
                         help="print every wrong row and missed use, also those that shortfalls.yaml names")
+    parser.add_argument("--rival", action="store_true",
+                        help="only the rival runs: each process also holds one unused key of another provider")
+    parser.add_argument("--full", action="store_true", help=f"a rival run of every case, not of one in {RIVAL_OF}")
     parser.add_argument("--out", help="keep truth, rows and status as JSON there")
     options = parser.parse_args()
     options.clients = os.path.abspath(options.clients)
@@ -190,8 +217,11 @@ def main():
     run = Run(options)
     try:
         run.start()
-        for spec in specs:
+        for spec in [] if options.rival else specs:
             run.client(spec)
+        for number, spec in enumerate(specs):
+            if options.rival or options.full or number % RIVAL_OF == 0:
+                run.client(with_rival(spec, number))
         run.compare()
         run.end()
     except KeyboardInterrupt:

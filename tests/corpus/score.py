@@ -207,8 +207,9 @@ def percent(part, whole):
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
-def unexpected(case, lines, shortfalls):
-    """Lines that no written shortfall of the case covers, and written ones that did not happen."""
-    written = shortfalls.get(case, {})
+def unexpected(case, lines, shortfalls, rival="+rival"):
+    """Lines that no written shortfall of the case covers, and written ones that did not happen. A rival run has those of
+    its case, and its own."""
+    written = {**shortfalls.get(case.removesuffix(rival), {}), **shortfalls.get(case, {})}
     new = [line for line in lines if not any(fnmatch.fnmatchcase(line, pattern) for pattern in written)]
     return new, [pattern for pattern in written if not any(fnmatch.fnmatchcase(line, pattern) for line in lines)]

@@ -166,7 +166,7 @@ void Built::issuers(const Model& m) {
     std::vector<tables::Action>& actions = actions_.emplace_back();
     for (const ActionEntry& a : e.actions)
       actions.push_back({strings(a.takes), strings(a.gives), a.seldom});
-    issuers_.push_back({e.id, indices(std::move(requests)), actions, e.whoami});
+    issuers_.push_back({e.id, indices(std::move(requests)), actions, e.whoami, e.hands_out_others});
   }
 }
 

@@ -97,7 +97,8 @@ void Catalog::replace(const Catalog& next) {
   impl_.store(&next.impl(), std::memory_order_release);
 }
 
-const Kind* Catalog::kind(std::string_view id) const { return find_sorted(impl().tables().kinds, id, &Kind::id); }
+const Kind* Catalog::Impl::kind(std::string_view id) const { return find_sorted(t_.kinds, id, &Kind::id); }
+const Kind* Catalog::kind(std::string_view id) const { return impl().kind(id); }
 const File* Catalog::file(std::string_view id) const { return find_sorted(impl().tables().files, id, &File::id); }
 const File* Catalog::match_file(std::string_view path) const { return impl().match_file(path); }
 const File* Catalog::file_of_flag(std::string_view program, std::string_view flag) const {
@@ -153,10 +154,12 @@ std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::str
   return impl().issues(endpoint, kind, path, usual_only);
 }
 
-bool Catalog::often_only_asked(const Endpoint& endpoint) const {
-  const tables::Accept* accept = impl().accept_of(endpoint);
-  return accept != nullptr &&
-         std::ranges::any_of(accept->issuers, [&](std::uint16_t at) { return impl().tables().issuers[at].whoami; });
+bool Catalog::issues_always(const Endpoint& endpoint, std::string_view with, std::string_view given) const {
+  return impl().issues_always(endpoint, with, given);
+}
+
+bool Catalog::is_issue_path(const Endpoint& endpoint, std::string_view path) const {
+  return impl().is_issue_path(endpoint, path);
 }
 
 std::optional<IssueRequest> Catalog::match_request(std::string_view host, std::string_view path) const {

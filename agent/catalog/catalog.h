@@ -227,9 +227,12 @@ class Catalog {
   /// does.
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind,
                                                      std::string_view path = {}, bool usual_only = false) const;
-  /// Whether a usual call to this issuer hands out nothing (STS's GetCallerIdentity): without its request, nothing
-  /// speaks for an issue.
-  [[nodiscard]] bool often_only_asked(const Endpoint& endpoint) const;
+  /// Whether whoever calls there with a key of kind `with` is given one of kind `given`, whatever the request is: an
+  /// OAuth client at its token endpoint, a pod's token at STS or Vault. Not where most calls with such a key are made
+  /// for something else (STS's GetCallerIdentity, a Vault token that reads a secret).
+  [[nodiscard]] bool issues_always(const Endpoint& endpoint, std::string_view with, std::string_view given) const;
+  /// Whether the catalog knows this path as one that hands out keys at this destination.
+  [[nodiscard]] bool is_issue_path(const Endpoint& endpoint, std::string_view path) const;
   /// The request that hands out keys at this host, by its path (a query does not count). Paths that any host may serve
   /// (Vault, Keycloak) are found with the destination's issuers, by issues().
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;

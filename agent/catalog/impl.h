@@ -47,6 +47,9 @@ class Catalog::Impl {
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,
                                                    const File* file) const;
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
+  [[nodiscard]] const Kind* kind(std::string_view id) const;
+  [[nodiscard]] bool is_issue_path(const Endpoint& endpoint, std::string_view path) const;
+  [[nodiscard]] bool issues_always(const Endpoint& endpoint, std::string_view with, std::string_view given) const;
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind,
                                                      std::string_view path, bool usual_only) const;
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;

@@ -33,8 +33,7 @@ std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, st
   if (accept == nullptr) return out;
   // An issuer takes here what both its call and the destination name.
   if (!kind.empty() && !is_in(accept->kinds, kind)) return out;
-  const bool known_path = std::ranges::any_of(
-      accept->issuers, [&](std::uint16_t issuer) { return request_of(path, t_.issuers[issuer].requests) != nullptr; });
+  const bool known_path = is_issue_path(endpoint, path);
   for (const std::uint16_t issuer : accept->issuers) {
     const tables::Request* request = request_of(path, t_.issuers[issuer].requests);
     if (known_path && request == nullptr) continue;
@@ -48,6 +47,29 @@ std::vector<std::string_view> Catalog::Impl::issues(const Endpoint& endpoint, st
     }
   }
   return out;
+}
+
+bool Catalog::Impl::is_issue_path(const Endpoint& endpoint, std::string_view path) const {
+  const tables::Accept* accept = accept_of(endpoint);
+  return accept != nullptr && std::ranges::any_of(accept->issuers, [&](std::uint16_t issuer) {
+           return request_of(path, t_.issuers[issuer].requests) != nullptr;
+         });
+}
+
+bool Catalog::Impl::issues_always(const Endpoint& endpoint, std::string_view with, std::string_view given) const {
+  const tables::Accept* accept = accept_of(endpoint);
+  const Kind* key = kind(with);
+  if (accept == nullptr || key == nullptr) return false;
+  const bool own = key->provider == endpoint.provider;
+  // A store's own key, which it gives at a login.
+  const bool login = !accept->kinds.empty() && accept->kinds.front() == given && with != given;
+  return std::ranges::any_of(accept->issuers, [&](std::uint16_t at) {
+    const tables::Issuer& issuer = t_.issuers[at];
+    if ((issuer.whoami && own) || (issuer.hands_out_others && !login)) return false;
+    return std::ranges::any_of(issuer.actions, [&](const tables::Action& action) {
+      return !action.seldom && is_in(action.takes, with) && is_in(action.gives, given);
+    });
+  });
 }
 
 std::optional<IssueRequest> Catalog::Impl::match_request(std::string_view host, std::string_view path) const {

@@ -57,7 +57,7 @@ void read_issuer(Fields& f, const std::string& file, Model& model, Problems& pro
   e.id = f.text("id", true);
   e.requests = f.list("requests");
   (void)f.text("child_id");
-  (void)f.flag("hands_out_others", false);
+  e.hands_out_others = f.flag("hands_out_others", false);
   e.whoami = f.flag("whoami", false);
   for (const YAML::Node& node : f.node("actions")) {
     Fields a(node, file, problems);

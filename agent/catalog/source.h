@@ -66,6 +66,7 @@ struct IssuerEntry {
   std::vector<std::string> requests;
   std::vector<ActionEntry> actions;
   bool whoami = false;
+  bool hands_out_others = false;
 };
 
 /// A request (hosts, paths), a command (paths: its words) or a broker (hosts: program names; paths: where it is

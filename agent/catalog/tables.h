@@ -64,7 +64,8 @@ struct Issuer {
   std::string_view id;
   Indices requests;
   std::span<const Action> actions;
-  bool whoami;  ///< a usual call there hands out nothing, and only says who asks
+  bool whoami;            ///< a usual call there hands out nothing, and only says who asks
+  bool hands_out_others;  ///< a store of secrets: a usual call there with its own key reads or writes something
 };
 struct Accept {
   Strings kinds;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <deque>
 #include <set>
 #include <tuple>
 
@@ -16,6 +17,11 @@ struct Fit {
   Key key;  ///< best known
   int rank = 0;
   std::size_t order = 0;
+};
+
+struct Fits {
+  std::vector<Fit> list;
+  std::deque<Held> made;  ///< what may have been issued, behind some of them
 };
 
 /// "Some secret" fits everywhere: it comes after every key whose kind is known.
@@ -90,6 +96,21 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
     std::erase_if(found, [&](const Fit& fit) { return fit.held->how == How::kHelper && !handed_over(fit); });
   }
   return found;
+}
+
+/// What calls to issuers may have given counts where nothing better fits, beside its parent only where such a call
+/// always gives a key or a role in the configuration says that it was made for one.
+void add_maybe_issued(Fits& found, const Question& question, const catalog::Catalog& catalog) {
+  const Doubts& doubts = question.caller.doubts;
+  const bool none = found.list.empty();
+  for (const MaybeIssued& note : doubts.maybe_issued) {
+    if (note.time_ns > question.world.use_ns || !accepts(question.where, note.kind, catalog)) continue;
+    if (!none && !note.always && doubts.leads.empty()) continue;
+    const Held& made = found.made.emplace_back(Held{issued_key(note, catalog), How::kDirect});
+    const auto known = [&](const Fit& fit) { return fit.key.id == made.what->key.id; };
+    if (std::ranges::any_of(found.list, known)) continue;
+    found.list.push_back({&made, made.what->key, rank(made), found.list.size()});
+  }
 }
 
 /// "1 of 2 AWS keys"
@@ -201,6 +222,8 @@ Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& ca
     possible(verdict, Reason::kLostAtExec);
   } else if (held.what->broker) {
     possible(verdict, Reason::kLocalBroker);
+  } else if (held.what->issued && !held.what->issue_told) {
+    possible(verdict, Reason::kParentOrIssued);
   } else if (held.how == How::kHelper) {
     const bool bound = is_entry_of_host(*held.what, question.where.destination.host);
     bound ? infer(verdict, question, *held.what, Reason::kHelper, catalog) : possible(verdict, Reason::kFromHelper);
@@ -271,8 +294,11 @@ Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog:
       // unless the program was told to buy (a role).
       const auto told = narrow(core, question.caller, question.where.destination.host, catalog);
       const bool role = told && told->source && core[*told->source] == chosen;
+      // At the issuer itself one calls with what buys.
+      const bool at_issuer = question.where.path.empty() &&
+                             !catalog.issues(question.where.endpoint, chosen->what->key.kind, {}, true).empty();
       for (Fit& fit : found)
-        fit.rank = !fit.held->what->issued ? 1 : (role || fit.held->what->issue_told ? 0 : 2);
+        fit.rank = !fit.held->what->issued ? 1 : (role || (fit.held->what->issue_told && !at_issuer) ? 0 : 2);
       std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::pair(fit.rank, fit.order); });
       list(verdict, found, nullptr, Reason::kParentOrIssued);
       for (Candidate& candidate : verdict.keys)
@@ -293,7 +319,9 @@ Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog:
 
 /// Without a look into the request.
 Verdict weigh_by_holdings(Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
-  std::vector<Fit> found = fits(question, index, catalog);
+  Fits all{fits(question, index, catalog), {}};
+  add_maybe_issued(all, question, catalog);
+  std::vector<Fit>& found = all.list;
   if (found.empty()) {
     Verdict verdict;
     const bool holds_keys = std::ranges::any_of(question.caller.holdings, [&](const Held& held) {
@@ -326,6 +354,23 @@ std::optional<Verdict> confirmed(const Question& question, KeyIndex& index) {
 }
 
 }  // namespace
+
+std::shared_ptr<const HeldKey> issued_key(const MaybeIssued& note, const catalog::Catalog& catalog) {
+  auto what = std::make_shared<HeldKey>();
+  what->key.kind = note.kind;
+  what->key.id = note.kind + "@" + note.parent;
+  what->key.parent = note.parent;
+  what->key.lifetime = Lifetime::kShortLived;
+  if (const catalog::Kind* kind = catalog.kind(note.kind)) {
+    what->key.key_class = kind->key_class;
+    what->key.lifetime = kind->lifetime;
+  }
+  what->slot = {From::kIssued, note.host, {}};
+  what->since_ns = note.time_ns;
+  what->issued = true;
+  what->issue_told = note.always;
+  return what;
+}
 
 Verdict weigh(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
   complete_facts(question, catalog);

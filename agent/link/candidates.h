@@ -37,6 +37,9 @@ struct Verdict {
 
 inline constexpr std::size_t kMaxCandidates = 16;
 
+/// What a call to an issuer may have given, as it would be held.
+[[nodiscard]] std::shared_ptr<const HeldKey> issued_key(const MaybeIssued& note, const catalog::Catalog& catalog);
+
 /// By what the request carries, where that was seen: a key that the caller holds is `confirmed`; a key that it is not
 /// known to hold leaves nothing sure; no key is no use. Else by what the caller holds.
 [[nodiscard]] Verdict weigh(Question question, KeyIndex& index, const catalog::Catalog& catalog);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/base/domain.h"
 #include "agent/base/host.h"
 #include "agent/base/program_name.h"
 #include "agent/link/environment.h"
@@ -209,6 +210,8 @@ bool is_tied(const Resolved& resolved, const HeldKey& key, const Instance& holde
       const catalog::File* told = file_of_pointer(holder.env(), catalog, key.slot.place);
       return (file != nullptr && is_there(file->provider)) || (told != nullptr && is_there(told->provider));
     }
+    case From::kIssued:
+      return base::registrable_domain(key.slot.place) == base::registrable_domain(resolved.destination.host);
     default:
       return false;
   }

@@ -8,6 +8,7 @@ constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kMaxLocalTalks = 16;
 constexpr std::size_t kMaxMarks = 32;
 constexpr std::size_t kMaxLeads = 64;
+constexpr std::size_t kMaxIssued = 64;
 constexpr std::size_t kMaxNames = 64;
 
 bool same_address(const SocketAddress& a, const SocketAddress& b) { return a.v6 == b.v6 && a.address == b.address; }
@@ -67,6 +68,15 @@ void Doubts::note_lead(Lead lead) {
   std::erase_if(
       leads, [&](const Lead& known) { return known.selector_rule == lead.selector_rule && known.from == lead.from; });
   if (!lead.to.empty() && leads.size() < kMaxLeads) leads.push_back(std::move(lead));
+}
+
+void Doubts::note_maybe_issued(MaybeIssued note) {
+  const auto same = [&](const MaybeIssued& known) {
+    return known.kind == note.kind && known.parent == note.parent && known.host == note.host;
+  };
+  if (std::ranges::any_of(maybe_issued, same)) return;
+  if (maybe_issued.size() >= kMaxIssued) maybe_issued.erase(maybe_issued.begin());
+  maybe_issued.push_back(std::move(note));
 }
 
 }  // namespace keytrail::link

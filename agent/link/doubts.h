@@ -39,6 +39,17 @@ struct Lead {
   bool operator==(const Lead&) const = default;
 };
 
+/// A call to an issuer whose action was not seen: it may have given a key. Not a key until a use shows it.
+struct MaybeIssued {
+  std::uint64_t time_ns = 0;
+  std::string kind;     ///< of what may have been given
+  std::string parent;   ///< id of the key that the call was made with
+  std::string host;     ///< the issuer's
+  bool always = false;  ///< whoever calls there with such a key is given one
+
+  bool operator==(const MaybeIssued&) const = default;
+};
+
 /// A TCP endpoint on a loopback address that this process sent something to.
 struct LocalTalk {
   SocketAddress remote;
@@ -74,6 +85,7 @@ struct Doubts {
   std::vector<LocalTalk> local_talks;      ///< at most 16, then broker_ns is set
   std::vector<Unidentified> unidentified;  ///< at most 33: see mark_unidentified()
   std::vector<Lead> leads;                 ///< of the files it read; at most 64
+  std::vector<MaybeIssued> maybe_issued;   ///< newest last; at most 64
   std::vector<KeyFileOpened> opened;       ///< as many as make a bulk reader
   SharedList<OwnName> names;               ///< newest last; at most 64, shared by those that inherited them
 
@@ -106,6 +118,7 @@ struct Doubts {
   bool note_name(const SocketAddress& address, const std::string& name);
   void note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files);
   void note_lead(Lead lead);
+  void note_maybe_issued(MaybeIssued note);
 
   /// Writes what they say of one use into the closed world's facts. `remote`: what is called; `concerns`: whether a
   /// mark could hide a key that this destination takes.
@@ -136,12 +149,13 @@ struct NamedDoubt {
 /// made. Names are stored: never change one.
 template <typename D>
 [[nodiscard]] auto doubt_members(D& doubts) {
-  auto& [exec_seen, seen_whole, bulk, life_from_ns, cut_ns, broker_ns, local_talks, unidentified, leads, opened,
-         names] = doubts;
+  auto& [exec_seen, seen_whole, bulk, life_from_ns, cut_ns, broker_ns, local_talks, unidentified, leads, maybe_issued,
+         opened, names] = doubts;
   return std::tuple(NamedDoubt{"exec_seen", exec_seen}, NamedDoubt{"seen_whole", seen_whole}, NamedDoubt{"bulk", bulk},
                     NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"cut", cut_ns}, NamedDoubt{"broker", broker_ns},
                     NamedDoubt{"local_talks", local_talks}, NamedDoubt{"unidentified", unidentified},
-                    NamedDoubt{"leads", leads}, NamedDoubt{"opened", opened}, NamedDoubt{"names", names});
+                    NamedDoubt{"leads", leads}, NamedDoubt{"maybe_issued", maybe_issued}, NamedDoubt{"opened", opened},
+                    NamedDoubt{"names", names});
 }
 
 }  // namespace keytrail::link

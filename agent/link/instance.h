@@ -30,7 +30,7 @@ struct HeldKey {
   /// What its place may hold, when the key itself does not tell (catalog data); else empty.
   std::span<const std::string_view> kinds;
   bool issued = false;      ///< maybe issued: an issuer was called with `key.parent`
-  bool issue_told = false;  ///< and the path of the request, or what the issuer is for, says so
+  bool issue_told = false;  ///< and the path of the request, or what such a key is used there for, says so
   bool broker = false;      ///< from a local broker: possible at most
   bool baseline = false;    ///< found by the sweep
 };

@@ -34,6 +34,11 @@ auto members_of(Is<Lead> auto& lead) {
   return std::tuple(NamedDoubt{"rule", selector_rule}, NamedDoubt{"from", from}, NamedDoubt{"hash", from_hash},
                     NamedDoubt{"to", to});
 }
+auto members_of(Is<MaybeIssued> auto& note) {
+  auto& [time_ns, kind, parent, host, always] = note;
+  return std::tuple(NamedDoubt{"time", time_ns}, NamedDoubt{"kind", kind}, NamedDoubt{"parent", parent},
+                    NamedDoubt{"host", host}, NamedDoubt{"always", always});
+}
 auto members_of(Is<KeyFileOpened> auto& file) {
   auto& [inode, time_ns] = file;
   return std::tuple(NamedDoubt{"inode", inode}, NamedDoubt{"time", time_ns});

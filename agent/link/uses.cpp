@@ -121,6 +121,13 @@ Verdict Uses::verdict_of(const HeldUse& use, std::uint64_t now_ns) {
 
 void Uses::note_used(const HeldUse& use, const Verdict& verdict) {
   Instance& caller = *use.exchange->writer;
+  // What an issuer may have given becomes a key when a use shows it: it ranks first, and not for want of anything else.
+  if (!verdict.held.empty() && verdict.held.front()->issued) {
+    const HeldKey& first = *verdict.held.front();
+    const auto is_parent = [&](const Candidate& one) { return one.key.id == first.key.parent; };
+    if (first.issue_told || std::ranges::any_of(verdict.keys, is_parent))
+      (void)holders_.hold(use.exchange->writer, verdict.held.front(), How::kDirect);
+  }
   for (std::size_t i = 0; i < verdict.held.size(); ++i) {
     for (Held& held : caller.holdings) {
       if (held.what != verdict.held[i]) continue;
@@ -157,7 +164,10 @@ UseRow Uses::row_of(const HeldUse& use, const Verdict& verdict) const {
 }
 
 void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
-  if (use.where.ssh) return;
+  // A request that was read, and gives no key.
+  const bool read = !use.where.path.empty(), gives = catalog_.is_issue_path(use.where.endpoint, use.where.path);
+  if (use.where.ssh || (read && !gives)) return;
+  Instance& caller = *use.exchange->writer;
   std::size_t parents = 0;
   for (const Candidate& parent : verdict.keys) {
     if (parents >= kMaxParents) break;
@@ -165,24 +175,18 @@ void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
     if (parent.slot.from == From::kIssued) continue;
     ++parents;
     // Of a host that issues now and then, every call would look like an issue.
-    for (const std::string_view kind_id : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path, true)) {
-      auto what = std::make_shared<HeldKey>();
-      what->key.kind = kind_id;
-      what->key.id = what->key.kind + "@" + parent.key.id;
-      what->key.parent = parent.key.id;
-      what->key.lifetime = Lifetime::kShortLived;
-      if (const catalog::Kind* kind = catalog_.kind(kind_id)) {
-        what->key.key_class = kind->key_class;
-        what->key.lifetime = kind->lifetime;
+    for (const std::string_view kind : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path, true)) {
+      const bool always = gives || catalog_.issues_always(use.where.endpoint, parent.key.kind, kind);
+      MaybeIssued note{use.exchange->time_ns, std::string(kind), parent.key.id, use.where.destination.host, always};
+      // Keys are made by actions: only one that was seen makes one. Its row comes with its first possible use.
+      if (gives) {
+        (void)holders_.hold(use.exchange->writer, issued_key(note, catalog_), How::kDirect);
+      } else {
+        caller.doubts.note_maybe_issued(std::move(note));
       }
-      what->slot = {From::kIssued, use.where.destination.host, {}};
-      what->since_ns = use.exchange->time_ns;
-      what->issued = true;
-      what->issue_told = !use.where.path.empty() || !catalog_.often_only_asked(use.where.endpoint);
-      (void)holders_.hold(use.exchange->writer, std::move(what),
-                          How::kDirect);  // its row comes with its first possible use
     }
   }
+  holders_.mark_doubts(use.exchange->writer);
 }
 
 void Uses::settle(const HeldUse& use, Fate fate) {

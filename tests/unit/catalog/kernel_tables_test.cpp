@@ -136,10 +136,23 @@ TEST(KernelFormats, StandTogetherByTheirFirstByte) {
   EXPECT_TRUE(Catalog::builtin().kind("github.token")->shaped);
 }
 
-TEST(Issuers, StsIsOftenOnlyAskedWhoCalls) {
+TEST(Issuers, WhereACallAlwaysGivesAKey) {
   const Catalog& catalog = Catalog::builtin();
-  EXPECT_TRUE(catalog.often_only_asked(*catalog.match_host("sts.eu-west-1.amazonaws.com")));
-  EXPECT_FALSE(catalog.often_only_asked(*catalog.match_host("oauth2.googleapis.com")));
+  const auto always = [&](const char* host, const char* with, const char* given) {
+    const auto endpoint = catalog.match_host(host);
+    return endpoint && catalog.issues_always(*endpoint, with, given);
+  };
+  EXPECT_TRUE(always("oauth2.googleapis.com", "gcp.service_account_key", "gcp.access_token"));
+  EXPECT_TRUE(always("sts.eu-west-1.amazonaws.com", "k8s.projected_token", "aws.session"));
+  EXPECT_FALSE(always("sts.eu-west-1.amazonaws.com", "aws.access_key", "aws.session")) << "it may only ask who calls";
+  EXPECT_FALSE(always("kms.eu-west-1.amazonaws.com", "aws.access_key", "aws.access_key"));
+  EXPECT_FALSE(always("management.azure.com", "azure.access_token", "azure.storage_account_key"));
+  const auto vault = *catalog.bound_endpoint("VAULT_ADDR");
+  EXPECT_TRUE(catalog.issues_always(vault, "vault.approle_secret_id", "vault.token")) << "a login";
+  EXPECT_FALSE(catalog.issues_always(vault, "vault.token", "aws.session")) << "most read a secret";
+  EXPECT_FALSE(catalog.issues_always(vault, "vault.token", "vault.token"));
+  EXPECT_TRUE(catalog.is_issue_path(vault, "/v1/ssh/sign/ops"));
+  EXPECT_FALSE(catalog.is_issue_path(vault, "/v1/secret/data/app"));
 }
 
 TEST(KernelArguments, PathsOfKeyFiles) {

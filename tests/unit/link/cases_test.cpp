@@ -219,15 +219,57 @@ TEST_F(Cases, TheRequestPathSaysWhatAnIssuerGives) {
                            "possible parent_or_issued: vault.token@fp:1 fp:1"}));
 }
 
-TEST_F(Cases, AfterAnIssuerTheIssuedKeyAndItsParentAreNamed) {
+TEST_F(Cases, ACallThatMayOnlyHaveAskedMakesNoKey) {
   one_key();
   start(10);
   open(10);
-  call(10, "sts.eu-west-1.amazonaws.com", ip(2));
-  call(10);
+  for (int i = 0; i < 2; ++i) {
+    call(10, "sts.eu-west-1.amazonaws.com", ip(2));
+    call(10);
+  }
+  fork(10, 11);
+  call(11);
+  const std::string itself = "inferred only_key_held: " + kA;
+  EXPECT_EQ(told(), (Lines{itself, itself, itself, itself, itself}));
+  EXPECT_EQ(acquired().size(), 1U) << "the file's key alone";
+  for (const auto& [pid, keys] : holders)
+    EXPECT_EQ(keys.size(), 1U) << pid;
+}
+
+TEST_F(Cases, WhatASecretsStoreMayHaveGivenIsNamedOnlyWhereNothingElseFits) {
+  KeyFact token;
+  token.key.id = "fp:1";
+  token.key.kind = "vault.token";
+  examiner.files["/root/.vault-token"] = file_of({token});
+  const auto run = [&](std::uint32_t pid, std::vector<EnvItem> env) {
+    env.push_back(shown("VAULT_ADDR", "https://vault.example"));
+    start(pid, {.env = std::move(env)});
+    open(pid, "/root/.vault-token");
+    call(pid, "vault.example", ip(9));
+    call(pid, "vault.example", ip(9));
+    call(pid);
+  };
+  run(10, aws_env(kA));
   EXPECT_EQ(told(),
-            (Lines{"inferred only_key_held: " + kA, "possible parent_or_issued: " + kA + " aws.session@" + kA}));
-  EXPECT_EQ(acquired().back(), "issued sts.eu-west-1.amazonaws.com [] aws.session@" + kA + " by 10");
+            (Lines{"inferred only_key_held: fp:1", "inferred only_key_held: fp:1", "inferred only_key_held: " + kA}));
+  run(11, {});
+  EXPECT_EQ(told().back(), "possible several_keys: aws.access_key@fp:1 aws.session@fp:1");
+  for (const std::string& line : acquired())
+    EXPECT_FALSE(line.contains("@fp:1")) << "no key of a guess: " << line;
+}
+
+TEST_F(Cases, AtTheIssuerItselfTheKeyThatBuysComesFirst) {
+  KeyFact login;
+  login.key.id = "fp:1";
+  login.key.kind = "registry.password";
+  login.selector = login.host = "auth.docker.io";
+  examiner.files["/root/.docker/config.json"] = file_of({login});
+  start(10);
+  open(10, "/root/.docker/config.json");
+  for (int i = 0; i < 2; ++i)
+    call(10, "auth.docker.io", ip(9));
+  EXPECT_EQ(told().front(), "inferred only_key_held: fp:1");
+  EXPECT_EQ(told().back(), "possible parent_or_issued: fp:1 registry.bearer_token@fp:1");
 }
 
 TEST_F(Cases, ARoleIsAssumedWithTheKeyOfItsSourceProfile) {

@@ -21,6 +21,7 @@ void fill(std::vector<Unidentified>& value) {
            {.time_ns = 6, .host = "cluster.test:6443", .selector_rule = "sel.k8s.context"}};
 }
 void fill(std::vector<Lead>& value) { value = {{"sel.aws.profile", "app", fingerprint_of("app"), "base"}}; }
+void fill(std::vector<MaybeIssued>& value) { value = {{7, "aws.session", kA, "sts.amazonaws.com", true}}; }
 void fill(std::vector<KeyFileOpened>& value) { value = {{77, 8}}; }
 void fill(SharedList<OwnName>& value) {
   SocketAddress six;
@@ -59,7 +60,7 @@ std::vector<std::string> difference(const Doubts& a, const Doubts& b) {
 TEST(Doubts, TheNamesUnderWhichTheyAreStoredDoNotChange) {
   EXPECT_EQ(difference(filled(), Doubts{}),
             (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "cut", "broker", "local_talks",
-                                      "unidentified", "leads", "opened", "names"}));
+                                      "unidentified", "leads", "maybe_issued", "opened", "names"}));
 }
 
 TEST(Doubts, AForkInheritsEveryMember) {

@@ -261,15 +261,16 @@ TEST_F(Cases, WhatASecretsStoreMayHaveGivenIsNamedOnlyWhereNothingElseFits) {
 TEST_F(Cases, AtTheIssuerItselfTheKeyThatBuysComesFirst) {
   KeyFact login;
   login.key.id = "fp:1";
-  login.key.kind = "registry.password";
-  login.selector = login.host = "auth.docker.io";
+  login.key.kind = "github.token";
+  login.selector = login.host = "ghcr.io";
   examiner.files["/root/.docker/config.json"] = file_of({login});
   start(10);
   open(10, "/root/.docker/config.json");
   for (int i = 0; i < 2; ++i)
-    call(10, "auth.docker.io", ip(9));
-  EXPECT_EQ(told().front(), "inferred only_key_held: fp:1");
-  EXPECT_EQ(told().back(), "possible parent_or_issued: fp:1 registry.bearer_token@fp:1");
+    call(10, "ghcr.io", ip(9));
+  EXPECT_EQ(told(),
+            (Lines{"inferred only_key_held: fp:1", "possible parent_or_issued: fp:1 registry.bearer_token@fp:1"}));
+  EXPECT_EQ(acquired().size(), 1U);
 }
 
 TEST_F(Cases, ARoleIsAssumedWithTheKeyOfItsSourceProfile) {

@@ -168,33 +168,111 @@ static __always_inline u32 payload__data(struct __sk_buff *skb, struct scratch *
 	return ssh__banner(SCRATCH_NAME, sizeof(*ev));
 }
 
+/*
+ * TLS records: types, and lengths that say what is inside although it is encrypted (TLS 1.3: a type and 16 bytes of
+ * tag behind it).
+ */
+#define TLS_CHANGE_CIPHER 0x14
+#define TLS_HANDSHAKE 0x16
+#define TLS_DATA 0x17
+#define TLS_RECORDS_AT_ONCE 8
+
+static __always_inline bool record__is_handshake(const u8 *head)
+{
+	u32 len = head[3] << 8 | head[4];
+
+	if (head[0] == TLS_DATA) /* an alert, an empty Certificate, a Finished of SHA-256 or SHA-384 */
+		return len <= 19 || len == 25 || len == 53 || len == 69;
+	return head[0] >= TLS_CHANGE_CIPHER && head[0] <= TLS_HANDSHAKE;
+}
+
+/* Does a segment whose data begins at `at` have bytes beyond the handshake? What is no record counts as such. */
+static __always_inline bool segment__is_beyond(struct __sk_buff *skb, struct socket_state *state, u32 at)
+{
+	u32 left = state->record_left;
+	u8 head[5];
+	int i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < TLS_RECORDS_AT_ONCE; i++) {
+		if (at + left >= skb->len) {
+			state->record_left = at + left - skb->len;
+			return false;
+		}
+		at += left;
+		if (bpf_skb_load_bytes(skb, at, head, sizeof(head)) || !record__is_handshake(head))
+			return true;
+		left = sizeof(head) + (head[3] << 8 | head[4]);
+	}
+	return true;
+}
+
+/*
+ * What every payload event says of its connection. The writer, not all that hold the socket; where data leaves later,
+ * in a softirq, its owner.
+ */
+static __always_inline struct ev_payload *payload__begin(struct scratch *s, struct socket_state *state, bool by_writer,
+							 u32 protocol, u64 *cgroup_id, u64 *node)
+{
+	u64 task = bpf_get_current_task();
+	struct identity who = state->owner;
+	struct ev_payload *ev = (struct ev_payload *)s->buf;
+
+	*cgroup_id = state->cgroup_id;
+	if (by_writer) {
+		task__identity(task, false, &who);
+		*cgroup_id = task__cgroup(task, false, node);
+	}
+	head__fill(&ev->head, &who, *cgroup_id, KT_EV_PAYLOAD, KT_FAMILY_NAME);
+	ev->cookie = state->cookie;
+	ev->seen_len = 0;
+	ev->data_len = 0;
+	ev->protocol = protocol;
+	ev->beyond = 0;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	return ev;
+}
+
+/* The first bytes beyond the handshake leave. */
+static __always_inline int data__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk,
+					struct socket_state *state)
+{
+	struct scratch *s = scratch__get(SCRATCH_NAME);
+	u64 cgroup_id, node = 0;
+	struct ev_payload *ev;
+
+	if (!s)
+		return name__end(c, KT_C_LOST_SCRATCH);
+	ev = payload__begin(s, state, context__is_sender(sk), KT_PAYLOAD_TLS_DATA, &cgroup_id, &node);
+	event__send(&ring_high, c, KT_FAMILY_NAME, ev, sizeof(*ev), cgroup_id, node);
+	scratch__put(s);
+	return PASS;
+}
+
 static __always_inline int payload__report(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk,
 					   struct socket_state *state, u32 at, u32 len)
 {
-	u64 task = bpf_get_current_task(), node = 0, cgroup_id = state->cgroup_id;
-	struct identity who = state->owner;
 	struct scratch *s = scratch__get(SCRATCH_NAME);
+	u64 cgroup_id, node = 0;
 	struct ev_payload *ev;
 	u8 head[8] = {};
 	u32 n;
 
 	if (!s)
 		return name__end(c, KT_C_LOST_SCRATCH);
-	/* the writer, not all that hold the socket; where the data leaves later, in a softirq, its owner */
-	if (context__is_sender(sk)) {
-		task__identity(task, false, &who);
-		cgroup_id = task__cgroup(task, false, &node);
-	}
-	ev = (struct ev_payload *)s->buf;
-	head__fill(&ev->head, &who, cgroup_id, KT_EV_PAYLOAD, KT_FAMILY_NAME);
-	ev->cookie = state->cookie;
+	ev = payload__begin(s, state, context__is_sender(sk), KT_PAYLOAD_OTHER, &cgroup_id, &node);
 	ev->seen_len = len;
-	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 	bpf_skb_load_bytes(skb, at, head, len >= 8 ? 8 : 1);
 	ev->protocol = payload__protocol(head, len);
 	n = ev->protocol == KT_PAYLOAD_OTHER ? 0 : payload__data(skb, s, ev, at, len, head);
 	if (!n)
 		ev->protocol = KT_PAYLOAD_OTHER;
+	if (ev->protocol == KT_PAYLOAD_TLS) {
+		state->record_left = 0;
+		ev->beyond = segment__is_beyond(skb, state, at);
+		if (!ev->beyond)
+			state->payload_seen = PAYLOAD_HANDSHAKE;
+	}
 	BOUNDED(n, 8191);
 	ev->data_len = n;
 	if (s->truncated)
@@ -235,7 +313,7 @@ int cgroup_skb__egress(struct __sk_buff *skb)
 	if (sk->protocol != IPPROTO_TCP)
 		return name__end(c, KT_C_FILTERED);
 	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (!state || (state->payload_seen && !socket__is_metadata(sk)))
+	if (!state || (state->payload_seen == PAYLOAD_SEEN && !socket__is_metadata(sk)))
 		return name__end(c, KT_C_FILTERED);
 	at = packet__transport(skb, &protocol);
 	if (!at || protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, at + 12, &offset, 1))
@@ -243,14 +321,51 @@ int cgroup_skb__egress(struct __sk_buff *skb)
 	header = at + (offset >> 4) * 4;
 	if (skb->len <= header) /* SYN, ACK */
 		return name__end(c, KT_C_FILTERED);
+	if (state->payload_seen == PAYLOAD_HANDSHAKE) {
+		if (!segment__is_beyond(skb, state, header))
+			return name__end(c, KT_C_FILTERED);
+		state->payload_seen = PAYLOAD_SEEN;
+		return data__report(skb, c, sk, state);
+	}
 	if (state->payload_seen) { /* a further segment: of a body, unless it begins like a request */
 		u8 first = 0;
 
 		if (bpf_skb_load_bytes(skb, header, &first, 1) || first < 'A' || first > 'Z')
 			return name__end(c, KT_C_FILTERED);
 	}
-	state->payload_seen = 1;
+	state->payload_seen = PAYLOAD_SEEN;
 	return payload__report(skb, c, sk, state, header, skb->len - header);
+}
+
+/* A metadata service answers: only a success hands out a key. */
+static __always_inline int answer__arrives(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk)
+{
+	struct socket_state *state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	u8 protocol = 0, offset = 0, line[12];
+	u64 cgroup_id, node = 0;
+	struct ev_payload *ev;
+	struct scratch *s;
+	u32 at;
+
+	if (!state || !state->payload_seen)
+		return name__end(c, KT_C_FILTERED);
+	at = packet__transport(skb, &protocol);
+	if (!at || protocol != IPPROTO_TCP || bpf_skb_load_bytes(skb, at + 12, &offset, 1))
+		return name__end(c, KT_C_FILTERED);
+	at += (offset >> 4) * 4;
+	if (skb->len < at + sizeof(line) || bpf_skb_load_bytes(skb, at, line, sizeof(line)))
+		return name__end(c, KT_C_FILTERED);
+	if (line[0] != 'H' || line[1] != 'T' || line[2] != 'T' || line[3] != 'P' || line[4] != '/' || line[8] != ' ')
+		return name__end(c, KT_C_FILTERED);
+	s = scratch__get(SCRATCH_NAME);
+	if (!s)
+		return name__end(c, KT_C_LOST_SCRATCH);
+	ev = payload__begin(s, state, false, KT_PAYLOAD_STATUS, &cgroup_id, &node);
+	ev->data_len = 3;
+	__builtin_memcpy(s->buf + sizeof(*ev), line + 9, 3);
+	event__send(&ring_high, c, KT_FAMILY_NAME, ev, sizeof(*ev) + 3, cgroup_id, node);
+	scratch__put(s);
+	return PASS;
 }
 
 SEC("cgroup_skb/ingress")
@@ -269,6 +384,8 @@ int cgroup_skb__ingress(struct __sk_buff *skb)
 	if (!sk)
 		return name__end(c, KT_C_FILTERED);
 	sk = bpf_sk_fullsock(sk);
+	if (sk && sk->protocol == IPPROTO_TCP && socket__is_metadata(sk))
+		return answer__arrives(skb, c, sk);
 	if (!sk || sk->protocol != IPPROTO_UDP)
 		return name__end(c, KT_C_FILTERED);
 	at = packet__transport(skb, &protocol);

@@ -2,6 +2,7 @@
 #include "agent/decode/decode.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "agent/decode/bytes.h"
 #include "agent/decode/client_hello.h"
@@ -117,6 +118,12 @@ void read_payload(Record data, std::uint8_t protocol, PayloadEvent& out) {
     out.truncated = head.truncated;
   } else if (protocol == KT_PAYLOAD_SSH) {
     out.protocol = Protocol::kSsh;
+  } else if (protocol == KT_PAYLOAD_TLS_DATA) {
+    out.protocol = Protocol::kTlsData;
+  } else if (protocol == KT_PAYLOAD_STATUS) {
+    out.protocol = Protocol::kStatus;
+    const std::string_view digits = text_of(data);
+    (void)std::from_chars(digits.data(), digits.data() + digits.size(), out.status);
   }
 }
 
@@ -124,8 +131,8 @@ Result<Body> decode_payload(Record record) {
   ev_payload raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
   if (raw.data_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
-  if (raw.protocol > KT_PAYLOAD_SSH) return refuse(kUnknownValue);
-  PayloadEvent out{.cookie = raw.cookie};
+  if (raw.protocol > KT_PAYLOAD_STATUS) return refuse(kUnknownValue);
+  PayloadEvent out{.cookie = raw.cookie, .length = raw.seen_len, .beyond = raw.beyond != 0};
   read_payload(record.subspan(sizeof raw, raw.data_len), raw.protocol, out);
   return out;
 }

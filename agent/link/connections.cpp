@@ -2,6 +2,9 @@
 #include "agent/link/connections.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <span>
+#include <utility>
 
 #include "agent/base/host.h"
 
@@ -9,6 +12,17 @@ namespace keytrail::link {
 namespace {
 
 constexpr std::uint16_t kHttpsPort = 443;
+/// No handshake's rest is longer, the client's certificates included.
+constexpr std::uint64_t kMostOfHandshake = 16'384;
+
+/// The kernel side reports the answers of these (bpf/name.bpf.c, socket__is_metadata); of other places that hand out
+/// keys over plain HTTP only the request is seen.
+bool has_its_answers_seen(const Endpoint& remote) {
+  const auto starts = [&](std::initializer_list<std::uint8_t> bytes) {
+    return std::ranges::equal(bytes, std::span(remote.address).first(bytes.size()));
+  };
+  return remote.v6 ? starts({0xfd, 0x00, 0x0e, 0xc2}) : starts({169, 254}) || starts({100, 100, 100, 200});
+}
 
 bool is_readable(const PayloadEvent& event) { return event.protocol == PayloadEvent::Protocol::kHttp; }
 
@@ -39,7 +53,7 @@ Done Connections::on_connect(const ConnectEvent& event, const EventHead& head, c
   connection->connector = processes_.instance_of(head.who, who);
   // The first payload of a TCP connection may be handed over with its connect (fast open): the same connection, seen
   // twice.
-  if (!fresh && *slot && (*slot)->used && (*slot)->remote == event.remote) return Done::kAbsorbed;
+  if (!fresh && *slot && ((*slot)->used || (*slot)->hello) && (*slot)->remote == event.remote) return Done::kAbsorbed;
   *slot = std::move(connection);
   return Done::kAbsorbed;
 }
@@ -58,12 +72,16 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
     connection->failed = connection->closed = true;
   } else {
     connection->closed = event.state == SocketState::kClosed;
+    if (connection->sent > connection->reported_sent) judge_again(connection, active_ns);
     uses_.touch(*connection, active_ns);
-    // Its payload was not seen (name family not armed, opened before the agent, QUIC), but bytes left: it was used.
-    if (!connection->used && event.bytes_sent > 0 && connection->connector) {
+    // Its payload was not seen (name family not armed, opened before the agent, QUIC), but bytes left: it was used. A
+    // handshake alone is no use.
+    const std::uint64_t handshake = connection->hello ? connection->hello->length + kMostOfHandshake : 0;
+    if (!connection->used && event.bytes_sent > handshake && connection->connector) {
       const ExchangeRef exchange = connection->open(connection->connector, head.time_ns, std::nullopt);
-      done = start_use(connection, exchange, nullptr, head.from_ring);
+      done = start_use(connection, exchange, connection->hello ? &*connection->hello : nullptr, head.from_ring);
     }
+    if (connection->asked && event.bytes_received > 0) (void)on_metadata_answer(*connection, 0);
   }
   if (connection->closed) {
     connections_.erase(event.cookie);
@@ -79,9 +97,15 @@ Done Connections::on_payload(const PayloadEvent& event, const EventHead& head, c
     outbox_.count("payloads_without_connection");
     return Done::kAbsorbed;
   }
+  if (event.protocol == PayloadEvent::Protocol::kStatus) return on_metadata_answer(*connection, event.status);
   InstanceRef caller = processes_.instance_of(head.who, who);
   if (!caller) caller = connection->connector;
   if (!caller) return Done::kAbsorbed;
+  // A use needs a request: what a handshake is called is kept until bytes beyond it leave.
+  if (event.protocol == PayloadEvent::Protocol::kTls && !connection->used) {
+    connection->hello = event;
+    if (!event.beyond) return Done::kAbsorbed;
+  }
   // A later payload is another exchange where it is a request; else it belongs to the one that stands for the
   // connection.
   if (connection->used && !is_readable(event)) return Done::kAbsorbed;
@@ -89,13 +113,29 @@ Done Connections::on_payload(const PayloadEvent& event, const EventHead& head, c
   // Relatives of the metadata service on loopback and elsewhere share their address with anything: the request decides.
   const bool metadata = catalog_.is_metadata_address(connection->remote) ||
                         (is_readable(event) && catalog_.match_metadata(connection->remote, event.name, event.path));
-  return metadata ? on_metadata(event, *connection, caller, head.time_ns)
-                  : start_use(connection, exchange, &event, head.from_ring);
+  if (metadata) return on_metadata(event, *connection, caller, head.time_ns);
+  const bool of_tls = event.protocol == PayloadEvent::Protocol::kTlsData;
+  return start_use(connection, exchange, of_tls ? (connection->hello ? &*connection->hello : nullptr) : &event,
+                   head.from_ring);
 }
 
-Done Connections::on_metadata(const PayloadEvent& event, const Connection& connection, const InstanceRef& caller,
+void Connections::judge_again(const ConnectionRef& connection, std::uint64_t time_ns) {
+  if (connection->exchanges.empty() || connection->udp) return;
+  const Exchange& last = *connection->exchanges.back();
+  const InstanceRef writer = last.writer;
+  if (last.request || last.time_ns >= time_ns || !writer->alive) return;
+  const auto is_new = [&](const Held& held) {
+    return held.how < How::kHelper && held.what->since_ns > last.time_ns && held.what->since_ns <= time_ns;
+  };
+  if (std::ranges::none_of(writer->holdings, is_new)) return;
+  const ExchangeRef exchange = connection->open(writer, time_ns, std::nullopt);
+  exchange->again = true;
+  (void)start_use(connection, exchange, connection->hello ? &*connection->hello : nullptr, false);
+}
+
+Done Connections::on_metadata(const PayloadEvent& event, Connection& connection, const InstanceRef& caller,
                               std::uint64_t time_ns) {
-  if (!is_readable(event)) return Done::kAbsorbed;
+  if (!is_readable(event) || event.method == "HEAD") return Done::kAbsorbed;
   const auto issue = catalog_.match_metadata(connection.remote, event.name, event.path);
   if (!issue || !issue->key) return Done::kAbsorbed;
   auto what = std::make_shared<HeldKey>();
@@ -108,7 +148,17 @@ Done Connections::on_metadata(const PayloadEvent& event, const Connection& conne
   key.parent = role;
   what->slot = {From::kMetadata, base::address_text(connection.remote) + " " + event.path, {}};
   what->since_ns = time_ns;
-  Held* held = holders_.hold(caller, std::move(what), How::kDirect);
+  connection.asked = std::move(what);
+  connection.asker = caller;
+  return has_its_answers_seen(connection.remote) ? Done::kAbsorbed : on_metadata_answer(connection, 0);
+}
+
+Done Connections::on_metadata_answer(Connection& connection, std::uint16_t status) {
+  const auto what = std::exchange(connection.asked, nullptr);
+  const InstanceRef caller = std::exchange(connection.asker, nullptr);
+  const bool success = status == 0 || (status >= 200 && status < 300);
+  if (!what || !caller || !success) return Done::kAbsorbed;
+  Held* held = holders_.hold(caller, what, How::kDirect);
   return held != nullptr && holders_.announce(*caller, *held) ? Done::kRecorded : Done::kAbsorbed;
 }
 

@@ -34,6 +34,8 @@ Name name_of_payload(const PayloadEvent* payload) {
       return {base::host_text(payload->name), NameSource::kSni};
     case PayloadEvent::Protocol::kOther:
     case PayloadEvent::Protocol::kSsh:
+    case PayloadEvent::Protocol::kTlsData:
+    case PayloadEvent::Protocol::kStatus:
       break;
   }
   return {};

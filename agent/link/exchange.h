@@ -21,6 +21,7 @@ struct Exchange {
   InstanceRef writer;                  ///< a use belongs to the process that wrote, not to the one that connected
   std::uint64_t time_ns = 0;           ///< of its first payload
   std::optional<RequestSeen> request;  ///< absent: nothing was readable, it stands for the connection
+  bool again = false;  ///< of a connection that was weighed before: its writer got a key since, and bytes left
   /// As it was told to the history, once weighed; what is learnt later revises this.
   std::shared_ptr<const UseRow> use;
 };
@@ -33,15 +34,19 @@ struct Connection {
   SocketAddress remote;
   std::uint32_t net_ns = 0;
   bool udp = false;
-  bool counted = false;  ///< by an exchange that became a use
-  bool used = false;     ///< something left it: its payloads have exchanges
+  bool counted = false;  ///< by an exchange that was weighed a use
+  bool used = false;     ///< a request left it: its payloads have exchanges
   bool closed = false;
   bool failed = false;
   std::uint64_t connected_ns = 0;
   InstanceRef connector;
   std::uint64_t sent = 0, received = 0;                    ///< totals, last seen
   std::uint64_t reported_sent = 0, reported_received = 0;  ///< of these, told to the history
+  std::optional<PayloadEvent> hello;                       ///< the ClientHello that left it
   std::vector<ExchangeRef> exchanges;                      ///< oldest first
+  /// A request of a metadata service that hands out a key if it is answered with a success.
+  std::shared_ptr<const HeldKey> asked;
+  InstanceRef asker;
 
   /// The one that its bytes belong to: the newest that is a use, or nullptr.
   [[nodiscard]] const UseRow* latest_use() const {
@@ -54,7 +59,7 @@ struct Connection {
     used = true;
     if (exchanges.size() >= kMaxExchanges) exchanges.erase(exchanges.begin());
     return exchanges.emplace_back(
-        std::make_shared<Exchange>(Exchange{std::move(writer), time_ns, std::move(request), nullptr}));
+        std::make_shared<Exchange>(Exchange{std::move(writer), time_ns, std::move(request), false, nullptr}));
   }
 };
 using ConnectionRef = std::shared_ptr<Connection>;

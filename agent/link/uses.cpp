@@ -10,6 +10,14 @@ namespace {
 /// Keys that one issuer call may have been made with, as far as each gets an issued key.
 constexpr std::size_t kMaxParents = 4;
 
+/// Whether a connection that is judged again is now called with something else.
+bool is_news(const Connection& connection, const Verdict& verdict) {
+  const UseRow* before = connection.latest_use();
+  if (verdict.keys.empty()) return false;
+  const auto same = [](const Candidate& a, const Candidate& b) { return a.key.id == b.key.id; };
+  return before == nullptr || !std::ranges::equal(before->keys, verdict.keys, same);
+}
+
 /// A key file, also one that is being read, may say that its entry is for this host.
 bool may_be_named_by_file(const Instance& caller) {
   return !caller.pending.empty() ||
@@ -95,7 +103,8 @@ void Uses::weigh_one(HeldUse& use, std::uint64_t now_ns) {
   if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_))
     return settle(use, Fate::kAbsorbed);
   const Verdict verdict = verdict_of(use, now_ns);
-  if (verdict.silent) return settle(use, Fate::kAbsorbed);
+  if (verdict.silent || (use.exchange->again && !is_news(*use.connection, verdict)))
+    return settle(use, Fate::kAbsorbed);
   note_used(use, verdict);
   const auto row = std::make_shared<const UseRow>(row_of(use, verdict));
   Connection& connection = *use.connection;

@@ -19,6 +19,9 @@
 #define SOCKET_OPEN 2
 #define SOCKET_OVER 3
 
+#define PAYLOAD_SEEN 1
+#define PAYLOAD_HANDSHAKE 2 /* a ClientHello left, and nothing beyond the handshake */
+
 struct socket_state {
 	struct identity owner; /* who connected */
 	u64 cgroup_id;
@@ -26,7 +29,7 @@ struct socket_state {
 	u32 phase;
 	u32 payload_seen;
 	u32 generation; /* of the last sweep that sent it */
-	u32 pad;
+	u32 record_left; /* bytes that the TLS record at the end of the last segment still lacks */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -115,15 +115,19 @@ struct SocketEvent {
   std::uint32_t idle_ms = 0;  ///< samples: since the last payload sent
 };
 
-/// The first payload that left a connection. `head.who` is the task that wrote it.
+/// The first payload that left a connection, or what came of it. `head.who` is the task that wrote it.
 struct PayloadEvent {
-  enum class Protocol : std::uint8_t { kOther, kTls, kHttp, kHttpConnect, kSsh };
+  /// kTlsData: the first bytes beyond the handshake that a kTls began. kStatus: a metadata service has answered.
+  enum class Protocol : std::uint8_t { kOther, kTls, kHttp, kHttpConnect, kSsh, kTlsData, kStatus };
   std::uint64_t cookie = 0;
   Protocol protocol = Protocol::kOther;
   std::string name;          ///< SNI, Host header or CONNECT target, lower case; claimed by the client
   std::uint16_t port = 0;    ///< port in Host or CONNECT, 0 when absent
   std::string method, path;  ///< plain HTTP only; the path without its query
   bool ech = false;          ///< the name is the outer one of an encrypted ClientHello
+  std::uint64_t length = 0;  ///< bytes of the segment
+  bool beyond = false;       ///< kTls: bytes beyond the handshake are in the same segment
+  std::uint16_t status = 0;  ///< kStatus: of HTTP
   bool truncated = false;    ///< the segment ended before the name was complete
 };
 

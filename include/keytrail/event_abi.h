@@ -208,13 +208,16 @@ struct ev_socket {     /* head: any task; join by cookie */
 #define KT_PAYLOAD_TLS 1       /* data = the TLS record(s) from the first byte */
 #define KT_PAYLOAD_HTTP 2      /* data = request line without its query, LF, Host header's value */
 #define KT_PAYLOAD_SSH 3
+#define KT_PAYLOAD_TLS_DATA 4  /* no data: the first bytes beyond the handshake of a connection whose ClientHello was sent before */
+#define KT_PAYLOAD_STATUS 5    /* head: the client; data = the three digits of a metadata service's answer */
 struct ev_payload {    /* head: the writer; followed by data_len bytes */
 	struct ev_head head;
 	kt_u64 cookie;
 	kt_u64 seen_len;   /* bytes of the first segment */
 	kt_u16 data_len;
 	kt_u8 protocol;
-	kt_u8 pad[5];
+	kt_u8 beyond;      /* of a ClientHello: bytes beyond the handshake are in its segment (early data) */
+	kt_u8 pad[4];
 };
 
 struct ev_dns {        /* head: the task that asked; followed by data_len bytes of the answer */

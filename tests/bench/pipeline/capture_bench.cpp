@@ -86,7 +86,8 @@ class Traffic {
                                    .cookie = n * 4,
                                    .seen_len = 517,
                                    .data_len = static_cast<std::uint16_t>(hello_.size()),
-                                   .protocol = KT_PAYLOAD_TLS},
+                                   .protocol = KT_PAYLOAD_TLS,
+                                   .beyond = 1},
                         hello_));
     high.write(record_of(ev_exit{.head = head_of(KT_EV_EXIT, KT_FAMILY_EXEC, ++time, child_after)}));
   }

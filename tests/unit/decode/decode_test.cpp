@@ -232,6 +232,9 @@ TEST(DecodeTest, PayloadsAreParsedByProtocol) {
   EXPECT_EQ(payload(KT_PAYLOAD_HTTP, "GET /x HTTP/1.1\nHost.Example:81").name, "host.example");
   EXPECT_EQ(payload(KT_PAYLOAD_HTTP, "CONNECT a.b:443 HTTP/1.1\n").protocol, PayloadEvent::Protocol::kHttpConnect);
   EXPECT_EQ(payload(KT_PAYLOAD_SSH, "SSH-2.0-x").protocol, PayloadEvent::Protocol::kSsh);
+  EXPECT_EQ(payload(KT_PAYLOAD_TLS_DATA, "").protocol, PayloadEvent::Protocol::kTlsData);
+  EXPECT_EQ(payload(KT_PAYLOAD_STATUS, "404").status, 404);
+  EXPECT_EQ(payload(KT_PAYLOAD_STATUS, "x\xff").status, 0);
   EXPECT_EQ(payload(KT_PAYLOAD_TLS, "nonsense").protocol, PayloadEvent::Protocol::kOther);
   EXPECT_TRUE(payload(KT_PAYLOAD_HTTP, "GET /x HTTP/1.0\n", KT_F_TRUNCATED).truncated);
 }

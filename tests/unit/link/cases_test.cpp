@@ -166,15 +166,13 @@ TEST_F(Cases, AwsWithThePairAndAProfileArgumentIsPossible) {
 
 // 3. Metadata and issuers.
 TEST_F(Cases, RoleFromTheMetadataService) {
-  SocketAddress metadata;
-  metadata.address = {169, 254, 169, 254};
-  metadata.port = 80;
   start(10);
-  connect(10, 1, metadata);
+  connect(10, 1, metadata_service());
   http(10, 1, "169.254.169.254", "/latest/api/token", "PUT");
-  connect(10, 2, metadata);
+  connect(10, 2, metadata_service());
   http(10, 2, "169.254.169.254", "/latest/meta-data/iam/security-credentials/");
   http(10, 2, "169.254.169.254", "/latest/meta-data/iam/security-credentials/web");
+  answer(10, 2, 200);
   call(10);
   EXPECT_EQ(told(), Lines{"inferred issued_by_role: aws.session@role/web"});
   EXPECT_EQ(

@@ -85,6 +85,12 @@ inline SocketAddress ip(std::uint8_t last, std::uint16_t port = 443) {
   out.port = port;
   return out;
 }
+inline SocketAddress metadata_service() {
+  SocketAddress out;
+  out.address = {169, 254, 169, 254};
+  out.port = 80;
+  return out;
+}
 inline SocketAddress loopback(std::uint16_t port) {
   SocketAddress out;
   out.address = {127, 0, 0, 1};
@@ -271,6 +277,30 @@ class Scene : public ::testing::Test {
     event.cookie = cookie;
     event.protocol = sni.empty() ? PayloadEvent::Protocol::kOther : PayloadEvent::Protocol::kTls;
     event.name = sni;
+    event.beyond = true;
+    send(process(pid)->id, event, process(pid));
+  }
+  /// A ClientHello, and what left beyond its handshake.
+  void hello(std::uint32_t pid, std::uint64_t cookie, const std::string& sni = kS3) {
+    PayloadEvent event;
+    event.cookie = cookie;
+    event.protocol = PayloadEvent::Protocol::kTls;
+    event.name = sni;
+    event.length = 517;
+    send(process(pid)->id, event, process(pid));
+  }
+  void tls_data(std::uint32_t pid, std::uint64_t cookie) {
+    PayloadEvent event;
+    event.cookie = cookie;
+    event.protocol = PayloadEvent::Protocol::kTlsData;
+    send(process(pid)->id, event, process(pid));
+  }
+  /// A metadata service answers.
+  void answer(std::uint32_t pid, std::uint64_t cookie, std::uint16_t status) {
+    PayloadEvent event;
+    event.cookie = cookie;
+    event.protocol = PayloadEvent::Protocol::kStatus;
+    event.status = status;
     send(process(pid)->id, event, process(pid));
   }
   void http(std::uint32_t pid, std::uint64_t cookie, const std::string& host, const std::string& path,
@@ -283,11 +313,12 @@ class Scene : public ::testing::Test {
     event.path = path;
     send(process(pid)->id, event, process(pid));
   }
-  void socket(std::uint64_t cookie, SocketState now, std::uint64_t bytes_sent = 0) {
+  void socket(std::uint64_t cookie, SocketState now, std::uint64_t bytes_sent = 0, std::uint64_t received = 0) {
     SocketEvent event;
     event.cookie = cookie;
     event.state = now;
     event.bytes_sent = bytes_sent;
+    event.bytes_received = received;
     send({}, event, {});
   }
   void dns(std::uint32_t pid, const std::string& name, SocketAddress address) {

@@ -17,7 +17,7 @@ constexpr std::uint64_t kMostOfHandshake = 16'384;
 
 /// The kernel side reports the answers of these (bpf/name.bpf.c, socket__is_metadata); of other places that hand out
 /// keys over plain HTTP only the request is seen.
-bool has_its_answers_seen(const Endpoint& remote) {
+bool has_its_answers_seen(const SocketAddress& remote) {
   const auto starts = [&](std::initializer_list<std::uint8_t> bytes) {
     return std::ranges::equal(bytes, std::span(remote.address).first(bytes.size()));
   };
@@ -72,7 +72,7 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
     connection->failed = connection->closed = true;
   } else {
     connection->closed = event.state == SocketState::kClosed;
-    if (connection->sent > connection->reported_sent) judge_again(connection, active_ns);
+    if (connection->sent > connection->reported_sent) weigh_again(connection, active_ns);
     uses_.touch(*connection, active_ns);
     // Its payload was not seen (name family not armed, opened before the agent, QUIC), but bytes left: it was used. A
     // handshake alone is no use.
@@ -119,7 +119,7 @@ Done Connections::on_payload(const PayloadEvent& event, const EventHead& head, c
                    head.from_ring);
 }
 
-void Connections::judge_again(const ConnectionRef& connection, std::uint64_t time_ns) {
+void Connections::weigh_again(const ConnectionRef& connection, std::uint64_t time_ns) {
   if (connection->exchanges.empty() || connection->udp) return;
   const Exchange& last = *connection->exchanges.back();
   const InstanceRef writer = last.writer;

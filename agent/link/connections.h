@@ -43,8 +43,8 @@ class Connections {
   Done on_metadata(const PayloadEvent& event, Connection& connection, const InstanceRef& caller, std::uint64_t time_ns);
   /// The service has answered (`status`, 0 = not seen): the key that was asked for is the asker's, if it is one.
   Done on_metadata_answer(Connection& connection, std::uint16_t status);
-  /// Bytes left a connection that was judged before its writer got its newest key: they may carry that.
-  void judge_again(const ConnectionRef& connection, std::uint64_t time_ns);
+  /// Bytes left a connection that was weighed before its writer got its newest key: they may carry that.
+  void weigh_again(const ConnectionRef& connection, std::uint64_t time_ns);
   Done start_use(const ConnectionRef& connection, const ExchangeRef& exchange, const PayloadEvent* payload,
                  bool from_ring);
 

@@ -10,7 +10,7 @@ namespace {
 /// Keys that one issuer call may have been made with, as far as each gets an issued key.
 constexpr std::size_t kMaxParents = 4;
 
-/// Whether a connection that is judged again is now called with something else.
+/// Whether a connection that is weighed again is now called with something else.
 bool is_news(const Connection& connection, const Verdict& verdict) {
   const UseRow* before = connection.latest_use();
   if (verdict.keys.empty()) return false;

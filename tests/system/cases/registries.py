@@ -30,9 +30,13 @@ class Registries(SystemCase):
         self.assertEqual(self.sent("ghcr.io"), ["", digest(token), digest(self.world.issued["tokens"]["registry"])])
         issued = re.compile("registry.bearer_token@" + FINGERPRINT.pattern)
         ghcr = {"provider": "github", "service": "registry", "region": "global", "host": "ghcr.io"}
-        self.expect([Acquisition("file", "/root/.docker/config.json", FINGERPRINT, kind="github.token", lifetime="unknown", selector="ghcr.io"),
-                     Acquisition("file", "/root/.docker/config.json", numbered("registry.password:someone@registry.test"), kind="registry.password", key_class="password", selector="registry.test")],
-                    [Use("inferred", "only_key_held", [FINGERPRINT], **ghcr), Use("possible", "parent_or_issued", [FINGERPRINT, issued], connections=2, **ghcr)])
+        self.expect([Acquisition("file", "/root/.docker/config.json", FINGERPRINT,
+                                 kind="github.token", lifetime="unknown", selector="ghcr.io"),
+                     Acquisition("file", "/root/.docker/config.json",
+                                 numbered("registry.password:someone@registry.test"),
+                                 kind="registry.password", key_class="password", selector="registry.test")],
+                    [Use("inferred", "only_key_held", [FINGERPRINT], **ghcr),
+                     Use("possible", "parent_or_issued", [FINGERPRINT, issued], connections=2, **ghcr)])
 
     @needs(NPM, NODE)
     def test_npm(self):

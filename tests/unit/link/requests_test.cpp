@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A use needs a request: a handshake alone is none, what a metadata service refuses is no key, and a connection that
-// stays open is judged again when its writer got another key.
+// stays open is weighed again when its writer got another key.
 #include "scene.h"
 
 namespace keytrail::link {
@@ -81,7 +81,7 @@ TEST_F(Requests, MoreBytesThanAnyHandshakeHasAreAUseWhateverWasSeen) {
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
 }
 
-TEST_F(Requests, AnOpenConnectionIsJudgedAgainWhenItsWriterGotAKey) {
+TEST_F(Requests, AnOpenConnectionIsWeighedAgainWhenItsWriterGotAKey) {
   start(10);
   call(10);
   EXPECT_EQ(told(), Lines{"unattributed no_key_seen:"});

@@ -12,6 +12,7 @@ namespace keytrail::link {
 // - a relay or hub, a bulk reader: it calls for others, or reads keys that it never uses;
 // - the connection is older than the key: it was opened for another one (unless the program is known to read late);
 // - a file that could not be identified may hold a key that fits;
+// - what was cut (arguments, variables, holdings) may have had a key that fits;
 // - the names contradict: then it is not certain what was called, nor which keys fit.
 std::optional<Reason> closed_world(const WorldFacts& facts) {
   if (!facts.exec_seen) return Reason::kExecNotSeen;

@@ -208,7 +208,7 @@ struct ev_socket {     /* head: any task; join by cookie */
 #define KT_PAYLOAD_TLS 1       /* data = the TLS record(s) from the first byte */
 #define KT_PAYLOAD_HTTP 2      /* data = request line without its query, LF, Host header's value */
 #define KT_PAYLOAD_SSH 3
-#define KT_PAYLOAD_TLS_DATA 4  /* no data: the first bytes beyond the handshake of a connection whose ClientHello was sent before */
+#define KT_PAYLOAD_TLS_DATA 4  /* no data: the first bytes beyond the handshake after a KT_PAYLOAD_TLS */
 #define KT_PAYLOAD_STATUS 5    /* head: the client; data = the three digits of a metadata service's answer */
 struct ev_payload {    /* head: the writer; followed by data_len bytes */
 	struct ev_head head;

@@ -28,7 +28,7 @@ struct socket_state {
 	u64 cookie;
 	u32 phase;
 	u32 payload_seen;
-	u32 generation; /* of the last sweep that sent it */
+	u32 generation;  /* of the last sweep that sent it */
 	u32 record_left; /* bytes that the TLS record at the end of the last segment still lacks */
 };
 struct {

@@ -208,8 +208,8 @@ def percent(part, whole):
 
 
 def unexpected(case, lines, shortfalls, rival="+rival"):
-    """Lines that no written shortfall of the case covers, and written ones that did not happen. A rival run has those of
-    its case, and its own."""
+    """Lines that no written shortfall of the case covers, and written ones that did not happen. A rival run has those
+    of its case, and its own."""
     written = {**shortfalls.get(case.removesuffix(rival), {}), **shortfalls.get(case, {})}
     new = [line for line in lines if not any(fnmatch.fnmatchcase(line, pattern) for pattern in written)]
     return new, [pattern for pattern in written if not any(fnmatch.fnmatchcase(line, pattern) for line in lines)]

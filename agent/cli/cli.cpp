@@ -38,7 +38,8 @@ class Parser {
     local_commands();
     app_.footer(
         "Times: 2h, 30m, yesterday, 14:02, '2026-03-09 14:02' (UTC). Lists: oldest first; ? = not visible, - = none.\n"
-        "Exit: 0 answered or clear, 1 a check says no, 2 usage, 3 cannot tell, 4 no agent, 5 refused.");
+        "Exit: 0 answered or clear, 1 a check says no, 2 usage, 3 cannot tell, 4 no agent, 5 refused,\n"
+        "      6 a --wait was over before it was done.");
   }
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
@@ -115,6 +116,15 @@ class Parser {
     period(key);
     auto* holders = key->add_flag("--holders", options_.holders, "who still has it; exit 1 when somebody has");
     key->add_flag("--copies", options_.copies, "where else it lives")->excludes(holders);
+    CLI::App* rotation = command(app_, "rotation", "how far a rotation has come, and what holds it up", run_rotation);
+    rotation->add_option("OLD NEW", options_.words, "key IDs: the one that is to go, the one that takes its place")
+        ->required()
+        ->expected(2);
+    rotation->add_option("--wait", options_.wait, "until it is done, at most so long (30m, 2h); exit 6 when it is not");
+    rotation->footer(
+        "Example: keytrail rotation AKIAIOSFODNN7EXAMPLE AKIAI44QH8DHBEXAMPLE --wait 30m\n"
+        "Exit: 0 nobody holds the old key and nothing is known to be missing, 1 somebody does, 3 cannot tell or a key\n"
+        "was never seen here, 6 the time of --wait is over.");
     CLI::App* watch = command(app_, "watch", "the live trail: a line for each acquisition, use and finding", run_watch);
     list(watch, true);
     use_filters(watch);

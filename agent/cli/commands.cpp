@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "agent/base/log.h"
 #include "agent/cli/fields.h"
@@ -50,12 +51,15 @@ std::uint64_t to_seq(const std::string& text) {
 
 World real_world(std::ostream& out, std::ostream& err) {
   return {
-      out, err,
+      out,
+      err,
       [] {
         return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
       },
-      [](const std::string& socket, const std::string& target) { return get(socket, target); }, follow};
+      [](const std::string& socket, const std::string& target) { return get(socket, target); },
+      follow,
+      [](std::int64_t ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(ns)); }};
 }
 
 int run_status(const Options& options, World& world) {

@@ -13,7 +13,7 @@
 
 namespace keytrail::cli {
 
-enum ExitCode : int { kOk = 0, kNo = 1, kUsage = 2, kCannotTell = 3, kNoAgent = 4, kRefused = 5 };
+enum ExitCode : int { kOk = 0, kNo = 1, kUsage = 2, kCannotTell = 3, kNoAgent = 4, kRefused = 5, kTimeOver = 6 };
 
 struct Options {
   std::string socket;  ///< empty: from the configuration file, else the default
@@ -26,7 +26,8 @@ struct Options {
   /// API parameters: workload, pid, host, provider, service, kind, evidence, finding_type.
   std::map<std::string, std::string> filter;
   bool holders = false, copies = false, no_chain = false;
-  std::vector<std::string> words;  ///< positional words of explain, catalog match, config check
+  std::vector<std::string> words;  ///< positional words of explain, rotation, catalog match, config check
+  std::string wait;                ///< rotation: for how long; empty = not at all
   bool unusual = false;            ///< watch: without what a file's usual reader reads
   std::uint64_t count = 0;         ///< watch: end after so many rows; 0 = never
 };
@@ -40,6 +41,7 @@ struct World {
   std::function<Result<Answer>(const std::string& socket, const std::string& target,
                                const std::function<bool(std::string_view, std::string_view)>&)>
       follow;
+  std::function<void(std::int64_t ns)> sleep;
 };
 [[nodiscard]] World real_world(std::ostream& out, std::ostream& err);
 
@@ -48,6 +50,7 @@ int run_doctor(const Options& options, World& world);
 int run_uses(const Options& options, World& world);
 int run_keys(const Options& options, World& world);
 int run_key(const Options& options, World& world);
+int run_rotation(const Options& options, World& world);
 int run_workloads(const Options& options, World& world);
 int run_findings(const Options& options, World& world);
 int run_watch(const Options& options, World& world);

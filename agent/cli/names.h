@@ -14,16 +14,26 @@
 
 namespace keytrail::cli {
 
-/// Names of the envelope, of /v1/status and of /v1/doctor (agent/serve/openapi.json).
+/// Names of the envelope, of /v1/status, /v1/doctor and /v1/rotation (agent/serve/openapi.json).
 inline constexpr std::string_view kOtherNames[] = {
-    "accounting",  "acknowledged", "armed",     "armed_in_ms", "armed_since", "asked",      "chosen",        "complete",
-    "cost",        "coverage",     "cursor",    "difference",  "dropped",     "endpoint",   "error",         "expired",
-    "explanation", "exporters",    "fallbacks", "families",    "filtered",    "gaps",       "gaps_total",    "history",
-    "hits",        "host",         "in_flight", "kernel",      "lag_ms",      "last_error", "last_error_at", "last_ok",
-    "message",     "missed",       "missing",   "more",        "not_armed",   "note",       "optional",      "recorded",
-    "absorbed",    "refused",      "rejected",  "remarks",     "restarts",    "retries",    "roles",         "rows",
-    "scope",       "sent",         "silent",    "since",       "until",       "state",      "tracking",      "version",
-    "waiting",     "what",         "why",       "worker",
+    "absorbed",    "accounting",   "acknowledged",   "armed",
+    "armed_in_ms", "armed_since",  "asked",          "calls",
+    "calls_since", "chosen",       "complete",       "cost",
+    "coverage",    "cursor",       "difference",     "dropped",
+    "endpoint",    "error",        "expired",        "explanation",
+    "exporters",   "fallbacks",    "families",       "filtered",
+    "gaps",        "gaps_total",   "history",        "hits",
+    "host",        "in_flight",    "issued_holders", "kernel",
+    "known",       "lag_ms",       "last_error",     "last_error_at",
+    "last_ok",     "last_refused", "message",        "missed",
+    "missing",     "more",         "moved_calls",    "moved_processes",
+    "new",         "not_armed",    "note",           "old",
+    "optional",    "recorded",     "refused",        "rejected",
+    "remarks",     "restarts",     "retries",        "roles",
+    "rows",        "scope",        "sent",           "silent",
+    "since",       "state",        "to_move",        "tracking",
+    "until",       "version",      "waiting",        "what",
+    "why",         "worker",
 };
 
 namespace detail {

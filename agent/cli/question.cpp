@@ -100,11 +100,17 @@ std::string socket_of(const Options& options) {
   return config ? config->api.socket : base::kDefaultApiSocket;  // a broken file stops the agent, not a question
 }
 
+std::expected<std::string, int> key_typed(World& world, const std::string& text) {
+  if (serve::looks_like_secret(catalog::Catalog::builtin(), text)) return std::unexpected(secret_typed(world));
+  return text;
+}
+
 std::expected<std::vector<std::string>, int> parameters_of(const Options& options, World& world) {
   std::vector<std::string> out;
   if (!options.key.empty()) {
-    if (serve::looks_like_secret(catalog::Catalog::builtin(), options.key)) return std::unexpected(secret_typed(world));
-    out.push_back("key=" + encode(options.key));
+    const auto key = key_typed(world, options.key);
+    if (!key) return std::unexpected(key.error());
+    out.push_back("key=" + encode(*key));
     if (options.no_chain) out.emplace_back("chain=false");
   }
   for (const auto& [name, value] : options.filter) {

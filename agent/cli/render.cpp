@@ -11,6 +11,7 @@
 
 #include "agent/base/log.h"
 #include "agent/cli/fields.h"
+#include "agent/cli/render_parts.h"
 #include "agent/cli/table.h"
 #include "agent/cli/when.h"
 #include "agent/cli/words.h"
@@ -25,28 +26,6 @@ namespace {
 constexpr char kUnknownNote[] =
     "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n";
 
-std::vector<json::object> rows_of(const json::object& answer) {
-  std::vector<json::object> out;
-  for (const json::value& row : array(answer, "rows")) {
-    if (row.is_object()) out.push_back(row.get_object());
-  }
-  return out;
-}
-
-/// Oldest first; equal times keep their order. (std::stable_sort of libstdc++ 12 uses what clang calls deprecated.)
-void sort_by_time(std::vector<json::object>& rows, Name name) {
-  std::vector<std::pair<std::int64_t, std::size_t>> order;
-  order.reserve(rows.size());
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    order.emplace_back(time(rows[i], name), i);
-  std::ranges::sort(order);
-  std::vector<json::object> sorted;
-  sorted.reserve(rows.size());
-  for (const auto& [at, i] : order)
-    sorted.push_back(std::move(rows[i]));
-  rows = std::move(sorted);
-}
-
 /// Access keys and encryption keys are never mixed: (the first, the second).
 template <typename IsEncryption>
 std::pair<std::vector<json::object>, std::vector<json::object>> apart(std::vector<json::object> rows,
@@ -55,17 +34,6 @@ std::pair<std::vector<json::object>, std::vector<json::object>> apart(std::vecto
   for (json::object& row : rows)
     (is_encryption_row(row) ? out.second : out.first).push_back(std::move(row));
   return out;
-}
-
-/// What was looked at, for an empty answer: "seen 2026-… to 2026-…; node x".
-std::string looked_at(const json::object& answer, const View& view) {
-  const json::object& coverage = object(answer, "coverage");
-  return fmt::format("seen {} to {} on {}", format_when_zone(time(coverage, "from"), view.local),
-                     format_when_zone(time(coverage, "to"), view.local), printable(text(coverage, "scope")));
-}
-
-std::string with_coverage(std::string text, const json::object& answer, const View& view) {
-  return view.show_coverage ? std::move(text) + coverage_text(answer, view) : text;
 }
 
 bool uses_encryption_key(const json::object& use) {
@@ -261,66 +229,6 @@ std::string render_keys(const json::object& answer, const View& view) {
   std::string out = access.empty() ? "" : keys_table(access, "ACCESS KEYS", view);
   if (!others.empty()) out += (out.empty() ? "" : "\n") + keys_table(others, "ENCRYPTION KEYS", view);
   return with_coverage(std::move(out), answer, view);
-}
-
-std::string render_holders(const json::object& answer, const View& view) {
-  std::vector<json::object> rows = rows_of(answer);
-  sort_by_time(rows, "since");
-  if (rows.empty()) {
-    const char* verdict = is_complete(answer) ? "CLEAR: no process on this node holds it."
-                                              : "CANNOT TELL: no holder was seen, but the coverage is not complete.";
-    return with_coverage(fmt::format("{}\n", verdict), answer, view);
-  }
-  std::int64_t last = 0;
-  for (const json::object& row : rows)
-    last = std::max(last, time(row, "last_use"));
-  std::string out =
-      fmt::format("NOT CLEAR: {} process{} it{}\n", rows.size(), rows.size() == 1 ? " holds" : "es hold",
-                  last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)));
-  std::vector<Column> columns = {
-      {"WORKLOAD"},  {"PROCESS"}, {time_title("HAS IT SINCE", view)}, {"FROM"}, {time_title("LAST USE", view)},
-      {"TO MOVE IT"}};
-  if (view.wide) columns.insert(columns.end(), {{"KEY"}, {"HOW"}, {"EXECUTABLE"}});
-  Table table(columns);
-  for (const json::object& row : rows) {
-    const json::object& actor = object(row, "actor");
-    const json::object& slot = object(row, "slot");
-    const std::string from = text(slot, "from");
-    std::string move = from == "environment" || from == "argument"
-                           ? "restart it: environment and arguments are fixed at start"
-                           : "change the slot, then see that it is read again";
-    if (flag(row, "slot_changed")) move = "restart it: its slot has another key by now, and it has not read it";
-    const std::int64_t used = time(row, "last_use");
-    std::vector<std::string> cells = {text(object(actor, "workload"), "name"),
-                                      process_words(row),
-                                      when_words(row, "since", view),
-                                      slot_words(slot),
-                                      used == 0 ? "never" : format_when(used, view.local),
-                                      move};
-    if (view.wide) {
-      for (std::string cell : {text(object(row, "key"), "id"), text(row, "how"), text(actor, "exe")})
-        cells.push_back(std::move(cell));
-    }
-    table.add(std::move(cells));
-  }
-  return with_coverage(out + table.text(), answer, view);
-}
-
-std::string render_copies(const json::object& keys_answer, const View& view) {
-  Table table({{"PLACE"}, {"KEY"}, {"KIND"}, {"MATCHED BY"}});
-  for (const json::object& row : rows_of(keys_answer)) {
-    const json::object& key = object(row, "key");
-    const bool same = text(key, "id") == view.key;
-    for (const json::value& slot : array(row, "slots")) {
-      if (slot.is_object())
-        table.add({slot_words(slot.get_object()), text(key, "id"), kind_words(text(key, "kind")),
-                   same ? "key ID" : "issued from it, or same fingerprint"});
-    }
-  }
-  std::string out = table.empty()
-                        ? fmt::format("No place of {} {}.\n", printable(view.key), looked_at(keys_answer, view))
-                        : table.text();
-  return with_coverage(std::move(out), keys_answer, view);
 }
 
 std::string render_workloads(const json::object& answer, const View& view) {

@@ -65,6 +65,12 @@ std::int64_t relative(std::string_view text) {
 
 }  // namespace
 
+Result<std::int64_t> parse_duration(std::string_view text) {
+  const std::int64_t seconds = text.size() < 2 ? -1 : relative(text);
+  if (seconds <= 0) return fail(Error::Code::kInvalid, "a duration is 45s, 30m, 2h or 1d");
+  return seconds * kSecond;
+}
+
 bool is_time_of_day(std::string_view text) { return (text.size() == 5 || text.size() == 8) && text[2] == ':'; }
 
 Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool local) {

@@ -14,6 +14,8 @@ namespace keytrail::cli {
 /// "2026-03-09 14:02[:33]", RFC 3339. Without an offset a time is UTC, or local time with `local`. Errors: kInvalid,
 /// with what is understood.
 [[nodiscard]] Result<std::int64_t> parse_when(std::string_view text, std::int64_t now_ns, bool local = false);
+/// "30m", "2h", "45s", "1d" in ns, at least a second. Errors: kInvalid, with what is understood.
+[[nodiscard]] Result<std::int64_t> parse_duration(std::string_view text);
 /// "14:02" or "14:02:33": which day it is of follows from another time.
 [[nodiscard]] bool is_time_of_day(std::string_view text);
 /// "2026-03-09 14:02:11".

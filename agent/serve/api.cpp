@@ -11,6 +11,7 @@
 #include <exception>
 
 #include "agent/base/log.h"
+#include "agent/serve/rotation.h"
 #include "agent/serve/row_json.h"
 #include "agent/serve/secret_guard.h"
 #include "agent/serve/status_json.h"
@@ -227,8 +228,24 @@ ApiAnswer Api::holders(const Request& request) {
   if (!list) return failed(list.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
+  json::array rows;
+  for (const Holding& holding : *list)
+    rows.push_back(holder_json(holding));
+  return envelope(request.target, request.query.filter, std::move(rows), std::move(covered.json), covered.complete, 0,
                   more);
+}
+
+ApiAnswer Api::rotation(const Request& request) {
+  const Query& query = request.query;
+  if (query.old_key.empty() || query.new_key.empty())
+    return failed(400, "rotation: the old and the new key ID are wanted, like /v1/rotation?old=AKIA…&new=AKIA…");
+  if (query.old_key == query.new_key) return failed(400, "rotation: the old and the new key are the same");
+  Coverage covered = coverage({});  // whenever the old key was taken
+  Result<json::object> row = rotation_json(history_, query.old_key, query.new_key, now_ns(), covered.complete);
+  if (!row) return failed(row.error());
+  json::array rows;
+  rows.push_back(std::move(*row));
+  return envelope(request.target, query.filter, std::move(rows), std::move(covered.json), covered.complete, 0);
 }
 
 ApiAnswer Api::workloads(const Request& request) {
@@ -310,11 +327,12 @@ ApiAnswer Api::watch(const Request& request, std::string_view last_event_id) {
 
 ApiAnswer Api::route(const Request& request) {
   using Handler = ApiAnswer (*)(Api&, const Request&);
-  static constexpr std::array<std::pair<std::string_view, Handler>, 8> kRoutes = {{
+  static constexpr std::array<std::pair<std::string_view, Handler>, 9> kRoutes = {{
       {"rows", [](Api& a, const Request& r) { return a.rows(r); }},
       {"uses", [](Api& a, const Request& r) { return a.uses(r); }},
       {"keys", [](Api& a, const Request& r) { return a.keys(r); }},
       {"holders", [](Api& a, const Request& r) { return a.holders(r); }},
+      {"rotation", [](Api& a, const Request& r) { return a.rotation(r); }},
       {"workloads", [](Api& a, const Request& r) { return a.workloads(r); }},
       {"findings", [](Api& a, const Request& r) { return a.findings(r); }},
       {"status", [](Api& a, const Request& r) { return a.status_answer(r, false); }},
@@ -328,9 +346,8 @@ ApiAnswer Api::route(const Request& request) {
     if (found != kRoutes.end()) return found->second(*this, request);
   }
   return failed(404,
-                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/workloads, /v1/findings, "
-                "/v1/status, /v1/doctor, "
-                "/v1/explain/SEQ, /v1/watch, /v1/openapi.json");
+                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/rotation, /v1/workloads, "
+                "/v1/findings, /v1/status, /v1/doctor, /v1/explain/SEQ, /v1/watch, /v1/openapi.json");
 }
 
 ApiAnswer Api::handle(std::string_view method, std::string_view target, std::string_view last_event_id) try {

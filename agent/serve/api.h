@@ -42,6 +42,7 @@ class Api {
   ApiAnswer holders(const Request& request);
   ApiAnswer workloads(const Request& request);
   ApiAnswer findings(const Request& request);
+  ApiAnswer rotation(const Request& request);
   ApiAnswer explain(const Request& request);
   ApiAnswer status_answer(const Request& request, bool doctor);
   ApiAnswer watch(const Request& request, std::string_view last_event_id);

@@ -71,7 +71,9 @@ Result<void> set_parameter(const std::string& name, const std::string& value, Qu
                                                              {"provider", &f.provider},
                                                              {"service", &f.service},
                                                              {"host", &f.host},
-                                                             {"finding_type", &f.finding_type}};
+                                                             {"finding_type", &f.finding_type},
+                                                             {"old", &query.old_key},
+                                                             {"new", &query.new_key}};
   const auto* text =
       std::ranges::find(plain, std::string_view(name), &std::pair<std::string_view, std::string*>::first);
   if (text != std::end(plain)) return set_text(name, value, *text->second);
@@ -100,8 +102,7 @@ Result<void> set_parameter(const std::string& name, const std::string& value, Qu
   }
   return invalid(
       "unknown parameter; known: key, workload, kind, provider, service, host, pid, evidence, finding_type, chain, "
-      "kinds, since, until, "
-      "after, limit");
+      "kinds, since, until, after, limit, old, new");
 }
 
 bool key_fits(const HistoryFilter& f, const Key& key) {

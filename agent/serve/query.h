@@ -24,6 +24,7 @@ struct Query {
   HistoryFilter filter;
   RowKinds kinds;
   bool after_given = false;
+  std::string old_key, new_key;  ///< of a rotation
 };
 
 /// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter is

@@ -66,6 +66,25 @@ class Rotation(SystemCase):
         self.expect([Acquisition("file", CREDENTIALS, self.old.id, selector="default", pid=self.holder.pid)],
                     [self.use_of_old()], ["old_key_in_use"])
 
+    def test_the_command_says_what_is_left_until_the_holder_ends(self):
+        asked = ("rotation", self.old.id, self.new.id)
+        _, text = self.agent.cli(*asked, check=1)
+        self.assertIn("the file still has this key", text)
+        self.rotate()
+        self.actor("read", CREDENTIALS, "call", S3, mount_of=self.holder.pid).wait()
+        self.wait_for_change()
+        _, text = self.agent.cli(*asked, check=1)
+        for part in ("NOT DONE", f"[{self.holder.pid}]", "has not read it again", "1 process to go"):
+            self.assertIn(part, text)
+        self.agent.cli(*asked, "--wait", "1s", check=6)
+        self.raise_flag("rotated")
+        self.raise_flag("end")
+        self.holder.wait()
+        self.agent.quiet()
+        code, text = self.agent.cli(*asked, "--wait", "5s")
+        self.assertNotIn(f"[{self.holder.pid}]", text)
+        self.assertIn(code, (0, 3), "done, or a gap elsewhere leaves it open")
+
     def test_without_a_rotation_nothing_is_found(self):
         self.raise_flag("rotated")
         self.holder.until("call", 2)

@@ -39,7 +39,7 @@ TEST(Cli, HelpShowsEveryCommandAndTheExitCodes) {
   const Done help = run({"--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* name : {"agent", "status", "doctor", "uses", "keys", "key", "workloads", "findings", "watch",
-                           "explain", "catalog", "config", "completion"}) {
+                           "explain", "rotation", "catalog", "config", "completion"}) {
     EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name));
   }
   EXPECT_THAT(help.out, HasSubstr("5 refused"));
@@ -54,6 +54,7 @@ TEST(Cli, WrongUsageIsExit2WithAHint) {
   EXPECT_EQ(run({"uses", "--nonsense"}).code, 2);
   EXPECT_EQ(run({"uses", "-o", "xml"}).code, 2);
   EXPECT_EQ(run({"key"}).code, 2);
+  EXPECT_EQ(run({"rotation", "AKIAIOSFODNN7EXAMPLE"}).code, 2);
   EXPECT_THAT(run({"uses", "--nonsense"}).err, HasSubstr("Try: keytrail uses --help"));
 }
 

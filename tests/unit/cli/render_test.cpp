@@ -131,7 +131,8 @@ TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
   const std::string text = render_holders(ask("/v1/holders"), view_);
   EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (last use 38 s ago)\n"));
   EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));
-  EXPECT_THAT(text, HasSubstr("restart it: its slot has another key by now"));
+  EXPECT_THAT(text,
+              HasSubstr("the file has another key by now, and it has not read it again  restart the pod payments/api"));
   history_.holding_list.clear();
   status_.now.families[1].hook.chosen = "";
   EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CANNOT TELL"));

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 
 #include "agent/serve/watch_hub.h"
 #include "tests/unit/serve/fake_agent.h"
@@ -17,6 +18,11 @@ using namespace testing;
 using ::testing::HasSubstr;
 using ::testing::Not;
 namespace json = boost::json;
+
+std::int64_t now_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 class ApiTest : public ::testing::Test {
  protected:
@@ -145,6 +151,93 @@ TEST_F(ApiTest, StatusShowsTheAccountingWithItsDifferences) {
                 .at("difference")
                 .as_int64(),
             1);
+}
+
+constexpr char kNewKey[] = "AKIAI44QH8DHBEXAMPLE";
+
+class RotationTest : public ApiTest {
+ protected:
+  RotationTest() {
+    history_.edge_list.clear();
+    for (const char* id : {kKeyId, kNewKey})
+      history_.key_list.push_back({.key = make_key(id)});
+  }
+  void hold(std::uint32_t pid, const char* key, Slot slot = make_slot(), bool slot_changed = false) {
+    history_.holding_list.push_back(
+        {make_actor(pid), make_key(key), std::move(slot), kNoon, 0, How::kDirect, slot_changed});
+  }
+  void use(const char* key, std::uint64_t calls, Outcome outcome, std::int64_t last_ns) {
+    UseRow row = make_use();
+    row.keys[0].key = make_key(key);
+    row.connections = calls;
+    row.outcome = outcome;
+    row.last_ns = last_ns;
+    history_.edge_list.push_back({row, 1, {}, false});
+  }
+  json::object row() {
+    return get(std::string("/v1/rotation?old=") + kKeyId + "&new=" + kNewKey).at("rows").as_array().at(0).as_object();
+  }
+};
+
+TEST_F(RotationTest, IsDoneOnlyWhenNobodyHoldsTheOldKeyAndTheCoverageIsFull) {
+  hold(1, kNewKey);
+  EXPECT_EQ(row().at("state").as_string(), "done");
+  hold(2, kKeyId);
+  EXPECT_EQ(row().at("state").as_string(), "not_done");
+  history_.holding_list.pop_back();
+  status_.now.families[0].hook.chosen = "";
+  EXPECT_EQ(row().at("state").as_string(), "cannot_tell");
+}
+
+TEST_F(RotationTest, AKeyThatWasNeverSeenIsNotDone) {
+  history_.key_list.pop_back();
+  EXPECT_EQ(row().at("state").as_string(), "unknown_key");
+  EXPECT_FALSE(row().at("new").at("known").as_bool());
+  hold(2, kKeyId);
+  EXPECT_EQ(row().at("state").as_string(), "not_done");
+}
+
+TEST_F(RotationTest, CountsProcessesAndWhoHasBothIsNotMoved) {
+  hold(1, kKeyId);
+  hold(1, kKeyId, {From::kEnvironment, "AWS_ACCESS_KEY_ID", ""});
+  hold(1, kNewKey);
+  for (std::uint32_t pid = 2; pid <= 4; ++pid)
+    hold(pid, kNewKey);
+  EXPECT_EQ(row().at("old").at("processes").as_int64(), 1);
+  EXPECT_EQ(row().at("new").at("processes").as_int64(), 3);
+  EXPECT_EQ(row().at("moved_processes").as_double(), 0.75);
+}
+
+TEST_F(RotationTest, CountsCallsAndTellsWhatWasRefused) {
+  use(kKeyId, 10, Outcome::kOk, now_ns());
+  use(kKeyId, 5, Outcome::kOk, kNoon);  // long ago
+  use(kNewKey, 3, Outcome::kRefused, now_ns() - 2 * kSecond);
+  use(kNewKey, 27, Outcome::kOk, now_ns() - kSecond);
+  const json::object got = row();
+  EXPECT_EQ(got.at("old").at("calls").as_int64(), 10);
+  EXPECT_EQ(got.at("new").at("calls").as_int64(), 30);
+  EXPECT_EQ(got.at("moved_calls").as_double(), 0.75);
+  EXPECT_TRUE(got.at("old").at("last_refused").is_null());
+  EXPECT_EQ(got.at("old").at("refused").as_int64(), 0);
+  EXPECT_EQ(got.at("new").at("refused").as_int64(), 3);
+}
+
+TEST_F(RotationTest, EachHolderSaysWhyAndWhatMovesIt) {
+  hold(1, kKeyId, make_slot(), true);
+  hold(2, kKeyId);
+  hold(3, kKeyId, {From::kEnvironment, "AWS_ACCESS_KEY_ID", ""});
+  const json::array holders = row().at("holders").as_array();
+  ASSERT_EQ(holders.size(), 3U);
+  EXPECT_THAT(std::string(holders[0].at("why").as_string()), HasSubstr("has not read it again"));
+  EXPECT_EQ(holders[0].at("to_move").as_string(), "restart the pod payments/api");
+  EXPECT_THAT(std::string(holders[1].at("to_move").as_string()), HasSubstr("put the new key into the file"));
+  EXPECT_THAT(std::string(holders[2].at("why").as_string()), HasSubstr("fixed at start"));
+  EXPECT_EQ(get("/v1/holders").at("rows").as_array().at(0).at("why"), holders[0].at("why"));
+}
+
+TEST_F(RotationTest, WantsTwoKeys) {
+  EXPECT_THAT(refused("/v1/rotation?old=AKIAIOSFODNN7EXAMPLE", 400), HasSubstr("the old and the new key ID"));
+  EXPECT_THAT(refused("/v1/rotation?old=A&new=A", 400), HasSubstr("are the same"));
 }
 
 TEST_F(ApiTest, ASecretAsKeyIsRefusedAndNeverRepeated) {

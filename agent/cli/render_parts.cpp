@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/cli/render_parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/when.h"
+
+namespace keytrail::cli {
+
+std::vector<json::object> rows_of(const json::object& answer) {
+  std::vector<json::object> out;
+  for (const json::value& row : array(answer, "rows")) {
+    if (row.is_object()) out.push_back(row.get_object());
+  }
+  return out;
+}
+
+// std::stable_sort of libstdc++ 12 uses what clang calls deprecated.
+void sort_by_time(std::vector<json::object>& rows, Name name) {
+  std::vector<std::pair<std::int64_t, std::size_t>> order;
+  order.reserve(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    order.emplace_back(time(rows[i], name), i);
+  std::ranges::sort(order);
+  std::vector<json::object> sorted;
+  sorted.reserve(rows.size());
+  for (const auto& [at, i] : order)
+    sorted.push_back(std::move(rows[i]));
+  rows = std::move(sorted);
+}
+
+std::string looked_at(const json::object& answer, const View& view) {
+  const json::object& coverage = object(answer, "coverage");
+  return fmt::format("seen {} to {} on {}", format_when_zone(time(coverage, "from"), view.local),
+                     format_when_zone(time(coverage, "to"), view.local), base::printable(text(coverage, "scope")));
+}
+
+std::string with_coverage(std::string text, const json::object& answer, const View& view) {
+  return view.show_coverage ? std::move(text) + coverage_text(answer, view) : text;
+}
+
+}  // namespace keytrail::cli

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/serve/rotation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "agent/base/log.h"
+#include "agent/serve/row_json.h"
+
+namespace keytrail::serve {
+
+namespace json = boost::json;
+using base::printable;
+
+namespace {
+
+constexpr std::int64_t kCallsWindow = 600'000'000'000;  // ten minutes
+constexpr std::size_t kPage = 1'000;
+constexpr std::size_t kMost = 10'000;
+
+/// One of the two keys.
+struct Side {
+  std::string id;
+  std::optional<Key> key;  ///< nothing: never seen here
+  std::set<std::pair<std::uint32_t, std::uint64_t>> processes;
+  std::uint64_t calls = 0, refused = 0;
+  std::int64_t last_use_ns = 0, last_refused_ns = 0, last_ok_ns = 0;
+  bool outcome_seen = false;
+  std::uint64_t issued = 0;  ///< processes that hold a key issued from it
+};
+
+std::pair<std::uint32_t, std::uint64_t> process_of(const Holding& holding) {
+  return {holding.actor.id.tgid, holding.actor.id.start_ns};
+}
+
+/// "restart the pod payments/api": what a person would restart to end this process.
+std::string restart_words(const Actor& actor) {
+  const std::string name = printable(actor.workload.name);
+  switch (actor.workload.kind) {
+    case WorkloadKind::kPod:
+      return "restart the pod " + name;
+    case WorkloadKind::kContainer:
+      return "restart the container " + name;
+    case WorkloadKind::kSystemdUnit:
+      return "systemctl restart " + name;
+    case WorkloadKind::kCiJob:
+      return "let the job end";
+    default:
+      return fmt::format("restart {}[{}]", printable(actor.program.empty() ? actor.comm : actor.program),
+                         actor.id.tgid);
+  }
+}
+
+struct Stuck {
+  std::string why, to_move;
+};
+
+Stuck stuck(const Holding& holding) {
+  const std::string restart = restart_words(holding.actor);
+  if (holding.how == How::kLostAtExec)
+    return {"the program before its exec had it; whether this one has is not visible", restart};
+  if (holding.how == How::kHelper) return {"its helper read it and may have handed it over", restart};
+  switch (holding.slot.from) {
+    case From::kEnvironment:
+      return {"the environment is fixed at start", "change it where it is set, then " + restart};
+    case From::kArgument:
+      return {"arguments are fixed at start", "change the command line, then " + restart};
+    case From::kFile:
+      if (holding.slot_changed) return {"the file has another key by now, and it has not read it again", restart};
+      return {"the file still has this key",
+              "put the new key into the file, then " + restart + " if it does not reread"};
+    case From::kMetadata:
+    case From::kIssued:
+      return {"it was issued to it", "it ends by itself when it expires; or " + restart};
+    case From::kBroker:
+      return {"a local broker gave it", "change it at the broker, then " + restart};
+    default:
+      return {"where it got it is not visible", restart};
+  }
+}
+
+/// All uses that list the key, in pages.
+template <typename Each>
+Result<void> each_edge(HistoryReader& history, const std::string& key, std::int64_t from_ns, const Each& each) {
+  HistoryFilter filter;
+  filter.key = key;
+  filter.chain = false;
+  filter.from_ns = from_ns;
+  filter.limit = kPage;
+  while (true) {
+    const Result<Page<Edge>> page = history.edges(filter);
+    if (!page) return std::unexpected(page.error());
+    for (const Edge& edge : page->items)
+      each(edge.use);
+    if (page->next == 0) return {};
+    filter.after_seq = page->next;
+  }
+}
+
+std::uint64_t count_of(const UseRow& use) { return use.requests.value_or(use.connections); }
+
+Result<void> add_uses(HistoryReader& history, Side& side, std::int64_t now_ns) {
+  auto all = each_edge(history, side.id, 0, [&](const UseRow& use) {
+    side.last_use_ns = std::max(side.last_use_ns, use.last_ns);
+    side.outcome_seen = side.outcome_seen || use.outcome != Outcome::kUnknown;
+    if (use.outcome == Outcome::kOk) side.last_ok_ns = std::max(side.last_ok_ns, use.last_ns);
+    if (use.outcome != Outcome::kRefused) return;
+    side.refused += count_of(use);
+    side.last_refused_ns = std::max(side.last_refused_ns, use.last_ns);
+  });
+  if (!all) return all;
+  return each_edge(history, side.id, now_ns - kCallsWindow, [&](const UseRow& use) { side.calls += count_of(use); });
+}
+
+/// Fills a side; the holdings of the key itself are given.
+Result<std::vector<Holding>> look_at(HistoryReader& history, Side& side, std::int64_t now_ns) {
+  HistoryFilter filter;
+  filter.key = side.id;
+  filter.chain = false;
+  filter.limit = kMost;
+  const auto keys = history.keys(filter);
+  if (!keys) return std::unexpected(keys.error());
+  if (!keys->empty()) side.key = keys->front().key;
+  auto holders = history.holders(filter);
+  if (!holders) return holders;
+  for (const Holding& one : *holders)
+    side.processes.insert(process_of(one));
+  filter.chain = true;
+  const auto chain = history.holders(filter);
+  if (!chain) return std::unexpected(chain.error());
+  std::set<std::pair<std::uint32_t, std::uint64_t>> issued;
+  for (const Holding& one : *chain) {
+    if (one.key.parent == side.id) issued.insert(process_of(one));
+  }
+  side.issued = issued.size();
+  if (auto uses = add_uses(history, side, now_ns); !uses) return std::unexpected(uses.error());
+  return holders;
+}
+
+json::object side_json(const Side& side) {
+  return {{"id", printable(side.id)},
+          {"known", side.key.has_value()},
+          {"processes", side.processes.size()},
+          {"calls", side.calls},
+          {"last_use", time_or_null(side.last_use_ns)},
+          {"refused", side.outcome_seen ? json::value(side.refused) : json::value()},
+          {"last_refused", time_or_null(side.last_refused_ns)},
+          {"last_ok", time_or_null(side.last_ok_ns)},
+          {"issued_holders", side.issued}};
+}
+
+json::value share(std::uint64_t moved, std::uint64_t left) {
+  return moved + left == 0 ? json::value()
+                           : json::value(static_cast<double>(moved) / static_cast<double>(moved + left));
+}
+
+}  // namespace
+
+json::object holder_json(const Holding& holding) {
+  json::object out = to_json(holding);
+  Stuck words = stuck(holding);
+  out["why"] = std::move(words.why);
+  out["to_move"] = std::move(words.to_move);
+  return out;
+}
+
+Result<json::object> rotation_json(HistoryReader& history, const std::string& old_key, const std::string& new_key,
+                                   std::int64_t now_ns, bool complete) {
+  Side old_side{.id = old_key}, new_side{.id = new_key};
+  const auto holders = look_at(history, old_side, now_ns);
+  if (!holders) return std::unexpected(holders.error());
+  if (auto r = look_at(history, new_side, now_ns); !r) return std::unexpected(r.error());
+  // Who has both is not moved: it may use either.
+  for (const auto& process : old_side.processes)
+    new_side.processes.erase(process);
+  json::array rows;
+  for (const Holding& one : *holders)
+    rows.push_back(holder_json(one));
+  const bool known = old_side.key && new_side.key;
+  const char* state = "not_done";
+  if (old_side.processes.empty()) state = !known ? "unknown_key" : complete ? "done" : "cannot_tell";
+  return json::object{{"type", "rotation"},
+                      {"state", state},
+                      {"old", side_json(old_side)},
+                      {"new", side_json(new_side)},
+                      {"moved_processes", share(new_side.processes.size(), old_side.processes.size())},
+                      {"moved_calls", share(new_side.calls, old_side.calls)},
+                      {"calls_since", time_or_null(now_ns - kCallsWindow)},
+                      {"holders", std::move(rows)}};
+}
+
+}  // namespace keytrail::serve

@@ -63,6 +63,7 @@ std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::
   std::vector<Fit> found;
   for (const Held& held : question.caller.holdings) {
     if (held.what->since_ns > question.world.use_ns) continue;
+    if (held.superseded_ns != 0 && held.superseded_ns <= question.world.connected_ns) continue;
     Key key = index.best(held.what->key);
     if (key.key_class == KeyClass::kEncryptionKey || !fits_there(question.where, key, *held.what, catalog)) continue;
     const catalog::Kind* kind = catalog.kind(key.kind);

@@ -16,8 +16,9 @@ Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> 
       held.what = std::move(what);
       held.how = how;
     }
-    if (stronger || held.slot_changed) {
+    if (stronger || held.slot_changed || held.superseded_ns != 0) {
       held.slot_changed = false;  // it has read its slot again
+      held.superseded_ns = 0;
       held.dirty = true;
       mark_dirty(instance);
     }
@@ -100,7 +101,7 @@ void Holders::carry_over_exec(Instance& next, const Instance& before) const {
   // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
   // runtime or a login service held three programs ago would name keys to half of the node's processes.
   for (const Held& held : before.holdings) {
-    if (held.how == How::kLostAtExec || held.how == How::kHelper) continue;
+    if (held.how == How::kLostAtExec || held.how == How::kHelper || held.superseded_ns != 0) continue;
     const bool again =
         std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
     if (again || next.holdings.size() >= options_.max_holdings) continue;
@@ -108,6 +109,24 @@ void Holders::carry_over_exec(Instance& next, const Instance& before) const {
     lost.how = How::kLostAtExec;
     lost.dirty = true;
     next.holdings.push_back(std::move(lost));
+  }
+}
+
+void Holders::supersede(const InstanceRef& reader, std::string_view place, std::uint32_t dev,
+                        std::span<const KeyFact> facts, std::uint64_t time_ns) {
+  for (Held& held : reader->holdings) {
+    const HeldKey& what = *held.what;
+    const bool of_it = what.slot.from == From::kFile && what.slot.place == place && what.since_ns < time_ns &&
+                       (what.dev == 0 || dev == 0 || what.dev == dev) && held.how != How::kLostAtExec;
+    if (!of_it || held.superseded_ns != 0) continue;
+    const auto in_slot = [&](const KeyFact& fact) {
+      return fact.selector == what.slot.selector && !fact.key.id.empty();
+    };
+    const auto still = [&](const KeyFact& fact) { return in_slot(fact) && fact.key.id == what.key.id; };
+    if (!std::ranges::any_of(facts, in_slot) || std::ranges::any_of(facts, still)) continue;
+    held.superseded_ns = time_ns;
+    held.dirty = true;
+    mark_dirty(reader);
   }
 }
 
@@ -124,7 +143,7 @@ void Holders::on_rotations(const std::vector<SlotChange>& rotations, const Insta
                          return slot.place == rotation.place && slot.selector == rotation.selector &&
                                 held.what->key.id == rotation.old_id && container == rotation.container;
                        });
-      if (!hit || held.slot_changed) continue;
+      if (!hit || held.slot_changed || held.superseded_ns != 0) continue;
       held.slot_changed = true;
       held.dirty = true;
       mark_dirty(instance);
@@ -211,7 +230,8 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     holding.last_use_ns = held.last_use_ns;
     holding.how = held.how;
     holding.slot_changed = held.slot_changed;
-    out.holdings.push_back({HoldingChange::Kind::kSet, std::move(holding)});
+    const auto kind = held.superseded_ns == 0 ? HoldingChange::Kind::kSet : HoldingChange::Kind::kDrop;
+    out.holdings.push_back({kind, std::move(holding)});
   }
   if (!instance->synced) return;
   // Most changes are a use's time: the text is not made for these.

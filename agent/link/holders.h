@@ -42,6 +42,10 @@ class Holders {
   static void inherit(Instance& child, const Instance& parent);
   /// What the program before an exec held is lost to the next, unless it is seen again.
   void carry_over_exec(Instance& next, const Instance& before) const;
+  /// A process has read these keys of a file: what it had from the same slots before is what it used before, but no
+  /// candidate for its new connections, and not what it holds.
+  void supersede(const InstanceRef& reader, std::string_view place, std::uint32_t dev, std::span<const KeyFact> facts,
+                 std::uint64_t time_ns);
   /// Slots got other keys: their holders (of `live`) hold an old one by now, all but the reader.
   void on_rotations(const std::vector<SlotChange>& rotations, const Instance* reader,
                     const std::unordered_map<std::uint32_t, InstanceRef>& live);

@@ -41,7 +41,8 @@ struct Held {
   std::int64_t last_use_ns = 0;  ///< Unix ns
   bool announced = false;        ///< its acquisition was looked at by the news filter
   bool slot_changed = false;
-  bool dirty = true;  ///< the durable table does not know this yet
+  std::uint64_t superseded_ns = 0;  ///< kernel time at which it read another key from the slot of this one; 0 = not
+  bool dirty = true;                ///< the durable table does not know this yet
 };
 
 struct Examination;

@@ -29,7 +29,7 @@ bool Looks::is_elsewhere(const KnownFile& file, const OpenEvent& event) const {
   return !same && !examinations_.others_of_mount_ns(file.mnt_ns, {}).empty();
 }
 
-void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry,
+void Looks::on_read(const Instance& opener, const OpenEvent& event, std::uint64_t time_ns, const catalog::File& entry,
                     const FileAnswer& answer, bool remembered) {
   const std::string container = Slots::container_of(opener);
   const std::string place = Slots::place_of(event.path);
@@ -46,7 +46,8 @@ void Looks::on_read(const Instance& opener, const OpenEvent& event, const catalo
   }
   Slots::follow(file, event.mnt_ns, event.file.dev);
   const FileIdentity& identity = answer.file.inode != 0 ? answer.file : event.file;
-  holders_.on_rotations(slots_.update(file, identity, answer.keys, clock_.wall_ns()), &opener, processes_.live());
+  const ReadTime read{clock_.to_wall(time_ns), clock_.wall_ns()};
+  holders_.on_rotations(slots_.update(file, identity, answer.keys, read), &opener, processes_.live());
 }
 
 std::string_view Looks::adopt(const Instance& instance, const Holding& holding) {
@@ -114,13 +115,15 @@ void Looks::look(const std::string& key, const InstanceRef& through) {
   question.kinds = file->kinds;
   question.look = true;
   ++running_;
-  examinations_.ask(std::move(reach), std::move(question), [this, key](FileAnswer& answer) { on_answer(key, answer); });
+  examinations_.ask(std::move(reach), std::move(question),
+                    [this, key, asked_ns = clock_.wall_ns()](FileAnswer& answer) { on_answer(key, asked_ns, answer); });
 }
 
-void Looks::on_answer(const std::string& key, FileAnswer& answer) {
+void Looks::on_answer(const std::string& key, std::int64_t asked_ns, FileAnswer& answer) {
   --running_;
   if (KnownFile* seen = slots_.find(key)) {
     seen->looking = false;
+    if (answer.unread.empty() && answer.unchanged) seen->seen_ns = std::max(seen->seen_ns, asked_ns);
     if (answer.unread.empty() && !answer.unchanged) {
       for (KeyFact& fact : answer.keys) {
         if (fact.key.kind.empty()) fact.key.kind = seen->kind;
@@ -128,7 +131,8 @@ void Looks::on_answer(const std::string& key, FileAnswer& answer) {
         if (!fact.key.id.empty()) index_.learn(fact.key);
       }
       const FileIdentity now = answer.file.inode != 0 ? answer.file : seen->identity;
-      holders_.on_rotations(slots_.update(*seen, now, answer.keys, clock_.wall_ns()), nullptr, processes_.live());
+      holders_.on_rotations(slots_.update(*seen, now, answer.keys, {asked_ns, clock_.wall_ns()}), nullptr,
+                            processes_.live());
     }
   }
   start();

@@ -37,9 +37,9 @@ class Looks {
         examinations_(examinations),
         slots_(options.max_files) {}
 
-  /// A file was opened and read, now or (`remembered`) before.
-  void on_read(const Instance& opener, const OpenEvent& event, const catalog::File& entry, const FileAnswer& answer,
-               bool remembered);
+  /// A file was opened (kernel time) and read, now or (`remembered`) before.
+  void on_read(const Instance& opener, const OpenEvent& event, std::uint64_t time_ns, const catalog::File& entry,
+               const FileAnswer& answer, bool remembered);
   /// A holding of an earlier run. Returns the selector rule of its file, or "".
   std::string_view adopt(const Instance& instance, const Holding& holding);
   void on_tick(std::uint64_t now_ns);
@@ -55,7 +55,8 @@ class Looks {
   void queue();
   void start();
   void look(const std::string& key, const InstanceRef& through);
-  void on_answer(const std::string& key, FileAnswer& answer);
+  /// `asked_ns`: Unix ns of the question.
+  void on_answer(const std::string& key, std::int64_t asked_ns, FileAnswer& answer);
 
   const LinkOptions& options_;
   const catalog::Catalog& catalog_;

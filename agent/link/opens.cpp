@@ -108,7 +108,9 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
     if (answer.skipped > 0) mark_receivers(*examination, kinds_in(entry));  // entries that are not understood
     for (KeyFact& fact : answer.keys)
       recorded = hold_fact(asked, fact) || recorded;
-    looks_.on_read(*opener, event, entry, answer, remembered);
+    for (const auto& [instance, how] : examination->receivers)
+      holders_.supersede(instance, Slots::place_of(event.path), event.file.dev, answer.keys, examination->time_ns);
+    looks_.on_read(*opener, event, examination->time_ns, entry, answer, remembered);
   }
   examinations_.finish(examination);
   outbox_.settle(from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);

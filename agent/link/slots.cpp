@@ -2,6 +2,7 @@
 #include "agent/link/slots.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace keytrail::link {
 namespace {
@@ -50,19 +51,17 @@ void Slots::follow(KnownFile& file, std::uint32_t mnt_ns, std::uint32_t dev) {
   if (file.dev != 0 && dev != 0 && file.dev != dev) {
     file.keys.clear();
     file.identity = {};
+    file.seen_ns = 0;
   }
   if (mnt_ns != 0) file.mnt_ns = mnt_ns;
   if (dev != 0) file.dev = dev;
 }
 
 std::vector<SlotChange> Slots::update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts,
-                                      std::int64_t seen_ns) {
+                                      ReadTime read) {
   std::vector<SlotChange> rotations;
   file.identity = identity;
-  constexpr std::int64_t kSecond = 1'000'000'000;
-  // A file system may give any time: what is not in the past is not a number of ns either.
-  const bool past = identity.ctime_s > 0 && identity.ctime_s <= seen_ns / kSecond;
-  const std::int64_t changed_ns = past ? identity.ctime_s * kSecond + identity.ctime_ns : 0;
+  const std::int64_t before_ns = std::exchange(file.seen_ns, std::max(file.seen_ns, read.from_ns));
   for (const KeyFact& fact : facts) {
     if (fact.key.id.empty()) continue;
     const auto known = file.keys.find(fact.selector);
@@ -74,10 +73,10 @@ std::vector<SlotChange> Slots::update(KnownFile& file, const FileIdentity& ident
                                return other.selector == fact.selector && other.key.id == known->second;
                              });
     if (still_there) continue;
-    SlotChange change{file.container, file.path, fact.selector, seen_ns, {}, fact.key.id};
+    SlotChange change{file.container, file.path, fact.selector, read.to_ns, {}, fact.key.id};
     if (known != file.keys.end()) {
       change.old_id = known->second;
-      if (changed_ns > 0 && changed_ns <= seen_ns) change.time_ns = changed_ns;
+      change.after_ns = std::min(before_ns, read.to_ns);
       rotations.push_back(change);
     }
     file.keys[fact.selector] = fact.key.id;
@@ -88,11 +87,12 @@ std::vector<SlotChange> Slots::update(KnownFile& file, const FileIdentity& ident
 
 void Slots::load(std::span<const SlotChange> slots) {
   for (const SlotChange& slot : slots) {
-    auto& keys = file(slot.container, slot.place).keys;
+    KnownFile& known = file(slot.container, slot.place);
     if (slot.new_id.empty()) {
-      keys.erase(slot.selector);
+      known.keys.erase(slot.selector);
     } else {
-      keys[slot.selector] = slot.new_id;
+      known.keys[slot.selector] = slot.new_id;
+      known.seen_ns = std::max(known.seen_ns, slot.time_ns);
     }
   }
 }

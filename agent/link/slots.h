@@ -29,7 +29,13 @@ struct KnownFile {
   FileIdentity identity;                        ///< as last opened
   std::string format, kind, other_kind, kinds;  ///< for the examiner
   std::map<std::string, std::string> keys;      ///< selector → key id
+  std::int64_t seen_ns = 0;                     ///< Unix ns: when it was last known to hold them; 0 = not known
   bool looking = false;
+};
+
+/// When a file was read: its content is of some moment between. Unix ns.
+struct ReadTime {
+  std::int64_t from_ns = 0, to_ns = 0;
 };
 
 class Slots {
@@ -42,10 +48,10 @@ class Slots {
   /// ("..2026_11_21_…").
   [[nodiscard]] static std::string place_of(std::string_view path);
 
-  /// What a file holds now. Returns the slots that went from one key to another. `seen_ns`: Unix ns of the read; the
-  /// file's change time is used where it is plausible.
+  /// What a file holds now. Returns the slots that went from one key to another. The file's own times say nothing of
+  /// when that was: a file that takes another's name may be old.
   std::vector<SlotChange> update(KnownFile& file, const FileIdentity& identity, const std::vector<KeyFact>& facts,
-                                 std::int64_t seen_ns);
+                                 ReadTime read);
   /// The file, made when unknown.
   KnownFile& file(std::string_view container, std::string_view path);
   /// The file is followed in this mount namespace. Another device under the same path is another file: what it held is

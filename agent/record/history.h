@@ -69,6 +69,7 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
     return questions_->holders(filter, filter.limit);
   }
   Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) override { return questions_->keys(filter); }
+  Result<std::vector<KeyPlace>> places(const HistoryFilter& filter) override { return questions_->places(filter); }
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override {
     return questions_->workloads(filter);
   }

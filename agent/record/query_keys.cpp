@@ -37,7 +37,8 @@ static constexpr char kUsedSql[] =
     "JOIN key k ON k.id = c.key JOIN workload w ON w.id = e.workload GROUP BY k.key_id, c.slot, e.destination, w.name";
 // The newest last: it is the one that is shown.
 static constexpr char kReplacedSql[] =
-    "SELECT h.old_id, h.new_id, h.time_ns FROM slot_history h LEFT JOIN slot_now n USING (container, place, selector) "
+    "SELECT h.old_id, h.new_id, h.time_ns, h.after_ns FROM slot_history h LEFT JOIN slot_now n USING (container, "
+    "place, selector) "
     "WHERE coalesce(n.key_id, '') != h.old_id ORDER BY h.id";
 
 // Workloads, each with its number first. ?3 name, ?4 prefix.
@@ -141,6 +142,7 @@ class KeyAnswers {
     if (key == nullptr) return {};
     key->replaced_by = c.text(1);
     key->replaced_ns = c.integer(2);
+    key->replaced_after_ns = c.integer(3);
     return {};
   }
 

@@ -7,9 +7,10 @@ namespace keytrail::record {
 namespace {
 
 static constexpr char kSlotsSql[] =
-    "SELECT container, place, selector, since_ns, '', key_id FROM slot_now ORDER BY since_ns";
+    "SELECT container, place, selector, since_ns, '', key_id, 0 FROM slot_now ORDER BY since_ns";
 static constexpr char kReplacedSql[] =
-    "SELECT h.container, h.place, h.selector, h.time_ns, h.old_id, h.new_id FROM slot_history h LEFT JOIN slot_now n "
+    "SELECT h.container, h.place, h.selector, h.time_ns, h.old_id, h.new_id, h.after_ns FROM slot_history h LEFT JOIN "
+    "slot_now n "
     "USING (container, place, selector) WHERE coalesce(n.key_id, '') != h.old_id ORDER BY h.id";
 static constexpr char kLivesSql[] = "SELECT pid, start_ns, exec, text FROM life";
 static constexpr char kFindingsSql[] = "SELECT type, subject, state, last_ns FROM finding ORDER BY last_ns";
@@ -21,7 +22,7 @@ static constexpr char kMetaTextSql[] = "SELECT CAST(value AS TEXT) FROM meta WHE
 static constexpr char kSessionSql[] = "SELECT name, value FROM session";
 
 SlotChange slot_change(const Cursor& c) {
-  return {c.text(0), c.text(1), c.text(2), c.integer(3), c.text(4), c.text(5)};
+  return {c.text(0), c.text(1), c.text(2), c.integer(3), c.text(4), c.text(5), c.integer(6)};
 }
 
 Life life(const Cursor& c) {

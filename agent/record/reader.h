@@ -47,6 +47,7 @@ class Reader {
   /// `limit` 0 = all.
   Result<std::vector<Holding>> holders(const HistoryFilter& filter, std::size_t limit);
   Result<std::vector<KeySummary>> keys(const HistoryFilter& filter);
+  Result<std::vector<KeyPlace>> places(const HistoryFilter& filter);
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter);
   Result<std::optional<Row>> row(std::uint64_t seq);
   /// What the file knows; queue, size bound, log and error are History's.

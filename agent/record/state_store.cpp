@@ -14,7 +14,9 @@ static constexpr char kSetSlotSql[] =
     "ON CONFLICT DO UPDATE SET key_id = excluded.key_id, since_ns = excluded.since_ns";
 static constexpr char kForgetSlotSql[] = "DELETE FROM slot_now WHERE container = ?1 AND place = ?2 AND selector = ?3";
 static constexpr char kAddChangeSql[] =
-    "INSERT INTO slot_history(container, place, selector, time_ns, old_id, new_id) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+    "INSERT INTO slot_history(container, place, selector, time_ns, old_id, new_id, after_ns) VALUES(?1, ?2, ?3, ?4, "
+    "?5, "
+    "?6, ?7)";
 // A file that changes all the time takes the room of its own changes, not of others'.
 static constexpr char kLimitChangesSql[] =
     "DELETE FROM slot_history WHERE id <= (SELECT id FROM slot_history WHERE container = ?1 AND place = ?2 AND "
@@ -47,7 +49,8 @@ Result<void> Store::change_slot(const SlotChange& c) {
   if (c.new_id.empty()) return db_->run(kForgetSlotSql, c.container, c.place, c.selector);
   if (auto r = db_->run(kSetSlotSql, c.container, c.place, c.selector, c.new_id, c.time_ns); !r) return r;
   if (c.old_id.empty()) return {};
-  if (auto r = db_->run(kAddChangeSql, c.container, c.place, c.selector, c.time_ns, c.old_id, c.new_id); !r) return r;
+  if (auto r = db_->run(kAddChangeSql, c.container, c.place, c.selector, c.time_ns, c.old_id, c.new_id, c.after_ns); !r)
+    return r;
   return db_->run(kLimitChangesSql, c.container, c.place, c.selector, kChangesPerSlot);
 }
 

@@ -20,6 +20,8 @@ static constexpr char kSetHoldingSql[] =
     "workload = excluded.workload, program = excluded.program, uid = excluded.uid, since_ns = excluded.since_ns, "
     "last_use_ns = max(last_use_ns, excluded.last_use_ns), how = excluded.how, slot_changed = excluded.slot_changed, "
     "boot_id = excluded.boot_id";
+static constexpr char kDropHoldingSql[] =
+    "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND slot = ?5";
 static constexpr char kEndHoldingSql[] = "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kEndLifeSql[] = "DELETE FROM life WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kTouchHoldingSql[] =
@@ -148,6 +150,8 @@ Result<void> Store::change_holding(const HoldingChange& change) {
   for (const auto* number : {&id_key, &key, &slot}) {
     if (!*number) return std::unexpected(number->error());
   }
+  if (change.kind == HoldingChange::Kind::kDrop)
+    return db_->run(kDropHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot);
   if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload,
                         ids->program, h.actor.uid, h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
       !r) {

@@ -292,7 +292,24 @@ struct Fields<KeySummary> {
       time_ns("last_use", &KeySummary::last_use_ns, "When it was last used; null for never."),
       field("used_for", &KeySummary::used_for, "Provider, service and region of its uses."),
       field("replaced_by", &KeySummary::replaced_by, "Id of the key that took its slot, or empty."),
-      time_ns("replaced", &KeySummary::replaced_ns, "When that was."),
+      time_ns("replaced", &KeySummary::replaced_ns, "When its slot was first seen with that key."),
+      time_ns("replaced_after", &KeySummary::replaced_after_ns, "When its slot was last seen with this key."),
+  };
+};
+
+template <>
+struct Fields<KeyPlace> {
+  static constexpr char kName[] = "KeyPlace";
+  static constexpr char kDoc[] = "A place where a key was found.";
+  static constexpr auto kList = std::tuple{
+      constant("type", "place", "What this is."),
+      field("key", &KeyPlace::key, "The key."),
+      field("slot", &KeyPlace::slot, "The place."),
+      time_ns("first", &KeyPlace::first_ns, "When it was first read there."),
+      time_ns("last", &KeyPlace::last_ns, "When it was last read there, as far as reads are told apart."),
+      field("actor", &KeyPlace::by, "Who read it last."),
+      field("replaced_by", &KeyPlace::replaced_by, "Id of the key that the place holds by now, or empty."),
+      time_ns("replaced", &KeyPlace::replaced_ns, "When it was first seen with that key."),
   };
 };
 

@@ -59,10 +59,21 @@ struct KeySummary {
   std::int64_t first_seen_ns = 0;
   std::vector<Slot> slots;  ///< where it was seen, oldest first, at most 64
   std::vector<std::string> workloads;
-  std::uint64_t holders = 0;          ///< live processes that hold it
-  std::int64_t last_use_ns = 0;       ///< 0 = never
-  std::vector<std::string> used_for;  ///< "aws / s3 / eu-west-1"
-  std::string replaced_by;            ///< key id that took its slot, or empty
+  std::uint64_t holders = 0;           ///< live processes that hold it
+  std::int64_t last_use_ns = 0;        ///< 0 = never
+  std::vector<std::string> used_for;   ///< "aws / s3 / eu-west-1"
+  std::string replaced_by;             ///< key id that took its slot, or empty
+  std::int64_t replaced_ns = 0;        ///< first seen with that one
+  std::int64_t replaced_after_ns = 0;  ///< last seen with this one; 0 = not known
+};
+
+/// A place where a key was found.
+struct KeyPlace {
+  Key key;
+  Slot slot;
+  std::int64_t first_ns = 0, last_ns = 0;  ///< of the reads
+  Actor by;                                ///< who read it last; no program when only the workload is known
+  std::string replaced_by;                 ///< key id that the place holds by now, or empty
   std::int64_t replaced_ns = 0;
 };
 
@@ -96,6 +107,8 @@ class HistoryReader {
   virtual Result<Page<Edge>> edges(const HistoryFilter& filter) = 0;
   virtual Result<std::vector<Holding>> holders(const HistoryFilter& filter) = 0;
   virtual Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) = 0;
+  /// Where a key (`filter.key`, with its chain) was found, oldest first; at most `filter.limit` and one more.
+  virtual Result<std::vector<KeyPlace>> places(const HistoryFilter& filter) = 0;
   virtual Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) = 0;
   virtual Result<std::optional<Row>> row(std::uint64_t seq) = 0;
   virtual Result<HistoryStatus> status() = 0;

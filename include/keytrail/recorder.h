@@ -24,8 +24,9 @@ struct Holding {
 };
 
 struct HoldingChange {
-  /// kEnd ends all holdings of the instance (actor.id), whatever the key.
-  enum class Kind : std::uint8_t { kSet, kEnd };
+  /// kEnd ends all holdings of the instance (actor.id), whatever the key; kDrop ends this one: the process has read
+  /// another key from its slot.
+  enum class Kind : std::uint8_t { kSet, kEnd, kDrop };
   Kind kind = Kind::kSet;
   Holding holding;
 };
@@ -37,14 +38,16 @@ struct UseTouch {
 };
 
 /// A slot of a file got another key, or its first one. What is said of a rotation belongs to its slot: one key may
-/// stand in several files.
+/// stand in several files. When it happened is known as an interval: after the slot was last seen with the old key,
+/// before it was first seen with the new one. What a file says of its own times is no part of that.
 struct SlotChange {
-  std::string container;     ///< container id, empty on the host
-  std::string place;         ///< path in it
-  std::string selector;      ///< entry of a file that holds many keys, else empty
-  std::int64_t time_ns = 0;  ///< Unix ns
-  std::string old_id;        ///< key id; empty: no key of it was known
-  std::string new_id;        ///< key id; empty: the slot is not followed any more
+  std::string container;      ///< container id, empty on the host
+  std::string place;          ///< path in it
+  std::string selector;       ///< entry of a file that holds many keys, else empty
+  std::int64_t time_ns = 0;   ///< Unix ns: first seen with the new key
+  std::string old_id;         ///< key id; empty: no key of it was known
+  std::string new_id;         ///< key id; empty: the slot is not followed any more
+  std::int64_t after_ns = 0;  ///< Unix ns: last seen with the old key; 0 = not known
   [[nodiscard]] bool same_slot(const SlotChange& o) const {
     return place == o.place && selector == o.selector && container == o.container;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A key is used after its slot got another one: the rotation is not finished, and revoking the old key would stop this
-// process. Resolved when each process that used it so has ended or holds the new key, and no use was seen for
+// A key is used after its slot was seen with another one: the rotation is not finished, and revoking the old key would
+// stop this process. Resolved when each process that used it so has ended or holds the new key, and no use was seen for
 // `quiet_minutes`; when the slot goes back to the key; and after a day without a use, whatever lives (after a restart
 // it is not known who used it).
 #include <array>
@@ -23,7 +23,6 @@ class OldKeyInUse final : public Rule {
       : Rule(is, Severity::kMedium, std::move(setup)),
         quiet_ns_(number("quiet_minutes") * kMinute),
         replaced_(this->setup().limit),
-        last_uses_(this->setup().limit),
         cases_(this->setup().limit) {}
 
   void on_slot_change(const SlotChange& change) override {
@@ -35,8 +34,6 @@ class OldKeyInUse final : public Rule {
       if (one.place == new_place) one.over = true;
     }
     *replaced_.get(old_place).first = change;
-    // A file that nobody reads again is looked at every few seconds: the use may have come before the news.
-    if (const UseRow* last = last_uses_.find(old_place); last != nullptr) look_at(*last, old_place);
   }
 
   void on_use(const UseRow& use) override {
@@ -45,7 +42,6 @@ class OldKeyInUse final : public Rule {
     const Candidate& used = use.keys.front();
     const std::string place =
         joined({use.actor.workload.value(fact::kContainerId), used.slot.place, used.slot.selector, used.key.id});
-    *last_uses_.get(place).first = use;
     look_at(use, place);
   }
 
@@ -99,6 +95,7 @@ class OldKeyInUse final : public Rule {
 
   void look_at(const UseRow& use, const std::string& place) {
     const SlotChange* change = replaced_.find(place);
+    // Until the slot is seen with the new key the old one may be the right one: nobody knows when it changed.
     if (change == nullptr || use.last_ns <= change->time_ns) return;
     const Candidate& used = use.keys.front();
     const std::string slot = place_words(change->place, change->selector);
@@ -128,7 +125,6 @@ class OldKeyInUse final : public Rule {
 
   const std::int64_t quiet_ns_;
   base::LruMap<std::string, SlotChange> replaced_;  ///< by slot and old key
-  base::LruMap<std::string, UseRow> last_uses_;     ///< by slot and key
   base::LruMap<std::string, Case> cases_;           ///< by subject: what is open
   std::vector<InstanceId> just_used_;               ///< in this batch
   std::int64_t next_look_ns_ = 0;

@@ -32,9 +32,13 @@ TEST_F(OldKeyInUseTest, PossibleUseIsWordedAsPossible) {
             "restic may have used key OLD after /f [p] got key NEW");
 }
 
-TEST_F(OldKeyInUseTest, TheNewsOfARotationMayComeAfterTheUse) {
-  EXPECT_TRUE(look({.uses = {use_of("OLD", 1'500)}}).empty());
-  EXPECT_EQ(look({.slot_changes = {kRotated}}).size(), 1U);
+TEST_F(OldKeyInUseTest, AUseBeforeTheSlotWasSeenWithTheNewKeyIsNoFinding) {
+  SlotChange change = kRotated;
+  change.after_ns = 400;
+  EXPECT_TRUE(look({.uses = {use_of("OLD", 600)}}).empty());
+  EXPECT_TRUE(look({.slot_changes = {change}}).empty());
+  EXPECT_TRUE(look({.uses = {use_of("OLD", 999)}}).empty()) << "within the interval";
+  EXPECT_EQ(look({.uses = {use_of("OLD", 1'001)}}).size(), 1U);
 }
 
 TEST_F(OldKeyInUseTest, ActivityOfAnOpenConnectionCounts) {

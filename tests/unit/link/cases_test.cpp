@@ -781,6 +781,41 @@ TEST_F(Cases, OldKeyGoesOnAfterAnotherProcessReadTheNewOne) {
   EXPECT_EQ(slot_changes[1].place, kCredentials);
 }
 
+TEST_F(Cases, WhoReadTheNewKeyOfASlotUsesItForNewConnectionsAndHoldsTheOldOneNoMore) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
+  start(10);
+  open(10);
+  call(10);
+  collect();
+  ASSERT_TRUE(holders[10].contains(kA));
+  examiner.files[kCredentials] = file_of({aws_fact(kB)}, 2);
+  open(10);
+  call(10);
+  collect();
+  EXPECT_FALSE(holders[10].contains(kA));
+  EXPECT_TRUE(holders[10].contains(kB));
+  examiner.files[kCredentials] = file_of({aws_fact(kA)}, 3);  // and back
+  open(10);
+  call(10);
+  EXPECT_EQ(told(),
+            (Lines{"inferred only_key_held: " + kA, "inferred only_key_held: " + kB, "inferred only_key_held: " + kA}));
+  EXPECT_TRUE(holders[10].contains(kA));
+  EXPECT_FALSE(holders[10].contains(kB));
+}
+
+TEST_F(Cases, OtherEntriesOfAFileThatWasReadAgainAreStillHeld) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA, "default"), aws_fact(kB, "prod")}, 1);
+  start(10);
+  open(10);
+  const std::string next = "AKIAI44QH8DHCEXAMPLE";
+  examiner.files[kCredentials] = file_of({aws_fact(next, "default"), aws_fact(kB, "prod")}, 2);
+  open(10);
+  collect();
+  EXPECT_FALSE(holders[10].contains(kA));
+  EXPECT_TRUE(holders[10].contains(kB));
+  EXPECT_TRUE(holders[10].contains(next));
+}
+
 TEST_F(Cases, ARotationThatNobodyReadsIsNoticedByLooking) {
   examiner.files[kCredentials] = file_of({aws_fact(kA)}, 1);
   start(10);

@@ -351,6 +351,8 @@ class Scene : public ::testing::Test {
       const std::uint32_t pid = change.holding.actor.id.tgid;
       if (change.kind == HoldingChange::Kind::kEnd) {
         holders.erase(pid);
+      } else if (change.kind == HoldingChange::Kind::kDrop) {
+        holders[pid].erase(change.holding.key.id);
       } else {
         holders[pid][change.holding.key.id] = change.holding;
       }

@@ -9,6 +9,8 @@
 namespace keytrail::link {
 namespace {
 
+ReadTime at(std::int64_t ns) { return {ns, ns}; }
+
 KnownFile& file_on(Slots& slots, std::string_view container, std::uint32_t dev) {
   KnownFile& file = slots.file(container, "/p");
   Slots::follow(file, 1, dev);
@@ -18,45 +20,47 @@ KnownFile& file_on(Slots& slots, std::string_view container, std::uint32_t dev) 
 TEST(Slots, AnotherDeviceUnderTheSamePathIsAnotherFile) {
   Slots slots(8);
   KnownFile& file = file_on(slots, "", 1);
-  EXPECT_TRUE(slots.update(file, {}, {aws_fact("A")}, 100).empty());
-  EXPECT_TRUE(slots.update(file_on(slots, "", 2), {}, {aws_fact("B")}, 100).empty());
-  EXPECT_EQ(slots.update(file_on(slots, "", 2), {}, {aws_fact("C")}, 100).size(), 1U);
-  EXPECT_TRUE(slots.update(file_on(slots, "0123456789abcdef", 2), {}, {aws_fact("A")}, 100).empty());
+  EXPECT_TRUE(slots.update(file, {}, {aws_fact("A")}, at(100)).empty());
+  EXPECT_TRUE(slots.update(file_on(slots, "", 2), {}, {aws_fact("B")}, at(100)).empty());
+  EXPECT_EQ(slots.update(file_on(slots, "", 2), {}, {aws_fact("C")}, at(100)).size(), 1U);
+  EXPECT_TRUE(slots.update(file_on(slots, "0123456789abcdef", 2), {}, {aws_fact("A")}, at(100)).empty());
 }
 
-TEST(Slots, TheChangeTimeOfTheFileIsTheTimeOfTheRotation) {
+TEST(Slots, ARotationIsTheIntervalBetweenTwoReads) {
   Slots slots(8);
   KnownFile& file = file_on(slots, "", 1);
-  (void)slots.update(file, {}, {aws_fact("A")}, 100);
-  FileIdentity later;
-  later.ctime_s = 5;
-  EXPECT_EQ(slots.update(file, later, {aws_fact("B")}, 9'000'000'000).at(0).time_ns, 5'000'000'000);
-  later.ctime_s = 50;
-  EXPECT_EQ(slots.update(file, later, {aws_fact("C")}, 9'000'000'000).at(0).time_ns, 9'000'000'000)
-      << "a clock set back";
-  later.ctime_s = INT64_MAX / 8;
-  EXPECT_EQ(slots.update(file, later, {aws_fact("D")}, 9'000'000'000).at(0).time_ns, 9'000'000'000)
-      << "no number of ns";
+  (void)slots.update(file, {}, {aws_fact("A")}, at(100));
+  (void)slots.update(file, {}, {aws_fact("A")}, {200, 210});
+  FileIdentity made_earlier;
+  made_earlier.ctime_s = 1;  // another file took the name: its own times say nothing
+  made_earlier.ctime_ns = 5;
+  const SlotChange change = slots.update(file, made_earlier, {aws_fact("B")}, {2'000'000'000, 2'000'000'300}).at(0);
+  EXPECT_EQ(change.after_ns, 200);
+  EXPECT_EQ(change.time_ns, 2'000'000'300);
+  file.seen_ns = 3'000'000'000;  // a look found it unchanged
+  EXPECT_EQ(slots.update(file, {}, {aws_fact("C")}, at(4'000'000'000)).at(0).after_ns, 3'000'000'000);
 }
 
 TEST(Slots, SurviveARestart) {
   Slots before(8);
-  (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, 100);
+  (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, at(100));
   Slots after(8);
   after.load(before.take_changes());
-  EXPECT_EQ(after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, 200).size(), 1U);
+  const auto changes = after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, at(200));
+  ASSERT_EQ(changes.size(), 1U);
+  EXPECT_EQ(changes[0].after_ns, 100) << "seen with it by the earlier run";
 }
 
 TEST(Slots, WhatIsForgottenStaysForgottenAfterARestart) {
   Slots before(1);
-  (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, 100);
-  (void)before.update(file_on(before, "0123456789abcdef", 1), {}, {aws_fact("C", "x")}, 100);
+  (void)before.update(file_on(before, "", 1), {}, {aws_fact("A", "x")}, at(100));
+  (void)before.update(file_on(before, "0123456789abcdef", 1), {}, {aws_fact("C", "x")}, at(100));
   const auto changes = before.take_changes();
   ASSERT_EQ(changes.size(), 3U);
   Slots after(8);
   after.load(changes);
-  EXPECT_TRUE(after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, 200).empty());
-  EXPECT_EQ(after.update(file_on(after, "0123456789abcdef", 7), {}, {aws_fact("D", "x")}, 200).size(), 1U);
+  EXPECT_TRUE(after.update(file_on(after, "", 7), {}, {aws_fact("B", "x")}, at(200)).empty());
+  EXPECT_EQ(after.update(file_on(after, "0123456789abcdef", 7), {}, {aws_fact("D", "x")}, at(200)).size(), 1U);
 }
 
 TEST(Slots, GenerationsOfAProjectedVolumeAreOnePlace) {

@@ -40,6 +40,57 @@ class StateTest : public HistoryTest {
   std::int64_t at = kBegin;
 };
 
+TEST_F(StateTest, a_rotation_is_an_interval) {
+  start();
+  see("A");
+  Batch batch;
+  batch.slot_changes.push_back({"", "/f", "default", kBegin + 20, "A", "B", kBegin + 10});
+  record(std::move(batch));
+  restart();
+  ASSERT_EQ(earlier().replaced.size(), 1U);
+  EXPECT_EQ(earlier().replaced[0].after_ns, kBegin + 10);
+  EXPECT_EQ(key("A").replaced_by, "B");
+  EXPECT_EQ(key("A").replaced_ns, kBegin + 20);
+  EXPECT_EQ(key("A").replaced_after_ns, kBegin + 10);
+}
+
+TEST_F(StateTest, a_key_that_was_read_over_is_not_held) {
+  start();
+  Batch batch;
+  for (const char* id : {"A", "B"})
+    batch.holdings.push_back(make_holding(make_actor(1), make_key(id), clock.now));
+  HoldingChange dropped = batch.holdings[0];
+  dropped.kind = HoldingChange::Kind::kDrop;
+  batch.holdings.push_back(dropped);
+  record(std::move(batch));
+  const auto held = history->holders({});
+  ASSERT_TRUE(held);
+  ASSERT_EQ(held->size(), 1U);
+  EXPECT_EQ(held->front().key.id, "B");
+}
+
+TEST_F(StateTest, a_place_says_since_when_who_read_it_last_and_what_it_holds_now) {
+  start();
+  see("A");
+  clock.now += 100;
+  Batch later;
+  later.rows.push_back(make_acquisition(make_actor(2), make_key("A"), clock.now));
+  later.slot_changes.push_back({"", make_slot().place, make_slot().selector, clock.now + 5, "A", "B"});
+  record(std::move(later));
+  const auto places = history->places({.key = "A"});
+  ASSERT_TRUE(places) << places.error().message;
+  ASSERT_EQ(places->size(), 1U);
+  const KeyPlace& place = places->front();
+  EXPECT_EQ(place.key.id, "A");
+  EXPECT_EQ(place.slot, make_slot());
+  EXPECT_EQ(place.first_ns, clock.now - 100);
+  EXPECT_EQ(place.last_ns, clock.now);
+  EXPECT_EQ(place.by.id, make_actor(2).id);
+  EXPECT_EQ(place.replaced_by, "B");
+  EXPECT_EQ(place.replaced_ns, clock.now + 5);
+  EXPECT_TRUE(history->places({.key = "nobody's"})->empty());
+}
+
 TEST_F(StateTest, a_slot_has_its_key_and_its_history) {
   start();
   change("/f", "", "A");

@@ -86,6 +86,7 @@ class FakeHistory final : public HistoryReader {
   std::vector<Edge> edge_list;
   std::vector<Holding> holding_list;
   std::vector<KeySummary> key_list;
+  std::vector<KeyPlace> place_list;
   std::vector<WorkloadSummary> workload_list;
   HistoryStatus state_now;
   std::optional<Error> broken;
@@ -131,6 +132,13 @@ class FakeHistory final : public HistoryReader {
     std::vector<KeySummary> out;
     for (const KeySummary& summary : key_list) {
       if (filter.key.empty() || summary.key.id == filter.key) out.push_back(summary);
+    }
+    return out;
+  }
+  Result<std::vector<KeyPlace>> places(const HistoryFilter& filter) override {
+    std::vector<KeyPlace> out;
+    for (const KeyPlace& place : place_list) {
+      if (filter.key.empty() || place.key.id == filter.key) out.push_back(place);
     }
     return out;
   }

@@ -175,6 +175,8 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   serve_options.listen_fd = fds.get("api").release();
   serve_options.max_rows = config->queries.max_rows;
   serve_options.request_timeout = std::chrono::seconds(config->queries.timeout_s);
+  for (const base::FindingType& one : judge::finding_types())
+    serve_options.finding_types.push_back(one.type);
   serve::Server server(std::move(serve_options), **history, status, catalog);
   (*history)->on_append([&server, &exporters] {
     server.notify();

@@ -17,6 +17,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
+#include "agent/base/nearest.h"
 #include "agent/base/otel_environment.h"
 #include "agent/base/small_file.h"
 #include "agent/base/yaml_guard.h"

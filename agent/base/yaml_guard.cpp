@@ -62,22 +62,6 @@ class Guard final : public YAML::EventHandler {
   std::size_t depth_ = 0;
 };
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j)
-    row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 Result<void> check_yaml(const std::string& text, const std::string& file, const YamlLimits& limits) {
@@ -98,19 +82,6 @@ Result<void> check_yaml(const std::string& text, const std::string& file, const 
     return error(exception.mark.line, "not valid YAML: " + printable(exception.msg));
   }
   return {};
-}
-
-std::string_view nearest(std::string_view word, std::span<const std::string_view> known) {
-  std::string_view best;
-  std::size_t least = SIZE_MAX;
-  word = word.substr(0, 64);
-  for (const std::string_view one : known) {
-    const std::size_t distance = edit_distance(word, one);
-    if (distance >= least) continue;
-    least = distance;
-    best = one;
-  }
-  return least <= std::max<std::size_t>(2, best.size() / 2) ? best : std::string_view();
 }
 
 }  // namespace keytrail::base

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What foreign YAML must pass before a tree is built of it, and the nearest known word for a typing error. Any thread;
-// no state.
+// What foreign YAML must pass before a tree is built of it. Any thread; no state.
 #pragma once
 
 #include <cstddef>
-#include <span>
 #include <string>
-#include <string_view>
 
 #include "keytrail/result.h"
 
@@ -20,8 +17,5 @@ struct YamlLimits {
 /// One document at most, no anchors and aliases (an alias bomb is small until it is walked), within the limits. Nothing
 /// is built. The error is one line "FILE:LINE: what is wrong"; values are never part of it.
 [[nodiscard]] Result<void> check_yaml(const std::string& text, const std::string& file, const YamlLimits& limits = {});
-
-/// The known word that `word` was probably meant to be, or "". Only the first 64 bytes of `word` count.
-[[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> known);
 
 }  // namespace keytrail::base

@@ -182,6 +182,9 @@ struct KernelTables {
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
 
+/// Words of one sort that a question may use.
+enum class Vocabulary : std::uint8_t { kProviders, kServices, kKinds };
+
 class Additions;
 
 class Catalog {
@@ -262,6 +265,8 @@ class Catalog {
   };
   [[nodiscard]] const Format* format(std::string_view id) const;
 
+  /// What the entries name, sorted.
+  [[nodiscard]] std::vector<std::string_view> words(Vocabulary of) const;
   /// Every entry as (section, id, one line), for `catalog list`.
   struct Listed {
     std::string_view section, id;

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "agent/base/log.h"
-#include "agent/base/yaml_guard.h"
+#include "agent/base/nearest.h"
 
 namespace keytrail::catalog::source {
 

@@ -11,6 +11,7 @@
 #include <exception>
 
 #include "agent/base/log.h"
+#include "agent/serve/meant.h"
 #include "agent/serve/rotation.h"
 #include "agent/serve/row_json.h"
 #include "agent/serve/secret_guard.h"
@@ -192,9 +193,18 @@ std::size_t cut(Items& items, std::size_t limit) {
 
 }  // namespace
 
+std::optional<ApiAnswer> Api::mistyped(const Request& request) {
+  const Result<void> meant = check_meant(history_, catalog_, finding_types_, request.query.filter);
+  if (meant) return std::nullopt;
+  return failed(meant.error());
+}
+
 ApiAnswer Api::rows(const Request& request) {
   const Result<Page<Row>> page = history_.rows(request.query.filter, request.query.kinds);
   if (!page) return failed(page.error());
+  if (page->items.empty()) {
+    if (auto why = mistyped(request)) return *std::move(why);
+  }
   Coverage covered = coverage(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json),
                   covered.complete, page->next);
@@ -209,6 +219,9 @@ ApiAnswer Api::findings(const Request& request) {
 ApiAnswer Api::uses(const Request& request) {
   const Result<Page<Edge>> page = history_.edges(request.query.filter);
   if (!page) return failed(page.error());
+  if (page->items.empty()) {
+    if (auto why = mistyped(request)) return *std::move(why);
+  }
   Coverage covered = coverage(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json),
                   covered.complete, page->next);
@@ -217,6 +230,9 @@ ApiAnswer Api::uses(const Request& request) {
 ApiAnswer Api::keys(const Request& request) {
   Result<std::vector<KeySummary>> list = history_.keys(request.query.filter);
   if (!list) return failed(list.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request)) return *std::move(why);
+  }
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
@@ -226,6 +242,9 @@ ApiAnswer Api::keys(const Request& request) {
 ApiAnswer Api::holders(const Request& request) {
   Result<std::vector<Holding>> list = history_.holders(request.query.filter);
   if (!list) return failed(list.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request)) return *std::move(why);
+  }
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
   json::array rows;
@@ -235,11 +254,27 @@ ApiAnswer Api::holders(const Request& request) {
                   more);
 }
 
+ApiAnswer Api::places(const Request& request) {
+  if (request.query.filter.key.empty()) return failed(400, "places: a key ID is wanted, like /v1/places?key=AKIA…");
+  Result<std::vector<KeyPlace>> list = history_.places(request.query.filter);
+  if (!list) return failed(list.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request)) return *std::move(why);
+  }
+  const std::size_t more = cut(*list, request.query.filter.limit);
+  Coverage covered = coverage(request.query.filter);
+  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
+                  more);
+}
+
 ApiAnswer Api::rotation(const Request& request) {
   const Query& query = request.query;
   if (query.old_key.empty() || query.new_key.empty())
     return failed(400, "rotation: the old and the new key ID are wanted, like /v1/rotation?old=AKIA…&new=AKIA…");
   if (query.old_key == query.new_key) return failed(400, "rotation: the old and the new key are the same");
+  for (const std::string* key : {&query.old_key, &query.new_key}) {
+    if (const Result<void> meant = check_key_meant(history_, *key); !meant) return failed(meant.error());
+  }
   Coverage covered = coverage({});  // whenever the old key was taken
   Result<json::object> row = rotation_json(history_, query.old_key, query.new_key, now_ns(), covered.complete);
   if (!row) return failed(row.error());
@@ -311,6 +346,7 @@ ApiAnswer Api::explain(const Request& request) {
 }
 
 ApiAnswer Api::watch(const Request& request, std::string_view last_event_id) {
+  if (auto why = mistyped(request)) return *std::move(why);  // it would wait for ever
   ApiAnswer answer;
   answer.content_type = "text/event-stream";
   answer.watch = request.query;
@@ -327,11 +363,12 @@ ApiAnswer Api::watch(const Request& request, std::string_view last_event_id) {
 
 ApiAnswer Api::route(const Request& request) {
   using Handler = ApiAnswer (*)(Api&, const Request&);
-  static constexpr std::array<std::pair<std::string_view, Handler>, 9> kRoutes = {{
+  static constexpr std::array<std::pair<std::string_view, Handler>, 10> kRoutes = {{
       {"rows", [](Api& a, const Request& r) { return a.rows(r); }},
       {"uses", [](Api& a, const Request& r) { return a.uses(r); }},
       {"keys", [](Api& a, const Request& r) { return a.keys(r); }},
       {"holders", [](Api& a, const Request& r) { return a.holders(r); }},
+      {"places", [](Api& a, const Request& r) { return a.places(r); }},
       {"rotation", [](Api& a, const Request& r) { return a.rotation(r); }},
       {"workloads", [](Api& a, const Request& r) { return a.workloads(r); }},
       {"findings", [](Api& a, const Request& r) { return a.findings(r); }},
@@ -346,7 +383,8 @@ ApiAnswer Api::route(const Request& request) {
     if (found != kRoutes.end()) return found->second(*this, request);
   }
   return failed(404,
-                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/rotation, /v1/workloads, "
+                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/places, /v1/rotation, "
+                "/v1/workloads, "
                 "/v1/findings, /v1/status, /v1/doctor, /v1/explain/SEQ, /v1/watch, /v1/openapi.json");
 }
 

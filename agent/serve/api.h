@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,8 +26,9 @@ struct ApiAnswer {
 
 class Api {
  public:
-  Api(HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog, std::size_t max_rows = 10'000)
-      : history_(history), status_(status), catalog_(catalog), max_rows_(max_rows) {}
+  Api(HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog, std::size_t max_rows = 10'000,
+      std::span<const std::string_view> finding_types = {})
+      : history_(history), status_(status), catalog_(catalog), max_rows_(max_rows), finding_types_(finding_types) {}
 
   /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty.
   [[nodiscard]] ApiAnswer handle(std::string_view method, std::string_view target, std::string_view last_event_id = {});
@@ -42,10 +44,14 @@ class Api {
   ApiAnswer holders(const Request& request);
   ApiAnswer workloads(const Request& request);
   ApiAnswer findings(const Request& request);
+  ApiAnswer places(const Request& request);
   ApiAnswer rotation(const Request& request);
   ApiAnswer explain(const Request& request);
   ApiAnswer status_answer(const Request& request, bool doctor);
   ApiAnswer watch(const Request& request, std::string_view last_event_id);
+
+  /// Why an answer is empty, when the question was mistyped.
+  std::optional<ApiAnswer> mistyped(const Request& request);
 
   struct Coverage;
   Coverage coverage(const HistoryFilter& filter);
@@ -55,6 +61,7 @@ class Api {
   AgentStatusSource& status_;
   const catalog::Catalog& catalog_;
   std::size_t max_rows_;
+  std::span<const std::string_view> finding_types_;  ///< empty: not known, every one may be asked for
   std::map<std::uint64_t, GapRow> gaps_;  ///< by sequence: the newest kMaxGaps; each answer reads only what came since
   bool gaps_forgotten_ = false;
 };

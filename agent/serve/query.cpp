@@ -9,6 +9,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/times.h"
+#include "agent/serve/meant.h"
 #include "agent/serve/secret_guard.h"
 
 namespace keytrail::serve {
@@ -63,7 +64,17 @@ Result<void> set_text(const std::string& name, const std::string& text, std::str
   return {};
 }
 
-Result<void> set_parameter(const std::string& name, const std::string& value, Query& query, std::size_t max_rows) {
+/// In the letters that rows have: words of the catalog and host names are low, a key id as its kind has it.
+std::string folded(const catalog::Catalog& catalog, const std::string& name, const std::string& value) {
+  if (name == "key" || name == "old" || name == "new") return folded_key(catalog, value);
+  constexpr std::string_view kWordsOf[] = {"provider", "service", "kind", "host", "evidence", "finding_type", "kinds"};
+  if (std::ranges::find(kWordsOf, name) == std::end(kWordsOf)) return value;
+  return folded_word(value);
+}
+
+Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& name, const std::string& given,
+                           Query& query, std::size_t max_rows) {
+  const std::string value = folded(catalog, name, given);
   HistoryFilter& f = query.filter;
   const std::pair<std::string_view, std::string*> plain[] = {{"key", &f.key},
                                                              {"workload", &f.workload},
@@ -181,7 +192,8 @@ Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog,
                   std::string(kSecretTyped) +
                       ". It was not logged or stored; the program that sent it may keep it in its own history.");
     }
-    if (Result<void> set = set_parameter(name, value, query, max_rows); !set) return std::unexpected(set.error());
+    if (Result<void> set = set_parameter(catalog, name, value, query, max_rows); !set)
+      return std::unexpected(set.error());
   }
   if (query.filter.to_ns != 0 && query.filter.from_ns >= query.filter.to_ns)
     return invalid("since must be before until");

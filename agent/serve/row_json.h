@@ -20,6 +20,7 @@ namespace keytrail::serve {
 [[nodiscard]] boost::json::object to_json(const Edge& edge);
 [[nodiscard]] boost::json::object to_json(const Holding& holding);
 [[nodiscard]] boost::json::object to_json(const KeySummary& summary);
+[[nodiscard]] boost::json::object to_json(const KeyPlace& place);
 [[nodiscard]] boost::json::object to_json(const WorkloadSummary& summary);
 [[nodiscard]] boost::json::object to_json(const GapRow& gap);
 [[nodiscard]] boost::json::object to_json(const HistoryStatus& status);

@@ -84,7 +84,9 @@ class Count {
 class Server::Impl {
  public:
   Impl(ServeOptions options, HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog)
-      : options_(std::move(options)), history_(history), api_(history, status, catalog, options_.max_rows) {
+      : options_(std::move(options)),
+        history_(history),
+        api_(history, status, catalog, options_.max_rows, options_.finding_types) {
     if (!options_.peer_of) options_.peer_of = peer_of;
   }
 

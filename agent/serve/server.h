@@ -24,7 +24,8 @@ struct ServeOptions {
   int listen_fd = -1;          ///< a listening Unix stream socket, taken over; -1: `path` is bound
   std::string path;            ///< only without listen_fd: bound with mode 0660; it must not exist
   std::optional<gid_t> group;  ///< who may ask besides root and our own user; nullopt: the group of the socket's file
-  std::size_t max_rows = 10'000;  ///< of one page
+  std::size_t max_rows = 10'000;                ///< of one page
+  std::vector<std::string_view> finding_types;  ///< that may be asked for; empty = any
   std::size_t max_connections = 64;
   std::size_t watch_queue = 1024;  ///< rows that wait for a slow watcher; more are missed, and it is told how many
   std::chrono::milliseconds request_timeout{5000};  ///< for the whole request, and between two on one connection

@@ -153,6 +153,43 @@ TEST_F(ApiTest, StatusShowsTheAccountingWithItsDifferences) {
             1);
 }
 
+TEST_F(ApiTest, WordsAndIdsAreTakenInAnyLetters) {
+  EXPECT_EQ(get("/v1/uses?service=S3&provider=AWS").at("rows").as_array().size(), 1U);
+  EXPECT_EQ(get("/v1/uses?evidence=Inferred").at("rows").as_array().size(), 1U);
+  EXPECT_EQ(get("/v1/uses?key=%20akiaiosfodnn7example").at("rows").as_array().size(), 1U);
+}
+
+TEST_F(ApiTest, AWordThatNothingKnowsIsRefusedWithTheNearest) {
+  for (const auto& [target, meant] : {std::pair{"/v1/uses?provider=awz", "aws"},
+                                      {"/v1/uses?service=s33", "s3"},
+                                      {"/v1/keys?kind=aws.acess_key", "aws.access_key"},
+                                      {"/v1/watch?service=s33", "s3"}}) {
+    EXPECT_THAT(refused(target, 400), HasSubstr("did you mean"));
+    EXPECT_THAT(refused(target, 400), HasSubstr(meant)) << target;
+  }
+  const std::string_view types[] = {"old_key_in_use"};
+  Api api(history_, status_, catalog::Catalog::builtin(), 1000, types);
+  EXPECT_THAT(api.handle("GET", "/v1/findings?finding_type=old_key").body, HasSubstr("did you mean old_key_in_use?"));
+  EXPECT_EQ(api.handle("GET", "/v1/findings?finding_type=OLD_key_in_use").status, 200U);
+}
+
+TEST_F(ApiTest, AWordThatWasSeenIsKnownWhateverTheCatalogSays) {
+  history_.edge_list[0].use.destination.service = "brand-new";
+  EXPECT_EQ(get("/v1/uses?service=brand-new").at("rows").as_array().size(), 1U);
+  EXPECT_EQ(get("/v1/uses?service=brand-new&workload=nobody").at("rows").as_array().size(), 0U);
+}
+
+TEST_F(ApiTest, TheBeginningOfAKeyIdSuggestsAndAWrongShapeIsSaid) {
+  history_.key_list = {{.key = make_key()}, {.key = make_key("AKIAIOSFAAAAAEXAMPLE")}};
+  EXPECT_THAT(refused("/v1/uses?key=AKIAIOSFO", 400), HasSubstr("did you mean AKIAIOSFODNN7EXAMPLE?"));
+  EXPECT_THAT(refused("/v1/holders?key=akiaiosf", 400),
+              HasSubstr("did you mean AKIAIOSFODNN7EXAMPLE, AKIAIOSFAAAAAEXAMPLE?"));
+  EXPECT_THAT(refused("/v1/keys?key=AKIAQQQQ", 400), HasSubstr("has 20 characters, and this has 8"));
+  EXPECT_THAT(refused("/v1/keys?key=fp:12", 400), HasSubstr("32 hexadecimal digits"));
+  EXPECT_TRUE(get("/v1/keys?key=AKIAQQQQQQQQQEXAMPLE").at("rows").as_array().empty()) << "whole, and never seen";
+  EXPECT_TRUE(get("/v1/holders?key=AKIAIOSFAAAAAEXAMPLE").at("rows").as_array().empty()) << "known, held by nobody";
+}
+
 constexpr char kNewKey[] = "AKIAI44QH8DHBEXAMPLE";
 
 class RotationTest : public ApiTest {

@@ -10,11 +10,14 @@
 #include <memory>
 
 #include "agent/base/log.h"
-#include "agent/base/yaml_guard.h"
+#include "agent/base/nearest.h"
 #include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/completion.h"
+#include "agent/judge/rule.h"
 #include "agent/serve/secret_guard.h"
+#include "keytrail/evidence.h"
+#include "keytrail/row.h"
 
 namespace keytrail::cli {
 namespace {
@@ -49,8 +52,9 @@ class Parser {
 
  private:
   CLI::App* command(CLI::App& parent, const std::string& name, const std::string& description, Run run,
-                    bool asks_agent = true) {
+                    const std::string& example, bool asks_agent = true) {
     CLI::App* sub = parent.add_subcommand(name, description);
+    sub->footer("Example: keytrail " + example);
     sub->add_option("-o,--output", options_.output, "table, wide, json, jsonl or yaml")
         ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml"}));
     sub->add_option("--config", options_.config, "configuration file");
@@ -94,29 +98,34 @@ class Parser {
   }
 
   void questions() {
-    command(app_, "status", "state of the agent and its loss accounting", run_status);
-    command(app_, "doctor", "what can be seen on this machine, and what is missing", run_doctor);
-    CLI::App* uses = command(app_, "uses", "who used which key, when, for what", run_uses);
+    command(app_, "status", "state of the agent and its loss accounting", run_status, "status -o wide");
+    command(app_, "doctor", "what can be seen on this machine, and what is missing", run_doctor, "doctor");
+    CLI::App* uses = command(app_, "uses", "who used which key, when, for what", run_uses,
+                             "uses AKIAIOSFODNN7EXAMPLE --since 2h --service s3");
     list(uses, true);
     use_filters(uses);
-    CLI::App* keys = command(app_, "keys", "the keys of this node or of a workload", run_keys);
+    CLI::App* keys = command(app_, "keys", "the keys of this node or of a workload", run_keys,
+                             "keys --workload 'payments/*' --kind aws.access_key");
     list(keys, true);
     filter(keys, "--pid", "pid", "process id");
-    CLI::App* workloads = command(app_, "workloads", "who has keys, how many, how busy", run_workloads);
+    CLI::App* workloads = command(app_, "workloads", "who has keys, how many, how busy", run_workloads, "workloads");
     list(workloads, false);
-    CLI::App* findings = command(app_, "findings", "what somebody should look at", run_findings);
+    CLI::App* findings = command(app_, "findings", "what somebody should look at", run_findings,
+                                 "findings --type old_key_in_use --since yesterday");
     list(findings, true);
     filter(findings, "--type", "finding_type", "type of finding");
   }
 
   void details() {
-    CLI::App* key = command(app_, "key", "one key: its holders, copies and uses", run_key);
+    CLI::App* key =
+        command(app_, "key", "one key: its holders, copies and uses", run_key, "key AKIAIOSFODNN7EXAMPLE --holders");
     key->add_option("KEY", options_.key, "key ID")->required();
     key->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
     period(key);
     auto* holders = key->add_flag("--holders", options_.holders, "who still has it; exit 1 when somebody has");
     key->add_flag("--copies", options_.copies, "where else it lives")->excludes(holders);
-    CLI::App* rotation = command(app_, "rotation", "how far a rotation has come, and what holds it up", run_rotation);
+    CLI::App* rotation =
+        command(app_, "rotation", "how far a rotation has come, and what holds it up", run_rotation, "");
     rotation->add_option("OLD NEW", options_.words, "key IDs: the one that is to go, the one that takes its place")
         ->required()
         ->expected(2);
@@ -125,13 +134,14 @@ class Parser {
         "Example: keytrail rotation AKIAIOSFODNN7EXAMPLE AKIAI44QH8DHBEXAMPLE --wait 30m\n"
         "Exit: 0 nobody holds the old key and nothing is known to be missing, 1 somebody does, 3 cannot tell or a key\n"
         "was never seen here, 6 the time of --wait is over.");
-    CLI::App* watch = command(app_, "watch", "the live trail: a line for each acquisition, use and finding", run_watch);
+    CLI::App* watch = command(app_, "watch", "the live trail: a line for each acquisition, use and finding", run_watch,
+                              "watch --workload 'payments/*' --unusual");
     list(watch, true);
     use_filters(watch);
     filter(watch, "--kinds", "kinds", "list of acquisition, use, finding, gap, revision");
     watch->add_flag("--unusual", options_.unusual, "without reads by the programs a file is for (by their names)");
     watch->add_option("--count", options_.count, "end after so many rows");
-    CLI::App* explain = command(app_, "explain", "what the evidence of a use rests on", run_explain);
+    CLI::App* explain = command(app_, "explain", "what the evidence of a use rests on", run_explain, "explain 17");
     explain->add_option("SEQ", options_.words, "[use] sequence number")->required()->expected(1, 2);
   }
 
@@ -139,21 +149,23 @@ class Parser {
     CLI::App* catalog = app_.add_subcommand("catalog", "what Keytrail knows of keys and destinations");
     catalog->require_subcommand(1);
     CLI::App* match = command(*catalog, "match", "what a path, variable, host, kind or key ID is to the agent",
-                              run_catalog_match, false);
+                              run_catalog_match, "catalog match ~/.aws/credentials", false);
     match->add_option("TEXT", options_.words, "/path, NAME, host, host/request/path, kind")->required()->expected(1);
-    command(*catalog, "list", "all entries, and how each is known", run_catalog_list, false)
+    command(*catalog, "list", "all entries, and how each is known", run_catalog_list, "catalog list endpoints", false)
         ->add_option("SECTION", options_.words, "only this section: kinds, files, env, endpoints, …")
         ->expected(0, 1);
-    command(*catalog, "check", "are a site's own entries correct?", run_catalog_check, false)
+    command(*catalog, "check", "are a site's own entries correct?", run_catalog_check, "catalog check ./site.yaml",
+            false)
         ->add_option("FILE", options_.words, "file or folder to check; default: the agent's catalog.d")
         ->expected(0, 1);
     CLI::App* config = app_.add_subcommand("config", "the configuration file");
     config->require_subcommand(1);
-    command(*config, "check", "is it correct?", run_config_check, false)
+    command(*config, "check", "is it correct?", run_config_check, "config check ./keytrail.yaml", false)
         ->add_option("FILE", options_.words, "file to check")
         ->expected(0, 1);
-    command(*config, "show", "every setting as it is now, without secrets", run_config_show, false);
+    command(*config, "show", "every setting as it is now, without secrets", run_config_show, "config show", false);
     CLI::App* completion = app_.add_subcommand("completion", "completions for a shell");
+    completion->footer("Example: source <(keytrail completion bash)");
     completion->add_option("SHELL", shell_, "bash, zsh or fish")
         ->required()
         ->check(CLI::IsMember({"bash", "zsh", "fish"}));
@@ -165,16 +177,38 @@ class Parser {
     });
   }
 
+  /// What may stand after an option.
+  static std::vector<std::string> values_of(const std::string& option) {
+    const catalog::Catalog& known = catalog::Catalog::builtin();
+    const auto listed = [](const auto& words) { return std::vector<std::string>(words.begin(), words.end()); };
+    if (option == "provider") return listed(known.words(catalog::Vocabulary::kProviders));
+    if (option == "service") return listed(known.words(catalog::Vocabulary::kServices));
+    if (option == "kind") return listed(known.words(catalog::Vocabulary::kKinds));
+    if (option == "evidence") return listed(all_words<Evidence>());
+    if (option == "kinds") return listed(all_words<RowKind>());
+    if (option == "output") return {"table", "wide", "json", "jsonl", "yaml"};
+    if (option == "since" || option == "until") return {"10m", "2h", "1d", "today", "yesterday"};
+    if (option == "wait") return {"10m", "30m", "2h"};
+    std::vector<std::string> types;
+    if (option == "type") {
+      for (const base::FindingType& one : judge::finding_types())
+        types.emplace_back(one.type);
+    }
+    return types;
+  }
+
   std::vector<CommandWords> command_words() {
     std::vector<CommandWords> out;
     for (const CLI::App* sub : app_.get_subcommands({})) {
-      CommandWords words{sub->get_name(), sub->get_description(), {}};
+      CommandWords words{sub->get_name(), sub->get_description(), {}, {}};
       for (const CLI::App* inner : sub->get_subcommands({}))
         words.words.push_back(inner->get_name());
       for (const CLI::Option* option : sub->get_options()) {
         if (option->get_group().empty()) continue;  // not for people
-        for (const std::string& name : option->get_lnames())
+        for (const std::string& name : option->get_lnames()) {
           words.words.push_back("--" + name);
+          if (auto values = values_of(name); !values.empty()) words.values.emplace("--" + name, std::move(values));
+        }
         for (const std::string& name : option->get_snames())
           words.words.push_back("-" + name);
       }

@@ -12,6 +12,7 @@
 #include "agent/cli/local_doctor.h"
 #include "agent/cli/output.h"
 #include "agent/cli/question.h"
+#include "agent/cli/terminal.h"
 #include "agent/cli/when.h"
 #include "agent/cli/words.h"
 
@@ -50,7 +51,7 @@ std::uint64_t to_seq(const std::string& text) {
 }  // namespace
 
 World real_world(std::ostream& out, std::ostream& err) {
-  return {
+  World world{
       out,
       err,
       [] {
@@ -60,6 +61,9 @@ World real_world(std::ostream& out, std::ostream& err) {
       [](const std::string& socket, const std::string& target) { return get(socket, target); },
       follow,
       [](std::int64_t ns) { std::this_thread::sleep_for(std::chrono::nanoseconds(ns)); }};
+  world.width = terminal_width();
+  world.colour = terminal_has_colours();
+  return world;
 }
 
 int run_status(const Options& options, World& world) {
@@ -72,7 +76,7 @@ int run_doctor(const Options& options, World& world) {
   const std::string socket = socket_of(options);
   const Result<Answer> reached = world.get(socket, "/v1/doctor");
   if (!reached) {
-    world.out << local_doctor(options.config);
+    world.out << local_doctor(options.config, world.width);
     world.out.flush();
     return no_answer(options, world, reached.error());
   }
@@ -123,9 +127,13 @@ int run_key(const Options& options, World& world) {
     if (!array(*answer, "rows").empty()) return kNo;
     return is_complete(*answer) ? kOk : kCannotTell;
   }
+  if (options.copies) {
+    const Asked places = ask_all(options, world, "/v1/places", *parameters);
+    if (!places) return places.error();
+    return print(options, world, *places, [&](const View& view) { return render_copies(*places, view); });
+  }
   const Asked keys = ask_all(options, world, "/v1/keys", *parameters);
   if (!keys) return keys.error();
-  if (options.copies) return print(options, world, *keys, [&](const View& view) { return render_copies(*keys, view); });
   if (options.output != "table" && options.output != "wide") return print(options, world, *keys, {});
   const Asked uses = ask_all(options, world, "/v1/uses", *parameters);
   if (!uses) return uses.error();

@@ -42,6 +42,8 @@ struct World {
                                const std::function<bool(std::string_view, std::string_view)>&)>
       follow;
   std::function<void(std::int64_t ns)> sleep;
+  std::size_t width = 0;  ///< of the terminal; 0 = output is none
+  bool colour = false;
 };
 [[nodiscard]] World real_world(std::ostream& out, std::ostream& err);
 

@@ -12,7 +12,7 @@
 
 #include "agent/base/config.h"
 #include "agent/base/log.h"
-#include "agent/base/yaml_guard.h"
+#include "agent/base/nearest.h"
 #include "agent/catalog/account.h"
 #include "agent/catalog/additions.h"
 #include "agent/catalog/catalog.h"
@@ -55,6 +55,7 @@ struct Match {
   std::string_view section;             ///< of `catalog list`
   std::vector<std::string_view> kinds;  ///< what the place may hold, the destination takes, or the request gives
   std::vector<std::string_view> readers;
+  std::string provider, service, region;  ///< empty: it has none
 };
 
 std::vector<std::string_view> listed(std::span<const std::string_view> kinds) { return {kinds.begin(), kinds.end()}; }
@@ -73,7 +74,7 @@ void match_path(const Catalog& catalog, const std::string& text, std::vector<Mat
     out.push_back(
         {"file", std::string(file->id),
          file->format.empty() ? "configuration, no key" : fmt::format("holds {} (parser {})", file->kind, file->format),
-         "files", listed(file->kinds), catalog.readers_of(*file)});
+         "files", listed(file->kinds), catalog.readers_of(*file), std::string(file->provider), "", ""});
   }
   if (const catalog::LocalSocket socket = catalog.match_socket(text); socket.use == catalog::SocketUse::kBroker) {
     out.push_back(
@@ -100,39 +101,71 @@ void match_name(const Catalog& catalog, const std::string& text, std::vector<Mat
   const std::size_t slash = text.find('/');
   const std::string name = text.substr(0, slash);
   if (const catalog::Env* env = catalog.match_env(text))
-    out.push_back({"variable", std::string(env->name), env_says(*env), "env", listed(env->kinds)});
+    out.push_back({"variable",
+                   std::string(env->name),
+                   env_says(*env),
+                   "env",
+                   listed(env->kinds),
+                   {},
+                   std::string(env->provider),
+                   "",
+                   ""});
   if (const auto host = catalog.match_host(name)) {
     const char* takes = host->open ? ", its owner decides what it takes" : (host->takes_keys ? "" : ", takes no keys");
-    out.push_back({"host", std::string(host->id),
+    out.push_back({"host",
+                   std::string(host->id),
                    fmt::format("{} / {}{}{}{}", host->provider, host->service, host->region.empty() ? "" : " / ",
                                host->region, takes),
-                   host->id.starts_with("bind.") ? "bindings" : "endpoints", listed(catalog.accepted(*host))});
+                   host->id.starts_with("bind.") ? "bindings" : "endpoints",
+                   listed(catalog.accepted(*host)),
+                   {},
+                   std::string(host->provider),
+                   host->service,
+                   host->region});
   }
   if (slash != std::string::npos) {
     if (const auto request = catalog.match_request(name, text.substr(slash)))
-      out.push_back({"request", std::string(request->id), fmt::format("hands out {}", fmt::join(request->kinds, ", ")),
-                     "requests", listed(request->kinds)});
+      out.push_back({"request",
+                     std::string(request->id),
+                     fmt::format("hands out {}", fmt::join(request->kinds, ", ")),
+                     "requests",
+                     listed(request->kinds),
+                     {},
+                     std::string(request->provider),
+                     "",
+                     ""});
     return;
   }
   if (const catalog::Kind* kind = catalog.kind(text)) {
-    out.push_back({"kind", std::string(kind->id),
+    out.push_back({"kind",
+                   std::string(kind->id),
                    fmt::format("{}: {}, {}{}", kind->title, to_string(kind->key_class), to_string(kind->lifetime),
                                kind->authenticates ? "" : ", authenticates nothing"),
-                   "kinds"});
+                   "kinds",
+                   {kind->id},
+                   {},
+                   std::string(kind->provider),
+                   "",
+                   ""});
   }
   if (const auto format = catalog.match_format(text)) {
     const Catalog::Format* found = catalog.format(*format);
     std::string says =
         found == nullptr ? "" : fmt::format("{}{}", found->kind, found->public_id ? ", a public key ID" : ", a secret");
     if (const std::string account = catalog::account_of(text); !account.empty()) says += " of account " + account;
-    out.push_back({"format", std::string(*format), says, "formats"});
+    Match match{"format", std::string(*format), says, "formats"};
+    if (found != nullptr) {
+      if (!found->kind.empty()) match.kinds = {found->kind};
+      match.provider = found->provider;
+    }
+    out.push_back(std::move(match));
   }
 }
 
 /// Rows as a table or in one of the forms for programs.
 int print_table(const Options& options, World& world, const Table& table, json::array rows) {
   if (options.output == "table" || options.output == "wide")
-    world.out << table.text();
+    world.out << table.text(world.width);
   else if (options.output == "yaml")
     world.out << to_yaml(rows);
   else if (options.output == "jsonl") {
@@ -197,6 +230,9 @@ int run_catalog_match(const Options& options, World& world) {
                                 {"entry", match.entry},
                                 {"verified", mark},
                                 {"says", match.says},
+                                {"provider", match.provider},
+                                {"service", match.service},
+                                {"region", match.region},
                                 {"kinds", array_of(match.kinds)},
                                 {"readers", array_of(match.readers)}});
   }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 namespace keytrail::cli {
 namespace {
@@ -13,8 +14,20 @@ std::string quoted(std::string text) {
   return text;
 }
 
+/// Of all commands: an option means the same in each.
+std::map<std::string, std::vector<std::string>> all_values(const std::vector<CommandWords>& commands) {
+  std::map<std::string, std::vector<std::string>> out;
+  for (const CommandWords& command : commands)
+    out.insert(command.values.begin(), command.values.end());
+  if (const auto output = out.find("--output"); output != out.end()) out.emplace("-o", output->second);
+  return out;
+}
+
 std::string bash(const std::vector<CommandWords>& commands) {
-  std::string names, cases;
+  std::string names, cases, values;
+  for (const auto& [option, words] : all_values(commands))
+    values += fmt::format("    {}) COMPREPLY=($(compgen -W '{}' -- \"$current\")); return ;;\n", option,
+                          fmt::join(words, " "));
   for (const CommandWords& command : commands) {
     names += (names.empty() ? "" : " ") + command.name;
     cases += fmt::format("    {}) words='{}' ;;\n", command.name, fmt::join(command.words, " "));
@@ -23,19 +36,20 @@ std::string bash(const std::vector<CommandWords>& commands) {
       "# bash completion of keytrail: source <(keytrail completion bash)\n"
       "_keytrail() {{\n  local words='' previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\" "
       "current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n"
-      "  case \"$previous\" in\n    -o|--output) COMPREPLY=($(compgen -W 'table wide json jsonl yaml' -- "
-      "\"$current\")); return ;;\n"
+      "  case \"$previous\" in\n{}"
       "    --socket|--config) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n  esac\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\")); return; "
       "fi\n"
       "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n  COMPREPLY=($(compgen -W \"$words\" -- "
       "\"$current\"))\n}}\ncomplete -o default -F "
       "_keytrail keytrail\n",
-      names, cases);
+      values, names, cases);
 }
 
 std::string zsh(const std::vector<CommandWords>& commands) {
-  std::string names, cases;
+  std::string names, cases, values;
+  for (const auto& [option, words] : all_values(commands))
+    values += fmt::format("    {}) compadd -- {}; return ;;\n", option, fmt::join(words, " "));
   for (const CommandWords& command : commands) {
     names += fmt::format("    '{}:{}'\n", command.name, quoted(command.description));
     cases += fmt::format("    {}) compadd -- {} ;;\n", command.name, fmt::join(command.words, " "));
@@ -44,9 +58,9 @@ std::string zsh(const std::vector<CommandWords>& commands) {
       "#compdef keytrail\n# zsh completion of keytrail: keytrail completion zsh > \"${{fpath[1]}}/_keytrail\"\n"
       "_keytrail() {{\n  local -a commands=(\n{}  )\n  if (( CURRENT == 2 )); then _describe command commands; return; "
       "fi\n"
-      "  if [[ \"$words[CURRENT-1]\" == (-o|--output) ]]; then compadd table wide json jsonl yaml; return; fi\n"
+      "  case \"$words[CURRENT-1]\" in\n{}  esac\n"
       "  case \"$words[2]\" in\n{}  esac\n}}\ncompdef _keytrail keytrail\n",
-      names, cases);
+      names, values, cases);
 }
 
 std::string fish(const std::vector<CommandWords>& commands) {
@@ -67,7 +81,12 @@ std::string fish(const std::vector<CommandWords>& commands) {
         out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -a {}\n", command.name, word);
     }
   }
-  return out + "complete -c keytrail -s o -l output -xa 'table wide json jsonl yaml'\n";
+  for (const auto& [option, words] : all_values(commands)) {
+    if (option == "-o") continue;
+    out += fmt::format("complete -c keytrail{} -l {} -xa '{}'\n", option == "--output" ? " -s o" : "", option.substr(2),
+                       fmt::join(words, " "));
+  }
+  return out;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // Shell completions, made from the list of commands and options itself. Pure.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,8 @@ namespace keytrail::cli {
 
 struct CommandWords {
   std::string name, description;
-  std::vector<std::string> words;  ///< options and subcommands
+  std::vector<std::string> words;                          ///< options and subcommands
+  std::map<std::string, std::vector<std::string>> values;  ///< of an option ("--kind"): what may stand after it
 };
 
 /// `shell`: bash, zsh or fish; "" for another one.

@@ -112,12 +112,12 @@ std::string plan_words(const std::string& config) {
 
 }  // namespace
 
-std::string local_doctor(const std::string& config) {
+std::string local_doctor(const std::string& config, std::size_t width) {
   Table table({{"THIS MACHINE OFFERS"}, {"STATE"}, {"HOW"}, {"WHAT IS MISSING, AND THE FIX"}});
   add_kernel(table);
   add_rights(table);
   add_cgroup(table);
-  return table.text() + plan_words(config) + "The agent is not running, or cannot be asked.\n";
+  return table.text(width) + plan_words(config) + "The agent is not running, or cannot be asked.\n";
 }
 
 }  // namespace keytrail::cli

@@ -28,12 +28,12 @@ inline constexpr std::string_view kOtherNames[] = {
     "last_ok",     "last_refused", "message",        "missed",
     "missing",     "more",         "moved_calls",    "moved_processes",
     "new",         "not_armed",    "note",           "old",
-    "optional",    "recorded",     "refused",        "rejected",
-    "remarks",     "restarts",     "retries",        "roles",
-    "rows",        "scope",        "sent",           "silent",
-    "since",       "state",        "to_move",        "tracking",
-    "until",       "version",      "waiting",        "what",
-    "why",         "worker",
+    "optional",    "path",         "recorded",       "refused",
+    "rejected",    "remarks",      "restarts",       "retries",
+    "roles",       "rows",         "scope",          "sent",
+    "silent",      "since",        "state",          "to_move",
+    "tracking",    "until",        "version",        "waiting",
+    "what",        "why",          "worker",
 };
 
 namespace detail {
@@ -73,6 +73,7 @@ constexpr void each_name_of_answers(const Visit& visit) {
   each_name<Edge>(visit);
   each_name<Holding>(visit);
   each_name<KeySummary>(visit);
+  each_name<KeyPlace>(visit);
   each_name<WorkloadSummary>(visit);
   each_name<HistoryStatus>(visit);
   for (const std::string_view name : kOtherNames)

@@ -13,7 +13,9 @@
 #include "agent/catalog/catalog.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/output.h"
+#include "agent/cli/terminal.h"
 #include "agent/cli/when.h"
+#include "agent/serve/meant.h"
 #include "agent/serve/peer.h"
 #include "agent/serve/secret_guard.h"
 
@@ -101,8 +103,12 @@ std::string socket_of(const Options& options) {
 }
 
 std::expected<std::string, int> key_typed(World& world, const std::string& text) {
-  if (serve::looks_like_secret(catalog::Catalog::builtin(), text)) return std::unexpected(secret_typed(world));
-  return text;
+  std::string key = serve::folded_key(catalog::Catalog::builtin(), text);
+  if (serve::looks_like_secret(catalog::Catalog::builtin(), text) ||
+      serve::looks_like_secret(catalog::Catalog::builtin(), key))
+    return std::unexpected(secret_typed(world));
+  if (key.empty()) return std::unexpected(usage(world, "the key ID is empty"));
+  return key;
 }
 
 std::expected<std::vector<std::string>, int> parameters_of(const Options& options, World& world) {
@@ -185,7 +191,8 @@ View view_of(const Options& options, const World& world) {
   view.wide = options.output == "wide";
   view.local = options.local;
   view.now_ns = world.now_ns();
-  view.key = options.key;
+  view.key = serve::folded_key(catalog::Catalog::builtin(), options.key);
+  view.width = world.width;
   return view;
 }
 
@@ -198,7 +205,7 @@ int print(const Options& options, World& world, const json::object& answer,
   else if (options.output == "yaml")
     world.out << to_yaml(answer);
   else
-    world.out << table(view_of(options, world));
+    world.out << for_terminal(table(view_of(options, world)), world.width, world.colour);
   world.out.flush();
   if (options.strict && !is_complete(answer)) return kCannotTell;
   if (options.strict && array(answer, "rows").empty()) return kNo;

@@ -44,8 +44,9 @@ bool uses_encryption_key(const json::object& use) {
 std::string uses_table(const std::vector<json::object>& rows, const View& view) {
   std::vector<Column> columns = {
       {time_title("FIRST", view)}, {time_title("LAST", view)}, {"COUNT", Align::kRight}, {"WORKLOAD"}, {"PROCESS"}};
-  const bool with_key = view.key.empty() || view.wide ||
-                        std::ranges::any_of(rows, [&](const json::object& row) { return key_words(row) != view.key; });
+  const bool with_key = view.key.empty() || view.wide || std::ranges::any_of(rows, [&](const json::object& row) {
+                          return !key_words(row, view.key).starts_with(view.key);
+                        });
   if (with_key) columns.push_back({"KEY"});
   columns.insert(columns.end(), {{"CALLED"}, {"RESULT"}, {"EVIDENCE"}, {"WHY"}});
   if (view.wide)
@@ -68,7 +69,7 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
     std::vector<std::string> cells = {when_words(row, "first", view), when_words(row, "last", view),
                                       thousands(count_of(row)), text(object(actor, "workload"), "name"),
                                       process_words(row)};
-    if (with_key) cells.push_back(key_words(row));
+    if (with_key) cells.push_back(key_words(row, view.key));
     for (std::string cell : {called_words(destination), outcome == "unknown" ? std::string("?") : outcome,
                              text(row, "evidence"), why_words(row)}) {
       cells.push_back(std::move(cell));
@@ -85,7 +86,7 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
     }
     table.add(std::move(cells));
   }
-  std::string out = table.text();
+  std::string out = table.text(view.width);
   if (table.has_unknown()) out += kUnknownNote;
   if (connections) out += "COUNT = connections where requests are not visible.\n";
   return out;
@@ -124,6 +125,12 @@ std::string all_slots(const json::object& row) {
   return out;
 }
 
+/// "AKIA… 2026-03-09 09:00:12"
+std::string replaced_words(const json::object& row, const View& view) {
+  const std::string next = text(row, "replaced_by");
+  return next.empty() ? "" : next + " " + when_words(row, "replaced", view);
+}
+
 std::string keys_table(const std::vector<json::object>& rows, const char* title, const View& view) {
   std::vector<Column> columns = {{title},      {"KIND"},     {"LIFETIME"}, {"AGE / EXPIRES"},
                                  {"FROM"},     {"USED FOR"}, {"LAST USE"}, {"HELD BY", Align::kRight},
@@ -147,53 +154,86 @@ std::string keys_table(const std::vector<json::object>& rows, const char* title,
                                       joined(array(row, "workloads"))};
     if (view.wide) {
       for (std::string cell : {when_words(row, "first_seen", view), text(key, "principal"), text(key, "parent"),
-                               text(key, "fingerprint"), text(row, "replaced_by")}) {
+                               text(key, "fingerprint"), replaced_words(row, view)}) {
         cells.push_back(std::move(cell));
       }
     }
     table.add(std::move(cells));
   }
-  return table.text() + (table.has_unknown() ? "? = not visible on this node.\n" : "");
+  return table.text(view.width) + (table.has_unknown() ? "? = not visible on this node.\n" : "");
 }
 
 }  // namespace
 
 bool is_complete(const json::object& answer) { return flag(answer, "complete"); }
 
-std::string coverage_text(const json::object& answer, const View& view) {
+namespace {
+
+/// A gap that the kernel's counters prove empty hides nothing.
+bool hides(const json::object& gap) { return is_null(gap, "lost") || number(gap, "lost") != 0; }
+
+std::string gap_line(const json::object& gap, const View& view) {
+  const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
+  const std::string family = text(gap, "family");
+  const std::int64_t from = time(gap, "from");
+  return fmt::format("! GAP {} to {} {}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
+                     format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
+                     family.empty() ? "" : " (" + printable(family) + ")", lost, printable(text(gap, "text")));
+}
+
+/// Not armed, lost, gaps, fallbacks: each only where there is one.
+std::string limits(const json::object& answer, std::size_t gaps) {
   const json::object& coverage = object(answer, "coverage");
-  std::string out;
-  for (const json::value& value : array(coverage, "gaps")) {
-    if (!value.is_object()) continue;
-    const json::object& gap = value.get_object();
-    const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
-    const std::string family = text(gap, "family");
-    const std::int64_t from = time(gap, "from");
-    out += fmt::format("! GAP {} to {} {}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
-                       format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
-                       family.empty() ? "" : " (" + printable(family) + ")", lost, printable(text(gap, "text")));
+  const std::string path = text(object(answer, "asked"), "path");
+  const bool of_uses = path.starts_with("/v1/uses") || path.starts_with("/v1/rotation") ||
+                       path.starts_with("/v1/explain") || path.starts_with("/v1/status");
+  std::string out, not_armed;
+  for (const json::value& value : array(coverage, "not_armed")) {
+    if (!value.is_string()) continue;
+    // Without requests uses are less sure; what is held is not.
+    const auto family = from_word<Family>(std::string_view(value.get_string()));
+    if (family && entry_of(*family).optional && !of_uses) continue;
+    not_armed += (not_armed.empty() ? "" : ", ") + printable(value.get_string());
   }
-  const std::int64_t gaps = number(coverage, "gaps_total");
-  const std::string not_armed = joined(array(coverage, "not_armed"));
+  if (array(coverage, "families").empty())
+    out += " · no hooks armed";
+  else if (!not_armed.empty())
+    out += " · not armed: " + not_armed;
   std::string fallbacks;
   for (const json::value& value : array(coverage, "fallbacks")) {
-    if (value.is_object())
-      fallbacks +=
-          (fallbacks.empty() ? "; by a fallback (see doctor): " : ", ") + printable(text(value.get_object(), "family"));
+    if (value.is_object()) fallbacks += (fallbacks.empty() ? "" : ", ") + printable(text(value.get_object(), "family"));
   }
+  if (!fallbacks.empty()) out += " · sees less (see doctor): " + fallbacks;
+  if (gaps != 0) {
+    const std::string lost = is_null(coverage, "lost") ? "an unknown number" : thousands(number(coverage, "lost"));
+    out += fmt::format(" · {} gap{}, {} lost", thousands(static_cast<std::int64_t>(gaps)), gaps == 1 ? "" : "s", lost);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string coverage_text(const json::object& answer, const View& view) {
+  constexpr std::size_t kGapLines = 3;
+  const json::object& coverage = object(answer, "coverage");
+  std::string out;
+  std::size_t gaps = 0;
+  for (const json::value& value : array(coverage, "gaps")) {
+    if (value.is_object() && hides(value.get_object()) && ++gaps <= kGapLines)
+      out += gap_line(value.get_object(), view);
+  }
+  // The list of gaps is bounded, their number is not; those that are not listed may hide something.
+  const std::int64_t unlisted =
+      number(coverage, "gaps_total") - static_cast<std::int64_t>(array(coverage, "gaps").size());
+  if (unlisted > 0) gaps += static_cast<std::size_t>(unlisted);
+  if (gaps > kGapLines) out += fmt::format("! {} more gaps: -o json lists them\n", gaps - kGapLines);
   if (const std::int64_t more = number(answer, "more"); more != 0)
     out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
   if (!is_null(answer, "cursor"))
     out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
-  out += fmt::format("Coverage: node {} · {} to {} · hooks {}{}{} · {} · lost {} · {}\n",
-                     printable(text(coverage, "scope")), format_when_zone(time(coverage, "from"), view.local),
-                     format_when_zone(time(coverage, "to"), view.local),
-                     array(coverage, "families").empty() ? "none" : joined(array(coverage, "families")), fallbacks,
-                     not_armed.empty() ? "" : "; not armed: " + not_armed,
-                     gaps == 0   ? "no gaps"
-                     : gaps == 1 ? "1 gap"
-                                 : thousands(gaps) + " gaps",
-                     is_null(coverage, "lost") ? "unknown" : thousands(number(coverage, "lost")),
+  out += fmt::format("Coverage: node {} · {} to {}{} · {}\n", printable(text(coverage, "scope")),
+                     format_when_zone(time(coverage, "from"), view.local),
+                     format_when_zone(time(coverage, "to"), view.local), limits(answer, gaps),
                      is_complete(answer) ? "complete" : "INCOMPLETE");
   return out;
 }
@@ -264,7 +304,7 @@ std::string render_workloads(const json::object& answer, const View& view) {
     }
     table.add(std::move(cells));
   }
-  return with_coverage(table.text(), answer, view);
+  return with_coverage(table.text(view.width), answer, view);
 }
 
 namespace {
@@ -298,7 +338,7 @@ std::string findings_table(std::span<FindingGroup* const> list, const View& view
     }
     table.add(std::move(cells));
   }
-  return table.text();
+  return table.text(view.width);
 }
 
 }  // namespace
@@ -327,6 +367,18 @@ std::string render_findings(const json::object& answer, const View& view) {
   return with_coverage(std::move(out), answer, view);
 }
 
+namespace {
+
+/// The time, or the interval when it is long: looks at a file are seconds apart.
+std::string replaced_when(const json::object& row, const View& view) {
+  constexpr std::int64_t kLong = 60'000'000'000;
+  const std::int64_t after = time(row, "replaced_after"), at = time(row, "replaced");
+  const std::string end = when_words(row, "replaced", view);
+  return after == 0 || at - after < kLong ? end : format_when(after, view.local) + " to " + end;
+}
+
+}  // namespace
+
 std::string key_headline(const json::object& keys_answer, const json::object& uses_answer, const View& view) {
   for (const json::object& row : rows_of(keys_answer)) {
     const json::object& key = object(row, "key");
@@ -352,7 +404,7 @@ std::string key_headline(const json::object& keys_answer, const json::object& us
                        workloads.size(), workloads.size() == 1 ? "" : "s");
     if (last != 0) out += fmt::format(" · last {} ago", format_age(view.now_ns - last));
     if (const std::string next = text(row, "replaced_by"); !next.empty())
-      out += fmt::format(" · replaced {} by {}", when_words(row, "replaced", view), printable(next));
+      out += fmt::format(" · replaced {} by {}", replaced_when(row, view), printable(next));
     return out + "\n";
   }
   return {};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,12 +16,13 @@ struct View {
   std::int64_t now_ns = 0;    ///< for ages
   std::string key;            ///< the key that was asked for, or empty
   bool show_coverage = true;  ///< the last line
+  std::size_t width = 0;      ///< of the terminal; 0 = any
 };
 
 [[nodiscard]] std::string render_uses(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_keys(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_holders(const boost::json::object& answer, const View& view);
-[[nodiscard]] std::string render_copies(const boost::json::object& keys_answer, const View& view);
+[[nodiscard]] std::string render_copies(const boost::json::object& answer, const View& view);
 /// Both keys, how far it is, and who has the old one still, why, and what moves it.
 [[nodiscard]] std::string render_rotation(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_workloads(const boost::json::object& answer, const View& view);
@@ -35,7 +37,7 @@ struct View {
 /// /v1/uses; empty when the key is unknown.
 [[nodiscard]] std::string key_headline(const boost::json::object& keys_answer, const boost::json::object& uses_answer,
                                        const View& view);
-/// The gaps (one line each) and the line "Coverage: …".
+/// What limits the answer: gaps that may hide something (a line each, at most three), and the line "Coverage: …".
 [[nodiscard]] std::string coverage_text(const boost::json::object& answer, const View& view);
 [[nodiscard]] bool is_complete(const boost::json::object& answer);
 

@@ -43,7 +43,7 @@ std::string holders_table(std::span<const json::object> rows, const View& view) 
     }
     table.add(std::move(cells));
   }
-  return table.text();
+  return table.text(view.width);
 }
 
 /// A process may have a key from several places: it is one holder.
@@ -150,7 +150,7 @@ std::string render_rotation(const json::object& answer, const View& view) {
   };
   add("old", object(row, "old"));
   add("new", object(row, "new"));
-  std::string out = table.text() + verdict(row, view) + remarks(row);
+  std::string out = table.text(view.width) + verdict(row, view) + remarks(row);
   std::vector<json::object> holders;
   for (const json::value& one : array(row, "holders")) {
     if (one.is_object()) holders.push_back(one.get_object());
@@ -161,21 +161,38 @@ std::string render_rotation(const json::object& answer, const View& view) {
   return with_coverage(std::move(out), answer, view);
 }
 
-std::string render_copies(const json::object& keys_answer, const View& view) {
-  Table table({{"PLACE"}, {"KEY"}, {"KIND"}, {"MATCHED BY"}});
-  for (const json::object& row : rows_of(keys_answer)) {
-    const json::object& key = object(row, "key");
-    const bool same = text(key, "id") == view.key;
-    for (const json::value& slot : array(row, "slots")) {
-      if (slot.is_object())
-        table.add({slot_words(slot.get_object()), text(key, "id"), kind_words(text(key, "kind")),
-                   same ? "key ID" : "issued from it, or same fingerprint"});
-    }
+std::string render_copies(const json::object& answer, const View& view) {
+  Table table({{"PLACE"},
+               {"NODE"},
+               {time_title("THERE SINCE", view)},
+               {time_title("LAST READ", view)},
+               {"BY"},
+               {"KEY"},
+               {"MATCHED BY"},
+               {"NOW"}});
+  const std::string node = text(object(answer, "coverage"), "scope");
+  std::size_t current = 0;
+  const std::vector<json::object> rows = rows_of(answer);
+  for (const json::object& row : rows) {
+    const json::object& actor = object(row, "actor");
+    const std::string workload = text(object(actor, "workload"), "name"), next = text(row, "replaced_by");
+    const bool process = number(actor, "pid") != 0;
+    const std::string by = process ? process_words(row) + (workload.empty() ? "" : " " + workload) : workload;
+    const std::string from = text(object(row, "slot"), "from");
+    const std::string id = text(object(row, "key"), "id");
+    current += next.empty() ? 1U : 0U;
+    table.add({slot_words(object(row, "slot")), node, "≤ " + when_words(row, "first", view),
+               from == "environment" || from == "argument" ? "at start" : when_words(row, "last", view), by, id,
+               id == view.key ? "key ID" : "issued from it, or same fingerprint",
+               next.empty() ? "as last read" : fmt::format("{} since {}", next, when_words(row, "replaced", view))});
   }
-  std::string out = table.empty()
-                        ? fmt::format("No place of {} {}.\n", printable(view.key), looked_at(keys_answer, view))
-                        : table.text();
-  return with_coverage(std::move(out), keys_answer, view);
+  if (table.empty())
+    return with_coverage(fmt::format("No place of {} {}.\n", printable(view.key), looked_at(answer, view)), answer,
+                         view);
+  return with_coverage(fmt::format("{} place{}: {} as last read, {} overwritten\n", rows.size(),
+                                   rows.size() == 1 ? "" : "s", current, rows.size() - current) +
+                           table.text(view.width),
+                       answer, view);
 }
 
 }  // namespace keytrail::cli

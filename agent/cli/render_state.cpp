@@ -237,7 +237,7 @@ std::string render_status(const json::object& answer, const View& view) {
                  number_or_zero(f, "filtered"), number_or_zero(f, "sent"), number_or_zero(f, "difference"),
                  flag(f, "silent") ? "SILENT: no heartbeat; " + text(f, "missing") : text(f, "missing")});
     }
-    out += table.text();
+    out += table.text(view.width);
   }
   return view.show_coverage ? out + coverage_text(answer, view) : out;
 }
@@ -255,7 +255,7 @@ std::string render_doctor(const json::object& answer, const View& view) {
                                printable(text(other.get_object(), "name")), printable(text(other.get_object(), "why")));
     }
   }
-  std::string out = table.text();
+  std::string out = table.text(view.width);
   if (!refused.empty()) out += "Better ways that are not used:\n" + refused;
   return view.show_coverage ? out + coverage_text(answer, view) : out;
 }

@@ -39,8 +39,8 @@ std::string process_words(const json::object& row) {
 }
 
 std::string called_words(const json::object& destination) {
-  const std::string service = text(destination, "service"), action = text(destination, "action"),
-                    region = text(destination, "region");
+  const std::string provider = text(destination, "provider"), service = text(destination, "service"),
+                    action = text(destination, "action"), region = text(destination, "region");
   const std::string host = text(destination, "host"), address = text(destination, "address");
   const std::int64_t port = number(destination, "port");
   std::string place = host.empty() ? address : host;
@@ -51,8 +51,13 @@ std::string called_words(const json::object& destination) {
       place = (host.empty() && place.contains(':') ? "[" + place + "]" : place) + ":" + std::to_string(port);
     if (!action.empty()) place = action + " " + place;
   } else {
-    const std::string where = region.empty() ? place : region;
-    place = service + ":" + (action.empty() ? "?" : action) + (where.empty() ? "" : " " + where);
+    // "global" and "local" are no places: there the host says more, and without an action the provider does.
+    const bool nowhere = region.empty() || region == "global" || region == "local";
+    const std::string where = nowhere ? place : region;
+    const std::string what = action.empty() && nowhere && !provider.empty() && !where.empty()
+                                 ? provider
+                                 : service + ":" + (action.empty() ? "?" : action);
+    place = what + (where.empty() ? "" : " " + where);
   }
   if (flag(destination, "ambiguous")) place += " (address shared)";
   return printable(place);
@@ -86,14 +91,16 @@ std::string why_words(const json::object& use) {
   return known ? explain(*known) : printable(reason);
 }
 
-std::string key_words(const json::object& use) {
-  std::string out;
+std::string key_words(const json::object& use, std::string_view asked) {
+  std::string shown;
+  std::size_t count = 0;
   for (const json::value& candidate : array(use, "keys")) {
     if (!candidate.is_object()) continue;
     const std::string id = text(object(candidate.get_object(), "key"), "id");
-    out += (out.empty() ? "" : ", ") + (id.empty() ? "?" : printable(id));
+    if (++count == 1 || (!asked.empty() && id == asked)) shown = id.empty() ? "?" : printable(id);
   }
-  return out.empty() ? "?" : out;
+  if (count == 0) return "?";
+  return count == 1 ? shown : fmt::format("{} +{}", shown, count - 1);
 }
 
 std::int64_t count_of(const json::object& use) {

@@ -87,6 +87,40 @@ TEST(Cli, ASecretOnTheCommandLineIsNeverRepeated) {
   }
 }
 
+TEST(Cli, EveryHelpTextHasAnExample) {
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"status"},
+                                                                                     {"doctor"},
+                                                                                     {"uses"},
+                                                                                     {"keys"},
+                                                                                     {"key"},
+                                                                                     {"workloads"},
+                                                                                     {"findings"},
+                                                                                     {"watch"},
+                                                                                     {"explain"},
+                                                                                     {"rotation"},
+                                                                                     {"catalog", "match"},
+                                                                                     {"catalog", "list"},
+                                                                                     {"catalog", "check"},
+                                                                                     {"config", "check"},
+                                                                                     {"config", "show"},
+                                                                                     {"completion"}}) {
+    std::vector<std::string> asked = words;
+    asked.emplace_back("--help");
+    EXPECT_THAT(run(asked).out, ::testing::ContainsRegex("Example: .*keytrail " + words[0])) << words[0];
+  }
+}
+
+TEST(Cli, CompletionsOfferTheValuesOfAnOption) {
+  const std::string bash = run({"completion", "bash"}).out;
+  EXPECT_THAT(bash, ::testing::ContainsRegex("--provider\\) COMPREPLY=.*'[^']* aws [^']*'"));
+  EXPECT_THAT(bash, ::testing::ContainsRegex("--service\\) COMPREPLY=.*'[^']* s3 [^']*'"));
+  EXPECT_THAT(bash, HasSubstr("'confirmed inferred possible unattributed'"));
+  EXPECT_THAT(bash, ::testing::ContainsRegex("--type\\) COMPREPLY=.*old_key_in_use"));
+  EXPECT_THAT(bash, HasSubstr("-o) COMPREPLY"));
+  EXPECT_THAT(run({"completion", "zsh"}).out, ::testing::ContainsRegex("--kind\\) compadd -- .*aws.access_key"));
+  EXPECT_THAT(run({"completion", "fish"}).out, ::testing::ContainsRegex("-l kind -xa '.*aws.access_key"));
+}
+
 TEST(Cli, CompletionsNameCommandsAndOptions) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     const Done done = run({"completion", shell});

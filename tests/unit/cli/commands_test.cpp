@@ -340,6 +340,37 @@ TEST_F(CommandsTest, CatalogMatchShowsTheMarkTheKindsAndTheReaders) {
   EXPECT_THAT(out(), HasSubstr("reads in bulk, without using"));
 }
 
+TEST_F(CommandsTest, CatalogMatchHasItsFactsAsMembers) {
+  options_.output = "json";
+  options_.words = {"s3.eu-west-1.amazonaws.com"};
+  EXPECT_EQ(run_catalog_match(options_, world_), kOk);
+  const json::object host = json::parse(out()).at("rows").at(0).as_object();
+  EXPECT_EQ(host.at("provider"), "aws");
+  EXPECT_EQ(host.at("service"), "s3");
+  EXPECT_EQ(host.at("region"), "eu-west-1");
+  EXPECT_THAT(json::serialize(host.at("kinds")), HasSubstr("\"aws.access_key\""));
+}
+
+TEST_F(CommandsTest, AMistypedWordIsUsageAndNotNoneSeen) {
+  start();
+  history_.edge_list.clear();
+  options_.filter["service"] = "S4";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("service: no such service is known or was seen; did you mean"));
+  EXPECT_THAT(err(), HasSubstr("s3"));
+  options_.filter.clear();
+  options_.key = " akiaiosf ";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("beginning of a key ID; did you mean AKIAIOSFODNN7EXAMPLE?"));
+}
+
+TEST_F(CommandsTest, AKeyIdIsFoldedToTheLettersOfItsKind) {
+  start();
+  options_.key = " akiaiosfodnn7example\n";
+  EXPECT_EQ(run_uses(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("first seen 2025-11-21 12:00:00"));
+}
+
 TEST_F(CommandsTest, CatalogListNamesTheNearestSectionAndSaysWhatCitedMeans) {
   options_.words = {"enpoints"};
   EXPECT_EQ(run_catalog_list(options_, world_), kUsage);

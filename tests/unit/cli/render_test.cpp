@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <sstream>
 
 #include "agent/cli/event_stream.h"
 #include "agent/cli/names.h"
 #include "agent/cli/output.h"
 #include "agent/cli/table.h"
+#include "agent/cli/terminal.h"
 #include "agent/cli/words.h"
 #include "agent/serve/api.h"
 #include "agent/serve/row_json.h"
@@ -77,17 +79,80 @@ TEST_F(RenderTest, UsesAsATable) {
   other.requests = 3;
   history_.edge_list.push_back({other, 3, {{8121, 5000, 2}}, false});
   EXPECT_EQ(render_uses(ask("/v1/uses"), quiet()),
-            "FIRST (UTC)          LAST (UTC)           COUNT  WORKLOAD      PROCESS           KEY                   "
-            "CALLED               "
-            "RESULT   EVIDENCE      WHY\n"
-            "2025-11-21 12:00:01  2025-11-21 12:00:01      3  payments/api  python3[8121]     ?                     "
-            "api.example.com:443  "
-            "refused  unattributed  no key was seen crossing into it\n"
-            "2025-11-21 12:00:00  2025-11-21 12:01:00  1,234  payments/api  python3[8200] +1  AKIAIOSFODNN7EXAMPLE  "
-            "s3:? eu-west-1       ? "
-            "       inferred      profile prod\n"
+            "In all rows: WORKLOAD payments/api\n"
+            "FIRST (UTC)          LAST (UTC)           COUNT  PROCESS           KEY                   CALLED           "
+            "    RESULT   EVIDENCE      WHY\n"
+            "2025-11-21 12:00:01  2025-11-21 12:00:01      3  python3[8121]     ?                     "
+            "api.example.com:443  refused  unattributed  no key was seen crossing into it\n"
+            "2025-11-21 12:00:00  2025-11-21 12:01:00  1,234  python3[8200] +1  AKIAIOSFODNN7EXAMPLE  s3:? eu-west-1   "
+            "    ?        inferred      profile prod\n"
             "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n"
             "COUNT = connections where requests are not visible.\n");
+}
+
+TEST_F(RenderTest, CandidatesAreCountedAndTheOneAskedForIsShown) {
+  UseRow use = make_use();
+  for (int i = 0; i < 30; ++i)
+    use.keys.push_back({make_key("AKIAOTHER" + std::to_string(i)), make_slot(), Reason::kSeveralKeys});
+  const json::object row = serve::to_json(make_row(1, use));
+  EXPECT_EQ(key_words(row), "AKIAIOSFODNN7EXAMPLE +30");
+  EXPECT_EQ(key_words(row, "AKIAOTHER7"), "AKIAOTHER7 +30");
+}
+
+TEST_F(RenderTest, AnswersFitTheTerminalAndKeepKeysWhole) {
+  UseRow use = make_use();
+  use.reason_detail = "the program was told to take another entry of the file than the one that fits";
+  history_.edge_list.push_back({use, 2, {{8121, 5000, 2}}, false});
+  use.actor.workload.name = "a-namespace/with-a-long-name-that-goes-on";
+  use.destination.region = "us-east-1";
+  history_.edge_list.push_back({use, 3, {{8122, 5000, 2}}, false});
+  for (const std::size_t width : {80U, 120U, 160U}) {
+    View view = quiet();
+    view.width = width;
+    const std::string text = render_uses(ask("/v1/uses"), view);
+    EXPECT_THAT(text, HasSubstr("AKIAIOSFODNN7EXAMPLE"));
+    std::istringstream lines(for_terminal(text, width, false));
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(display_width(line), width) << line;
+  }
+}
+
+TEST_F(RenderTest, ADestinationWithoutARegionReadsByProviderAndHost) {
+  UseRow use = make_use();
+  use.destination = {"github", "vcs", "global", "api.github.com", "140.82.121.6", 443, "", NameSource::kSni, false};
+  EXPECT_EQ(called_words(serve::to_json(make_row(1, use)).at("destination").as_object()), "github api.github.com");
+  use.destination.action = "GET /user";
+  EXPECT_EQ(called_words(serve::to_json(make_row(1, use)).at("destination").as_object()),
+            "vcs:GET /user api.github.com");
+}
+
+TEST_F(RenderTest, CopiesSayWhereSinceWhenAndWhoReadThem) {
+  KeyPlace env{make_key(), {From::kEnvironment, "AWS_ACCESS_KEY_ID", ""}, kNoon, kNoon, make_actor()};
+  KeyPlace file{make_key(),          make_slot(), kNoon, kNoon + 60 * kSecond, make_actor(977), "AKIAI44QH8DHBEXAMPLE",
+                kNoon + 90 * kSecond};
+  history_.place_list = {env, file};
+  view_.key = kKeyId;
+  const std::string text = render_copies(ask(std::string("/v1/places?key=") + kKeyId), view_);
+  EXPECT_THAT(text, HasSubstr("2 places: 1 as last read, 1 overwritten\nIn all rows: NODE node-1 · "));
+  EXPECT_THAT(text, HasSubstr("env AWS_ACCESS_KEY_ID"));
+  EXPECT_THAT(text, HasSubstr("at start             python3[8121] payments/api"));
+  EXPECT_THAT(text, HasSubstr("2025-11-21 12:01:00  python3[977] payments/api"));
+  EXPECT_THAT(text, HasSubstr("AKIAI44QH8DHBEXAMPLE since 2025-11-21 12:01:30"));
+}
+
+TEST_F(RenderTest, AReplacedKeySaysWhen) {
+  KeySummary row{make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {}, "AKIAI44QH8DHBEXAMPLE"};
+  row.replaced_ns = kNoon + 90 * kSecond;
+  row.replaced_after_ns = kNoon + 88 * kSecond;
+  history_.key_list = {row};
+  view_.wide = true;
+  EXPECT_THAT(render_keys(ask("/v1/keys"), view_), HasSubstr("AKIAI44QH8DHBEXAMPLE 2025-11-21 12:01:30"));
+  view_.key = kKeyId;
+  EXPECT_THAT(key_headline(ask("/v1/keys"), ask("/v1/uses"), view_),
+              HasSubstr("replaced 2025-11-21 12:01:30 by AKIAI44QH8DHBEXAMPLE"));
+  history_.key_list[0].replaced_after_ns = kNoon - 600 * kSecond;
+  EXPECT_THAT(key_headline(ask("/v1/keys"), ask("/v1/uses"), view_),
+              HasSubstr("replaced 2025-11-21 11:50:00 to 2025-11-21 12:01:30 by"));
 }
 
 TEST_F(RenderTest, EncryptionKeysHaveTheirOwnLists) {
@@ -185,7 +250,26 @@ TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
                               "lost. The ring was full.\n"));
   EXPECT_THAT(text, HasSubstr("Coverage: node node-1 · 2025-11-21 12:00:00Z to "));
   EXPECT_THAT(text, HasSubstr("not armed: request"));
-  EXPECT_THAT(text, HasSubstr("1 gap · lost unknown · INCOMPLETE\n"));
+  EXPECT_THAT(text, HasSubstr(" · 1 gap, an unknown number lost · INCOMPLETE\n"));
+}
+
+TEST_F(RenderTest, CoverageSaysOnlyWhatLimitsThisAnswer) {
+  EXPECT_THAT(coverage_text(ask("/v1/holders"), view_),
+              ::testing::MatchesRegex("Coverage: node node-1 · .*Z · complete\n"))
+      << "the request family is optional and says nothing of holders";
+  GapRow gap;
+  gap.cause = "ring_full";
+  gap.from_ns = gap.to_ns = kNoon;
+  gap.lost = 0;
+  history_.stored = {make_row(1, gap)};
+  EXPECT_THAT(coverage_text(ask("/v1/holders"), view_), Not(HasSubstr("GAP"))) << "proved empty";
+  gap.lost = 2;
+  for (std::uint64_t seq = 2; seq < 10; ++seq)
+    history_.stored.push_back(make_row(seq, gap));
+  const std::string text = coverage_text(ask("/v1/holders"), view_);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 5) << text;
+  EXPECT_THAT(text, HasSubstr("! 5 more gaps"));
+  EXPECT_THAT(text, HasSubstr(" · 8 gaps, 16 lost · INCOMPLETE\n"));
 }
 
 TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
@@ -268,7 +352,7 @@ TEST_F(RenderTest, WatchLinesUseTheVerbOfTheEvidence) {
   use.reason = Reason::kSeveralKeys;
   use.reason_detail = "";
   EXPECT_THAT(watch_line(serve::to_json(make_row(1, use)), view_),
-              HasSubstr("may have used    AKIAIOSFODNN7EXAMPLE, AKIAI44QH8DHBEXAMPLE  →"));
+              HasSubstr("may have used    AKIAIOSFODNN7EXAMPLE +1  →"));
   AcquisitionRow unread = make_acquisition();
   unread.key = {};
   unread.unread = "gone";
@@ -315,6 +399,30 @@ TEST(Table, WidthsCountWhatIsSeen) {
   EXPECT_EQ(table.text(), "A    B\näö   1\n-   22\n");
   EXPECT_FALSE(table.has_unknown());
   EXPECT_EQ(display_width("日本"), 4U);
+}
+
+TEST(Table, WhatIsEqualInAllRowsIsSaidOnce) {
+  Table table({{"A"}, {"B"}, {"C"}});
+  table.add({"1", "same", ""});
+  EXPECT_EQ(table.text(), "A  B     C\n1  same  -\n") << "one row has no others to be equal to";
+  table.add({"2", "same", ""});
+  EXPECT_EQ(table.text(), "In all rows: B same\nA\n1\n2\n");
+}
+
+TEST(Table, CellsWrapAtBlanksAndRowsWhereNoWordMayBeBroken) {
+  Table table({{"ID"}, {"WHY"}});
+  table.add({"AKIAIOSFODNN7EXAMPLE", "one two three four five"});
+  EXPECT_EQ(table.text(36),
+            "ID                    WHY\nAKIAIOSFODNN7EXAMPLE  one two three\n                      four five\n");
+  EXPECT_EQ(table.text(25), "ID AKIAIOSFODNN7EXAMPLE\n  WHY one two three four\n  five\n");
+}
+
+TEST(Terminal, LongLinesAreBrokenAndVerdictsColoured) {
+  EXPECT_EQ(for_terminal("short\n", 40, false), "short\n");
+  EXPECT_EQ(for_terminal("  one two three four five six seven eight nine ten\n", 40, false),
+            "  one two three four five six seven\n      eight nine ten\n");
+  EXPECT_EQ(for_terminal("NOT CLEAR: 1\nx\n", 0, true), "\x1b[31mNOT CLEAR: 1\x1b[0m\nx\n");
+  EXPECT_EQ(for_terminal("NOT CLEAR: 1\n", 0, false), "NOT CLEAR: 1\n");
 }
 
 TEST(Output, JsonYamlAndLines) {

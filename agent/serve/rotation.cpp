@@ -165,9 +165,9 @@ json::value share(std::uint64_t moved, std::uint64_t left) {
 
 json::object holder_json(const Holding& holding) {
   json::object out = to_json(holding);
-  Stuck words = stuck(holding);
-  out["why"] = std::move(words.why);
-  out["to_move"] = std::move(words.to_move);
+  const Stuck words = stuck(holding);
+  out["why"] = words.why;
+  out["to_move"] = words.to_move;
   return out;
 }
 

@@ -58,6 +58,30 @@ TEST(Name, AClientHelloLeavesWholeAndNothingBehindIt) {
   EXPECT_EQ(payload.head.head.flags & KT_F_TRUNCATED, 0);
 }
 
+std::string tls_record(char type, std::size_t size) {
+  std::string out{type, '\x03', '\x03', static_cast<char>(size >> 8U), static_cast<char>(size & 0xffU)};
+  return out + std::string(size, 'r');
+}
+
+/// What is reported of a client that sends a ClientHello and then `more`: its protocols, in order.
+std::vector<int> protocols_of(std::string_view more) {
+  std::vector<int> out;
+  for (const Record& record : kernel_side().events(KT_EV_PAYLOAD, send_first(client_hello(300), more)))
+    out.push_back(record.as<ev_payload>().protocol);
+  return out;
+}
+
+TEST(Name, BytesBeyondAHandshakeAreReportedOnce) {
+  const std::string change = tls_record('\x14', 1), finished = tls_record('\x17', 53), alert = tls_record('\x17', 19);
+  const std::string request = tls_record('\x17', 400), older = tls_record('\x16', 262);
+  const std::vector<int> hello{KT_PAYLOAD_TLS}, both{KT_PAYLOAD_TLS, KT_PAYLOAD_TLS_DATA};
+  EXPECT_EQ(protocols_of(change + finished), hello);
+  EXPECT_EQ(protocols_of(change + finished + alert), hello);
+  EXPECT_EQ(protocols_of(older + change + tls_record('\x16', 40)), hello) << "TLS 1.2";
+  EXPECT_EQ(protocols_of(change + finished + request + request), both);
+  EXPECT_EQ(protocols_of("no record"), both) << "what is none counts";
+}
+
 TEST(Name, AHugeClientHelloIsCutAndSaysSo) {
   const std::string hello = client_hello(6000);
   const Payload payload = payload_of(send_first(hello));

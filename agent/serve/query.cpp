@@ -187,6 +187,7 @@ Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog,
   Query query;
   query.filter.limit = std::min<std::size_t>(query.filter.limit, max_rows);
   for (const auto& [name, value] : target.parameters) {
+    if (value.size() > kMaxValue) return invalid(fmt::format("{}: must be 1 to {} bytes", name, kMaxValue));
     if (looks_like_secret(catalog, value)) {  // whatever it stands for: the answer repeats what was asked
       return fail(Error::Code::kRefused,
                   std::string(kSecretTyped) +

@@ -16,6 +16,8 @@
 #include <utility>
 
 #include "agent/base/fd.h"
+#include "agent/base/host.h"
+#include "agent/base/http_client.h"
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
 #include "agent/base/otel_environment.h"
@@ -222,7 +224,8 @@ Result<void> check_endpoint(const Context& context, const YAML::Node& node, cons
   const auto authority = out.substr(out.find("//") + 2, out.find('/', out.find("//") + 2) - out.find("//") - 2);
   if (authority.contains('@'))
     return context.error(node.Mark().line, path, "no user or password here; use headers with ${env:NAME}");
-  if (out.contains(' ')) return context.error(node.Mark().line, path, "holds a space");
+  if (const Result<base::HttpTarget> target = base::HttpTarget::parse(out); !target)
+    return context.error(node.Mark().line, path, target.error().message);
   return {};
 }
 
@@ -266,6 +269,8 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
   if (Result<void> done = read_map(context, node, path, keys); !done) return done;
   if (otlp.endpoint.empty())
     return context.error(line, path, "endpoint is missing; like endpoint: http://127.0.0.1:4318");
+  if (otlp.protocol == "grpc" && !base::HttpTarget::parse(otlp.endpoint)->path.empty())
+    return context.error(line, path, "endpoint: gRPC has no path; write host and port only");
   if (otlp.signals.empty())
     return context.error(line, path, fmt::format("signals: at least one of {}", fmt::join(kOtlpSignals, ", ")));
   if (otlp.cert_file.empty() != otlp.key_file.empty())
@@ -280,6 +285,15 @@ Result<void> read_otlp(const Context& context, const YAML::Node& node, const std
 Setter section(const Context& context, Keys keys) {
   return [&context, keys = std::move(keys)](const YAML::Node& node, const std::string& path) {
     return read_map(context, node, path, keys);
+  };
+}
+
+Setter listen_address(const Context& context, std::string& out) {
+  return [&context, &out](const YAML::Node& node, const std::string& path) -> Result<void> {
+    if (Result<void> done = text(context, out, 64)(node, path); !done || out.empty()) return done;
+    const base::HostPort where = base::parse_host(out);
+    if (base::is_address(where.host) && where.port != 0) return {};
+    return context.error(node.Mark().line, path, "must be an address and a port, like 127.0.0.1:9477");
   };
 }
 
@@ -314,7 +328,7 @@ Result<void> read_root(const Context& context, const YAML::Node& root) {
       {"api", section(context, {{"socket", absolute_path(context, c.api.socket, 107)}})},
       {"otlp", list(context, 16,
                     [&](const YAML::Node& node, const std::string& path) { return read_otlp(context, node, path); })},
-      {"prometheus", section(context, {{"listen", text(context, c.prometheus_listen, 64)}})},
+      {"prometheus", section(context, {{"listen", listen_address(context, c.prometheus_listen)}})},
       {"log", section(context, {{"level", choice(context, {"trace", "debug", "info", "warn", "error"},
                                                  [&](const std::string& value) { c.log_level = value; })}})},
       {"hooks", section(context, {{"disable", list(context, 64,

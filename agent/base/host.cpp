@@ -108,9 +108,9 @@ std::string address_and_port(const SocketAddress& where) {
 }
 
 bool is_loopback(const SocketAddress& where) {
-  if (!where.v6) return where.address[0] == 127;
-  return where.address.back() == 1 &&
-         std::all_of(where.address.begin(), where.address.end() - 1, [](std::uint8_t byte) { return byte == 0; });
+  const auto none = [](auto begin, auto end) { return std::all_of(begin, end, [](std::uint8_t b) { return b == 0; }); };
+  if (!where.v6) return where.address[0] == 127 || none(where.address.begin(), where.address.begin() + 4);
+  return where.address.back() <= 1 && none(where.address.begin(), where.address.end() - 1);
 }
 
 bool is_address(std::string_view host) {

@@ -46,6 +46,7 @@ struct HostParts {
 [[nodiscard]] std::optional<SocketAddress> parse_address(std::string_view text);
 /// "192.0.2.1:443" or "[2001:db8::1]:443".
 [[nodiscard]] std::string address_and_port(const SocketAddress& where);
+/// Also the address of all zeros: who calls it is led to this machine.
 [[nodiscard]] bool is_loopback(const SocketAddress& where);
 /// Whether a host is an address and no name.
 [[nodiscard]] bool is_address(std::string_view host);

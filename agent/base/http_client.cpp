@@ -14,6 +14,7 @@
 #include <boost/url/parse.hpp>
 #include <optional>
 
+#include "agent/base/host.h"
 #include "agent/base/log.h"
 
 namespace keytrail::base {
@@ -173,6 +174,14 @@ class Client final : public HttpClient {
   bool answered_ = false, keep_ = false;
 };
 
+/// Beyond the grammar: a host that can be one, without a zone, and a port from 1 to 65535 (getaddrinfo takes 99999 as
+/// 34463).
+bool is_usable(const boost::urls::url_view& url, const std::string& text) {
+  const HostPort where = host_of_url(text);
+  const bool names_port = url.has_port() && !url.port().empty();
+  return !where.host.empty() && names_port == (where.port != 0) && !url.encoded_host().contains('%');
+}
+
 }  // namespace
 
 std::string HttpResponse::header(std::string_view name) const {
@@ -184,7 +193,7 @@ std::string HttpResponse::header(std::string_view name) const {
 Result<HttpTarget> HttpTarget::parse(const std::string& text, const std::string& port) {
   const auto url = boost::urls::parse_uri(text);
   if (!url || (url->scheme() != "http" && url->scheme() != "https") || url->host().empty() || url->has_userinfo() ||
-      url->has_query() || url->has_fragment()) {
+      url->has_query() || url->has_fragment() || !is_usable(*url, text)) {
     return fail(Error::Code::kInvalid, "it must look like http://127.0.0.1:4318 or https://collector.example:4318");
   }
   HttpTarget target;

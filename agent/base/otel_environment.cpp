@@ -9,6 +9,8 @@
 #include <set>
 #include <vector>
 
+#include "agent/base/http_client.h"
+
 namespace keytrail::base {
 namespace {
 
@@ -117,7 +119,9 @@ class Reader {
       return from.bad("must begin with http:// or https://, like http://127.0.0.1:4318");
     if (authority.substr(0, authority.find('/')).contains('@'))
       return from.bad("holds a user or password; use OTEL_EXPORTER_OTLP_HEADERS");
-    if (url.contains(' ')) return from.bad("holds a space");
+    const Result<base::HttpTarget> target = base::HttpTarget::parse(url);
+    if (!target) return from.bad(target.error().message);
+    if (out_.protocol == "grpc" && !target->path.empty()) return from.bad("has a path; gRPC has none");
     out_.endpoint = url;
     out_.whole_endpoint = out_.protocol != "grpc" && from.name != "OTEL_EXPORTER_OTLP_ENDPOINT";
     return {};

@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/base/host.h"
 #include "agent/base/log.h"
 #include "agent/base/net_stream.h"
 
@@ -118,14 +119,14 @@ std::string prometheus_text(std::span<const Metric> metrics) {
 }
 
 Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string& address, MetricSource& source) {
-  const auto colon = address.rfind(':');
-  std::string host = address.substr(0, colon == std::string::npos ? 0 : colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const base::HostPort where = base::parse_host(address);  // getaddrinfo would take port 99999 as 34463
+  const std::string port_text = std::to_string(where.port);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
   addrinfo* found = nullptr;
-  if (host.empty() || ::getaddrinfo(host.c_str(), address.c_str() + colon + 1, &hints, &found) != 0) {
+  if (where.host.empty() || base::split_host(address).port.empty() ||
+      ::getaddrinfo(where.host.c_str(), port_text.c_str(), &hints, &found) != 0) {
     return fail(Error::Code::kInvalid,
                 "prometheus.listen: " + base::printable(address) + " is no address and port, like 127.0.0.1:9477");
   }

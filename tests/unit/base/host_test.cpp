@@ -107,6 +107,10 @@ TEST(Host, AddressesOfEndpoints) {
   EXPECT_TRUE(is_loopback(six));
   six.address[0] = 0x20;
   EXPECT_FALSE(is_loopback(six));
+  EXPECT_TRUE(is_loopback(*parse_address("0.0.0.0")));  // Linux leads both to this machine
+  EXPECT_TRUE(is_loopback(*parse_address("::")));
+  EXPECT_FALSE(is_loopback(*parse_address("::2")));
+  EXPECT_FALSE(is_loopback(*parse_address("0.0.0.1")));
 }
 
 TEST(Host, AddressesAreNoNames) {

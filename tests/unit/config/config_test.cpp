@@ -92,6 +92,16 @@ TEST(Config, WrongTypesAndRangesSayWhatIsWanted) {
   EXPECT_THAT(error_of("otlp: [{name: a}]"), HasSubstr("endpoint is missing"));
   EXPECT_THAT(error_of("otlp: [{endpoint: \"ftp://a\"}]"), HasSubstr("must begin with http"));
   EXPECT_THAT(error_of("otlp: [{endpoint: \"http://u:p@a\"}]"), HasSubstr("no user or password"));
+  for (const char* url : {"http://[::1", "http://::1:4318", "http:///v1", "http://host:abc", "http://host:0",
+                          "http://host:99999", "http://host?x", "http://host#f", "http://h\xc3\xb6st",
+                          "http://host/%zz", "http://.", "http://a b", "http://[fe80::1%25lo]:4318"})
+    EXPECT_THAT(error_of("otlp: [{endpoint: \"" + std::string(url) + "\"}]"), HasSubstr("it must look like")) << url;
+  EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a/v1\", protocol: grpc}]"), HasSubstr("gRPC has no path"));
+  for (const char* url : {"http://[::1]:4318", "https://collector.example", "http://otel_collector:4318/x"})
+    EXPECT_EQ(error_of("otlp: [{endpoint: \"" + std::string(url) + "\"}]"), "no error") << url;
+  for (const char* listen : {"nonsense", "5", "127.0.0.1", ":9477", "localhost:9477", "127.0.0.1:99999", "127.0.0.1:0"})
+    EXPECT_THAT(error_of("prometheus: {listen: \"" + std::string(listen) + "\"}"), HasSubstr("127.0.0.1:9477"))
+        << listen;
   EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a\"}, {endpoint: \"http://b\"}]"), HasSubstr("is taken"));
   EXPECT_THAT(error_of("otlp: [{endpoint: \"http://a\", from_start: maybe}]"), HasSubstr("true or false"));
   EXPECT_THAT(error_of("log: {level: loud}"), HasSubstr("must be one of: trace, debug"));

@@ -81,7 +81,7 @@ TEST(Prometheus, AClientThatSaysNothingHoldsUpNeitherOthersForLongNorStop) {
 
 TEST(Prometheus, AnAddressThatCannotBeUsedIsAnError) {
   OneMetric source;
-  for (const char* address : {"", "9477", "localhost:9477", "127.0.0.1", "127.0.0.1:http"}) {
+  for (const char* address : {"", "9477", "localhost:9477", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999"}) {
     const auto port = PrometheusPort::listen(address, source);
     ASSERT_FALSE(port) << address;
     EXPECT_THAT(port.error().message, HasSubstr("prometheus.listen"));

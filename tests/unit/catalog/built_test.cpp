@@ -92,6 +92,7 @@ TEST(Built, TheTreeInTwoPartsIsTheTree) {
   first.files.resize(static_cast<std::size_t>(half));
   second.kinds.assign(model.kinds.begin() + 10, model.kinds.end());
   first.kinds.resize(10);
+  second.formats = model.formats;  // formats come with the kinds they tell of
   const Built base(first);
   const Built both(second, base.tables());
   const Built whole(model);

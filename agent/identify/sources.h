@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sources of identity. To add one: a file of its own that implements IdentitySource, its maker declared here, one
-// line in sources.cpp.
+// line in sources.cpp, its file in CMakeLists.txt.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a request goes to a collector. One implementation per protocol, chosen in transport.cpp's table. `send` runs on
 // the exporter's thread and returns within the configured time limit; `cancel` may come from any thread and ends it at
-// once. A new protocol is one file, one line in that table, and its name in agent/base/config.h.
+// once. A new protocol is one file (in CMakeLists.txt too), its maker below, one line in that table, and its name in
+// agent/base/config.h.
 #pragma once
 
 #include <memory>

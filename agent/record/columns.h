@@ -24,6 +24,11 @@ inline constexpr std::string_view kTable<Slot> = "slot";
 template <>
 inline constexpr std::string_view kTable<Destination> = "destination";
 
+/// What a column can hold without loss: no fractions, lists or optional values.
+template <typename T>
+inline constexpr bool kIsStored =
+    std::is_integral_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, Fingerprint>;
+
 struct Column {
   std::string name;
   std::string type;  ///< "TEXT" or "INTEGER"
@@ -35,6 +40,7 @@ template <Described Record>
   each_line<Record>([&]<typename Line>(const Line& line) {
     static_assert(kIsField<Line>, "a record with a dictionary table has plain fields only");
     using Value = ValueOf<decltype(line.get), Record>;
+    static_assert(kIsStored<Value>, "a dictionary table stores text, whole numbers, flags and enumerators only");
     const bool is_text = std::is_same_v<Value, std::string> || std::is_same_v<Value, Fingerprint>;
     out.push_back({std::string(line.column), is_text ? "TEXT" : "INTEGER"});
   });

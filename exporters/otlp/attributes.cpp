@@ -28,7 +28,14 @@ void put(Attributes& out, const Key& key);
 void put(Attributes& out, const Slot& slot);
 void put(Attributes&, const Workload&) {}  // it is the resource
 
-/// One attribute. Lists of records and what has no text have none.
+template <typename T>
+inline constexpr bool kHasNoAttribute = false;  // for whatever T: a static_assert that only a use makes fail
+
+template <typename T>
+concept RecordList = Described<typename T::value_type>;
+
+/// One attribute. A list of records has none (put_derived says what of it is sent); any other type without a branch
+/// does not compile.
 template <typename T>
 void put_value(Attributes& out, const char* name, Sent sent, Unit unit, const T& value) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -47,10 +54,14 @@ void put_value(Attributes& out, const char* name, Sent sent, Unit unit, const T&
       out.number(name, value);
   } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
     out.text(name, value);
+  } else if constexpr (std::is_same_v<T, Fingerprint>) {
+    out.text(name, value.text());
   } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
     out.texts(name, value);
   } else if constexpr (std::is_same_v<T, std::optional<std::uint64_t>>) {
     if (value) put_value(out, name, sent, unit, *value);
+  } else if constexpr (!RecordList<T>) {
+    static_assert(kHasNoAttribute<T>, "a field of this type is sent by no branch: add one, or leave out its .otlp()");
   }
 }
 

@@ -66,8 +66,10 @@ enum class Anonymous : std::uint8_t { kNever, kPossible, kCommon };
 struct Endpoint {
   std::string_view id, provider;
   std::string service, region;  ///< may come from the name
-  bool takes_keys = false;      ///< false: website, documentation, anonymous only
-  bool open = false;            ///< the owner decides what it takes: no `inferred` by kind alone
+  /// What in the name is one customer's (bucket, account, the whole name of an open host); empty: the provider's own.
+  std::string tenant;
+  bool takes_keys = false;  ///< false: website, documentation, anonymous only
+  bool open = false;        ///< the owner decides what it takes: no `inferred` by kind alone
   Anonymous anonymous = Anonymous::kNever;
   const tables::Accept* accept = nullptr;  ///< internal: the entry that match_host found; lives as long as the process
 };

@@ -5,6 +5,7 @@
 #include <array>
 #include <cctype>
 #include <string>
+#include <utility>
 
 #include "agent/base/host.h"
 #include "agent/catalog/impl.h"
@@ -24,6 +25,12 @@ std::string starred(std::string_view pattern, std::string_view text) {
   const std::size_t tail = pattern.size() - star - 1;
   if (star + tail > text.size()) return {};
   return std::string(text.substr(star, text.size() - star - tail));
+}
+
+/// Whether a group of an expression says what or where the endpoint is, and not whose.
+bool says_which(std::string_view group) {
+  return group.starts_with("service") || group.starts_with("region") || group == "shortregion" || group == "az" ||
+         group == "engine" || group == "pre";
 }
 
 }  // namespace
@@ -65,7 +72,8 @@ void Catalog::Impl::fill(Endpoint& endpoint, std::uint16_t accept) const {
   endpoint.anonymous = rule.anonymous;
 }
 
-std::optional<Endpoint> Catalog::Impl::try_host(std::uint16_t index, const std::string& host) const {
+std::optional<Endpoint> Catalog::Impl::try_host(std::uint16_t index, const std::string& host,
+                                                std::size_t ending) const {
   const tables::Host& entry = t_.hosts[index];
   Endpoint out{.id = entry.id,
                .provider = entry.provider,
@@ -88,27 +96,33 @@ std::optional<Endpoint> Catalog::Impl::try_host(std::uint16_t index, const std::
     };
     if (out.service.empty()) out.service = group({"service", "service2"});
     if (const std::string region = group({"region", "region2", "region3"}); !region.empty()) out.region = region;
+    for (const auto& [name, number] : regex.NamedCapturingGroups()) {
+      if (number < count && !says_which(name)) out.tenant += groups.at(static_cast<std::size_t>(number)).as_string();
+    }
+  } else {
+    out.tenant = host.substr(0, ending);
   }
   if (out.region.empty()) out.region = entry.region_default.empty() ? "global" : std::string(entry.region_default);
   fill(out, accept_for(entry, out.service, host));
+  if (out.open && !entry.regex.empty()) out.tenant = host;
   return out;
 }
 
 std::optional<Endpoint> Catalog::Impl::match_host(std::string_view given) const {
   const std::string host = base::parse_host(given).host;
   if (host.empty() || host.size() > 253) return std::nullopt;
-  std::vector<std::uint16_t> candidates;
+  std::vector<std::pair<std::uint16_t, std::size_t>> candidates;  // entry, where the ending begins that leads to it
   for (std::size_t start = 0; start != std::string::npos;) {
     const std::string_view ending = std::string_view(host).substr(start);
     for (const tables::Domain& domain : std::ranges::equal_range(t_.domains, ending, {}, &tables::Domain::domain)) {
-      if (domain.how != tables::How::kExact || start == 0) candidates.push_back(domain.host);
+      if (domain.how != tables::How::kExact || start == 0) candidates.emplace_back(domain.host, start);
     }
     const std::size_t dot = host.find('.', start);
     start = dot == std::string::npos ? dot : dot + 1;
   }
   std::ranges::sort(candidates);
-  for (const std::uint16_t index : candidates) {
-    if (std::optional<Endpoint> found = try_host(index, host)) return found;
+  for (const auto& [index, ending] : candidates) {
+    if (std::optional<Endpoint> found = try_host(index, host, ending)) return found;
   }
   return named_by_binding(host);
 }

@@ -58,7 +58,8 @@ class Catalog::Impl {
 
  private:
   [[nodiscard]] std::optional<Endpoint> named_by_binding(const std::string& host) const;
-  [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host) const;
+  [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host,
+                                                 std::size_t ending) const;
   [[nodiscard]] std::uint16_t accept_for(const tables::Host& entry, std::string_view service,
                                          const std::string& host) const;
   void fill(Endpoint& endpoint, std::uint16_t accept) const;

@@ -26,14 +26,33 @@ std::string namespace_key(std::uint32_t net_ns, const SocketAddress& address) {
   return key;
 }
 
+/// Of two names of one provider, service and region: is it one server's owner? All tenants of a service call the
+/// provider's own servers, so a bucket's name goes with the service's (and with that of its servers), but not with
+/// another bucket's. Where anyone can put a service, only that one goes.
+bool same_tenant(const catalog::Endpoint& a, const catalog::Endpoint& b) {
+  return a.tenant == b.tenant || (!a.open && !b.open && (a.tenant.empty() || b.tenant.empty()));
+}
+
+/// One registrable domain that a customer has: of x.evil.github.io, not the okta.com of every customer.
+bool in_one_tenants_domain(std::string_view a, std::string_view b, const catalog::Catalog& catalog) {
+  const std::string_view domain = base::registrable_domain(a);
+  if (domain != base::registrable_domain(b)) return false;
+  const auto owner = catalog.match_host(domain);
+  return owner && !owner->tenant.empty();
+}
+
 }  // namespace
 
 bool agree(std::string_view a, std::string_view b, const catalog::Catalog& catalog) {
   if (a == b) return true;
   const auto one = catalog.match_host(a), other = catalog.match_host(b);
-  if (one && other)
-    return one->provider == other->provider && one->service == other->service && one->region == other->region;
+  if (one && other) {
+    if (one->provider != other->provider || one->service != other->service || one->region != other->region)
+      return false;
+    return same_tenant(*one, *other) || in_one_tenants_domain(a, b, catalog);
+  }
   if ((!one && is_short_for(a, b)) || (!other && is_short_for(b, a))) return true;
+  if ((one && !one->tenant.empty()) || (other && !other->tenant.empty())) return in_one_tenants_domain(a, b, catalog);
   return base::registrable_domain(a) == base::registrable_domain(b);
 }
 

@@ -15,8 +15,10 @@
 namespace keytrail::link {
 
 /// Whether two names are of one owner, as far as names can tell: equal; or one endpoint of the catalog (provider,
-/// service, region); or one registrable domain, and the catalog does not know them as two endpoints; or one is short
-/// for the other. Two tenants of a provider (below elb.amazonaws.com, github.io) do not agree. Names as
+/// service, region), which is the provider's own for at least one of them, or the same customer's for both; or one
+/// registrable domain, unless the catalog knows them as two endpoints or that domain as the provider's; or one is short
+/// for the other. Two tenants of a provider (below elb.amazonaws.com, blob.core.windows.net, okta.com, github.io) do
+/// not agree, and no name of an open endpoint (anyone's service) does with the provider's own. Names as
 /// base::host_text().
 [[nodiscard]] bool agree(std::string_view a, std::string_view b, const catalog::Catalog& catalog);
 

@@ -31,6 +31,31 @@ TEST(NamesAgree, OneEndpointOfTheCatalog) {
                     {"nobody.test", "nobody.test"}});
 }
 
+TEST(NamesAgree, ATenantsNameAndTheProvidersOwn) {
+  expect_all(true, {{"bucket.s3.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com"},
+                    {"bucket.s3.eu-west-1.amazonaws.com", "s3-r-w.eu-west-1.amazonaws.com"},
+                    {"123456789012.dkr.ecr.eu-west-1.amazonaws.com", "api.ecr.eu-west-1.amazonaws.com"},
+                    {"good.blob.core.windows.net", "good.privatelink.blob.core.windows.net"},
+                    {"dualstack.good-456.eu-west-1.elb.amazonaws.com", "good-456.eu-west-1.elb.amazonaws.com"}});
+}
+
+TEST(NamesAgree, NotTwoTenantsOfOneEndpoint) {
+  expect_all(
+      false,
+      {{"evil-123.eu-west-1.elb.amazonaws.com", "good-456.eu-west-1.elb.amazonaws.com"},
+       {"evil.elb.eu-west-1.amazonaws.com", "good.elb.eu-west-1.amazonaws.com"},
+       {"vpce-0a-0b.vpce-svc-0b1.eu-west-1.vpce.amazonaws.com", "vpce-0c-0d.vpce-svc-0b2.eu-west-1.vpce.amazonaws.com"},
+       {"evil.blob.core.windows.net", "good.blob.core.windows.net"},
+       {"evil.okta.com", "good.okta.com"},
+       {"evil.azurecr.io", "good.azurecr.io"},
+       {"some.evil.name.azurecr.io", "good.azurecr.io"},
+       {"evil.s3.eu-west-1.amazonaws.com", "good.s3.eu-west-1.amazonaws.com"},
+       {"evil.abc.us-east-1.rds.amazonaws.com", "good.def.us-east-1.rds.amazonaws.com"},
+       {"evil.compute-1.amazonaws.com", "good.compute-1.amazonaws.com"},
+       {"ec2-198-51-100-1.eu-west-1.compute.amazonaws.com", "ec2-198-51-100-2.eu-west-1.compute.amazonaws.com"},
+       {"evil.example.amazonaws.com", "amazonaws.com"}});
+}
+
 TEST(NamesAgree, OneOwnersDomain) {
   expect_all(true, {{"lb7.corp.test", "vault.corp.test"}, {"edge.example.co.uk", "api.example.co.uk"}});
 }

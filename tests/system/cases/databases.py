@@ -38,7 +38,8 @@ class Postgres(SystemCase):
         key = re.compile("db\\.password:DATABASE_URL@.* #1")
         held = [Acquisition("environment", "DATABASE_URL", key, kind="db.password", key_class="password", exe=exe)
                 for exe in ("/usr/bin/dash", "/usr/bin/perl", PSQL_PROGRAM)]
-        self.expect([*held, self.shadow()], [self.use("inferred", "only_key_held", [key])])
+        # The host inside a secret URL is not told yet, and another database's password would look the same.
+        self.expect([*held, self.shadow()], [self.use("possible", "not_tied", [key])])
 
     def test_password_file(self):
         other = self.maker.text(24)

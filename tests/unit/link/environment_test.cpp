@@ -106,7 +106,7 @@ TEST(Environment, PathsOfVolumesListsAndHomes) {
   EXPECT_TRUE(names_path("file:///root/key.json", "/root/key.json"));
   const auto& catalog = catalog::Catalog::builtin();
   const SharedList<EnvItem> env{shown("KUBECONFIG", "/root/dev.conf:/root/prod.conf::rel/third")};
-  for (const char* path : {"/root/dev.conf", "/root/prod.conf", "/work/rel/third"})
+  for (const char* path : {"/root/dev.conf", "/root/prod.conf", "/srv/rel/third"})
     EXPECT_NE(file_of_pointer(env, catalog, path), nullptr) << path;
   EXPECT_EQ(file_of_pointer(env, catalog, "/root/other.conf"), nullptr);
 }

@@ -9,10 +9,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/base/lru_map.h"
 #include "agent/catalog/glob.h"
 #include "agent/catalog/tables.h"
 
@@ -29,6 +31,8 @@ class LazyRegex {
   mutable std::once_flag once_;
   mutable std::unique_ptr<RE2> compiled_;
 };
+
+inline constexpr std::size_t kKnownHosts = 1024;  ///< about 300 kB when full of long names
 
 class Catalog::Impl {
  public:
@@ -57,6 +61,7 @@ class Catalog::Impl {
   [[nodiscard]] const tables::Tables& tables() const { return t_; }
 
  private:
+  [[nodiscard]] std::optional<Endpoint> find_host(const std::string& host) const;
   [[nodiscard]] std::optional<Endpoint> named_by_binding(const std::string& host) const;
   [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host,
                                                  std::size_t ending) const;
@@ -72,6 +77,9 @@ class Catalog::Impl {
   std::vector<Selector> selectors_;                                       ///< sorted by id
   std::map<std::string_view, std::vector<std::uint16_t>> program_names_;  ///< whole names → program_names
   std::vector<std::uint16_t> program_prefixes_;
+  /// Answers of match_host: a node calls few hosts many times, and an expression costs a hundred look-ups.
+  mutable std::mutex known_hosts_lock_;
+  mutable base::LruMap<std::string, std::optional<Endpoint>> known_hosts_{kKnownHosts};
 };
 
 /// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes

@@ -227,8 +227,9 @@ TEST(Replace, LookUpsGoOnAndWhatWasGivenStaysValid) {
   const auto first = Additions::read_text(kSite, "acme.yaml");
   ASSERT_TRUE(first);
   Catalog catalog = Catalog::builtin();
-  catalog.replace(Catalog::with_additions(*first));
   const Catalog& seen = catalog;
+  EXPECT_FALSE(seen.match_host("eu.api.acme.example"));
+  catalog.replace(Catalog::with_additions(*first));
   const File* file = seen.match_file("/etc/acme/acme-token");
   const auto host = seen.match_host("eu.api.acme.example");
   ASSERT_NE(file, nullptr);
@@ -243,6 +244,7 @@ TEST(Replace, LookUpsGoOnAndWhatWasGivenStaysValid) {
   catalog.replace(Catalog::builtin());
   stop = true;
   EXPECT_EQ(seen.match_file("/etc/acme/acme-token"), nullptr);
+  EXPECT_FALSE(seen.match_host("eu.api.acme.example")) << "no answer outlives the catalog that gave it";
   EXPECT_EQ(file->kind, "acme.token");
   EXPECT_TRUE(seen.accepts(*host, "acme.token")) << "a destination found before keeps its rule";
   EXPECT_TRUE(first->same_as(*Additions::read_text(kSite, "acme.yaml")));

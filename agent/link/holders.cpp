@@ -2,6 +2,7 @@
 #include "agent/link/holders.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "agent/link/life.h"
@@ -165,11 +166,10 @@ void Holders::load(std::span<const Life> lives) {
 
 void Holders::adopt_life(Instance& instance) {
   const auto life = lives_.find(instance.id);
-  if (life == lives_.end()) return;
+  if (life == lives_.end() || instance.stored_life != 0) return;
   apply_life(instance, life->second);
   instance.doubts.weaken_by_restart();
-  instance.stored_life = life->second;
-  lives_.erase(life);
+  instance.stored_life = std::hash<std::string>()(life->second);
 }
 
 void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule) {
@@ -181,7 +181,7 @@ void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::st
   what->issued = holding.slot.from == From::kIssued;
   what->broker = holding.slot.from == From::kBroker;
   what->selector_rule = selector_rule;
-  apply_entry(*what, instance->stored_life);
+  if (const auto life = lives_.find(instance->id); life != lives_.end()) apply_entry(*what, life->second);
   index_.learn(what->key);
   (void)acquisitions_.is_news(*instance, what->key, what->slot);  // it was a row of an earlier run
   if (Held* held = hold(instance, std::move(what), holding.how)) {
@@ -237,10 +237,9 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
   // Most changes are a use's time: the text is not made for these.
   if (!entries && instance->stored_doubts && same_doubts(*instance->stored_doubts, instance->doubts)) return;
   instance->stored_doubts = std::make_unique<const Doubts>(instance->doubts);
-  if (std::string life = encode_life(*instance); life != instance->stored_life) {
-    out.lives.push_back({instance->id, life});
-    instance->stored_life = std::move(life);
-  }
+  std::string life = encode_life(*instance);
+  const std::size_t hash = std::hash<std::string>()(life);
+  if (std::exchange(instance->stored_life, hash) != hash) out.lives.push_back({instance->id, std::move(life)});
 }
 
 }  // namespace keytrail::link

@@ -76,7 +76,7 @@ class Holders {
   Outbox& outbox_;
   Acquisitions acquisitions_;
   std::vector<InstanceRef> dirty_;
-  std::map<InstanceId, std::string> lives_;  ///< of an earlier run, until adopted
+  std::map<InstanceId, std::string> lives_;  ///< of an earlier run, until all are adopted
 };
 
 }  // namespace keytrail::link

@@ -55,7 +55,7 @@ struct Instance {
   Doubts doubts;
   bool alive = true;
   bool environment_asked = false;
-  std::string stored_life;                      ///< as the history has it; see life.h
+  std::size_t stored_life = 0;                  ///< hash of what the history has of it; see life.h
   std::unique_ptr<const Doubts> stored_doubts;  ///< those in it; null: not compared yet
   bool synced = false;                          ///< the durable table holds rows of it
   bool queued_dirty = false;

@@ -3,8 +3,9 @@
  * A program starts: who, its executable, what was passed to execve (for `#!` the script), the variables and arguments
  * that the catalog names.
  */
+#include "lib/arguments.h"
 #include "lib/emit.h"
-#include "lib/items.h"
+#include "lib/environment.h"
 #include "lib/process.h"
 
 #define ENV_MAX 2048

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -58,6 +59,8 @@ class Status final : public AgentStatusSource {
     AgentStatus out = fixed_;
     for (std::string& remark : site_.remarks())
       out.remarks.push_back(std::move(remark));
+    const metrics::PrometheusPort* port = prometheus_;
+    if (port != nullptr && !port->problem().empty()) out.remarks.push_back(port->problem());
     PipelineSnapshot now = pipeline_.snapshot();
     for (std::size_t i = 0; i < kFamilies; ++i) {
       out.families[i].counters = now.kernel[i];
@@ -81,10 +84,14 @@ class Status final : public AgentStatusSource {
     return out;
   }
 
+  /// Must outlive the questions.
+  void set_prometheus(const metrics::PrometheusPort& port) { prometheus_ = &port; }
+
  private:
   const Pipeline& pipeline_;
   const SiteCatalog& site_;
   const Exporters& exporters_;
+  std::atomic<const metrics::PrometheusPort*> prometheus_ = nullptr;
   AgentStatus fixed_;
 };
 
@@ -137,7 +144,11 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   boost::asio::io_context io(1);
   const base::SystemClock clock;
   auto history = record::History::open(history_options(config->history), clock);
-  if (!history) return fail_with(kFailed, history.error().message);
+  if (!history) {
+    const Error::Code why = history.error().code;  // these stay as they are, however often it is tried
+    return fail_with(why == Error::Code::kInvalid || why == Error::Code::kRefused ? kBadConfiguration : kFailed,
+                     history.error().message);
+  }
   auto roles = examine::RoleLink::connect(io, fds, [&catalog](std::string_view id) { return catalog.kind(id); });
   if (!roles) return fail_with(kFailed, roles.error().message);
   auto capture = capture::Capture::open({.high_ring = fds.get("high").get(),
@@ -157,6 +168,13 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   Status::Exporters exporters;
   Status status(**roles, pipeline, site, exporters, clock);
   metrics::AgentMetrics metrics(status, **history, clock);
+  std::unique_ptr<metrics::PrometheusPort> prometheus;
+  if (!config->prometheus_listen.empty()) {
+    auto port = metrics::PrometheusPort::listen(config->prometheus_listen, metrics);
+    if (!port) return fail_with(kBadConfiguration, port.error().message);
+    prometheus = *std::move(port);
+    status.set_prometheus(*prometheus);
+  }
   const otlp::Sender sender{host_name(), config->service_name, config->resource_attributes};
   for (const base::OtlpConfig& target : config->otlp)
     exporters.push_back(
@@ -164,12 +182,6 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   const StopAtEnd stop_at_end(exporters);
   for (const auto& exporter : exporters) {
     if (auto started = exporter->start(); !started) return fail_with(kBadConfiguration, started.error().message);
-  }
-  std::unique_ptr<metrics::PrometheusPort> prometheus;
-  if (!config->prometheus_listen.empty()) {
-    auto port = metrics::PrometheusPort::listen(config->prometheus_listen, metrics);
-    if (!port) return fail_with(kBadConfiguration, port.error().message);
-    prometheus = *std::move(port);
   }
   serve::ServeOptions serve_options;
   serve_options.listen_fd = fds.get("api").release();
@@ -204,17 +216,17 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   pipeline.stop();
   server.stop();
   (*history)->drain(std::chrono::seconds(5));
-  prometheus.reset();
   for (const auto& exporter : exporters)
     exporter->stop();
+  prometheus.reset();
   (*history)->close();
   return 0;
 }
 
 int list_disabled_hooks(const std::string& config_path) {
-  auto config =
-      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
-                        {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
+  auto config = base::load_config(
+      config_path.empty() ? base::kDefaultConfigPath : config_path,
+      {.required = !config_path.empty(), .resolve = false, .environment = false, .findings = judge::finding_types()});
   if (!config) return fail_with(kBadConfiguration, config.error().message);
   for (const std::string& name : config->disabled_hooks)
     fmt::print("{}\n", base::printable(name));
@@ -226,9 +238,9 @@ int become_warden(const std::string& config_path, const std::vector<std::string>
     fmt::print(stderr, "keytrail: the agent needs root to load its kernel programs. Try: sudo keytrail agent\n");
     return kRefused;
   }
-  auto config =
-      base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
-                        {.required = !config_path.empty(), .resolve = false, .findings = judge::finding_types()});
+  auto config = base::load_config(
+      config_path.empty() ? base::kDefaultConfigPath : config_path,
+      {.required = !config_path.empty(), .resolve = false, .environment = false, .findings = judge::finding_types()});
   if (!config) {
     fmt::print(stderr, "keytrail: {}\n", config.error().message);
     return kBadConfiguration;

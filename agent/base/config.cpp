@@ -23,6 +23,7 @@
 #include "agent/base/otel_environment.h"
 #include "agent/base/small_file.h"
 #include "agent/base/yaml_guard.h"
+#include "keytrail/hooks.h"
 
 namespace keytrail::base {
 namespace {
@@ -331,11 +332,10 @@ Result<void> read_root(const Context& context, const YAML::Node& root) {
       {"prometheus", section(context, {{"listen", listen_address(context, c.prometheus_listen)}})},
       {"log", section(context, {{"level", choice(context, {"trace", "debug", "info", "warn", "error"},
                                                  [&](const std::string& value) { c.log_level = value; })}})},
-      {"hooks", section(context, {{"disable", list(context, 64,
-                                                   [&](const YAML::Node& node, const std::string& path) {
-                                                     return text(context, c.disabled_hooks.emplace_back(), 64)(node,
-                                                                                                               path);
-                                                   })}})},
+      {"hooks", section(context, {{"disable",
+                                   list(context, 64,
+                                        choice(context, {kHookFeatures.begin(), kHookFeatures.end()},
+                                               [&](const std::string& name) { c.disabled_hooks.push_back(name); }))}})},
       {"catalog", section(context, {{"directory", absolute_path(context, c.catalog_directory)}})},
       {"sampling", section(context, {{"sockets_s", number(context, c.sampling.sockets_s, 5, 3600)},
                                      {"slots_s", number(context, c.sampling.slots_s, 1, 3600)}})},
@@ -387,7 +387,7 @@ Result<Config> load_file(const std::string& path, const ConfigOptions& options) 
 
 Result<Config> load_config(const std::string& path, const ConfigOptions& options) {
   Result<Config> config = load_file(path, options);
-  if (!config || !options.resolve) return config;
+  if (!config || !options.environment) return config;
   const auto from = [&options](const std::string& name) { return look_up(options, name); };
   if (Result<void> read = read_otel_environment(*config, from); !read) return std::unexpected(read.error());
   return config;

@@ -106,8 +106,9 @@ struct Config {
 };
 
 struct ConfigOptions {
-  bool required = false;  ///< a missing file is an error (--config names it); else the defaults apply
-  bool resolve = true;    ///< look up ${env:NAME} and ${file:PATH}; `config check` does not need to
+  bool required = false;    ///< a missing file is an error (--config names it); else the defaults apply
+  bool resolve = true;      ///< look up ${env:NAME} and ${file:PATH}; `config check` does not need to
+  bool environment = true;  ///< take the variables of OpenTelemetry too (otel_environment.h)
   /// Which findings there are; base does not know. A file that names another is wrong.
   std::span<const FindingType> findings;
   /// Environment look-up, replaceable by tests; empty = getenv.
@@ -117,7 +118,7 @@ struct ConfigOptions {
 /// Is it an HTTP token of at most 128 bytes?
 [[nodiscard]] bool is_header_name(const std::string& name);
 
-/// Reads and checks a configuration; with `resolve` the variables of OpenTelemetry too (otel_environment.h). Errors:
+/// Reads and checks a configuration. Errors:
 /// kNotFound (only when required), kRefused (permissions), kTooLarge, kInvalid.
 [[nodiscard]] Result<Config> load_config(const std::string& path, const ConfigOptions& options = {});
 /// The same from text; `file` is only shown.

@@ -120,7 +120,8 @@ class Reader {
     if (authority.substr(0, authority.find('/')).contains('@'))
       return from.bad("holds a user or password; use OTEL_EXPORTER_OTLP_HEADERS");
     const Result<base::HttpTarget> target = base::HttpTarget::parse(url);
-    if (!target) return from.bad(target.error().message);
+    if (!target)
+      return fail(Error::Code::kInvalid, "the environment variable " + from.name + ": " + target.error().message);
     if (out_.protocol == "grpc" && !target->path.empty()) return from.bad("has a path; gRPC has none");
     out_.endpoint = url;
     out_.whole_endpoint = out_.protocol != "grpc" && from.name != "OTEL_EXPORTER_OTLP_ENDPOINT";

@@ -14,6 +14,7 @@
 #include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/completion.h"
+#include "agent/cli/question.h"
 #include "agent/judge/rule.h"
 #include "agent/serve/secret_guard.h"
 #include "keytrail/evidence.h"
@@ -63,7 +64,12 @@ class Parser {
       sub->add_flag("--local", options_.local, "times in local time, not UTC");
       sub->add_flag("--strict", options_.strict, "exit 3 when incomplete, 1 when empty");
     }
-    sub->callback([this, run] { run_ = [this, run](World& world) { return run(options_, world); }; });
+    sub->callback([this, run, asks_agent] {
+      run_ = [this, run, asks_agent](World& world) {
+        const int wrong = asks_agent ? check_named_config(options_, world) : static_cast<int>(kOk);
+        return wrong == kOk ? run(options_, world) : wrong;
+      };
+    });
     return sub;
   }
 
@@ -240,6 +246,36 @@ std::string no_command(const CLI::App& app, const CLI::App& parent, const std::s
   return out;
 }
 
+/// "there is no option …", with the one that was meant, or the command that has it.
+std::string no_option(const CLI::App& app, const CLI::App& parent, const std::string& name, const std::string& word) {
+  const std::string option = word.substr(0, word.find('='));
+  std::vector<std::string> names;
+  for (const CLI::Option* one : parent.get_options()) {
+    for (const std::string& known : one->get_lnames())
+      names.push_back("--" + known);
+  }
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  std::string out = fmt::format("{} has no option {}", name, option);
+  if (const std::string_view meant = base::nearest(option, known); !meant.empty())
+    return fmt::format("{}; did you mean {}?", out, meant);
+  for (const CLI::App* sub : app.get_subcommands({})) {
+    if (&parent == &app && sub->get_option_no_throw(option) != nullptr)
+      return fmt::format("{}; options stand behind the command: keytrail {} {}", out, sub->get_name(), option);
+  }
+  return out;
+}
+
+/// The first word that looks like an option and is none of `app`'s; empty: each is one.
+std::string unknown_option(const CLI::App& app, int first, int argc, char** argv) {
+  for (int i = first; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--") break;
+    if (word.size() > 1 && word[0] == '-' && app.get_option_no_throw(word.substr(0, word.find('='))) == nullptr)
+      return word;
+  }
+  return {};
+}
+
 /// The parser repeats what was typed: not when a secret was.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
@@ -259,6 +295,12 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
   std::string what = error.what();
   if (depth < argc && argv[depth][0] != '-' && !deepest->get_subcommands({}).empty())
     what = no_command(app, *deepest, name, argv[depth]);
+  else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+           (depth < argc && !deepest->get_subcommands({}).empty())) {
+    const CLI::App* at = argv[1][0] == '-' ? &app : deepest;
+    if (const std::string word = unknown_option(*at, at == &app ? 1 : depth, argc, argv); !word.empty())
+      what = no_option(app, *at, at == &app ? "keytrail" : name, word);
+  }
   std::cerr << "keytrail: " << base::printable(what) << "\nTry: " << name << " --help\n";
   return kUsage;
 }

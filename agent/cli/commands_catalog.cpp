@@ -33,6 +33,7 @@ namespace {
 std::string directory_of(const Options& options) {
   base::ConfigOptions how;
   how.resolve = false;
+  how.environment = false;
   how.findings = judge::finding_types();
   const Result<base::Config> config =
       base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);

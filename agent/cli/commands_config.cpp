@@ -9,6 +9,21 @@ namespace keytrail::cli {
 
 using base::printable;
 
+namespace {
+
+/// The agent has its service's environment, not that of the shell in which this is asked.
+std::string from_environment(const base::Config& config, const std::string& mark) {
+  std::string out;
+  for (const base::OtlpConfig& otlp : config.otlp) {
+    if (otlp.source.empty()) continue;
+    out += mark + "the exporter " + printable(otlp.name) + " comes from " + printable(otlp.source) +
+           " of this shell; the agent's own environment may differ\n";
+  }
+  return out;
+}
+
+}  // namespace
+
 int run_config_check(const Options& options, World& world) {
   const std::string path = !options.words.empty()   ? options.words[0]
                            : options.config.empty() ? base::kDefaultConfigPath
@@ -24,6 +39,7 @@ int run_config_check(const Options& options, World& world) {
   }
   for (const std::string& remark : config->remarks)
     world.out << "! " << printable(remark) << "\n";
+  world.out << from_environment(*config, "! ");
   world.out << printable(path) << ": correct\n";
   return kOk;
 }
@@ -41,8 +57,9 @@ int run_config_show(const Options& options, World& world) {
   }
   world.out << "# "
             << (config->file.empty() ? "defaults: there is no " + printable(path) : "from " + printable(config->file))
-            << "\n"
-            << base::render_config(*config);
+            << "\n";
+  world.out << from_environment(*config, "# ");
+  world.out << base::render_config(*config);
   return kOk;
 }
 

@@ -90,16 +90,27 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
   return kOk;
 }
 
+Result<base::Config> config_of(const Options& options) {
+  base::ConfigOptions how;
+  how.required = !options.config.empty();
+  how.resolve = false;
+  how.environment = false;
+  how.findings = judge::finding_types();
+  return base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
+}
+
 }  // namespace
 
 std::string socket_of(const Options& options) {
   if (!options.socket.empty()) return options.socket;
-  base::ConfigOptions how;
-  how.resolve = false;
-  how.findings = judge::finding_types();
-  const Result<base::Config> config =
-      base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
-  return config ? config->api.socket : base::kDefaultApiSocket;  // a broken file stops the agent, not a question
+  const Result<base::Config> config = config_of(options);
+  return config ? config->api.socket : base::kDefaultApiSocket;
+}
+
+int check_named_config(const Options& options, World& world) {
+  if (options.config.empty()) return kOk;
+  const Result<base::Config> config = config_of(options);
+  return config ? static_cast<int>(kOk) : usage(world, config.error().message);
 }
 
 std::expected<std::string, int> key_typed(World& world, const std::string& text) {

@@ -16,6 +16,9 @@ using Asked = std::expected<boost::json::object, int>;  ///< the answer, or the 
 
 /// The socket to ask: --socket, else the configuration's, else the default.
 [[nodiscard]] std::string socket_of(const Options& options);
+/// A configuration file that --config names must be there and correct, or the wrong agent is asked: kOk, or what was
+/// said of it. Without --config, a broken file stops the agent, not a question.
+[[nodiscard]] int check_named_config(const Options& options, World& world);
 /// A key id as typed, checked. Prints and gives kUsage when it is a secret.
 [[nodiscard]] std::expected<std::string, int> key_typed(World& world, const std::string& text);
 /// The parameters of the options, checked: key, times, filters. Prints and gives kUsage when one is wrong, or is a

@@ -86,7 +86,10 @@ int run(const Options& options) {
   if (!examiner_user) return refuse(examiner_user.error());
   setup.examiner_user = *examiner_user;
   Result<std::vector<std::string>> off = configured_off(options, *user);
-  if (!off && off.error().code == Error::Code::kInvalid) return refuse(off.error());
+  if (!off && off.error().code == Error::Code::kInvalid) {
+    (void)refuse(off.error());
+    return 2;  // as the worker would: see supervise.cpp
+  }
   if (!off) setup.remarks.push_back(off.error().message);
   for (const std::string& remark : setup.remarks)
     say(Level::kWarn, "%s", remark.c_str());

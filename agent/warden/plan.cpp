@@ -6,9 +6,7 @@
 namespace keytrail::warden {
 namespace {
 
-constexpr std::array<std::string_view, kFeatures> kFeatureNames{"fentry",       "kprobe", "tracepoint", "rdonly_cast",
-                                                                "tp_btf",       "iter",   "cgroup",     "connect_unix",
-                                                                "uprobe_multi", "uprobe"};
+static_assert(kHookFeatures.size() == kFeatures);
 
 std::string_view why_not(const Alternative& alternative, const Features& features,
                          const std::map<std::string, std::string>& refused) {
@@ -34,14 +32,14 @@ void report_choice(HookReport& report, const Alternative& choice) {
 
 }  // namespace
 
-std::string_view to_string(Feature feature) { return kFeatureNames[static_cast<std::size_t>(feature)]; }
+std::string_view to_string(Feature feature) { return kHookFeatures[static_cast<std::size_t>(feature)]; }
 
 Result<void> disable(Features& features, std::span<const std::string> names, std::string_view by) {
   for (const std::string& name : names) {
-    const auto* const found = std::ranges::find(kFeatureNames, name);
-    if (found == kFeatureNames.end()) {
+    const auto* const found = std::ranges::find(kHookFeatures, name);
+    if (found == kHookFeatures.end()) {
       std::string known;
-      for (std::string_view one : kFeatureNames)
+      for (std::string_view one : kHookFeatures)
         append(known, one, ", ");
       return fail(Error::Code::kInvalid, std::string(by)
                                              .append(" ")
@@ -50,7 +48,7 @@ Result<void> disable(Features& features, std::span<const std::string> names, std
                                              .append(known)
                                              .append("."));
     }
-    features[static_cast<std::size_t>(found - kFeatureNames.begin())] =
+    features[static_cast<std::size_t>(found - kHookFeatures.begin())] =
         std::string("taken away by ").append(by).append(" ").append(name);
   }
   return {};
@@ -275,7 +273,7 @@ Plan plan(const Features& features, const std::map<std::string, std::string>& re
     first = end;
   }
   HookReport& request = out.reports[static_cast<std::size_t>(Family::kRequest)];
-  request.missing = "requests inside TLS: evidence is per connection";
+  append(request.missing, "requests inside TLS: evidence is per connection", "; ");
   for (std::size_t i = 0; i < kFamilies; ++i) {
     if (unarmed[i]) out.reports[i].chosen.clear();
   }

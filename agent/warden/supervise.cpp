@@ -199,8 +199,8 @@ void Server::on_ended(Role& role, int status) {
         (&role == &worker_ ? setup_.options.worker : setup_.options.examiner).c_str());
   if (code == 126) say(Level::kError, "The %s could not give up its privileges and was not started.", role.name);
   if (&role == &worker_ && (code == 2 || code == 78)) {  // EX_CONFIG: starting it again changes nothing
-    say(Level::kError, "The worker refuses its configuration; its own message says why.");
-    exit_status_ = 1;
+    say(Level::kError, "The worker refuses its configuration or its history; its own message says why.");
+    exit_status_ = 2;
     return begin_stop();
   }
   const std::uint64_t delay = role.backoff.ended(now - role.started_ns);

@@ -118,7 +118,14 @@ std::string prometheus_text(std::span<const Metric> metrics) {
   return out;
 }
 
-Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string& address, MetricSource& source) {
+PrometheusPort::PrometheusPort(std::string name, const addrinfo& address, MetricSource& source,
+                               std::chrono::milliseconds retry)
+    : name_(std::move(name)), address_size_(address.ai_addrlen), source_(source), retry_(retry) {
+  std::memcpy(&address_, address.ai_addr, address.ai_addrlen);
+}
+
+Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string& address, MetricSource& source,
+                                                               std::chrono::milliseconds retry) {
   const base::HostPort where = base::parse_host(address);  // getaddrinfo would take port 99999 as 34463
   const std::string port_text = std::to_string(where.port);
   addrinfo hints{};
@@ -131,16 +138,10 @@ Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string
                 "prometheus.listen: " + base::printable(address) + " is no address and port, like 127.0.0.1:9477");
   }
   const std::unique_ptr<addrinfo, AddressesDelete> list(found);
-  base::UniqueFd listener(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int on = 1;
-  if (listener) ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  if (!listener || ::bind(listener.get(), found->ai_addr, found->ai_addrlen) != 0 ||
-      ::listen(listener.get(), 16) != 0) {
-    return fail(Error::Code::kSystem, "prometheus.listen: " + base::printable(address) + ": " + std::strerror(errno));
-  }
-  base::UniqueFd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!stop) return fail(Error::Code::kSystem, std::string("eventfd: ") + std::strerror(errno));
-  std::unique_ptr<PrometheusPort> port(new PrometheusPort(std::move(listener), std::move(stop), source));
+  std::unique_ptr<PrometheusPort> port(new PrometheusPort(base::printable(address), *found, source, retry));
+  port->stop_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!port->stop_) return fail(Error::Code::kSystem, std::string("eventfd: ") + std::strerror(errno));
+  if (!port->open()) spdlog::error("{}", port->problem());
   try {
     port->thread_ = std::thread([self = port.get()] { self->run(); });
   } catch (const std::system_error& error) {
@@ -148,6 +149,24 @@ Result<std::unique_ptr<PrometheusPort>> PrometheusPort::listen(const std::string
                 std::string("the thread of the Prometheus port cannot be started: ") + error.what());
   }
   return port;
+}
+
+bool PrometheusPort::open() {
+  base::UniqueFd listener(::socket(address_.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int on = 1;
+  if (listener) ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  const bool listens = listener &&
+                       ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address_), address_size_) == 0 &&
+                       ::listen(listener.get(), 16) == 0;
+  const std::scoped_lock held(problem_lock_);
+  problem_ = listens ? "" : "prometheus.listen: nothing listens on " + name_ + ": " + std::strerror(errno);
+  if (listens) listener_ = std::move(listener);
+  return listens;
+}
+
+std::string PrometheusPort::problem() const {
+  const std::scoped_lock held(problem_lock_);
+  return problem_;
 }
 
 PrometheusPort::~PrometheusPort() {
@@ -167,6 +186,11 @@ std::uint16_t PrometheusPort::port() const {
 
 void PrometheusPort::run() {
   constexpr auto kLong = std::chrono::hours(1);
+  while (!listener_) {
+    const auto stopped = base::wait_for(stop_.get(), POLLIN, stop_.get(), std::chrono::steady_clock::now() + retry_);
+    if (stopped || stopped.error().code == Error::Code::kGone) return;
+    if (open()) spdlog::info("prometheus.listen: {} is served now", name_);
+  }
   for (;;) {
     const auto ready = base::wait_for(listener_.get(), POLLIN, stop_.get(), std::chrono::steady_clock::now() + kLong);
     if (!ready && ready.error().code == Error::Code::kGone) return;

@@ -214,7 +214,7 @@ struct Fields<GapRow> {
   static constexpr char kDoc[] = "A period in which something may be missing.";
   static constexpr auto kList = std::tuple{
       field("cause", &GapRow::cause,
-            "ring_full, worker_restart, agent_restart, examiner_restart, silent_hook, baseline, disk_full.")
+            "ring_full, worker_restart, agent_restart, examiner_restart, baseline, disk_full, storage_error.")
           .otlp("keytrail.gap.cause"),
       field("family", &GapRow::family, "Hook family; empty for all.").otlp("keytrail.gap.family"),
       time_ns("from", &GapRow::from_ns, "Its beginning.").otlp("keytrail.gap.from_unix_nano", Sent::kAsNumber),

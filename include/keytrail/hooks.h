@@ -4,12 +4,19 @@
 // in hooks_wire.h.
 #pragma once
 
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "keytrail/event.h"
 
 namespace keytrail {
+
+/// What of the kernel the hooks may use, as `hooks.disable` and --no-feature name it; the order is warden's Feature.
+inline constexpr std::array<std::string_view, 10> kHookFeatures{"fentry",       "kprobe", "tracepoint", "rdonly_cast",
+                                                                "tp_btf",       "iter",   "cgroup",     "connect_unix",
+                                                                "uprobe_multi", "uprobe"};
 
 struct HookReport {
   struct Refused {

@@ -116,7 +116,7 @@ struct Notice {
   Head head;
   std::uint64_t from_ns = 0;  ///< ns since boot
   std::uint64_t to_ns = 0;
-  Text<30> cause;  ///< GapRow::cause: "examiner_restart", "worker_restart", "heartbeat"
+  Text<30> cause;  ///< GapRow::cause: "examiner_restart", "worker_restart"
   Text<254> text;  ///< one sentence
 };
 

@@ -51,6 +51,16 @@ class Answers(SystemCase):
                               user=65534, group=65534, extra_groups=[], env={"PATH": PATH}, check=False)
         self.assertEqual(done.returncode, 5, done.stderr)
 
+    def test_what_was_mistyped_is_named(self):
+        for words, said in ((["--bogus"], "keytrail has no option --bogus"),
+                            (["--config", "/x", "status"], "options stand behind the command"),
+                            (["uses", "--sinse", "2h"], "did you mean --since?"),
+                            (["status", "--config", "/nonexistent"], "/nonexistent: there is no such file")):
+            done = subprocess.run([Run.build.keytrail, *words], capture_output=True, text=True, env={"PATH": PATH},
+                                  check=False)
+            self.assertEqual(done.returncode, 2, words)
+            self.assertIn(said, done.stderr)
+
     def test_no_agent(self):
         done = subprocess.run([Run.build.keytrail, "status", "--socket", self.agent.socket + "x"], capture_output=True,
                               env={"PATH": PATH}, check=False)

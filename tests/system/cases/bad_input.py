@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input. A clear error or a counted skip, the agent lives, nothing is lost silently."""
 import os
+import socket
 import sqlite3
 import subprocess
 import time
+import urllib.request
 
 from case import S3, Run, SystemCase
 from rows import Acquisition, Use
@@ -102,11 +104,24 @@ class Configuration(SystemCase):
         self.assertRegex(self.refused("queries: [\n"), r"keytrail\.yaml:\d+")
 
     def test_a_hook_that_does_not_exist_is_refused(self):
-        self.assertIn("hooks.disable: btf: there is no such feature. Known are fentry, kprobe",
-                      self.refused("hooks: {disable: [btf]}\n"))
+        said = self.refused("hooks: {disable: [btf]}\n")
+        self.assertIn("hooks.disable", said)
+        self.assertIn("must be one of: fentry, kprobe", said)
 
     def test_value_out_of_range_is_refused(self):
         self.assertIn("queries.max_rows", self.refused("queries:\n  max_rows: 0\n"))
+
+    def test_a_metrics_port_that_is_taken_is_a_remark_and_is_tried_again(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            agent = self.own_agent(config=f"prometheus: {{listen: '127.0.0.1:{port}'}}\n").start()
+            self.assertIn(f"nothing listens on 127.0.0.1:{port}: Address already in use", " ".join(
+                agent.status()["remarks"]))
+        limit = time.monotonic() + 20
+        while any("prometheus" in one for one in agent.status()["remarks"]) and time.monotonic() < limit:
+            time.sleep(0.5)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            self.assertIn(b"keytrail_", answer.read())
 
 
 class History(SystemCase):
@@ -124,6 +139,7 @@ class History(SystemCase):
         with self.assertRaises(RuntimeError) as raised:
             self.agent.start(wait=5)
         self.assertRegex(str(raised.exception), r"(?i)newer")
+        self.assertIn("refuses its configuration or its history", str(raised.exception))  # and is not started again
         with open(path, "rb") as file:
             self.assertEqual(file.read(), before)
 

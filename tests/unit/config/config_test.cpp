@@ -195,7 +195,7 @@ TEST(Config, ALongKeyIsNotQuotedWhole) {
 }
 
 TEST(Config, RenderedConfigurationReadsBack) {
-  const Result<Config> config = parse("otlp: [{endpoint: \"http://a\"}]\nhooks: {disable: [a, b]}");
+  const Result<Config> config = parse("otlp: [{endpoint: \"http://a\"}]\nhooks: {disable: [kprobe, iter]}");
   ASSERT_TRUE(config);
   const Result<Config> again = parse(render_config(*config));
   ASSERT_TRUE(again) << again.error().message << render_config(*config);

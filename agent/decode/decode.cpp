@@ -171,7 +171,7 @@ Result<Body> decode_cgroup(Record record, const ev_head& head) {
 }
 
 Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {
-  switch (head.type) {
+  switch (static_cast<kt_event_type>(head.type)) {  // no default: a type that is forgotten here does not compile
     case KT_EV_FORK:
       return decode_fork(record);
     case KT_EV_EXEC:
@@ -201,9 +201,8 @@ Result<Body> decode_body(Record record, const ev_head& head, std::span<const cat
       return BaselineDoneEvent{.armed_ns = head.time_ns};
     case KT_EV_HEARTBEAT:
       return HeartbeatEvent{.family = static_cast<Family>(head.family)};
-    default:
-      return refuse(kUnknownType);
   }
+  return refuse(kUnknownType);  // what came through the ring can be any number
 }
 
 }  // namespace

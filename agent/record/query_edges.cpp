@@ -9,6 +9,7 @@
 #include "agent/record/edge_codec.h"
 #include "agent/record/filter_sql.h"
 #include "agent/record/reader.h"
+#include "agent/record/sql_numbers.h"
 
 namespace keytrail::record {
 namespace {
@@ -26,7 +27,8 @@ static constexpr char kEdgesSql[] = KEYTRAIL_CHAIN
 static constexpr char kInTimeSql[] =
     "SELECT edge, min(first_ns), max(last_ns), sum(amount), min(requests), sum(requests), sum(bytes_sent), "
     "sum(bytes_received) FROM rows "
-    "WHERE kind = 2 AND last_ns >= ?2 AND first_ns < ?3 AND edge IN (SELECT value FROM json_each(?1)) GROUP BY edge";
+    "WHERE kind = " KT_SQL_USE
+    " AND last_ns >= ?2 AND first_ns < ?3 AND edge IN (SELECT value FROM json_each(?1)) GROUP BY edge";
 
 struct Pending {
   std::int64_t first_ns = 0, last_ns = 0;

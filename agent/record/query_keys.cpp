@@ -6,6 +6,7 @@
 
 #include "agent/record/filter_sql.h"
 #include "agent/record/reader.h"
+#include "agent/record/sql_numbers.h"
 
 namespace keytrail::record {
 namespace {
@@ -53,10 +54,11 @@ static constexpr char kKeysOfSql[] =
     "WHERE k.issued_s != "
     "-1 GROUP BY workload, k.key_id";
 static constexpr char kRecentSql[] =
-    "SELECT workload, observed_ns, first_ns, last_ns, amount FROM rows WHERE kind = 2 ORDER BY seq DESC";
+    "SELECT workload, observed_ns, first_ns, last_ns, amount FROM rows WHERE kind = " KT_SQL_USE " ORDER BY seq DESC";
 static constexpr char kPendingSql[] =
     "SELECT workload, pending_first_ns, pending_last_ns, pending_connections FROM edge WHERE pending_connections != 0";
-static constexpr char kFindingsSql[] = "SELECT workload, count(*) FROM finding WHERE state = 0 GROUP BY workload";
+static constexpr char kFindingsSql[] =
+    "SELECT workload, count(*) FROM finding WHERE state = " KT_SQL_OPEN " GROUP BY workload";
 
 std::string place_of(const Destination& d) {
   if (d.provider.empty()) return d.host.empty() ? d.address : d.host;

@@ -7,6 +7,7 @@
 
 #include "agent/record/filter_sql.h"
 #include "agent/record/reader.h"
+#include "agent/record/sql_numbers.h"
 
 namespace keytrail::record {
 namespace {
@@ -18,7 +19,8 @@ static constexpr char kSightingsSql[] = KEYTRAIL_CHAIN
     "chain) ORDER BY s.first_ns";
 static constexpr char kReadsSql[] = KEYTRAIL_CHAIN
     "SELECT k.key_id, c.slot, r.time_ns, r.workload, r.program, r.pid, r.start_ns, r.exec, r.uid FROM rows r JOIN "
-    "candidate c ON c.keyset = r.keyset JOIN key k ON k.id = c.key WHERE r.kind = 1 AND k.key_id IN (SELECT key_id "
+    "candidate c ON c.keyset = r.keyset JOIN key k ON k.id = c.key WHERE r.kind = " KT_SQL_ACQUISITION
+    " AND k.key_id IN (SELECT key_id "
     "FROM chain) UNION ALL SELECT k.key_id, h.slot, h.since_ns, h.workload, h.program, h.pid, h.start_ns, h.exec, "
     "h.uid "
     "FROM holding h JOIN key k ON k.id = h.key WHERE k.key_id IN (SELECT key_id FROM chain) ORDER BY 3";

@@ -7,6 +7,7 @@
 #include "agent/record/filter_sql.h"
 #include "agent/record/reader.h"
 #include "agent/record/schema.h"
+#include "agent/record/sql_numbers.h"
 
 namespace keytrail::record {
 namespace {
@@ -20,7 +21,8 @@ namespace {
 static constexpr char kRowsSql[] = KEYTRAIL_CHAIN
     "SELECT " KEYTRAIL_ROW_COLUMNS
     " FROM rows WHERE seq > ?10 AND (?9 >> kind) & 1 AND last_ns >= ?11 AND time_ns < ?12 AND (?15 = 0 OR pid = ?15) "
-    "AND (?13 < 0 OR (kind = 2 AND evidence = ?13)) AND (?14 = '' OR (kind = 3 AND label = ?14)) "
+    "AND (?13 < 0 OR (kind = " KT_SQL_USE " AND evidence = ?13)) AND (?14 = '' OR (kind = " KT_SQL_FINDING
+    " AND label = ?14)) "
     "AND " KEYTRAIL_HAS_WORKLOAD("workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY(
         "keyset") "ORDER BY seq LIMIT ?16";
 static constexpr char kRowSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq = ?1";

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/record/schema.h"
+#include "agent/record/sql_numbers.h"
 #include "agent/record/store.h"
 
 namespace keytrail::record {
@@ -20,12 +21,13 @@ static constexpr char kSightingSql[] =
 // What was resolved is open again, what was accepted stays so.
 static constexpr char kFindingSql[] =
     "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) "
-    "VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, 0) "
+    "VALUES(?1, ?2, ?3, ?4, ?4, 1, ?5, " KT_SQL_OPEN
+    ") "
     "ON CONFLICT DO UPDATE SET last_ns = max(last_ns, excluded.last_ns), count = count + 1, "
-    "last_seq = excluded.last_seq, state = CASE state WHEN 1 THEN 0 ELSE state END";
+    "last_seq = excluded.last_seq, state = CASE state WHEN " KT_SQL_RESOLVED " THEN " KT_SQL_OPEN " ELSE state END";
 static constexpr char kFindingStateSql[] =
-    "UPDATE finding SET state = ?1 WHERE (type, subject) IN (SELECT label, subject FROM rows WHERE seq = ?2 AND kind = "
-    "3)";
+    "UPDATE finding SET state = ?1 WHERE (type, subject) IN (SELECT label, subject FROM rows WHERE seq = ?2 AND kind "
+    "= " KT_SQL_FINDING ")";
 
 /// The columns of one row; what a kind does not have stays zero or empty.
 struct Columns {

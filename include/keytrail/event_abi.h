@@ -38,20 +38,26 @@ typedef int64_t kt_s64;
 
 #define KT_ABI_VERSION 1
 
-/* Event types (ev_head.type). */
-#define KT_EV_FORK 1
-#define KT_EV_EXEC 2
-#define KT_EV_EXIT 3
-#define KT_EV_OPEN 4
-#define KT_EV_CONNECT 5
-#define KT_EV_SOCKET 6
-#define KT_EV_PAYLOAD 7
-#define KT_EV_DNS 8
-#define KT_EV_UNIX 9
-#define KT_EV_CGROUP 10
-#define KT_EV_TASK 11          /* layout of KT_EV_EXEC, without items; from the sweep at start */
-#define KT_EV_BASELINE_DONE 12 /* head only */
-#define KT_EV_HEARTBEAT 13     /* head only; family says which hook it went through */
+/* Event types (ev_head.type, 16 bits). */
+#ifdef __cplusplus
+enum kt_event_type : kt_u16 {
+#else
+enum kt_event_type {
+#endif
+	KT_EV_FORK = 1,
+	KT_EV_EXEC = 2,
+	KT_EV_EXIT = 3,
+	KT_EV_OPEN = 4,
+	KT_EV_CONNECT = 5,
+	KT_EV_SOCKET = 6,
+	KT_EV_PAYLOAD = 7,
+	KT_EV_DNS = 8,
+	KT_EV_UNIX = 9,
+	KT_EV_CGROUP = 10,
+	KT_EV_TASK = 11, /* layout of KT_EV_EXEC, without items; from the sweep at start */
+	KT_EV_BASELINE_DONE = 12, /* head only */
+	KT_EV_HEARTBEAT = 13, /* head only; family says which hook it went through */
+};
 
 /* Families (ev_head.family), the same numbers as keytrail::Family. */
 #define KT_FAMILY_EXEC 0

@@ -19,3 +19,40 @@ class FreePath(SystemCase):
         self.actor("read", "/root/srv/app/token", "read", "/root/.aws/credentials", "call", S3).wait()
         self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default")],
                     [Use("inferred", "only_key_held", [key.id])])
+
+
+class FreeName(SystemCase):
+    """Files under names that are no key's: their shape makes them candidates, their content decides. The home of a case
+    is a tmpfs, where a small file of any mode is one; what lies in `disk` is on none."""
+    def disk(self, text, mode):
+        return {"/srv": self.filled("disk", {"stuff": (text, mode)})}
+
+    def test_a_key_that_only_its_owner_may_read_is_found_whatever_its_name(self):
+        key = self.maker.aws()
+        self.actor("read", "/srv/stuff", "call", S3, binds=self.disk(key.profile(), 0o600)).wait()
+        self.expect([Acquisition("file", "/srv/stuff", key.id, selector="default")],
+                    [Use("inferred", "only_key_held", [key.id])])
+
+    def test_a_key_for_all_is_found_under_a_free_name_on_a_tmpfs_only(self):
+        on_disk, in_memory = self.maker.aws(), self.maker.aws()
+        self.plant("srv/app/stuff", in_memory.profile(), mode=0o644)
+        self.actor("read", "/srv/stuff", "read", "/root/srv/app/stuff", "call", S3,
+                   binds=self.disk(on_disk.profile(), 0o644)).wait()
+        self.expect([Acquisition("file", "/root/srv/app/stuff", in_memory.id, selector="default")],
+                    [Use("inferred", "only_key_held", [in_memory.id])])
+
+    def test_a_file_shaped_like_a_secret_that_is_not_identified_weakens_its_readers_claims(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        self.actor("read", "/srv/stuff", "read", "/root/.aws/credentials", "call", S3,
+                   binds=self.disk(self.maker.token(40) + "\n", 0o600)).wait()
+        self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default")],
+                    [Use("possible", "unidentified_file", [key.id])])
+
+    def test_temporary_files_of_the_reader_weaken_nothing(self):
+        key = self.maker.aws()
+        self.plant(".aws/credentials", key.profile())
+        steps = [step for n in range(20) for step in ("temporary", f"/root/part{n}")]
+        self.actor(*steps, "read", "/root/.aws/credentials", "call", S3).wait()
+        self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default")],
+                    [Use("inferred", "only_key_held", [key.id])])

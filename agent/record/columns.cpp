@@ -111,6 +111,7 @@ Result<void> complete_tables(Database& db) {
   if (auto r = complete_column(db, "slot_history", "after_ns"); !r) return r;
   if (auto r = complete_table(db, kTable<Key>, columns_of<Key>()); !r) return r;
   if (auto r = complete_table(db, kTable<Slot>, columns_of<Slot>()); !r) return r;
+  if (auto r = complete_table(db, kTable<Actor>, columns_of<Actor>()); !r) return r;
   return complete_table(db, kTable<Destination>, columns_of<Destination>());
 }
 

@@ -23,11 +23,18 @@ template <>
 inline constexpr std::string_view kTable<Slot> = "slot";
 template <>
 inline constexpr std::string_view kTable<Destination> = "destination";
+template <>
+inline constexpr std::string_view kTable<Actor> = "program";  ///< its texts: the rest is of one process, see kInTable
 
 /// What a column can hold without loss: no fractions, lists or optional values.
 template <typename T>
 inline constexpr bool kIsStored =
     std::is_integral_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, Fingerprint>;
+
+/// Whether a value of a record stands in the record's table. Of an actor only what many processes share: instance, uid
+/// and workload stand where the actor does.
+template <typename Record, typename Value>
+inline constexpr bool kInTable = !std::is_same_v<Record, Actor> || std::is_same_v<Value, std::string>;
 
 struct Column {
   std::string name;
@@ -38,11 +45,13 @@ template <Described Record>
 [[nodiscard]] std::vector<Column> columns_of() {
   std::vector<Column> out;
   each_line<Record>([&]<typename Line>(const Line& line) {
-    static_assert(kIsField<Line>, "a record with a dictionary table has plain fields only");
     using Value = ValueOf<decltype(line.get), Record>;
-    static_assert(kIsStored<Value>, "a dictionary table stores text, whole numbers, flags and enumerators only");
-    const bool is_text = std::is_same_v<Value, std::string> || std::is_same_v<Value, Fingerprint>;
-    out.push_back({std::string(line.column), is_text ? "TEXT" : "INTEGER"});
+    if constexpr (kInTable<Record, Value>) {
+      static_assert(kIsField<Line>, "a record with a dictionary table has plain fields only");
+      static_assert(kIsStored<Value>, "a dictionary table stores text, whole numbers, flags and enumerators only");
+      const bool is_text = std::is_same_v<Value, std::string> || std::is_same_v<Value, Fingerprint>;
+      out.push_back({std::string(line.column), is_text ? "TEXT" : "INTEGER"});
+    }
   });
   return out;
 }
@@ -79,7 +88,9 @@ template <Described Record>
 void load(const Cursor& cursor, Record& record) {
   int column = 0;
   each_value(record, [&]<typename T>(const auto&, T& value) {
-    if constexpr (std::is_same_v<T, std::string>)
+    if constexpr (!kInTable<Record, T>)
+      return;
+    else if constexpr (std::is_same_v<T, std::string>)
       value = cursor.text(column);
     else if constexpr (std::is_same_v<T, Fingerprint>)
       value = parse_fingerprint(cursor.text(column));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <tuple>
 
 #include "agent/base/workload_facts.h"
 #include "agent/record/columns.h"
@@ -28,9 +29,6 @@ static constexpr char kConcernedSql[] =
 static constexpr char kRenameSql[] =
     "UPDATE workload SET name = ?2, known_by = ?3 WHERE wid = ?1 AND (name != ?2 OR known_by != ?3)";
 static constexpr char kKindSql[] = "SELECT kind FROM workload WHERE wid = ?1";
-static constexpr char kProgramSql[] =
-    "INSERT INTO program(exe, program, comm, user, login_user, used_seq) VALUES(?1, ?2, ?3, ?4, ?5, ?6) "
-    "ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq RETURNING id";
 static constexpr char kKeysetSql[] =
     "INSERT INTO keyset(members, used_seq) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET used_seq = excluded.used_seq "
     "RETURNING id";
@@ -176,8 +174,18 @@ Result<void> Dictionary::learn(const WorkloadFacts& facts) {
 }
 
 Result<std::int64_t> Dictionary::program(const Actor& a, bool identity) {
-  return intern(programs_, kProgramSql, a.exe, a.program, identity ? std::string_view() : std::string_view(a.comm),
-                a.user, a.login_user);
+  // `comm` is a label that the process can change: no part of who it is.
+  const auto text_of = [&]<typename Line>(const Line& line) {
+    if constexpr (kInTable<Actor, ValueOf<decltype(line.get), Actor>>) {
+      const std::string& text = get_from(line.get, a);
+      return std::tuple(identity && &text == &a.comm ? std::string_view() : std::string_view(text));
+    } else {
+      return std::tuple<>();
+    }
+  };
+  const auto texts =
+      std::apply([&](const auto&... line) { return std::tuple_cat(text_of(line)...); }, Fields<Actor>::kList);
+  return std::apply([&](const auto&... text) { return intern(programs_, insert_sql<Actor>(), text...); }, texts);
 }
 
 template <typename Record>

@@ -11,7 +11,6 @@ static constexpr char kWorkloadSql[] = "SELECT wid, kind, name, known_by FROM wo
 static constexpr char kFactsSql[] =
     "SELECT name, known_by, value, since_ns FROM workload_fact WHERE wid = ?1 OR (wid = ?2 AND ?2 != '') ORDER BY wid "
     "= ?2";
-static constexpr char kProgramSql[] = "SELECT exe, program, comm, user, login_user FROM program WHERE id = ?1";
 static constexpr char kKeysetSql[] = "SELECT key, slot, reason FROM candidate WHERE keyset = ?1 ORDER BY position";
 
 }  // namespace
@@ -56,9 +55,8 @@ Result<const Workload*> DictionaryView::workload(std::int64_t id) {
   return seen;
 }
 
-Result<const Program*> DictionaryView::program(std::int64_t id) {
-  return look_up(programs_, kProgramSql, id,
-                 [](const Cursor& c, Program& p) { p = {c.text(0), c.text(1), c.text(2), c.text(3), c.text(4)}; });
+Result<const Actor*> DictionaryView::program(std::int64_t id) {
+  return look_up(programs_, select_sql<Actor>(), id, load<Actor>);
 }
 
 Result<const Key*> DictionaryView::key(std::int64_t id) { return look_up(keys_, select_sql<Key>(), id, load<Key>); }
@@ -93,8 +91,11 @@ Result<Actor> DictionaryView::actor(std::int64_t workload_id, std::int64_t progr
   if (!place) return std::unexpected(place.error());
   auto runs = program(program_id);
   if (!runs) return std::unexpected(runs.error());
-  return Actor{instance, (*runs)->exe,  (*runs)->program,    (*runs)->comm,
-               uid,      (*runs)->user, (*runs)->login_user, **place};
+  Actor out = **runs;
+  out.id = instance;
+  out.uid = uid;
+  out.workload = **place;
+  return out;
 }
 
 }  // namespace keytrail::record

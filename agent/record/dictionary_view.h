@@ -10,15 +10,12 @@
 
 namespace keytrail::record {
 
-struct Program {
-  std::string exe, program, comm, user, login_user;
-};
-
 class DictionaryView {
  public:
   explicit DictionaryView(Database& db) : db_(db) {}
   Result<const Workload*> workload(std::int64_t id);
-  Result<const Program*> program(std::int64_t id);
+  /// An actor of which only the texts are set.
+  Result<const Actor*> program(std::int64_t id);
   Result<const Key*> key(std::int64_t id);
   Result<const Slot*> slot(std::int64_t id);
   Result<const Destination*> destination(std::int64_t id);
@@ -33,7 +30,7 @@ class DictionaryView {
 
   Database& db_;
   Map<Workload> workloads_;
-  Map<Program> programs_;
+  Map<Actor> programs_;
   Map<Key> keys_;
   Map<Slot> slots_;
   Map<Destination> destinations_;

@@ -9,8 +9,8 @@
 
 namespace keytrail::identify {
 
-/// "acme/shop deploy #4412", or empty. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB, GITHUB_RUN_ID), GitLab
-/// (CI_PROJECT_PATH, CI_JOB_NAME, CI_JOB_ID), Jenkins (BUILD_TAG, with JENKINS_URL). At most 200 bytes.
+/// "acme/shop deploy", or empty; never the number of the run. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB), GitLab
+/// (CI_PROJECT_PATH, CI_JOB_NAME), Jenkins (BUILD_TAG, with JENKINS_URL). At most 200 bytes.
 [[nodiscard]] std::string ci_job_name(const SharedList<EnvItem>& env);
 
 }  // namespace keytrail::identify

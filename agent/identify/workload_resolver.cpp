@@ -42,24 +42,12 @@ void WorkloadResolver::resolve(Process& process, const std::string& cgroup) {
 }
 
 void WorkloadResolver::claim(Process& process) {
-  const Workload& own = *process.workload;
   std::string job = ci_job_name(process.env);
-  if (job.empty() || own.kind == WorkloadKind::kCiJob) return;
-  if (own.kind == WorkloadKind::kPod || own.kind == WorkloadKind::kContainer) {
-    // What runs there is a job, but who it is stays the pod: a variable may be set by anybody.
-    table_.learn({own.id, {{fact::kCiJob, std::move(job), KnownBy::kClaimed}}});
-    if (auto told = table_.find(own.id)) process.workload = std::move(told);
-    return;
-  }
-  // A runner's unit or session runs many jobs, one after the other: each is a workload of its own beside it.
-  std::string id = "ci:" + own.id + "#" + job;
-  auto made = table_.find(id);
-  if (!made) {
-    std::vector<Fact> facts(own.facts.begin(), own.facts.end());
-    facts.push_back({fact::kCiJob, std::move(job), KnownBy::kClaimed});
-    made = table_.make(std::move(id), WorkloadKind::kCiJob, facts);
-  }
-  process.workload = std::move(made);
+  if (job.empty()) return;
+  // A label: who it is stays what the kernel says, for a variable may be set by anybody.
+  const std::string id = process.workload->id;
+  table_.learn({id, {{fact::kCiJob, std::move(job), KnownBy::kClaimed}}});
+  if (auto told = table_.find(id)) process.workload = std::move(told);
 }
 
 std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& process, const std::string& cgroup) {

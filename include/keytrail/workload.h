@@ -22,7 +22,7 @@ enum class WorkloadKind : std::uint8_t {
   kContainer = 2,
   kPod = 3,
   kLoginSession = 4,  ///< a person who logged in
-  kCiJob = 5,         ///< a job on a bare host; inside a pod or container the job is a fact of that
+  kCiJob = 5,         ///< in older histories only: a CI job is a fact (kCiJob) of what it runs in
   kSpiffe = 6
 };
 

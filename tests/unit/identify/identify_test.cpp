@@ -183,12 +183,13 @@ TEST_F(IdentifyTest, SweepFillsGapsButNeverReplacesWhatHooksSaw) {
   EXPECT_EQ(send(kChild, TaskEvent{.exec = program("/bin/child")}).who->exe, "/bin/child");
 }
 
-TEST_F(IdentifyTest, EnvironmentLearntLaterIsPublishedAndNamesTheJob) {
+TEST_F(IdentifyTest, EnvironmentLearntLaterIsPublishedAndLabelsTheJob) {
   send(kOne, TaskEvent{.exec = program("/bin/runner")});
   const ProcessRef learnt = table.learn_environment(kOne, {{.name = "GITHUB_REPOSITORY", .value = "acme/shop"}}, true);
   ASSERT_TRUE(learnt);
   EXPECT_TRUE(learnt->env_truncated);
-  EXPECT_EQ(learnt->workload->name, "ci: acme/shop");
+  EXPECT_EQ(learnt->workload->name, "host: runner");
+  EXPECT_EQ(learnt->workload->value(fact::kCiJob), "acme/shop");
   EXPECT_EQ(table.find(kOne), learnt);
   EXPECT_FALSE(table.learn_environment(kChild, {}, false));
 }

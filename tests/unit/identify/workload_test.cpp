@@ -108,26 +108,29 @@ TEST_F(WorkloadTest, ScriptIsNamedNotItsInterpreter) {
   EXPECT_EQ(name_of({.exe = "/usr/bin/python3.11", .filename = "/usr/bin/aws"}, "/"), "host: aws");
 }
 
-TEST_F(WorkloadTest, CiVariablesNameAJobOnTheHostAndAreAFactOfAPod) {
-  const auto variables = env({{"GITHUB_REPOSITORY", "acme/shop"}, {"GITHUB_JOB", "deploy"}, {"GITHUB_RUN_ID", "4412"}});
-  const auto job = resolve({.exe = "/bin/sh", .env = variables}, "/system.slice/runner.service").workload;
-  EXPECT_EQ(job->kind, WorkloadKind::kCiJob);
-  EXPECT_EQ(job->known_by, KnownBy::kClaimed);
-  EXPECT_EQ(job->name, "ci: acme/shop deploy #4412");
-  EXPECT_EQ(job->value(fact::kUnit), "runner.service");
-  EXPECT_EQ(name_of({.exe = "/bin/sh"}, "/system.slice/runner.service"), "runner.service");
-  EXPECT_NE(job->id, id_of({.exe = "/bin/sh", .env = variables}, "/system.slice/other.service"));  // who claims it, too
-
-  const auto container = resolve({.exe = "/bin/sh", .env = variables}, "/docker/" + id).workload;
-  EXPECT_EQ(container->id, "container:" + id);
-  EXPECT_EQ(container->name, "container: cccccccccccc");
-  EXPECT_EQ(container->known_by, KnownBy::kKernel);
-  EXPECT_EQ(container->value(fact::kCiJob), "acme/shop deploy #4412");
+TEST_F(WorkloadTest, CiJobIsALabelAndReplacesNoName) {
+  const auto variables =
+      env({{"GITHUB_REPOSITORY", "victim/prod"}, {"GITHUB_JOB", "deploy"}, {"GITHUB_RUN_ID", "4412"}});
+  const std::string pod_path = "/kubepods/besteffort/pod" + pod + "/" + id;
+  for (const std::string& path : {std::string("/system.slice/runner.service"), "/docker/" + id, pod_path,
+                                  std::string("/jobs/a"), std::string("/")}) {
+    const auto plain = resolve({.exe = "/bin/sh"}, path).workload;
+    const auto job = resolve({.exe = "/bin/sh", .env = variables}, path).workload;
+    EXPECT_EQ(job->id, plain->id) << path;
+    EXPECT_EQ(job->kind, plain->kind) << path;
+    EXPECT_EQ(job->name, plain->name) << path;
+    EXPECT_EQ(job->known_by, plain->known_by) << path;
+    ASSERT_NE(job->find(fact::kCiJob), nullptr) << path;
+    EXPECT_EQ(job->find(fact::kCiJob)->value, "victim/prod deploy") << path;
+    EXPECT_EQ(job->find(fact::kCiJob)->known_by, KnownBy::kClaimed) << path;
+  }
 }
 
-TEST_F(WorkloadTest, CiSystemsAreKnownByTheirVariables) {
-  EXPECT_EQ(ci_job_name(env({{"CI_PROJECT_PATH", "g/p"}, {"CI_JOB_ID", "7"}})), "g/p #7");
-  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x-1"}})), "jenkins-x-1");
+TEST_F(WorkloadTest, CiSystemsAreKnownByTheirVariablesWithoutTheNumberOfTheRun) {
+  EXPECT_EQ(ci_job_name(env({{"CI_PROJECT_PATH", "g/p"}, {"CI_JOB_NAME", "t"}, {"CI_JOB_ID", "7"}})), "g/p t");
+  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x-1"}})), "jenkins-x");
+  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x2"}})), "jenkins-x2");
+  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "-1"}})), "-1");
   EXPECT_EQ(ci_job_name(env({{"BUILD_TAG", "jenkins-x-1"}})), "");
   EXPECT_LE(ci_job_name(env({{"GITHUB_REPOSITORY", std::string(256, 'a').c_str()}})).size(), 200U);
 }

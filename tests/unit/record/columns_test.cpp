@@ -104,7 +104,7 @@ TEST_F(Columns, AColumnOfANewerProgramStays) {
   EXPECT_EQ(*db_->number("SELECT count(*) FROM pragma_table_info('slot') WHERE name = 'depth'", 0), 1);
 }
 
-TEST(Columns, OfAnActorTheTextsStandInItsTable) {
+TEST_F(Columns, OfAnActorTheTextsStandInItsTable) {
   std::vector<std::string> names;
   for (const Column& column : columns_of<Actor>())
     names.push_back(column.name);

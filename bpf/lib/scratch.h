@@ -27,7 +27,7 @@ struct walk_state {
 	u64 root_mnt;
 };
 
-/* items.h, siphash.h: the strings of a new program */
+/* items.h, arguments.h, environment.h, siphash.h: the strings of a new program */
 struct items_state {
 	u64 pos; /* next string in user memory */
 	u64 end;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 
+#include "keytrail/hooks.h"
 #include "keytrail/role_abi_parts.h"
 
 namespace keytrail::role {
@@ -146,12 +147,14 @@ inline bool lengths_ok(const Open& m) {
   return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid();
 }
 inline bool lengths_ok(const AttachTarget& m) {
-  return m.family < 6 && m.this_process <= 1 && (m.this_process == 0 || m.tgid != 0) &&
+  return m.family < kFamilies && m.this_process <= 1 && (m.this_process == 0 || m.tgid != 0) &&
          m.alternatives_count <= kMaxAlternatives && m.offsets_count >= 1 && m.offsets_count <= kMaxTargetOffsets &&
          m.path.valid();
 }
 inline bool lengths_ok(const DetachTarget&) { return true; }
-inline bool lengths_ok(const Target& m) { return m.state <= 3 && m.family < 6 && m.text.valid(); }
+inline bool lengths_ok(const Target& m) {
+  return m.state <= static_cast<std::uint32_t>(TargetReport::State::kDropped) && m.family < kFamilies && m.text.valid();
+}
 inline bool lengths_ok(const TargetCounts&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
 inline bool lengths_ok(const Hello&) { return true; }

@@ -125,7 +125,7 @@ int run_key(const Options& options, World& world) {
     if (!answer) return answer.error();
     print(options, world, *answer, [&](const View& view) { return render_holders(*answer, view); });
     if (!array(*answer, "rows").empty()) return kNo;
-    return is_complete(*answer) ? kOk : kCannotTell;
+    return is_complete(*answer) && !is_unknown_key(*answer) ? kOk : kCannotTell;
   }
   if (options.copies) {
     const Asked places = ask_all(options, world, "/v1/places", *parameters);

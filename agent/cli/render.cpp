@@ -166,6 +166,10 @@ std::string keys_table(const std::vector<json::object>& rows, const char* title,
 }  // namespace
 
 bool is_complete(const json::object& answer) { return flag(answer, "complete"); }
+bool is_unknown_key(const json::object& answer) {
+  const json::value* known = answer.if_contains("key_known");
+  return known != nullptr && known->is_bool() && !known->get_bool();
+}
 
 namespace {
 

@@ -40,5 +40,7 @@ struct View {
 /// What limits the answer: gaps that may hide something (a line each, at most three), and the line "Coverage: …".
 [[nodiscard]] std::string coverage_text(const boost::json::object& answer, const View& view);
 [[nodiscard]] bool is_complete(const boost::json::object& answer);
+/// The key that was asked for was never seen on the node: that nobody holds it says nothing.
+[[nodiscard]] bool is_unknown_key(const boost::json::object& answer);
 
 }  // namespace keytrail::cli

@@ -115,6 +115,10 @@ std::string remarks(const json::object& row) {
 std::string render_holders(const json::object& answer, const View& view) {
   std::vector<json::object> rows = rows_of(answer);
   sort_by_time(rows, "since");
+  if (rows.empty() && is_unknown_key(answer))
+    return with_coverage(
+        fmt::format("CANNOT TELL: {} was never seen on this node. Is the ID right?\n", printable(view.key)), answer,
+        view);
   if (rows.empty()) {
     const char* clear = is_complete(answer) ? "CLEAR: no process on this node holds it."
                                             : "CANNOT TELL: no holder was seen, but the coverage is not complete.";
@@ -187,8 +191,9 @@ std::string render_copies(const json::object& answer, const View& view) {
                next.empty() ? "as last read" : fmt::format("{} since {}", next, when_words(row, "replaced", view))});
   }
   if (table.empty())
-    return with_coverage(fmt::format("No place of {} {}.\n", printable(view.key), looked_at(answer, view)), answer,
-                         view);
+    return with_coverage(fmt::format("No place of {} {}{}.\n", printable(view.key), looked_at(answer, view),
+                                     is_unknown_key(answer) ? ": it was never seen on this node" : ""),
+                         answer, view);
   return with_coverage(fmt::format("{} place{}: {} as last read, {} overwritten\n", rows.size(),
                                    rows.size() == 1 ? "" : "s", current, rows.size() - current) +
                            table.text(view.width),

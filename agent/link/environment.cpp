@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/environment.h"
 
+#include "agent/base/program_name.h"
+
 #include <algorithm>
 
 namespace keytrail::link {
@@ -188,11 +190,10 @@ const catalog::File* file_of_pointer(const SharedList<EnvItem>& env, const Catal
 }
 
 const catalog::File* file_of_argument(const Process& process, const Catalog& catalog, std::string_view path) {
-  const auto leaf = [](std::string_view program) { return program.substr(program.rfind('/') + 1); };
   for (const ArgItem& arg : process.args) {
     if (arg.flag.empty() || !names_path(arg.value, path)) continue;
     // The kernel side goes by the name that was executed: of a script, its own.
-    for (const std::string_view program : {leaf(process.filename), leaf(process.exe)}) {
+    for (const std::string_view program : {base::base_name(process.filename), base::base_name(process.exe)}) {
       if (const catalog::File* file = catalog.file_of_flag(program, arg.flag)) return file;
     }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/processes.h"
 
+#include "agent/base/program_name.h"
+
 #include <algorithm>
 
 namespace keytrail::link {
@@ -10,8 +12,7 @@ constexpr std::size_t kMaxReceivers = 256;
 
 bool is_shell(const Instance& instance) {
   if (!instance.process) return false;
-  const std::string_view exe = instance.process->exe;
-  const std::string_view name = exe.substr(exe.rfind('/') + 1);
+  const std::string_view name = base::base_name(instance.process->exe);
   return name == "sh" || name == "dash" || name == "bash" || name == "busybox" || name == "zsh";
 }
 

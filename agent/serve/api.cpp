@@ -157,7 +157,8 @@ namespace {
 
 /// The envelope of every answer. `what` is the path.
 ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage,
-                   bool complete, std::uint64_t cursor, std::size_t more = 0) {
+                   bool complete, std::uint64_t cursor, std::size_t more = 0,
+                   std::optional<bool> key_known = std::nullopt) {
   json::object parameters;
   for (const auto& [name, value] : target.parameters)
     parameters[base::printable(name)] = base::printable(value);
@@ -165,21 +166,35 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
   for (const std::string& segment : target.path)
     path += "/" + base::printable(segment);
   ApiAnswer answer;
-  answer.body =
-      json::serialize(json::object{{"schema", "1.0"},
-                                   {"asked",
-                                    {{"path", path},
-                                     {"parameters", std::move(parameters)},
-                                     {"since", time_or_null(filter.from_ns)},
-                                     {"until", time_or_null(filter.to_ns)},
-                                     {"limit", filter.limit}}},
-                                   {"rows", std::move(rows)},
-                                   {"coverage", std::move(coverage)},
-                                   {"complete", complete},
-                                   {"more", more},
-                                   {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}}) +
-      "\n";
+  json::object body{{"schema", "1.0"},
+                    {"asked",
+                     {{"path", path},
+                      {"parameters", std::move(parameters)},
+                      {"since", time_or_null(filter.from_ns)},
+                      {"until", time_or_null(filter.to_ns)},
+                      {"limit", filter.limit}}},
+                    {"rows", std::move(rows)},
+                    {"coverage", std::move(coverage)},
+                    {"complete", complete},
+                    {"more", more},
+                    {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}};
+  if (key_known) body["key_known"] = *key_known;
+  answer.body = json::serialize(body) + "\n";
   return answer;
+}
+
+/// Whether the asked key was ever seen on this node: nobody holds a key that nobody knows, which says nothing. Nothing
+/// where no key was asked for, or rows say it.
+template <typename Items>
+Result<std::optional<bool>> key_known(HistoryReader& history, const HistoryFilter& asked, const Items& rows) {
+  if (asked.key.empty()) return std::nullopt;
+  if (!rows.empty()) return true;
+  HistoryFilter filter;
+  filter.key = asked.key;
+  filter.limit = 1;
+  const auto keys = history.keys(filter);
+  if (!keys) return std::unexpected(keys.error());
+  return !keys->empty();
 }
 
 /// Lists without pages: the first `limit` of them; gives how many were cut off.
@@ -245,13 +260,15 @@ ApiAnswer Api::holders(const Request& request) {
   if (list->empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
+  const auto known = key_known(history_, request.query.filter, *list);
+  if (!known) return failed(known.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
   json::array rows;
   for (const Holding& holding : *list)
     rows.push_back(holder_json(holding));
   return envelope(request.target, request.query.filter, std::move(rows), std::move(covered.json), covered.complete, 0,
-                  more);
+                  more, *known);
 }
 
 ApiAnswer Api::places(const Request& request) {
@@ -261,10 +278,12 @@ ApiAnswer Api::places(const Request& request) {
   if (list->empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
+  const auto known = key_known(history_, request.query.filter, *list);
+  if (!known) return failed(known.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
-                  more);
+                  more, *known);
 }
 
 ApiAnswer Api::rotation(const Request& request) {

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "agent/base/log.h"
+#include "agent/base/program_name.h"
 #include "agent/base/times.h"
 #include "keytrail/fields.h"
 
@@ -79,7 +80,7 @@ template <Described Record>
 void put_derived(Attributes&, const Record&) {}
 
 void put_derived(Attributes& out, const Actor& actor) {
-  out.text("process.executable.name", actor.exe.substr(actor.exe.rfind('/') + 1));
+  out.text("process.executable.name", base::base_name(actor.exe));
   out.text("keytrail.process.instance", std::to_string(actor.id.tgid) + "." + std::to_string(actor.id.start_ns) + "." +
                                             std::to_string(actor.id.exec));
 }

@@ -146,6 +146,15 @@ TEST_F(CommandsTest, HoldersIsACheck) {
   EXPECT_EQ(run_key(options_, world_), kCannotTell);
 }
 
+TEST_F(CommandsTest, AKeyThatWasNeverSeenIsNotClear) {
+  history_.holding_list.clear();
+  start();
+  options_.key = "AKIAQQQQQQQQQEXAMPLE";
+  options_.holders = true;
+  EXPECT_EQ(run_key(options_, world_), kCannotTell);
+  EXPECT_THAT(out(), HasSubstr("CANNOT TELL: AKIAQQQQQQQQQEXAMPLE was never seen on this node"));
+}
+
 class RotationCommandTest : public CommandsTest {
  protected:
   RotationCommandTest() {

@@ -187,7 +187,12 @@ TEST_F(ApiTest, TheBeginningOfAKeyIdSuggestsAndAWrongShapeIsSaid) {
   EXPECT_THAT(refused("/v1/keys?key=AKIAQQQQ", 400), HasSubstr("has 20 characters, and this has 8"));
   EXPECT_THAT(refused("/v1/keys?key=fp:12", 400), HasSubstr("32 hexadecimal digits"));
   EXPECT_TRUE(get("/v1/keys?key=AKIAQQQQQQQQQEXAMPLE").at("rows").as_array().empty()) << "whole, and never seen";
-  EXPECT_TRUE(get("/v1/holders?key=AKIAIOSFAAAAAEXAMPLE").at("rows").as_array().empty()) << "known, held by nobody";
+  const auto held_by_nobody = get("/v1/holders?key=AKIAIOSFAAAAAEXAMPLE");
+  EXPECT_TRUE(held_by_nobody.at("rows").as_array().empty());
+  EXPECT_TRUE(held_by_nobody.at("key_known").as_bool());
+  for (const char* list : {"/v1/holders", "/v1/places"})
+    EXPECT_FALSE(get(std::string(list) + "?key=AKIAQQQQQQQQQEXAMPLE").at("key_known").as_bool()) << list;
+  EXPECT_FALSE(get("/v1/holders").contains("key_known")) << "no key was asked for";
 }
 
 constexpr char kNewKey[] = "AKIAI44QH8DHBEXAMPLE";

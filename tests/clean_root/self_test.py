@@ -89,8 +89,9 @@ class CleanRoot(unittest.TestCase):
         self.assertEqual(left(), self.before)
 
     def interrupted(self, number):
+        # Whoever started this in the background ignores Ctrl-C, and so would a shell below.
         with subprocess.Popen([RUN, "--tar", self.tar, "bash", "-c", "echo ready; sleep 1000"], stdout=subprocess.PIPE,
-                              text=True) as process:
+                              text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
             self.assertEqual(process.stdout.readline(), "ready\n")
             begin = time.monotonic()
             process.send_signal(number)

@@ -67,12 +67,10 @@ TEST(OpenShape, ASmallFileThatOnlyItsOwnerMayReadIsSeenWhateverItsName) {
 
 TEST(OpenShape, WhatIsTooSmallTooLargeOrForOthersIsFiltered) {
   const Folder folder;
-  std::vector<std::string> paths{put(folder, "seven", 0600, "7 bytes"),
-                                 put(folder, "large", 0600, std::string(65537, 'x'))};
-  if (!is_in_memory(folder)) {  // on a tmpfs the mode does not matter
-    for (const auto& [name, mode] : {std::pair("group", 0640), {"others", 0604}, {"all", 0644}})
-      paths.push_back(put(folder, name, static_cast<mode_t>(mode)));
-  }
+  if (is_in_memory(folder)) GTEST_SKIP() << "the folder lies on a tmpfs";
+  const std::vector<std::string> paths{put(folder, "seven", 0600, "7 bytes"),
+                                       put(folder, "large", 0600, std::string(65537, 'x')), put(folder, "group", 0640),
+                                       put(folder, "others", 0604), put(folder, "all", 0644)};
   EXPECT_TRUE(opens_of([&] {
                 for (const std::string& path : paths) {
                   if (read_once(path) != 0) return 1;

@@ -80,8 +80,7 @@ class Case:
         keys_path, plan_path = self.folder + "/keys", self.folder + "/plan"
         for path, what in ((keys_path, {"name": self.name, "group": groups[0], "keys": list(self.keys.values())}),
                            (plan_path, plan)):
-            # for others too, or it is shaped like a secret itself and the stage's own reading of it is found
-            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644), "w") as file:
+            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
                 json.dump(what, file)
         self.world.command("case " + keys_path)
         opens.taken()

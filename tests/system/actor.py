@@ -8,7 +8,6 @@ standard output.
   unix PATH             connects to a Unix socket         wait PATH       waits until the file exists
   udp HOST PORT HEX     sends a datagram                 resolve NAME    asks the resolver, whatever it answers
   mark PATH             makes an empty file               thread STEP…;   runs steps up to ";" in a thread
-  temporary PATH        a file as mkstemp makes it, with random words, which is then read again
   fork STEP…;           runs steps in a forked child and waits     exec ARGV…   becomes another program
   spawn ARGV…;          starts a program and waits        sleep SECONDS   setenv NAME VALUE
 """
@@ -142,12 +141,6 @@ def step(words):
         path, = take(1)
         open(path, "w").close()
         tell(did="mark", path=path)
-    elif verb == "temporary":
-        path, = take(1)
-        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(os.urandom(30).hex() + "\n")
-        open(path).close()
-        tell(did="temporary", path=path)
     elif verb == "sleep":
         time.sleep(float(take(1)[0]))
     elif verb == "setenv":

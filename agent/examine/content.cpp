@@ -212,9 +212,7 @@ bool has_random_word(std::string_view text) {
 bool is_secret_shaped(std::string_view bytes, std::string_view text) {
   constexpr std::size_t kShortest = 8;
   if (is_other(bytes)) return false;
-  // A random key has few zeros, and so has what is wrapped; the records of a database have many.
-  if (has(bytes, "\0"sv)) return static_cast<std::size_t>(std::ranges::count(bytes, '\0')) * 4 < bytes.size();
-  if (!is_name(text.substr(0, text.find_first_of("\t\r\n")), text.size())) return true;
+  if (has(bytes, "\0"sv) || !is_name(text.substr(0, text.find_first_of("\t\r\n")), text.size())) return true;
   if (is_one_word(text)) {
     const bool place = text.starts_with('/') || has(text, "://") || !host_of_name(text).empty();
     return text.size() >= kShortest && !place && text.find_first_not_of("0123456789.:") != std::string_view::npos;

@@ -21,8 +21,7 @@
 #define KT_DIRECTORY_SLOTS 16384
 #define KT_ENDS 4096 /* slots by two bytes at an end of a name */
 #define KT_AFFIX_ENDS 4096
-#define KT_SHAPE_BUDGET 256 /* files a second (2^30 ns) and cgroup that only their shape makes candidates */
-#define KT_TARGETS 256      /* places in files at which programs run, attached at once */
+#define KT_TARGETS 256 /* places in files at which programs run, attached at once */
 
 /* Base name of the memfd through which the open and exec heartbeats go ("memfd:" is the kernel's own prefix). */
 #define KT_HEARTBEAT_MEMFD "keytrail-heartbeat"

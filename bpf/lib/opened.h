@@ -6,7 +6,6 @@
 #include "emit.h"
 #include "filter.h"
 #include "path.h"
-#include "shape.h"
 
 /*
  * Which object was read by whom, as one keyed 64-bit tag per slot: reading and writing one word needs no lock and costs
@@ -66,44 +65,10 @@ static __always_inline bool name__is_heartbeat(u32 len)
 	return len == sizeof("memfd:" KT_HEARTBEAT_MEMFD) - 1;
 }
 
-/* Is one more file that only its shape makes a candidate within its cgroup's budget? */
-static __always_inline bool shaped__admit(u64 cgroup_id)
-{
-	struct cgroup_state *state = bpf_map_lookup_elem(&cgroups_seen, &cgroup_id);
-	u32 second = (u32)(bpf_ktime_get_boot_ns() >> 30);
-
-	if (!state) /* its first event makes it */
-		return true;
-	if (state->shaped_second != second) {
-		state->shaped_second = second;
-		state->shaped = 0;
-	}
-	__sync_fetch_and_add(&state->shaped, 1);
-	return state->shaped <= KT_SHAPE_BUDGET;
-}
-
-/* What only its shape makes a candidate is over the budget: one event a process says so, without a file. */
-static __always_inline int open__over_budget(struct counters *c, const struct identity *who, u64 cgroup_id, u64 node)
-{
-	struct open_key key = {.start_ns = who->start_ns, .tgid = who->tgid, .exec = who->exec};
-	u64 tag = open_key__tag(&key);
-	struct ev_open ev = {};
-
-	if (opened_tags[tag & (OPENED_SLOTS - 1)] == tag)
-		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
-	head__fill(&ev.head, who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
-	ev.signs = KT_OPEN_OVER_BUDGET;
-	if (event__send(&ring_high, c, KT_FAMILY_OPEN, &ev, sizeof(ev), cgroup_id, node) == KT_C_SENT)
-		opened_tags[tag & (OPENED_SLOTS - 1)] = tag;
-	return 0;
-}
-
-/*
- * A file passed the filter on its name, or else on its shape. Returns the fate, not yet counted for what ends here;
- * KT_C_SENT and losses are counted by the sender.
- */
+/* A file passed the filter on its name. Returns the fate, not yet counted for what ends here; KT_C_SENT and losses are
+ * counted by the sender. */
 static __always_inline int open__report(struct counters *c, u64 file, u64 dentry, u32 name_len, u64 task, u16 flags,
-					bool named, const u32 which, const bool fast)
+					const u32 which, const bool fast)
 {
 	u64 inode, sb, magic, node, cgroup_id, nsproxy, mnt_ns;
 	struct open_key key = {};
@@ -111,7 +76,6 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	struct scratch *s;
 	struct ev_open *ev;
 	u32 fate, len;
-	bool shaped;
 	u64 tag;
 
 	task__identity(task, fast, &who);
@@ -141,16 +105,11 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	if (opened_tags[tag & (OPENED_SLOTS - 1)] == tag)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
 
-	shaped = inode__is_secret_shaped(inode, fast) && !made__by_own(inode, task, fast);
-	if (!named && !shaped)
-		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
-	cgroup_id = task__cgroup(task, fast, &node);
-	if (!named && !shaped__admit(cgroup_id))
-		return open__over_budget(c, &who, cgroup_id, node);
 	s = scratch__get(which);
 	if (!s)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_LOST_SCRATCH);
 	ev = (struct ev_open *)s->buf;
+	cgroup_id = task__cgroup(task, fast, &node);
 	head__fill(&ev->head, &who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
 	ev->inode = key.inode;
 	ev->fs_magic = magic;
@@ -164,7 +123,7 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	ev->open_flags = READ(fast, file, struct file, f_flags);
 	len = path__walk(s, which, (u64)READ(fast, file, struct file, f_path.mnt), dentry, task, sizeof(*ev), fast);
 	ev->path_len = len;
-	ev->signs = shaped ? KT_OPEN_SHAPED : 0;
+	ev->signs = 0;
 	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 	ev->head.flags = flags | KT_F_LEAF_FIRST | (s->truncated ? KT_F_TRUNCATED : 0);
 	fate = event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)), cgroup_id,
@@ -178,29 +137,20 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 static __always_inline int open__file(struct counters *c, u64 file, u64 task, u16 flags, const u32 which,
 				      const bool fast)
 {
-	u32 mode = READ(fast, file, struct file, f_mode), len;
-	u64 dentry, parent, inode;
-	bool named;
+	u64 dentry, parent;
+	u32 len;
 
-	if (!(mode & FMODE_READ_BIT)) /* for writing, or O_PATH */
+	if (!(READ(fast, file, struct file, f_mode) & FMODE_READ_BIT)) /* for writing, or O_PATH */
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 	dentry = (u64)READ(fast, file, struct file, f_path.dentry);
-	inode = (u64)READ(fast, file, struct file, f_inode);
-	if ((mode & FMODE_MADE) == FMODE_MADE)
-		made__note(inode, task, fast);
 	len = READ(fast, dentry, struct dentry, d_name.len);
-	named = name__of_interest((u64)READ(fast, dentry, struct dentry, d_name.name), len, fast);
-	if (!named) {
+	if (!name__of_interest((u64)READ(fast, dentry, struct dentry, d_name.name), len, fast)) {
 		parent = (u64)READ(fast, dentry, struct dentry, d_parent);
-		named = directory__of_interest((u64)READ(fast, parent, struct dentry, d_name.name),
-					       READ(fast, parent, struct dentry, d_name.len), fast);
-		/* Keys are read, a database opens its own files for writing too; what a process had open before the
-		 * agent came is looked through by name alone. */
-		if (!named &&
-		    ((mode & FMODE_WRITE_BIT) || (flags & KT_F_BASELINE) || !inode__is_secret_shaped(inode, fast)))
+		if (!directory__of_interest((u64)READ(fast, parent, struct dentry, d_name.name),
+					    READ(fast, parent, struct dentry, d_name.len), fast))
 			return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 	}
-	return open__report(c, file, dentry, len, task, flags, named, which, fast);
+	return open__report(c, file, dentry, len, task, flags, which, fast);
 }
 
 #endif

@@ -324,8 +324,6 @@ struct syscall_enter {
 
 #define PF_KTHREAD 0x00200000
 #define FMODE_READ_BIT 1
-#define FMODE_WRITE_BIT 2
-#define FMODE_MADE 0x100003 /* read, write, created */
 #define MODE_TYPE 0170000
 #define MODE_REGULAR 0100000
 

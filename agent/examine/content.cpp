@@ -95,27 +95,6 @@ std::string_view form_of_marks(std::string_view text) {
   return {};
 }
 
-/// The source of a program, by how one of its first lines begins: a key that stands in one is built in code.
-bool is_program(std::string_view text) {
-  static constexpr std::array kBegins{"#!"sv,       "#include"sv, "#define"sv,      "import "sv,       "const "sv,
-                                      "var "sv,     "def "sv,     "function "sv,    "package "sv,      "<?php"sv,
-                                      "require("sv, "export {"sv, "'use strict'"sv, "\"use strict\""sv};
-  constexpr std::size_t kLines = 64;
-  std::size_t lines = 0;
-  bool found = false;
-  for_each_line(text, [&](std::string_view line) {
-    if (found || ++lines > kLines) return;
-    found = std::ranges::any_of(kBegins, [&](std::string_view begin) { return line.starts_with(begin); });
-  });
-  return found;
-}
-
-/// What a shell runs is read as variables are: there people keep keys.
-bool is_shell_script(std::string_view text) {
-  const std::string_view first = text.substr(0, text.find_first_of("\r\n"));
-  return first.starts_with("#!") && (first.ends_with("sh") || has(first, "sh "));
-}
-
 /// A format of its own, or a configuration with a key that shows its kind; empty for neither. `named` says whether it
 /// has values that are keys by their names.
 std::string_view form_of(std::string_view text, Work& work, bool& named) {
@@ -139,8 +118,6 @@ std::string_view form_of(std::string_view text, Work& work, bool& named) {
     if (has_told(tried(npmrc, text, work)) || has(text, "\n//") || text.starts_with("//")) return "npmrc";
   }
   if (is_pgpass(text)) return "pgpass";
-  // In other programs ID_TOKEN is a word of theirs, and a key is built in code: no file that others keep their keys in.
-  if (is_program(text) && !is_shell_script(text)) return {};
   for (const auto& [name, parse] :
        {std::pair<std::string_view, Parser>{"dotenv", dotenv}, {"configuration", configuration}}) {
     if (one_word && name != "dotenv") break;
@@ -204,6 +181,21 @@ bool has_random_word(std::string_view text) {
       found = is_random_word(line.substr(0, length));
       line.remove_prefix(length);
     }
+  });
+  return found;
+}
+
+/// The source of a program, by how one of its first lines begins: a key that stands in one is built in code.
+bool is_program(std::string_view text) {
+  static constexpr std::array kBegins{"#!"sv,       "#include"sv, "#define"sv,      "import "sv,       "const "sv,
+                                      "var "sv,     "def "sv,     "function "sv,    "package "sv,      "<?php"sv,
+                                      "require("sv, "export {"sv, "'use strict'"sv, "\"use strict\""sv};
+  constexpr std::size_t kLines = 64;
+  std::size_t lines = 0;
+  bool found = false;
+  for_each_line(text, [&](std::string_view line) {
+    if (found || ++lines > kLines) return;
+    found = std::ranges::any_of(kBegins, [&](std::string_view begin) { return line.starts_with(begin); });
   });
   return found;
 }

@@ -52,14 +52,6 @@ TEST(Content, AFormatWithAStructureIsKnownByIt) {
   EXPECT_EQ(form("subject=/CN=a\n-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"), "pem");
 }
 
-TEST(Content, TheNamesInAProgramsSourceAreNoKeysAndThoseInAShellScriptAre) {
-  constexpr std::string_view kNames = "REQUEST_TYPE_ID_TOKEN = \"auth-request-type/it\"\nSA_JWT = \"cred-type/jwt\"\n";
-  EXPECT_EQ(form("#!/usr/bin/env python\n# Copyright\nimport platform\n\n" + std::string(kNames)), "");
-  EXPECT_EQ(form("import platform\n" + std::string(kNames)), "");
-  expect_key("#!/bin/bash\nexport GITHUB_TOKEN=" + std::string(kGithub) + "\n", "github.token");
-  expect_key("#!/bin/sh -e\nexport GITHUB_TOKEN=" + std::string(kGithub) + "\n", "github.token");
-}
-
 TEST(Content, ATokenWithAKnownBeginningIsAKeyOfItsKind) {
   expect_key(std::string(kGithub) + "\n", "github.token");
   expect_key("export GH=1\nGITHUB_TOKEN=" + std::string(kGithub) + "\n", "github.token");

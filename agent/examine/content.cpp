@@ -35,21 +35,14 @@ Found tried(Parser parse, std::string_view text, Work& work) {
 /// Every entry is one of this format, and there is one.
 bool is_whole(const Found& found) { return !found.keys.empty() && found.skipped == 0; }
 
-/// A certificate alone is public: everybody reads those of the authorities. A dummy is no key.
-bool is_secret(const KeyFact& fact) {
-  return fact.key.key_class != KeyClass::kCertificate && fact.key.kind != "generic.dummy";
-}
+/// A certificate alone is public: everybody reads those of the authorities.
+bool is_secret(const KeyFact& fact) { return fact.key.key_class != KeyClass::kCertificate; }
 
-/// A key with a public id of its own; a fingerprint or number is made here.
-bool has_public_id(const KeyFact& fact) {
-  const std::string_view id = fact.key.id;
-  return is_secret(fact) && !fact.untold && !id.empty() && !id.starts_with("fp:") && !has(id, "#");
+/// A key that shows by itself what it is.
+bool is_told(const KeyFact& fact) {
+  return is_secret(fact) && !fact.untold && !fact.key.id.empty() && !fact.key.kind.starts_with("generic.");
 }
-
-/// A key that shows what it is. The name of a field alone tells nothing: in a program `client_secret` is a variable.
-bool has_told(const Found& found) {
-  return !found.keys.empty() && (found.shown || std::ranges::any_of(found.keys, has_public_id));
-}
+bool has_told(const Found& found) { return std::ranges::any_of(found.keys, is_told); }
 
 std::string_view form_of_json(std::string_view text, Work& work) {
   TreeMemory memory(work.scratch(), tree_bytes(text.size()));
@@ -122,8 +115,8 @@ std::string_view form_of(std::string_view text, Work& work, bool& named) {
        {std::pair<std::string_view, Parser>{"dotenv", dotenv}, {"configuration", configuration}}) {
     if (one_word && name != "dotenv") break;
     const Found found = tried(parse, text, work);
-    if (has_told(found)) return name;
     named = named || std::ranges::any_of(found.keys, is_secret);
+    if (has_told(found)) return name;
   }
   return {};
 }
@@ -185,21 +178,6 @@ bool has_random_word(std::string_view text) {
   return found;
 }
 
-/// The source of a program, by how one of its first lines begins: a key that stands in one is built in code.
-bool is_program(std::string_view text) {
-  static constexpr std::array kBegins{"#!"sv,       "#include"sv, "#define"sv,      "import "sv,       "const "sv,
-                                      "var "sv,     "def "sv,     "function "sv,    "package "sv,      "<?php"sv,
-                                      "require("sv, "export {"sv, "'use strict'"sv, "\"use strict\""sv};
-  constexpr std::size_t kLines = 64;
-  std::size_t lines = 0;
-  bool found = false;
-  for_each_line(text, [&](std::string_view line) {
-    if (found || ++lines > kLines) return;
-    found = std::ranges::any_of(kBegins, [&](std::string_view begin) { return line.starts_with(begin); });
-  });
-  return found;
-}
-
 /// May it be a secret of no known form: one word, random words, or bytes that are no text?
 bool is_secret_shaped(std::string_view bytes, std::string_view text) {
   constexpr std::size_t kShortest = 8;
@@ -220,8 +198,7 @@ role::Unread content(std::string_view bytes, Work& work) {
   if (text.empty()) return role::Unread::kNone;
   bool named = false;
   work.found().format = form_of(text, work, named);
-  if (work.found().format.empty() && !is_program(text) && (named || is_secret_shaped(bytes, text)))
-    work.found().format = kSecretShaped;
+  if (work.found().format.empty() && (named || is_secret_shaped(bytes, text))) work.found().format = kSecretShaped;
   return role::Unread::kNone;
 }
 

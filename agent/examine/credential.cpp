@@ -131,7 +131,6 @@ std::string_view password_kind_of(std::string_view scheme) {
 bool add_password(std::string_view kind, std::string_view secret, Work& work) {
   if (secret.empty() || work.is_no_key(secret)) return false;
   if (add_token_by_shape(secret, work)) return true;
-  if (!kind.empty()) work.show();
   work.add(kind.empty() ? work.usual_fact(true) : work.fact(kind, KeyClass::kPassword, Lifetime::kLongLived), secret);
   return true;
 }
@@ -214,7 +213,6 @@ bool add_token_by_shape(std::string_view text, Work& work) {
       text.find_first_of(" \t\"'<>") != std::string_view::npos)
     return false;
   work.add(work.fact(format->kind, KeyClass::kAccessKey, Lifetime::kUnknown), text);
-  work.show();
   return true;
 }
 

@@ -67,7 +67,6 @@ struct Found {
   std::uint32_t skipped = 0;  ///< malformed or superfluous entries
   role::Unread unread = role::Unread::kNone;
   std::string_view format;  ///< see FileAnswer::format
-  bool shown = false;       ///< a key showed by its value, or its variable's name, what it is
 };
 
 /// What a value in a key's place is.
@@ -113,7 +112,6 @@ class Work {
   /// Whether a value is no key; a dummy is added as what it is. `label` as for `add`.
   bool is_no_key(std::string_view value, std::string_view kind = {});
   void skip() { ++found_.skipped; }
-  void show() { found_.shown = true; }
   [[nodiscard]] bool full() const { return found_.keys.size() >= role::kMaxKeysPerFile; }
 
  private:

@@ -170,7 +170,6 @@ void Settings::add_value(const Setting& setting) {
         const std::span<const catalog::ArgFormat> formats = work_.state().formats;
         const bool other =
             catalog::is_shaped(formats, setting.kind) && catalog::format_of_text(formats, setting.value) == nullptr;
-        if (!other) work_.show();
         work_.add(
             other ? work_.usual_fact()
                   : work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown),

@@ -77,7 +77,6 @@ TEST(Content, WhatHoldsNoSecretIsNone) {
   EXPECT_EQ(form("12345678\n"), "");
   EXPECT_EQ(form("db.internal.example.com:5432\n"), "");
   EXPECT_EQ(form("/run/user/1000/bus/socket\n"), "");
-  EXPECT_EQ(form("user: ada\npassword: changeme\n"), "");
   EXPECT_EQ(form("# a stub\nnameserver 127.0.0.53\nsearch eu-west-1.compute.internal\noptions edns0 trust-ad\n"), "");
   EXPECT_EQ(form("Host build\n  HostName build.example.com\n  IdentityFile ~/.ssh/id_build\n"), "");
   EXPECT_EQ(form("host.example ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0123456789abcdefghijklmnopqrstuvwxyzABCDE\n"), "");
@@ -85,24 +84,6 @@ TEST(Content, WhatHoldsNoSecretIsNone) {
   EXPECT_EQ(form(std::string("SQLite format 3\0xyz", 19)), "");
   EXPECT_EQ(form("root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"), "");
   EXPECT_EQ(form("int main(void)\n{\n\treturn compute(first_argument, second_argument);\n}\n"), "");
-}
-
-constexpr std::string_view kProgram =
-    "'use strict';\nconst options = {\n  access_token: answer.token,\n  refresh_token: 'refreshTokenOfTheGrant1',\n"
-    "  client_secret: this.clientSecretOfTheClient1,\n};\n";
-
-TEST(Content, TheSourceOfAProgramIsNoneForItsNames) {
-  EXPECT_EQ(form(kProgram), "");
-  EXPECT_EQ(form("import os\npassword = os.environ_of_somebody1['PASSWORD']\n"), "");
-}
-
-TEST(Content, AFieldsNameAloneTellsNoKey) {
-  EXPECT_EQ(form("access_token: aaaabbbbccccddddeeee1\nrefresh_token: aaaabbbbccccddddeeee2\n"), kSecretShaped);
-}
-
-TEST(Content, AVariableOfTheEnvironmentTellsItsKey) {
-  expect_key("GITHUB_TOKEN=" + std::string(kGithub) + "\n", "github.token");
-  expect_key("DATABASE_URL=postgres://ada:hunter2hunter2@db.internal/app\n", "postgres.password");
 }
 
 TEST(Content, CertificatesAloneArePublic) {

@@ -35,12 +35,9 @@ Found tried(Parser parse, std::string_view text, Work& work) {
 /// Every entry is one of this format, and there is one.
 bool is_whole(const Found& found) { return !found.keys.empty() && found.skipped == 0; }
 
-/// A certificate alone is public: everybody reads those of the authorities.
-bool is_secret(const KeyFact& fact) { return fact.key.key_class != KeyClass::kCertificate; }
-
 /// A key that shows by itself what it is.
 bool is_told(const KeyFact& fact) {
-  return is_secret(fact) && !fact.untold && !fact.key.id.empty() && !fact.key.kind.starts_with("generic.");
+  return !fact.untold && !fact.key.id.empty() && !fact.key.kind.starts_with("generic.");
 }
 bool has_told(const Found& found) { return std::ranges::any_of(found.keys, is_told); }
 
@@ -115,7 +112,7 @@ std::string_view form_of(std::string_view text, Work& work, bool& named) {
        {std::pair<std::string_view, Parser>{"dotenv", dotenv}, {"configuration", configuration}}) {
     if (one_word && name != "dotenv") break;
     const Found found = tried(parse, text, work);
-    named = named || std::ranges::any_of(found.keys, is_secret);
+    named = named || !found.keys.empty();
     if (has_told(found)) return name;
   }
   return {};
@@ -162,10 +159,8 @@ bool is_random_word(std::string_view word) {
 
 bool has_random_word(std::string_view text) {
   bool found = false;
-  bool in_block = false;  // certificates between comments; a private key was seen before
   for_each_line(text, [&](std::string_view line) {
-    if (line.starts_with("-----")) in_block = line.starts_with("-----BEGIN ");
-    if (found || in_block || is_public_line(line)) return;
+    if (found || is_public_line(line)) return;
     constexpr std::string_view kOfWord = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+_=";
     while (!line.empty() && !found) {
       const std::size_t begin = std::min(line.find_first_of(kOfWord), line.size());

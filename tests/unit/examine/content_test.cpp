@@ -6,7 +6,6 @@
 #include <string>
 
 #include "tests/unit/examine/fixture.h"
-#include "tests/unit/examine/samples.h"
 
 namespace keytrail::examine {
 namespace {
@@ -84,13 +83,6 @@ TEST(Content, WhatHoldsNoSecretIsNone) {
   EXPECT_EQ(form(std::string("SQLite format 3\0xyz", 19)), "");
   EXPECT_EQ(form("root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"), "");
   EXPECT_EQ(form("int main(void)\n{\n\treturn compute(first_argument, second_argument);\n}\n"), "");
-}
-
-TEST(Content, CertificatesAloneArePublic) {
-  const std::string one(kTlsCertificate);
-  EXPECT_EQ(form(one), "");
-  EXPECT_EQ(form("# Issuer: CN=An Authority\n" + one + "\n# Subject: CN=Another\n" + one), "");
-  EXPECT_EQ(form(one + "\nAGE-SECRET-KEY-1QQQ\n"), "age_identity") << "but not what stands beside them";
 }
 
 TEST(Content, WhatWasTriedTakesNoNumberOfAGuessableKey) {

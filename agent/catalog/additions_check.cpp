@@ -156,7 +156,6 @@ void check_scope(const source::Model& m, Problems& problems) {
   for (const source::FileEntry& e : m.files) {
     if (!e.flags.empty())
       say(problems, e.where, "`" + e.id + "`: `flags` cannot be added here; name the file in `paths`");
-    if (e.by_content) say(problems, e.where, "`" + e.id + "`: `by_content` is the built-in catalog's alone");
   }
   check_ids(m.kinds, problems);
   check_ids(m.files, problems);

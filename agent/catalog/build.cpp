@@ -78,7 +78,7 @@ void Built::kinds(const Model& m) {
 void Built::files(const Model& m) {
   take(files_, t_.files);
   for (const FileEntry& e : m.files)
-    files_.push_back({e.id, e.provider, first(e.kinds), e.format, e.selector, strings(e.kinds), e.by_content});
+    files_.push_back({e.id, e.provider, first(e.kinds), e.format, e.selector, strings(e.kinds)});
   std::ranges::sort(files_, {}, &File::id);
   take(patterns_, t_.patterns);
   for (tables::FilePattern& pattern : patterns_) {

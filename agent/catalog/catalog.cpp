@@ -4,7 +4,6 @@
 #include "agent/catalog/catalog.h"
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -101,17 +100,6 @@ void Catalog::replace(const Catalog& next) {
 const Kind* Catalog::Impl::kind(std::string_view id) const { return find_sorted(t_.kinds, id, &Kind::id); }
 const Kind* Catalog::kind(std::string_view id) const { return impl().kind(id); }
 const File* Catalog::file(std::string_view id) const { return find_sorted(impl().tables().files, id, &File::id); }
-const File* Catalog::file_of_content(std::string_view format) const {
-  // Keys that tell their kind themselves: no place is needed for them.
-  static constexpr std::array kAnywhere{File{.format = "pem"}, File{.format = "raw_token"},
-                                        File{.format = "configuration"}};
-  const auto is_it = [&](const File& file) { return file.format == format; };
-  const std::span<const File> files = impl().tables().files;
-  const auto found = std::ranges::find_if(files, [&](const File& file) { return file.by_content && is_it(file); });
-  if (found != files.end()) return &*found;
-  const auto* const anywhere = std::ranges::find_if(kAnywhere, is_it);
-  return anywhere != kAnywhere.end() ? anywhere : nullptr;
-}
 const File* Catalog::match_file(std::string_view path) const { return impl().match_file(path); }
 const File* Catalog::file_of_flag(std::string_view program, std::string_view flag) const {
   const tables::FileFlag* found = nullptr;

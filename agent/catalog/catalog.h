@@ -44,7 +44,6 @@ struct File {
   std::string_view format;
   std::string_view selector;                ///< id of the selector for files of many keys, or ""
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
-  bool by_content = false;                  ///< a file of this format that lies anywhere is taken as this one
 };
 
 enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination, kSelector };
@@ -212,9 +211,6 @@ class Catalog {
   /// /home/* and /var/lib/*.
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const File* file(std::string_view id) const;
-  /// What a file is that lies anywhere and whose content shows this format; nullptr for a format that shows nothing by
-  /// itself ("opaque").
-  [[nodiscard]] const File* file_of_content(std::string_view format) const;
   /// The file that the value of this flag names, with this program (the name of its executable): "-i" of ssh; or
   /// nullptr.
   [[nodiscard]] const File* file_of_flag(std::string_view program, std::string_view flag) const;

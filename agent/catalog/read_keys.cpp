@@ -46,7 +46,6 @@ void read_file_entry(Fields& f, Model& model) {
   e.provider = f.text("provider", true);
   e.kinds = f.list("kinds");
   e.format = f.text("format");
-  e.by_content = f.flag("by_content", false);
   e.selector = f.text("selector");
   e.paths = f.list("paths", true);
   e.exclusions = f.list("not");

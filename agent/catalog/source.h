@@ -39,7 +39,6 @@ struct FileEntry {
   std::vector<std::string> kinds, paths, exclusions, unverified;
   /// "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file.
   std::vector<std::string> flags;
-  bool by_content = false;
 };
 
 struct EnvEntry {

@@ -77,9 +77,7 @@ Result<Body> decode_open(Record record, const ev_head& head) {
                    .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)),
                                      (head.flags & KT_F_LEAF_FIRST) != 0, is_cut(head)),
                    .mnt_ns = raw.mnt_ns,
-                   .path_truncated = is_cut(head),
-                   .secret_shaped = (raw.signs & KT_OPEN_SHAPED) != 0,
-                   .over_budget = (raw.signs & KT_OPEN_OVER_BUDGET) != 0};
+                   .path_truncated = is_cut(head)};
 }
 
 Result<Body> decode_connect(Record record) {

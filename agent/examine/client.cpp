@@ -242,7 +242,6 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       if (at == pending_.end()) return;
       at->second.gathered.file = identity_of(done.file);
       at->second.gathered.skipped = done.skipped;
-      at->second.gathered.format = std::string(done.format.view());
       const bool complete = at->second.gathered.keys.size() == done.keys && at->second.gathered.env.size() == done.env;
       return finish(done.head.request,
                     complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");

@@ -66,7 +66,6 @@ struct Found {
   std::vector<EnvItem> env;
   std::uint32_t skipped = 0;  ///< malformed or superfluous entries
   role::Unread unread = role::Unread::kNone;
-  std::string_view format;  ///< see FileAnswer::format
 };
 
 /// What a value in a key's place is.

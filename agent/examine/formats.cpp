@@ -12,7 +12,7 @@ struct Format {
   role::Unread (*parse)(std::string_view bytes, Work& work);
 };
 
-constexpr std::array<Format, 20> kFormats{{
+constexpr std::array<Format, 19> kFormats{{
     {"aws_credentials", format::aws_credentials},
     {"raw_token", format::raw_token},
     {"jwt", format::jwt},
@@ -32,7 +32,6 @@ constexpr std::array<Format, 20> kFormats{{
     {"age_identity", format::age_identity},
     {"gpg_private_key", format::gpg_private_key},
     {"keyfile", format::keyfile},
-    {kContentFormat, format::content},
 }};
 
 }  // namespace

@@ -45,7 +45,6 @@ role::Unread pgpass(std::string_view bytes, Work& work);
 role::Unread age_identity(std::string_view bytes, Work& work);
 role::Unread gpg_private_key(std::string_view bytes, Work& work);
 role::Unread keyfile(std::string_view bytes, Work& work);
-role::Unread content(std::string_view bytes, Work& work);
 
 /// Adds the key of a JSON Web Token (RFC 7519); false when `token` is none.
 bool add_jwt(std::string_view token, Work& work);

@@ -201,7 +201,6 @@ class Server {
     done.unread = static_cast<std::uint16_t>(found.unread);
     done.keys = static_cast<std::uint16_t>(found.keys.size());
     done.env = static_cast<std::uint16_t>(found.env.size());
-    done.format.assign(found.format);
     done.skipped = static_cast<std::uint16_t>(std::min<std::uint32_t>(found.skipped, UINT16_MAX));
     return send_message(facts_, done);
   }

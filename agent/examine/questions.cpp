@@ -54,8 +54,7 @@ bool write_file(const ExamineQuestion& asked, const KindLookup& kinds, role::Ope
 }
 
 ExamineAnswer file_answer(std::string unread, Gathered gathered) {
-  return FileAnswer{std::move(unread), std::move(gathered.keys),   gathered.skipped,
-                    gathered.file,     std::move(gathered.format), gathered.unchanged};
+  return FileAnswer{std::move(unread), std::move(gathered.keys), gathered.skipped, gathered.file, gathered.unchanged};
 }
 
 bool write_environment(const ExamineQuestion&, const KindLookup&, role::Open&) { return true; }

@@ -24,7 +24,6 @@ struct Gathered {
   std::vector<EnvItem> env;
   std::uint32_t skipped = 0;
   FileIdentity file;
-  std::string format;
   bool unchanged = false;
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/opens.h"
 
-#include "keytrail/role_abi.h"
-
 namespace keytrail::link {
 namespace {
 
@@ -18,15 +16,6 @@ void note_elsewhere(const Examination& examination, const KeyFact& fact, const c
   }
 }
 
-/// One state of one file.
-std::string identity_of(const FileIdentity& file) {
-  std::string out;
-  for (const auto part : {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s),
-                          std::uint64_t{file.ctime_ns}, file.size})
-    out += std::to_string(part) + ":";
-  return out;
-}
-
 }  // namespace
 
 const catalog::File* Opens::entry_of(const Instance& instance, const OpenEvent& event) const {
@@ -34,52 +23,42 @@ const catalog::File* Opens::entry_of(const Instance& instance, const OpenEvent& 
   if (entry == nullptr) entry = file_of_pointer(instance.env(), catalog_, event.path);
   // What the program was told to read there says more than a name that tools share (auth.json).
   const catalog::File* told = instance.process ? file_of_argument(*instance.process, catalog_, event.path) : nullptr;
-  return told != nullptr && (entry == nullptr || entry->format != told->format) ? told : entry;
+  if (told != nullptr && (entry == nullptr || entry->format != told->format)) entry = told;
+  return entry != nullptr && !entry->format.empty() ? entry : nullptr;
 }
 
 Done Opens::on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who) {
   const InstanceRef instance = processes_.instance_of(head.who, who);
   if (!instance) return Done::kAbsorbed;
-  if (event.over_budget) {
-    mark_unknown(instance, head.time_ns);
-    outbox_.count("secret_shaped_over_budget");
-    return Done::kAbsorbed;
-  }
   if (event.path_truncated) return on_cut_path(instance, event, head);
   const catalog::File* entry = entry_of(*instance, event);
-  if (entry != nullptr && entry->format.empty()) return Done::kAbsorbed;
-  if (entry == nullptr) {  // its name or its shape may be a key's, its place is nobody's
-    if (event.file.size == 0 || event.file.size > role::kMaxFileBytes) return Done::kAbsorbed;
-    const std::string* known = contents_.find(identity_of(event.file));
-    if (known != nullptr) entry = catalog_.file_of_content(*known);
-    if (known != nullptr && entry == nullptr) {
-      if (event.secret_shaped && *known == kSecretShaped) mark_unknown(instance, head.time_ns);
-      return Done::kAbsorbed;
-    }
-  }
-  return examine(instance, {.event = event, .entry = entry, .baseline = head.baseline, .from_ring = head.from_ring},
-                 head.time_ns);
-}
-
-Done Opens::examine(const InstanceRef& instance, Asked asked, std::uint64_t time_ns) {
-  const auto kinds = asked.entry != nullptr ? kinds_in(*asked.entry) : std::span<const std::string_view>();
-  if (asked.entry == nullptr && examinations_.crowded()) {  // known places come first
-    mark_unknown(instance, time_ns);
-    outbox_.count("contents_over_budget");
-    return Done::kAbsorbed;
-  }
-  if (asked.entry != nullptr) note_key_file(*instance, asked.event, time_ns);
+  if (entry == nullptr) return Done::kAbsorbed;
+  instance->doubts.note_key_file(event.file.inode, head.time_ns, options_.bulk_window_ms * 1'000'000U,
+                                 options_.bulk_files);
   if (examinations_.full()) {
-    instance->doubts.mark_unidentified(time_ns, kinds);
-    outbox_.settle(asked.from_ring, Fate::kDropped, "examine_overflow");
+    instance->doubts.mark_unidentified(head.time_ns, kinds_in(*entry));
+    outbox_.settle(head.from_ring, Fate::kDropped, "examine_overflow");
     return Done::kLater;
   }
-  asked.examination = examinations_.begin(time_ns, kinds);
-  Examinations::add_receiver(asked.examination, instance, asked.baseline ? How::kBaseline : How::kDirect);
+
+  const ExaminationRef examination = examinations_.begin(head.time_ns, kinds_in(*entry));
+  Examinations::add_receiver(examination, instance, head.baseline ? How::kBaseline : How::kDirect);
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive)
-    Examinations::add_receiver(asked.examination, instance->parent, How::kHelper);
-  ask(asked);
+    Examinations::add_receiver(examination, instance->parent, How::kHelper);
+
+  FileQuestion question;
+  question.path = event.path;
+  question.file = event.file;
+  question.format = entry->format;
+  question.key_kind = entry->kind;
+  question.other_kind = other_kind_of(*entry, catalog_);
+  question.kinds = kinds_of(*entry);
+  examinations_.ask(
+      {instance->id, event.mnt_ns, examinations_.others_of_mount_ns(event.mnt_ns, instance->id)}, std::move(question),
+      [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](FileAnswer& answer) {
+        on_answer(asked, answer);
+      });
   return Done::kLater;
 }
 
@@ -92,59 +71,16 @@ Done Opens::on_cut_path(const InstanceRef& instance, const OpenEvent& event, con
   return recorded ? Done::kRecorded : Done::kAbsorbed;
 }
 
-void Opens::note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns) {
-  instance.doubts.note_key_file(event.file.inode, time_ns, options_.bulk_window_ms * 1'000'000U, options_.bulk_files);
-}
-
-void Opens::mark_unknown(const InstanceRef& instance, std::uint64_t time_ns) {
-  instance->doubts.mark_unidentified(time_ns, {});
-  holders_.mark_doubts(instance);
-}
-
-void Opens::ask(const Asked& asked) {
-  const InstanceId who = asked.examination->receivers.front().instance->id;
-  FileQuestion question;
-  question.path = asked.event.path;
-  question.file = asked.event.file;
-  question.format = kContentFormat;
-  if (asked.entry != nullptr) {
-    question.format = asked.entry->format;
-    question.key_kind = asked.entry->kind;
-    question.other_kind = other_kind_of(*asked.entry, catalog_);
-    question.kinds = kinds_of(*asked.entry);
-  }
-  examinations_.ask({who, asked.event.mnt_ns, examinations_.others_of_mount_ns(asked.event.mnt_ns, who)},
-                    std::move(question), [this, asked](FileAnswer& answer) {
-                      asked.entry != nullptr ? on_answer(asked, answer) : on_content(asked, answer);
-                    });
-}
-
-void Opens::on_content(Asked asked, const FileAnswer& answer) {
-  const auto& [instance, how] = asked.examination->receivers.front();
-  const std::uint64_t time_ns = asked.examination->time_ns;
-  if (answer.unread.empty()) {
-    *contents_.get(identity_of(asked.event.file)).first = answer.format;
-    asked.entry = catalog_.file_of_content(answer.format);
-  }
-  if (asked.entry != nullptr) {
-    note_key_file(*instance, asked.event, time_ns);
-    asked.examination->kinds = kinds_in(*asked.entry);
-    return ask(asked);
-  }
-  if (!answer.unread.empty() || (asked.event.secret_shaped && answer.format == kSecretShaped))
-    instance->doubts.mark_unidentified(time_ns, {});
-  examinations_.finish(asked.examination);
-  outbox_.settle(asked.from_ring, Fate::kAbsorbed);
-  uses_.weigh_ready();
-}
-
 bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
   // git's credential store reads its file and puts another in its place at once: the second read of one file comes too
   // late.
   constexpr std::size_t kMaxFacts = 64;
   const bool late = answer.unread == "changed";
   if (file.inode == 0 || (!late && (!answer.unread.empty() || answer.keys.size() > kMaxFacts))) return false;
-  const std::string identity = identity_of(file);
+  std::string identity;
+  for (const auto part : {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s),
+                          std::uint64_t{file.ctime_ns}, file.size})
+    identity += std::to_string(part) + ":";
   if (!late) {
     *answered_.get(identity).first = {answer.keys, answer.skipped};
     return false;
@@ -158,8 +94,7 @@ bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
 }
 
 void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
-  const auto& [examination, event, place, baseline, from_ring] = asked;
-  const catalog::File& entry = *place;
+  const auto& [examination, event, entry, baseline, from_ring] = asked;
   const InstanceRef opener = examination->receivers.front().instance;
   outbox_.count("entries_unparsed", answer.skipped);
   const bool remembered = remember(event.file, answer);
@@ -183,12 +118,7 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
 }
 
 bool Opens::hold_fact(const Asked& asked, KeyFact& fact) {
-  const auto& [examination, event, place, baseline, from_ring] = asked;
-  const catalog::File& entry = *place;
-  if (fact.untold && entry.kinds.empty()) {  // neither the key nor its place says what it is
-    mark_receivers(*examination, {});
-    return false;
-  }
+  const auto& [examination, event, entry, baseline, from_ring] = asked;
   if (fact.key.kind.empty()) fact.key.kind = entry.kind;
   if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
   if (fact.key.id.empty()) {

@@ -29,8 +29,7 @@ class Opens {
         looks_(looks),
         uses_(uses),
         outbox_(outbox),
-        answered_(options.max_answers),
-        contents_(options.max_contents) {}
+        answered_(options.max_answers) {}
 
   Done on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who);
 
@@ -39,7 +38,7 @@ class Opens {
   struct Asked {
     ExaminationRef examination;
     OpenEvent event;
-    const catalog::File* entry = nullptr;  ///< nullptr: its place says nothing, so its content is asked for first
+    const catalog::File& entry;
     bool baseline = false;
     bool from_ring = false;
   };
@@ -51,13 +50,6 @@ class Opens {
 
   [[nodiscard]] const catalog::File* entry_of(const Instance& instance, const OpenEvent& event) const;
   Done on_cut_path(const InstanceRef& instance, const OpenEvent& event, const EventHead& head);
-  Done examine(const InstanceRef& instance, Asked asked, std::uint64_t time_ns);
-  void note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns);
-  /// It may hold a key of any kind.
-  void mark_unknown(const InstanceRef& instance, std::uint64_t time_ns);
-  void ask(const Asked& asked);
-  /// What the file's content shows; then it is read as such.
-  void on_content(Asked asked, const FileAnswer& answer);
   void on_answer(const Asked& asked, FileAnswer& answer);
   /// An answer that could be read is remembered; one that came too late is replaced by what the same file, unchanged,
   /// was found to hold before. True when it was replaced.
@@ -76,7 +68,6 @@ class Opens {
   Outbox& outbox_;
   /// By the file's identity: what it held when it was read last.
   base::LruMap<std::string, Content> answered_;
-  base::LruMap<std::string, std::string> contents_;  ///< the same for FileAnswer::format
 };
 
 }  // namespace keytrail::link

@@ -26,12 +26,11 @@ struct LinkOptions {
   std::size_t max_examinations = 1'024;  ///< outstanding, all kinds
   std::size_t max_environments = 64;     ///< of these, initial environments of processes found by the sweep
   std::size_t max_environment_queue = 65'536;
-  std::size_t max_looks = 32;        ///< outstanding looks at known files
-  std::size_t max_names = 16'384;    ///< addresses with a name, all network namespaces
-  std::size_t max_news = 65'536;     ///< remembered (workload, user, executable, key, slot)
-  std::size_t max_files = 8'192;     ///< known key files
-  std::size_t max_answers = 256;     ///< contents of key files remembered, by identity
-  std::size_t max_contents = 4'096;  ///< files at no known place of which is remembered what they look like
+  std::size_t max_looks = 32;      ///< outstanding looks at known files
+  std::size_t max_names = 16'384;  ///< addresses with a name, all network namespaces
+  std::size_t max_news = 65'536;   ///< remembered (workload, user, executable, key, slot)
+  std::size_t max_files = 8'192;   ///< known key files
+  std::size_t max_answers = 256;   ///< contents of key files remembered, by identity
   std::size_t max_gaps = 1'024;
 };
 

@@ -123,7 +123,6 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	ev->open_flags = READ(fast, file, struct file, f_flags);
 	len = path__walk(s, which, (u64)READ(fast, file, struct file, f_path.mnt), dentry, task, sizeof(*ev), fast);
 	ev->path_len = len;
-	ev->signs = 0;
 	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 	ev->head.flags = flags | KT_F_LEAF_FIRST | (s->truncated ? KT_F_TRUNCATED : 0);
 	fate = event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)), cgroup_id,

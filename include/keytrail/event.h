@@ -94,8 +94,6 @@ struct OpenEvent {
   std::string path;  ///< from the kernel's dentries, in the mount namespace of the process
   std::uint32_t mnt_ns = 0;
   bool path_truncated = false;
-  bool secret_shaped = false;  ///< small, and only its owner may read it or it lies on a tmpfs
-  bool over_budget = false;    ///< no file: the process opened more secret-shaped files than its cgroup may report
 };
 
 struct ConnectEvent {

@@ -171,10 +171,6 @@ struct ev_exit {
 	kt_u32 pad;
 };
 
-#define KT_OPEN_SHAPED 0x0001    /* secret-shaped: small, and only its owner may read it or it lies on a tmpfs */
-#define KT_OPEN_OVER_BUDGET 0x0002 /* no file: more secret-shaped files than the budget of the cgroup; once a process */
-#define KT_SHAPE_MIN 8
-#define KT_SHAPE_MAX 65536
 struct ev_open {       /* followed by path_len bytes */
 	struct ev_head head;
 	kt_u64 inode;
@@ -186,8 +182,7 @@ struct ev_open {       /* followed by path_len bytes */
 	kt_u32 mnt_ns;
 	kt_u32 open_flags;
 	kt_u16 path_len;
-	kt_u16 signs;      /* KT_OPEN_… */
-	kt_u16 pad[2];
+	kt_u16 pad[3];
 };
 
 struct ev_connect {

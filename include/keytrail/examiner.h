@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -43,14 +42,8 @@ struct FileAnswer {
   std::vector<KeyFact> keys;  ///< may be empty: the file holds no key
   std::uint32_t skipped = 0;  ///< entries that were malformed, or more than there is room for
   FileIdentity file;          ///< what was opened (inode, ctime, size; dev as fstat says)
-  std::string format;         ///< `format` "content" only: the parser for what the file shows; see kContentFormat
   bool unchanged = false;     ///< `look` only: the same inode, change time and size as before; nothing was read
 };
-
-/// The question's `format` for a file whose place says nothing, and the answer's where the content may be a secret of
-/// no known form. An answer without a format: nothing in it looks like a key.
-inline constexpr std::string_view kContentFormat = "content";
-inline constexpr std::string_view kSecretShaped = "secret-shaped";
 
 /// Which keys does this file hold?
 struct FileQuestion {

@@ -84,7 +84,6 @@ struct Done {
   std::uint16_t keys = 0;     ///< kKeyFact messages sent for this request
   std::uint16_t env = 0;      ///< kEnvFact messages
   std::uint16_t skipped = 0;  ///< malformed entries left out
-  Text<46> format;            ///< see FileAnswer::format
 };
 
 namespace detail {
@@ -97,7 +96,7 @@ inline bool lengths_ok(const KeyFact& m) {
 }
 inline bool lengths_ok(const ClaimFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid() && m.format.valid(); }
-inline bool lengths_ok(const Done& m) { return unread_ok(m.unread) && m.format.valid(); }
+inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }
 }  // namespace detail
 
 static_assert(sizeof(FingerprintKey) == 32);
@@ -106,6 +105,6 @@ static_assert(sizeof(Opened) == 64);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264 + 56);
-static_assert(sizeof(Done) == 112);
+static_assert(sizeof(Done) == 64);
 
 }  // namespace keytrail::role

@@ -166,12 +166,6 @@ TEST(DecodeTest, PathsAreTurnedRound) {
   EXPECT_EQ(open.file.inode, 5U);
   EXPECT_EQ(open.file.dev, 9U);
   EXPECT_EQ(body_of<OpenEvent>(open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {})}, "/")).path, "/");
-  const auto signs = [](kt_u16 value) {
-    return body_of<OpenEvent>(open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}), .signs = value}, "/"));
-  };
-  EXPECT_FALSE(signs(0).secret_shaped || signs(0).over_budget);
-  EXPECT_TRUE(signs(KT_OPEN_SHAPED).secret_shaped && !signs(KT_OPEN_SHAPED).over_budget);
-  EXPECT_TRUE(signs(KT_OPEN_OVER_BUDGET).over_budget && !signs(KT_OPEN_OVER_BUDGET).secret_shaped);
 }
 
 TEST(DecodeTest, PathThatWasCutHasNoRoot) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // `keytrail`: the command line, and with `agent` the worker (started by the warden) or the whole agent by hand.
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
+
 #include <string>
 #include <vector>
 
 #include "agent/cli/cli.h"
 #include "agent/examine/inherited.h"
 #include "agent/worker.h"
+#include "keytrail/hooks.h"
 
 int main(int argc, char** argv) {
   // Before any thread, and before anything may fail: closes this process to others where it holds the warden's
@@ -21,10 +24,10 @@ int main(int argc, char** argv) {
       .options =
           [&](CLI::App& command) {
             command.add_option("--config", config, "configuration (/etc/keytrail/keytrail.yaml)");
-            command.add_option("--no-feature", without,
-                               "do without a kernel feature, to try the next alternative: fentry, kprobe, "
-                               "tracepoint, rdonly_cast, tp_btf, iter, cgroup, connect_unix, uprobe_multi, uprobe; "
-                               "may be repeated");
+            command.add_option(
+                "--no-feature", without,
+                fmt::format("do without a kernel feature, to try the next alternative: {}; may be repeated",
+                            fmt::join(keytrail::kHookFeatures, ", ")));
             command.add_flag("--list-disabled-hooks", list_disabled)->group("");  // for the warden: no part of the help
           },
       .run =

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/processes.h"
 
-#include "agent/base/program_name.h"
-
 #include <algorithm>
+
+#include "agent/base/program_name.h"
 
 namespace keytrail::link {
 namespace {

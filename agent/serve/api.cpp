@@ -183,8 +183,8 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
   return answer;
 }
 
-/// Whether the asked key was ever seen on this node: nobody holds a key that nobody knows, which says nothing. Nothing
-/// where no key was asked for, or rows say it.
+/// Whether the key that was asked for was ever seen on this node: that nobody holds a key which nobody knows says
+/// nothing. Empty where no key was asked for.
 template <typename Items>
 Result<std::optional<bool>> key_known(HistoryReader& history, const HistoryFilter& asked, const Items& rows) {
   if (asked.key.empty()) return std::nullopt;

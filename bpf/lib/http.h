@@ -174,7 +174,7 @@ __weak __noinline int http__chunk(u32 which, u32 from)
 	return 0;
 }
 
-/* Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is no HTTP. */
+/* Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is none. */
 static __always_inline u32 http__reduce(struct scratch *s, u32 which, u32 begin)
 {
 	u32 i;

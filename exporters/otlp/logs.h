@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows → an OTLP log request, for rules of a SIEM. Pure; any thread. Revisions are not sent: they are answers to later
-// questions.
+// Rows → an OTLP log request, for rules of a SIEM; a revision is one too, so that a collector hears of what a later look
+// changed. Pure; any thread.
 #pragma once
 
 #include <span>
@@ -21,8 +21,8 @@ using LogResponse = opentelemetry::proto::collector::logs::v1::ExportLogsService
 [[nodiscard]] LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> places,
                                            const Sender& sender);
 
-/// One sentence for people: "aws (backup.service) used (inferred) AKIA… at s3.eu-west-1.amazonaws.com, PutObject: only
-/// key …". Valid UTF-8.
+/// One sentence for people: "aws (backup.service) used (inferred) AKIA… at s3.eu-west-1.amazonaws.com, PutObject:
+/// only key …". Valid UTF-8.
 [[nodiscard]] std::string sentence(const Row& row);
 
 }  // namespace keytrail::otlp

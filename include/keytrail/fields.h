@@ -87,7 +87,7 @@ struct Fields<Key> {
   static constexpr char kName[] = "Key";
   static constexpr char kDoc[] = "A key; never a secret.";
   static constexpr auto kList = std::tuple{
-      field("id", &Key::id, "The one key id: AKIA…, fp:…, login@host #1.").otlp("keytrail.key.id").in_column("key_id"),
+      field("id", &Key::id, "The one id: AKIA…, fp:…, login@host #1.").otlp("keytrail.key.id").in_column("key_id"),
       field("kind", &Key::kind, "Kind in the catalog, like aws.access_key.").otlp("keytrail.key.kind"),
       field("class", &Key::key_class, "What it is for.").otlp("keytrail.key.class"),
       field("lifetime", &Key::lifetime, "Whether it ends by itself.").otlp("keytrail.key.lifetime"),
@@ -214,7 +214,8 @@ struct Fields<GapRow> {
   static constexpr char kDoc[] = "A period in which something may be missing.";
   static constexpr auto kList = std::tuple{
       field("cause", &GapRow::cause,
-            "ring_full, worker_restart, agent_restart, examiner_restart, baseline, disk_full, storage_error.")
+            "ring_full, budget, read_fault, scratch, worker_restart, agent_restart, examiner_restart, baseline, "
+            "disk_full, storage_error.")
           .otlp("keytrail.gap.cause"),
       field("family", &GapRow::family, "Hook family; empty for all.").otlp("keytrail.gap.family"),
       time_ns("from", &GapRow::from_ns, "Its beginning.").otlp("keytrail.gap.from_unix_nano", Sent::kAsNumber),

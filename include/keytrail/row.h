@@ -87,7 +87,8 @@ struct FindingRow {
 
 /// A period or count in which something may be missing.
 struct GapRow {
-  /// "ring_full", "worker_restart", "agent_restart", "examiner_restart", "baseline", "disk_full", "storage_error".
+  /// The kernel side's losses: "ring_full", "budget", "read_fault", "scratch"; and "worker_restart", "agent_restart",
+  /// "examiner_restart", "baseline", "disk_full", "storage_error".
   std::string cause;
   std::string family;        ///< hook family, or empty for all
   std::int64_t from_ns = 0;  ///< Unix ns

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows → an OTLP log request, for rules of a SIEM; a revision is one too, so that a collector hears of what a later look
-// changed. Pure; any thread.
+// Rows → an OTLP log request, for rules of a SIEM; a revision is one too, so that a collector hears of what a later
+// look changed. Pure; any thread.
 #pragma once
 
 #include <span>

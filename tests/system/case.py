@@ -232,14 +232,16 @@ class SystemCase(unittest.TestCase):
 
     def mine(self, all_rows):
         """The rows of this case: by its cgroup, or by a process that it started. A row without any cgroup cannot be
-        told apart, so it counts too."""
+        told apart, so it counts too if it happened in this case: a use is written again a minute later."""
         pids = {one.pid for one in self.started}
+        begin = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.begin_ns // 10**9))
         out = []
         for row in all_rows:
             if row["type"] not in ("acquisition", "use", "finding") or "actor" not in row:
                 continue
             cgroup = row["actor"]["workload"].get("cgroup", "")
-            if cgroup.endswith(self.cgroup) or row["actor"]["pid"] in pids or cgroup == "":
+            untold = cgroup == "" and row["time"] >= begin
+            if cgroup.endswith(self.cgroup) or row["actor"]["pid"] in pids or untold:
                 out.append(row)
         return out
 

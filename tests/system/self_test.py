@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import accounting  # noqa: E402
 import canary  # noqa: E402
+import case  # noqa: E402
 import gtest_count  # noqa: E402
 import rows  # noqa: E402
 from cases.accounting_exact import terms, with_term  # noqa: E402
@@ -71,6 +72,20 @@ class Comparison(unittest.TestCase):
         edge = {**USE, "type": "edge", "connections": 5}
         self.assertEqual([row["connections"] for row in rows.merge_uses([USE, USE], [edge])], [5])
         self.assertEqual(len(rows.merge_uses([], [edge])), 1, "an edge without a row is seen")
+
+
+class Mine(unittest.TestCase):
+    """Which rows of the agent that the cases share are a case's own."""
+
+    def test_a_row_without_a_cgroup_counts_unless_it_happened_before(self):
+        one = case.SystemCase()
+        one.started, one.cgroup, one.begin_ns = [], "/w/this", 1_700_000_000_500_000_000  # 2023-11-14T22:13:20.5Z
+        now, before = "2023-11-14T22:13:20.600000000Z", "2023-11-14T22:12:20.600000000Z"
+
+        def row(cgroup, at):
+            return {**USE, "time": at, "actor": {**ACTOR, "workload": {"cgroup": cgroup}}}
+        own, untold = row("/x/w/this", before), row("", now)
+        self.assertEqual(one.mine([own, untold, row("", before), row("/x/w/other", now)]), [own, untold])
 
 
 class Canary(unittest.TestCase):

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <future>
+#include <iterator>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -13,7 +19,6 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1000 * kMs;
-constexpr std::uint64_t kSilentAfter = 35 * kSecond;  // three heartbeats of the warden
 
 std::uint64_t sent_of(const capture::FamilyCounters& counters) {
   std::uint64_t sum = 0;
@@ -30,6 +35,7 @@ SessionBase stored_session(record::History& history) {
 link::LinkOptions link_options(const PipelineOptions& options) {
   link::LinkOptions out;
   out.look_every_ms = std::uint64_t{options.slots_s} * 1000;
+  if (struct stat own{}; stat("/proc/self/ns/mnt", &own) == 0) out.own_mnt_ns = static_cast<std::uint32_t>(own.st_ino);
   return out;
 }
 
@@ -63,7 +69,8 @@ Result<void> Pipeline::start() {
   for (const HookReport& hook : roles_.hooks())
     link_.set_armed(hook.family, hook.armed());
   link_.set_armed_ns(roles_.armed_ns());
-  heartbeat_.fill(clock_.boot_ns());
+  hooks_silence_.fill(Silence(clock_.boot_ns()));
+  warden_silence_ = Silence(clock_.boot_ns());
   adopt();
   book_restart();
   roles_.on_notice([this](const examine::WardenNotice& notice) {
@@ -79,7 +86,7 @@ Result<void> Pipeline::start() {
   if (!roles_.sweep())
     spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
   next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;
-  publish(clock_.boot_ns());
+  publish();
   arm();
   return {};
 }
@@ -131,19 +138,24 @@ std::uint64_t Pipeline::to_boot(std::int64_t wall_ns) const {
 
 void Pipeline::on_record(std::span<const std::byte> bytes) {
   session_.received();
-  auto event = decode::decode(bytes, catalog::kernel_tables().formats);
+  auto event = decode::decode(bytes, catalog::kernel_tables().formats, &quic_);
   if (!event) {
     session_.fate(Fate::kDropped, event.error().message);
     return;
   }
   event->head.from_ring = true;
-  if (const auto* beat = std::get_if<HeartbeatEvent>(&event->body))
-    heartbeat_[static_cast<std::size_t>(beat->family)] = event->head.time_ns;
+  if (const auto* beat = std::get_if<HeartbeatEvent>(&event->body)) {
+    hooks_silence_[static_cast<std::size_t>(beat->family)].heard(event->head.time_ns);
+    beaten_[static_cast<std::size_t>(beat->family)] = true;
+  }
   deliver(*event);
 }
 
 void Pipeline::deliver(const Event& event) {
   const auto identified = identify_.on_event(event);
+  // What it opens is looked at some 20 ms later: then nobody may be left to open it through.
+  if (const auto* exec = std::get_if<ExecEvent>(&event.body); exec != nullptr && identify_.is_alone(exec->mnt_ns))
+    roles_.keep_mounts(event.head.who, exec->mnt_ns);
   link_.on_event(event, identified.who, identified.child_or_previous);
 }
 
@@ -163,17 +175,39 @@ void Pipeline::tick() {
       deliver(loss);
     link_.on_tick(now);
     flush();
-    publish(now);
+    publish();
   }
   if (now >= next_second_) {
     next_second_ = now + kSecond;
     identify_.expire(now);
+    tell_silence(now);
   }
   if (now >= next_sample_) {
     next_sample_ = now + std::uint64_t{options_.sample_s} * kSecond;
     roles_.sample_sockets();
   }
   arm();
+}
+
+// While the warden is silent, or about to be, no heartbeat is made: the hooks are not accused. A family that never beat
+// (nothing can be executed from memory here, say) is shown as silent, and makes no gaps.
+void Pipeline::tell_silence(std::uint64_t now) {
+  if (roles_.asked() != std::exchange(warden_asked_, roles_.asked())) warden_silence_.heard(now);
+  if (const auto period = warden_silence_.tick(now)) {
+    spdlog::warn("the warden gives no sign: files are not opened for examination");
+    link_.gap(period->from_ns, period->to_ns, "warden_silent", std::nullopt, "open");
+  }
+  for (const HookReport& hook : roles_.hooks()) {
+    Silence& silence = hooks_silence_[static_cast<std::size_t>(hook.family)];
+    constexpr unsigned kBetweenQuestions = 2;
+    if (warden_silence_.is_silent() || !hook.armed()) silence.heard(now);
+    if (warden_silence_.is_silent() || !hook.armed() || warden_silence_.seconds() > kBetweenQuestions) continue;
+    const auto period = silence.tick(now);
+    if (period && beaten_[static_cast<std::size_t>(hook.family)]) {
+      spdlog::warn("no heartbeat comes through the hooks of {}: nothing may be seen", to_string(hook.family));
+      link_.gap(period->from_ns, period->to_ns, "hook_silent", std::nullopt, std::string(to_string(hook.family)));
+    }
+  }
 }
 
 std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
@@ -197,9 +231,12 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
 
 void Pipeline::flush() {
   auto out = link_.take();
+  watch(std::move(out.found));
   Batch batch{.rows = std::move(out.rows),
               .uses = std::move(out.uses),
               .touches = std::move(out.touches),
+              .readers = std::move(out.readers),
+              .children = std::move(out.children),
               .holdings = std::move(out.holdings),
               .workloads = learn_facts(out.told),
               .lives = std::move(out.lives),
@@ -210,7 +247,16 @@ void Pipeline::flush() {
   history_.submit(std::move(batch));
 }
 
-void Pipeline::publish(std::uint64_t now) {
+// What the warden does not take now it gets with the next batch; of more than the kernel side has room for, the last.
+void Pipeline::watch(std::vector<FoundPlace> found) {
+  constexpr std::size_t kMost = 16'384;
+  std::ranges::move(found, std::back_inserter(found_));
+  if (found_.size() > kMost) found_.erase(found_.begin(), found_.end() - std::ptrdiff_t{kMost});
+  const auto left = std::ranges::find_if_not(found_, [&](const FoundPlace& one) { return roles_.watch_found(one); });
+  found_.erase(found_.begin(), left);
+}
+
+void Pipeline::publish() {
   PipelineSnapshot next;
   next.kernel = capture_.kernel_counters();
   std::size_t backlog = capture_.backlog();
@@ -226,7 +272,8 @@ void Pipeline::publish(std::uint64_t now) {
   next.tracking = link_.counters();
   count_identity(next.tracking);
   for (std::size_t i = 0; i < kFamilies; ++i)
-    next.silent[i] = heartbeat_[i] + kSilentAfter < now;
+    next.silent[i] = hooks_silence_[i].is_silent();
+  next.warden_silent = warden_silence_.is_silent();
   next.roles = roles_.processes();
   const std::scoped_lock lock(mutex_);
   snapshot_ = std::move(next);
@@ -237,6 +284,16 @@ PipelineSnapshot Pipeline::snapshot() const {
   return snapshot_;
 }
 
+std::shared_ptr<const UnseenLives> Pipeline::unseen() {
+  auto made = std::make_shared<std::promise<std::shared_ptr<const UnseenLives>>>();
+  auto got = made->get_future();
+  boost::asio::post(timer_.get_executor(), [this, made] {
+    auto lives = link_.unseen(clock_.boot_ns());
+    made->set_value(lives ? std::make_shared<const UnseenLives>(*std::move(lives)) : nullptr);
+  });
+  return got.wait_for(std::chrono::seconds(1)) == std::future_status::ready ? got.get() : nullptr;
+}
+
 void Pipeline::stop() {
   if (std::exchange(stopped_, true)) return;
   timer_.cancel();
@@ -244,7 +301,7 @@ void Pipeline::stop() {
   capture_.drain(UINT64_MAX, [this](std::span<const std::byte> bytes) { on_record(bytes); });
   link_.finish(now);
   flush();
-  publish(now);
+  publish();
 }
 
 }  // namespace keytrail

@@ -16,6 +16,7 @@
 
 #include "agent/capture/capture.h"
 #include "agent/catalog/catalog.h"
+#include "agent/decode/quic.h"
 #include "agent/examine/client.h"
 #include "agent/identify/fact_queue.h"
 #include "agent/identify/identify.h"
@@ -24,6 +25,7 @@
 #include "agent/link/link.h"
 #include "agent/record/history.h"
 #include "agent/session.h"
+#include "agent/silence.h"
 #include "keytrail/clock.h"
 
 namespace keytrail {
@@ -35,6 +37,7 @@ struct PipelineSnapshot {
   std::uint64_t in_flight = 0;                    ///< in the rings, or without a fate yet
   std::map<std::string, std::uint64_t> tracking;  ///< link's counters, by name
   std::array<bool, kFamilies> silent{};
+  bool warden_silent = false;
   std::vector<RoleStatus> roles;
 };
 
@@ -55,6 +58,8 @@ class Pipeline {
   void stop();
   /// Any thread.
   [[nodiscard]] PipelineSnapshot snapshot() const;
+  /// Any thread but its own, which makes it: waits for that at most a second. Null: not known.
+  [[nodiscard]] std::shared_ptr<const UnseenLives> unseen();
 
  private:
   void adopt();
@@ -64,10 +69,13 @@ class Pipeline {
   void tick();
   void arm();
   void flush();
+  void watch(std::vector<FoundPlace> found);
   /// What sources have learnt, for the batch.
   std::vector<WorkloadFacts> learn_facts(const std::vector<TokenTold>& told);
+  /// Tells of hooks and of the warden when they give no sign.
+  void tell_silence(std::uint64_t now);
   void count_identity(std::map<std::string, std::uint64_t>& out) const;
-  void publish(std::uint64_t now);
+  void publish();
   std::uint64_t to_boot(std::int64_t wall_ns) const;
 
   const PipelineOptions options_;
@@ -76,6 +84,7 @@ class Pipeline {
   examine::RoleLink& roles_;
   record::History& history_;
   const Clock& clock_;
+  decode::QuicHellos quic_;
   identify::Identify identify_;
   identify::FactQueue facts_;
   /// End before the queue that they post to.
@@ -83,9 +92,13 @@ class Pipeline {
   Session session_;
   link::Link link_;
   judge::Judge judge_;
+  std::vector<FoundPlace> found_;  ///< that the warden did not take yet
   bool session_stored_ = false, stopped_ = false;
   std::uint64_t next_flush_ = 0, next_second_ = 0, next_sample_ = 0;
-  std::array<std::uint64_t, kFamilies> heartbeat_{};
+  std::array<Silence, kFamilies> hooks_silence_;  ///< by their heartbeats
+  std::array<bool, kFamilies> beaten_{};          ///< in this life
+  Silence warden_silence_;
+  std::uint64_t warden_asked_ = 0;
   mutable std::mutex mutex_;  ///< guards `snapshot_`
   PipelineSnapshot snapshot_;
 };

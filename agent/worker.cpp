@@ -37,7 +37,7 @@ std::string host_name() {
 class Status final : public AgentStatusSource {
  public:
   using Exporters = std::vector<std::unique_ptr<otlp::Exporter>>;
-  Status(const examine::RoleLink& roles, const Pipeline& pipeline, const SiteCatalog& site, const Exporters& exporters,
+  Status(const examine::RoleLink& roles, Pipeline& pipeline, const SiteCatalog& site, const Exporters& exporters,
          const Clock& clock)
       : pipeline_(pipeline), site_(site), exporters_(exporters) {
     utsname names{};
@@ -62,9 +62,13 @@ class Status final : public AgentStatusSource {
     const metrics::PrometheusPort* port = prometheus_;
     if (port != nullptr && !port->problem().empty()) out.remarks.push_back(port->problem());
     PipelineSnapshot now = pipeline_.snapshot();
+    if (now.warden_silent)
+      out.remarks.emplace_back("the warden gives no sign: files are not opened for examination; is it stopped?");
     for (std::size_t i = 0; i < kFamilies; ++i) {
       out.families[i].counters = now.kernel[i];
-      out.families[i].silent = now.silent[i] && out.families[i].hook.armed();
+      // Without the warden no file is opened: what is opened now is not known.
+      const bool blind = now.silent[i] || (now.warden_silent && out.families[i].hook.family == Family::kOpen);
+      out.families[i].silent = blind && out.families[i].hook.armed();
     }
     out.worker = std::move(now.worker);
     out.in_flight = now.in_flight;
@@ -84,11 +88,13 @@ class Status final : public AgentStatusSource {
     return out;
   }
 
+  [[nodiscard]] std::shared_ptr<const UnseenLives> unseen() override { return pipeline_.unseen(); }
+
   /// Must outlive the questions.
   void set_prometheus(const metrics::PrometheusPort& port) { prometheus_ = &port; }
 
  private:
-  const Pipeline& pipeline_;
+  Pipeline& pipeline_;
   const SiteCatalog& site_;
   const Exporters& exporters_;
   std::atomic<const metrics::PrometheusPort*> prometheus_ = nullptr;

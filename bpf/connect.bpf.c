@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Connections of clients: where to (cgroup/connect4 and 6, UDP only to 53 and 443), what became of them (TCP state
- * changes with errno and byte counts, joined by socket cookie), and Unix sockets. Socket state is kept in socket
- * storage, so nothing is evicted.
+ * Connections of clients: where to (cgroup/connect4 and 6), what became of them (TCP state changes with errno and byte
+ * counts, joined by socket cookie), and Unix sockets. Socket state is kept in socket storage, so nothing is evicted.
  */
 #include "lib/emit.h"
 #include "lib/socket.h"
@@ -41,10 +40,11 @@ static __always_inline int connect__report(struct counters *c, struct bpf_sock_a
 		__builtin_memcpy(ev.address, words, v6 ? 16 : 4);
 	}
 	ev.net_ns = BPF_CORE_READ((struct task_struct *)task, nsproxy, net_ns, ns.inum);
-	if (!udp && ctx->sk) {
+	if ((!udp || ev.port != DNS_PORT) && ctx->sk) {
 		state = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (state) {
-			__builtin_memset(state, 0, sizeof(*state)); /* a socket may connect again */
+			/* a socket may connect again, or send to another place */
+			__builtin_memset(state, 0, sizeof(*state));
 			state->owner = who;
 			state->cgroup_id = cgroup_id;
 			state->cookie = ev.cookie;
@@ -55,8 +55,7 @@ static __always_inline int connect__report(struct counters *c, struct bpf_sock_a
 	return 1;
 }
 
-/* TCP, or UDP to where DNS and QUIC live; getaddrinfo connects UDP sockets to every candidate address only to sort
- * them. */
+/* TCP and UDP. getaddrinfo connects UDP sockets to every candidate address only to sort them: a call is what sends. */
 static __always_inline bool connect__wanted(struct bpf_sock_addr *ctx, bool *udp)
 {
 	u16 port = bpf_ntohs((u16)ctx->user_port);
@@ -64,7 +63,7 @@ static __always_inline bool connect__wanted(struct bpf_sock_addr *ctx, bool *udp
 	*udp = ctx->protocol == IPPROTO_UDP;
 	if (control.heartbeat[KT_FAMILY_CONNECT] && control.heartbeat_tgid == (u32)(bpf_get_current_pid_tgid() >> 32))
 		return true;
-	return ctx->protocol == IPPROTO_TCP || (*udp && (port == 53 || port == 443));
+	return ctx->protocol == IPPROTO_TCP || (*udp && port);
 }
 
 SEC("cgroup/connect4")
@@ -95,7 +94,7 @@ int cgroup__connect6(struct bpf_sock_addr *ctx)
 	return connect__report(c, ctx, words, true, udp);
 }
 
-/* UDP without connect: one event per socket and destination; the rest are repeats. */
+/* UDP without connect: one event per socket and destination; the rest are repeats. What a server answers is no call. */
 struct sent_key {
 	u64 cookie;
 	u32 words[4];
@@ -112,13 +111,22 @@ struct {
 static __always_inline int sendmsg__report(struct bpf_sock_addr *ctx, const u32 words[4], bool v6)
 {
 	struct counters *c = hit__begin(KT_FAMILY_CONNECT);
+	struct bpf_sock *sk = ctx->sk;
 	struct sent_key key = {};
+	struct socket_state *state;
 	u8 one = 1;
 	bool udp;
 
 	if (ctx->protocol != IPPROTO_UDP || !connect__wanted(ctx, &udp)) {
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return 1;
+	}
+	if (sk) {
+		state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+		if (state && state->phase == SOCKET_ANSWERS) {
+			hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
+			return 1;
+		}
 	}
 	key.cookie = bpf_get_socket_cookie(ctx);
 	__builtin_memcpy(key.words, words, sizeof(key.words));

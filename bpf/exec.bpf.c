@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A program starts: who, its executable, what was passed to execve (for `#!` the script), the variables and arguments
- * that the catalog names.
+ * that the catalog names, the pipes that it has.
  */
 #include "lib/arguments.h"
 #include "lib/emit.h"
@@ -40,6 +40,8 @@ static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u
 	}
 	ev->argc = s->items.index;
 	ev->args_truncated = s->items.fault || r != STEP_DONE;
+	if (s->items.programs & KT_EXAMINED_PROGRAM)
+		ev->args_kept = args__keep(s, &ev->head, BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end));
 
 	s->items.pos = BPF_CORE_READ(mm, env_start);
 	s->items.end = BPF_CORE_READ(mm, env_end);
@@ -81,6 +83,9 @@ int BPF_PROG(tp_btf__sched_process_exec, struct task_struct *unused, int old_pid
 		return hit__end(c, KT_FAMILY_EXEC, KT_C_LOST_SCRATCH);
 	ev = (struct ev_exec *)s->buf;
 	exec__fill(ev, task, &who, cgroup_id, KT_EV_EXEC, KT_FAMILY_EXEC);
+	ev->stdin_pipe = descriptor__pipe((struct task_struct *)task, 0);
+	ev->stdout_pipe = descriptor__pipe((struct task_struct *)task, 1);
+	ev->channel = task__has_channel(task, SCRATCH_EXEC);
 	exec__exe(ev, s, SCRATCH_EXEC, task);
 	off = sizeof(*ev) + ev->exe_len;
 	n = bpf_probe_read_kernel_str(s->buf + (off & 4095), KT_PATH_MAX, bprm->filename);

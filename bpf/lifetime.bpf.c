@@ -195,7 +195,7 @@ static __always_inline void sweep__sample_socket(struct sock *sk)
 	struct ev_socket ev = {};
 	u32 idle;
 
-	if (!state || !state->payload_seen || state->phase != SOCKET_OPEN ||
+	if (!state || !(state->payload_seen || state->looked) || state->phase != SOCKET_OPEN ||
 	    state->generation == control.sweep_generation) {
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return;

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds and runs all tests: sudo tests/run.sh [--quick] [--only PATTERN] [--build DIR] [--no-install]
+# Builds and runs all tests: sudo tests/run.sh [--quick] [--full] [--only PATTERN] [--build DIR] [--no-install]
 #   --quick        those without root, without sanitizer builds and clang-tidy
+#   --full         all twins of the corpus and the kernels, the static analyzer over every file: hours, not one
 #   --only PATTERN of the unit tests and the system cases those whose name holds PATTERN; nothing else
 #   --build DIR    default: build
 #   --no-install   install no packages; one that is missing is named
@@ -15,14 +16,15 @@ export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 # shellcheck source=packaging/build.sh
 . packaging/build.sh
 
-quick=no only="" build=build install=yes
+quick=no full="" only="" build=build install=yes
 while [ $# -gt 0 ]; do
   case "$1" in
     --quick) quick=yes ;;
+    --full) full=--full ;;
     --only) only="${2:?--only wants a pattern}"; shift ;;
     --build) build="${2:?--build wants a folder}"; shift ;;
     --no-install) install=no ;;
-    -h | --help) sed -n '3,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "tests/run.sh: unknown option $1 (try --help)" >&2; exit 2 ;;
   esac
   shift
@@ -31,7 +33,8 @@ done
 passed=0 failed=0 skipped=0
 jobs=$(nproc) ticks=$(getconf CLK_TCK)
 logs=$(mktemp -d /tmp/keytrail-tests-XXXXXXXX)
-trap 'rm -rf "$logs"' EXIT
+tidy=""  # its pid
+trap 'rm -rf "$logs"; [ -z "$tidy" ] || kill "$tidy"' EXIT
 trap 'echo "interrupted"; exit 130' INT TERM
 
 say() { printf '%s\n' "$*"; }
@@ -85,9 +88,9 @@ configure() { # FOLDER OPTION…
   cmake -S . -B "$folder" -G Ninja "$@"
 }
 
-# Names of the unit test programs: keytrail_test() gives the test the name of its target. (ctest tells commands only of
-# what is built.)
-unit_targets() { ctest --test-dir "$1" -N "${@:2}" | sed -n 's/^ *Test *#[0-9]*: //p'; }
+# Names of the unit test programs: keytrail_test() gives the test the name of its target, and a shard a number behind
+# it. (ctest tells commands only of what is built.)
+unit_targets() { ctest --test-dir "$1" -N "${@:2}" | sed -n 's/^ *Test *#[0-9]*: \([^.]*\).*/\1/p' | sort -u; }
 
 # gtests LABEL LOG BEGIN: adds the tests that a log of GoogleTest programs tells.
 gtests() {
@@ -137,7 +140,12 @@ own_sources() {
   find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h
 }
 check_format() { own_sources | xargs clang-format-19 --dry-run --Werror; }
-check_tidy() { /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs"; }
+# clang-tidy uses what tests/kernels leaves of the processors.
+# shellcheck disable=SC2086
+begin_tidy() {
+  chrt --idle 0 /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs" $full >"$logs/tidy" 2>&1 & tidy=$!
+}
+await_tidy() { local code=0; wait "$tidy" || code=$?; tidy=""; cat "$logs/tidy"; return $code; }
 
 root_program() { # TARGET: a test program that needs root
   build_step "build $1" "$build" "$1" || return
@@ -153,6 +161,7 @@ unit_python() {
   step "tests of the system tests" /usr/bin/python3 tests/system/self_test.py
   step "tests of the interop tests" /usr/bin/python3 tests/interop/self_test.py
   step "tests of the corpus" /usr/bin/python3 tests/corpus/self_test.py
+  step "tests of the attacks" /usr/bin/python3 tests/attacks/self_test.py
   step "tests of the layering test" /usr/bin/python3 tests/layers/self_test.py
   step "configure without tests, as quickstart does, with the bench" cmake -S . -B "$logs/untested" -G Ninja \
     -DKEYTRAIL_TESTS=OFF -DKEYTRAIL_BENCH=ON -DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON
@@ -176,7 +185,9 @@ kernels() {
   if [ -n "$missing" ] && [ $install = yes ]; then
     install_packages "$logs/apt" $missing || say "$(why_not_installed "$logs/apt")"
   fi
-  counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" --minutes 6
+  local much=(--minutes 6)
+  [ -n "$full" ] && much=(--full --minutes 60)
+  counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" "${much[@]}"
 }
 
 counted() { # NAME COMMAND…: its last line has the numbers
@@ -190,9 +201,11 @@ counted() { # NAME COMMAND…: its last line has the numbers
   say "      $name: $(spent "$begin")"
 }
 
+# shellcheck disable=SC2086
 corpus() { # the clients from other registries are set up when these can be reached; else their cases are named skips
   CORPUS_SECONDS=120 tests/corpus/setup.sh "$build/corpus"
-  counted tests/corpus timeout 300 /usr/bin/python3 tests/corpus/run.py --build "$build" --clients "$build/corpus"
+  counted tests/corpus timeout ${full:+3}300 /usr/bin/python3 tests/corpus/run.py --build "$build" \
+    --clients "$build/corpus" $full
 }
 
 end() { say "$passed passed, $failed failed, $skipped skipped"; [ "$failed" = 0 ]; exit; }
@@ -213,7 +226,8 @@ fi
 
 if [ $quick = yes ]; then
   skip "sanitizer builds, clang-tidy" "--quick"
-  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels, tests/corpus" "--quick (they need root)"
+  skip "tests/bpf, tests/roles, tests/system, tests/attacks, tests/interop, tests/kernels, tests/corpus" \
+    "--quick (they need root)"
   end
 fi
 if [ -z "$only" ]; then
@@ -229,11 +243,12 @@ if [ "$(id -u)" = 0 ]; then
   fi
   system_cases tests/system/cases
   system_cases tests/interop/cases
+  [ -z "$only" ] && counted tests/attacks timeout 300 /usr/bin/python3 tests/attacks/run.py --build "$build"
   [ -z "$only" ] && corpus
-  [ -z "$only" ] && kernels
+  [ -z "$only" ] && begin_tidy && kernels
 else
-  skip "tests/bpf, tests/roles, tests/system, tests/interop, tests/kernels, tests/corpus" \
+  skip "tests/bpf, tests/roles, tests/system, tests/attacks, tests/interop, tests/kernels, tests/corpus" \
     "not root. Try: sudo tests/run.sh"
 fi
-[ -z "$only" ] && step "clang-tidy" check_tidy
+[ -z "$only" ] && { [ -n "$tidy" ] || begin_tidy; } && step "clang-tidy" await_tidy
 end

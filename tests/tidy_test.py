@@ -50,6 +50,13 @@ class Stamp(unittest.TestCase):
         self.assertIsNone(self.key(command="clang++ -o b.o -c b.cpp"))
         self.assertIsNone(self.key(command="clang++ -o c.o -c c.cpp"))
 
+    def test_the_analyzer_looks_at_what_reads_foreign_bytes_and_with_full_at_all(self):
+        self.assertEqual(tidy.extra(tidy.ROOT + "/agent/examine/pem.cpp", False), [])
+        self.assertEqual(tidy.extra(tidy.ROOT + "/agent/serve/api.cpp", False), [tidy.NOT_ANALYZED])
+        self.assertEqual(tidy.extra(tidy.ROOT + "/agent/serve/api.cpp", True), [])
+        for folder in tidy.ANALYZED:
+            self.assertTrue(os.path.isdir(f"{tidy.ROOT}/{folder}"), folder)
+
     def test_it_is_the_same_in_another_clone(self):
         self.assertEqual(tidy.place(tidy.ROOT + "/agent/a.cpp", "/x/build"), "ROOT/agent/a.cpp")
         self.assertEqual(tidy.place("-I/x/build/bpf", "/x/build"), "-IBUILD/bpf")

@@ -152,10 +152,15 @@ void check_scope(const source::Model& m, Problems& problems) {
   refuse(m.requests, "requests");
   refuse(m.commands, "commands");
   refuse(m.brokers, "brokers");
+  refuse(m.arguments, "arguments");
+  refuse(m.carried, "carried");
+  refuse(m.ranges, "ranges");
   if (!m.installed.empty()) problems.push_back("catalog.d: section `installed`" + std::string(kHint));
   for (const source::FileEntry& e : m.files) {
     if (!e.flags.empty())
       say(problems, e.where, "`" + e.id + "`: `flags` cannot be added here; name the file in `paths`");
+    if (!e.options.empty()) say(problems, e.where, "`" + e.id + "`: `options` are the built-in catalog's alone");
+    if (e.by_content) say(problems, e.where, "`" + e.id + "`: `by_content` is the built-in catalog's alone");
   }
   check_ids(m.kinds, problems);
   check_ids(m.files, problems);

@@ -27,7 +27,8 @@ bool wild(std::string_view text) { return text.find_first_of("*?") != std::strin
 /// "provider/service" of the binding that the variable is a destination of.
 std::string service_of(const EnvEntry& e, const Model& m) {
   const auto binding = std::ranges::find(m.bindings, e.binding, &BindingEntry::id);
-  return binding == m.bindings.end() ? std::string() : binding->provider + "/" + binding->service;
+  if (binding == m.bindings.end()) return {};
+  return (binding->provider == tables::kByVariable ? e.provider : binding->provider) + "/" + binding->service;
 }
 
 }  // namespace
@@ -40,6 +41,7 @@ Built::Built(const Model& model, const Tables& base, bool site) : t_(base) {
   accepts(model);
   hosts(model);
   metadata(model);
+  ranges(model);
   sockets(model);
   programs(model);
   selectors(model);
@@ -68,9 +70,17 @@ void Built::kinds(const Model& m) {
   const auto is_shaped = [&](std::string_view kind) {
     return std::ranges::any_of(m.formats, [&](const FormatEntry& e) { return e.only && first(e.kinds) == kind; });
   };
-  for (const KindEntry& e : m.kinds)
+  const auto is_known = [&](std::string_view kind) {
+    return std::ranges::any_of(m.formats, [&](const FormatEntry& e) {
+      return e.has_argument && !e.public_id && !e.weak && first(e.kinds) == kind;
+    });
+  };
+  for (const KindEntry& e : m.kinds) {
+    const bool shaped = is_shaped(e.id);
+    const std::uint16_t shortest = shaped ? kShortestOfShaped : is_known(e.id) ? kShortestOfKnown : std::uint16_t{0};
     kinds_.push_back({e.id, e.provider, e.title, e.key_class, e.lifetime, e.authenticates, e.guessable, e.wildcard,
-                      e.audience_decides, is_shaped(e.id)});
+                      e.audience_decides, shaped, shortest, strings(e.signs)});
+  }
   std::ranges::sort(kinds_, {}, &Kind::id);
 }
 
@@ -78,7 +88,7 @@ void Built::kinds(const Model& m) {
 void Built::files(const Model& m) {
   take(files_, t_.files);
   for (const FileEntry& e : m.files)
-    files_.push_back({e.id, e.provider, first(e.kinds), e.format, e.selector, strings(e.kinds)});
+    files_.push_back({e.id, e.provider, first(e.kinds), e.format, e.selector, strings(e.kinds), e.by_content});
   std::ranges::sort(files_, {}, &File::id);
   take(patterns_, t_.patterns);
   for (tables::FilePattern& pattern : patterns_) {
@@ -87,11 +97,16 @@ void Built::files(const Model& m) {
         index(static_cast<std::size_t>(std::ranges::lower_bound(files_, id, {}, &File::id) - files_.begin()));
   }
   take(flags_, t_.file_flags);
+  take(options_, t_.file_options);
   for (const FileEntry& e : m.files) {
     add_patterns(e);
     for (const std::string& text : e.flags) {
       ProgramFlag flag = program_and_flag(text);
       flags_.push_back({owned(std::move(flag.program)), owned(std::move(flag.flag)), e.id});
+    }
+    for (const std::string& text : e.options) {
+      ProgramFlag option = program_and_flag(text);
+      options_.push_back({owned(std::move(option.program)), owned(std::move(option.flag)), e.id});
     }
   }
   sort_patterns();
@@ -138,8 +153,8 @@ void Built::add_patterns(const FileEntry& e) {
 void Built::env(const Model& m) {
   take(env_, t_.env);
   for (const EnvEntry& e : m.env)
-    env_.push_back(
-        {e.name, e.provider, e.use, first(e.kinds), e.pair, e.file, owned(service_of(e, m)), e.show, strings(e.kinds)});
+    env_.push_back({e.name, e.provider, e.use, first(e.kinds), e.pair, e.file, owned(service_of(e, m)), e.show,
+                    strings(e.kinds), e.binding, e.url(), e.owner});
   std::ranges::sort(env_, {}, [](const Env& e) { return std::pair(e.name.contains('*'), e.name); });
   for (std::size_t i = 0; i < env_.size(); ++i) {
     if (env_[i].name.contains('*')) env_patterns_.push_back({env_[i].name, index(i)});
@@ -188,7 +203,7 @@ void Built::accepts(const Model& m) {
   take(bindings_, t_.bindings);
   for (const BindingEntry& e : m.bindings)
     bindings_.push_back(
-        {e.id, e.provider, e.service, strings(e.env), strings(e.names), strings(e.selectors), accept(e.accept)});
+        {e.id, e.provider, e.service, strings(e.schemes), strings(e.names), strings(e.selectors), accept(e.accept)});
   take(ports_, t_.ports);
   for (const PortEntry& e : m.ports)
     ports_.push_back({e.port, e.provider, e.service, accept(e.accept)});
@@ -224,6 +239,12 @@ void Built::metadata(const Model& m) {
         {e.id, e.provider, first(e.kinds), strings(e.addresses), strings(e.hosts), strings(e.paths), e.role, e.step});
 }
 
+void Built::ranges(const Model& m) {
+  take(ranges_, t_.ranges);
+  for (const RangesEntry& e : m.ranges)
+    ranges_.push_back({e.provider, e.date, e.whole, strings(e.blocks)});
+}
+
 void Built::sockets(const Model& m) {
   take(sockets_, t_.sockets);
   for (const SocketEntry& e : m.sockets) {
@@ -245,7 +266,7 @@ void Built::programs(const Model& m) {
     for (const std::string& folder : e.folders)
       program_folders_.push_back({folder, index(programs_.size())});
     programs_.push_back({e.id, e.obeys_selectors, e.runtime, e.relay, e.hub, e.bulk_reader, e.helper, e.ends_tls,
-                         e.adds_key, strings(e.kinds), e.late_key});
+                         e.adds_key, strings(e.kinds), e.late_key, strings(e.own), e.environment});
   }
   take(readers_, t_.readers);
   for (const ReaderEntry& e : m.readers)
@@ -285,6 +306,7 @@ void Built::point() {
               .exact_leaves = leaves_,
               .wild_patterns = wild_,
               .file_flags = flags_,
+              .file_options = options_,
               .env = env_,
               .exact_env = t_.exact_env,
               .env_patterns = env_patterns_,
@@ -297,6 +319,7 @@ void Built::point() {
               .hosts = hosts_,
               .domains = domains_,
               .metadata = metadata_,
+              .ranges = ranges_,
               .sockets = sockets_,
               .installed = installed_,
               .programs = programs_,

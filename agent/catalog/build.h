@@ -37,6 +37,7 @@ class Built {
   std::uint16_t accept(const AcceptEntry& entry);
   void hosts(const Model& m);
   void metadata(const Model& m);
+  void ranges(const Model& m);
   void sockets(const Model& m);
   void programs(const Model& m);
   void selectors(const Model& m);
@@ -63,6 +64,7 @@ class Built {
   std::vector<tables::Leaf> leaves_;
   std::vector<std::uint16_t> wild_;
   std::vector<tables::FileFlag> flags_;
+  std::vector<tables::FileOption> options_;
   std::vector<Env> env_;
   std::vector<tables::EnvPattern> env_patterns_;
   std::vector<tables::Request> requests_;
@@ -74,6 +76,7 @@ class Built {
   std::vector<tables::Host> hosts_;
   std::vector<tables::Domain> domains_;
   std::vector<tables::Metadata> metadata_;
+  std::vector<tables::Ranges> ranges_;
   std::vector<tables::Socket> sockets_;
   std::vector<std::string_view> installed_;
   std::vector<Program> programs_;

@@ -4,6 +4,8 @@
 #include "agent/catalog/catalog.h"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -100,6 +102,17 @@ void Catalog::replace(const Catalog& next) {
 const Kind* Catalog::Impl::kind(std::string_view id) const { return find_sorted(t_.kinds, id, &Kind::id); }
 const Kind* Catalog::kind(std::string_view id) const { return impl().kind(id); }
 const File* Catalog::file(std::string_view id) const { return find_sorted(impl().tables().files, id, &File::id); }
+const File* Catalog::file_of_content(std::string_view format) const {
+  // Keys that tell their kind themselves: no place is needed for them.
+  static constexpr std::array kAnywhere{File{.format = "pem"}, File{.format = "raw_token"},
+                                        File{.format = "configuration"}};
+  const auto is_it = [&](const File& file) { return file.format == format; };
+  const std::span<const File> files = impl().tables().files;
+  const auto found = std::ranges::find_if(files, [&](const File& file) { return file.by_content && is_it(file); });
+  if (found != files.end()) return &*found;
+  const auto* const anywhere = std::ranges::find_if(kAnywhere, is_it);
+  return anywhere != kAnywhere.end() ? anywhere : nullptr;
+}
 const File* Catalog::match_file(std::string_view path) const { return impl().match_file(path); }
 const File* Catalog::file_of_flag(std::string_view program, std::string_view flag) const {
   const tables::FileFlag* found = nullptr;
@@ -108,21 +121,38 @@ const File* Catalog::file_of_flag(std::string_view program, std::string_view fla
   }
   return found == nullptr ? nullptr : file(found->file);
 }
+const File* Catalog::file_of_option(const File& of, std::string_view option) const {
+  const std::span<const tables::FileOption> options = impl().tables().file_options;
+  const auto known = std::ranges::find_if(options, [&](const tables::FileOption& one) {
+    return one.option == option && (one.of == of.id || one.of == of.format);
+  });
+  if (known != options.end()) return file(known->file);
+  std::string variable = "OPTION_";
+  for (const char c : option) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (std::isupper(byte) != 0 && std::islower(static_cast<unsigned char>(variable.back())) != 0) variable += '_';
+    variable += std::isalnum(byte) != 0 ? c : '_';
+  }
+  std::ranges::transform(variable, variable.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  const Env* pointer = match_env(variable);
+  return pointer != nullptr && pointer->use == EnvUse::kPointer ? file(pointer->file) : nullptr;
+}
 const Env* Catalog::match_env(std::string_view name) const { return impl().match_env(name); }
 std::optional<Endpoint> Catalog::match_host(std::string_view host) const { return impl().match_host(host); }
 bool Catalog::is_metadata_address(const SocketAddress& remote) const { return impl().is_metadata_address(remote); }
 const Selector* Catalog::selector(std::string_view id) const { return impl().selector(id); }
-std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name) const {
-  return impl().bound_endpoint(env_name);
+std::optional<Endpoint> Catalog::bound_endpoint(std::string_view env_name, std::string_view value) const {
+  return impl().bound_endpoint(env_name, value);
 }
 std::optional<Endpoint> Catalog::file_endpoint(std::string_view selector) const {
   return impl().file_endpoint(selector);
 }
 std::optional<std::string_view> Catalog::match_format(std::string_view text) const { return impl().match_format(text); }
 
-std::optional<Issue> Catalog::match_metadata(const SocketAddress& remote, std::string_view host,
-                                             std::string_view path) const {
-  return impl().match_metadata(remote, host, path);
+std::optional<Issue> Catalog::match_metadata(const SocketAddress& remote, std::string_view host, std::string_view path,
+                                             std::string_view provider) const {
+  return impl().match_metadata(remote, host, path, provider);
 }
 
 const Program* Catalog::match_program(std::string_view exe, std::string_view filename) const {

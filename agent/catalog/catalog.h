@@ -28,11 +28,13 @@ struct Kind {
   std::string_view id, provider, title;  ///< title: "AWS access key", for people
   KeyClass key_class;
   Lifetime lifetime;
-  bool authenticates;             ///< false for encryption keys
-  bool guessable;                 ///< passwords and short values: no fingerprint leaves the examiner
-  bool wildcard = false;          ///< "some secret": the real kind follows from place or use; ranks last
-  bool audience_decides = false;  ///< a token that counts only where its audience fits
-  bool shaped = false;            ///< every key of it has one of its formats: another value is a dummy
+  bool authenticates;                       ///< false for encryption keys
+  bool guessable;                           ///< passwords and short values: no fingerprint leaves the examiner
+  bool wildcard = false;                    ///< "some secret": the real kind follows from place or use; ranks last
+  bool audience_decides = false;            ///< a token that counts only where its audience fits
+  bool shaped = false;                      ///< every key of it has one of its formats
+  std::uint16_t shortest = 0;               ///< a shorter value that has none of its formats is a dummy
+  std::span<const std::string_view> signs;  ///< kinds that whoever has it makes with it alone (a signed JWT)
 };
 
 /// A place in the file system.
@@ -44,6 +46,7 @@ struct File {
   std::string_view format;
   std::string_view selector;                ///< id of the selector for files of many keys, or ""
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
+  bool by_content = false;                  ///< a file of this format that lies anywhere is taken as this one
 };
 
 enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination, kSelector };
@@ -51,12 +54,18 @@ enum class EnvUse : std::uint8_t { kIdentifier, kSecret, kPointer, kDestination,
 struct Env {
   std::string_view name, provider;
   EnvUse use;
-  std::string_view kind;     ///< kind of key, for kIdentifier and kSecret
+  std::string_view kind;     ///< of the key; kDestination: of what is handed out there, or may be in the URL
   std::string_view pair;     ///< identifier ↔ secret: the other variable ("AWS_SECRET_ACCESS_KEY"), or ""
   std::string_view file;     ///< kPointer: id of the File entry that the pointed-to path is
-  std::string_view service;  ///< kDestination: "provider/service" it names, or ""
+  std::string_view service;  ///< "provider/service" that its value's host is, or ""
   bool show;                 ///< its value may be shown
   std::span<const std::string_view> kinds;  ///< every kind it may hold, the usual one (`kind`) first
+  std::string_view binding;                 ///< id of the destination whose address the value is or holds, or ""
+  bool url = false;    ///< the value is a URL or connection string that may hold a key, beside the address
+  bool owner = false;  ///< kIdentifier: of whoever has the key, who may have others, too; not the key's own id
+
+  /// Where its value leads keys of `kind` are handed out: a metadata service, an agent's socket.
+  [[nodiscard]] bool hands_out() const { return use == EnvUse::kDestination && !kind.empty() && !url; }
 };
 
 /// Whether calls without any key are normal at an endpoint.
@@ -96,7 +105,9 @@ struct Program {
   Often ends_tls = Often::kSometimes;  ///< relay: the TLS outside is its own, not the caller's
   Often adds_key = Often::kSometimes;  ///< relay: it puts a key into the requests of callers that may have none
   std::span<const std::string_view> kinds;  ///< relay: its own keys; hub: what it holds; helper: what it gives
-  bool late_key = false;  ///< asks for its key when the server has refused it: after it connected (git)
+  bool late_key = false;                  ///< asks for its key when the server has refused it: after it connected (git)
+  std::span<const std::string_view> own;  ///< hub: those of its kinds that are never others'
+  bool environment = true;                ///< false: takes no key from its environment (curl, wget)
 };
 
 /// What a known reader of key files is.
@@ -145,6 +156,7 @@ struct EnvName {
   bool suffix = false;    ///< `name` is a suffix ("_TOKEN"); exact names and prefixes win
   bool unhashed = false;  ///< a password among the secrets: only its presence and length leave, never a fingerprint
   std::string_view kind;  ///< of the key that it usually holds, for identifiers and secrets
+  bool url = false;       ///< as Env::url: the examiner may show its host and port
 };
 /// What leaves of a flag's value: of `--profile` a hash, of `--token` (its value may be a secret) only that it is
 /// there.
@@ -155,9 +167,10 @@ struct ArgFlag {
   /// Programs, as bits, for which the value is a path to a key file: it leaves, and its name is watched.
   std::uint32_t path_of = 0;
 };
-/// The bit of every program, and how many others there are.
+/// The bit of every program, that of those whose arguments are examined, and how many others there are.
 inline constexpr std::uint32_t kAnyProgram = 1U << 31U;
-inline constexpr std::size_t kMostFlagPrograms = 31;
+inline constexpr std::uint32_t kExaminedProgram = 1U << 30U;
+inline constexpr std::size_t kMostFlagPrograms = 30;
 struct ArgFormat {
   std::string_view prefix;
   std::string_view format_id;
@@ -172,6 +185,49 @@ struct ArgFormat {
 [[nodiscard]] const ArgFormat* format_of_text(std::span<const ArgFormat> formats, std::string_view text);
 /// Whether a value without any of its formats is no key of this kind.
 [[nodiscard]] bool is_shaped(std::span<const ArgFormat> formats, std::string_view kind);
+/// How long a value without any of its formats must be to be a key of this kind, or of another service of its kind.
+inline constexpr std::uint16_t kShortestOfShaped = 20, kShortestOfKnown = 8;
+[[nodiscard]] std::size_t shortest_of(std::span<const ArgFormat> formats, std::string_view kind);
+/// What a word on a program's command line is: the value of a flag, or a word that belongs to none.
+enum class ArgUse : std::uint8_t {
+  kOther,     ///< nothing of interest, but a word of its own
+  kUrl,       ///< an address that is called; may have user and password
+  kHeader,    ///< "Authorization: Bearer …"
+  kLogin,     ///< "user:password"
+  kToken,     ///< a key that is no password
+  kPassword,  ///< a password
+  kForm,      ///< "name=value&name=value", or JSON
+  kUser,      ///< whose the password is
+  kHost,      ///< where it counts
+  kPort,
+  kSigned,      ///< a flag without which the login is no signing key (curl --aws-sigv4)
+  kProxy,       ///< the address of a proxy; its key is the proxy's
+  kProxyLogin,  ///< "user:password" for it
+  kCookie,      ///< "name=value; name=value"
+  kKeyId,       ///< public id of the key that the token is the secret of
+  kAuthType,    ///< how a login is sent: "bearer" makes it a token
+  kRest,        ///< from here on it is another program's command line
+  kStored,      ///< a secret that is to be kept or passed on: none of the program's own calls
+  kSetting,     ///< "name=value" that is to be kept or passed on, perhaps a secret
+};
+struct ArgRule {
+  std::string_view flag;  ///< "-H", "--header"; "" for words that belong to no flag, "3" for the third of them
+  ArgUse use;
+  bool joined;  ///< its value is part of its own word ("-pSECRET", "--password=SECRET"), or it has none
+};
+/// A program whose arguments may hold keys. Several rows may name one program.
+struct ArgProgram {
+  std::string_view name;      ///< of its executable; the kernel side knows the first 15 characters
+  std::string_view command;   ///< counts only behind this word ("login"), or ""
+  std::string_view token;     ///< kind of keys that do not tell theirs, or ""
+  std::string_view password;  ///< the same for passwords
+  std::span<const ArgRule> rules;
+  std::string_view address;  ///< variable that would say what its addresses say ("AWS_ENDPOINT_URL"), or ""
+};
+/// A request's header or form field whose name says which kind of key it carries; in lower case.
+struct CarriedKey {
+  std::string_view name, kind;
+};
 struct KernelTables {
   std::span<const NamePattern> names;
   std::span<const EnvName> env;
@@ -180,6 +236,8 @@ struct KernelTables {
   /// Names of directories whose files have free names ("cache" of ~/.aws/cli/cache): for a rule on the parent's name.
   std::span<const NamePattern> directories;
   std::span<const std::string_view> flag_programs;  ///< names of executables; the index is the bit in ArgFlag::path_of
+  std::span<const ArgProgram> programs;             ///< whose arguments the examiner gets
+  std::span<const CarriedKey> carried;              ///< sorted by name
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
@@ -211,15 +269,22 @@ class Catalog {
   /// /home/* and /var/lib/*.
   [[nodiscard]] const File* match_file(std::string_view path) const;
   [[nodiscard]] const File* file(std::string_view id) const;
+  /// What a file is that lies anywhere and whose content shows this format; nullptr for a format that shows nothing by
+  /// itself ("opaque").
+  [[nodiscard]] const File* file_of_content(std::string_view format) const;
   /// The file that the value of this flag names, with this program (the name of its executable): "-i" of ssh; or
   /// nullptr.
   [[nodiscard]] const File* file_of_flag(std::string_view program, std::string_view flag) const;
+  /// The file that the value of this option names, in a file of the entry `of`: `tokenFile` of a kubeconfig; what ends
+  /// as variables that point at files do (`db_password_file`), in any file; or nullptr.
+  [[nodiscard]] const File* file_of_option(const File& of, std::string_view option) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   /// `host`: any case, optional trailing dot or port.
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
-  /// The metadata request `method path` to this endpoint, if it is one.
+  /// The metadata request for `path` at this address, if it is one. `provider`: whose service is there, wherever that
+  /// is, because somebody told the caller so (GCE_METADATA_HOST).
   [[nodiscard]] std::optional<Issue> match_metadata(const SocketAddress& remote, std::string_view host,
-                                                    std::string_view path) const;
+                                                    std::string_view path, std::string_view provider = {}) const;
   /// True for the address of a metadata service, whatever is asked.
   [[nodiscard]] bool is_metadata_address(const SocketAddress& remote) const;
   /// Does the endpoint take keys of this kind?
@@ -248,9 +313,9 @@ class Catalog {
   /// Ids of the readers that this file is for; whoever reads everything is left out.
   [[nodiscard]] std::vector<std::string_view> readers_of(const File& file) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
-  /// The endpoint that a variable names for its process (Env::service of a kDestination: "kubernetes/api"); what it
-  /// takes is that of the variable's binding.
-  [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
+  /// The endpoint that a variable names for its process (Env::service: "kubernetes/api"); what it takes is that of the
+  /// variable's binding. Where the scheme of `value` names the engine (DATABASE_URL), it is that engine's.
+  [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name, std::string_view value = {}) const;
   /// The endpoint that the entries of a file with this selector name ("sel.k8s.context": the server of the cluster).
   [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
   /// An endpoint known by its port alone, on any host: 22 is ssh.

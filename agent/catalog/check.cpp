@@ -81,16 +81,19 @@ struct Spaces {
         bindings("binding", p),
         selectors("selector", p),
         metadata("metadata entry", p),
+        ranges("address ranges of", p),
         sockets("socket entry", p),
         programs("program", p),
+        arguments("arguments entry", p),
+        carried("header or field", p),
         formats("format", p),
         proofs("proof", p),
         requests("request", p),
         commands("command", p),
         brokers("broker", p),
         readers("reader", p) {}
-  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, sockets, programs, formats, proofs,
-      requests, commands, brokers, readers;
+  Ids kinds, files, env, endpoints, issuers, bindings, selectors, metadata, ranges, sockets, programs, arguments,
+      carried, formats, proofs, requests, commands, brokers, readers;
   [[nodiscard]] std::array<const Ids*, 6> places() const {
     return {&files, &requests, &metadata, &sockets, &commands, &brokers};
   }
@@ -120,10 +123,16 @@ void collect(const Model& m, Spaces& s, bool base) {
     add(s.selectors, e.id, e.where);
   for (const auto& e : m.metadata)
     add(s.metadata, e.id, e.where);
+  for (const auto& e : m.ranges)
+    add(s.ranges, e.provider, e.where);
   for (const auto& e : m.sockets)
     add(s.sockets, e.id, e.where);
   for (const auto& e : m.programs)
     add(s.programs, e.id, e.where);
+  for (const auto& e : m.arguments)
+    add(s.arguments, e.id, e.where);
+  for (const auto& e : m.carried)
+    add(s.carried, e.name, e.where);
   for (const auto& e : m.formats)
     add(s.formats, e.id, e.where);
   for (const auto& e : m.proofs)
@@ -229,10 +238,47 @@ void check_flags(const Model& m, const Checker& c) {
                                "` must be a flag, or the name of a program (15 characters at most) and a flag");
       if (e.format.empty()) c.problem(e.where, "`" + e.id + "` has `flags`, but no `format`");
       if (!program.empty() && programs.insert(program).second && programs.size() == kMostFlagPrograms + 1)
-        c.problem(e.where, "more than 31 programs have flags of their own");
+        c.problem(e.where, "more than 30 programs have flags of their own");
       const auto [place, fresh] = owners.emplace(text, e.id);
       if (!fresh) c.problem(e.where, "`" + e.id + "`: `" + text + "` is a flag of `" + place->second + "` already");
     }
+  }
+}
+
+/// "kubeconfig tokenFile": each of one entry only, in files that there are.
+void check_options(const Model& m, const Checker& c) {
+  std::map<std::string, std::string> owners;
+  for (const FileEntry& e : m.files) {
+    for (const std::string& text : e.options) {
+      const auto [of, option] = program_and_flag(text);
+      const bool known =
+          std::ranges::any_of(m.files, [&](const FileEntry& one) { return one.id == of || one.format == of; });
+      if (of.empty() || !known)
+        c.problem(e.where, "`" + e.id + "`: `" + text + "` must be a format or an entry, and an option of its files");
+      if (e.format.empty()) c.problem(e.where, "`" + e.id + "` has `options`, but no `format`");
+      const auto [place, fresh] = owners.emplace(text, e.id);
+      if (!fresh) c.problem(e.where, "`" + e.id + "`: `" + text + "` is an option of `" + place->second + "` already");
+    }
+  }
+}
+
+/// What nothing leads to, and what leads nowhere.
+void check_dead(const Model& m, const Checker& c) {
+  for (const EnvEntry& e : m.env) {
+    if (e.use == EnvUse::kDestination && e.binding.empty())
+      c.problem(e.where, "`" + e.name + "` names a destination: say which in `binding`, or that it is a setting");
+    if (e.use == EnvUse::kPointer && e.file.empty())
+      c.problem(e.where, "`" + e.name + "` is the path of a key file: say in `file` which entry that is");
+  }
+  for (const FileEntry& e : m.files) {
+    const bool pointed = std::ranges::any_of(m.env, [&](const EnvEntry& one) { return one.file == e.id; });
+    if (e.paths.empty() && e.flags.empty() && e.options.empty() && !pointed)
+      c.problem(e.where, "`" + e.id + "` needs `paths`, or a variable, flag or option that leads to it");
+  }
+  for (const BindingEntry& e : m.bindings) {
+    const bool named = std::ranges::any_of(m.env, [&](const EnvEntry& one) { return one.binding == e.id; });
+    if (!named && e.schemes.empty() && e.names.empty() && e.selectors.empty())
+      c.problem(e.where, "`" + e.id + "` is named by no variable, scheme, host or selector");
   }
 }
 
@@ -249,6 +295,26 @@ void check_names(const Entry& e, const Checker& c) {
     if (folder.size() < 5 || !folder.starts_with('/') || folder.ends_with('/') ||
         folder.find_first_of("*?") != std::string::npos)
       c.problem(e.where, "`" + e.id + "`: `" + folder + "` must be the path of a folder, without '/' at its end");
+  }
+}
+
+void check_arguments(const Model& m, const Spaces& s, const Checker& c) {
+  for (const ArgumentsEntry& e : m.arguments) {
+    const std::string by = "`" + e.id + "`";
+    s.kinds.need(e.token, e.where, by);
+    s.kinds.need(e.password, e.where, by);
+    s.env.need(e.address, e.where, by);
+    for (const ArgumentsEntry::Rule& rule : e.rules) {
+      // Of words that belong to no flag: all, or the n-th.
+      const bool word = rule.flag.find_first_not_of("0123456789") == std::string::npos && !rule.joined;
+      if (!word && (!rule.flag.starts_with('-') || rule.flag.contains('=')))
+        c.problem(e.where, by + ": `" + rule.flag + "` must be a flag, with `=` behind it where its value is");
+    }
+  }
+  for (const CarriedEntry& e : m.carried) {
+    s.kinds.need(e.kind, e.where, "`" + e.name + "`");
+    if (std::ranges::any_of(e.name, [](char letter) { return letter >= 'A' && letter <= 'Z'; }))
+      c.problem(e.where, "`" + e.name + "` must be in lower case");
   }
 }
 
@@ -278,6 +344,8 @@ void check(const Model& m, const Model* base, Problems& problems) {
     c.paths(e.exclusions, e.where, "`" + e.id + "`");
   }
   check_flags(m, c);
+  check_options(m, c);
+  check_dead(m, c);
   for (const EnvEntry& e : m.env) {
     c.kinds(e.kinds, e.where, "`" + e.name + "`");
     s.env.need(e.pair, e.where, "`" + e.name + "`");
@@ -287,6 +355,7 @@ void check(const Model& m, const Model* base, Problems& problems) {
   for (const EndpointEntry& e : m.endpoints)
     check_endpoint(e, c);
   for (const KindEntry& e : m.kinds) {
+    c.kinds(e.signs, e.where, "`" + e.id + "`");
     for (const std::string& id : e.proofs)
       s.proofs.need(id, e.where, "`" + e.id + "`");
   }
@@ -344,38 +413,11 @@ void check(const Model& m, const Model* base, Problems& problems) {
       c.kinds(e.kinds, e.where, "`" + e.id + "`");
   }
   check_readers(m, s, c);
+  check_arguments(m, s, c);
   for (const FormatEntry& e : m.formats) {
     c.kinds(e.kinds, e.where, "`" + e.id + "`");
     c.regex(e.regex, e.where, "`" + e.id + "`");
   }
-}
-
-std::optional<CutPattern> cut_pattern(const std::string& pattern) {
-  CutPattern out;
-  std::string_view rest = pattern;
-  if (rest.starts_with("~/")) {
-    out.home = true;
-    rest.remove_prefix(2);
-  } else if (rest.starts_with('/')) {
-    rest.remove_prefix(1);
-  } else if (!rest.starts_with("**/")) {
-    return std::nullopt;
-  }
-  if (!out.home && rest.starts_with("var/run/")) rest.remove_prefix(4);
-  while (!rest.empty()) {
-    const std::size_t slash = rest.find('/');
-    const std::string_view part = rest.substr(0, slash);
-    rest.remove_prefix(slash == std::string_view::npos ? rest.size() : slash + 1);
-    // Kubelet's atomic writer: TOKEN is a link to ..data/TOKEN, which is a link to ..2026_11_21_…/TOKEN.
-    if (part.empty() || (part.size() > 2 && part.starts_with(".."))) continue;
-    out.segments.emplace_back(part);
-    const auto wild = std::ranges::count_if(part, [](char ch) { return ch == '*' || ch == '?'; });
-    out.literals = static_cast<std::uint16_t>(out.literals + part.size() + 1 - static_cast<std::size_t>(wild));
-  }
-  if (out.segments.empty()) return std::nullopt;
-  out.anywhere = out.home && out.segments.size() >= 2 && out.segments.front().starts_with('.') &&
-                 !out.segments.front().contains('*');
-  return out;
 }
 
 }  // namespace keytrail::catalog::source

@@ -86,10 +86,13 @@ void read_binding(Fields& f, Model& model);
 void read_port(Fields& f, Model& model);
 void read_request(Fields& f, Model& model);
 void read_metadata(Fields& f, Model& model);
+void read_ranges(Fields& f, Model& model);
 void read_socket(Fields& f, Model& model);
 void read_program(Fields& f, Model& model);
 void read_command(Fields& f, Model& model);
 void read_broker(Fields& f, Model& model);
+void read_arguments(Fields& f, Model& model);
+void read_carried(Fields& f, Model& model);
 void read_reader(Fields& f, Model& model);
 
 }  // namespace keytrail::catalog::source

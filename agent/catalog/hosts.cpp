@@ -27,6 +27,13 @@ std::string starred(std::string_view pattern, std::string_view text) {
   return std::string(text.substr(star, text.size() - star - tail));
 }
 
+/// "jdbc:postgresql://db:5432" and "postgresql+psycopg://db" → "postgresql"; empty for what is no URL.
+std::string_view engine_of(std::string_view url) {
+  url = url.substr(0, url.find("://") == std::string_view::npos ? 0 : url.find("://"));
+  if (url.starts_with("jdbc:")) url.remove_prefix(5);
+  return url.substr(0, url.find('+'));
+}
+
 /// Whether a group of an expression says what or where the endpoint is, and not whose.
 bool says_which(std::string_view group) {
   return group.starts_with("service") || group.starts_with("region") || group == "shortregion" || group == "az" ||
@@ -165,15 +172,14 @@ bool Catalog::Impl::is_metadata_address(const SocketAddress& remote) const {
 }
 
 std::optional<Issue> Catalog::Impl::match_metadata(const SocketAddress& remote, std::string_view host,
-                                                   std::string_view path) const {
+                                                   std::string_view path, std::string_view provider) const {
   const std::string address = base::address_and_port(remote);
   const std::string name = base::parse_host(host).host;
   const tables::Metadata* best = nullptr;
   std::string_view best_pattern;
   for (const tables::Metadata& entry : t_.metadata) {
-    const bool there = entry.addresses.empty()
-                           ? contains(entry.hosts, name)
-                           : std::ranges::any_of(entry.addresses, [&](std::string_view p) { return glob(p, address); });
+    const bool there = entry.provider == provider || contains(entry.hosts, name) ||
+                       std::ranges::any_of(entry.addresses, [&](std::string_view p) { return glob(p, address); });
     if (!there) continue;
     for (const std::string_view pattern : entry.paths) {
       if (best != nullptr && pattern.size() <= best_pattern.size()) continue;
@@ -214,23 +220,26 @@ const tables::Accept* Catalog::Impl::accept_of(const Endpoint& endpoint) const {
   return nullptr;
 }
 
-std::optional<Endpoint> Catalog::Impl::bound_endpoint(std::string_view env_name) const {
-  for (const tables::Binding& entry : t_.bindings) {
-    for (const std::string_view pattern : entry.env) {
-      if (!glob(pattern, env_name)) continue;
-      Endpoint out{.id = entry.id, .provider = entry.provider, .service = std::string(entry.service)};
-      if (entry.service == "by-service" || entry.service == "by-string") {
-        // AWS_ENDPOINT_URL_SECRETS_MANAGER: the end of the name is the service.
-        out.service = starred(pattern, env_name);
-        std::ranges::transform(out.service, out.service.begin(), [](char c) {
-          return c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-        });
-      }
-      fill(out, entry.accept);
-      return out;
-    }
+std::optional<Endpoint> Catalog::Impl::bound_endpoint(std::string_view env_name, std::string_view value) const {
+  const Env* env = match_env(env_name);
+  const auto named = [&](const tables::Binding& entry) { return entry.id == env->binding; };
+  auto entry = env == nullptr ? t_.bindings.end() : std::ranges::find_if(t_.bindings, named);
+  const std::string_view scheme = engine_of(value);
+  if (entry != t_.bindings.end() && entry->service == "by-scheme" && !scheme.empty()) {
+    entry = std::ranges::find_if(t_.bindings, [&](const auto& engine) { return contains(engine.schemes, scheme); });
   }
-  return std::nullopt;
+  if (entry == t_.bindings.end()) return std::nullopt;
+  Endpoint out{.id = entry->id, .provider = entry->provider, .service = std::string(entry->service)};
+  if (entry->provider == tables::kByVariable) out.provider = env->provider;
+  if (entry->service == "by-service") {
+    // AWS_ENDPOINT_URL_SECRETS_MANAGER: the end of the name is the service.
+    out.service = starred(env->name, env_name);
+    std::ranges::transform(out.service, out.service.begin(), [](char c) {
+      return c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    });
+  }
+  fill(out, entry->accept);
+  return out;
 }
 
 std::optional<Endpoint> Catalog::Impl::file_endpoint(std::string_view selector) const {

@@ -42,10 +42,10 @@ class Catalog::Impl {
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
   [[nodiscard]] std::optional<Issue> match_metadata(const SocketAddress& remote, std::string_view host,
-                                                    std::string_view path) const;
+                                                    std::string_view path, std::string_view provider) const;
   [[nodiscard]] bool is_metadata_address(const SocketAddress& remote) const;
   [[nodiscard]] const tables::Accept* accept_of(const Endpoint& endpoint) const;
-  [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name) const;
+  [[nodiscard]] std::optional<Endpoint> bound_endpoint(std::string_view env_name, std::string_view value) const;
   [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,

@@ -49,9 +49,12 @@ std::string directory(const CutPattern& cut) {
 void file_rules(const Model& model, KernelRules& out) {
   std::set<NameRule> names;
   std::set<NameRule> directories;
+  std::set<std::string> places;
   for (const FileEntry& entry : model.files) {
     if (entry.kinds.empty()) continue;
     for (const std::string& path : entry.paths) {
+      if (!entry.format.empty() && !wild(path) && (path.starts_with("~/") || path.starts_with('/')))
+        places.insert(path);
       const std::optional<CutPattern> cut = cut_pattern(path);
       if (!cut) continue;
       if (const auto rule = name_rule(cut->segments.back())) {
@@ -65,6 +68,7 @@ void file_rules(const Model& model, KernelRules& out) {
   }
   out.names.assign(names.begin(), names.end());
   out.directories.assign(directories.begin(), directories.end());
+  out.places.assign(places.begin(), places.end());
 }
 
 /// Whether any kind of key behind the variable can be guessed: then its fingerprint could be, too.
@@ -82,6 +86,7 @@ EnvRule rule_of(const EnvEntry& entry, const std::map<std::string, const KindEnt
   } else if (entry.use == EnvUse::kSecret || !entry.show) {
     rule.action = EnvAction::kSecret;
     rule.unhashed = entry.use != EnvUse::kSecret || guessable(entry, kinds);
+    rule.url = entry.url();
   }
   return rule;
 }
@@ -109,6 +114,7 @@ void env_rules(const Model& model, KernelRules& out) {
       place->second.action = EnvAction::kSecret;
       place->second.unhashed = true;
     }
+    place->second.url = place->second.url || rule.url;
   }
   for (const auto& [key, rule] : rules)
     out.env.push_back(rule);
@@ -154,6 +160,11 @@ KernelRules kernel_rules(const Model& model) {
   for (const FormatEntry& entry : model.formats) {
     if (entry.has_argument) out.formats.push_back(&entry);
   }
+  for (const ArgumentsEntry& entry : model.arguments)
+    out.arguments.push_back(&entry);
+  for (const CarriedEntry& entry : model.carried)
+    out.carried.push_back(&entry);
+  std::ranges::sort(out.carried, {}, &CarriedEntry::name);
   // The kernel side finds them by their first byte; within one, the order of the file decides, which is that in memory.
   std::ranges::sort(out.formats, {},
                     [](const FormatEntry* e) { return std::pair(static_cast<unsigned char>(e->prefix[0]), e); });

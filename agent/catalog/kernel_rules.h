@@ -21,6 +21,7 @@ struct EnvRule {
   bool prefix = false, suffix = false;
   bool unhashed = false;  ///< kSecret without a fingerprint
   std::string kind;       ///< the usual one, of identifiers and secrets
+  bool url = false;       ///< its host and port may be shown
 };
 struct FlagRule {
   std::string flag;
@@ -35,7 +36,10 @@ struct KernelRules {
   std::vector<FlagRule> flags;
   std::vector<std::string> programs;  ///< of flags that only some programs have; the index is the bit
   std::vector<const FormatEntry*> formats;
-  std::vector<std::string> free_names;  ///< patterns that no name rule covers, for the report
+  std::vector<const ArgumentsEntry*> arguments;
+  std::vector<const CarriedEntry*> carried;  ///< sorted by name
+  std::vector<std::string> places;           ///< paths of key files without wildcards; sorted, unique
+  std::vector<std::string> free_names;       ///< patterns that no name rule covers, for the report
 };
 
 [[nodiscard]] KernelRules kernel_rules(const Model& model);

@@ -25,7 +25,8 @@ std::string program_text(const ProgramEntry& e) {
                                  {e.hub, "hub"},
                                  {e.bulk_reader, "reads in bulk"},
                                  {e.helper, "helper"},
-                                 {e.late_key, "asks for its key after it connected"}}) {
+                                 {e.late_key, "asks for its key after it connected"},
+                                 {!e.environment, "takes no key from its environment"}}) {
     if (on) out += fmt::format("; {}", word);
   }
   if (!e.role.empty()) out += fmt::format(" ({})", e.role);
@@ -33,10 +34,32 @@ std::string program_text(const ProgramEntry& e) {
   return out;
 }
 
+std::string arguments_text(const ArgumentsEntry& e) {
+  std::vector<std::string_view> flags;
+  for (const ArgumentsEntry::Rule& rule : e.rules) {
+    if (rule.use >= ArgUse::kHeader && rule.use <= ArgUse::kForm) flags.push_back(rule.flag);
+  }
+  return fmt::format("{}{}{}: {}", fmt::join(e.names, " "), e.command.empty() ? "" : " ", e.command,
+                     fmt::join(flags, " "));
+}
+
 std::string endpoint_text(const EndpointEntry& e) {
   const std::vector<std::string>& hosts = e.exact.empty() ? (e.suffix.empty() ? e.domains : e.suffix) : e.exact;
   return fmt::format("{}/{} {}{}{}", e.provider, e.service.empty() ? "*" : e.service, e.exact.empty() ? "below " : "",
                      fmt::join(hosts, " "), unseen(e.unverified));
+}
+
+/// What leads to it: variables, schemes of URLs, files by their selector, host names.
+std::vector<std::string> named_by(const BindingEntry& e, const Model& m) {
+  std::vector<std::string> out;
+  for (const EnvEntry& variable : m.env) {
+    if (variable.binding == e.id) out.push_back(variable.name);
+  }
+  for (const std::string& scheme : e.schemes)
+    out.push_back(scheme + "://");
+  for (const auto* list : {&e.selectors, &e.names})
+    out.insert(out.end(), list->begin(), list->end());
+  return out;
 }
 
 const char* role_text(ReaderRole role) {
@@ -63,7 +86,7 @@ std::vector<ListedLine> lines_of(const Model& m) {
   for (const auto& e : m.endpoints)
     line("endpoints", e.id, endpoint_text(e), e.verified);
   for (const auto& e : m.bindings)
-    line("bindings", e.id, fmt::format("{}/{} by {}", e.provider, e.service, fmt::join(e.env, " ")), "");
+    line("bindings", e.id, fmt::format("{}/{} by {}", e.provider, e.service, fmt::join(named_by(e, m), " ")), "");
   for (const auto& e : m.issuers)
     line("issuers", e.id, fmt::format("{} calls", e.actions.size()), e.verified);
   for (const auto* list : {&m.requests, &m.commands, &m.brokers}) {
@@ -74,11 +97,18 @@ std::vector<ListedLine> lines_of(const Model& m) {
   }
   for (const auto& e : m.metadata)
     line("metadata", e.id, fmt::format("{} {}", e.provider, fmt::join(e.paths, " ")), e.verified);
+  for (const auto& e : m.ranges)
+    line("ranges", e.provider,
+         fmt::format("{} blocks, {}{}", e.blocks.size(), e.date, e.whole ? "" : ", the large ones"), e.verified);
   for (const auto& e : m.sockets)
     line("sockets", e.id, fmt::format("{}", fmt::join(e.paths, " ")), e.verified);
   for (const auto& e : m.programs) {
     if (!e.from_reader) line("programs", e.id, program_text(e), e.verified);
   }
+  for (const auto& e : m.arguments)
+    line("arguments", e.id, arguments_text(e), e.verified);
+  for (const auto& e : m.carried)
+    line("carried", e.name, e.kind, "");
   for (const auto& e : m.readers)
     line("readers", e.id,
          fmt::format("{} of {}: {}", role_text(e.role), fmt::join(e.reads, " "),

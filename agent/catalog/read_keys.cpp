@@ -32,6 +32,7 @@ void read_kind(Fields& f, Model& model) {
   e.host_bound = f.flag("host_bound", false);
   e.public_id = f.text("public_id");
   e.proofs = f.list("proof");
+  e.signs = f.list("signs");
   e.note = f.text("note");
   if (e.key_class == KeyClass::kEncryptionKey && e.authenticates) {
     f.problem(e.where.line,
@@ -46,10 +47,12 @@ void read_file_entry(Fields& f, Model& model) {
   e.provider = f.text("provider", true);
   e.kinds = f.list("kinds");
   e.format = f.text("format");
+  e.by_content = f.flag("by_content", false);
   e.selector = f.text("selector");
-  e.paths = f.list("paths", true);
+  e.paths = f.list("paths");
   e.exclusions = f.list("not");
   e.flags = f.list("flags");
+  e.options = f.list("options");
   e.note = f.text("note");
   e.unverified = f.list("unverified");
   e.verified = f.verified();
@@ -64,9 +67,11 @@ void read_env(Fields& f, Model& model) {
   e.provider = f.text("provider", true);
   const std::size_t use =
       f.choice("use", {"identifier", "secret", "pointer", "destination", "selector", "setting"}, 0, true);
-  e.use = use == 5 ? EnvUse::kIdentifier : static_cast<EnvUse>(use);
+  e.setting = use == 5;
+  e.use = e.setting ? EnvUse::kIdentifier : static_cast<EnvUse>(use);
   e.kinds = f.list("kinds");
   e.pair = f.text("pair");
+  e.owner = f.flag("owner", false);
   e.file = f.text("file");
   e.binding = f.text("binding");
   e.show = f.flag("show", e.use != EnvUse::kSecret);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where keys go and come from: hosts, what they take and give, requests, sockets, programs and readers. YAML to
 // source::Model, strict.
+#include <array>
 #include <string_view>
 #include <utility>
 
+#include "agent/catalog/blocks.h"
 #include "agent/catalog/fields.h"
 
 namespace keytrail::catalog::source {
@@ -97,7 +99,7 @@ void read_binding(Fields& f, Model& model) {
   e.id = f.text("id", true);
   e.provider = f.text("provider", true);
   e.service = f.text("service", true);
-  e.env = f.list("env", true);
+  e.schemes = f.list("schemes");
   e.names = f.list("names");
   e.selectors = f.list("selectors");
   (void)f.text("form");
@@ -129,6 +131,20 @@ void read_metadata(Fields& f, Model& model) {
   e.verified = f.verified();
   if (e.addresses.empty() && e.hosts.empty()) f.problem(e.where.line, "`" + e.id + "` needs `addresses` or `hosts`");
   model.metadata.push_back(std::move(e));
+}
+
+void read_ranges(Fields& f, Model& model) {
+  RangesEntry e{.where = f.where()};
+  e.provider = f.text("provider", true);
+  e.date = f.text("date", true);
+  e.whole = f.flag("whole", false);
+  e.blocks = f.list("blocks", true);
+  (void)f.text("note");
+  e.verified = f.verified();
+  for (const std::string& block : e.blocks) {
+    if (!parse_block(block)) f.problem(e.where.line, "`" + e.provider + "`: `" + block + "` is no block of addresses");
+  }
+  model.ranges.push_back(std::move(e));
 }
 
 void read_socket(Fields& f, Model& model) {
@@ -173,6 +189,7 @@ void read_program(Fields& f, Model& model) {
   e.names = f.list("names", true);
   e.arguments = f.list("arguments");
   e.kinds = f.list("kinds");
+  e.own = f.list("own");
   e.script = f.flag("script", false);
   e.obeys_selectors = f.flag("obeys_selectors", false);
   e.runtime = f.flag("runtime", false);
@@ -181,12 +198,15 @@ void read_program(Fields& f, Model& model) {
   e.bulk_reader = f.flag("bulk_reader", false);
   e.helper = f.flag("helper", false);
   e.late_key = f.flag("late_key", false);
+  e.environment = f.flag("environment", true);
   e.role = f.text("role");
   e.ends_tls = static_cast<Often>(f.choice("ends_tls", {"never", "sometimes", "always"}, 1));
   e.adds_key = static_cast<Often>(f.choice("adds_key", {"never", "sometimes", "always"}, 1));
   e.ports = f.numbers("ports");
   (void)f.text("note");
   e.verified = f.verified();
+  if (!e.own.empty() && !e.hub)
+    f.problem(e.where.line, "`" + e.id + "`: only a hub has `own` kinds among others' keys");
   model.programs.push_back(std::move(e));
 }
 
@@ -203,6 +223,54 @@ void read_reader(Fields& f, Model& model) {
   if (e.names.empty() == e.folders.empty())
     f.problem(e.where.line, "`" + e.id + "` needs `names` or `folders`, not both");
   model.readers.push_back(std::move(e));
+}
+
+void read_arguments(Fields& f, Model& model) {
+  static constexpr std::array<std::pair<std::string_view, ArgUse>, 19> kUses = {{{"others", ArgUse::kOther},
+                                                                                 {"urls", ArgUse::kUrl},
+                                                                                 {"headers", ArgUse::kHeader},
+                                                                                 {"logins", ArgUse::kLogin},
+                                                                                 {"tokens", ArgUse::kToken},
+                                                                                 {"passwords", ArgUse::kPassword},
+                                                                                 {"forms", ArgUse::kForm},
+                                                                                 {"users", ArgUse::kUser},
+                                                                                 {"hosts", ArgUse::kHost},
+                                                                                 {"ports", ArgUse::kPort},
+                                                                                 {"signed", ArgUse::kSigned},
+                                                                                 {"proxies", ArgUse::kProxy},
+                                                                                 {"proxy_logins", ArgUse::kProxyLogin},
+                                                                                 {"cookies", ArgUse::kCookie},
+                                                                                 {"ids", ArgUse::kKeyId},
+                                                                                 {"settings", ArgUse::kSetting},
+                                                                                 {"stored", ArgUse::kStored},
+                                                                                 {"rest", ArgUse::kRest},
+                                                                                 {"auth_types", ArgUse::kAuthType}}};
+  ArgumentsEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.names = f.list("names", true);
+  e.command = f.text("command");
+  e.token = f.text("token");
+  e.password = f.text("password");
+  e.address = f.text("address");
+  for (const auto& [key, use] : kUses) {
+    for (std::string& flag : f.list(key)) {
+      const bool joined = flag.ends_with('=');
+      if (joined) flag.pop_back();
+      if (flag.starts_with("WORD"))
+        flag.erase(0, 4);  // words that belong to no flag: all, or the n-th behind the command
+      e.rules.push_back({std::move(flag), use, joined});
+    }
+  }
+  (void)f.text("note");
+  e.verified = f.verified();
+  model.arguments.push_back(std::move(e));
+}
+
+void read_carried(Fields& f, Model& model) {
+  CarriedEntry e{.where = f.where()};
+  e.name = f.text("name", true);
+  e.kind = f.text("kind", true);
+  model.carried.push_back(std::move(e));
 }
 
 void add_bulk_readers(Model& model) {

@@ -24,7 +24,7 @@ struct KindEntry {
   KeyClass key_class = KeyClass::kAccessKey;
   Lifetime lifetime = Lifetime::kUnknown;
   bool authenticates = true, guessable = false, wildcard = false, audience_decides = false, host_bound = false;
-  std::vector<std::string> proofs;
+  std::vector<std::string> proofs, signs;
 };
 
 /// How a kind shows in a request.
@@ -39,6 +39,10 @@ struct FileEntry {
   std::vector<std::string> kinds, paths, exclusions, unverified;
   /// "--kubeconfig", or of one program only "ssh -i": the value is a path to such a file.
   std::vector<std::string> flags;
+  /// "kubeconfig tokenFile": in files of this format, or of the entry of this id, the value of this option is a path to
+  /// such a file.
+  std::vector<std::string> options;
+  bool by_content = false;
 };
 
 struct EnvEntry {
@@ -47,6 +51,10 @@ struct EnvEntry {
   EnvUse use = EnvUse::kIdentifier;
   std::vector<std::string> kinds;
   bool show = true;
+  bool owner = false;
+  bool setting = false;  ///< nothing follows from it: it only says what the name is
+  /// The value is a URL or connection string that may hold a key: only its host and port may be shown.
+  [[nodiscard]] bool url() const { return !binding.empty() && (use == EnvUse::kSecret || !show); }
 };
 
 struct EndpointEntry {
@@ -97,7 +105,7 @@ struct ServiceEntry {
 struct BindingEntry {
   Where where;
   std::string id, provider, service;
-  std::vector<std::string> env, names, selectors;
+  std::vector<std::string> schemes, names, selectors;
   AcceptEntry accept;
 };
 struct PortEntry {
@@ -116,6 +124,14 @@ struct SelectorEntry {
   std::string id, selects, verified;
   std::vector<StepEntry> steps;
   bool host_binds = false;
+};
+
+/// Address ranges that a provider publishes.
+struct RangesEntry {
+  Where where;
+  std::string provider, date, verified;
+  bool whole = false;  ///< all of them
+  std::vector<std::string> blocks;
 };
 
 struct MetadataEntry {
@@ -138,14 +154,33 @@ struct ProgramEntry {
   std::vector<std::string> names;
   std::vector<std::string> arguments;  ///< what it is only with one of these; then its name alone says nothing
   std::vector<std::string> kinds;      ///< relay: its own keys; hub: what it holds; helper: what it gives
+  std::vector<std::string> own;        ///< hub: those of its kinds that are never others'
   bool script = false, obeys_selectors = false, runtime = false, relay = false, hub = false, bulk_reader = false,
        helper = false;
-  bool late_key = false;
+  bool late_key = false, environment = true;
   std::string role;
   Often ends_tls = Often::kSometimes, adds_key = Often::kSometimes;
   std::vector<std::uint16_t> ports;
   std::vector<std::string> folders;  ///< of a bulk reader: its programs by place
   bool from_reader = false;          ///< made by add_bulk_readers()
+};
+
+/// A program whose arguments may hold keys, and where in them.
+struct ArgumentsEntry {
+  struct Rule {
+    std::string flag;
+    ArgUse use = ArgUse::kOther;
+    bool joined = false;
+  };
+  Where where;
+  std::string id, command, token, password, address, verified;
+  std::vector<std::string> names;
+  std::vector<Rule> rules;
+};
+/// A header or form field that carries one kind of key.
+struct CarriedEntry {
+  Where where;
+  std::string name, kind;
 };
 
 struct ReaderEntry {
@@ -182,11 +217,14 @@ struct Model {
   std::vector<IssueEntry> requests, commands, brokers;
   std::vector<SelectorEntry> selectors;
   std::vector<MetadataEntry> metadata;
+  std::vector<RangesEntry> ranges;
   std::vector<SocketEntry> sockets;
   std::vector<ProgramEntry> programs;
   std::vector<ReaderEntry> readers;
   std::vector<std::string> installed;
   std::vector<FormatEntry> formats;
+  std::vector<ArgumentsEntry> arguments;
+  std::vector<CarriedEntry> carried;
 };
 
 /// Problems found, each a whole line for a person.

@@ -32,6 +32,11 @@ struct FileFlag {
   std::string_view program, flag, file;
 };
 
+/// An option whose value is a path to such a file, in files of this format or of the entry of this id.
+struct FileOption {
+  std::string_view of, option, file;
+};
+
 /// A variable name with '*', most literal characters first.
 struct EnvPattern {
   std::string_view pattern;
@@ -79,7 +84,7 @@ struct Service {
 };
 struct Binding {
   std::string_view id, provider, service;
-  Strings env, names, selectors;
+  Strings schemes, names, selectors;
   std::uint16_t accept;
 };
 struct Port {
@@ -92,6 +97,12 @@ struct Metadata {
   std::string_view id, provider, kind;
   Strings addresses, hosts, paths;
   bool role, step;
+};
+/// Address ranges that a provider publishes; IPv4 and IPv6 blocks as texts, which only `explain` reads.
+struct Ranges {
+  std::string_view provider, date;
+  bool whole;
+  Strings blocks;
 };
 struct Socket {
   std::string_view path;
@@ -132,6 +143,7 @@ struct Tables {
   std::span<const Leaf> exact_leaves;
   Indices wild_patterns;  ///< patterns whose last component has a wildcard
   std::span<const FileFlag> file_flags;
+  std::span<const FileOption> file_options;
   std::span<const Env> env;  ///< exact names sorted; then those with '*'
   std::uint16_t exact_env;   ///< how many exact names
   std::span<const EnvPattern> env_patterns;
@@ -144,6 +156,7 @@ struct Tables {
   std::span<const Host> hosts;
   std::span<const Domain> domains;  ///< sorted by domain
   std::span<const Metadata> metadata;
+  std::span<const Ranges> ranges;
   std::span<const Socket> sockets;
   Strings installed;
   std::span<const Program> programs;
@@ -158,6 +171,8 @@ struct Tables {
 /// Bytes that one expression and its matching may take; one that needs more is refused.
 inline constexpr std::int64_t kMaxRegexMemory = 1 << 20;
 inline constexpr std::uint16_t kNone = UINT16_MAX;
+/// Provider of a binding whose variables are of many: then it is the variable's own.
+inline constexpr std::string_view kByVariable = "by-variable";
 /// Names of one binding; the tool refuses more.
 inline constexpr std::size_t kMaxBindingNames = 16;
 

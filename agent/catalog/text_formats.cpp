@@ -17,4 +17,10 @@ bool is_shaped(std::span<const ArgFormat> formats, std::string_view kind) {
   return std::ranges::any_of(formats, [&](const ArgFormat& format) { return format.only && format.kind == kind; });
 }
 
+std::size_t shortest_of(std::span<const ArgFormat> formats, std::string_view kind) {
+  if (is_shaped(formats, kind)) return kShortestOfShaped;
+  const auto shows = [&](const ArgFormat& format) { return !format.is_public && !format.weak && format.kind == kind; };
+  return std::ranges::any_of(formats, shows) ? kShortestOfKnown : 0;
+}
+
 }  // namespace keytrail::catalog

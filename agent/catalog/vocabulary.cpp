@@ -24,6 +24,7 @@ std::vector<std::string_view> Catalog::words(Vocabulary of) const {
     take(t.ports);
   }
   out.erase("");
+  out.erase(tables::kByVariable);
   return {out.begin(), out.end()};
 }
 

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <memory>
+#include <sstream>
 
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
@@ -15,6 +17,8 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/completion.h"
 #include "agent/cli/question.h"
+#include "agent/cli/table.h"
+#include "agent/cli/terminal.h"
 #include "agent/judge/rule.h"
 #include "agent/serve/secret_guard.h"
 #include "keytrail/evidence.h"
@@ -34,6 +38,7 @@ class Parser {
     app_.get_formatter()->column_width(34);
     for (const ExtraCommand& command : extra_) {
       CLI::App* sub = app_.add_subcommand(command.name, command.description);
+      sub->footer("Example: keytrail " + command.name);
       if (command.options) command.options(*sub);
       sub->callback([this, &command] { run_ = [&command](World&) { return command.run(); }; });
     }
@@ -41,6 +46,7 @@ class Parser {
     details();
     local_commands();
     app_.footer(
+        "Example: keytrail uses AKIAIOSFODNN7EXAMPLE --since 2h\n"
         "Times: 2h, 30m, yesterday, 14:02, '2026-03-09 14:02' (UTC). Lists: oldest first; ? = not visible, - = none.\n"
         "Exit: 0 answered or clear, 1 a check says no, 2 usage, 3 cannot tell, 4 no agent, 5 refused,\n"
         "      6 a --wait was over before it was done.");
@@ -57,8 +63,10 @@ class Parser {
     CLI::App* sub = parent.add_subcommand(name, description);
     sub->footer("Example: keytrail " + example);
     sub->add_option("-o,--output", options_.output, "table, wide, json, jsonl or yaml")
-        ->check(CLI::IsMember({"table", "wide", "json", "jsonl", "yaml"}));
+        ->check(one_of(values_of("output")));
     sub->add_option("--config", options_.config, "configuration file");
+    sub->add_option("--color", options_.color, "auto, always or never; auto: on a terminal, unless NO_COLOR is set")
+        ->check(one_of(values_of("color")));
     if (asks_agent) {
       sub->add_option("--socket", options_.socket, "the agent's socket");
       sub->add_flag("--local", options_.local, "times in local time, not UTC");
@@ -66,11 +74,24 @@ class Parser {
     }
     sub->callback([this, run, asks_agent] {
       run_ = [this, run, asks_agent](World& world) {
+        if (options_.color != "auto") world.colour = options_.color == "always";
         const int wrong = asks_agent ? check_named_config(options_, world) : static_cast<int>(kOk);
         return wrong == kOk ? run(options_, world) : wrong;
       };
     });
     return sub;
+  }
+
+  /// A word of a closed list; the error names the nearest.
+  static CLI::Validator one_of(std::vector<std::string> words) {
+    return {[words = std::move(words)](std::string& given) {
+              if (std::ranges::find(words, given) != words.end()) return std::string();
+              const std::vector<std::string_view> known(words.begin(), words.end());
+              const std::string_view meant = base::nearest(given, known);
+              return fmt::format("must be one of {}{}", fmt::join(words, ", "),
+                                 meant.empty() ? "" : fmt::format("; did you mean {}?", meant));
+            },
+            ""};
   }
 
   void filter(CLI::App* sub, const std::string& flag, const std::string& parameter, const std::string& description) {
@@ -86,6 +107,10 @@ class Parser {
   void list(CLI::App* sub, bool with_key) {
     period(sub);
     sub->add_option("--limit", options_.limit, "rows at most")->check(CLI::Range(1, 1'000'000));
+    about(sub, with_key);
+  }
+
+  void about(CLI::App* sub, bool with_key) {
     filter(sub, "--workload", "workload", "name or id, or a prefix that ends in *");
     if (with_key) {
       auto* positional = sub->add_option("KEY", options_.key, "key ID: AKIA…, fp:…");
@@ -93,6 +118,12 @@ class Parser {
       filter(sub, "--kind", "kind", "kind of key, like aws.access_key");
       sub->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
     }
+  }
+
+  void ignore_quiet(CLI::App* sub) {
+    sub->add_flag_function(
+        "--ignore-quiet", [this](std::int64_t) { options_.filter["quiet"] = "false"; },
+        "leave out processes older than the agent (or not seen whole) that connected to nobody since");
   }
 
   void use_filters(CLI::App* sub) {
@@ -123,30 +154,33 @@ class Parser {
   }
 
   void details() {
-    CLI::App* key =
-        command(app_, "key", "one key: its holders, copies and uses", run_key, "key AKIAIOSFODNN7EXAMPLE --holders");
+    CLI::App* key = command(app_, "key", "one key: its holders, readers, copies and uses", run_key,
+                            "key AKIAIOSFODNN7EXAMPLE --holders");
     key->add_option("KEY", options_.key, "key ID")->required();
     key->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
     period(key);
+    ignore_quiet(key);
     auto* holders = key->add_flag("--holders", options_.holders, "who still has it; exit 1 when somebody has");
-    key->add_flag("--copies", options_.copies, "where else it lives")->excludes(holders);
+    auto* readers =
+        key->add_flag("--readers", options_.readers, "who took it, where from, how often")->excludes(holders);
+    key->add_flag("--copies", options_.copies, "where else it lives")->excludes(holders)->excludes(readers);
     CLI::App* rotation =
         command(app_, "rotation", "how far a rotation has come, and what holds it up", run_rotation, "");
     rotation->add_option("OLD NEW", options_.words, "key IDs: the one that is to go, the one that takes its place")
-        ->required()
-        ->expected(2);
+        ->expected(0, 8);
     rotation->add_option("--wait", options_.wait, "until it is done, at most so long (30m, 2h); exit 6 when it is not");
+    ignore_quiet(rotation);
     rotation->footer(
         "Example: keytrail rotation AKIAIOSFODNN7EXAMPLE AKIAI44QH8DHBEXAMPLE --wait 30m\n"
-        "Exit: 0 nobody holds the old key and nothing is known to be missing, 1 somebody does, 3 cannot tell or a key\n"
-        "was never seen here, 6 the time of --wait is over.");
+        "Exit: 0 nobody holds the old key and every process that may was seen whole, 1 somebody holds it,\n"
+        "3 cannot tell or a key was never seen here, 6 the time of --wait is over.");
     CLI::App* watch = command(app_, "watch", "the live trail: a line for each acquisition, use and finding", run_watch,
                               "watch --workload 'payments/*' --unusual");
-    list(watch, true);
+    about(watch, true);
     use_filters(watch);
     filter(watch, "--kinds", "kinds", "list of acquisition, use, finding, gap, revision");
     watch->add_flag("--unusual", options_.unusual, "without reads by the programs a file is for (by their names)");
-    watch->add_option("--count", options_.count, "end after so many rows");
+    watch->add_option("--count", options_.count, "end after so many rows")->check(CLI::Range(1, 1'000'000'000));
     CLI::App* explain = command(app_, "explain", "what the evidence of a use rests on", run_explain, "explain 17");
     explain->add_option("SEQ", options_.words, "[use] sequence number")->required()->expected(1, 2);
   }
@@ -154,6 +188,7 @@ class Parser {
   void local_commands() {
     CLI::App* catalog = app_.add_subcommand("catalog", "what Keytrail knows of keys and destinations");
     catalog->require_subcommand(1);
+    catalog->footer("Example: keytrail catalog match AWS_PROFILE");
     CLI::App* match = command(*catalog, "match", "what a path, variable, host, kind or key ID is to the agent",
                               run_catalog_match, "catalog match ~/.aws/credentials", false);
     match->add_option("TEXT", options_.words, "/path, NAME, host, host/request/path, kind")->required()->expected(1);
@@ -166,17 +201,19 @@ class Parser {
         ->expected(0, 1);
     CLI::App* config = app_.add_subcommand("config", "the configuration file");
     config->require_subcommand(1);
+    config->footer("Example: keytrail config check ./keytrail.yaml");
     command(*config, "check", "is it correct?", run_config_check, "config check ./keytrail.yaml", false)
         ->add_option("FILE", options_.words, "file to check")
         ->expected(0, 1);
     command(*config, "show", "every setting as it is now, without secrets", run_config_show, "config show", false);
     CLI::App* completion = app_.add_subcommand("completion", "completions for a shell");
     completion->footer("Example: source <(keytrail completion bash)");
-    completion->add_option("SHELL", shell_, "bash, zsh or fish")
+    completion->add_option("SHELL", shell_, "bash, zsh or fish; keys: the key IDs, which the others ask for")
         ->required()
-        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+        ->check(one_of({"bash", "zsh", "fish", "keys"}));
     completion->callback([this] {
       run_ = [this](World& world) {
+        if (shell_ == "keys") return run_key_words(options_, world);
         world.out << completion_script(shell_, command_words());
         return static_cast<int>(kOk);
       };
@@ -193,6 +230,7 @@ class Parser {
     if (option == "evidence") return listed(all_words<Evidence>());
     if (option == "kinds") return listed(all_words<RowKind>());
     if (option == "output") return {"table", "wide", "json", "jsonl", "yaml"};
+    if (option == "color") return {"auto", "always", "never"};
     if (option == "since" || option == "until") return {"10m", "2h", "1d", "today", "yesterday"};
     if (option == "wait") return {"10m", "30m", "2h"};
     std::vector<std::string> types;
@@ -209,6 +247,7 @@ class Parser {
       CommandWords words{sub->get_name(), sub->get_description(), {}, {}};
       for (const CLI::App* inner : sub->get_subcommands({}))
         words.words.push_back(inner->get_name());
+      words.takes_key = sub->get_option_no_throw("KEY") != nullptr || sub->get_name() == "rotation";
       for (const CLI::Option* option : sub->get_options()) {
         if (option->get_group().empty()) continue;  // not for people
         for (const std::string& name : option->get_lnames()) {
@@ -256,6 +295,8 @@ std::string no_option(const CLI::App& app, const CLI::App& parent, const std::st
   }
   const std::vector<std::string_view> known(names.begin(), names.end());
   std::string out = fmt::format("{} has no option {}", name, option);
+  if (parent.get_name() == "watch" && (option == "--since" || option == "--until"))
+    return out + "; it shows what comes. What was: keytrail uses " + option;
   if (const std::string_view meant = base::nearest(option, known); !meant.empty())
     return fmt::format("{}; did you mean {}?", out, meant);
   for (const CLI::App* sub : app.get_subcommands({})) {
@@ -263,6 +304,44 @@ std::string no_option(const CLI::App& app, const CLI::App& parent, const std::st
       return fmt::format("{}; options stand behind the command: keytrail {} {}", out, sub->get_name(), option);
   }
   return out;
+}
+
+/// The help of the command that was typed, as wide as the terminal.
+std::string help_text(const CLI::App& app) {
+  const std::size_t width = terminal_width();
+  if (width == 0) return app.help();
+  std::string out;
+  std::istringstream lines(app.help());
+  for (std::string line; std::getline(lines, line);) {
+    if (display_width(line) <= width) {
+      out += line + "\n";
+      continue;
+    }
+    // A description stands in the second column.
+    const std::size_t text = line.find_first_not_of(' ');
+    const std::size_t gap = line.find("   ", text),
+                      column = gap == std::string::npos ? text : line.find_first_not_of(' ', gap);
+    const std::size_t indent = column + 20 > width ? text : column;
+    const std::string head = line.substr(0, indent);
+    bool first = true;
+    for (const std::string& part : wrapped(line.substr(indent), width - indent)) {
+      out += (first ? head : std::string(indent, ' ')) + part + "\n";
+      first = false;
+    }
+  }
+  return out;
+}
+
+/// An empty word is a variable that is not set, as in `uses "$KEY"`; without it everything would be answered.
+bool has_empty_word(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]).find_first_not_of(" \t\r\n") != std::string_view::npos) continue;
+    const std::string_view before = i > 1 ? argv[i - 1] : "";
+    std::cerr << "keytrail: the " << (before.starts_with("--") ? "value of " + base::printable(before) : "word")
+              << " is empty. Is a variable not set?\n";
+    return true;
+  }
+  return false;
 }
 
 /// The first word that looks like an option and is none of `app`'s; empty: each is one.
@@ -309,11 +388,24 @@ int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, cha
 
 int run_cli(int argc, char** argv, std::vector<ExtraCommand> extra) try {
   base::init_log("keytrail", "warn");
+  if (has_empty_word(argc, argv)) return kUsage;
+  std::string help = "--help";
+  std::vector<char*> words(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "help") {  // help uses: uses --help
+    words.erase(words.begin() + 1);
+    words.push_back(help.data());
+    argv = words.data();
+  }
   Parser parser(std::move(extra));
   try {
     parser.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return parser.app().exit(error);  // --help, --version
+    const bool no_command = parser.app().get_subcommands().empty() && argc > 1 && argv[1][0] != '-';
+    if (dynamic_cast<const CLI::CallForHelp*>(&error) != nullptr && !no_command) {
+      std::cout << help_text(parser.app()) << std::flush;
+      return kOk;
+    }
+    if (error.get_exit_code() == 0 && !no_command) return parser.app().exit(error);  // --version
     return usage_error(parser.app(), error, argc, argv);
   }
   World world = real_world(std::cout, std::cerr);

@@ -5,6 +5,7 @@
 
 #include <boost/url/encode.hpp>
 #include <boost/url/rfc/unreserved_chars.hpp>
+#include <utility>
 
 #include "agent/base/http_client.h"
 #include "agent/cli/event_stream.h"
@@ -53,9 +54,10 @@ Result<Answer> follow(const std::string& socket, const std::string& target,
   base::HttpRequest request = request_for(target, std::chrono::seconds(60));  // the agent says "still here" every 15 s
   EventStream events(on_event);
   std::string other;
-  bool enough = false;
+  bool open = false, enough = false;
   request.on_body = [&](unsigned status, std::string_view piece) {
     if (status != 200) return other.size() < kMaxAnswer && (other += piece, true);
+    if (!std::exchange(open, true)) on_event("open", "");
     enough = !events.feed(piece);
     return !enough;
   };

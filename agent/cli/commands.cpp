@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <thread>
 
@@ -132,6 +133,7 @@ int run_key(const Options& options, World& world) {
     if (!places) return places.error();
     return print(options, world, *places, [&](const View& view) { return render_copies(*places, view); });
   }
+  if (options.readers) return list(options, world, "/v1/readers", render_readers);
   const Asked keys = ask_all(options, world, "/v1/keys", *parameters);
   if (!keys) return keys.error();
   if (options.output != "table" && options.output != "wide") return print(options, world, *keys, {});
@@ -161,6 +163,22 @@ int run_explain(const Options& options, World& world) {
   return print(options, world, *answer, [&](const View& view) { return render_explain(*answer, view); });
 }
 
+int run_key_words(const Options& options, World& world) {
+  const Result<Answer> answer = world.get(socket_of(options), "/v1/keys?limit=1000");
+  boost::system::error_code error;
+  const json::value body = answer && answer->status == 200 ? json::parse(answer->body, error) : json::value();
+  if (error || !body.is_object()) return kOk;
+  for (const json::value& row : array(body.get_object(), "rows")) {
+    const std::string id = row.is_object() ? text(object(row.get_object(), "key"), "id") : "";
+    // A shell puts them on a command line, and whoever names a password's login chooses a part of its ID.
+    const bool plain = std::ranges::all_of(id, [](unsigned char c) {
+      return std::isalnum(c) != 0 || std::string_view("._:@/+=-").contains(static_cast<char>(c));
+    });
+    if (!id.empty() && plain) world.out << id << "\n";
+  }
+  return kOk;
+}
+
 int run_watch(const Options& options, World& world) {
   const auto parameters = parameters_of(options, world);
   if (!parameters) return parameters.error();
@@ -173,10 +191,10 @@ int run_watch(const Options& options, World& world) {
   const bool chosen = options.filter.contains("kinds");
   const std::string target = fmt::format("/v1/watch?{}{}{}", chosen ? "" : "kinds=acquisition,use,finding,gap",
                                          parameters->empty() || chosen ? "" : "&", fmt::join(*parameters, "&"));
-  if (!raw) world.err << "Watching; Ctrl-C ends the view, not the agent.\n" << std::flush;
   std::uint64_t shown = 0;
   const Result<Answer> end =
       world.follow(socket_of(options), target, [&](std::string_view name, std::string_view data) {
+        if (name == "open" && !raw) world.err << "Watching; Ctrl-C ends the view, not the agent.\n" << std::flush;
         boost::system::error_code error;
         const json::value value = json::parse(json::string_view(data.data(), data.size()), error);
         if (error || !value.is_object()) return true;

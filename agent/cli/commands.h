@@ -19,13 +19,14 @@ struct Options {
   std::string socket;  ///< empty: from the configuration file, else the default
   std::string config;  ///< --config FILE
   std::string output = "table";
+  std::string color = "auto";
   std::string since, until;
   bool local = false, strict = false;
   std::uint64_t limit = 10'000;
   std::string key;  ///< positional or --key
   /// API parameters: workload, pid, host, provider, service, kind, evidence, finding_type.
   std::map<std::string, std::string> filter;
-  bool holders = false, copies = false, no_chain = false;
+  bool holders = false, copies = false, readers = false, no_chain = false;
   std::vector<std::string> words;  ///< positional words of explain, rotation, catalog match, config check
   std::string wait;                ///< rotation: for how long; empty = not at all
   bool unusual = false;            ///< watch: without what a file's usual reader reads
@@ -57,6 +58,9 @@ int run_workloads(const Options& options, World& world);
 int run_findings(const Options& options, World& world);
 int run_watch(const Options& options, World& world);
 int run_explain(const Options& options, World& world);
+
+/// For completions: the key IDs, a line each; nothing where nobody answers.
+int run_key_words(const Options& options, World& world);
 
 int run_catalog_match(const Options& options, World& world);
 int run_catalog_list(const Options& options, World& world);

@@ -10,7 +10,6 @@
 #include <span>
 #include <sstream>
 
-#include "agent/base/config.h"
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
 #include "agent/catalog/account.h"
@@ -18,8 +17,8 @@
 #include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
+#include "agent/cli/question.h"
 #include "agent/cli/table.h"
-#include "agent/judge/rule.h"
 #include "agent/serve/secret_guard.h"
 
 namespace keytrail::cli {
@@ -29,27 +28,6 @@ using base::printable;
 using catalog::Catalog;
 
 namespace {
-
-std::string directory_of(const Options& options) {
-  base::ConfigOptions how;
-  how.resolve = false;
-  how.environment = false;
-  how.findings = judge::finding_types();
-  const Result<base::Config> config =
-      base::load_config(options.config.empty() ? base::kDefaultConfigPath : options.config, how);
-  return config ? config->catalog_directory : base::Config{}.catalog_directory;
-}
-
-/// The catalog the agent works with: the compiled-in one and the site's additions. Unsound additions are said, and not
-/// used, as the agent does.
-Catalog catalog_of(const Options& options, World& world) {
-  const Result<catalog::Additions> additions = catalog::Additions::read_directory(directory_of(options));
-  if (!additions) {
-    world.err << "! additions are not used:\n" << additions.error().message << "\n";
-    return Catalog::builtin();
-  }
-  return additions->empty() ? Catalog::builtin() : Catalog::with_additions(*additions);
-}
 
 struct Match {
   std::string what, entry, says;
@@ -65,8 +43,9 @@ std::string env_says(const catalog::Env& env) {
   static constexpr const char* kUses[] = {"names a key", "holds a secret", "points at a file", "names a destination",
                                           "selects a key"};
   std::string out = kUses[static_cast<std::size_t>(env.use)];
-  if (env.use == catalog::EnvUse::kIdentifier && env.kind.empty()) out = "a setting";
+  if (env.use == catalog::EnvUse::kIdentifier && env.pair.empty()) out = "a setting";
   if (!env.kind.empty()) out += fmt::format(" ({})", env.kind);
+  if (!env.service.empty()) out += fmt::format(", says where {} is", env.service);
   return out;
 }
 
@@ -163,6 +142,16 @@ void match_name(const Catalog& catalog, const std::string& text, std::vector<Mat
   }
 }
 
+/// Of variables, kinds and entries, the nearest to a word that matches nothing.
+std::string nearest_of(const Catalog& catalog, std::string_view text) {
+  const std::vector<Catalog::Listed> entries = catalog.list();
+  std::vector<std::string_view> known;
+  known.reserve(entries.size());
+  for (const Catalog::Listed& entry : entries)
+    known.push_back(entry.id);
+  return base::nearest_few(text, known);
+}
+
 /// Rows as a table or in one of the forms for programs.
 int print_table(const Options& options, World& world, const Table& table, json::array rows) {
   if (options.output == "table" || options.output == "wide")
@@ -206,15 +195,19 @@ int run_catalog_match(const Options& options, World& world) {
     return kUsage;
   }
   const Catalog catalog = catalog_of(options, world);
+  std::string text = options.words[0];
+  if (text.starts_with("~/")) text.replace(0, 1, "/root");  // a shell leaves it where it was quoted
   std::vector<Match> matches;
-  if (options.words[0].starts_with('/')) {
-    match_path(catalog, options.words[0], matches);
+  if (text.starts_with('/')) {
+    match_path(catalog, text, matches);
   } else {
-    match_name(catalog, options.words[0], matches);
+    match_name(catalog, text, matches);
   }
   if (matches.empty()) {
-    world.err << "keytrail: the catalog does not know "
-              << (serve::looks_like_secret(catalog, options.words[0]) ? "it" : printable(options.words[0])) << "\n";
+    const bool secret = serve::looks_like_secret(catalog, text);
+    const std::string near = secret ? "" : nearest_of(catalog, text);
+    world.err << "keytrail: the catalog does not know " << (secret ? "it" : printable(text))
+              << (near.empty() ? "" : fmt::format("; did you mean {}?", near)) << "\n";
     return kNo;
   }
   Table table({{"MATCHES"}, {"ENTRY"}, {"MARK"}, {"WHAT IT SAYS"}, {"KINDS"}, {"USUAL READERS"}});
@@ -276,8 +269,12 @@ int run_catalog_list(const Options& options, World& world) {
 }
 
 int run_catalog_check(const Options& options, World& world) {
-  const std::string path = options.words.empty() ? directory_of(options) : options.words[0];
+  const std::string path = options.words.empty() ? catalog_directory(options) : options.words[0];
   std::error_code error;
+  if (!options.words.empty() && !std::filesystem::exists(path, error)) {
+    world.err << "keytrail: " << printable(path) << ": there is no such file\n";
+    return kUsage;
+  }
   const bool directory = std::filesystem::is_directory(path, error) || options.words.empty();
   const Result<catalog::Additions> read =
       directory ? catalog::Additions::read_directory(path) : catalog::Additions::read_file(path);

@@ -35,7 +35,7 @@ int run_config_check(const Options& options, World& world) {
   const Result<base::Config> config = base::load_config(path, how);
   if (!config) {
     world.err << "keytrail: " << config.error().message << "\n";
-    return kNo;
+    return config.error().code == Error::Code::kNotFound ? kUsage : kNo;
   }
   for (const std::string& remark : config->remarks)
     world.out << "! " << printable(remark) << "\n";

@@ -30,18 +30,24 @@ std::string bash(const std::vector<CommandWords>& commands) {
                           fmt::join(words, " "));
   for (const CommandWords& command : commands) {
     names += (names.empty() ? "" : " ") + command.name;
-    cases += fmt::format("    {}) words='{}' ;;\n", command.name, fmt::join(command.words, " "));
+    cases += fmt::format("    {}) words='{}'{} ;;\n", command.name, fmt::join(command.words, " "),
+                         command.takes_key ? " keys=yes" : "");
   }
   return fmt::format(
       "# bash completion of keytrail: source <(keytrail completion bash)\n"
-      "_keytrail() {{\n  local words='' previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\" "
+      "_keytrail() {{\n  local words='' keys='' previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\" "
       "current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n"
       "  case \"$previous\" in\n{}"
+      "    --key) COMPREPLY=($(compgen -W \"$(keytrail completion keys)\" -- \"$current\")); return ;;\n"
       "    --socket|--config) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n  esac\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\")); return; "
       "fi\n"
-      "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n  COMPREPLY=($(compgen -W \"$words\" -- "
-      "\"$current\"))\n}}\ncomplete -o default -F "
+      "  case \"${{COMP_WORDS[1]}}\" in\n{}  esac\n"
+      "  if [ -n \"$keys\" ] && [[ \"$current\" != -* ]]; then words+=\" $(keytrail completion keys)\"; "
+      "fi\n"
+      "  COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+      "  if declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions \"$current\"; fi\n"
+      "}}\ncomplete -o default -F "
       "_keytrail keytrail\n",
       values, names, cases);
 }
@@ -52,7 +58,8 @@ std::string zsh(const std::vector<CommandWords>& commands) {
     values += fmt::format("    {}) compadd -- {}; return ;;\n", option, fmt::join(words, " "));
   for (const CommandWords& command : commands) {
     names += fmt::format("    '{}:{}'\n", command.name, quoted(command.description));
-    cases += fmt::format("    {}) compadd -- {} ;;\n", command.name, fmt::join(command.words, " "));
+    cases += fmt::format("    {}) compadd -- {}{} ;;\n", command.name, fmt::join(command.words, " "),
+                         command.takes_key ? " ${(f)\"$(keytrail completion keys)\"}" : "");
   }
   return fmt::format(
       "#compdef keytrail\n# zsh completion of keytrail: keytrail completion zsh > \"${{fpath[1]}}/_keytrail\"\n"
@@ -68,6 +75,9 @@ std::string fish(const std::vector<CommandWords>& commands) {
       "# fish completion of keytrail: keytrail completion fish > ~/.config/fish/completions/keytrail.fish\ncomplete -c "
       "keytrail -f\n";
   for (const CommandWords& command : commands) {
+    if (command.takes_key)
+      out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -a '(keytrail completion keys)'\n",
+                         command.name);
     out += fmt::format("complete -c keytrail -n __fish_use_subcommand -a {} -d '{}'\n", command.name,
                        quoted(command.description));
     for (const std::string& word : command.words) {

@@ -11,6 +11,7 @@ namespace keytrail::cli {
 struct CommandWords {
   std::string name, description;
   std::vector<std::string> words;                          ///< options and subcommands
+  bool takes_key = false;                                  ///< a key ID may stand there
   std::map<std::string, std::vector<std::string>> values;  ///< of an option ("--kind"): what may stand after it
 };
 

@@ -102,7 +102,7 @@ std::string plan_words(const std::string& config) {
   for (HookReport& hook : *plan)
     agent.families.push_back({.hook = std::move(hook), .counters = {}});
   json::array rows;
-  for (json::value& row : serve::doctor_json(agent, {})) {
+  for (json::value& row : serve::doctor_json(agent, nullptr, {})) {
     if (row.as_object().contains("family")) rows.push_back(std::move(row));  // nothing is known of history and export
   }
   View view;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/question.h"
-#include "agent/judge/rule.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,13 +10,16 @@
 #include "agent/base/config.h"
 #include "agent/base/log.h"
 #include "agent/base/times.h"
+#include "agent/catalog/additions.h"
 #include "agent/catalog/catalog.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/output.h"
 #include "agent/cli/terminal.h"
 #include "agent/cli/when.h"
+#include "agent/judge/rule.h"
 #include "agent/serve/meant.h"
 #include "agent/serve/peer.h"
+#include "agent/serve/query.h"
 #include "agent/serve/secret_guard.h"
 
 namespace keytrail::cli {
@@ -25,6 +28,7 @@ using base::printable;
 
 namespace {
 
+constexpr std::size_t kMostRows = 10'000;  // of one page
 constexpr std::int64_t kDay = 86'400'000'000'000;
 
 int usage(World& world, const std::string& text) {
@@ -37,6 +41,19 @@ int secret_typed(World& world) {
       world,
       std::string(serve::kSecretTyped) +
           ". It was not sent or stored, but it is in your shell history. Ask by its key ID: keytrail keys lists them.");
+}
+
+/// A message of the agent names parameters; people typed options.
+std::string in_options(std::string_view message) {
+  constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
+      {"provider", "--provider"}, {"service", "--service"}, {"kind", "--kind"}, {"finding_type", "--type"},
+      {"evidence", "--evidence"}, {"pid", "--pid"},         {"host", "--host"}, {"workload", "--workload"},
+      {"kinds", "--kinds"},       {"key", "the key ID"}};
+  for (const auto& [parameter, option] : kOptions) {
+    if (message.starts_with(parameter) && message.substr(parameter.size()).starts_with(": "))
+      return std::string(option).append(message.substr(parameter.size()));
+  }
+  return std::string(message);
 }
 
 /// The agent answered, but not with rows.
@@ -52,7 +69,7 @@ int explain_status(World& world, const std::string& socket, const Answer& answer
     world.err << "keytrail: " << printable(socket) << " " << printable(message) << ".\n";
     return kRefused;
   }
-  world.err << "keytrail: " << printable(message) << "\n";
+  world.err << "keytrail: " << printable(in_options(message)) << "\n";
   return answer.status == 400 ? kUsage : answer.status == 404 ? kNo : kCannotTell;
 }
 
@@ -90,6 +107,18 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
   return kOk;
 }
 
+/// What the agent would refuse is not asked, so that a slip is told with or without an agent.
+std::expected<serve::Query, int> query_of(World& world, const std::vector<std::string>& parameters) {
+  const catalog::Catalog& known = catalog::Catalog::builtin();
+  if (parameters.empty()) return serve::Query{};
+  const Result<serve::Target> target = serve::parse_target(fmt::format("/?{}", fmt::join(parameters, "&")), known);
+  if (!target) return std::unexpected(usage(world, printable(target.error().message)));
+  Result<serve::Query> query = serve::parse_query(*target, known, kMostRows);
+  if (query) return *std::move(query);
+  if (query.error().code == Error::Code::kRefused) return std::unexpected(secret_typed(world));
+  return std::unexpected(usage(world, printable(in_options(query.error().message))));
+}
+
 Result<base::Config> config_of(const Options& options) {
   base::ConfigOptions how;
   how.required = !options.config.empty();
@@ -100,6 +129,20 @@ Result<base::Config> config_of(const Options& options) {
 }
 
 }  // namespace
+
+catalog::Catalog catalog_of(const Options& options, World& world) {
+  const Result<catalog::Additions> additions = catalog::Additions::read_directory(catalog_directory(options));
+  if (!additions) {
+    world.err << "! additions are not used:\n" << additions.error().message << "\n";
+    return catalog::Catalog::builtin();
+  }
+  return additions->empty() ? catalog::Catalog::builtin() : catalog::Catalog::with_additions(*additions);
+}
+
+std::string catalog_directory(const Options& options) {
+  const Result<base::Config> config = config_of(options);
+  return config ? config->catalog_directory : base::Config{}.catalog_directory;
+}
 
 std::string socket_of(const Options& options) {
   if (!options.socket.empty()) return options.socket;
@@ -119,6 +162,8 @@ std::expected<std::string, int> key_typed(World& world, const std::string& text)
       serve::looks_like_secret(catalog::Catalog::builtin(), key))
     return std::unexpected(secret_typed(world));
   if (key.empty()) return std::unexpected(usage(world, "the key ID is empty"));
+  if (std::ranges::any_of(key, [](unsigned char c) { return c < 0x20 || c == 0x7F; }))
+    return std::unexpected(usage(world, "a key ID has no line breaks or control characters: " + printable(key)));
   return key;
 }
 
@@ -130,19 +175,55 @@ std::expected<std::vector<std::string>, int> parameters_of(const Options& option
     out.push_back("key=" + encode(*key));
     if (options.no_chain) out.emplace_back("chain=false");
   }
-  for (const auto& [name, value] : options.filter) {
-    if (serve::looks_like_secret(catalog::Catalog::builtin(), value) && (name == "kind" || name == "evidence"))
-      return std::unexpected(secret_typed(world));
+  for (const auto& [name, value] : options.filter)
     out.push_back(name + "=" + encode(value));
-  }
+  if (const auto query = query_of(world, out); !query) return std::unexpected(query.error());
   if (const int wrong = add_period(options, world, out); wrong != kOk) return std::unexpected(wrong);
   return out;
 }
 
+namespace {
+
+/// Without an agent nobody can say whether a word that is in no catalog, or an ID of another shape, was seen: then it
+/// is taken for a slip.
+std::string word_nobody_knows(const Options& options, World& world) {
+  std::vector<std::string> keys = options.words;  // of a rotation; other words have no shape of an ID
+  keys.push_back(options.key);
+  for (const std::string& key : keys) {
+    if (std::string wrong = serve::wrong_shape(serve::folded_key(catalog::Catalog::builtin(), key)); !wrong.empty())
+      return wrong;
+  }
+  HistoryFilter asked;
+  const std::pair<const char*, std::string*> words[] = {{"provider", &asked.provider},
+                                                        {"service", &asked.service},
+                                                        {"kind", &asked.kind},
+                                                        {"finding_type", &asked.finding_type}};
+  bool any = false;
+  for (const auto& [name, word] : words) {
+    const auto typed = options.filter.find(name);
+    if (typed == options.filter.end()) continue;
+    *word = serve::folded_word(typed->second);
+    any = true;
+  }
+  if (!any) return {};
+  std::vector<std::string_view> types;
+  for (const base::FindingType& one : judge::finding_types())
+    types.emplace_back(one.type);
+  return in_options(serve::unknown_word(catalog_of(options, world), types, asked));
+}
+
+}  // namespace
+
 int no_answer(const Options& options, World& world, const Error& error) {
   const std::string socket = printable(socket_of(options));
+  if (const std::string wrong = word_nobody_knows(options, world); !wrong.empty())
+    return usage(world, printable(wrong));
   switch (error.code) {
     case Error::Code::kNotFound:
+      if (struct stat found{}; ::stat(socket_of(options).c_str(), &found) == 0 && !S_ISSOCK(found.st_mode)) {
+        world.err << "keytrail: " << socket << " is no socket. Its path is api.socket in the agent's configuration.\n";
+        return kNoAgent;
+      }
       world.err << "keytrail: no agent at " << socket
                 << ". Try: systemctl status keytrail; journalctl -u keytrail -n 20\n";
       return kNoAgent;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/catalog/catalog.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/render.h"
 
@@ -14,6 +15,11 @@ namespace keytrail::cli {
 
 using Asked = std::expected<boost::json::object, int>;  ///< the answer, or the exit code (the reason has been printed)
 
+/// The catalog that the agent works with: the compiled-in one and the site's additions. Unsound additions are said, and
+/// not used, as the agent does.
+[[nodiscard]] catalog::Catalog catalog_of(const Options& options, World& world);
+/// Where these additions are.
+[[nodiscard]] std::string catalog_directory(const Options& options);
 /// The socket to ask: --socket, else the configuration's, else the default.
 [[nodiscard]] std::string socket_of(const Options& options);
 /// A configuration file that --config names must be there and correct, or the wrong agent is asked: kOk, or what was

@@ -51,7 +51,7 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
   columns.insert(columns.end(), {{"CALLED"}, {"RESULT"}, {"EVIDENCE"}, {"WHY"}});
   if (view.wide)
     columns.insert(columns.end(), {{"SERVICE ACCOUNT"},
-                                   {"CI JOB"},
+                                   {"CI JOB (CLAIMED)"},
                                    {"HOST"},
                                    {"NAME BY"},
                                    {"EXECUTABLE"},
@@ -96,6 +96,14 @@ std::string joined(const json::array& list) {
   std::string out;
   for (const json::value& item : list) {
     if (item.is_string()) out += (out.empty() ? "" : ", ") + printable(item.get_string());
+  }
+  return out;
+}
+
+std::string used_for(const json::object& row) {
+  std::string out;
+  for (const json::value& place : array(row, "used_for")) {
+    if (place.is_string()) out += (out.empty() ? "" : ", ") + used_for_words(std::string_view(place.get_string()));
   }
   return out;
 }
@@ -148,7 +156,7 @@ std::string keys_table(const std::vector<json::object>& rows, const char* title,
                                       lifetime_words(text(key, "lifetime")),
                                       age_or_expiry(row, view),
                                       view.wide ? all_slots(row) : first_slot(row),
-                                      joined(array(row, "used_for")),
+                                      used_for(row),
                                       last == 0 ? "never" : format_age(view.now_ns - last),
                                       thousands(number(row, "holders")),
                                       joined(array(row, "workloads"))};
@@ -169,77 +177,6 @@ bool is_complete(const json::object& answer) { return flag(answer, "complete"); 
 bool is_unknown_key(const json::object& answer) {
   const json::value* known = answer.if_contains("key_known");
   return known != nullptr && known->is_bool() && !known->get_bool();
-}
-
-namespace {
-
-/// A gap that the kernel's counters prove empty hides nothing.
-bool hides(const json::object& gap) { return is_null(gap, "lost") || number(gap, "lost") != 0; }
-
-std::string gap_line(const json::object& gap, const View& view) {
-  const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
-  const std::string family = text(gap, "family");
-  const std::int64_t from = time(gap, "from");
-  return fmt::format("! GAP {} to {} {}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
-                     format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
-                     family.empty() ? "" : " (" + printable(family) + ")", lost, printable(text(gap, "text")));
-}
-
-/// Not armed, lost, gaps, fallbacks: each only where there is one.
-std::string limits(const json::object& answer, std::size_t gaps) {
-  const json::object& coverage = object(answer, "coverage");
-  const std::string path = text(object(answer, "asked"), "path");
-  const bool of_uses = path.starts_with("/v1/uses") || path.starts_with("/v1/rotation") ||
-                       path.starts_with("/v1/explain") || path.starts_with("/v1/status");
-  std::string out, not_armed;
-  for (const json::value& value : array(coverage, "not_armed")) {
-    if (!value.is_string()) continue;
-    // Without requests uses are less sure; what is held is not.
-    const auto family = from_word<Family>(std::string_view(value.get_string()));
-    if (family && entry_of(*family).optional && !of_uses) continue;
-    not_armed += (not_armed.empty() ? "" : ", ") + printable(value.get_string());
-  }
-  if (array(coverage, "families").empty())
-    out += " · no hooks armed";
-  else if (!not_armed.empty())
-    out += " · not armed: " + not_armed;
-  std::string fallbacks;
-  for (const json::value& value : array(coverage, "fallbacks")) {
-    if (value.is_object()) fallbacks += (fallbacks.empty() ? "" : ", ") + printable(text(value.get_object(), "family"));
-  }
-  if (!fallbacks.empty()) out += " · sees less (see doctor): " + fallbacks;
-  if (gaps != 0) {
-    const std::string lost = is_null(coverage, "lost") ? "an unknown number" : thousands(number(coverage, "lost"));
-    out += fmt::format(" · {} gap{}, {} lost", thousands(static_cast<std::int64_t>(gaps)), gaps == 1 ? "" : "s", lost);
-  }
-  return out;
-}
-
-}  // namespace
-
-std::string coverage_text(const json::object& answer, const View& view) {
-  constexpr std::size_t kGapLines = 3;
-  const json::object& coverage = object(answer, "coverage");
-  std::string out;
-  std::size_t gaps = 0;
-  for (const json::value& value : array(coverage, "gaps")) {
-    if (value.is_object() && hides(value.get_object()) && ++gaps <= kGapLines)
-      out += gap_line(value.get_object(), view);
-  }
-  // The list of gaps is bounded, their number is not; those that are not listed may hide something.
-  const std::int64_t unlisted =
-      number(coverage, "gaps_total") - static_cast<std::int64_t>(array(coverage, "gaps").size());
-  if (unlisted > 0) gaps += static_cast<std::size_t>(unlisted);
-  if (gaps > kGapLines) out += fmt::format("! {} more gaps: -o json lists them\n", gaps - kGapLines);
-  if (const std::int64_t more = number(answer, "more"); more != 0)
-    out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
-  if (!is_null(answer, "cursor"))
-    out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
-  out += fmt::format("Coverage: node {} · {} to {}{} · {}\n", printable(text(coverage, "scope")),
-                     format_when_zone(time(coverage, "from"), view.local),
-                     format_when_zone(time(coverage, "to"), view.local), limits(answer, gaps),
-                     is_complete(answer) ? "complete" : "INCOMPLETE");
-  return out;
 }
 
 std::string render_uses(const json::object& answer, const View& view) {
@@ -287,7 +224,8 @@ std::string render_workloads(const json::object& answer, const View& view) {
                                  {"ENCRYPTION", Align::kRight},
                                  {"USES/MIN", Align::kRight},
                                  {"OPEN FINDINGS", Align::kRight}};
-  if (view.wide) columns.insert(columns.end(), {{"KIND"}, {"SERVICE ACCOUNT"}, {"CI JOB"}, {"ID"}, {"CGROUP"}});
+  if (view.wide)
+    columns.insert(columns.end(), {{"KIND"}, {"SERVICE ACCOUNT"}, {"CI JOB (CLAIMED)"}, {"ID"}, {"CGROUP"}});
   Table table(columns);
   for (const json::object& row : rows) {
     const json::object& workload = object(row, "workload");
@@ -407,6 +345,8 @@ std::string key_headline(const json::object& keys_answer, const json::object& us
                        thousands(counts["confirmed"]), thousands(counts["inferred"]), thousands(counts["possible"]),
                        workloads.size(), workloads.size() == 1 ? "" : "s");
     if (last != 0) out += fmt::format(" · last {} ago", format_age(view.now_ns - last));
+    if (const std::int64_t held = number(row, "holders"); held != 0)
+      out += fmt::format(" · held by {} process{}", thousands(held), held == 1 ? "" : "es");
     if (const std::string next = text(row, "replaced_by"); !next.empty())
       out += fmt::format(" · replaced {} by {}", replaced_when(row, view), printable(next));
     return out + "\n";

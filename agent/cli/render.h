@@ -23,6 +23,7 @@ struct View {
 [[nodiscard]] std::string render_keys(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_holders(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_copies(const boost::json::object& answer, const View& view);
+[[nodiscard]] std::string render_readers(const boost::json::object& answer, const View& view);
 /// Both keys, how far it is, and who has the old one still, why, and what moves it.
 [[nodiscard]] std::string render_rotation(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_workloads(const boost::json::object& answer, const View& view);

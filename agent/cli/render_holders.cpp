@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of render.h that is about getting rid of a key: its holders, its copies, a rotation.
+// The part of render.h that is about getting rid of a key: its holders, readers and copies, a rotation.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,6 +56,72 @@ std::size_t processes_of(std::span<const json::object> rows) {
   return processes.size();
 }
 
+/// "sshd ×4, bash ×2 and 7 more"
+std::string quiet_words(const json::object& others) {
+  constexpr std::size_t kMost = 8;
+  std::string out;
+  std::int64_t shown = 0;
+  std::size_t programs = 0;
+  for (const json::value& value : array(others, "quiet_programs")) {
+    if (!value.is_object() || programs++ == kMost) break;
+    const std::int64_t count = number(value.get_object(), "processes");
+    shown += count;
+    out += fmt::format("{}{}{}", out.empty() ? "" : ", ", printable(text(value.get_object(), "program")),
+                       count == 1 ? "" : fmt::format(" ×{}", count));
+  }
+  const std::int64_t more = number(others, "quiet") - shown;
+  return more > 0 ? fmt::format("{} and {} more", out, thousands(more)) : out;
+}
+
+std::string quiet_text(const json::object& others) {
+  const std::int64_t quiet = number(others, "quiet");
+  if (quiet == 0) return {};
+  return fmt::format(
+      "! {} process{} not seen from {} start on and connected to nobody since: {}. {}\n", thousands(quiet),
+      quiet == 1 ? " was" : "es were", quiet == 1 ? "its" : "their", quiet_words(others),
+      flag(others, "quiet_counts") ? "Each may hold it: start them again, or leave them out with --ignore-quiet."
+                                   : "They were left out: --ignore-quiet.");
+}
+
+/// Of whom it is not known whether they have the key. Empty when nothing hides a holder.
+std::string cannot_tell_text(const json::object& answer, const View& view) {
+  constexpr std::size_t kMost = 20;
+  const json::object& others = object(answer, "cannot_tell");
+  Table table({{"CANNOT TELL"}, {"WORKLOAD"}, {"WHY"}, {"TO MAKE SURE"}});
+  std::size_t shown = 0;
+  for (const json::value& value : array(others, "processes")) {
+    if (!value.is_object() || ++shown > kMost) continue;
+    const json::object& one = value.get_object();
+    table.add({process_words(one), text(object(object(one, "actor"), "workload"), "name"), text(one, "why"),
+               text(one, "to_move")});
+  }
+  std::string out = table.empty() ? "" : table.text(view.width);
+  const std::int64_t more = number(others, "not_listed") + static_cast<std::int64_t>(shown - std::min(shown, kMost));
+  if (more != 0) out += fmt::format("! and {} more processes of which it cannot be told\n", thousands(more));
+  if (const std::int64_t over = number(others, "not_followed"); over != 0)
+    out += fmt::format("! {} more process{} over the bound of what the agent follows: nothing is known of them\n",
+                       thousands(over), over == 1 ? " is" : "es are");
+  return out + quiet_text(others);
+}
+
+std::int64_t cannot_be_told(const json::object& answer) {
+  const json::object& others = object(answer, "cannot_tell");
+  const std::int64_t quiet = flag(others, "quiet_counts") ? number(others, "quiet") : 0;
+  return static_cast<std::int64_t>(array(others, "processes").size()) + number(others, "not_listed") +
+         number(others, "not_followed") + quiet;
+}
+
+/// "CANNOT TELL: …": nobody is known to have the key, and that is not enough.
+std::string nobody_seen(const json::object& answer, const std::string& id) {
+  const std::int64_t untold = cannot_be_told(answer);
+  const bool early = is_null(object(answer, "cannot_tell"), "quiet");
+  return fmt::format(
+      "CANNOT TELL: no process was seen that holds {}, but {}.\n", id,
+      early         ? "the agent has not looked at all processes yet"
+      : untold == 0 ? "the coverage is not complete"
+                    : fmt::format("{} process{} not seen whole", thousands(untold), untold == 1 ? " was" : "es were"));
+}
+
 /// "85 %", never rounded up to all or down to none; "-" when there are none.
 std::string percent(const json::object& row, Name name) {
   const json::value* share = field(row, name);
@@ -79,9 +145,8 @@ std::string verdict(const json::object& row, const View& view) {
   const std::string state = text(row, "state");
   const json::object& old_side = object(row, "old");
   const std::string old_id = printable(text(old_side, "id"));
-  if (state == "done") return "DONE: no process on this node holds " + old_id + ".\n";
-  if (state == "cannot_tell")
-    return "CANNOT TELL: no process was seen that holds " + old_id + ", but the coverage is not complete.\n";
+  if (state == "done") return "DONE: no process on this node holds " + old_id + ". Other machines were not asked.\n";
+  if (state == "cannot_tell") return nobody_seen(row, old_id);
   if (state == "unknown_key") {
     std::string out = "CANNOT TELL: no process holds " + old_id + "; never seen on this node:";
     for (const json::object* side : {&old_side, &object(row, "new")}) {
@@ -90,9 +155,11 @@ std::string verdict(const json::object& row, const View& view) {
     return out + ". Is the ID right?\n";
   }
   const std::int64_t left = number(old_side, "processes");
-  return fmt::format("NOT DONE: {} of processes, {} of calls moved (since {}); {} process{} to go\n",
+  const std::int64_t untold = cannot_be_told(row);
+  return fmt::format("NOT DONE: {} of processes, {} of calls moved (since {}); {} process{} to go{}\n",
                      percent(row, "moved_processes"), percent(row, "moved_calls"),
-                     format_when(time(row, "calls_since"), view.local), thousands(left), left == 1 ? "" : "es");
+                     format_when(time(row, "calls_since"), view.local), thousands(left), left == 1 ? "" : "es",
+                     untold == 0 ? "" : fmt::format(", {} cannot be told", thousands(untold)));
 }
 
 /// What the verdict does not count, and somebody should know before the old key is revoked.
@@ -100,6 +167,9 @@ std::string remarks(const json::object& row) {
   const json::object& old_side = object(row, "old");
   const std::string id = printable(text(old_side, "id"));
   std::string out;
+  const json::object& new_side = object(row, "new");
+  if (!flag(new_side, "known") && number(old_side, "processes") != 0)
+    out += fmt::format("! {} was never seen on this node. Is the ID right?\n", printable(text(new_side, "id")));
   if (const std::int64_t calls = number(old_side, "calls"); calls != 0 && number(old_side, "processes") == 0)
     out +=
         fmt::format("! {} call{} with it in the last 10 minutes, by processes that have ended: uses {} --since 10m\n",
@@ -108,6 +178,13 @@ std::string remarks(const json::object& row) {
     out += fmt::format("! {} process{} a key that was issued from it, which may outlive it: key {} --holders\n",
                        thousands(issued), issued == 1 ? " has" : "es have", id);
   return out;
+}
+
+/// Passwords have a tag of their secret at the end of their id: " #5a0c…".
+bool same_secret(std::string_view one, std::string_view other) {
+  constexpr std::size_t kTag = 18;
+  return one.size() > kTag && other.size() > kTag && one.substr(one.size() - kTag).starts_with(" #") &&
+         one.substr(one.size() - kTag) == other.substr(other.size() - kTag);
 }
 
 }  // namespace
@@ -120,18 +197,21 @@ std::string render_holders(const json::object& answer, const View& view) {
         fmt::format("CANNOT TELL: {} was never seen on this node. Is the ID right?\n", printable(view.key)), answer,
         view);
   if (rows.empty()) {
-    const char* clear = is_complete(answer) ? "CLEAR: no process on this node holds it."
-                                            : "CANNOT TELL: no holder was seen, but the coverage is not complete.";
-    return with_coverage(fmt::format("{}\n", clear), answer, view);
+    const std::string clear = is_complete(answer)
+                                  ? "CLEAR: no process on this node holds it. Other machines were not asked.\n"
+                                  : nobody_seen(answer, printable(view.key));
+    return with_coverage(clear + cannot_tell_text(answer, view), answer, view);
   }
   std::int64_t last = 0;
   for (const json::object& row : rows)
     last = std::max(last, time(row, "last_use"));
   const std::size_t count = processes_of(rows);
+  const std::int64_t untold = cannot_be_told(answer);
   std::string out =
-      fmt::format("NOT CLEAR: {} process{} it{}\n", count, count == 1 ? " holds" : "es hold",
-                  last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)));
-  return with_coverage(out + holders_table(rows, view), answer, view);
+      fmt::format("NOT CLEAR: {} process{} it{}{}\n", count, count == 1 ? " holds" : "es hold",
+                  last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)),
+                  untold == 0 ? "" : fmt::format(", {} cannot be told", thousands(untold)));
+  return with_coverage(out + holders_table(rows, view) + cannot_tell_text(answer, view), answer, view);
 }
 
 std::string render_rotation(const json::object& answer, const View& view) {
@@ -161,6 +241,7 @@ std::string render_rotation(const json::object& answer, const View& view) {
   }
   sort_by_time(holders, "since");
   if (!holders.empty()) out += holders_table(holders, view);
+  out += cannot_tell_text(row, view);
   if (table.has_unknown()) out += "? = not visible: no answer of the provider was readable.\n";
   return with_coverage(std::move(out), answer, view);
 }
@@ -187,7 +268,9 @@ std::string render_copies(const json::object& answer, const View& view) {
     current += next.empty() ? 1U : 0U;
     table.add({slot_words(object(row, "slot")), node, "≤ " + when_words(row, "first", view),
                from == "environment" || from == "argument" ? "at start" : when_words(row, "last", view), by, id,
-               id == view.key ? "key ID" : "issued from it, or same fingerprint",
+               id == view.key              ? "key ID"
+               : same_secret(id, view.key) ? "same secret"
+                                           : "issued from it, or same fingerprint",
                next.empty() ? "as last read" : fmt::format("{} since {}", next, when_words(row, "replaced", view))});
   }
   if (table.empty())
@@ -197,6 +280,57 @@ std::string render_copies(const json::object& answer, const View& view) {
   return with_coverage(fmt::format("{} place{}: {} as last read, {} overwritten\n", rows.size(),
                                    rows.size() == 1 ? "" : "s", current, rows.size() - current) +
                            table.text(view.width),
+                       answer, view);
+}
+
+std::string render_readers(const json::object& answer, const View& view) {
+  std::vector<json::object> rows = rows_of(answer);
+  sort_by_time(rows, "last");
+  std::vector<Column> columns = {{time_title("FIRST", view)},
+                                 {time_title("LAST", view)},
+                                 {"COUNT", Align::kRight},
+                                 {"WORKLOAD"},
+                                 {"PROCESS"},
+                                 {"USER"},
+                                 {"SESSION"},
+                                 {"FROM"},
+                                 {"KEY"}};
+  if (view.wide) columns.insert(columns.end(), {{"WORKLOAD ID"}, {"EXECUTABLE"}});
+  Table table(columns);
+  std::int64_t count = 0;
+  bool exec = false;
+  for (const json::object& row : rows) {
+    const json::object& actor = object(row, "actor");
+    const json::object& workload = object(actor, "workload");
+    const std::string user = text(actor, "user"), login = text(actor, "login_user");
+    count += number(row, "count");
+    exec = exec || text(actor, "session").starts_with("exec");
+    std::vector<std::string> cells = {
+        (flag(row, "baseline") ? "≤ " : "") + when_words(row, "first", view),
+        when_words(row, "last", view),
+        thousands(number(row, "count")),
+        text(workload, "name"),
+        process_words(row),
+        login.empty() || login == user ? user : std::string(login).append("→").append(user),
+        text(actor, "session") + (flag(row, "earlier_sessions") ? " and earlier" : ""),
+        slot_words(object(row, "slot")),
+        text(object(row, "key"), "id")};
+    if (view.wide) {
+      cells.push_back(text(workload, "id"));
+      cells.push_back(text(actor, "exe"));
+    }
+    table.add(std::move(cells));
+  }
+  if (table.empty())
+    return with_coverage(fmt::format("No acquisition of {} {}{}.\n", printable(view.key), looked_at(answer, view),
+                                     is_unknown_key(answer) ? ": it was never seen on this node" : ""),
+                         answer, view);
+  return with_coverage(fmt::format("{} reader{}, taken {} time{}; a process that reads again and again counts once\n",
+                                   rows.size(), rows.size() == 1 ? "" : "s", thousands(count), count == 1 ? "" : "s") +
+                           table.text(view.width) +
+                           (exec ? "exec: entered a running container; who did is not visible here (kubectl exec: the "
+                                   "API server's audit log).\n"
+                                 : ""),
                        answer, view);
 }
 

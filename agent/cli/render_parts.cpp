@@ -36,7 +36,15 @@ void sort_by_time(std::vector<json::object>& rows, Name name) {
 
 std::string looked_at(const json::object& answer, const View& view) {
   const json::object& coverage = object(answer, "coverage");
-  return fmt::format("seen {} to {} on {}", format_when_zone(time(coverage, "from"), view.local),
+  std::string narrowed;
+  for (const auto& [name, value] : object(object(answer, "asked"), "parameters")) {
+    constexpr std::string_view kNone[] = {"key", "chain", "kinds", "since", "until", "after", "limit"};
+    if (!value.is_string() || std::ranges::find(kNone, std::string_view(name)) != std::end(kNone)) continue;
+    narrowed += fmt::format("{}{} {}", narrowed.empty() ? "with " : ", ", base::printable(name),
+                            base::printable(value.get_string()));
+  }
+  return fmt::format("{}{}seen {} to {} on {}", narrowed, narrowed.empty() ? "" : " ",
+                     format_when_zone(time(coverage, "from"), view.local),
                      format_when_zone(time(coverage, "to"), view.local), base::printable(text(coverage, "scope")));
 }
 

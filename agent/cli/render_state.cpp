@@ -81,7 +81,12 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"held_uses_over_bound", "uses weighed before their key file was read"},
     {"environments_over_bound", "environments not read, too many at once"},
     {"environments_unread", "environments not readable, mostly of ended processes"},
+    {"arguments_cut", "arguments longer than is kept: their programs' uses are at most possible"},
+    {"arguments_unread", "arguments not read, too many at once: the same"},
+    {"places_over_bound", "calls to unknown destinations that were too many to tell apart"},
     {"entries_unparsed", "entries of key files not understood: their keys are unknown"},
+    {"found_over_bound", "places where a key was found that are not watched any more under a free name"},
+    {"told_places_over_budget", "files named by key files that were not looked at: their keys are unknown"},
     {"files_forgotten", "known key files forgotten: their next rotation is not noticed"},
     {"datagrams_forgotten", "UDP peers forgotten"},
 };
@@ -104,8 +109,11 @@ std::string tracking_words(const json::object& tracking) {
 std::string watch_line(const json::object& row, const View& view) {
   const std::string type = text(row, "type");
   if (type == "acquisition") {
+    const std::string session = printable(text(object(row, "actor"), "session"));
     return line(row, acquired_words(row),
-                fmt::format("{}  from {}", acquired_key(row), slot_words(object(row, "slot"))), view);
+                fmt::format("{}  from {}{}", acquired_key(row), slot_words(object(row, "slot")),
+                            session.empty() ? "" : "  (" + session + ")"),
+                view);
   }
   if (type == "use") {
     const std::int64_t count = count_of(row);
@@ -155,7 +163,11 @@ std::string render_explain(const json::object& answer, const View& view) {
     out += fmt::format("  host: {} {}, name by {}{}\n",
                        printable(text(destination, "host").empty() ? "?" : text(destination, "host")),
                        printable(text(destination, "address")), printable(text(destination, "name_source")),
-                       flag(destination, "ambiguous") ? ", address shared" : "");
+                       flag(destination, "claimed")     ? " (claimed: nothing bears it out)"
+                       : flag(destination, "ambiguous") ? ", address shared"
+                                                        : "");
+    if (const std::string hint = text(row, "note"); !hint.empty())
+      out += fmt::format("  address: {} (a hint, no proof)\n", printable(hint));
   } else {
     out += watch_line(row, view) + "\n";
   }

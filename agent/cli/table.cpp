@@ -11,6 +11,7 @@ namespace keytrail::cli {
 namespace {
 
 constexpr std::string_view kBetween = "  ";
+constexpr std::size_t kTallest = 4;  // lines of a row in columns
 
 std::size_t code_point_width(std::uint32_t c) {
   if ((c >= 0x300 && c <= 0x36F) || c == 0x200B || c == 0x200D || (c >= 0xFE00 && c <= 0xFE0F)) return 0;
@@ -154,6 +155,13 @@ std::string Table::text(std::size_t width) const {
     if (at == widths.size()) return out + in_lines(shown, width);
     --widths[at];
   }
+  const auto tall = [&](const Cells& cells) {
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+      if (wrapped(cells[shown[i]], widths[i]).size() > kTallest) return true;
+    }
+    return false;
+  };
+  if (width != 0 && std::ranges::any_of(rows_, tall)) return out + in_lines(shown, width);
   return out + in_columns(shown, widths);
 }
 

@@ -7,6 +7,7 @@
 #include "agent/catalog/catalog.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/when.h"
+#include "keytrail/destination.h"
 #include "keytrail/evidence.h"
 #include "keytrail/key.h"
 
@@ -59,8 +60,24 @@ std::string called_words(const json::object& destination) {
                                  : service + ":" + (action.empty() ? "?" : action);
     place = what + (where.empty() ? "" : " " + where);
   }
-  if (flag(destination, "ambiguous")) place += " (address shared)";
+  // A name that nothing bears out is shown with the address that it was claimed at.
+  if (flag(destination, "claimed")) {
+    const bool proxy = text(destination, "name_source") == to_string(NameSource::kConnectProxy);
+    place += (proxy ? " (claimed to the proxy " : " (claimed at ") + address + ")";
+  } else if (flag(destination, "ambiguous")) {
+    place += " (address shared)";
+  }
   return printable(place);
+}
+
+std::string used_for_words(std::string_view place) {
+  constexpr std::string_view kBetween = " / ";
+  const std::size_t first = place.find(kBetween), last = place.rfind(kBetween);
+  if (first == std::string_view::npos || first == last) return printable(place);
+  const std::string_view provider = place.substr(0, first), region = place.substr(last + kBetween.size());
+  const std::string_view service = place.substr(first + kBetween.size(), last - first - kBetween.size());
+  if (region != "global" && region != "local") return printable(fmt::format("{} {}", service, region));
+  return printable(provider == service ? std::string(provider) : fmt::format("{} {}", provider, service));
 }
 
 std::string slot_words(const json::object& slot) {

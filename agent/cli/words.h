@@ -18,6 +18,8 @@ namespace keytrail::cli {
 [[nodiscard]] std::string process_words(const boost::json::object& row);
 /// "s3:GetObject eu-west-1", "s3:? eu-west-1", "api.example.com:443".
 [[nodiscard]] std::string called_words(const boost::json::object& destination);
+/// "s3 eu-west-1" of "aws / s3 / eu-west-1"; "github vcs" of "github / vcs / global".
+[[nodiscard]] std::string used_for_words(std::string_view place);
 /// "file /root/.aws/credentials [prod]".
 [[nodiscard]] std::string slot_words(const boost::json::object& slot);
 /// "AWS access key" by the catalog, else the kind itself.

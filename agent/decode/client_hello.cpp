@@ -118,12 +118,18 @@ void read_extensions(Bytes extensions, bool whole, ClientHello& out) {
 }  // namespace
 
 ClientHello parse_client_hello(std::span<const std::byte> data) {
-  ClientHello out;
   Buffer buffer;  // not cleared: only the part that was written is read
   const Handshake joined = join_records(data, buffer);
-  out.tls = joined.tls;
-  if (!joined.tls) return out;
-  Bytes in(std::span<const std::byte>(buffer).first(joined.size));
+  if (!joined.tls) return {};
+  ClientHello out = parse_handshake(std::span<const std::byte>(buffer).first(joined.size));
+  out.malformed = out.tls && (out.malformed || joined.malformed);
+  return out;
+}
+
+ClientHello parse_handshake(std::span<const std::byte> data) {
+  ClientHello out;
+  out.tls = true;
+  Bytes in(data);
   const std::uint8_t type = in.u8();
   if (in.ok() && type != kClientHello) {
     out.tls = false;
@@ -143,13 +149,13 @@ ClientHello parse_client_hello(std::span<const std::byte> data) {
   if (hello.ok() && body.whole && hello.left() == 0) return out;  // a hello without extensions has no name
   const std::uint16_t extensions_length = hello.u16();
   if (!hello.ok()) {
-    out.malformed = joined.malformed || body.whole;
+    out.malformed = body.whole;
     out.truncated = true;
     return out;
   }
   const auto extensions = hello.take_up_to(extensions_length);
   read_extensions(Bytes(extensions.bytes), extensions.whole, out);
-  out.malformed = out.malformed || joined.malformed || (body.whole && !extensions.whole);
+  out.malformed = out.malformed || (body.whole && !extensions.whole);
   return out;
 }
 

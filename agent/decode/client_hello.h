@@ -21,5 +21,7 @@ struct ClientHello {
 
 /// `data`: the first bytes of a connection; the ClientHello may be split over records and may be cut anywhere.
 [[nodiscard]] ClientHello parse_client_hello(std::span<const std::byte> data);
+/// The same without records, as QUIC carries it.
+[[nodiscard]] ClientHello parse_handshake(std::span<const std::byte> data);
 
 }  // namespace keytrail::decode

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
+#include "agent/base/host.h"
 #include "agent/decode/bytes.h"
 #include "agent/decode/client_hello.h"
 #include "agent/decode/dns.h"
@@ -46,15 +48,15 @@ bool is_cut(const ev_head& head) { return (head.flags & (KT_F_TRUNCATED | KT_F_M
 std::unexpected<Error> refuse(const char* reason) { return fail(Error::Code::kInvalid, reason); }
 
 // v4-mapped addresses are the same peers as their IPv4 ones (::ffff:0:0/96, RFC 4291 section 2.5.5.2).
-SocketAddress remote_of(const ev_connect& raw) {
-  static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-  SocketAddress out{.v6 = raw.v6 != 0, .port = raw.port};
-  const std::uint8_t* from = raw.address;
-  if (out.v6 && std::equal(kMapped.begin(), kMapped.end(), from)) {
+SocketAddress socket_address(Record bytes, bool v6, std::uint16_t port) {
+  static constexpr std::array<std::byte, 12> kMapped{
+      {{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, std::byte{0xFF}, std::byte{0xFF}}};
+  SocketAddress out{.v6 = v6, .port = port};
+  if (v6 && std::ranges::equal(bytes.first(kMapped.size()), kMapped)) {
     out.v6 = false;
-    from += kMapped.size();
+    bytes = bytes.subspan(kMapped.size());
   }
-  std::copy_n(from, out.v6 ? 16 : 4, out.address.begin());
+  std::memcpy(out.address.data(), bytes.data(), out.v6 ? 16 : 4);
   return out;
 }
 
@@ -77,13 +79,27 @@ Result<Body> decode_open(Record record, const ev_head& head) {
                    .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)),
                                      (head.flags & KT_F_LEAF_FIRST) != 0, is_cut(head)),
                    .mnt_ns = raw.mnt_ns,
-                   .path_truncated = is_cut(head)};
+                   .place_ns = raw.place_ns,
+                   .detached = (raw.signs & KT_OPEN_DETACHED) != 0,
+                   .path_truncated = is_cut(head),
+                   .secret_shaped = (raw.signs & KT_OPEN_SHAPED) != 0,
+                   .over_budget = (raw.signs & KT_OPEN_OVER_BUDGET) != 0};
+}
+
+Result<Body> decode_peek(Record record) {
+  ev_peek raw{};
+  if (!read_struct(record, raw)) return refuse(kTooShort);
+  return PeekEvent{.of = {.tgid = raw.tgid, .start_ns = raw.start_ns, .exec = raw.exec},
+                   .what = raw.what == KT_PEEK_MEMORY ? PeekEvent::What::kMemory : PeekEvent::What::kEnvironment};
 }
 
 Result<Body> decode_connect(Record record) {
   ev_connect raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
-  return ConnectEvent{.cookie = raw.cookie, .remote = remote_of(raw), .net_ns = raw.net_ns, .udp = raw.udp != 0};
+  return ConnectEvent{.cookie = raw.cookie,
+                      .remote = socket_address(std::as_bytes(std::span(raw.address)), raw.v6 != 0, raw.port),
+                      .net_ns = raw.net_ns,
+                      .udp = raw.udp != 0};
 }
 
 Result<Body> decode_socket(Record record) {
@@ -99,14 +115,68 @@ Result<Body> decode_socket(Record record) {
                      .idle_ms = raw.idle_ms};
 }
 
-void read_payload(Record data, std::uint8_t protocol, PayloadEvent& out) {
+PayloadEvent::Unread unread_of(std::uint8_t raw) {
+  switch (raw) {
+    case KT_UNREAD_LONG:
+      return PayloadEvent::Unread::kTooLong;
+    case KT_UNREAD_BUSY:
+      return PayloadEvent::Unread::kTooMany;
+    default:
+      return PayloadEvent::Unread::kNot;
+  }
+}
+
+void read_hello(Record data, PayloadEvent& out) {
+  ClientHello hello = parse_client_hello(data);
+  if (!hello.tls) return;
+  out.protocol = PayloadEvent::Protocol::kTls;
+  out.name = std::move(hello.sni);
+  out.ech = hello.ech;
+  out.truncated = hello.truncated;
+  if (!out.name.empty() || out.unread != PayloadEvent::Unread::kNot) return;
+  out.unread = hello.truncated || hello.malformed ? PayloadEvent::Unread::kCut : PayloadEvent::Unread::kNoName;
+}
+
+// As the kernel side puts it together: kind of address, port, the address or name.
+void read_socks(Record data, PayloadEvent& out) {
+  Bytes in(data);
+  const std::uint8_t kind = in.u8();
+  const std::uint16_t port = in.u16();
+  const Record rest = in.take(in.left());
+  const std::size_t size = kind == KT_SOCKS_V4 ? 4 : kind == KT_SOCKS_V6 ? 16 : rest.size();
+  const bool known = kind == KT_SOCKS_V4 || kind == KT_SOCKS_V6 || kind == KT_SOCKS_NAME;
+  if (!in.ok() || !known || rest.size() != size) return;
+  if (kind == KT_SOCKS_NAME) {
+    out.name = base::host_text(text_of(rest));
+  } else {
+    out.name = base::address_text(socket_address(rest, kind == KT_SOCKS_V6, 0));
+  }
+  out.protocol = PayloadEvent::Protocol::kSocks;
+  out.port = port;
+  out.truncated = out.name.empty();
+}
+
+void read_quic(Record data, QuicHellos* known, PayloadEvent& out) {
+  QuicHellos alone(1);
+  QuicHello quic = (known != nullptr ? *known : alone).read(out.cookie, data);
+  out.protocol = PayloadEvent::Protocol::kQuic;
+  out.name = std::move(quic.hello.sni);
+  out.ech = quic.hello.ech;
+  out.truncated = quic.readable && !quic.whole;
+  if (!out.name.empty()) return;
+  out.unread = quic.whole      ? PayloadEvent::Unread::kNoName
+               : quic.readable ? PayloadEvent::Unread::kCut
+                               : PayloadEvent::Unread::kUnreadable;
+}
+
+void read_payload(Record data, std::uint8_t protocol, QuicHellos* quic, PayloadEvent& out) {
   using Protocol = PayloadEvent::Protocol;
   if (protocol == KT_PAYLOAD_TLS) {
-    ClientHello hello = parse_client_hello(data);
-    if (hello.tls) out.protocol = Protocol::kTls;
-    out.name = std::move(hello.sni);
-    out.ech = hello.ech;
-    out.truncated = hello.truncated;
+    read_hello(data, out);
+  } else if (protocol == KT_PAYLOAD_SOCKS) {
+    read_socks(data, out);
+  } else if (protocol == KT_PAYLOAD_QUIC) {
+    read_quic(data, quic, out);
   } else if (protocol == KT_PAYLOAD_HTTP) {
     HttpHead head = parse_http_head(data);
     if (!head.http) return;
@@ -127,13 +197,14 @@ void read_payload(Record data, std::uint8_t protocol, PayloadEvent& out) {
   }
 }
 
-Result<Body> decode_payload(Record record) {
+Result<Body> decode_payload(Record record, QuicHellos* quic) {
   ev_payload raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
   if (raw.data_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
-  if (raw.protocol > KT_PAYLOAD_STATUS) return refuse(kUnknownValue);
-  PayloadEvent out{.cookie = raw.cookie, .length = raw.seen_len, .beyond = raw.beyond != 0};
-  read_payload(record.subspan(sizeof raw, raw.data_len), raw.protocol, out);
+  if (raw.protocol > KT_PAYLOAD_QUIC) return refuse(kUnknownValue);
+  PayloadEvent out{
+      .cookie = raw.cookie, .length = raw.seen_len, .beyond = raw.beyond != 0, .unread = unread_of(raw.unread)};
+  read_payload(record.subspan(sizeof raw, raw.data_len), raw.protocol, quic, out);
   return out;
 }
 
@@ -168,7 +239,8 @@ Result<Body> decode_cgroup(Record record, const ev_head& head) {
                      .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), true, is_cut(head))};
 }
 
-Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats) {
+Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats,
+                         QuicHellos* quic) {
   switch (static_cast<kt_event_type>(head.type)) {  // no default: a type that is forgotten here does not compile
     case KT_EV_FORK:
       return decode_fork(record);
@@ -178,12 +250,14 @@ Result<Body> decode_body(Record record, const ev_head& head, std::span<const cat
       return ExitEvent{};
     case KT_EV_OPEN:
       return decode_open(record, head);
+    case KT_EV_PEEK:
+      return decode_peek(record);
     case KT_EV_CONNECT:
       return decode_connect(record);
     case KT_EV_SOCKET:
       return decode_socket(record);
     case KT_EV_PAYLOAD:
-      return decode_payload(record);
+      return decode_payload(record, quic);
     case KT_EV_DNS:
       return decode_dns(record);
     case KT_EV_UNIX:
@@ -205,12 +279,12 @@ Result<Body> decode_body(Record record, const ev_head& head, std::span<const cat
 
 }  // namespace
 
-Result<Event> decode(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats) {
+Result<Event> decode(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats, QuicHellos* quic) {
   ev_head head{};
   if (!read_struct(record, head)) return refuse(kTooShort);
   if (head.family >= kFamilies) return refuse(kUnknownFamily);
   if (head.type == KT_EV_EXIT && record.size() < sizeof(ev_exit)) return refuse(kTooShort);
-  auto body = decode_body(record, head, formats);
+  auto body = decode_body(record, head, formats, quic);
   if (!body) return std::unexpected(std::move(body.error()));
   if (auto* payload = std::get_if<PayloadEvent>(&*body))
     payload->truncated = payload->truncated || (payload->name.empty() && (head.flags & KT_F_TRUNCATED) != 0);

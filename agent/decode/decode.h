@@ -8,6 +8,7 @@
 #include <span>
 
 #include "agent/catalog/catalog.h"
+#include "agent/decode/quic.h"
 #include "keytrail/event.h"
 #include "keytrail/result.h"
 
@@ -22,7 +23,10 @@ namespace keytrail::decode {
 /// '/' within a component (a memfd may be named so) becomes "\x2f", so that no name imitates a path. Text is as the
 /// kernel has it: base::printable() before it is shown. A payload is never refused for what is in it: the first bytes
 /// left the connection, whatever they say.
-[[nodiscard]] Result<Event> decode(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats = {});
+///
+/// `quic`: what is kept of ClientHellos over several datagrams; without it only one is looked at.
+[[nodiscard]] Result<Event> decode(std::span<const std::byte> record, std::span<const catalog::ArgFormat> formats = {},
+                                   QuicHellos* quic = nullptr);
 
 inline constexpr const char* kTooShort = "record too short";
 inline constexpr const char* kBeyondRecord = "length beyond the record";

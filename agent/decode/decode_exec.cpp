@@ -134,8 +134,12 @@ Result<ExecEvent> decode_exec(std::span<const std::byte> record, std::span<const
                 .mnt_ns = raw.mnt_ns,
                 .pid_ns = raw.pid_ns,
                 .net_ns = raw.net_ns,
+                .stdin_pipe = raw.stdin_pipe,
+                .stdout_pipe = raw.stdout_pipe,
+                .channel = raw.channel != 0,
                 .env_truncated = raw.env_truncated != 0,
-                .args_truncated = raw.args_truncated != 0};
+                .args_truncated = raw.args_truncated != 0,
+                .args_kept = raw.args_kept <= KT_ARGS_LOST ? static_cast<ArgsKept>(raw.args_kept) : ArgsKept::kLost};
   if (raw.items_len > 0 && !read_items(rest.subspan(items_at, raw.items_len), formats, out))
     return fail(Error::Code::kInvalid, kBadItem);
   return out;

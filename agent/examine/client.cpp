@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "agent/base/program_name.h"
 #include "keytrail/hooks_wire.h"
 
 namespace keytrail::examine {
@@ -93,8 +94,10 @@ void RoleLink::wait_facts() {
   });
 }
 
-/// Takes what is there; false when the other side is gone.
+/// Takes what is there; false when the other side is gone. What follows the greeting waits until `io` runs: only who
+/// runs answers the warden's question.
 bool RoleLink::read_control() {
+  const bool greeting = !greeted_;
   std::array<char, role::kMaxMessage> buffer;
   for (int i = 0; i < kBurst; ++i) {
     // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): no lock is held, and MSG_DONTWAIT does not block
@@ -102,6 +105,7 @@ bool RoleLink::read_control() {
     if (n < 0) return errno == EAGAIN || errno == EINTR;
     if (n == 0) return false;
     on_control_message(buffer.data(), static_cast<std::size_t>(n));
+    if (greeting && greeted_) return true;
   }
   return true;
 }
@@ -176,6 +180,12 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       if (target_counts_handler_) target_counts_handler_(from_wire(counts));
       return;
     }
+    case role::Type::kAreYouThere: {
+      const auto here = role::make<role::Bare>(role::Type::kHere);
+      send(&here, sizeof(here));
+      ++asked_;
+      return;
+    }
     default:
       break;
   }
@@ -197,7 +207,7 @@ void RoleLink::take_process(const role::RoleState& state) {
 
 void RoleLink::take_notice(const role::Notice& notice) {
   WardenNotice out{std::string(notice.cause.view()), std::string(notice.text.view()), notice.from_ns, notice.to_ns};
-  if (out.cause == "examiner_restart") {
+  if (out.cause == "examiner_restart" || out.cause == "examiner_stalled") {
     for (auto& [id, pending] : pending_)
       pending.examiner_lost = true;  // some will still be answered; the others say why not
   }
@@ -242,6 +252,7 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       if (at == pending_.end()) return;
       at->second.gathered.file = identity_of(done.file);
       at->second.gathered.skipped = done.skipped;
+      at->second.gathered.format = std::string(done.format.view());
       const bool complete = at->second.gathered.keys.size() == done.keys && at->second.gathered.env.size() == done.env;
       return finish(done.head.request,
                     complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
@@ -276,6 +287,7 @@ void RoleLink::take_key(const role::KeyFact& fact) {
   out.selector_hash.bytes = fact.selector_hash;
   out.variable = std::string(fact.variable.view());
   out.host = std::string(fact.host.view());
+  out.path = std::string(fact.path.view());
   out.current = fact.current != 0;
   out.untold = fact.untold != 0;
   at->second.gathered.keys.push_back(std::move(out));
@@ -392,9 +404,30 @@ bool RoleLink::sweep() {
   return send(&message, sizeof(message));
 }
 
+bool RoleLink::keep_mounts(const InstanceId& who, std::uint32_t mnt_ns) {
+  auto message = role::make<role::KeepMounts>(role::Type::kKeepMounts);
+  message.start_ns = who.start_ns;
+  message.tgid = who.tgid;
+  message.mnt_ns = mnt_ns;
+  return send(&message, sizeof(message));
+}
+
 bool RoleLink::watch_name(std::string_view base_name) {
   auto message = role::make<role::WatchName>(role::Type::kWatchName);
   return message.base_name.assign(base_name) && send(&message, sizeof(message));
+}
+
+bool RoleLink::watch_found(const FoundPlace& place) {
+  auto message = role::make<role::WatchFound>(role::Type::kWatchFound);
+  message.inode = place.inode;
+  message.dev = place.dev;
+  message.over = place.over ? 1 : 0;
+  const std::string_view path = place.path;
+  const std::size_t slash = path.rfind('/');
+  const bool fits = slash != path.npos && message.name.assign(path.substr(slash + 1)) &&
+                    message.folder.assign(base::base_name(path.substr(0, slash)));
+  if (!fits) message.name = {};  // one of 255 bytes: the file alone
+  return send(&message, sizeof(message));
 }
 
 }  // namespace keytrail::examine

@@ -81,7 +81,10 @@ class RoleLink final : public Examiner {
   /// Asks the warden; what comes of it comes through the rings. False when the warden does not take it now.
   bool sample_sockets();
   bool sweep();
+  /// Asks for the mounts of this process to be held for a moment after its end.
+  bool keep_mounts(const InstanceId& who, std::uint32_t mnt_ns);
   bool watch_name(std::string_view base_name);
+  bool watch_found(const FoundPlace& place);
 
   /// Asks the warden to run a family's programs at places of this file: `reach` says through whom it is found, and
   /// which process is meant when `target.pid` is that of `reach.who`. Gives the number that the answer (on_target) has;
@@ -100,6 +103,8 @@ class RoleLink final : public Examiner {
     target_counts_handler_ = std::move(handler);
   }
 
+  /// How often the warden asked whether the worker is there: it is, when this grows.
+  [[nodiscard]] std::uint64_t asked() const { return asked_; }
   [[nodiscard]] std::size_t outstanding() const { return pending_.size(); }
   /// Malformed or unexpected messages that were left out.
   [[nodiscard]] std::uint64_t ignored() const { return ignored_; }
@@ -158,7 +163,7 @@ class RoleLink final : public Examiner {
   std::function<void()> closed_handler_;
   std::function<void(std::uint64_t, const TargetReport&)> target_handler_;
   std::function<void(const TargetCounts&)> target_counts_handler_;
-  std::uint64_t ignored_ = 0;
+  std::uint64_t asked_ = 0, ignored_ = 0;
 };
 
 }  // namespace keytrail::examine

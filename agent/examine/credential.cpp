@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <utility>
 
 #include "agent/examine/document.h"
 #include "agent/examine/formats.h"
@@ -47,6 +48,16 @@ bool any_word(std::string_view words, Each&& each) {
     if (each(cut(words, ' '))) return true;
   }
   return false;
+}
+
+/// The words of a name but for these.
+std::string without_words(std::string_view name, Words parts) {
+  std::string out;
+  (void)any_word(words_of(name), [&](std::string_view word) {
+    if (std::ranges::find(parts, word) == parts.end()) out.append(word).append(" ");
+    return false;
+  });
+  return out;
 }
 
 bool ends_with_any(std::string_view words, Words list) {
@@ -94,6 +105,13 @@ constexpr std::array<std::string_view, 14> kHosts{"host",       "hostname",  "se
                                                   "endpoint",   "host base", "registry", "base url", "machine",
                                                   "repository", "address",   "site",     "index url"};
 
+constexpr std::array<std::string_view, 26> kFiles{
+    "key file",         "keyfile",          "key path",    "token file",  "tokenfile",        "token path",
+    "password file",    "passwordfile",     "passfile",    "pass file",   "credentials file", "credential file",
+    "credentials path", "credentials",      "secret file", "secret path", "identity file",    "netrc file",
+    "account file",     "service key file", "client cert", "client key",  "ssl key",          "sslkey",
+    "tls key",          "certificate path"};
+
 /// A file is named, not a key: a path never has the mix of a random text.
 bool is_path(std::string_view value) {
   if (!value.starts_with('/') && !value.starts_with("~/") && !value.starts_with("./") && !value.starts_with("../"))
@@ -131,8 +149,16 @@ std::string_view password_kind_of(std::string_view scheme) {
 bool add_password(std::string_view kind, std::string_view secret, Work& work) {
   if (secret.empty() || work.is_no_key(secret)) return false;
   if (add_token_by_shape(secret, work)) return true;
+  if (!kind.empty()) work.show();
   work.add(kind.empty() ? work.usual_fact(true) : work.fact(kind, KeyClass::kPassword, Lifetime::kLongLived), secret);
   return true;
+}
+
+/// Schemes of an Authorization header behind which the key itself stands, as it is.
+bool is_token_scheme(std::string_view scheme) {
+  static constexpr std::array<std::string_view, 9> kSchemes{"bearer", "token",    "apikey", "api-key", "ssws",
+                                                            "splunk", "geniekey", "bot",    "oauth"};
+  return std::ranges::any_of(kSchemes, [&](std::string_view one) { return same_word(scheme, one); });
 }
 
 std::string_view query_value(std::string_view rest, std::string_view wanted) {
@@ -154,14 +180,21 @@ std::string_view kind_of_field(std::string_view name, bool granted, const Hints&
     std::string_view words;  ///< the name's end
     std::string_view kind;   ///< a part of its kind's id
     std::string_view usual;  ///< its kind where the place has none
+    std::string_view also;   ///< another such part
+    bool always = false;     ///< never of the place's usual kind, whatever stands beside it
+    [[nodiscard]] bool is(std::string_view id) const {
+      return id.find(kind) != id.npos || (!also.empty() && id.find(also) != id.npos);
+    }
   };
-  static constexpr std::array<Field, 3> kFields{{{"refresh token", "refresh_token", "oauth.refresh_token"},
-                                                 {"client secret", "client", "oauth.client_secret"},
-                                                 {"id token", "id_token", "oidc.id_token"}}};
+  static constexpr std::array<Field, 3> kFields{
+      {{"refresh token", "refresh_token", "oauth.refresh_token", "authorized_user", true},
+       {"client secret", "client", "oauth.client_secret", {}},
+       {"id token", "id_token", "oidc.id_token", {}}}};
   const auto is_other = [](std::string_view kind) {
-    return std::ranges::any_of(kFields, [&](const Field& field) { return kind.find(field.kind) != kind.npos; });
+    return std::ranges::any_of(kFields, [&](const Field& field) { return field.is(kind); });
   };
   const std::string words = words_of(name);
+  if (ends_with_word(words, "gpg passphrase")) return "gpg.passphrase";
   const bool encrypts = ends_with_word(words, "encryption key") || ends_with_word(words, "fernet key");
   if (encrypts && hints.key_class != KeyClass::kEncryptionKey) return "generic.encryption_key";
   const bool access = ends_with_word(words, "access token");
@@ -170,24 +203,27 @@ std::string_view kind_of_field(std::string_view name, bool granted, const Hints&
   if (access && hints.kinds.find(' ') == std::string_view::npos) return {};
   std::string_view found;
   (void)any_word(hints.kinds, [&](std::string_view kind) {
-    if (access ? is_other(kind) : kind.find(field->kind) == kind.npos) return false;
+    if (access ? is_other(kind) : !field->is(kind)) return false;
     found = kind;
     return true;
   });
-  if (!found.empty() || access || !granted) return found;
+  if (!found.empty() || access || !(granted || field->always)) return found;
   // The place's usual kind may be just this.
-  return hints.key_kind.find(field->kind) != std::string_view::npos ? hints.key_kind : field->usual;
+  return field->is(hints.key_kind) ? hints.key_kind : field->usual;
 }
 
 std::string stem_of(std::string_view name) {
   static constexpr std::array<std::string_view, 12> kParts{
       "access", "key", "id", "secret", "token", "api", "app", "application", "sid", "auth", "secretkey", "accesskey"};
-  std::string out;
-  (void)any_word(words_of(name), [&](std::string_view word) {
-    if (std::ranges::find(kParts, word) == kParts.end()) out.append(word).append(" ");
-    return false;
-  });
-  return out;
+  return without_words(name, kParts);
+}
+
+std::string owner_stem_of(std::string_view name) {
+  static constexpr std::array<std::string_view, 28> kParts{
+      "access", "key",  "id",       "secret", "token",    "api",    "app",      "sid",      "auth",   "client",
+      "user",   "name", "login",    "email",  "username", "userid", "clientid", "password", "passwd", "pass",
+      "pwd",    "host", "hostname", "server", "url",      "uri",    "endpoint", "address"};
+  return without_words(name, kParts);
 }
 
 Meaning meaning_of(std::string_view name) {
@@ -200,8 +236,10 @@ Meaning meaning_of(std::string_view name) {
   if (ends_with_any(words, kTokens) || words == "key" || words.ends_with("token") || words.ends_with("apikey") ||
       words.ends_with("secretkey"))
     return Meaning::kToken;
+  if (ends_with_word(words, "auth ident")) return Meaning::kLoginAndSecret;
   if (words.ends_with("header") || ends_with_word(words, "authorization") || ends_with_word(words, "auth"))
     return Meaning::kHeader;
+  if (ends_with_any(words, kFiles)) return Meaning::kFile;
   if (ends_with_any(words, kLogins)) return Meaning::kLogin;
   return ends_with_any(words, kHosts) ? Meaning::kHost : Meaning::kNone;
 }
@@ -213,6 +251,7 @@ bool add_token_by_shape(std::string_view text, Work& work) {
       text.find_first_of(" \t\"'<>") != std::string_view::npos)
     return false;
   work.add(work.fact(format->kind, KeyClass::kAccessKey, Lifetime::kUnknown), text);
+  work.show();
   return true;
 }
 
@@ -232,6 +271,12 @@ bool add_credential(std::string_view secret, bool password, Work& work) {
   return work.found().keys.size() > before;
 }
 
+std::string_view key_of_login(std::string_view& login, std::string_view secret, const Work& work) {
+  const std::span<const catalog::ArgFormat> formats = work.state().formats;
+  const bool shown = is_secret_by_shape(login, formats) && !is_secret_by_shape(secret, formats);
+  return shown || secret == "x-oauth-basic" ? std::exchange(login, {}) : secret;
+}
+
 bool add_url(std::string_view text, Work& work) {
   const std::optional<Url> url = split_url(trimmed(text));
   if (!url) return false;
@@ -245,13 +290,10 @@ bool add_url(std::string_view text, Work& work) {
     work.at(entry);
     added = add_credential(cut(path, '/'), false, work);
   } else if (!url->secret.empty()) {
-    const std::string_view login = percent_decoded(url->login, work.scratch());
-    const std::string_view secret = percent_decoded(url->secret, work.scratch());
-    // GitHub's old form: the token as the login, and a word where the password would be.
-    const bool token_first = secret == "x-oauth-basic";
-    entry.login = token_first ? std::string_view() : login;
+    entry.login = percent_decoded(url->login, work.scratch());
+    const std::string_view secret = key_of_login(entry.login, percent_decoded(url->secret, work.scratch()), work);
     work.at(entry);
-    added = add_password(kind, token_first ? login : secret, work);
+    added = add_password(kind, secret, work);
   } else if (!url->login.empty()) {
     entry.login = {};
     work.at(entry);
@@ -289,13 +331,17 @@ bool add_header(std::string_view text, Work& work) {
   if (space == std::string_view::npos) return text.size() >= kMinBareKey && add_credential(text, false, work);
   const std::string_view scheme = text.substr(0, space);
   const std::string_view value = trimmed(text.substr(space + 1));
-  if (!same_word(scheme, "basic"))
-    return (same_word(scheme, "bearer") || same_word(scheme, "token")) && add_credential(value, false, work);
-  std::string_view plain;
-  if (!decode_base64(value, false, work.scratch(), plain)) return false;
+  if (!same_word(scheme, "basic")) return is_token_scheme(scheme) && add_credential(value, false, work);
+  return add_login_and_secret(value, work);
+}
+
+bool add_login_and_secret(std::string_view text, Work& work) {
+  std::string_view plain = text;
+  if (text.find(':') == std::string_view::npos && !decode_base64(text, false, work.scratch(), plain)) return false;
   const Entry outer = work.entry();
   Entry entry = outer;
   entry.login = cut(plain, ':');
+  plain = key_of_login(entry.login, plain, work);
   work.at(entry);
   const bool added = add_credential(plain, true, work);
   work.at(outer);

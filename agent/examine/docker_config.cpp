@@ -31,6 +31,16 @@ void add_password(std::string_view secret, Work& work) {
   (void)add_credential(secret, true, work);
 }
 
+void add_token(std::string_view token, std::string_view kind, Work& work) {
+  std::vector<KeyFact>& keys = work.found().keys;
+  const std::size_t before = keys.size();
+  if (token.empty() || !add_credential(token, false, work) || keys.size() == before) return;
+  KeyFact& fact = keys.back();
+  if (!fact.untold && !token.starts_with("eyJ")) return;  // its beginning tells more
+  fact.key.kind = kind;
+  fact.untold = true;
+}
+
 void add_registry(std::string_view registry, const json::object& keys, Work& work) {
   Entry entry{.selector = registry, .host = host_of(registry), .login = text_of(keys, "username")};
   std::string_view secret = text_of(keys, "password");
@@ -43,14 +53,20 @@ void add_registry(std::string_view registry, const json::object& keys, Work& wor
       plain.remove_suffix(1);
     secret = plain;
   }
-  for (const std::string_view name : {"identitytoken", "registrytoken"}) {
-    const std::string_view token = text_of(keys, name);
-    if (token.empty()) continue;
-    work.at({.selector = registry, .host = entry.host});
-    (void)add_credential(token, false, work);
-  }
+  work.at({.selector = registry, .host = entry.host});
+  // What the registry's own token service gave: to buy tokens with, and such a token.
+  add_token(text_of(keys, "identitytoken"), "oauth.refresh_token", work);
+  add_token(text_of(keys, "registrytoken"), "registry.bearer_token", work);
+  secret = key_of_login(entry.login, secret, work);
   work.at(entry);
   if (!secret.empty()) add_password(secret, work);
+}
+
+/// Of credHelpers, or empty: credsStore has it.
+void add_kept_by_helper(std::string_view registry, Work& work) {
+  work.at({.selector = registry, .host = host_of(registry)});
+  work.add_elsewhere();
+  work.at({});
 }
 
 bool is_registry(const json::value& value) {
@@ -72,9 +88,14 @@ role::Unread docker_config(std::string_view bytes, Work& work) {
     const std::string_view name(one.key().data(), one.key().size());
     if (is_registry(one.value())) {
       add_registry(name, one.value().get_object(), work);
-    } else if (registries != nullptr && !(one.value().is_object() && one.value().get_object().empty())) {
-      work.skip();  // an empty one says that a helper keeps it
+    } else if (registries != nullptr) {
+      const json::object* keys = one.value().if_object();
+      keys != nullptr && keys->empty() ? add_kept_by_helper(name, work) : work.skip();
     }
+  }
+  if (const json::object* helpers = object_of(root->get_object(), "credHelpers")) {
+    for (const auto& one : *helpers)
+      add_kept_by_helper({one.key().data(), one.key().size()}, work);
   }
   return role::Unread::kNone;
 }

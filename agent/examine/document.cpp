@@ -22,6 +22,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kMaxElements = 4096;  ///< of an XML file: its parser goes as deep as the file does
+constexpr std::size_t kMaxDocuments = 256;  ///< of a YAML file
 constexpr std::size_t kMaxTreeBytes = 3U << 20U;
 
 /// A view as a stream, without a copy.
@@ -190,18 +191,24 @@ std::optional<json::value> read_json(std::string_view bytes, TreeMemory& memory)
   return value;
 }
 
-std::optional<json::value> read_yaml(std::string_view bytes, TreeMemory& memory) {
+std::optional<json::value> read_yaml(std::string_view bytes, TreeMemory& memory, bool all) {
   if (bytes.find('\0') != std::string_view::npos) return std::nullopt;
   ViewBuffer buffer(bytes);
   std::istream stream(&buffer);
-  TreeBuilder builder(memory.storage());
+  json::array documents(memory.storage());
   try {
     YAML::Parser parser(stream);
-    if (!parser.HandleNextDocument(builder) || !builder.sound()) return std::nullopt;
+    do {
+      TreeBuilder builder(memory.storage());
+      if (!parser.HandleNextDocument(builder)) break;
+      if (!builder.sound()) return std::nullopt;
+      documents.push_back(std::move(builder.root()));
+    } while (all && documents.size() < kMaxDocuments);
   } catch (const YAML::Exception&) {  // its text quotes the file
     return std::nullopt;
   }
-  return std::move(builder.root());
+  if (documents.empty()) return std::nullopt;
+  return documents.size() == 1 ? std::move(documents.front()) : json::value(std::move(documents));
 }
 
 std::optional<json::value> read_xml(std::string_view bytes, TreeMemory& memory) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON, YAML and XML files as one kind of tree, in the scratch memory. Scalars of YAML and XML are strings.
+// JSON, YAML, XML and PHP files as one kind of tree, in the scratch memory. Scalars of YAML and XML are strings.
 #pragma once
 
 #include <boost/json.hpp>
@@ -29,10 +29,14 @@ class TreeMemory {
 
 /// Nothing when `bytes` is no such document, or nests deeper than kMaxDepth.
 [[nodiscard]] std::optional<boost::json::value> read_json(std::string_view bytes, TreeMemory& memory);
-/// The first document. An alias is a copy of what it names, a merge key ("<<") brings in what the map does not have.
-[[nodiscard]] std::optional<boost::json::value> read_yaml(std::string_view bytes, TreeMemory& memory);
+/// The first document, or `all` of them as an array where there are several. An alias is a copy of what it names, a
+/// merge key ("<<") brings in what the map does not have.
+[[nodiscard]] std::optional<boost::json::value> read_yaml(std::string_view bytes, TreeMemory& memory, bool all = false);
 /// Elements and attributes are members; what is repeated is an array. No DTD, no entities but the five of XML.
 [[nodiscard]] std::optional<boost::json::value> read_xml(std::string_view bytes, TreeMemory& memory);
+
+/// What a PHP source sets: see php.cpp.
+[[nodiscard]] std::optional<boost::json::value> read_php(std::string_view bytes, TreeMemory& memory);
 
 /// The member's text; empty when there is none or it is no string.
 [[nodiscard]] std::string_view text_of(const boost::json::object& object, std::string_view name);

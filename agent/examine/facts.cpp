@@ -6,14 +6,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "agent/examine/reference.h"
 #include "agent/examine/text.h"
 
 namespace keytrail::examine {
 namespace {
 
-constexpr std::size_t kMaxNumbered = 4096;
-constexpr std::size_t kShortestUntold = 20;  ///< of a value that may be another service's key
-constexpr std::size_t kMaxLabel = 240;       // leaves room for " #4096" in the message
+constexpr std::size_t kMaxLabel = 230;  // leaves room for the tag in the message
 
 /// "login@host", as far as the fact tells.
 std::string owner_of(const KeyFact& fact) {
@@ -29,15 +28,6 @@ std::string_view cut_name(std::string_view name, std::size_t max) {
   return name.substr(0, max);
 }
 
-/// A JWT, or a token of the catalog's formats: it shows by itself that it is a secret.
-bool is_secret_by_shape(std::string_view text, std::span<const catalog::ArgFormat> formats) {
-  if (text.starts_with("eyJ") && std::ranges::count(text, '.') == 2) return true;
-  return std::ranges::any_of(formats, [&](const catalog::ArgFormat& format) {
-    return !format.is_public && !format.kind.empty() && !format.weak && text.starts_with(format.prefix) &&
-           text.size() >= format.min_len && text.size() <= format.max_len;
-  });
-}
-
 /// A name that is a secret, or holds one: somebody gave a token as the login ("machine github.com login ghp_…"), or as
 /// a profile's name.
 bool tells_secret(std::string_view name, std::string_view secret, std::span<const catalog::ArgFormat> formats) {
@@ -51,16 +41,12 @@ bool tells_secret(std::string_view name, std::string_view secret, std::span<cons
   return false;
 }
 
-/// "$TOKEN"
-bool is_variable_reference(std::string_view value) {
-  return value.size() > 1 && value.front() == '$' && std::ranges::all_of(value.substr(1), [](unsigned char c) {
-           return std::isupper(c) != 0 || std::isdigit(c) != 0 || c == '_';
-         });
-}
-
-/// "sk_test_xxxxxxxxxxxx": nothing but a filler behind what the key begins with.
+/// "sk_test_xxxxxxxxxxxx": nothing but a filler behind what the key begins with; or nothing but one character at all.
 bool is_filler(std::string_view value) {
-  constexpr std::size_t kRun = 8;
+  constexpr std::size_t kRun = 8, kWhole = 3;
+  if (value.size() >= kWhole && std::string_view("xX*.?").contains(value.front()) &&
+      value.find_first_not_of(value.front()) == std::string_view::npos)
+    return true;
   const std::size_t mark = value.find_last_of("_-");
   const std::string_view end = mark == std::string_view::npos ? value : value.substr(mark + 1);
   return end.size() >= kRun && (end.front() == 'x' || end.front() == 'X' || end.front() == '*') &&
@@ -71,16 +57,12 @@ bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 }  // namespace
 
-std::string Numbering::id(const std::string& label, const Fingerprint& secret) {
-  std::vector<Fingerprint>& known = known_[label];
-  auto at = std::ranges::find(known, secret);
-  if (at == known.end()) {
-    if (count_ >= kMaxNumbered) return label + " #?";
-    ++count_;
-    known.push_back(secret);
-    at = known.end() - 1;
-  }
-  return label + " #" + std::to_string(at - known.begin() + 1);
+bool is_secret_by_shape(std::string_view text, std::span<const catalog::ArgFormat> formats) {
+  if (text.starts_with("eyJ") && std::ranges::count(text, '.') == 2) return true;
+  return std::ranges::any_of(formats, [&](const catalog::ArgFormat& format) {
+    return !format.is_public && !format.kind.empty() && !format.weak && text.starts_with(format.prefix) &&
+           text.size() >= format.min_len && text.size() <= format.max_len;
+  });
 }
 
 KeyFact Work::fact(std::string_view kind, KeyClass key_class, Lifetime lifetime) const {
@@ -132,8 +114,9 @@ void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
     const Fingerprint print = base::fingerprint_of(state_.key, secret);
     if (!guessable) fact.key.fingerprint = print;
     if (fact.key.id.empty()) {
-      const std::string numbered = owner.empty() ? fact.key.kind : fact.key.kind + ":" + owner;
-      fact.key.id = guessable ? state_.numbers.id(std::string(cut_name(numbered, kMaxLabel)), print) : print.text();
+      const std::string tagged = owner.empty() ? fact.key.kind : fact.key.kind + ":" + owner;
+      fact.key.id =
+          guessable ? std::string(cut_name(tagged, kMaxLabel)) + " #" + tag_of(state_.key, secret) : print.text();
     }
   }
   if (fact.key.id.empty()) return skip();
@@ -145,31 +128,67 @@ Standing Work::standing(std::string_view value, std::string_view kind) const {
   const catalog::ArgFormat* format = catalog::format_of_text(state_.formats, value);
   if (format != nullptr && format->kind.empty() && !format->is_public)
     return format->dummy ? Standing::kDummy : Standing::kReference;
-  if (is_variable_reference(value)) return Standing::kReference;
+  if (is_variable_reference(value) || is_ciphertext(value) || is_template_mark(value)) return Standing::kReference;
+  if (std::string_view rest = value; !next_variable(rest).empty()) return Standing::kReference;
   if (is_filler(value) || value.ends_with("EXAMPLE") || value.ends_with("EXAMPLEKEY")) return Standing::kDummy;
+  const bool token = !kind.empty() && !kind.ends_with("password");  // a password may be any word
+  if (token && (is_stand_in(value) || value.find_first_not_of("0-") == std::string_view::npos)) return Standing::kDummy;
   // Long and of no known shape, it may be a key of another service that speaks the same protocol: its kind is open.
-  const bool unshaped =
-      format == nullptr && !kind.empty() && value.size() < kShortestUntold && catalog::is_shaped(state_.formats, kind);
-  return unshaped ? Standing::kDummy : Standing::kKey;
+  const bool short_of = format == nullptr && !kind.empty() && value.size() < catalog::shortest_of(state_.formats, kind);
+  return short_of ? Standing::kDummy : Standing::kKey;
 }
 
 bool Work::is_no_key(std::string_view value, std::string_view kind) {
   const Standing what = standing(value, kind);
   if (what == Standing::kDummy) add(fact("generic.dummy", KeyClass::kAccessKey, Lifetime::kUnknown), value);
+  if (what == Standing::kReference && expands_variables()) {
+    const std::string_view whole = variable_of(value);
+    add_place(whole);
+    std::string_view rest = whole.empty() ? value : std::string_view();
+    for (std::string_view name = next_variable(rest); !name.empty(); name = next_variable(rest))
+      add_place(name);
+  }
   return what != Standing::kKey;
 }
 
-void Work::add_elsewhere(std::string_view source) {
+/// npm, yarn, Maven, NuGet and pip put a variable's value there; others send what is written.
+bool Work::expands_variables() const { return hints_.format == "npmrc" || hints_.format == "configuration"; }
+
+void Work::add_elsewhere(std::string_view source) { add_elsewhere(source, {}, {}); }
+
+void Work::add_place(std::string_view name, std::string_view path) {
+  if (hints_.format.empty()) return;  // of a file whose place says nothing: it is looked through for keys alone
+  if (!is_name(name, 62) || (!path.empty() && !is_file_name(path))) return;
+  add_elsewhere({}, name, path);
+}
+
+void Work::add_address(std::string_view name, std::string_view address) {
+  if (is_name(name, 62) && is_file_name(address)) add_elsewhere({}, name, address);
+}
+
+void Work::add_elsewhere(std::string_view source, std::string_view option, std::string_view path) {
   KeyFact fact;
   place(fact);
+  fact.variable = std::string(option);
+  fact.path = std::string(path);
   if (is_name(source, 126)) fact.key.parent = std::string(source);
-  for (std::string* name : {&fact.key.principal, &fact.key.parent, &fact.selector, &fact.host}) {
+  for (std::string* name :
+       {&fact.key.principal, &fact.key.parent, &fact.selector, &fact.variable, &fact.host, &fact.path}) {
     if (tells_secret(*name, {}, state_.formats)) name->clear();
   }
-  if (fact.host.empty() && (fact.key.parent.empty() || fact.selector.empty())) return;
+  if (fact.path.empty() != path.empty()) fact.variable.clear();
+  if (fact.host.empty() && fact.variable.empty() && (fact.key.parent.empty() || fact.selector.empty())) return;
   if (full()) return skip();
   if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(state_.key, fact.selector);
   found_.keys.push_back(std::move(fact));
+}
+
+std::string tag_of(const base::SipKey& key, std::string_view secret) {
+  constexpr std::size_t kDigits = 16;
+  const Fingerprint print = base::fingerprint_of(key, secret);
+  // Hashed again: neither side tells the other, and programs' arguments may have leaked the first (--profile).
+  const Fingerprint tag{base::siphash_2_4_128(key, print.bytes)};
+  return tag.text().substr(std::string_view("fp:").size(), kDigits);
 }
 
 std::string_view trimmed(std::string_view text) {

@@ -12,8 +12,9 @@ struct Format {
   role::Unread (*parse)(std::string_view bytes, Work& work);
 };
 
-constexpr std::array<Format, 19> kFormats{{
+constexpr std::array<Format, 25> kFormats{{
     {"aws_credentials", format::aws_credentials},
+    {"aws_config", format::aws_config},
     {"raw_token", format::raw_token},
     {"jwt", format::jwt},
     {"pem", format::pem},
@@ -21,8 +22,11 @@ constexpr std::array<Format, 19> kFormats{{
     {"opaque", format::opaque},
     {"configuration", format::configuration},
     {"gitconfig", format::gitconfig},
+    {"ssh_config", format::ssh_config},
+    {"curlrc", format::curlrc},
     {"kubeconfig", format::kubeconfig},
     {"google_credentials", format::google_credentials},
+    {"gcloud_store", format::gcloud_store},
     {"git_credentials", format::git_credentials},
     {"netrc", format::netrc},
     {"docker_config", format::docker_config},
@@ -32,6 +36,8 @@ constexpr std::array<Format, 19> kFormats{{
     {"age_identity", format::age_identity},
     {"gpg_private_key", format::gpg_private_key},
     {"keyfile", format::keyfile},
+    {"hosts_file", format::hosts_file},
+    {kContentFormat, format::content},
 }};
 
 }  // namespace

@@ -17,8 +17,22 @@ void parse(const Hints& hints, std::string_view bytes, ExaminerState& state, Are
 /// Names of all formats of the table.
 [[nodiscard]] std::vector<std::string_view> format_names();
 
+/// A variable that a file says holds a key, and that key's kind (its class, whether it can be guessed) where its value
+/// does not tell.
+struct NamedVariable {
+  std::string_view name, kind;
+  KeyClass key_class = KeyClass::kAccessKey;
+  Lifetime lifetime = Lifetime::kUnknown;
+  bool guessable = false;
+};
+
 /// The same for an initial environment (NAME=VALUE, each followed by a NUL).
-void parse_environment(std::string_view bytes, const ExaminerState& state, Found& found);
+void parse_environment(std::string_view bytes, ExaminerState& state, Arena& scratch, Found& found,
+                       const NamedVariable& named = {});
+
+/// The same for the arguments of `program` (its name, 15 characters at most), each followed by a NUL.
+void parse_arguments(std::string_view program, std::string_view bytes, const ExaminerState& state, Arena& scratch,
+                     Found& found);
 
 /// The rule of a variable, or nullptr. Exact names and prefixes win over suffixes, as on the kernel side.
 const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, std::string_view name);
@@ -27,6 +41,7 @@ const catalog::EnvName* find_variable(std::span<const catalog::EnvName> names, s
 /// promises.
 namespace format {
 role::Unread aws_credentials(std::string_view bytes, Work& work);
+role::Unread aws_config(std::string_view bytes, Work& work);
 role::Unread raw_token(std::string_view bytes, Work& work);
 role::Unread jwt(std::string_view bytes, Work& work);
 role::Unread pem(std::string_view bytes, Work& work);
@@ -34,8 +49,11 @@ role::Unread ssh_private_key(std::string_view bytes, Work& work);
 role::Unread opaque(std::string_view bytes, Work& work);
 role::Unread configuration(std::string_view bytes, Work& work);
 role::Unread gitconfig(std::string_view bytes, Work& work);
+role::Unread ssh_config(std::string_view bytes, Work& work);
+role::Unread curlrc(std::string_view bytes, Work& work);
 role::Unread kubeconfig(std::string_view bytes, Work& work);
 role::Unread google_credentials(std::string_view bytes, Work& work);
+role::Unread gcloud_store(std::string_view bytes, Work& work);
 role::Unread git_credentials(std::string_view bytes, Work& work);
 role::Unread netrc(std::string_view bytes, Work& work);
 role::Unread docker_config(std::string_view bytes, Work& work);
@@ -45,6 +63,8 @@ role::Unread pgpass(std::string_view bytes, Work& work);
 role::Unread age_identity(std::string_view bytes, Work& work);
 role::Unread gpg_private_key(std::string_view bytes, Work& work);
 role::Unread keyfile(std::string_view bytes, Work& work);
+role::Unread hosts_file(std::string_view bytes, Work& work);
+role::Unread content(std::string_view bytes, Work& work);
 
 /// Adds the key of a JSON Web Token (RFC 7519); false when `token` is none.
 bool add_jwt(std::string_view token, Work& work);

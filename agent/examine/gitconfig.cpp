@@ -61,6 +61,12 @@ class Reader {
     const std::string_view value = plain_value(text.substr(equals + 1), work_.scratch());
     if (same_word(name, "extraheader")) {
       header(value);
+    } else if (same_word(name, "path") && section_.starts_with("include")) {
+      file("path", value);
+    } else if (same_word(name, "sslkey")) {
+      file("sslKey", value);
+    } else if (same_word(name, "helper")) {
+      store(value);
     } else {
       url(value);
     }
@@ -68,6 +74,20 @@ class Reader {
   [[nodiscard]] bool sections() const { return sections_; }
 
  private:
+  /// Another file that git reads, of the host that the section is for.
+  void file(std::string_view option, std::string_view path) {
+    const std::optional<Url> parts = split_url(subsection(section_));
+    work_.at(parts ? Entry{.selector = parts->host, .host = parts->host} : Entry{});
+    work_.add_place(option, path);
+  }
+  /// credential.helper = store --file ~/keys (git-credential-store(1))
+  void store(std::string_view helper) {
+    if (cut(helper, ' ') != "store") return;
+    for (const std::string_view flag : {"--file=", "--file "}) {
+      if (const std::size_t at = helper.find(flag); at != std::string_view::npos)
+        return file("store", unquoted(trimmed(helper.substr(at + flag.size()))));
+    }
+  }
   void url(std::string_view text) {
     const std::optional<Url> parts = split_url(text);
     if (!parts) return;

@@ -33,6 +33,16 @@ void add_refresh_token(const json::object& file, Work& work) {
   work.add(std::move(fact), secret);
 }
 
+/// Whose key is another's token, of another place: a file, or what a program leaves in one.
+void add_source(const json::object& file, Work& work) {
+  const json::object* source = object_of(file, "credential_source");
+  if (source == nullptr) return;
+  if (const std::string_view path = text_of(*source, "file"); !path.empty()) work.add_place("file", path);
+  const json::object* program = object_of(*source, "executable");
+  const std::string_view output = program == nullptr ? std::string_view() : text_of(*program, "output_file");
+  if (!output.empty()) work.add_place("output_file", output);
+}
+
 /// False when the object is none of Google's files.
 bool add_file(const json::object& file, Work& work) {
   const std::string_view type = text_of(file, "type");
@@ -43,7 +53,9 @@ bool add_file(const json::object& file, Work& work) {
   } else if (type == "impersonated_service_account") {
     const json::object* source = object_of(file, "source_credentials");
     if (source == nullptr || text_of(*source, "type") == type || !add_file(*source, work)) work.skip();
-  } else if (type != "external_account") {  // which points at a token of another place
+  } else if (type == "external_account") {
+    add_source(file, work);
+  } else {
     const json::object* client = object_of(file, "installed");
     if (client == nullptr) client = object_of(file, "web");
     const std::string_view secret = client == nullptr ? std::string_view() : trimmed(text_of(*client, "client_secret"));

@@ -132,6 +132,7 @@ bool add_jwt(std::string_view token, Work& work) {
     fact.key.principal = std::string(subject);
   fact.claims = claims_of(claims);
   work.add(std::move(fact), token);
+  work.show();
   return true;
 }
 

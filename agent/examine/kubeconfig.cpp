@@ -53,7 +53,10 @@ void add_user(const json::object& user, Entry entry, Work& work) {
   const std::string_view certificate = text_of(user, "client-certificate-data");
   const std::string_view key = text_of(user, "client-key-data");
   if (!certificate.empty() && !key.empty()) add_certificate(certificate, key, work);
+  if (const std::string_view path = text_of(user, "client-key"); key.empty() && !path.empty())
+    work.add_place("client-key", path);
   // tokenFile wins over token, and is a file of its own.
+  if (const std::string_view path = text_of(user, "tokenFile"); !path.empty()) work.add_place("tokenFile", path);
   if (const std::string_view token = trimmed(text_of(user, "token"));
       !token.empty() && text_of(user, "tokenFile").empty()) {
     if (!work.is_no_key(token) && !add_token_by_shape(token, work))
@@ -124,6 +127,8 @@ role::Unread kubeconfig(std::string_view bytes, Work& work) {
   TreeMemory memory(work.scratch(), tree_bytes(text.size()));
   const std::optional<json::value> root = text.front() == '{' ? read_json(text, memory) : read_yaml(text, memory);
   const json::object* object = root ? root->if_object() : nullptr;
+  if (object == nullptr && text.find("\nusers:") != std::string_view::npos)
+    return role::Unread::kUnknownFormat;                    // a kubeconfig that kubectl cannot read either
   if (object == nullptr) return configuration(text, work);  // k3s keeps its join token beside it
   if (object->contains("users") || object->contains("contexts") || object->contains("clusters")) {
     add_contexts(*object, work);

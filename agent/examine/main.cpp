@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// keytrail-examiner: the only place where secret bytes exist. Takes descriptors from the warden (KEYTRAIL_FDS:
+// keytrail-examiner: the only place where secret bytes are read. Takes descriptors from the warden (KEYTRAIL_FDS:
 // warden=N), reads, sends facts to the worker (facts=N), wipes. It ends when the warden does. Thread: one.
 #include <errno.h>
 #include <getopt.h>
@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -85,6 +86,8 @@ class Server {
   Server(int warden, int facts) : warden_(warden), facts_(facts) {
     state_.env = catalog::kernel_tables().env;
     state_.formats = catalog::kernel_tables().formats;
+    state_.programs = catalog::kernel_tables().programs;
+    state_.carried = catalog::kernel_tables().carried;
   }
 
   [[nodiscard]] bool locked() const { return file_.locked() && scratch_.locked(); }
@@ -103,6 +106,9 @@ class Server {
         explicit_bzero(&key, sizeof(key));
         explicit_bzero(buffer.data(), size);
       }
+      if (role::type_of(buffer.data(), size) == role::Type::kAreYouThere &&
+          !send_message(warden_, role::make<role::Bare>(role::Type::kHere)))
+        return 1;
       if (role::Examine asked;
           role::type_of(buffer.data(), size) == role::Type::kExamine && role::decode(buffer.data(), size, asked)) {
         Found found;
@@ -110,12 +116,21 @@ class Server {
         descriptor.reset();
         file_.wipe();
         scratch_.wipe();
-        if (!answer(asked, found)) return 1;
+        if (!answer(asked, found) || !give_sign()) return 1;
       }
     }
   }
 
  private:
+  /// The warden's question waits behind the files that it sent before: without a sign it would take this for stalled.
+  bool give_sign() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (now.tv_sec == signed_s_) return true;
+    signed_s_ = now.tv_sec;
+    return send_message(warden_, role::make<role::Bare>(role::Type::kHere));
+  }
+
   void examine(const role::Examine& asked, const base::UniqueFd& descriptor, Found& found) {
     found.unread = role::Unread::kGone;
     if (descriptor) (this->*kReaders[asked.hints.asks])(asked, descriptor.get(), found);
@@ -136,7 +151,18 @@ class Server {
     if (!read_whole(descriptor, bytes, found)) return;
     // A process that ended meanwhile reads as empty; one beyond the bound is read as far as the bound.
     found.unread = bytes.empty() && asked.file.size > 0 ? role::Unread::kGone : role::Unread::kNone;
-    parse_environment(bytes.substr(0, role::kMaxFileBytes), state_, found);
+    parse_environment(bytes.substr(0, role::kMaxFileBytes), state_, scratch_, found,
+                      {.name = asked.hints.format.view(),
+                       .kind = asked.hints.key_kind.view(),
+                       .key_class = static_cast<KeyClass>(asked.hints.key_class),
+                       .lifetime = static_cast<Lifetime>(asked.hints.lifetime),
+                       .guessable = asked.hints.guessable != 0});
+  }
+
+  void read_arguments(const role::Examine& asked, int descriptor, Found& found) {
+    std::string_view bytes;
+    if (read_whole(descriptor, bytes, found))
+      parse_arguments(asked.hints.format.view(), bytes, state_, scratch_, found);
   }
 
   void read_file(const role::Examine& asked, int descriptor, Found& found) {
@@ -160,7 +186,8 @@ class Server {
 
   /// How each kind of question is read, in the order of role::Asks.
   using Reader = void (Server::*)(const role::Examine& asked, int descriptor, Found& found);
-  static constexpr std::array<Reader, role::kAsks> kReaders{&Server::read_file, &Server::read_environment};
+  static constexpr std::array<Reader, role::kAsks> kReaders{&Server::read_file, &Server::read_environment,
+                                                            &Server::read_arguments};
 
   bool answer(const role::Examine& asked, const Found& found) {
     for (const KeyFact& fact : found.keys) {
@@ -178,6 +205,7 @@ class Server {
       out.selector.assign(fact.selector);
       out.variable.assign(fact.variable);
       out.host.assign(fact.host);
+      out.path.assign(fact.path);
       out.current = fact.current ? 1 : 0;
       out.untold = fact.untold ? 1 : 0;
       if (!send_message(facts_, out)) return false;
@@ -201,12 +229,14 @@ class Server {
     done.unread = static_cast<std::uint16_t>(found.unread);
     done.keys = static_cast<std::uint16_t>(found.keys.size());
     done.env = static_cast<std::uint16_t>(found.env.size());
+    done.format.assign(found.format);
     done.skipped = static_cast<std::uint16_t>(std::min<std::uint32_t>(found.skipped, UINT16_MAX));
     return send_message(facts_, done);
   }
 
   int warden_;
   int facts_;
+  time_t signed_s_ = 0;  ///< when the last sign went out
   Arena file_{role::kMaxFileBytes + 1};
   Arena scratch_{kScratchBytes};
   ExaminerState state_;

@@ -75,12 +75,15 @@ struct Machine {
 };
 
 void report(const Machine& machine, Work& work) {
-  if (!machine.open || machine.password.empty()) return;
+  if (!machine.open) return;
   const std::string_view host = machine.name == "default" ? std::string_view() : machine.name;
-  work.at({.selector = machine.name, .host = host, .login = machine.login});
+  Entry entry{.selector = machine.name, .host = host, .login = machine.login};
+  const std::string_view key = key_of_login(entry.login, machine.password, work);
+  if (key.empty()) return;
+  work.at(entry);
   // Some tools keep API keys here: then that is the place's kind.
   const bool password = work.hints().key_kind.empty() || work.hints().key_class == KeyClass::kPassword;
-  if (!add_credential(machine.password, password, work)) work.skip();
+  if (!add_credential(key, password, work)) work.skip();
 }
 
 }  // namespace
@@ -95,18 +98,19 @@ role::Unread netrc(std::string_view bytes, Work& work) {
   std::size_t stray = 0;
   for (std::string_view word; words.next_keyword(word);) {
     std::string_view value;
-    if (word == "machine" || word == "default") {
+    const auto is = [&](std::string_view keyword) { return same_word(word, keyword); };  // curl takes any case
+    if (is("machine") || is("default")) {
       report(machine, work);
-      machine = {.name = word, .open = true};
+      machine = {.name = "default", .open = true};
       any_machine = true;
-      if (word == "machine" && !words.next(machine.name)) machine.open = false;
-    } else if (word == "login" || word == "user") {
+      if (is("machine") && !words.next(machine.name)) machine.open = false;
+    } else if (is("login") || is("user")) {
       if (words.next(value)) machine.login = value;
-    } else if (word == "password" || word == "passwd") {
+    } else if (is("password") || is("passwd")) {
       if (words.next(value)) machine.password = value;
-    } else if (word == "account" || word == "port" || word == "protocol") {
+    } else if (is("account") || is("port") || is("protocol")) {
       (void)words.next(value);
-    } else if (word == "macdef") {
+    } else if (is("macdef")) {
       words.skip_macro();
     } else if (++stray <= role::kMaxKeysPerFile) {
       work.skip();

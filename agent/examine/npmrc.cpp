@@ -6,6 +6,7 @@
 
 #include "agent/examine/credential.h"
 #include "agent/examine/formats.h"
+#include "agent/examine/reference.h"
 #include "agent/examine/text.h"
 
 namespace keytrail::examine::format {
@@ -15,7 +16,7 @@ constexpr std::string_view kDefaultRegistry = "registry.npmjs.org";
 constexpr std::size_t kMaxRegistries = 256;
 
 struct Registry {
-  std::string_view token, auth, password, login;
+  std::string_view token, auth, password, login, key_file;
 };
 
 /// "//host/path/:_authToken" → ("host/path", "_authToken"); "_authToken" → ("", "_authToken").
@@ -29,15 +30,29 @@ std::pair<std::string_view, std::string_view> split_name(std::string_view name) 
   return {registry, name.substr(colon + 1)};
 }
 
+/// As npm's ini reads it: a comment may begin anywhere outside quotes.
+std::string_view value_of(std::string_view text) {
+  if (!text.empty() && (text.front() == '"' || text.front() == '\'')) {
+    const std::size_t end = text.find(text.front(), 1);
+    return end == std::string_view::npos ? text : text.substr(1, end - 1);
+  }
+  return trimmed(text.substr(0, text.find_first_of(";#")));
+}
+
 void report(std::string_view registry, const Registry& keys, Work& work) {
   Entry entry{.selector = registry, .host = registry.substr(0, registry.find('/')), .login = keys.login};
   work.at(entry);
-  if (work.standing(keys.token) == Standing::kReference) work.add_elsewhere();
+  std::string_view rest = keys.token;
+  if (work.standing(keys.token) == Standing::kReference && variable_of(keys.token).empty() &&
+      next_variable(rest).empty())
+    work.add_elsewhere();
+  if (!keys.key_file.empty()) work.add_place("keyfile", keys.key_file);
   if (!keys.token.empty()) (void)add_credential(keys.token, false, work);
   std::string_view plain;
   if (!keys.auth.empty() && !work.is_no_key(keys.auth)) {
     if (decode_base64(keys.auth, false, work.scratch(), plain) && plain.find(':') != std::string_view::npos) {
       entry.login = cut(plain, ':');
+      plain = key_of_login(entry.login, plain, work);
       work.at(entry);
       (void)add_credential(plain, true, work);
     } else {
@@ -65,8 +80,8 @@ role::Unread npmrc(std::string_view bytes, Work& work) {
     if (line.empty() || line.front() == '#' || line.front() == ';' || line.front() == '[' ||
         equals == std::string_view::npos)
       return;
-    const auto [registry, name] = split_name(trimmed(line.substr(0, equals)));
-    const std::string_view value = unquoted(trimmed(line.substr(equals + 1)));
+    const auto [registry, name] = split_name(unquoted(trimmed(line.substr(0, equals))));
+    const std::string_view value = value_of(trimmed(line.substr(equals + 1)));
     if (name == "registry") {
       if (const std::optional<Url> url = split_url(value)) fallback = url->host;
       (void)add_url(value, work);
@@ -76,6 +91,7 @@ role::Unread npmrc(std::string_view bytes, Work& work) {
                                                : name == "_auth"     ? &Registry::auth
                                                : name == "_password" ? &Registry::password
                                                : name == "username"  ? &Registry::login
+                                               : name == "keyfile"   ? &Registry::key_file
                                                                      : nullptr;
     if (field == nullptr) return;
     if (registries.size() >= kMaxRegistries && !registries.contains(registry)) return work.skip();

@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -23,10 +24,16 @@ std::int64_t seconds_of(const ASN1_TIME* time) {
   return timegm(&when);
 }
 
+/// The place's usual kind where that may be a private key's; else by what it is.
+std::string_view kind_of_private_key(const Hints& hints) {
+  const std::string_view usual = hints.key_kind;
+  const bool other = usual.empty() || usual.ends_with("secret") || usual.ends_with("password") ||
+                     usual.ends_with("token") || usual.ends_with("storage") || usual.ends_with(".certificate");
+  return other ? std::string_view("tls.private_key") : usual;
+}
+
 void add_private_key(const PemBlock& block, Work& work) {
-  const std::string_view hinted = work.hints().key_kind;
-  KeyFact fact = work.fact(hinted.empty() || hinted == "tls.certificate" ? "tls.private_key" : hinted,
-                           KeyClass::kEncryptionKey, Lifetime::kLongLived);
+  KeyFact fact = work.fact(kind_of_private_key(work.hints()), KeyClass::kEncryptionKey, Lifetime::kLongLived);
   if (!block.encrypted) {
     std::string_view der;
     const Pkey key = decode_base64(block.body, false, work.scratch(), der) ? read_private_key(der) : Pkey();
@@ -53,6 +60,19 @@ std::string_view certificate_kind(X509* certificate, const Hints& hints) {
   return client ? "tls.client_certificate" : "tls.certificate";
 }
 
+/// The key of a certificate for TLS clients beside it is what one logs in with.
+void know_client_keys(std::vector<KeyFact>& keys) {
+  for (KeyFact& own : keys) {
+    if (own.key.kind != "tls.private_key") continue;
+    const bool client = std::ranges::any_of(keys, [&](const KeyFact& other) {
+      return other.key.kind == "tls.client_certificate" && other.key.id == own.key.id && other.selector == own.selector;
+    });
+    if (!client) continue;
+    own.key.kind = "tls.client_certificate";
+    own.key.key_class = KeyClass::kAccessKey;
+  }
+}
+
 /// A certificate and its private key in one file, both of the place's kind, are one key: the fingerprint of one, the
 /// dates of the other.
 void join_pairs(std::vector<KeyFact>& keys) {
@@ -65,6 +85,7 @@ void join_pairs(std::vector<KeyFact>& keys) {
       }
       Key& one = keys[i].key;
       const Key& other = keys[k].key;
+      if (one.key_class == KeyClass::kCertificate) one.key_class = other.key_class;
       if (one.fingerprint.empty()) one.fingerprint = other.fingerprint;
       if (one.principal.empty()) one.principal = other.principal;
       if (one.expires_s == 0) {
@@ -119,6 +140,7 @@ role::Unread pem(std::string_view bytes, Work& work) {
   const bool bound = blocks == kMaxBlocks || work.full();
   if (bound && bytes.find("PRIVATE KEY-----", at) != std::string_view::npos) work.skip();
   ERR_clear_error();
+  know_client_keys(work.found().keys);
   join_pairs(work.found().keys);
   return blocks == 0 ? role::Unread::kUnknownFormat : role::Unread::kNone;
 }

@@ -25,15 +25,20 @@ void write_reach(const Reach& reach, auto& out) {
   std::copy_n(reach.same_mount_ns.begin(), out.alternatives_count, out.alternatives.begin());
 }
 
-role::Hints hints_of(const FileQuestion& question, const KindLookup& kinds) {
+role::Hints hints_of_kind(const std::string& id, const KindLookup& kinds) {
   role::Hints out;
-  out.format.assign(question.format);
-  out.key_kind.assign(question.key_kind);
-  if (const catalog::Kind* kind = kinds ? kinds(question.key_kind) : nullptr; kind != nullptr) {
+  out.key_kind.assign(id);
+  if (const catalog::Kind* kind = kinds ? kinds(id) : nullptr; kind != nullptr) {
     out.key_class = static_cast<std::uint8_t>(kind->key_class);
     out.lifetime = static_cast<std::uint8_t>(kind->lifetime);
     out.guessable = kind->guessable ? 1 : 0;
   }
+  return out;
+}
+
+role::Hints hints_of(const FileQuestion& question, const KindLookup& kinds) {
+  role::Hints out = hints_of_kind(question.key_kind, kinds);
+  out.format.assign(question.format);
   if (const catalog::Kind* kind = kinds ? kinds(question.other_kind) : nullptr; kind != nullptr) {
     out.other_kind.assign(question.other_kind);
     out.other_class = static_cast<std::uint8_t>(kind->key_class);
@@ -47,20 +52,33 @@ role::Hints hints_of(const FileQuestion& question, const KindLookup& kinds) {
 
 bool write_file(const ExamineQuestion& asked, const KindLookup& kinds, role::Open& out) {
   const auto& question = std::get<FileQuestion>(asked);
-  out.flags = question.look ? role::kOpenLook : 0U;
+  out.flags = (question.look ? role::kOpenLook : 0U) | (question.told ? role::kOpenTold : 0U);
   out.file = identity_of(question.file);
   out.hints = hints_of(question, kinds);
   return out.path.assign(question.path);
 }
 
 ExamineAnswer file_answer(std::string unread, Gathered gathered) {
-  return FileAnswer{std::move(unread), std::move(gathered.keys), gathered.skipped, gathered.file, gathered.unchanged};
+  return FileAnswer{std::move(unread), std::move(gathered.keys),   gathered.skipped,
+                    gathered.file,     std::move(gathered.format), gathered.unchanged};
 }
 
-bool write_environment(const ExamineQuestion&, const KindLookup&, role::Open&) { return true; }
+bool write_environment(const ExamineQuestion& asked, const KindLookup& kinds, role::Open& out) {
+  const auto& question = std::get<EnvironmentQuestion>(asked);
+  out.hints = hints_of_kind(question.key_kind, kinds);
+  return out.hints.format.assign(question.named);
+}
 
 ExamineAnswer environment_answer(std::string unread, Gathered gathered) {
   return EnvironmentAnswer{std::move(unread), std::move(gathered.keys), std::move(gathered.env), gathered.skipped};
+}
+
+bool write_arguments(const ExamineQuestion& asked, const KindLookup& /*kinds*/, role::Open& out) {
+  return out.hints.format.assign(std::get<ArgumentsQuestion>(asked).program);
+}
+
+ExamineAnswer arguments_answer(std::string unread, Gathered gathered) {
+  return ArgumentsAnswer{std::move(unread), std::move(gathered.keys), gathered.skipped};
 }
 
 struct QuestionKind {
@@ -73,6 +91,7 @@ struct QuestionKind {
 constexpr std::array<QuestionKind, role::kAsks> kKinds{{
     {role::Asks::kFile, write_file, file_answer},
     {role::Asks::kEnvironment, write_environment, environment_answer},
+    {role::Asks::kArguments, write_arguments, arguments_answer},
 }};
 static_assert(kKinds.size() == std::variant_size_v<ExamineQuestion> &&
               kKinds.size() == std::variant_size_v<ExamineAnswer>);

@@ -24,6 +24,7 @@ struct Gathered {
   std::vector<EnvItem> env;
   std::uint32_t skipped = 0;
   FileIdentity file;
+  std::string format;
   bool unchanged = false;
 };
 

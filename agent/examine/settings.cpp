@@ -5,6 +5,9 @@
 #include <array>
 
 #include "agent/examine/formats.h"
+#include "agent/examine/reference.h"
+#include "agent/examine/request_parts.h"
+#include "agent/examine/setting_forms.h"
 #include "agent/examine/text.h"
 
 namespace keytrail::examine {
@@ -88,7 +91,9 @@ Line split_line(std::string_view text) {
       at != std::string_view::npos && trimmed(text.substr(0, at)).find_first_of(" \t") == std::string_view::npos;
   if (!has_separator) at = blank;
   if (at == std::string_view::npos || at == 0) return {};
-  return {unquoted(trimmed(text.substr(0, at))), value_of(text.substr(at + 1))};
+  const std::string_view name = unquoted(trimmed(text.substr(0, at)));
+  const std::string_view value = text.substr(at + 1);
+  return {name, same_word(name, "environment") ? trimmed(value) : value_of(value)};  // a list has quotes of its own
 }
 
 /// A URL and nothing else, not "name = URL".
@@ -96,6 +101,44 @@ bool is_url(std::string_view text) {
   const std::size_t scheme = text.find("://");
   return scheme != std::string_view::npos && text.substr(0, scheme).find_first_of("=: \t") == std::string_view::npos &&
          text.find_first_of(" \t") == std::string_view::npos;
+}
+
+/// A whole key file as one value, as CI keeps them: Google's JSON, as it is or in base64.
+bool add_key_file(std::string_view value, Work& work) {
+  constexpr std::size_t kShortest = 64;
+  const bool encoded = value.starts_with("ey") || value.starts_with("ew");
+  std::string_view file = value;
+  if (value.size() < kShortest || (!encoded && !value.starts_with('{'))) return false;
+  if (encoded && (value.find('.') != std::string_view::npos || !decode_base64(value, false, work.scratch(), file)))
+    return false;
+  const std::size_t before = work.found().keys.size();
+  const std::uint32_t skipped = work.found().skipped;
+  (void)format::google_credentials(file, work);
+  const bool added = work.found().keys.size() > before;
+  if (!added) work.found().skipped = skipped;  // a value of another sort, and no entry that was not understood
+  return added;
+}
+
+/// What can only be a path: it begins like one, or ends as files of keys do.
+bool names_file(std::string_view value) {
+  constexpr std::array<std::string_view, 7> kBegin{"/", "~/", "./", "../", "$HOME/", "${", "file:///"};
+  constexpr std::array<std::string_view, 16> kEnd{".pem",   ".key",  ".crt", ".cer", ".p12", ".pfx",  ".jks", ".json",
+                                                  ".token", ".yaml", ".yml", ".txt", ".ini", ".conf", ".cfg", "netrc"};
+  const auto begins = [&](std::string_view one) { return value.starts_with(one); };
+  const auto ends = [&](std::string_view one) { return value.ends_with(one); };
+  return std::ranges::any_of(kBegin, begins) ||
+         (value.find_first_of(" :@=") == std::string_view::npos && std::ranges::any_of(kEnd, ends));
+}
+
+/// Maven's privateKey
+bool is_home_path(std::string_view value) { return value.starts_with("~/") || value.starts_with("${user.home}/"); }
+
+/// "https://a/ https://b/"
+bool is_url_list(std::string_view text) {
+  const std::size_t blank = text.find(' ');
+  if (blank == std::string_view::npos || !is_url(text.substr(0, blank))) return false;
+  std::string_view rest = trimmed(text.substr(blank));
+  return is_url(cut(rest, ' '));
 }
 
 void begin_section(std::string_view name, Settings& settings) {
@@ -107,13 +150,56 @@ void begin_section(std::string_view name, Settings& settings) {
 void Settings::set(std::string_view name, std::string_view value, std::string_view kind, bool password) {
   if (settings_.size() >= kMaxSettings) return work_.skip();
   value = trimmed(value);
-  const Meaning meaning = kind.empty() ? meaning_of(name) : (password ? Meaning::kPassword : Meaning::kToken);
-  if (value.empty() || (meaning == Meaning::kNone && value.find("://") == std::string_view::npos)) return;
-  settings_.push_back({name, value, meaning, kind});
+  if (is_url_list(value)) {  // pip's indexes
+    for (std::string_view rest = value; !rest.empty(); rest = trimmed(rest))
+      set(name, cut(rest, ' '), kind, password);
+    return;
+  }
+  if (kind.empty() && set_list(name, value)) return;
+  Meaning meaning = kind.empty() ? meaning_of(name) : (password ? Meaning::kPassword : Meaning::kToken);
+  if (meaning == Meaning::kNone && is_secret_by_shape(value, work_.state().formats)) meaning = Meaning::kToken;
+  const bool is_address = value.find("://") != std::string_view::npos;
+  std::string_view host;
+  if (meaning == Meaning::kNone && !is_address && value.find(' ') == std::string_view::npos) {
+    host = host_of_setting(name, entry_.selector, work_.scratch());
+    if (!host.empty()) meaning = value.find(':') == std::string_view::npos ? Meaning::kToken : Meaning::kLoginAndSecret;
+  }
+  if (meaning == Meaning::kNone && (value.starts_with("Bearer ") || value.starts_with("Basic ")))
+    meaning = Meaning::kHeader;
+  if (value.empty() || (meaning == Meaning::kNone && !is_address)) return;
+  settings_.push_back({.name = name, .value = value, .meaning = meaning, .kind = kind, .host = host});
 }
 
-void Settings::describe(Entry& entry) const {
+void Settings::set_variable(std::string_view name, std::string_view value) {
+  const catalog::EnvName* rule = find_variable(work_.state().env, name);
+  const bool known =
+      rule != nullptr && rule->action == catalog::EnvAction::kSecret && !rule->kind.starts_with("generic.");
+  set(name, value, known ? rule->kind : std::string_view(), known && rule->unhashed);
+}
+
+bool Settings::set_list(std::string_view name, std::string_view value) {
+  const Assignments found = assignments_of(name, value);
+  std::string_view login;
+  for (const auto& [own, text] : found.list) {
+    if (found.variables) {
+      // A list in a list is none of anybody's: environment=environment=… would go as deep as its file is long.
+      if (!same_word(own, "environment")) set_variable(own, text);
+    } else if (const Meaning meaning = meaning_of(own); meaning == Meaning::kLogin) {
+      login = text;
+    } else if (meaning == Meaning::kPassword || meaning == Meaning::kToken) {
+      settings_.push_back({.name = name, .value = text, .meaning = meaning, .kind = {}});
+    }
+  }
+  if (!found.variables && !found.list.empty() && !settings_.empty()) settings_.back().login = login;
+  return !found.list.empty();
+}
+
+void Settings::describe(Entry& entry, const Setting* key) const {
+  const std::string stem = key == nullptr ? std::string() : owner_stem_of(key->name);
   for (const Setting& setting : settings_) {
+    if (key != nullptr && (setting.meaning != Meaning::kLogin && setting.meaning != Meaning::kHost)) continue;
+    if (key != nullptr && owner_stem_of(setting.name) != stem) continue;
+    if (!variable_of(setting.value).empty()) continue;
     if (setting.meaning == Meaning::kLogin && entry.login.empty()) entry.login = setting.value;
     if (setting.meaning == Meaning::kHost && entry.host.empty()) {
       const std::optional<Url> url = split_url(setting.value);
@@ -146,13 +232,23 @@ void Settings::add_pairs() {
 
 /// Under its own name where no section tells the keys apart.
 void Settings::add(const Setting& setting) {
-  Entry entry = work_.entry();
-  const std::string_view section = entry.selector;
+  const Entry outer = work_.entry();
+  Entry entry = outer;
   if (by_name_) entry.selector = setting.name;
+  if (setting.meaning == Meaning::kToken || (setting.meaning == Meaning::kPassword && !variables_)) {
+    Entry own;
+    describe(own, &setting);
+    if (!own.login.empty()) entry.login = own.login;
+    if (!own.host.empty() && !variables_) entry.host = own.host;
+  }
+  if (!setting.login.empty()) entry.login = setting.login;
+  if (!setting.host.empty()) {
+    entry.selector = setting.name;
+    entry.host = setting.host;
+  }
   work_.at(entry);
   add_value(setting);
-  entry.selector = section;
-  work_.at(entry);
+  work_.at(outer);
 }
 
 void Settings::add_value(const Setting& setting) {
@@ -162,6 +258,8 @@ void Settings::add_value(const Setting& setting) {
       const bool password = setting.meaning == Meaning::kPassword;
       // "key" alone is any word's name.
       if (same_word(setting.name, "key") && setting.value.size() < 20) return;
+      if (is_home_path(setting.value)) return work_.add_place(setting.name, setting.value);
+      if (add_key_file(setting.value, work_)) return;
       if (setting.kind.empty()) {
         add_by_name(setting, password);
       } else if (!work_.is_no_key(setting.value, setting.kind) && !add_url(setting.value, work_) &&
@@ -170,6 +268,7 @@ void Settings::add_value(const Setting& setting) {
         const std::span<const catalog::ArgFormat> formats = work_.state().formats;
         const bool other =
             catalog::is_shaped(formats, setting.kind) && catalog::format_of_text(formats, setting.value) == nullptr;
+        if (!other) work_.show();
         work_.add(
             other ? work_.usual_fact()
                   : work_.fact(setting.kind, password ? KeyClass::kPassword : KeyClass::kAccessKey, Lifetime::kUnknown),
@@ -177,6 +276,12 @@ void Settings::add_value(const Setting& setting) {
       }
       return;
     }
+    case Meaning::kLoginAndSecret:
+      if (!work_.is_no_key(setting.value)) (void)add_login_and_secret(setting.value, work_);
+      return;
+    case Meaning::kFile:
+      // Some of these names are given to keys too: those stay here.
+      return names_file(setting.value) ? work_.add_place(setting.name, setting.value) : void();
     case Meaning::kHeader:
       (void)add_header(setting.value, work_);
       return;
@@ -203,6 +308,10 @@ void Settings::add_by_name(const Setting& setting, bool password) {
   if (has_scheme && add_header(value, work_)) return;  // cargo's token = "Bearer …"
   const bool granted = std::ranges::any_of(settings_, [](const Setting& one) { return is_access_token(one.name); });
   const std::string_view kind = kind_of_field(setting.name, granted, work_.hints());
+  // Headers of vendors carry one kind of key, in a configuration as well (Maven's Job-Token).
+  if (const catalog::CarriedKey* known = carried(setting.name, work_.state());
+      known != nullptr && kind.empty() && setting.name.find('-') != std::string_view::npos)
+    return add_carried(known->kind, value, work_);
   std::vector<KeyFact>& keys = work_.found().keys;
   const std::size_t before = keys.size();
   (void)add_credential(value, password, work_);
@@ -215,16 +324,18 @@ void Settings::add_by_name(const Setting& setting, bool password) {
 
 void Settings::begin(const Entry& entry) {
   if (!settings_.empty()) {
-    Entry own = entry_;
-    if (!by_name_) describe(own);  // of variables, none speaks for the others
-    work_.at(own);
-    add_pairs();
+    const Entry own = entry_;
     const auto is_key = [](const Setting& one) {
       return !one.used && (one.meaning == Meaning::kToken || one.meaning == Meaning::kPassword);
     };
     urls_ = std::ranges::count_if(settings_, [](const Setting& one) { return holds_secret(one.value); });
     const bool was = by_name_;
+    Entry described = own;
+    if (!was) describe(described);
+    work_.at(described);
+    add_pairs();
     by_name_ = was || (own.selector.empty() && std::ranges::count_if(settings_, is_key) > 1);
+    work_.at(by_name_ ? own : described);
     for (const Setting& setting : settings_) {
       if (!setting.used) add(setting);
     }
@@ -237,7 +348,7 @@ void Settings::begin(const Entry& entry) {
 
 void read_lines(std::string_view bytes, Settings& settings, Work& work) {
   std::string_view option;  // of the line above: what is indented below it may be more of its value
-  for_each_line(bytes, [&](std::string_view raw) {
+  for_each_line(joined_lines(bytes, work.scratch()), [&](std::string_view raw) {
     const std::string_view text = trimmed(raw);
     const bool indented = !text.empty() && text.data() != raw.data();
     if (indented && !option.empty() && is_url(text)) return settings.set(option, text);
@@ -255,6 +366,13 @@ void read_lines(std::string_view bytes, Settings& settings, Work& work) {
       const std::string_view head = trimmed(text.substr(0, text.size() - 1));
       const std::size_t blank = head.find_last_of(" \t");
       return begin_section(unquoted(blank == std::string_view::npos ? head : head.substr(blank + 1)), settings);
+    }
+    if (const std::size_t open = text.find('{'); text.ends_with('}') && open < text.find('=')) {  // … { token = "x" }
+      const std::string_view head = trimmed(text.substr(0, open));
+      begin_section(unquoted(head.substr(head.find_last_of(" \t") + 1)), settings);
+      const Line line = split_line(trimmed(text.substr(open + 1, text.size() - open - 2)));
+      if (!line.name.empty()) settings.set(line.name, line.value);
+      return;
     }
     const Line line = split_line(text);
     if (!line.name.empty()) settings.set(line.name, line.value);

@@ -90,6 +90,7 @@ std::optional<Url> split_url(std::string_view text) {
 
 std::string_view host_of_name(std::string_view name) {
   if (const std::optional<Url> url = split_url(name)) return url->host;
+  if (name.starts_with("//")) name.remove_prefix(2);
   const std::string_view authority = name.substr(0, name.find('/'));
   const std::string_view host = base::split_host(authority).host;
   return is_host(host) ? authority : std::string_view();

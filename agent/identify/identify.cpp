@@ -174,6 +174,11 @@ std::vector<std::uint32_t> Identify::same_mount_ns(std::uint32_t mnt_ns, std::si
   return out;
 }
 
+bool Identify::is_alone(std::uint32_t mnt_ns) const {
+  const auto it = mounts_.find(mnt_ns);
+  return it != mounts_.end() && it->second.size() == 1;
+}
+
 Identify::Life* Identify::life_of(const InstanceId& id) {
   const auto it = lives_.find(key_of(id));
   return it == lives_.end() ? nullptr : &it->second;

@@ -78,6 +78,8 @@ class Identify {
   }
   /// Live processes of a mount namespace, the oldest first (they are the likeliest to live on): PIDs to open through.
   [[nodiscard]] std::vector<std::uint32_t> same_mount_ns(std::uint32_t mnt_ns, std::size_t max) const;
+  /// One live process of it is known, and no other.
+  [[nodiscard]] bool is_alone(std::uint32_t mnt_ns) const;
   /// The variables of a process that ran before the agent, from the examiner: published as a new object, the workload
   /// resolved again. Null when unknown.
   ProcessRef learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated);

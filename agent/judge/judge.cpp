@@ -13,6 +13,10 @@ void tell(Rule& rule, const Batch& batch, std::int64_t now_ns) {
     rule.on_slot_change(change);
   for (const Row& row : batch.rows)
     rule.on_row(row);
+  for (const KeyReader& reader : batch.readers)
+    rule.on_reader(reader);
+  for (const Child& child : batch.children)
+    rule.on_child(child);
   for (const UseRow& use : batch.uses)
     rule.on_use(use);
   for (const UseTouch& touch : batch.touches) {

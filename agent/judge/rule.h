@@ -44,6 +44,8 @@ class Rule {
   // A batch, in this order. Touches of a use that sent something are uses.
   virtual void on_slot_change(const SlotChange&) {}
   virtual void on_row(const Row&) {}
+  virtual void on_reader(const KeyReader&) {}
+  virtual void on_child(const Child&) {}
   virtual void on_use(const UseRow&) {}
   virtual void on_holding(const HoldingChange&) {}
   /// After each batch, some 20 times a second. Unix ns.

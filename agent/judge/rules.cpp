@@ -8,7 +8,9 @@
 #define KEYTRAIL_FINDINGS(X) \
   X(kOldKeyInUse)            \
   X(kKeyInArguments)         \
-  X(kPersonUsedWorkloadKey)
+  X(kPersonUsedWorkloadKey)  \
+  X(kDeparture)              \
+  X(kAgentSilenced)
 
 namespace keytrail::judge {
 

@@ -1,13 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/acquisitions.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "agent/base/program_name.h"
 
 namespace keytrail::link {
 namespace {
 
-std::string workload_id(const Instance& instance) {
-  return instance.process && instance.process->workload ? instance.process->workload->id : std::string();
+constexpr std::size_t kMaxInstances = 16;
+constexpr std::uint64_t kLeastWaitNs = 60'000'000'000;
+constexpr std::uint64_t kMostWaitNs = 3'600'000'000'000;
+
+/// Each part ends with a 0, which none of them holds.
+void add_part(std::string& text, std::string_view part) {
+  text += part;
+  text += '\0';
+}
+
+/// What makes two visits of one reader different: who logged in, and which entry into a running container it came by.
+std::uint64_t session_of(const Instance& instance) {
+  const std::uint64_t login = instance.process ? instance.process->session_id : UINT32_MAX;
+  return (std::uint64_t{instance.entered} << 32U) | login;
+}
+
+std::string session_text(const Instance& instance) {
+  const std::uint32_t login = instance.process ? instance.process->session_id : UINT32_MAX;
+  std::string out = instance.entered != 0 ? "exec" : "";
+  if (login != UINT32_MAX && login != 0) out += (out.empty() ? "login " : ", login ") + std::to_string(login);
+  return out;
 }
 
 }  // namespace
@@ -24,37 +46,103 @@ Actor make_actor(const Instance& instance) {
       actor.user = process->account->user;
       actor.login_user = process->account->login_user;
     }
+    actor.session = session_text(instance);
     if (process->workload) actor.workload = *process->workload;
   }
   return actor;
 }
 
-bool Acquisitions::is_news(const Instance& instance, const Key& key, const Slot& slot) {
-  std::string text = "k";
-  for (const std::string& part :
-       {workload_id(instance), std::to_string(instance.uid()), instance.process ? instance.process->exe : std::string(),
-        key.id, std::string(to_string(slot.from)), slot.place, slot.selector}) {
-    text += part;
-    text += '\0';
+Acquisitions::Known& Acquisitions::known_of(const Instance& instance, const Key& key, const Slot& slot, bool& fresh) {
+  text_ = "k";
+  add_part(text_, workload_id(instance));
+  add_part(text_, std::to_string(instance.uid()));
+  if (const Process* process = instance.process.get()) {
+    add_part(text_, process->exe);
+    add_part(text_, base::program_name(process->exe, process->filename, process->comm));
   }
-  return first_time(text);
+  add_part(text_, key.id);
+  add_part(text_, to_string(slot.from));
+  add_part(text_, slot.place);
+  add_part(text_, slot.selector);
+  const auto [known, made] = known_.get(text_);
+  fresh = made;
+  return *known;
 }
 
-bool Acquisitions::is_unread_news(const Instance& instance, std::string_view path, std::string_view reason) {
-  std::string text = "u" + workload_id(instance);
-  text += '\0';
-  text += instance.process ? instance.process->exe : std::string();
-  for (const std::string_view part : {path, reason}) {
-    text += '\0';
-    text += part;
-  }
-  return first_time(text);
+bool Acquisitions::take(const Instance& instance, const Key& key, const Slot& slot, bool baseline,
+                        std::uint64_t time_ns) {
+  bool fresh = false;
+  Known& known = known_of(instance, key, slot, fresh);
+  count(known, instance, key, slot, baseline, time_ns);
+  return is_news(known, fresh, session_of(instance), time_ns);
 }
 
-bool Acquisitions::first_time(const std::string& text) {
-  const bool fresh = seen_.get(text).second;
-  if (!fresh) ++repeats_;
-  return fresh;
+bool Acquisitions::is_news(Known& known, bool fresh, std::uint64_t session, std::uint64_t time_ns) {
+  const bool other = std::exchange(known.session, session) != session;
+  if (fresh) {
+    known.quiet_ns = time_ns;
+    return true;
+  }
+  if (!other || time_ns < known.quiet_ns) {
+    ++repeats_;
+    return false;
+  }
+  // A job that logs in each minute, a probe that enters its container: their readers count them, rows come seldom.
+  const bool long_ago = time_ns - known.quiet_ns > kMostWaitNs;
+  known.wait_ns = long_ago ? kLeastWaitNs : std::clamp(known.wait_ns * 4, kLeastWaitNs, kMostWaitNs);
+  known.quiet_ns = time_ns + known.wait_ns;
+  return true;
+}
+
+void Acquisitions::know(const Instance& instance, const Key& key, const Slot& slot) {
+  bool fresh = false;
+  known_of(instance, key, slot, fresh).session = session_of(instance);
+}
+
+void Acquisitions::count(Known& known, const Instance& instance, const Key& key, const Slot& slot, bool baseline,
+                         std::uint64_t time_ns) {
+  const std::uint64_t session = session_of(instance);
+  if (known.round != round_ || known.counted != session) {
+    known.round = round_;
+    known.counted = session;
+    known.place = readers_.size();
+    KeyReader& made = readers_.emplace_back();
+    made.actor = make_actor(instance);
+    made.key = key;
+    made.slot = slot;
+    made.baseline = baseline;
+    made.first_ns = static_cast<std::int64_t>(time_ns);
+  }
+  KeyReader& reader = readers_[known.place];
+  reader.last_ns = std::max(reader.last_ns, static_cast<std::int64_t>(time_ns));
+  ++reader.count;
+  if (!reader.instances.empty() && reader.instances.back() == instance.id) return;
+  if (reader.instances.size() == kMaxInstances) {
+    reader.instances.erase(reader.instances.begin());
+    reader.instances_truncated = true;
+  }
+  reader.instances.push_back(instance.id);
+  reader.actor.id = instance.id;
+}
+
+std::vector<KeyReader> Acquisitions::take_readers(const Clock& clock) {
+  ++round_;
+  for (KeyReader& reader : readers_) {
+    reader.first_ns = clock.to_wall(static_cast<std::uint64_t>(reader.first_ns));
+    reader.last_ns = clock.to_wall(static_cast<std::uint64_t>(reader.last_ns));
+  }
+  return std::exchange(readers_, {});
+}
+
+bool Acquisitions::is_unread_news(const Instance& instance, std::uint64_t time_ns, std::string_view path,
+                                  std::string_view reason) {
+  text_ = "u";
+  add_part(text_, workload_id(instance));
+  add_part(text_, instance.process ? instance.process->exe : std::string_view());
+  add_part(text_, path);
+  add_part(text_, reason);
+  const auto [known, fresh] = known_.get(text_);
+  return is_news(*known, fresh, session_of(instance), time_ns);
 }
 
 }  // namespace keytrail::link

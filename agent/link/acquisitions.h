@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is news: an acquisition is a row when it is new for its workload, user, executable or content. Bounded. One
-// thread.
+// Who takes keys: counts every acquisition for its reader (workload, user, program, session, key, slot), and tells
+// which are news, so that they become a row: the first of a reader, and its further sessions at growing distances.
+// Bounded. One thread.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/base/lru_map.h"
 #include "agent/link/instance.h"
 #include "keytrail/clock.h"
+#include "keytrail/recorder.h"
 #include "keytrail/row.h"
 
 namespace keytrail::link {
@@ -18,17 +21,39 @@ namespace keytrail::link {
 
 class Acquisitions {
  public:
-  explicit Acquisitions(std::size_t limit) : seen_(limit) {}
+  explicit Acquisitions(std::size_t limit) : known_(limit) {}
 
-  /// True once for this workload, user, executable, key and slot.
-  [[nodiscard]] bool is_news(const Instance& instance, const Key& key, const Slot& slot);
-  /// True once for this workload, executable, path and reason.
-  [[nodiscard]] bool is_unread_news(const Instance& instance, std::string_view path, std::string_view reason);
+  /// Counts one at `time_ns` (ns since boot). True when it is news.
+  [[nodiscard]] bool take(const Instance& instance, const Key& key, const Slot& slot, bool baseline,
+                          std::uint64_t time_ns);
+  /// It was a row of an earlier run.
+  void know(const Instance& instance, const Key& key, const Slot& slot);
+  /// The same for a key file that was not read: its reader is workload, executable, path and reason.
+  [[nodiscard]] bool is_unread_news(const Instance& instance, std::uint64_t time_ns, std::string_view path,
+                                    std::string_view reason);
+  /// What was counted since the last call.
+  [[nodiscard]] std::vector<KeyReader> take_readers(const Clock& clock);
   [[nodiscard]] std::uint64_t repeats() const { return repeats_; }
 
  private:
-  bool first_time(const std::string& text);
-  base::LruMap<std::string, bool> seen_;
+  /// A reader, whatever its session.
+  struct Known {
+    std::uint64_t session = 0;   ///< the newest; see session_of
+    std::uint64_t quiet_ns = 0;  ///< another session is no row before this (ns since boot)
+    std::uint64_t wait_ns = 0;
+    std::uint64_t round = 0;  ///< in which it was counted last, in which session, and where
+    std::uint64_t counted = 0;
+    std::size_t place = 0;
+  };
+  Known& known_of(const Instance& instance, const Key& key, const Slot& slot, bool& fresh);
+  bool is_news(Known& known, bool fresh, std::uint64_t session, std::uint64_t time_ns);
+  void count(Known& known, const Instance& instance, const Key& key, const Slot& slot, bool baseline,
+             std::uint64_t time_ns);
+
+  base::LruMap<std::string, Known> known_;
+  std::string text_;                ///< of the reader at hand
+  std::vector<KeyReader> readers_;  ///< counted in this round; times in ns since boot
+  std::uint64_t round_ = 1;
   std::uint64_t repeats_ = 0;
 };
 

@@ -3,115 +3,20 @@
 
 #include <algorithm>
 #include <cctype>
-#include <deque>
-#include <set>
 #include <tuple>
 
+#include "agent/link/fits.h"
 #include "agent/link/selectors.h"
 
 namespace keytrail::link {
 namespace {
 
-struct Fit {
-  const Held* held;
-  Key key;  ///< best known
-  int rank = 0;
-  std::size_t order = 0;
-};
-
-struct Fits {
-  std::vector<Fit> list;
-  std::deque<Held> made;  ///< what may have been issued, behind some of them
-};
-
-/// "Some secret" fits everywhere: it comes after every key whose kind is known.
-constexpr int kWildcardRank = 10;
-
-/// The SDKs' documented order: environment, file, what was issued; then what came loosely.
-int rank(const Held& held) {
-  if (held.how == How::kLostAtExec) return 6;
-  if (held.how == How::kHelper) return 5;
-  if (held.what->broker) return 4;
-  if (held.what->issued) return 3;
-  switch (held.what->slot.from) {
-    case From::kEnvironment:
-    case From::kArgument:
-      return 0;
-    case From::kFile:
-      return 1;
-    default:
-      return 2;
-  }
-}
-
 Reason loose_reason(const Held& held) {
   if (held.how == How::kLostAtExec) return Reason::kLostAtExec;
   if (held.how == How::kHelper) return Reason::kFromHelper;
+  if (held.how == How::kTold) return Reason::kToldByFile;
   if (held.what->broker) return Reason::kLocalBroker;
   return held.what->issued ? Reason::kParentOrIssued : Reason::kSeveralKeys;
-}
-
-/// By its kind; a key that does not tell its kind, by any that its place may hold.
-bool fits_there(const Resolved& where, const Key& key, const HeldKey& held, const catalog::Catalog& catalog) {
-  if (accepts(where, key.kind, catalog)) return true;
-  return key.kind == held.key.kind &&
-         std::ranges::any_of(held.kinds, [&](std::string_view kind) { return accepts(where, kind, catalog); });
-}
-
-/// The keys that fit, one per key id, best rank first, within a rank the newest first.
-std::vector<Fit> fits(const Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
-  std::vector<Fit> found;
-  for (const Held& held : question.caller.holdings) {
-    if (held.what->since_ns > question.world.use_ns) continue;
-    if (held.superseded_ns != 0 && held.superseded_ns <= question.world.connected_ns) continue;
-    Key key = index.best(held.what->key);
-    if (key.key_class == KeyClass::kEncryptionKey || !fits_there(question.where, key, *held.what, catalog)) continue;
-    const catalog::Kind* kind = catalog.kind(key.kind);
-    const int wildcard = kind != nullptr && kind->wildcard ? kWildcardRank : 0;
-    found.push_back({&held, std::move(key), rank(held) + wildcard, found.size()});
-  }
-  // A file of many keys keeps its order; of two reads the later comes first.
-  std::ranges::sort(found, std::less<>{},
-                    [](const Fit& fit) { return std::tuple(fit.rank, ~fit.held->what->since_ns, fit.order); });
-  // One key in several entries of a file (the contexts of one user) is one: in the entry that is meant, where that is
-  // known.
-  std::vector<const Held*> all;
-  all.reserve(found.size());
-  for (const Fit& fit : found)
-    all.push_back(fit.held);
-  const auto narrowed = narrow(all, question.caller, question.where.destination.host, catalog);
-  const Held* meant = narrowed && narrowed->index ? all[*narrowed->index] : nullptr;
-  std::set<std::string> seen;
-  if (narrowed && narrowed->index) seen.insert(found[*narrowed->index].key.id);
-  std::erase_if(found, [&](const Fit& fit) { return fit.held != meant && !seen.insert(fit.key.id).second; });
-  // What was lost at an exec counts only where nothing crossed into the program itself: a shell's own keys say little
-  // about its children, and a descriptor kept over the exec, read without an open, is the stated limit.
-  if (!found.empty() && found.front().held->how != How::kLostAtExec) {
-    std::erase_if(found, [](const Fit& fit) { return fit.held->how == How::kLostAtExec; });
-  }
-  // A helper hands over the entry of the host it was asked for; the others of its file stay with it.
-  const auto handed_over = [&](const Fit& fit) {
-    return fit.held->how == How::kHelper && is_entry_of_host(*fit.held->what, question.where.destination.host);
-  };
-  if (std::ranges::any_of(found, handed_over)) {
-    std::erase_if(found, [&](const Fit& fit) { return fit.held->how == How::kHelper && !handed_over(fit); });
-  }
-  return found;
-}
-
-/// What calls to issuers may have given counts where nothing better fits, beside its parent only where such a call
-/// always gives a key or a role in the configuration says that it was made for one.
-void add_maybe_issued(Fits& found, const Question& question, const catalog::Catalog& catalog) {
-  const Doubts& doubts = question.caller.doubts;
-  const bool none = found.list.empty();
-  for (const MaybeIssued& note : doubts.maybe_issued) {
-    if (note.time_ns > question.world.use_ns || !accepts(question.where, note.kind, catalog)) continue;
-    if (!none && !note.always && doubts.leads.empty()) continue;
-    const Held& made = found.made.emplace_back(Held{issued_key(note, catalog), How::kDirect});
-    const auto known = [&](const Fit& fit) { return fit.key.id == made.what->key.id; };
-    if (std::ranges::any_of(found.list, known)) continue;
-    found.list.push_back({&made, made.what->key, rank(made), found.list.size()});
-  }
 }
 
 /// "1 of 2 AWS keys"
@@ -134,7 +39,7 @@ std::string count_text(std::span<const Fit> found, const catalog::Catalog& catal
 void list(Verdict& verdict, std::span<const Fit> found, const Held* first, Reason first_reason) {
   const auto add = [&](const Fit& fit, Reason reason) {
     if (verdict.keys.size() >= kMaxCandidates) return;
-    verdict.keys.push_back({fit.key, fit.held->what->slot, reason});
+    verdict.keys.push_back({fit.key, fit.held->what->slot, reason, fit.held->what->scope});
     verdict.held.push_back(fit.held->what);
   };
   for (const Fit& fit : found) {
@@ -149,7 +54,7 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
   const Instance& caller = question.caller;
   WorldFacts& world = question.world;
   const catalog::Program* program = caller.program;
-  world.relay_or_hub = program != nullptr && (program->bulk_reader || program->relay || program->hub);
+  world.relay_or_hub = caller.reads_in_bulk() || (program != nullptr && (program->relay || program->hub));
   // A key that is not taken here may buy one that is: of the same provider.
   const auto concerns = [&](std::string_view kind) {
     const catalog::Kind* known = catalog.kind(kind);
@@ -160,12 +65,13 @@ void complete_facts(Question& question, const catalog::Catalog& catalog) {
     return concerns(mark.kind) && (mark.host.empty() || is_host(question.where, mark.host));
   });
   for (const auto& pending : caller.pending) {
-    // What the program before its exec opened says nothing of this one.
-    const bool own = pending->time_ns >= caller.doubts.life_from_ns;
+    // What the process opened before its exec may be open still; what it was forked from had that before its exec.
+    const bool own = pending->time_ns >= std::min(caller.doubts.life_from_ns, caller.id.start_ns);
     const bool here = pending->kinds.empty() || std::ranges::any_of(pending->kinds, concerns);
     if (own && !pending->done && here) earliest(world.unidentified_ns, pending->time_ns);
   }
   world.names_contradict = question.where.contradiction;
+  world.local_name = question.where.local_name;
 }
 
 /// Of a program that was not seen whole, an option or variable that was cut off could choose another entry.
@@ -193,20 +99,35 @@ std::string relay_detail(const catalog::Program* program, const HeldKey& held) {
                                                       : "may add its own key to others' requests";
 }
 
+/// Does what the program is for say that this key is not the one it called with? A relay may carry somebody's whatever
+/// it holds itself; a hub has kinds that are its own; who reads in bulk reads files and other
+/// processes.
+bool is_for_others(const Instance& caller, const HeldKey& held) {
+  const catalog::Program* program = caller.program;
+  const From from = held.slot.from;
+  if (caller.reads_in_bulk() && (from == From::kFile || from == From::kMemory)) return true;
+  if (program == nullptr) return false;
+  return program->relay || (program->hub && std::ranges::find(program->own, held.key.kind) == program->own.end());
+}
+
 /// Inferred when the closed world holds, else possible with the clause that fails.
 void infer(Verdict& verdict, Question& question, const HeldKey& held, Reason reason, const catalog::Catalog& catalog) {
   question.world.acquired_ns = question.key_after_connect ? 0 : held.since_ns;
+  question.world.relay_or_hub = is_for_others(question.caller, held);
   if (const auto clause = closed_world(question.world)) {
     possible(verdict, *clause);
     if (*clause == Reason::kRelayOrHub && verdict.detail.empty())
       verdict.detail = relay_detail(question.caller.program, held);
     return;
   }
-  if (question.where.endpoint.open) {
+  if (question.where.endpoint.open && !is_told_for(question.where, held)) {
     possible(verdict, Reason::kOwnerDecides);
     return;
   }
-  if (!is_tied(question.where, held, question.caller, catalog)) {
+  // Each of its keys was inherited with a shell's environment, and it looks for none there.
+  const catalog::Program* program = question.caller.program;
+  const bool idle = program != nullptr && !program->environment && held.slot.from == From::kEnvironment;
+  if (idle || !is_tied(question.where, held, question.caller, catalog)) {
     possible(verdict, Reason::kNotTied);
     return;
   }
@@ -221,6 +142,8 @@ Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& ca
   list(verdict, std::span(&fit, 1), &held, Reason::kOnlyKeyHeld);
   if (held.how == How::kLostAtExec) {
     possible(verdict, Reason::kLostAtExec);
+  } else if (held.how == How::kTold) {
+    possible(verdict, Reason::kToldByFile);
   } else if (held.what->broker) {
     possible(verdict, Reason::kLocalBroker);
   } else if (held.what->issued && !held.what->issue_told) {
@@ -254,6 +177,24 @@ Verdict weigh_one(Question& question, const Fit& fit, const catalog::Catalog& ca
     possible(verdict, Reason::kEntryOfAnotherHost);
   }
   return verdict;
+}
+
+/// What a program does tells more than the default of its file. It is the likeliest of several, and no more:
+/// - what an issuer always gives for the key that it was called with, and that is taken there alone: one calls it for
+///   that;
+/// - what a helper handed over, where an entry says that its key comes from elsewhere: programs run one when they need
+///   it;
+/// - what was read where an entry says that its key lies.
+const Held* in_use(std::span<const Held* const> held, const Instance& caller) {
+  const auto find = [&](const auto& is_it) {
+    const auto it = std::ranges::find_if(held, [&](const Held* one) { return is_it(*one); });
+    return it == held.end() ? nullptr : *it;
+  };
+  const bool elsewhere = !caller.doubts.leads.empty();
+  if (const Held* bought = find([](const Held& one) { return one.what->issue_told && one.what->issue_first; }))
+    return bought;
+  if (const Held* handed = find([&](const Held& one) { return elsewhere && one.how == How::kHelper; })) return handed;
+  return find([](const Held& one) { return one.how < How::kHelper && !one.what->entry.empty(); });
 }
 
 Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog::Catalog& catalog) {
@@ -310,6 +251,13 @@ Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog:
     }
   }
   const catalog::Program* program = question.caller.program;
+  const Held* likeliest = narrowed && narrowed->told && narrowed->index ? nullptr : in_use(core, question.caller);
+  if (likeliest != nullptr) {
+    const Reason reason = loose_reason(*likeliest);
+    list(verdict, found, likeliest, reason);
+    possible(verdict, reason);
+    return verdict;
+  }
   const bool in_runtime =
       chosen != nullptr && narrowed && narrowed->told && narrowed->covers_all && program != nullptr && program->runtime;
   list(verdict, found, chosen, in_runtime ? Reason::kSelectorInRuntime : Reason::kSeveralKeys);
@@ -318,18 +266,43 @@ Verdict weigh_several(Question& question, std::vector<Fit> found, const catalog:
   return verdict;
 }
 
+/// Nobody knows what this place takes: any key that is held may go there, an encryption key where no other is. None is
+/// better than another, so their order is one that stays.
+Verdict weigh_unknown(const Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
+  const auto of_class = [&](bool encryption) {
+    return held_then(question, index, catalog, [=](const Key& key, const HeldKey&) {
+      return (key.key_class == KeyClass::kEncryptionKey) == encryption;
+    });
+  };
+  std::vector<Fit> found = of_class(false);
+  if (found.empty()) found = of_class(true);
+  std::ranges::sort(found, std::less<>{}, [](const Fit& fit) { return std::tie(fit.rank, fit.key.id); });
+  Verdict verdict{.evidence = Evidence::kPossible, .reason = Reason::kUnknownDestination, .silent = found.empty()};
+  list(verdict, found, nullptr, Reason::kUnknownDestination);
+  for (Candidate& candidate : verdict.keys) {
+    if (candidate.reason == Reason::kSeveralKeys) candidate.reason = Reason::kUnknownDestination;
+  }
+  return verdict;
+}
+
 /// Without a look into the request.
 Verdict weigh_by_holdings(Question& question, KeyIndex& index, const catalog::Catalog& catalog) {
+  if (!question.where.known) return weigh_unknown(question, index, catalog);
   Fits all{fits(question, index, catalog), {}};
   add_maybe_issued(all, question, catalog);
+  if (all.list.empty()) all.list = signers(question, index, catalog);
   std::vector<Fit>& found = all.list;
   if (found.empty()) {
     Verdict verdict;
     const bool holds_keys = std::ranges::any_of(question.caller.holdings, [&](const Held& held) {
       return held.how != How::kLostAtExec && held.what->since_ns <= question.world.use_ns;
     });
+    // Somebody's own service on a provider's host is known no better than a host that is in no catalog.
+    if (question.where.endpoint.open) return weigh_unknown(question, index, catalog);
     const auto clause = closed_world(question.world);
-    verdict.silent = question.where.endpoint.anonymous == catalog::Anonymous::kCommon || question.where.endpoint.open;
+    // A file that was not identified may hold a key for it.
+    verdict.silent =
+        question.where.endpoint.anonymous == catalog::Anonymous::kCommon && question.world.unidentified_ns == 0;
     verdict.reason = clause ? *clause : (holds_keys ? Reason::kNoKeyOfThisKind : Reason::kNoKeySeen);
     return verdict;
   }
@@ -355,23 +328,6 @@ std::optional<Verdict> confirmed(const Question& question, KeyIndex& index) {
 }
 
 }  // namespace
-
-std::shared_ptr<const HeldKey> issued_key(const MaybeIssued& note, const catalog::Catalog& catalog) {
-  auto what = std::make_shared<HeldKey>();
-  what->key.kind = note.kind;
-  what->key.id = note.kind + "@" + note.parent;
-  what->key.parent = note.parent;
-  what->key.lifetime = Lifetime::kShortLived;
-  if (const catalog::Kind* kind = catalog.kind(note.kind)) {
-    what->key.key_class = kind->key_class;
-    what->key.lifetime = kind->lifetime;
-  }
-  what->slot = {From::kIssued, note.host, {}};
-  what->since_ns = note.time_ns;
-  what->issued = true;
-  what->issue_told = note.always;
-  return what;
-}
 
 Verdict weigh(Question question, KeyIndex& index, const catalog::Catalog& catalog) {
   complete_facts(question, catalog);

@@ -30,15 +30,12 @@ struct Verdict {
   Evidence evidence = Evidence::kUnattributed;
   Reason reason = Reason::kNoKeySeen;
   std::string detail;
-  bool silent = false;                               ///< no key, and calls without any are normal there: no use
-  std::vector<Candidate> keys;                       ///< best first, at most kMaxCandidates
+  bool silent = false;          ///< no key, and calls without any are normal there, or nobody knows the place: no use
+  std::vector<Candidate> keys;  ///< best first, at most kMaxCandidates
   std::vector<std::shared_ptr<const HeldKey>> held;  ///< the holding behind each of `keys`
 };
 
 inline constexpr std::size_t kMaxCandidates = 16;
-
-/// What a call to an issuer may have given, as it would be held.
-[[nodiscard]] std::shared_ptr<const HeldKey> issued_key(const MaybeIssued& note, const catalog::Catalog& catalog);
 
 /// By what the request carries, where that was seen: a key that the caller holds is `confirmed`; a key that it is not
 /// known to hold leaves nothing sure; no key is no use. Else by what the caller holds.

@@ -9,14 +9,17 @@ namespace keytrail::link {
 // - hooks not armed: the same, all the time. Lifetime and request do not count: without the one ends are missed and
 //   without the other certainty, but neither brings a key;
 // - a local broker handed over who knows what. What it says after the use cannot have been used, here as below;
-// - a relay or hub, a bulk reader: it calls for others, or reads keys that it never uses;
+// - a relay or hub, a bulk reader: it calls for others, or reads keys that it never uses; of what it holds itself (a
+//   hub's own kinds, the variables of a backup) that says nothing;
 // - the connection is older than the key: it was opened for another one (unless the program is known to read late);
 // - a file that could not be identified may hold a key that fits;
 // - what was cut (arguments, variables, holdings) may have had a key that fits;
-// - the names contradict: then it is not certain what was called, nor which keys fit.
+// - the names contradict: then it is not certain what was called, nor which keys fit;
+// - a name of elsewhere at an address of this machine: somebody here answers to it.
 std::optional<Reason> closed_world(const WorldFacts& facts) {
   if (!facts.exec_seen) return Reason::kExecNotSeen;
-  if (overlaps(facts.gaps, facts.life_from_ns, facts.use_ns)) return Reason::kGapInLife;
+  const bool earlier_gap = facts.gap_ns != 0 && facts.gap_ns <= facts.use_ns;
+  if (earlier_gap || overlaps(facts.gaps, facts.life_from_ns, facts.use_ns)) return Reason::kGapInLife;
   for (const Family family : {Family::kExec, Family::kOpen, Family::kConnect, Family::kName}) {
     if (!facts.armed[static_cast<std::size_t>(family)]) return Reason::kHooksNotArmed;
   }
@@ -26,6 +29,7 @@ std::optional<Reason> closed_world(const WorldFacts& facts) {
   if (facts.unidentified_ns != 0 && facts.unidentified_ns <= facts.use_ns) return Reason::kUnidentifiedFile;
   if (facts.cut_ns != 0 && facts.cut_ns <= facts.use_ns) return Reason::kNotSeenWhole;
   if (facts.names_contradict) return Reason::kNamesContradict;
+  if (facts.local_name) return Reason::kNameAtLocalAddress;
   return std::nullopt;
 }
 

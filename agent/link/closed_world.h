@@ -20,15 +20,17 @@ struct WorldFacts {
   std::uint64_t life_from_ns = 0;  ///< that exec
   std::uint64_t use_ns = 0;        ///< first payload
   std::span<const Gap> gaps;
+  std::uint64_t gap_ns = 0;  ///< the first that an earlier worker knew of in its life
   std::array<bool, kFamilies> armed{};
   std::uint64_t broker_ns = 0;     ///< first talk to an unclassified local broker
-  bool relay_or_hub = false;       ///< by the catalog, or it reads keys in bulk
+  bool relay_or_hub = false;       ///< what the program is for says that the key in question may not be the one
   std::uint64_t connected_ns = 0;  ///< the connection's start
   std::uint64_t acquired_ns = 0;   ///< of the key in question; 0 = no key in question
   /// First open of a key file, of a kind accepted here, that could not be identified.
   std::uint64_t unidentified_ns = 0;
   std::uint64_t cut_ns = 0;       ///< first time that something of the program was more than is read or kept
   bool names_contradict = false;  ///< two names of the destination contradict, or its address is shared
+  bool local_name = false;        ///< a name of elsewhere is claimed at an address of this machine
 };
 
 /// Keeps the earlier of two times, where 0 is never.

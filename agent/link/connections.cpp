@@ -2,29 +2,33 @@
 #include "agent/link/connections.h"
 
 #include <algorithm>
-#include <initializer_list>
-#include <span>
 #include <utility>
 
 #include "agent/base/host.h"
+#include "agent/base/program_name.h"
 
 namespace keytrail::link {
 namespace {
 
-constexpr std::uint16_t kHttpsPort = 443;
+/// Puts keys into a key agent; whoever else connects there borrows them.
+constexpr std::string_view kLoader = "ssh-add";
 /// No handshake's rest is longer, the client's certificates included.
 constexpr std::uint64_t kMostOfHandshake = 16'384;
-
-/// The kernel side reports the answers of these (bpf/name.bpf.c, socket__is_metadata); of other places that hand out
-/// keys over plain HTTP only the request is seen.
-bool has_its_answers_seen(const SocketAddress& remote) {
-  const auto starts = [&](std::initializer_list<std::uint8_t> bytes) {
-    return std::ranges::equal(bytes, std::span(remote.address).first(bytes.size()));
-  };
-  return remote.v6 ? starts({0xfd, 0x00, 0x0e, 0xc2}) : starts({169, 254}) || starts({100, 100, 100, 200});
-}
+/// A ClientHello of QUIC whose rest does not come is a use without its name.
+constexpr std::uint64_t kUnfinishedNs = 1'000'000'000;
 
 bool is_readable(const PayloadEvent& event) { return event.protocol == PayloadEvent::Protocol::kHttp; }
+
+bool asks_for_tunnel(const PayloadEvent& event) {
+  return event.protocol == PayloadEvent::Protocol::kHttpConnect || event.protocol == PayloadEvent::Protocol::kSocks;
+}
+
+/// Who connects there takes its key for that. Datagrams go to logs and statistics, too, and connecting such a socket
+/// only asks for the way there (getaddrinfo).
+bool is_call(const Connection& connection) {
+  constexpr std::uint16_t kHttpsPort = 443;
+  return !connection.udp || connection.remote.port == kHttpsPort;
+}
 
 std::optional<RequestSeen> request_of(const PayloadEvent& event) {
   if (!is_readable(event)) return std::nullopt;
@@ -35,14 +39,16 @@ std::optional<RequestSeen> request_of(const PayloadEvent& event) {
 
 ConnectionRef Connections::find(std::uint64_t cookie) {
   const ConnectionRef* known = connections_.find(cookie);
-  if (known == nullptr) known = datagrams_.find(cookie);
+  if (known == nullptr) known = datagrams_.find(std::to_string(cookie));
   return known != nullptr ? *known : nullptr;
 }
 
 Done Connections::on_connect(const ConnectEvent& event, const EventHead& head, const ProcessRef& who) {
-  // Questions to a name server are no uses, and their answers come as events of their own.
-  if (event.udp && event.remote.port != kHttpsPort) return Done::kAbsorbed;
-  const auto [slot, fresh] = (event.udp ? datagrams_ : connections_).get(event.cookie);
+  if (is_question(event)) return Done::kAbsorbed;
+  InstanceRef connector = processes_.instance_of(head.who, who);
+  const std::string owner(connector ? workload_id(*connector) : std::string_view());
+  const auto [slot, fresh] =
+      event.udp ? datagrams_.get(owner, std::to_string(event.cookie)) : connections_.get(event.cookie);
   // A socket connects again after a failure, and a datagram socket as often as it likes; what was weighed stays with
   // the old one.
   auto connection = std::make_shared<Connection>();
@@ -50,7 +56,8 @@ Done Connections::on_connect(const ConnectEvent& event, const EventHead& head, c
   connection->net_ns = event.net_ns;
   connection->udp = event.udp;
   connection->connected_ns = head.time_ns;
-  connection->connector = processes_.instance_of(head.who, who);
+  connection->connector = std::move(connector);
+  if (connection->connector && is_call(*connection)) connection->connector->called = true;
   // The first payload of a TCP connection may be handed over with its connect (fast open): the same connection, seen
   // twice.
   if (!fresh && *slot && ((*slot)->used || (*slot)->hello) && (*slot)->remote == event.remote) return Done::kAbsorbed;
@@ -74,18 +81,19 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
     connection->closed = event.state == SocketState::kClosed;
     if (connection->sent > connection->reported_sent) weigh_again(connection, active_ns);
     uses_.touch(*connection, active_ns);
+    if (connection->connector && is_call(*connection)) connection->connector->called = true;
     // Its payload was not seen (name family not armed, opened before the agent, QUIC), but bytes left: it was used. A
     // handshake alone is no use.
-    const std::uint64_t handshake = connection->hello ? connection->hello->length + kMostOfHandshake : 0;
-    if (!connection->used && event.bytes_sent > handshake && connection->connector) {
+    const std::uint64_t no_request = connection->preface + (connection->hello ? kMostOfHandshake : 0);
+    if (!connection->used && event.bytes_sent > no_request && connection->connector) {
       const ExchangeRef exchange = connection->open(connection->connector, head.time_ns, std::nullopt);
       done = start_use(connection, exchange, connection->hello ? &*connection->hello : nullptr, head.from_ring);
     }
-    if (connection->asked && event.bytes_received > 0) (void)on_metadata_answer(*connection, 0);
+    if (connection->asked && event.bytes_received > 0) (void)metadata_.on_answer(*connection, 0);
   }
   if (connection->closed) {
     connections_.erase(event.cookie);
-    datagrams_.erase(event.cookie);
+    if (connection->udp) datagrams_.erase(std::to_string(event.cookie));
     uses_.weigh_ready();
   }
   return done;
@@ -97,93 +105,124 @@ Done Connections::on_payload(const PayloadEvent& event, const EventHead& head, c
     outbox_.count("payloads_without_connection");
     return Done::kAbsorbed;
   }
-  if (event.protocol == PayloadEvent::Protocol::kStatus) return on_metadata_answer(*connection, event.status);
+  if (event.protocol == PayloadEvent::Protocol::kStatus) return metadata_.on_answer(*connection, event.status);
   InstanceRef caller = processes_.instance_of(head.who, who);
   if (!caller) caller = connection->connector;
   if (!caller) return Done::kAbsorbed;
-  // A use needs a request: what a handshake is called is kept until bytes beyond it leave.
-  if (event.protocol == PayloadEvent::Protocol::kTls && !connection->used) {
-    connection->hello = event;
-    if (!event.beyond) return Done::kAbsorbed;
+  if (is_call(*connection)) caller->called = true;
+  // A use needs a request: what a tunnel leads to and what a handshake is called is kept until bytes beyond it leave.
+  const bool asks = asks_for_tunnel(event), greets = event.protocol == PayloadEvent::Protocol::kTls;
+  if (asks || greets) {
+    connection->upgraded = connection->used && !connection->hello;
+    (asks ? connection->tunnel : connection->hello) = event;
+    connection->preface += event.length;
+    if (asks || !event.beyond) return Done::kAbsorbed;
   }
-  // A later payload is another exchange where it is a request; else it belongs to the one that stands for the
-  // connection.
-  if (connection->used && !is_readable(event)) return Done::kAbsorbed;
+  // The hello of QUIC may take several datagrams.
+  if (event.protocol == PayloadEvent::Protocol::kQuic && event.truncated && !connection->used) {
+    const bool waits = connection->hello.has_value();
+    connection->hello = event;
+    if (waits) return Done::kAbsorbed;
+    if (unfinished_.size() < kMaxUnfinished) {
+      unfinished_.push_back({connection, head.time_ns});
+      return Done::kAbsorbed;
+    }
+  }
+  // A later payload is another exchange where it is a request, or the first behind TLS that began late; else it
+  // belongs to the one that stands for the connection.
+  if (connection->used && !is_readable(event) && !std::exchange(connection->upgraded, false)) return Done::kAbsorbed;
   const ExchangeRef exchange = connection->open(caller, head.time_ns, request_of(event));
-  // Relatives of the metadata service on loopback and elsewhere share their address with anything: the request decides.
-  const bool metadata = catalog_.is_metadata_address(connection->remote) ||
-                        (is_readable(event) && catalog_.match_metadata(connection->remote, event.name, event.path));
-  if (metadata) return on_metadata(event, *connection, caller, head.time_ns);
   const bool of_tls = event.protocol == PayloadEvent::Protocol::kTlsData;
   return start_use(connection, exchange, of_tls ? (connection->hello ? &*connection->hello : nullptr) : &event,
                    head.from_ring);
+}
+
+void Connections::on_tick(std::uint64_t now_ns) {
+  std::erase_if(unfinished_, [&](const Unfinished& one) {
+    const ConnectionRef& connection = one.connection;
+    if (!connection->used && one.since_ns + kUnfinishedNs > now_ns) return false;
+    if (!connection->used && connection->connector) {
+      const ExchangeRef exchange = connection->open(connection->connector, one.since_ns, std::nullopt);
+      (void)start_use(connection, exchange, &*connection->hello, false);
+    }
+    return true;
+  });
 }
 
 void Connections::weigh_again(const ConnectionRef& connection, std::uint64_t time_ns) {
   if (connection->exchanges.empty() || connection->udp) return;
   const Exchange& last = *connection->exchanges.back();
   const InstanceRef writer = last.writer;
-  if (last.request || last.time_ns >= time_ns || !writer->alive) return;
+  // Its end and its connection's are told within microseconds, in either order.
+  const bool over = !writer->alive && !connection->closed;
+  if (last.request || last.time_ns >= time_ns || over) return;
   const auto is_new = [&](const Held& held) {
     return held.how < How::kHelper && held.what->since_ns > last.time_ns && held.what->since_ns <= time_ns;
   };
-  if (std::ranges::none_of(writer->holdings, is_new)) return;
+  // What it read since may still be looked at: a program that uploads a file ends right after.
+  const auto is_read = [&](const ExaminationRef& one) {
+    return one->time_ns > last.time_ns && one->time_ns <= time_ns;
+  };
+  if (std::ranges::none_of(writer->holdings, is_new) && std::ranges::none_of(writer->pending, is_read)) return;
   const ExchangeRef exchange = connection->open(writer, time_ns, std::nullopt);
   exchange->again = true;
   (void)start_use(connection, exchange, connection->hello ? &*connection->hello : nullptr, false);
 }
 
-Done Connections::on_metadata(const PayloadEvent& event, Connection& connection, const InstanceRef& caller,
-                              std::uint64_t time_ns) {
-  if (!is_readable(event) || event.method == "HEAD") return Done::kAbsorbed;
-  const auto issue = catalog_.match_metadata(connection.remote, event.name, event.path);
-  if (!issue || !issue->key) return Done::kAbsorbed;
-  auto what = std::make_shared<HeldKey>();
-  Key& key = what->key;
-  key.kind = issue->kind;
-  key.lifetime = Lifetime::kShortLived;
-  if (const catalog::Kind* kind = catalog_.kind(issue->kind)) key.key_class = kind->key_class;
-  const std::string role = issue->role.empty() ? std::string("role") : "role/" + issue->role;
-  key.id = key.kind + "@" + role;
-  key.parent = role;
-  what->slot = {From::kMetadata, base::address_text(connection.remote) + " " + event.path, {}};
-  what->since_ns = time_ns;
-  connection.asked = std::move(what);
-  connection.asker = caller;
-  return has_its_answers_seen(connection.remote) ? Done::kAbsorbed : on_metadata_answer(connection, 0);
-}
-
-Done Connections::on_metadata_answer(Connection& connection, std::uint16_t status) {
-  const auto what = std::exchange(connection.asked, nullptr);
-  const InstanceRef caller = std::exchange(connection.asker, nullptr);
-  const bool success = status == 0 || (status >= 200 && status < 300);
-  if (!what || !caller || !success) return Done::kAbsorbed;
-  Held* held = holders_.hold(caller, what, How::kDirect);
-  return held != nullptr && holders_.announce(*caller, *held) ? Done::kRecorded : Done::kAbsorbed;
-}
-
 Done Connections::on_unix(const UnixConnectEvent& event, const EventHead& head, const ProcessRef& who) {
   const InstanceRef caller = processes_.instance_of(head.who, who);
   if (!caller) return Done::kAbsorbed;
-  const catalog::LocalSocket socket = catalog_.match_socket(event.path);
+  catalog::LocalSocket socket = catalog_.match_socket(event.path);
+  if (socket.use == catalog::SocketUse::kUnclassified) {
+    const std::string_view kind = kind_of_named_socket(caller->env(), catalog_, event.path);
+    if (!kind.empty()) socket = {.use = catalog::SocketUse::kBroker, .kind = kind};
+  }
   if (socket.use == catalog::SocketUse::kHarmless) return Done::kAbsorbed;
   if (socket.use == catalog::SocketUse::kUnclassified) {
     if (caller->doubts.broker_ns == 0) caller->doubts.broker_ns = head.time_ns;
     holders_.mark_doubts(caller);
     return Done::kAbsorbed;
   }
-  auto what = std::make_shared<HeldKey>();
-  what->key.kind = socket.kind;
-  what->key.id = what->key.kind + "@" + event.path;
-  if (const catalog::Kind* kind = catalog_.kind(socket.kind)) {
-    what->key.key_class = kind->key_class;
-    what->key.lifetime = kind->lifetime;
+  if (caller->process && base::base_name(caller->process->exe) == kLoader) {
+    auto& loaders = *loaders_.get(event.path).first;
+    if (loaders.size() == kMaxLoaders) loaders.erase(loaders.begin());
+    loaders.push_back(caller);
+    return Done::kAbsorbed;
   }
-  what->slot = {From::kBroker, event.path, {}};
-  what->since_ns = head.time_ns;
-  what->broker = true;
-  Held* held = holders_.hold(caller, std::move(what), How::kDirect);
-  return held != nullptr && holders_.announce(*caller, *held) ? Done::kRecorded : Done::kAbsorbed;
+  bool recorded = false;
+  for (Key& key : keys_at(event.path, socket.kind)) {
+    auto what = std::make_shared<HeldKey>();
+    what->key = std::move(key);
+    what->slot = {From::kBroker, event.path, {}};
+    what->since_ns = head.time_ns;
+    what->broker = true;
+    Held* held = holders_.hold(caller, std::move(what), How::kDirect);
+    recorded = (held != nullptr && holders_.announce(*caller, *held)) || recorded;
+  }
+  return recorded ? Done::kRecorded : Done::kAbsorbed;
+}
+
+std::vector<Key> Connections::keys_at(const std::string& socket, std::string_view kind) {
+  std::vector<Key> keys;
+  if (const auto* loaders = loaders_.find(socket)) {
+    for (const InstanceRef& loader : *loaders) {
+      for (const Held& held : loader->holdings) {
+        const Key& key = held.what->key;
+        const bool read = held.how == How::kDirect || held.how == How::kHelper;  // or `cat key | ssh-add -`
+        const bool loaded = held.what->slot.from == From::kFile && read && key.kind == kind;
+        if (loaded && std::ranges::find(keys, key.id, &Key::id) == keys.end()) keys.push_back(key);
+      }
+    }
+  }
+  if (!keys.empty()) return keys;
+  Key key;
+  key.kind = kind;
+  key.id = key.kind + "@" + socket;
+  if (const catalog::Kind* known = catalog_.kind(kind)) {
+    key.key_class = known->key_class;
+    key.lifetime = known->lifetime;
+  }
+  return {std::move(key)};
 }
 
 void Connections::on_dns(const DnsEvent& event, const EventHead& head, const ProcessRef& who) {
@@ -193,15 +232,25 @@ void Connections::on_dns(const DnsEvent& event, const EventHead& head, const Pro
 
 Done Connections::start_use(const ConnectionRef& connection, const ExchangeRef& exchange, const PayloadEvent* payload,
                             bool from_ring) {
-  if (connection->udp && connection->remote.port != kHttpsPort) return Done::kAbsorbed;
+  if (connection->udp && connection->remote.port == kDnsPort) return Done::kAbsorbed;
   Instance& caller = *exchange->writer;
-  const Called called{connection->remote, connection->net_ns, connection->udp, exchange->time_ns, payload};
+  const PayloadEvent* tunnel = connection->tunnel ? &*connection->tunnel : nullptr;
+  const Called called{connection->remote, connection->net_ns, connection->udp, exchange->time_ns, payload, tunnel};
   Resolved where = resolve(called, caller, names_, catalog_);
-  if (!where.known && !connection->udp && base::is_loopback(connection->remote)) {
+  caller.called = caller.called || where.takes_keys;
+  Done done = Done::kAbsorbed;
+  if (metadata_.is_one(*connection, where, payload)) {
+    done = metadata_.on_request(payload, where, *connection, *exchange);
+    if (where.hands_out.empty() && metadata_.is_there(*connection, payload)) return done;
+  }
+  if ((!where.known || where.local_name) && !connection->udp && base::is_loopback(connection->remote)) {
     caller.doubts.note_local_talk(connection->remote, exchange->time_ns);
     holders_.mark_doubts(exchange->writer);
   }
-  return uses_.start(connection, exchange, std::move(where), from_ring);
+  if (where.destination.claimed && (!caller.holdings.empty() || !caller.pending.empty()))
+    hosts_.look(exchange->writer, exchange->time_ns);
+  const Done started = uses_.start(connection, exchange, std::move(where), from_ring);
+  return started == Done::kAbsorbed ? done : started;
 }
 
 void Connections::count(std::map<std::string, std::uint64_t>& counters) const {

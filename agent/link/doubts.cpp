@@ -4,10 +4,10 @@
 namespace keytrail::link {
 namespace {
 
-constexpr std::uint16_t kDnsPort = 53;
 constexpr std::size_t kMaxLocalTalks = 16;
 constexpr std::size_t kMaxMarks = 32;
 constexpr std::size_t kMaxLeads = 64;
+constexpr std::size_t kMaxToldPlaces = 32;
 constexpr std::size_t kMaxIssued = 64;
 constexpr std::size_t kMaxNames = 64;
 
@@ -17,13 +17,21 @@ bool same_address(const SocketAddress& a, const SocketAddress& b) { return a.v6 
 
 /// Bounded: the marks of one kind and host are one mark; what does not fit concerns every kind.
 void Doubts::mark_unidentified(Unidentified mark) {
-  for (Unidentified& known : unidentified) {
-    if (known.kind == mark.kind && known.host == mark.host) {
+  const auto is_known = [&] {
+    for (Unidentified& known : unidentified) {
+      if (known.kind != mark.kind || known.host != mark.host) continue;
+      const std::uint64_t latest_ns = std::max(known.latest_ns(), mark.latest_ns());
       known.time_ns = std::min(known.time_ns, mark.time_ns);
-      return;
+      known.last_ns = latest_ns > known.time_ns ? latest_ns : 0;
+      return true;
     }
+    return false;
+  };
+  if (is_known()) return;
+  if (unidentified.size() >= kMaxMarks) {
+    mark = {.time_ns = mark.time_ns, .last_ns = mark.last_ns};
+    if (is_known()) return;
   }
-  if (unidentified.size() >= kMaxMarks) mark = {.time_ns = mark.time_ns};
   if (unidentified.size() < kMaxMarks + 1) unidentified.push_back(std::move(mark));
 }
 
@@ -68,6 +76,16 @@ void Doubts::note_lead(Lead lead) {
   std::erase_if(
       leads, [&](const Lead& known) { return known.selector_rule == lead.selector_rule && known.from == lead.from; });
   if (!lead.to.empty() && leads.size() < kMaxLeads) leads.push_back(std::move(lead));
+}
+
+bool Doubts::note_told_place(ToldPlace place) {
+  std::erase_if(told_places, [&](const ToldPlace& known) {
+    return known.path == place.path && known.selector_rule == place.selector_rule && known.selector == place.selector;
+  });
+  const bool room = told_places.size() < kMaxToldPlaces;
+  if (!room) told_places.erase(told_places.begin());
+  told_places.push_back(std::move(place));
+  return room;
 }
 
 void Doubts::note_maybe_issued(MaybeIssued note) {

@@ -19,13 +19,17 @@
 
 namespace keytrail::link {
 
+inline constexpr std::uint16_t kDnsPort = 53;
+
 /// A key file, or an entry in one, that was opened and not identified; or an entry whose key is elsewhere.
 struct Unidentified {
   std::uint64_t time_ns = 0;
   std::string kind;           ///< the only kind (one mark each) that may stand there; empty = any
   std::string host;           ///< host (and port) that the entry is for; empty = any
   std::string selector_rule;  ///< catalog id of its file's selector, where there is a host
+  std::uint64_t last_ns = 0;  ///< of several the latest; 0: there is one
 
+  [[nodiscard]] std::uint64_t latest_ns() const { return std::max(time_ns, last_ns); }
   bool operator==(const Unidentified&) const = default;
 };
 
@@ -35,8 +39,23 @@ struct Lead {
   std::string from;
   Fingerprint from_hash;
   std::string to;
+  bool first = false;  ///< it counts before a key of the entry's own
 
   bool operator==(const Lead&) const = default;
+};
+
+/// A place that a file which it read names: what is read there belongs to an entry of that file. Or an address that a
+/// file or its arguments name, as a variable could.
+struct ToldPlace {
+  std::string path;           ///< absolute; of an address "host:port"
+  std::string file;           ///< catalog id of what lies there; of an address the variable
+  std::string selector_rule;  ///< of the file that names it
+  std::string selector;       ///< of the entry there
+  Fingerprint selector_hash;
+  std::string host;
+  bool current = false;
+
+  bool operator==(const ToldPlace&) const = default;
 };
 
 /// A call to an issuer whose action was not seen: it may have given a key. Not a key until a use shows it.
@@ -46,6 +65,8 @@ struct MaybeIssued {
   std::string parent;   ///< id of the key that the call was made with
   std::string host;     ///< the issuer's
   bool always = false;  ///< whoever calls there with such a key is given one
+  bool handed = false;  ///< it was given to a child, who may have handed it over through a pipe
+  bool first = false;   ///< that key was the likeliest there
 
   bool operator==(const MaybeIssued&) const = default;
 };
@@ -80,11 +101,13 @@ struct Doubts {
   bool seen_whole = false;                 ///< no argument and no variable of its exec was left unread
   bool bulk = false;                       ///< it read keys in bulk
   std::uint64_t life_from_ns = 0;          ///< exec of its program (a forked process: its parent's)
+  std::uint64_t gap_ns = 0;                ///< first gap in its life, as far as it was told: for a later worker
   std::uint64_t cut_ns = 0;                ///< first time that something of it was more than is read or kept
   std::uint64_t broker_ns = 0;             ///< first talk to an unclassified Unix socket
   std::vector<LocalTalk> local_talks;      ///< at most 16, then broker_ns is set
   std::vector<Unidentified> unidentified;  ///< at most 33: see mark_unidentified()
   std::vector<Lead> leads;                 ///< of the files it read; at most 64
+  std::vector<ToldPlace> told_places;      ///< at most 32
   std::vector<MaybeIssued> maybe_issued;   ///< newest last; at most 64
   std::vector<KeyFileOpened> opened;       ///< as many as make a bulk reader
   SharedList<OwnName> names;               ///< newest last; at most 64, shared by those that inherited them
@@ -118,6 +141,8 @@ struct Doubts {
   bool note_name(const SocketAddress& address, const std::string& name);
   void note_key_file(std::uint64_t inode, std::uint64_t time_ns, std::uint64_t window_ns, std::size_t bulk_files);
   void note_lead(Lead lead);
+  /// False when another one was given up for it.
+  bool note_told_place(ToldPlace place);
   void note_maybe_issued(MaybeIssued note);
 
   /// Writes what they say of one use into the closed world's facts. `remote`: what is called; `concerns`: whether a
@@ -126,9 +151,9 @@ struct Doubts {
   void facts(WorldFacts& world, const SocketAddress& remote, Concerns&& concerns) const {
     world.exec_seen = exec_seen;
     world.life_from_ns = life_from_ns;
+    world.gap_ns = gap_ns;
     world.broker_ns = broker_ns;
     world.cut_ns = cut_ns;
-    world.relay_or_hub = world.relay_or_hub || bulk;
     for (const LocalTalk& talk : local_talks) {
       if (talk.remote != remote) earliest(world.broker_ns, talk.time_ns);
     }
@@ -149,13 +174,14 @@ struct NamedDoubt {
 /// made. Names are stored: never change one.
 template <typename D>
 [[nodiscard]] auto doubt_members(D& doubts) {
-  auto& [exec_seen, seen_whole, bulk, life_from_ns, cut_ns, broker_ns, local_talks, unidentified, leads, maybe_issued,
-         opened, names] = doubts;
+  auto& [exec_seen, seen_whole, bulk, life_from_ns, gap_ns, cut_ns, broker_ns, local_talks, unidentified, leads,
+         told_places, maybe_issued, opened, names] = doubts;
   return std::tuple(NamedDoubt{"exec_seen", exec_seen}, NamedDoubt{"seen_whole", seen_whole}, NamedDoubt{"bulk", bulk},
-                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"cut", cut_ns}, NamedDoubt{"broker", broker_ns},
-                    NamedDoubt{"local_talks", local_talks}, NamedDoubt{"unidentified", unidentified},
-                    NamedDoubt{"leads", leads}, NamedDoubt{"maybe_issued", maybe_issued}, NamedDoubt{"opened", opened},
-                    NamedDoubt{"names", names});
+                    NamedDoubt{"life_from", life_from_ns}, NamedDoubt{"gap", gap_ns}, NamedDoubt{"cut", cut_ns},
+                    NamedDoubt{"broker", broker_ns}, NamedDoubt{"local_talks", local_talks},
+                    NamedDoubt{"unidentified", unidentified}, NamedDoubt{"leads", leads},
+                    NamedDoubt{"told_places", told_places}, NamedDoubt{"maybe_issued", maybe_issued},
+                    NamedDoubt{"opened", opened}, NamedDoubt{"names", names});
 }
 
 }  // namespace keytrail::link

@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "agent/link/unseen.h"
+
 namespace keytrail::link {
 namespace {
 
@@ -13,22 +15,37 @@ struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
 
+/// Whose home the place is in: "/home/NAME", "/root", else empty.
+std::string_view home_of(std::string_view place) {
+  constexpr std::string_view kHome = "/home/", kRoot = "/root";
+  if (place.starts_with("/root/")) return kRoot;
+  const std::size_t end = place.starts_with(kHome) ? place.find('/', kHome.size()) : std::string_view::npos;
+  return end == std::string_view::npos ? std::string_view() : place.substr(0, end);
+}
+
 }  // namespace
 
 Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& examiner, const Clock& clock,
                Link::FateCall fate, Link::SameMountNs same_mount_ns)
     : options_(options),
+      catalog_(catalog),
       watch_(options_.max_gaps),
       index_(options_.max_news),
       outbox_(clock, std::move(fate)),
-      holders_(options_, clock, index_, outbox_),
+      holders_(options_, clock, watch_, index_, outbox_),
       processes_(options_, catalog, watch_, index_, holders_, outbox_),
-      uses_(options_, catalog, clock, watch_, index_, holders_, outbox_),
+      uses_(options_, catalog, clock, watch_, index_, holders_, host_names_, outbox_),
       examinations_(options_, examiner, std::move(same_mount_ns), holders_),
-      looks_(options_, catalog, clock, index_, holders_, processes_, examinations_),
+      hosts_(host_names_, examinations_, uses_),
+      pipes_(holders_, processes_),
+      looks_(options_, catalog, clock, index_, holders_, processes_, examinations_, watch_),
       environments_(options_, catalog, index_, holders_, examinations_, uses_, outbox_),
-      opens_(options_, catalog, index_, holders_, processes_, examinations_, looks_, uses_, outbox_),
-      connections_(options_, catalog, holders_, processes_, uses_, outbox_) {}
+      arguments_(catalog, index_, holders_, examinations_, uses_, outbox_),
+      found_(options_.max_found),
+      facts_(catalog, index_, holders_, outbox_),
+      pointers_(catalog, examinations_, facts_, found_, uses_, outbox_),
+      opens_(options_, catalog, holders_, processes_, examinations_, looks_, facts_, pointers_, found_, uses_, outbox_),
+      connections_(options_, catalog, holders_, processes_, hosts_, uses_, outbox_) {}
 
 void Engine::on_event(const Event& event, const ProcessRef& who, const ProcessRef& other) {
   uses_.advance(event.head.time_ns);
@@ -47,7 +64,13 @@ Done Engine::dispatch(const Event& event, const ProcessRef& who, const ProcessRe
       [&](const ExecEvent& exec) { return on_exec(exec, head, who); },
       [&](const ExitEvent&) { return on_exit(head); },
       [&](const OpenEvent& open) { return opens_.on_open(open, head, who); },
-      [&](const ConnectEvent& connect) { return connections_.on_connect(connect, head, who); },
+      [&](const PeekEvent& peek) { return opens_.on_peek(peek, head, who); },
+      [&](const ConnectEvent& connect) {
+        ask_for_address(head);
+        const Done done = connections_.on_connect(connect, head, who);
+        pipes_.on_connect(connect, processes_.find_live(head.who));
+        return done;
+      },
       [&](const SocketEvent& socket) { return connections_.on_socket(socket, head); },
       [&](const PayloadEvent& payload) { return connections_.on_payload(payload, head, who); },
       [&](const DnsEvent& dns) {
@@ -69,12 +92,22 @@ Done Engine::dispatch(const Event& event, const ProcessRef& who, const ProcessRe
 
 Done Engine::on_exec(const ExecEvent& event, const EventHead& head, const ProcessRef& who) {
   const auto [instance, done] = processes_.on_exec(event, head, who);
-  if (event.env_truncated) environments_.ask(instance, head.time_ns);
+  pipes_.on_exec(instance, event);
+  arguments_.on_exec(instance, event, head.time_ns);
+  if (event.env_truncated || instance->untold) environments_.ask(instance, head.time_ns);
   return done;
+}
+
+/// Many programs have a proxy's variable, few of them connect.
+void Engine::ask_for_address(const EventHead& head) {
+  const InstanceRef instance = processes_.find_live(head.who);
+  if (instance && instance->hides_address && !instance->environment_asked)
+    environments_.ask(instance, instance->doubts.life_from_ns);
 }
 
 Done Engine::on_exit(const EventHead& head) {
   const InstanceRef instance = processes_.on_exit(head);
+  if (instance) pipes_.on_exit(instance);
   if (instance && instance->held_uses > 0) uses_.weigh_ready();
   return Done::kAbsorbed;
 }
@@ -91,6 +124,8 @@ Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
 
 Done Engine::on_baseline_done(const BaselineDoneEvent& event) {
   if (watch_.armed_ns == 0) watch_.armed_ns = event.armed_ns;
+  watch_.swept = true;
+  processes_.all_are_there();
   // A row for people. The closed world needs no gap of it: whoever ran before has no exec that was seen.
   outbox_.emit(Gap{0, event.armed_ns, std::nullopt, {}}, "baseline");
   return Done::kRecorded;
@@ -98,11 +133,16 @@ Done Engine::on_baseline_done(const BaselineDoneEvent& event) {
 
 void Engine::gap(const Gap& gap, std::string cause) {
   watch_.gaps.add(gap);
+  watch_.news = true;
   outbox_.emit(gap, std::move(cause));
 }
 
 void Engine::load(const Earlier& earlier) {
   looks_.load(earlier.slots);
+  for (const SlotChange& slot : earlier.slots) {
+    if (slot.new_id.empty() || catalog_.match_file(slot.place) != nullptr) continue;
+    found_.add_place(slot.scope + std::string(home_of(slot.place)), slot.place);
+  }
   holders_.load(earlier.lives);
 }
 
@@ -110,13 +150,16 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
   const InstanceRef instance = processes_.instance_of(holding.actor.id, who);
   if (!instance) return;
   holders_.adopt_life(*instance);
-  holders_.adopt(instance, holding, looks_.adopt(*instance, holding));
+  auto [selector_rule, scope] = looks_.adopt(*instance, holding, holders_.stored_scope(*instance, holding));
+  holders_.adopt(instance, holding, selector_rule, std::move(scope), catalog_);
+  pipes_.adopt(instance);
   // Its selectors and destinations: the sweep does not bring the environment.
   if (!instance->environment_asked) environments_.ask(instance, instance->doubts.life_from_ns);
 }
 
 void Engine::on_tick(std::uint64_t now_ns) {
   holders_.forget_lives();
+  connections_.on_tick(now_ns);
   uses_.weigh_ready(now_ns);
   looks_.on_tick(now_ns);
   environments_.start();
@@ -124,8 +167,13 @@ void Engine::on_tick(std::uint64_t now_ns) {
 
 Link::Output Engine::take() {
   Link::Output out = outbox_.take();
+  if (std::exchange(watch_.news, false)) {
+    for (const auto& [tgid, instance] : processes_.live())
+      holders_.mark_doubts(instance);
+  }
   holders_.sync(out);
   out.slot_changes = looks_.take_changes();
+  out.found = found_.take();
   return out;
 }
 
@@ -134,10 +182,23 @@ std::map<std::string, std::uint64_t> Engine::counters() const {
   connections_.count(out);
   out["processes"] = processes_.live().size();
   out["acquisitions_repeated"] = holders_.repeats();
+  out["found_over_bound"] = found_.over_bound();
   out["files_forgotten"] = looks_.forgotten();
   out["held_uses"] = uses_.waiting();
   out["examinations"] = examinations_.outstanding();
   out["environments_waiting"] = environments_.waiting();
+  return out;
+}
+
+void Engine::finish(std::uint64_t now_ns) {
+  connections_.finish();
+  uses_.finish(now_ns);
+}
+
+std::optional<UnseenLives> Engine::unseen(std::uint64_t now_ns) const {
+  if (!watch_.swept) return std::nullopt;
+  UnseenLives out = unseen_lives(processes_.live(), watch_.gaps.all(), now_ns);
+  out.not_followed = processes_.not_followed();
   return out;
 }
 
@@ -161,5 +222,6 @@ void Link::gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string
 void Link::finish(std::uint64_t now_boot_ns) { engine_->finish(now_boot_ns); }
 Link::Output Link::take() { return engine_->take(); }
 std::map<std::string, std::uint64_t> Link::counters() const { return engine_->counters(); }
+std::optional<UnseenLives> Link::unseen(std::uint64_t now_boot_ns) const { return engine_->unseen(now_boot_ns); }
 
 }  // namespace keytrail::link

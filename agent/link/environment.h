@@ -18,12 +18,17 @@ struct FoundKey {
   Key key;
   Slot slot;
   std::span<const std::string_view> kinds;  ///< what its variable may hold, when the value does not tell; else empty
+  std::string host;   ///< of a URL or connection string: where it leads, as the examiner says; else empty
+  bool told = false;  ///< only the examiner tells which key it is: a password's number, a URL's login and host
 };
 
 /// The keys of an environment: identifier and secrets that the catalog pairs are one key, a lone secret is known by its
 /// fingerprint. `owner`: workload id, part of the id of values that have no fingerprint.
 [[nodiscard]] std::vector<FoundKey> keys_of_environment(const SharedList<EnvItem>& env, const catalog::Catalog& catalog,
                                                         std::string_view owner);
+
+/// Whether one of its destinations is in a variable that may hold a key, too, so that its value was not seen.
+[[nodiscard]] bool hides_address(const SharedList<EnvItem>& env, const catalog::Catalog& catalog);
 
 /// The keys of arguments: a recognised secret format, or a flag's value that is the secret of a known key.
 /// A public identifier alone (`--access-key-id AKIA…`) names a key and hands over none.
@@ -35,6 +40,10 @@ struct FoundKey {
 [[nodiscard]] bool names_path(std::string_view pointer, std::string_view path);
 /// The same for a list ("a:b", KUBECONFIG).
 [[nodiscard]] bool names_path_in_list(std::string_view pointers, std::string_view path);
+
+/// What is handed out at this Unix socket, when a variable names it and says so ("SPIFFE_ENDPOINT_SOCKET"); else empty.
+[[nodiscard]] std::string_view kind_of_named_socket(const SharedList<EnvItem>& env, const catalog::Catalog& catalog,
+                                                    std::string_view path);
 
 /// The catalog entry that a pointer variable of this environment (AWS_SHARED_CREDENTIALS_FILE) gives to `path`, or
 /// nullptr.

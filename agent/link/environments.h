@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initial environments of processes that ran before the agent, or whose exec showed only a part: asked of the examiner
-// in turn, not all at once. Owns the queue. Called by Engine (an exec, the sweep, an adoption, ticks). One thread.
+// Initial environments of processes that ran before the agent, whose exec showed only a part, or that hold URLs with
+// keys in them: asked of the examiner in turn, not all at once. Owns the queue. Called by Engine (an exec, the sweep,
+// an adoption, ticks). One thread.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,10 @@ class Environments {
 
  private:
   void on_answer(const ExaminationRef& examination, EnvironmentAnswer& answer);
+  static void check(const Instance& instance, EnvironmentAnswer& answer);
+  /// The environment was not read: what its exec showed is all that is known.
+  void give_up(const ExaminationRef& examination);
+  [[nodiscard]] std::vector<FoundKey> untold_of(const Instance& instance) const;
   [[nodiscard]] std::vector<FoundKey> keys_of(const Instance& instance, const EnvironmentAnswer& answer);
 
   const LinkOptions& options_;

@@ -4,7 +4,24 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/link/pipes.h"
+
 namespace keytrail::link {
+namespace {
+
+/// A helper ended before its file turned out to hold no key: what it wrote may come from a store that is not read.
+void mark_callers_of_helper(const Examination& examination) {
+  const auto helper = std::ranges::find_if(examination.receivers, [](const Examination::Receiver& one) {
+    return !one.instance->alive && one.instance->stdout_pipe != 0 && may_hand_of_store(*one.instance);
+  });
+  if (helper == examination.receivers.end()) return;
+  const std::uint64_t since_ns = helper->instance->doubts.life_from_ns;
+  for (const auto& [instance, how] : examination.receivers) {
+    if (how == How::kHelper) instance->doubts.mark_unidentified({.time_ns = since_ns});
+  }
+}
+
+}  // namespace
 
 Examinations::~Examinations() {
   // Who waits and what is waited for own each other until the answer comes, and none will.
@@ -30,8 +47,10 @@ void Examinations::add_receiver(const ExaminationRef& examination, const Instanc
 
 void Examinations::finish(const ExaminationRef& examination) {
   examination->done = true;
-  for (const auto& receiver : examination->receivers) {
+  for (const auto& receiver : examination->receivers)
     std::erase(receiver.instance->pending, examination);
+  mark_callers_of_helper(*examination);
+  for (const auto& receiver : examination->receivers) {
     holders_.mark_doubts(receiver.instance);  // what it read may have left some
   }
   unanswered_.erase(examination);
@@ -56,7 +75,9 @@ std::span<const std::string_view> kinds_in(const catalog::File& file) {
 
 void mark_receivers(const Examination& examination, std::span<const std::string_view> kinds) {
   for (const auto& [instance, how] : examination.receivers) {
-    if (how != How::kLostAtExec) instance->doubts.mark_unidentified(examination.time_ns, kinds);
+    // What the process itself opened before its exec may be open still.
+    if (how != How::kLostAtExec || examination.time_ns > instance->id.start_ns)
+      instance->doubts.mark_unidentified(examination.time_ns, kinds);
   }
 }
 

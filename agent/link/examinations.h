@@ -28,6 +28,8 @@ class Examinations {
   Examinations& operator=(const Examinations&) = delete;
 
   [[nodiscard]] bool full() const { return outstanding_ >= options_.max_examinations; }
+  /// Half of the room is kept for files at known places.
+  [[nodiscard]] bool crowded() const { return outstanding_ >= options_.max_examinations / 2; }
   /// `done` gets the answer, later; never when link ended before.
   template <typename Question>
   void ask(Reach reach, Question question, std::function<void(typename Question::Answer&)> done) {

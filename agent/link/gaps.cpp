@@ -16,6 +16,16 @@ bool overlaps(std::span<const Gap> gaps, std::uint64_t from_ns, std::uint64_t to
       gaps, [&](const Gap& gap) { return hides_keys(gap) && gap.from_ns <= to_ns && gap.to_ns >= from_ns; });
 }
 
+std::uint64_t first_overlap(std::span<const Gap> gaps, std::uint64_t from_ns) {
+  std::uint64_t first = 0;
+  for (const Gap& gap : gaps) {
+    if (!hides_keys(gap) || gap.to_ns < from_ns) continue;
+    const std::uint64_t at = std::max<std::uint64_t>({gap.from_ns, from_ns, 1});
+    if (first == 0 || at < first) first = at;
+  }
+  return first;
+}
+
 void GapList::add(Gap gap) {
   if (!hides_keys(gap)) return;
   if (gap.to_ns < gap.from_ns) std::swap(gap.from_ns, gap.to_ns);

@@ -28,6 +28,9 @@ struct Gap {
 /// True when a gap that may hide something overlaps [from_ns, to_ns].
 [[nodiscard]] bool overlaps(std::span<const Gap> gaps, std::uint64_t from_ns, std::uint64_t to_ns);
 
+/// When the first such gap of a life that began at `from_ns` did or does so; 0 = never.
+[[nodiscard]] std::uint64_t first_overlap(std::span<const Gap> gaps, std::uint64_t from_ns);
+
 /// The gaps of this agent's life. When it is full, the two oldest become one that covers both: never less than what was
 /// missed.
 class GapList {
@@ -47,6 +50,8 @@ struct Watch {
   explicit Watch(std::size_t max_gaps) : gaps(max_gaps) {}
   std::array<bool, kFamilies> armed{};
   std::uint64_t armed_ns = 0;  ///< ns since boot; an exec before it was not seen; 0 = not known
+  bool swept = false;          ///< whoever lived when the worker began was looked at
+  bool news = false;           ///< a gap that the stored lives do not know yet
   GapList gaps;
 };
 

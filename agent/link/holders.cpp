@@ -8,11 +8,31 @@
 #include "agent/link/life.h"
 
 namespace keytrail::link {
+namespace {
+
+/// Whether two scopes may mean the same file by one path, for a process that sees it in its own root: that a mount
+/// namespace has a file of its own there may be known of one of them only.
+bool is_same_root(std::string_view one, std::string_view other, const Instance& reader) {
+  if (one == other) return true;
+  const std::uint32_t mnt_ns = reader.process ? reader.process->mnt_ns : 0;
+  return mnt_ns != 0 && (Slots::scope_in(one, mnt_ns) == other || Slots::scope_in(other, mnt_ns) == one);
+}
+
+}  // namespace
 
 Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
   for (Held& held : instance->holdings) {
     if (held.what->key.id != what->key.id || held.what->slot != what->slot) continue;
-    const bool stronger = how < How::kHelper && held.how >= How::kHelper;
+    // Of two roots: two files, each with its own rotations.
+    if (what->slot.from == From::kFile && !is_same_root(held.what->scope, what->scope, *instance)) continue;
+    if (how != How::kHelper && how != How::kTold && what->since_ns > held.last_opened_ns()) {
+      held.opened_ns = what->since_ns;
+      if (has_opened(held)) {
+        held.dirty = true;
+        mark_dirty(instance);
+      }
+    }
+    const bool stronger = how < held.how && held.how >= How::kHelper;
     if (stronger) {
       held.what = std::move(what);
       held.how = how;
@@ -37,26 +57,33 @@ Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> 
 
 bool Holders::announce(Instance& instance, Held& held) {
   if (held.announced) return false;
+  return announce_read(instance, held, held.what->since_ns);
+}
+
+bool Holders::announce_read(Instance& instance, Held& held, std::uint64_t time_ns) {
   held.announced = true;
-  const HeldKey& what = *held.what;
+  return tell(instance, *held.what, time_ns);
+}
+
+bool Holders::tell(const Instance& instance, const HeldKey& what, std::uint64_t time_ns) {
   const Key key = index_.best(what.key);
-  if (!acquisitions_.is_news(instance, key, what.slot)) return false;
+  if (!acquisitions_.take(instance, key, what.slot, what.baseline, time_ns)) return false;
   AcquisitionRow row;
   row.actor = make_actor(instance);
   row.key = key;
   row.slot = what.slot;
   row.bulk = instance.reads_in_bulk();
   row.baseline = what.baseline;
-  outbox_.emit(what.since_ns, std::move(row));
+  outbox_.emit(time_ns, std::move(row));
   return true;
 }
 
-bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path,
-                              std::string_view kind, std::string reason, bool baseline) {
-  if (!acquisitions_.is_unread_news(opener, path, reason)) return false;
+bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
+                              std::string reason, bool baseline) {
+  if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) return false;
   AcquisitionRow row;
   row.actor = make_actor(opener);
-  row.key.kind = kind;
+  row.key = std::move(usual);
   row.slot = {From::kFile, Slots::place_of(path), {}};
   row.unread = std::move(reason);
   row.bulk = opener.reads_in_bulk();
@@ -73,10 +100,9 @@ bool Holders::hold_found(const InstanceRef& instance, std::span<const FoundKey> 
     what->key = one.key;
     what->slot = one.slot;
     what->since_ns = time_ns;
-    what->kinds = one.kinds;
+    what->kinds.assign(one.kinds.begin(), one.kinds.end());
+    what->host = one.host;
     what->baseline = how == How::kBaseline;
-    Held* held = hold(instance, std::move(what), how);
-    if (held == nullptr) continue;
     // A command's helpers inherit its environment: aws starts 16 processes, one ansible task 28, and nearly none uses
     // the key. The first program of such a chain is news; one that starts with what its own process already had in that
     // variable becomes news with its first use.
@@ -84,10 +110,14 @@ bool Holders::hold_found(const InstanceRef& instance, std::span<const FoundKey> 
         before != nullptr && std::ranges::any_of(before->holdings, [&](const Held& old) {
           return old.how != How::kLostAtExec && old.what->slot == one.slot && old.what->key.id == one.key.id;
         });
-    if (!inherited) recorded = announce(*instance, *held) || recorded;
+    Held* held = hold(instance, what, how);
+    if (inherited || how == How::kLostAtExec) continue;
+    recorded = (held != nullptr ? announce(*instance, *held) : tell(*instance, *what, time_ns)) || recorded;
   }
   return recorded;
 }
+
+void Holders::tell_handed(const Instance& to, const Instance& from) { outbox_.emit(Child{to.id, from.id, true}); }
 
 void Holders::inherit(Instance& child, const Instance& parent) {
   child.holdings = parent.holdings;
@@ -95,6 +125,7 @@ void Holders::inherit(Instance& child, const Instance& parent) {
     if (held.how == How::kDirect || held.how == How::kExec) held.how = How::kFork;
     held.last_use_ns = 0;
     held.dirty = true;
+    held.stored = nullptr;
   }
 }
 
@@ -102,24 +133,27 @@ void Holders::carry_over_exec(Instance& next, const Instance& before) const {
   // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
   // runtime or a login service held three programs ago would name keys to half of the node's processes.
   for (const Held& held : before.holdings) {
-    if (held.how == How::kLostAtExec || held.how == How::kHelper || held.superseded_ns != 0) continue;
+    // A shell starts programs with what a helper gave it (`$(cat key)`); others take that for themselves.
+    const bool kept = held.how == How::kHelper && !is_shell(before);
+    if (held.how == How::kLostAtExec || kept || held.superseded_ns != 0) continue;
     const bool again =
         std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
     if (again || next.holdings.size() >= options_.max_holdings) continue;
     Held lost = held;
     lost.how = How::kLostAtExec;
     lost.dirty = true;
+    lost.stored = nullptr;
     next.holdings.push_back(std::move(lost));
   }
 }
 
-void Holders::supersede(const InstanceRef& reader, std::string_view place, std::uint32_t dev,
+void Holders::supersede(const InstanceRef& reader, std::string_view place, std::string_view scope, std::uint32_t dev,
                         std::span<const KeyFact> facts, std::uint64_t time_ns) {
   for (Held& held : reader->holdings) {
     const HeldKey& what = *held.what;
     const bool of_it = what.slot.from == From::kFile && what.slot.place == place && what.since_ns < time_ns &&
                        (what.dev == 0 || dev == 0 || what.dev == dev) && held.how != How::kLostAtExec;
-    if (!of_it || held.superseded_ns != 0) continue;
+    if (!of_it || held.superseded_ns != 0 || !is_same_root(what.scope, scope, *reader)) continue;
     const auto in_slot = [&](const KeyFact& fact) {
       return fact.selector == what.slot.selector && !fact.key.id.empty();
     };
@@ -137,12 +171,11 @@ void Holders::on_rotations(const std::vector<SlotChange>& rotations, const Insta
   outbox_.count("rotations", rotations.size());
   for (const auto& [tgid, instance] : live) {
     if (instance.get() == reader || instance->holdings.empty()) continue;
-    const std::string container = Slots::container_of(*instance);
     for (Held& held : instance->holdings) {
       const Slot& slot = held.what->slot;
       const bool hit = slot.from == From::kFile && std::ranges::any_of(rotations, [&](const SlotChange& rotation) {
                          return slot.place == rotation.place && slot.selector == rotation.selector &&
-                                held.what->key.id == rotation.old_id && container == rotation.container;
+                                held.what->key.id == rotation.old_id && held.what->scope == rotation.scope;
                        });
       if (!hit || held.slot_changed || held.superseded_ns != 0) continue;
       held.slot_changed = true;
@@ -172,21 +205,33 @@ void Holders::adopt_life(Instance& instance) {
   instance.stored_life = std::hash<std::string>()(life->second);
 }
 
-void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule) {
+std::optional<std::string> Holders::stored_scope(const Instance& instance, const Holding& holding) const {
+  const auto life = lives_.find(instance.id);
+  if (life == lives_.end()) return std::nullopt;
+  return scope_in_entry(life->second, holding.key.id, holding.slot);
+}
+
+void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule,
+                    std::string scope, const catalog::Catalog& catalog) {
   auto what = std::make_shared<HeldKey>();
   what->key = holding.key;
   what->slot = holding.slot;
+  what->scope = std::move(scope);
   const std::int64_t since = holding.since_ns - clock_.to_wall(0);
   what->since_ns = since > 0 ? static_cast<std::uint64_t>(since) : 1;
   what->issued = holding.slot.from == From::kIssued;
   what->broker = holding.slot.from == From::kBroker;
   what->selector_rule = selector_rule;
-  if (const auto life = lives_.find(instance->id); life != lives_.end()) apply_entry(*what, life->second);
+  std::uint64_t opened_ns = 0;
+  if (const auto life = lives_.find(instance->id); life != lives_.end())
+    opened_ns = apply_entry(*what, life->second, catalog);
   index_.learn(what->key);
-  (void)acquisitions_.is_news(*instance, what->key, what->slot);  // it was a row of an earlier run
+  if (holding.actor.session.starts_with("exec")) instance->entered = instance->id.tgid;
+  acquisitions_.know(*instance, what->key, what->slot);
   if (Held* held = hold(instance, std::move(what), holding.how)) {
     held->last_use_ns = holding.last_use_ns;
     held->slot_changed = holding.slot_changed;
+    held->opened_ns = std::max(held->opened_ns, opened_ns);
     held->announced = true;
     held->dirty = false;
   }
@@ -194,6 +239,7 @@ void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::st
 }
 
 void Holders::sync(Link::Output& out) {
+  out.readers = acquisitions_.take_readers(clock_);
   std::vector<InstanceRef> again;
   for (const InstanceRef& instance : std::exchange(dirty_, {})) {
     instance->queued_dirty = false;
@@ -220,8 +266,13 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
   for (Held& held : instance->holdings) {
     if (!held.dirty) continue;
     held.dirty = false;
-    entries = entries || has_entry(*held.what);
+    entries = entries || (held.stored != held.what && has_entry(*held.what)) || has_opened(held);
     instance->synced = true;
+    // The table has one row for the same key and path in two roots.
+    const auto is_same_row = [&](const Held& other) {
+      return other.superseded_ns == 0 && other.what->key.id == held.what->key.id && other.what->slot == held.what->slot;
+    };
+    if (held.superseded_ns != 0 && std::ranges::any_of(instance->holdings, is_same_row)) continue;
     Holding holding;
     holding.actor = actor;
     holding.key = index_.best(held.what->key);
@@ -234,9 +285,13 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     out.holdings.push_back({kind, std::move(holding)});
   }
   if (!instance->synced) return;
+  Doubts& doubts = instance->doubts;
+  if (doubts.gap_ns == 0) doubts.gap_ns = first_overlap(watch_.gaps.all(), doubts.life_from_ns);
   // Most changes are a use's time: the text is not made for these.
   if (!entries && instance->stored_doubts && same_doubts(*instance->stored_doubts, instance->doubts)) return;
   instance->stored_doubts = std::make_unique<const Doubts>(instance->doubts);
+  for (Held& held : instance->holdings)
+    held.stored = held.what;
   std::string life = encode_life(*instance);
   const std::size_t hash = std::hash<std::string>()(life);
   if (std::exchange(instance->stored_life, hash) != hash) out.lives.push_back({instance->id, std::move(life)});

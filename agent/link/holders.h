@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -23,29 +24,40 @@ namespace keytrail::link {
 
 class Holders {
  public:
-  Holders(const LinkOptions& options, const Clock& clock, KeyIndex& index, Outbox& outbox)
-      : options_(options), clock_(clock), index_(index), outbox_(outbox), acquisitions_(options.max_news) {}
+  Holders(const LinkOptions& options, const Clock& clock, const Watch& watch, KeyIndex& index, Outbox& outbox)
+      : options_(options),
+        clock_(clock),
+        watch_(watch),
+        index_(index),
+        outbox_(outbox),
+        acquisitions_(options.max_news) {}
 
   /// Adds, or recognises as the same key from the same slot. Returns the holding; nullptr when the bound turned it
-  /// away.
+  /// away: it is no candidate then, but `tell` tells that it was taken: nobody hides a take behind many others.
   Held* hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how);
-  /// Emits the acquisition row of a holding unless it is no news. True when a row was made.
+  /// Counts the acquisition of a holding, once, and makes its row if it is news. True when a row was made.
   bool announce(Instance& instance, Held& held);
-  /// A key file that could not be read; true when a row was made.
-  bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, std::string_view kind,
+  /// The same for a key that was just read, also when the process had it before.
+  bool announce_read(Instance& instance, Held& held, std::uint64_t time_ns);
+  /// The same for a key that is not held.
+  bool tell(const Instance& instance, const HeldKey& what, std::uint64_t time_ns);
+  /// A key file that could not be read; true when a row was made. `usual`: kind and class of what it usually holds.
+  bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
                        std::string reason, bool baseline);
   /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True
   /// when a row was made.
   bool hold_found(const InstanceRef& instance, std::span<const FoundKey> found, std::uint64_t time_ns, How how,
                   const Instance* before);
+  /// The judge is told who may have handed a key to whom.
+  void tell_handed(const Instance& to, const Instance& from);
   /// A forked process has all keys of its parent.
   static void inherit(Instance& child, const Instance& parent);
   /// What the program before an exec held is lost to the next, unless it is seen again.
   void carry_over_exec(Instance& next, const Instance& before) const;
-  /// A process has read these keys of a file: what it had from the same slots before is what it used before, but no
-  /// candidate for its new connections, and not what it holds.
-  void supersede(const InstanceRef& reader, std::string_view place, std::uint32_t dev, std::span<const KeyFact> facts,
-                 std::uint64_t time_ns);
+  /// A process has read these keys of a file of this scope, in its own root: what it had from the same slots before is
+  /// what it used before, but no candidate for its new connections, and not what it holds.
+  void supersede(const InstanceRef& reader, std::string_view place, std::string_view scope, std::uint32_t dev,
+                 std::span<const KeyFact> facts, std::uint64_t time_ns);
   /// Slots got other keys: their holders (of `live`) hold an old one by now, all but the reader.
   void on_rotations(const std::vector<SlotChange>& rotations, const Instance* reader,
                     const std::unordered_map<std::uint32_t, InstanceRef>& live);
@@ -59,7 +71,10 @@ class Holders {
   /// Of the table of an earlier run: what it stored of the instance beside its holdings, then each holding.
   void load(std::span<const Life> lives);
   void adopt_life(Instance& instance);
-  void adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule);
+  /// The scope of a holding, as the table has it; nothing when that was stored by an earlier build.
+  [[nodiscard]] std::optional<std::string> stored_scope(const Instance& instance, const Holding& holding) const;
+  void adopt(const InstanceRef& instance, const Holding& holding, std::string_view selector_rule, std::string scope,
+             const catalog::Catalog& catalog);
   /// Whoever was not adopted by now has ended meanwhile.
   void forget_lives() { lives_.clear(); }
   /// Moves what the table does not know yet into `out`.
@@ -72,6 +87,7 @@ class Holders {
 
   const LinkOptions& options_;
   const Clock& clock_;
+  const Watch& watch_;
   KeyIndex& index_;
   Outbox& outbox_;
   Acquisitions acquisitions_;

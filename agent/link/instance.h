@@ -2,6 +2,7 @@
 // What link knows of one program in one process: the keys it holds, and what weakens a claim about them. One thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -21,18 +22,26 @@ namespace keytrail::link {
 struct HeldKey {
   Key key;
   Slot slot;
+  std::string scope;               ///< of its file: see SlotChange
   std::uint64_t since_ns = 0;      ///< kernel time of the open, exec or payload that brought it
   std::uint32_t dev = 0;           ///< of its file
   std::string_view selector_rule;  ///< catalog id of the selector of its file, or ""
   Fingerprint selector_hash;
+  std::string entry;     ///< where another file names its place: the entry there; `selector_rule` is of that file
   std::string host;      ///< host (and port) that the file says the entry is for, or ""
   bool current = false;  ///< the file names this entry as the one in use
   /// What its place may hold, when the key itself does not tell (catalog data); else empty.
-  std::span<const std::string_view> kinds;
-  bool issued = false;      ///< maybe issued: an issuer was called with `key.parent`
-  bool issue_told = false;  ///< and the path of the request, or what such a key is used there for, says so
-  bool broker = false;      ///< from a local broker: possible at most
-  bool baseline = false;    ///< found by the sweep
+  std::vector<std::string_view> kinds;
+  bool issued = false;       ///< maybe issued: an issuer was called with `key.parent`
+  bool issue_told = false;   ///< and the path of the request, or what such a key is used there for, says so
+  bool issue_first = false;  ///< and `key.parent` was the likeliest key there
+  bool broker = false;       ///< from a local broker: possible at most
+  bool baseline = false;     ///< found by the sweep
+
+  /// It lies in a file, or a file says where.
+  [[nodiscard]] bool is_of_file() const { return slot.from == From::kFile || !entry.empty(); }
+  /// By which a selector chooses it.
+  [[nodiscard]] const std::string& chosen_by() const { return entry.empty() ? slot.selector : entry; }
 };
 
 struct Held {
@@ -43,6 +52,10 @@ struct Held {
   bool slot_changed = false;
   std::uint64_t superseded_ns = 0;  ///< kernel time at which it read another key from the slot of this one; 0 = not
   bool dirty = true;                ///< the durable table does not know this yet
+  std::shared_ptr<const HeldKey> stored;  ///< what the stored life says of it; see life.h
+  std::uint64_t opened_ns = 0;            ///< kernel time at which its place was opened again, the last; 0 = not
+
+  [[nodiscard]] std::uint64_t last_opened_ns() const { return std::max(what->since_ns, opened_ns); }
 };
 
 struct Examination;
@@ -54,8 +67,17 @@ struct Instance {
   std::shared_ptr<Instance> parent;  ///< only while both live and the child is a catalogued helper
   Doubts doubts;
   bool alive = true;
+  bool called = false;            ///< it connected to somebody who may take keys
+  std::uint32_t stdout_pipe = 0;  ///< that its program began with (ev_exec's number); 0: none, or a fork
+  std::uint32_t stdin_pipe = 0;   ///< the same; a fork has its parent's
+  bool channel = false;           ///< its program began with another pipe or local socket; a fork has its parent's
+  std::vector<std::uint32_t> children;  ///< tgids of its forks, the newest last; at most 32, some of them ended
+  /// The process by which it came into a container that ran already (kubectl exec, docker exec): its id; else 0.
+  std::uint32_t entered = 0;
   bool environment_asked = false;
-  std::size_t stored_life = 0;                  ///< hash of what the history has of it; see life.h
+  bool untold = false;          ///< it was started with keys that only the examiner can tell (FoundKey::told)
+  bool hides_address = false;   ///< a destination's variable that may hold a key, too: asked for when it connects
+  std::size_t stored_life = 0;  ///< hash of what the history has of it; see life.h
   std::unique_ptr<const Doubts> stored_doubts;  ///< those in it; null: not compared yet
   bool synced = false;                          ///< the durable table holds rows of it
   bool queued_dirty = false;
@@ -73,6 +95,18 @@ struct Instance {
 };
 
 using InstanceRef = std::shared_ptr<Instance>;
+
+/// Whose a variable is that only its place names: the workload, without the program where that tells workloads apart,
+/// so that a program that starts another in its place renames no key.
+[[nodiscard]] std::string variable_owner(const Instance& instance);
+
+/// Empty when it is not known.
+[[nodiscard]] inline std::string_view workload_id(const Instance& instance) {
+  return instance.process && instance.process->workload ? instance.process->workload->id : std::string_view();
+}
+
+/// A shell, or what starts programs with what it reads, as one does (xargs).
+[[nodiscard]] bool is_shell(const Instance& instance);
 
 /// A question to the examiner that is not answered yet, and who waits for it.
 struct Examination {

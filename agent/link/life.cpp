@@ -25,19 +25,26 @@ auto members_of(Is<LocalTalk> auto& talk) {
   return std::tuple(NamedDoubt{"remote", remote}, NamedDoubt{"time", time_ns});
 }
 auto members_of(Is<Unidentified> auto& mark) {
-  auto& [time_ns, kind, host, selector_rule] = mark;
+  auto& [time_ns, kind, host, selector_rule, last_ns] = mark;
   return std::tuple(NamedDoubt{"time", time_ns}, NamedDoubt{"kind", kind}, NamedDoubt{"host", host},
-                    NamedDoubt{"rule", selector_rule});
+                    NamedDoubt{"rule", selector_rule}, NamedDoubt{"last", last_ns});
 }
 auto members_of(Is<Lead> auto& lead) {
-  auto& [selector_rule, from, from_hash, to] = lead;
+  auto& [selector_rule, from, from_hash, to, first] = lead;
   return std::tuple(NamedDoubt{"rule", selector_rule}, NamedDoubt{"from", from}, NamedDoubt{"hash", from_hash},
-                    NamedDoubt{"to", to});
+                    NamedDoubt{"to", to}, NamedDoubt{"first", first});
+}
+auto members_of(Is<ToldPlace> auto& place) {
+  auto& [path, file, selector_rule, selector, selector_hash, host, current] = place;
+  return std::tuple(NamedDoubt{"path", path}, NamedDoubt{"file", file}, NamedDoubt{"rule", selector_rule},
+                    NamedDoubt{"selector", selector}, NamedDoubt{"hash", selector_hash}, NamedDoubt{"host", host},
+                    NamedDoubt{"current", current});
 }
 auto members_of(Is<MaybeIssued> auto& note) {
-  auto& [time_ns, kind, parent, host, always] = note;
+  auto& [time_ns, kind, parent, host, always, handed, first] = note;
   return std::tuple(NamedDoubt{"time", time_ns}, NamedDoubt{"kind", kind}, NamedDoubt{"parent", parent},
-                    NamedDoubt{"host", host}, NamedDoubt{"always", always});
+                    NamedDoubt{"host", host}, NamedDoubt{"always", always}, NamedDoubt{"handed", handed},
+                    NamedDoubt{"first", first});
 }
 auto members_of(Is<KeyFileOpened> auto& file) {
   auto& [inode, time_ns] = file;
@@ -48,6 +55,44 @@ auto members_of(Is<OwnName> auto& own) {
   return std::tuple(NamedDoubt{"address", address}, NamedDoubt{"name", name});
 }
 auto members_of(Is<Doubts> auto& doubts) { return doubt_members(doubts); }
+
+/// What the durable table has no column for.
+struct Entry {
+  std::string scope, host, entry, rule;
+  Fingerprint hash;
+  bool current = false, issued = false, issue_told = false, issue_first = false, broker = false;
+  std::uint64_t dev = 0;
+  std::vector<std::string> kinds;
+
+  bool operator==(const Entry&) const = default;
+};
+auto members_of(Is<Entry> auto& one) {
+  auto& [scope, host, entry, rule, hash, current, issued, issue_told, issue_first, broker, dev, kinds] = one;
+  return std::tuple(NamedDoubt{"scope", scope}, NamedDoubt{"host", host}, NamedDoubt{"entry", entry},
+                    NamedDoubt{"rule", rule}, NamedDoubt{"hash", hash}, NamedDoubt{"current", current},
+                    NamedDoubt{"issued", issued}, NamedDoubt{"issue_told", issue_told},
+                    NamedDoubt{"issue_first", issue_first}, NamedDoubt{"broker", broker}, NamedDoubt{"dev", dev},
+                    NamedDoubt{"kinds", kinds});
+}
+
+/// What the slot says by itself (Holders::adopt) is not said again. A new member of HeldKey does not compile until
+/// somebody thought of it here.
+Entry entry_of(const HeldKey& what) {
+  const auto& [key, slot, scope, since_ns, dev, rule, hash, entry, host, current, kinds, issued, issue_told,
+               issue_first, broker, baseline] = what;
+  return {.scope = scope,
+          .host = host,
+          .entry = entry,
+          .rule = std::string(rule),
+          .hash = hash,
+          .current = current,
+          .issued = issued && slot.from != From::kIssued,
+          .issue_told = issue_told,
+          .issue_first = issue_first,
+          .broker = broker && slot.from != From::kBroker,
+          .dev = dev,
+          .kinds = {kinds.begin(), kinds.end()}};
+}
 
 // A codec per type. What cannot be read leaves the value as it is.
 json::value to_json(bool value) { return value; }
@@ -143,6 +188,24 @@ void from_json(const json::value& from, T& list) {
   list = std::move(items);
 }
 
+/// nullptr: the text does not name this holding.
+const json::object* entry_in(const json::value& life, std::string_view key_id, const Slot& slot) {
+  const json::object* object = life.if_object();
+  const json::value* entries = object == nullptr ? nullptr : object->if_contains("entries");
+  if (entries == nullptr || !entries->is_array()) return nullptr;
+  const auto says = [](const json::object& fields, std::string_view name, std::string_view text) {
+    const json::value* value = fields.if_contains(name);
+    return value != nullptr && value->is_string() ? std::string_view(value->get_string()) == text : text.empty();
+  };
+  for (const json::value& entry : entries->get_array()) {
+    const json::object* fields = entry.if_object();
+    if (fields != nullptr && says(*fields, "key", key_id) && says(*fields, "place", slot.place) &&
+        says(*fields, "selector", slot.selector))
+      return fields;
+  }
+  return nullptr;
+}
+
 /// Builds before kept the marks as {"KIND or @HOST": time}.
 void read_old_marks(const json::object& life, Doubts& doubts) {
   const json::value* marks = life.if_contains("unidentified");
@@ -162,21 +225,30 @@ void read_old_marks(const json::object& life, Doubts& doubts) {
 
 std::string encode_life(const Instance& instance) {
   json::value out = to_json(instance.doubts);
-  json::array entries;  // what the durable table has no column for
+  json::object& life = out.get_object();
+  if (instance.stdin_pipe != 0) life["stdin"] = instance.stdin_pipe;
+  if (instance.stdout_pipe != 0) life["stdout"] = instance.stdout_pipe;
+  if (instance.channel) life["channel"] = true;
+  json::array entries;
   for (const Held& held : instance.holdings) {
     const HeldKey& what = *held.what;
-    if (!has_entry(what)) continue;
-    entries.push_back(json::object{{"key", what.key.id},
-                                   {"place", what.slot.place},
-                                   {"selector", what.slot.selector},
-                                   {"host", what.host},
-                                   {"current", what.current}});
+    if (!has_entry(what) && !has_opened(held)) continue;
+    json::value entry = to_json(entry_of(what));
+    json::object& fields = entry.get_object();
+    if (has_opened(held)) fields["opened"] = held.opened_ns;
+    fields["key"] = what.key.id;
+    fields["place"] = what.slot.place;
+    fields["selector"] = what.slot.selector;
+    if (what.slot.from == From::kFile) fields["scope"] = what.scope;  // also the machine's, which is empty
+    entries.push_back(std::move(entry));
   }
-  if (!entries.empty()) out.get_object()["entries"] = std::move(entries);
+  if (!entries.empty()) life["entries"] = std::move(entries);
   return json::serialize(out);
 }
 
-bool has_entry(const HeldKey& what) { return !what.host.empty() || what.current; }
+bool has_entry(const HeldKey& what) { return what.slot.from == From::kFile || entry_of(what) != Entry{}; }
+
+bool has_opened(const Held& held) { return held.how == How::kLostAtExec && held.opened_ns != 0; }
 
 bool same_doubts(const Doubts& left, const Doubts& right) {
   const auto same = [](const auto& a, const auto& b) {
@@ -201,28 +273,49 @@ void apply_life(Instance& instance, const std::string& text) {
   instance.doubts = {};
   from_json(parsed, instance.doubts);
   read_old_marks(*life, instance.doubts);
+  const auto pipe = [&](std::string_view name) {
+    std::uint64_t inode = 0;
+    if (const json::value* stored = life->if_contains(name)) from_json(*stored, inode);
+    return static_cast<std::uint32_t>(inode);
+  };
+  instance.stdin_pipe = pipe("stdin");
+  instance.stdout_pipe = pipe("stdout");
+  instance.channel = life->contains("channel");
 }
 
-void apply_entry(HeldKey& what, const std::string& text) {
+std::uint64_t apply_entry(HeldKey& what, const std::string& text, const catalog::Catalog& catalog) {
   boost::system::error_code error;
   const json::value parsed = json::parse(text, error);
-  const json::object* object = error ? nullptr : parsed.if_object();
-  const json::value* entries = object == nullptr ? nullptr : object->if_contains("entries");
-  if (entries == nullptr || !entries->is_array()) return;
-  const auto string = [](const json::value& entry, std::string_view name) -> std::string_view {
-    const json::object* fields = entry.if_object();
-    const json::value* value = fields == nullptr ? nullptr : fields->if_contains(name);
-    return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
-  };
-  for (const json::value& entry : entries->get_array()) {
-    if (string(entry, "key") != what.key.id || string(entry, "place") != what.slot.place ||
-        string(entry, "selector") != what.slot.selector)
-      continue;
-    what.host = string(entry, "host");
-    const json::value* current = entry.get_object().if_contains("current");
-    what.current = current != nullptr && current->is_bool() && current->get_bool();
-    return;
+  const json::object* fields = error ? nullptr : entry_in(parsed, what.key.id, what.slot);
+  if (fields == nullptr) return 0;
+  Entry stored;
+  from_json(json::value(*fields), stored);
+  if (fields->contains("scope")) what.scope = std::move(stored.scope);  // earlier builds did not store it
+  what.host = std::move(stored.host);
+  what.entry = std::move(stored.entry);
+  if (const catalog::Selector* rule = catalog.selector(stored.rule)) what.selector_rule = rule->id;
+  what.selector_hash = stored.hash;
+  what.current = stored.current;
+  what.issued = what.issued || stored.issued;
+  what.issue_told = stored.issue_told;
+  what.issue_first = stored.issue_first;
+  what.broker = what.broker || stored.broker;
+  what.dev = static_cast<std::uint32_t>(stored.dev);
+  for (const std::string& id : stored.kinds) {
+    if (const catalog::Kind* kind = catalog.kind(id)) what.kinds.push_back(kind->id);
   }
+  std::uint64_t opened_ns = 0;
+  if (const json::value* opened = fields->if_contains("opened")) from_json(*opened, opened_ns);
+  return opened_ns;
+}
+
+std::optional<std::string> scope_in_entry(const std::string& text, std::string_view key_id, const Slot& slot) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(text, error);
+  const json::object* fields = error ? nullptr : entry_in(parsed, key_id, slot);
+  const json::value* scope = fields == nullptr ? nullptr : fields->if_contains("scope");
+  if (scope == nullptr || !scope->is_string()) return std::nullopt;
+  return std::string(std::string_view(scope->get_string()));
 }
 
 }  // namespace keytrail::link

@@ -15,6 +15,7 @@
 #include "agent/catalog/catalog.h"
 #include "agent/link/options.h"
 #include "keytrail/accounting.h"
+#include "keytrail/agent_status.h"
 #include "keytrail/clock.h"
 #include "keytrail/event.h"
 #include "keytrail/examiner.h"
@@ -33,10 +34,13 @@ class Link {
     std::vector<Row> rows;  ///< acquisitions and gaps
     std::vector<UseRow> uses;
     std::vector<UseTouch> touches;  ///< byte counts are what came since the last report; `connections` is 0
+    std::vector<KeyReader> readers;
+    std::vector<Child> children;
     std::vector<HoldingChange> holdings;
     std::vector<Life> lives;
     std::vector<SlotChange> slot_changes;
-    std::vector<TokenTold> told;  ///< tokens that say whom they are for, with who read them
+    std::vector<FoundPlace> found;  ///< for the kernel's filter
+    std::vector<TokenTold> told;    ///< tokens that say whom they are for, with who read them
   };
   using FateCall = std::function<void(Fate, std::string reason)>;
   using SameMountNs = std::function<std::vector<std::uint32_t>(std::uint32_t mnt_ns)>;
@@ -71,6 +75,9 @@ class Link {
   [[nodiscard]] Output take();
   /// For status: what link keeps and what its bounds turned away, by name.
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;
+  /// Live processes that may hold keys which nobody saw them take. Walks all of them. Nothing until the sweep has
+  /// ended.
+  [[nodiscard]] std::optional<UnseenLives> unseen(std::uint64_t now_boot_ns) const;
 
  private:
   std::unique_ptr<Engine> engine_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace keytrail::link {
 
@@ -23,42 +24,96 @@ std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalo
   return other == entry.kinds.end() ? std::string_view() : *other;
 }
 
-bool Looks::is_elsewhere(const KnownFile& file, const OpenEvent& event) const {
-  if (file.mnt_ns == 0 || event.mnt_ns == 0 || file.mnt_ns == event.mnt_ns) return false;
-  const bool same = file.dev == event.file.dev && file.identity.inode == event.file.inode;
-  return !same && !examinations_.others_of_mount_ns(file.mnt_ns, {}).empty();
+std::string_view kind_at_host(const KeyFact& fact, const catalog::File& entry, const catalog::Catalog& catalog) {
+  if (!fact.untold || fact.host.empty() || fact.key.key_class == KeyClass::kPassword) return {};
+  const auto endpoint = catalog.match_host(fact.host);
+  if (!endpoint || !endpoint->takes_keys || endpoint->open || catalog.accepts(*endpoint, fact.key.kind)) return {};
+  const auto class_of = [&](std::string_view id) {
+    const catalog::Kind* kind = catalog.kind(id);
+    return kind == nullptr ? KeyClass::kPassword : kind->key_class;
+  };
+  const auto placed = std::ranges::find_if(entry.kinds, [&](std::string_view kind) {
+    return class_of(kind) != KeyClass::kPassword && catalog.accepts(*endpoint, kind);
+  });
+  if (placed != entry.kinds.end()) return *placed;
+  const auto accepted = catalog.accepted(*endpoint);
+  const auto own =
+      std::ranges::find_if(accepted, [&](std::string_view kind) { return class_of(kind) == fact.key.key_class; });
+  return own == accepted.end() ? std::string_view() : *own;
 }
 
-void Looks::on_read(const Instance& opener, const OpenEvent& event, std::uint64_t time_ns, const catalog::File& entry,
-                    const FileAnswer& answer, bool remembered) {
-  const std::string container = Slots::container_of(opener);
-  const std::string place = Slots::place_of(event.path);
-  KnownFile& file = slots_.file(container, place);
+bool Looks::is_elsewhere(std::string_view scope, const KnownFile* file, const OpenEvent& event) const {
+  const std::uint32_t mnt_ns = event.namespace_of_path();
+  if (mnt_ns == 0) return false;
+  if (file != nullptr && file->dev == event.file.dev && file->identity.inode == event.file.inode) return false;
+  const std::uint32_t machine = machine_mnt_ns();
+  if (scope.empty() && machine != 0) return mnt_ns != machine;
+  return file != nullptr && file->mnt_ns != 0 && file->mnt_ns != mnt_ns &&
+         !examinations_.others_of_mount_ns(file->mnt_ns, {}).empty();
+}
+
+bool Looks::is_same_mount(const KnownFile& file, const Instance& opener) const {
+  const auto was_there = [&](const Instance& one) { return clock_.to_wall(one.id.start_ns) <= file.seen_ns; };
+  return was_there(opener) ||
+         std::ranges::any_of(examinations_.others_of_mount_ns(file.only_in, opener.id), [&](std::uint32_t tgid) {
+           const auto other = processes_.live().find(tgid);
+           return other != processes_.live().end() && was_there(*other->second);
+         });
+}
+
+std::string Looks::scope_of(const Instance& opener, const OpenEvent& event) {
+  if (event.detached) return Slots::scope_of_detached(opener, machine_mnt_ns());
+  const Instance* owner = &opener;
+  if (event.place_ns != 0) {  // the slot is theirs who live there
+    const std::vector<std::uint32_t> there = examinations_.others_of_mount_ns(event.place_ns, {});
+    const auto live = there.empty() ? processes_.live().end() : processes_.live().find(there.front());
+    if (live == processes_.live().end()) return Slots::scope_in({}, event.place_ns);
+    owner = live->second.get();
+  }
+  std::string scope = Slots::scope_of(*owner, machine_mnt_ns());
+  const std::string key = Slots::file_key(scope, Slots::place_of(event.path));
+  const KnownFile* known = slots_.find(key);
+  if (!is_elsewhere(scope, known, event)) return scope;
+  if (known != nullptr) {  // or it is that file after all, and another by now
+    queue_.emplace_front(key, InstanceRef{});
+    start();
+  }
+  return Slots::scope_in(scope, event.namespace_of_path());
+}
+
+void Looks::on_read(const Instance& opener, const std::string& scope, const OpenEvent& event, std::uint64_t time_ns,
+                    const catalog::File& entry, const FileAnswer& answer, bool remembered) {
+  KnownFile& file = slots_.file(scope, Slots::place_of(event.path), std::string(workload_id(opener)));
   file.format = entry.format;
   file.kind = entry.kind;
   file.other_kind = other_kind_of(entry, catalog_);
   file.kinds = kinds_of(entry);
   if (remembered) return;  // its place holds something else by now; what that is shows the next look
-  if (is_elsewhere(file, event)) {
-    queue_.emplace_front(Slots::file_key(container, place), InstanceRef{});
-    start();
-    return;
-  }
-  Slots::follow(file, event.mnt_ns, event.file.dev);
+  if (file.only_in != 0 && !is_same_mount(file, opener)) Slots::start_anew(file);
+  Slots::follow(file, event.namespace_of_path(), event.file.dev);
   const FileIdentity& identity = answer.file.inode != 0 ? answer.file : event.file;
   const ReadTime read{clock_.to_wall(time_ns), clock_.wall_ns()};
   holders_.on_rotations(slots_.update(file, identity, answer.keys, read), &opener, processes_.live());
 }
 
-std::string_view Looks::adopt(const Instance& instance, const Holding& holding) {
-  const catalog::File* entry = holding.slot.from == From::kFile ? catalog_.match_file(holding.slot.place) : nullptr;
-  if (entry == nullptr) return {};
-  KnownFile& file = slots_.file(Slots::container_of(instance), holding.slot.place);
+Looks::Adopted Looks::adopt(const Instance& instance, const Holding& holding, std::optional<std::string> stored_scope) {
+  const bool of_file = holding.slot.from == From::kFile;
+  std::string scope;
+  if (stored_scope) {
+    scope = std::move(*stored_scope);
+  } else if (of_file) {  // of an earlier build: as if it had read it in its own root
+    scope = Slots::scope_of(instance, machine_mnt_ns());
+    std::string own = Slots::scope_in(scope, instance.process ? instance.process->mnt_ns : 0);
+    if (slots_.find(Slots::file_key(own, holding.slot.place)) != nullptr) scope = std::move(own);
+  }
+  const catalog::File* entry = of_file ? catalog_.match_file(holding.slot.place) : nullptr;
+  if (entry == nullptr) return {{}, std::move(scope)};
+  KnownFile& file = slots_.file(scope, holding.slot.place);
   file.format = entry->format;
   file.kind = entry->kind;
   if (!file.keys.contains(holding.slot.selector) && !holding.slot_changed)
     file.keys[holding.slot.selector] = holding.key.id;
-  return entry->selector;
+  return {entry->selector, std::move(scope)};
 }
 
 void Looks::on_tick(std::uint64_t now_ns) {
@@ -71,18 +126,30 @@ void Looks::on_tick(std::uint64_t now_ns) {
 
 void Looks::queue() {
   if (!queue_.empty()) return;  // the last round is still going on
+  const auto lives = [this](std::uint32_t mnt_ns) { return !examinations_.others_of_mount_ns(mnt_ns, {}).empty(); };
+  if (watch_.swept) slots_.forget_ended(lives);  // before, not all that live are known
+  const std::uint32_t machine = machine_mnt_ns();
   std::set<std::string> queued;
   for (const auto& [tgid, instance] : processes_.live()) {
     if (instance->holdings.empty() || !instance->process) continue;
-    const std::string container = Slots::container_of(*instance);
     for (const Held& held : instance->holdings) {
       // What the process lost at an exec or never opened itself may not be visible from its root.
       if (held.what->slot.from != From::kFile || held.how >= How::kHelper) continue;
-      std::string key = Slots::file_key(container, held.what->slot.place);
-      if (queued.size() >= options_.max_files || !queued.insert(key).second) continue;
+      const std::string& scope = held.what->scope;
+      std::string key = Slots::file_key(scope, held.what->slot.place);
+      if (queued.size() >= options_.max_files || queued.contains(key)) continue;
       KnownFile* file = slots_.find(key);
       if (file == nullptr) continue;
-      if (examinations_.others_of_mount_ns(file->mnt_ns, {}).empty()) file->mnt_ns = instance->process->mnt_ns;
+      const std::uint32_t own = instance->process->mnt_ns;
+      if ((file->mnt_ns == 0 || file->mnt_ns != own) && !lives(file->mnt_ns)) {
+        // Nobody lives there any more. Whoever read it through another's root has another file under its path; and on
+        // the host another mount namespace may mean another file by it: not where its key was read.
+        const auto slot = file->keys.find(held.what->slot.selector);
+        const bool same = slot != file->keys.end() && slot->second == held.what->key.id;
+        if (!Slots::is_own(*instance, scope, machine) || (scope.empty() && !same)) continue;
+        file->mnt_ns = own;
+      }
+      queued.insert(key);
       queue_.emplace_back(std::move(key), instance);
     }
   }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "agent/catalog/catalog.h"
 #include "agent/link/examinations.h"
+#include "agent/link/gaps.h"
 #include "agent/link/processes.h"
 #include "agent/link/slots.h"
 
@@ -21,13 +23,18 @@ namespace keytrail::link {
 /// What such a place may hold besides its usual kind: a password where that is none, else what is no password. Empty
 /// when nothing.
 [[nodiscard]] std::string_view other_kind_of(const catalog::File& entry, const catalog::Catalog& catalog);
+/// The kind of a key that does not tell its own, in an entry for a host that the catalog knows: the one of the place's
+/// kinds that is taken there, else the host's own of this class. A password stays the place's. Empty when nothing
+/// tells.
+[[nodiscard]] std::string_view kind_at_host(const KeyFact& fact, const catalog::File& entry,
+                                            const catalog::Catalog& catalog);
 /// Every kind that it may hold, as FileQuestion has them.
 [[nodiscard]] std::string kinds_of(const catalog::File& entry);
 
 class Looks {
  public:
   Looks(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, KeyIndex& index,
-        Holders& holders, const Processes& processes, Examinations& examinations)
+        Holders& holders, const Processes& processes, Examinations& examinations, const Watch& watch)
       : options_(options),
         catalog_(catalog),
         clock_(clock),
@@ -35,13 +42,20 @@ class Looks {
         holders_(holders),
         processes_(processes),
         examinations_(examinations),
+        watch_(watch),
         slots_(options.max_files) {}
 
-  /// A file was opened (kernel time) and read, now or (`remembered`) before.
-  void on_read(const Instance& opener, const OpenEvent& event, std::uint64_t time_ns, const catalog::File& entry,
-               const FileAnswer& answer, bool remembered);
-  /// A holding of an earlier run. Returns the selector rule of its file, or "".
-  std::string_view adopt(const Instance& instance, const Holding& holding);
+  /// Whose the file is that was opened: see SlotChange.
+  [[nodiscard]] std::string scope_of(const Instance& opener, const OpenEvent& event);
+  /// A file of this scope was opened (kernel time) and read, now or (`remembered`) before.
+  void on_read(const Instance& opener, const std::string& scope, const OpenEvent& event, std::uint64_t time_ns,
+               const catalog::File& entry, const FileAnswer& answer, bool remembered);
+  struct Adopted {
+    std::string_view selector_rule;  ///< of its file, or ""
+    std::string scope;
+  };
+  /// A holding of an earlier run, and its scope where that is stored.
+  Adopted adopt(const Instance& instance, const Holding& holding, std::optional<std::string> stored_scope);
   void on_tick(std::uint64_t now_ns);
 
   void load(std::span<const SlotChange> slots) { slots_.load(slots); }
@@ -49,9 +63,14 @@ class Looks {
   [[nodiscard]] std::uint64_t forgotten() const { return slots_.forgotten(); }
 
  private:
-  /// Whether an open may have reached another file than the one that is followed: the same path in another mount
-  /// namespace.
-  [[nodiscard]] bool is_elsewhere(const KnownFile& file, const OpenEvent& event) const;
+  [[nodiscard]] std::uint32_t machine_mnt_ns() const {
+    return Slots::machine_mnt_ns(processes_.live(), options_.own_mnt_ns);
+  }
+  /// Whether an open in this scope may have reached another file than the one that is followed there (null: none is):
+  /// the same path in another mount namespace.
+  [[nodiscard]] bool is_elsewhere(std::string_view scope, const KnownFile* file, const OpenEvent& event) const;
+  /// Whether this is still the mount namespace of that number in which the file was seen last: numbers come again.
+  [[nodiscard]] bool is_same_mount(const KnownFile& file, const Instance& opener) const;
   void queue();
   void start();
   void look(const std::string& key, const InstanceRef& through);
@@ -65,6 +84,7 @@ class Looks {
   Holders& holders_;
   const Processes& processes_;
   Examinations& examinations_;
+  const Watch& watch_;
   Slots slots_;
   std::size_t running_ = 0;
   std::uint64_t last_ns_ = 0;

@@ -1,64 +1,140 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/opens.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "agent/base/program_name.h"
+#include "keytrail/role_abi.h"
+
 namespace keytrail::link {
 namespace {
 
-/// An entry without a key tells for which host it is, or whose key buys its own.
-void note_elsewhere(const Examination& examination, const KeyFact& fact, const catalog::File& entry) {
-  const std::string rule(entry.selector);
-  for (const auto& [instance, how] : examination.receivers) {
-    if (how == How::kLostAtExec) continue;
-    if (!fact.host.empty())
-      instance->doubts.mark_unidentified(
-          {.time_ns = examination.time_ns, .kind = {}, .host = fact.host, .selector_rule = rule});
-    instance->doubts.note_lead({rule, fact.selector, fact.selector_hash, fact.key.parent});
+using namespace std::string_view_literals;
+
+/// One state of one file.
+std::string identity_of(const FileIdentity& file) {
+  std::string out;
+  for (const auto part : {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s),
+                          std::uint64_t{file.ctime_ns}, file.size})
+    out += std::to_string(part) + ":";
+  return out;
+}
+
+/// The machine's files through another door (`/` mounted in a container, an unpacked root): what they are in their own.
+const catalog::File* match_below_another_root(std::string_view path, const catalog::Catalog& catalog) {
+  constexpr int kMaxDepth = 6;
+  static constexpr std::array kTops{"/etc/"sv, "/var/"sv, "/root/"sv, "/home/"sv, "/run/"sv, "/opt/"sv};
+  std::size_t at = path.find('/', 1);
+  for (int depth = 0; depth < kMaxDepth && at != std::string_view::npos; ++depth, at = path.find('/', at + 1)) {
+    const std::string_view below = path.substr(at);
+    if (std::ranges::none_of(kTops, [&](std::string_view top) { return below.starts_with(top); })) continue;
+    if (const catalog::File* entry = catalog.match_file(below)) return entry;
   }
+  return nullptr;
 }
 
 }  // namespace
 
-const catalog::File* Opens::entry_of(const Instance& instance, const OpenEvent& event) const {
+const catalog::File* Opens::entry_of(const Instance& instance, const OpenEvent& event) {
   const catalog::File* entry = catalog_.match_file(event.path);
   if (entry == nullptr) entry = file_of_pointer(instance.env(), catalog_, event.path);
   // What the program was told to read there says more than a name that tools share (auth.json).
   const catalog::File* told = instance.process ? file_of_argument(*instance.process, catalog_, event.path) : nullptr;
-  if (told != nullptr && (entry == nullptr || entry->format != told->format)) entry = told;
-  return entry != nullptr && !entry->format.empty() ? entry : nullptr;
+  if (told != nullptr && (entry == nullptr || entry->format != told->format)) return told;
+  if (entry == nullptr) entry = pointers_.file_of(instance, event.path);
+  return entry != nullptr ? entry : match_below_another_root(event.path, catalog_);
 }
 
 Done Opens::on_open(const OpenEvent& event, const EventHead& head, const ProcessRef& who) {
   const InstanceRef instance = processes_.instance_of(head.who, who);
   if (!instance) return Done::kAbsorbed;
+  if (event.over_budget) {
+    mark_unknown(instance, head.time_ns);
+    outbox_.count("secret_shaped_over_budget");
+    return Done::kAbsorbed;
+  }
   if (event.path_truncated) return on_cut_path(instance, event, head);
   const catalog::File* entry = entry_of(*instance, event);
-  if (entry == nullptr) return Done::kAbsorbed;
-  instance->doubts.note_key_file(event.file.inode, head.time_ns, options_.bulk_window_ms * 1'000'000U,
-                                 options_.bulk_files);
+  if (entry != nullptr && entry->format.empty()) return Done::kAbsorbed;
+  if (entry == nullptr) {  // its name or its shape may be a key's, its place is nobody's
+    if (event.file.size == 0 || event.file.size > role::kMaxFileBytes) return Done::kAbsorbed;
+    const std::string* known = contents_.find(identity_of(event.file));
+    if (known != nullptr) entry = catalog_.file_of_content(*known);
+    if (known != nullptr && entry == nullptr) {
+      if (event.secret_shaped && *known == kSecretShaped) mark_unknown(instance, head.time_ns);
+      return Done::kAbsorbed;
+    }
+  }
+  return examine(instance, {.event = event, .entry = entry, .baseline = head.baseline, .from_ring = head.from_ring},
+                 head.time_ns);
+}
+
+Done Opens::on_peek(const PeekEvent& event, const EventHead& head, const ProcessRef& who) {
+  const InstanceRef reader = processes_.instance_of(head.who, who), of = processes_.find_live(event.of);
+  if (!reader || of == reader) return Done::kAbsorbed;
+  const auto something_else = [&] {
+    reader->doubts.mark_unidentified(head.time_ns, {});
+    holders_.mark_doubts(reader);
+  };
+  if (!of || of->id != event.of || !of->process) {
+    something_else();
+    return Done::kAbsorbed;
+  }
+  const bool memory = event.what == PeekEvent::What::kMemory;
+  // What is not known of the other one may be known to the reader now.
+  const Doubts& other = of->doubts;
+  if (!other.exec_seen || other.cut_ns != 0 || !of->pending.empty() || (memory && !other.unidentified.empty()))
+    something_else();
+  const Process& process = *of->process;
+  const std::string place = std::string(memory ? "memory of " : "environment of ") +
+                            base::program_name(process.exe, process.filename, process.comm);
+  bool recorded = false;
+  for (const Held& held : of->holdings) {
+    if (held.how == How::kLostAtExec || (!memory && held.what->slot.from != From::kEnvironment)) continue;
+    auto what = std::make_shared<HeldKey>(*held.what);
+    what->slot = {From::kMemory, place, held.what->slot.place};
+    what->since_ns = head.time_ns;
+    what->selector_rule = {};
+    what->baseline = false;
+    // What the other one was only handed, perhaps, this one has only perhaps.
+    const bool sure = held.how < How::kHelper;
+    Held* taken = holders_.hold(reader, what, sure ? How::kDirect : How::kHelper);
+    if (!sure) {
+      if (taken != nullptr) taken->announced = true;
+      continue;
+    }
+    recorded = (taken != nullptr ? holders_.announce_read(*reader, *taken, head.time_ns)
+                                 : holders_.tell(*reader, *what, head.time_ns)) ||
+               recorded;
+  }
+  // Whoever goes through many processes takes stock.
+  reader->doubts.note_key_file(event.of.start_ns, head.time_ns, options_.bulk_window_ms * 1'000'000U,
+                               options_.bulk_files);
+  holders_.mark_doubts(reader);
+  return recorded ? Done::kRecorded : Done::kAbsorbed;
+}
+
+Done Opens::examine(const InstanceRef& instance, Asked asked, std::uint64_t time_ns) {
+  const auto kinds = asked.entry != nullptr ? kinds_in(*asked.entry) : std::span<const std::string_view>();
+  if (asked.entry == nullptr && examinations_.crowded()) {  // known places come first
+    mark_unknown(instance, time_ns);
+    outbox_.count("contents_over_budget");
+    return Done::kAbsorbed;
+  }
+  if (asked.entry != nullptr) note_key_file(*instance, asked.event, time_ns);
   if (examinations_.full()) {
-    instance->doubts.mark_unidentified(head.time_ns, kinds_in(*entry));
-    outbox_.settle(head.from_ring, Fate::kDropped, "examine_overflow");
+    instance->doubts.mark_unidentified(time_ns, kinds);
+    outbox_.settle(asked.from_ring, Fate::kDropped, "examine_overflow");
     return Done::kLater;
   }
-
-  const ExaminationRef examination = examinations_.begin(head.time_ns, kinds_in(*entry));
-  Examinations::add_receiver(examination, instance, head.baseline ? How::kBaseline : How::kDirect);
+  asked.examination = examinations_.begin(time_ns, kinds);
+  Examinations::add_receiver(asked.examination, instance, asked.baseline ? How::kBaseline : How::kDirect);
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive)
-    Examinations::add_receiver(examination, instance->parent, How::kHelper);
-
-  FileQuestion question;
-  question.path = event.path;
-  question.file = event.file;
-  question.format = entry->format;
-  question.key_kind = entry->kind;
-  question.other_kind = other_kind_of(*entry, catalog_);
-  question.kinds = kinds_of(*entry);
-  examinations_.ask(
-      {instance->id, event.mnt_ns, examinations_.others_of_mount_ns(event.mnt_ns, instance->id)}, std::move(question),
-      [this, asked = Asked{examination, event, *entry, head.baseline, head.from_ring}](FileAnswer& answer) {
-        on_answer(asked, answer);
-      });
+    Examinations::add_receiver(asked.examination, instance->parent, How::kHelper);
+  ask(asked);
   return Done::kLater;
 }
 
@@ -71,16 +147,74 @@ Done Opens::on_cut_path(const InstanceRef& instance, const OpenEvent& event, con
   return recorded ? Done::kRecorded : Done::kAbsorbed;
 }
 
+void Opens::note_key_file(Instance& instance, const OpenEvent& event, std::uint64_t time_ns) {
+  instance.doubts.note_key_file(event.file.inode, time_ns, options_.bulk_window_ms * 1'000'000U, options_.bulk_files);
+}
+
+void Opens::mark_unknown(const InstanceRef& instance, std::uint64_t time_ns) {
+  instance->doubts.mark_unidentified(time_ns, {});
+  holders_.mark_doubts(instance);
+}
+
+void Opens::ask(const Asked& asked) {
+  const InstanceId who = asked.examination->receivers.front().instance->id;
+  FileQuestion question;
+  question.path = asked.event.path;
+  question.file = asked.event.file;
+  question.format = kContentFormat;
+  if (asked.entry != nullptr) {
+    question.format = asked.entry->format;
+    question.key_kind = asked.entry->kind;
+    question.other_kind = other_kind_of(*asked.entry, catalog_);
+    question.kinds = kinds_of(*asked.entry);
+  }
+  const std::uint32_t mnt_ns = asked.event.namespace_of_path();
+  examinations_.ask({who, mnt_ns, examinations_.others_of_mount_ns(mnt_ns, who)}, std::move(question),
+                    [this, asked](FileAnswer& answer) {
+                      asked.entry != nullptr ? on_answer(asked, answer) : on_content(asked, answer);
+                    });
+}
+
+void Opens::on_content(Asked asked, const FileAnswer& answer) {
+  const auto& [instance, how] = asked.examination->receivers.front();
+  const std::uint64_t time_ns = asked.examination->time_ns;
+  if (answer.unread.empty()) {
+    *contents_.get(identity_of(asked.event.file)).first = answer.format;
+    asked.entry = catalog_.file_of_content(answer.format);
+  }
+  if (asked.entry != nullptr) {
+    note_key_file(*instance, asked.event, time_ns);
+    asked.examination->kinds = kinds_in(*asked.entry);
+    return ask(asked);
+  }
+  if (!answer.unread.empty() || (asked.event.secret_shaped && answer.format == kSecretShaped))
+    mark_receivers(*asked.examination, {});
+  // A mount that nobody else can go to is no place to pass over in silence.
+  const bool recorded =
+      !answer.unread.empty() && asked.event.detached &&
+      holders_.announce_unread(*instance, time_ns, asked.event.path, {}, answer.unread, asked.baseline);
+  examinations_.finish(asked.examination);
+  outbox_.settle(asked.from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
+  uses_.weigh_ready();
+}
+
+/// What such a place usually holds.
+Key Opens::usual_key(const catalog::File& entry) const {
+  Key usual{.kind = std::string(entry.kind)};
+  if (const catalog::Kind* kind = catalog_.kind(entry.kind)) {
+    usual.key_class = kind->key_class;
+    usual.lifetime = kind->lifetime;
+  }
+  return usual;
+}
+
 bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
   // git's credential store reads its file and puts another in its place at once: the second read of one file comes too
   // late.
   constexpr std::size_t kMaxFacts = 64;
   const bool late = answer.unread == "changed";
   if (file.inode == 0 || (!late && (!answer.unread.empty() || answer.keys.size() > kMaxFacts))) return false;
-  std::string identity;
-  for (const auto part : {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s),
-                          std::uint64_t{file.ctime_ns}, file.size})
-    identity += std::to_string(part) + ":";
+  const std::string identity = identity_of(file);
   if (!late) {
     *answered_.get(identity).first = {answer.keys, answer.skipped};
     return false;
@@ -94,7 +228,8 @@ bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
 }
 
 void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
-  const auto& [examination, event, entry, baseline, from_ring] = asked;
+  const auto& [examination, event, place, baseline, from_ring] = asked;
+  const catalog::File& entry = *place;
   const InstanceRef opener = examination->receivers.front().instance;
   outbox_.count("entries_unparsed", answer.skipped);
   const bool remembered = remember(event.file, answer);
@@ -103,56 +238,48 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
     // What is not of its place's format may be anything.
     const bool of_format = answer.unread != "unknown format";
     mark_receivers(*examination, of_format ? kinds_in(entry) : std::span<const std::string_view>());
-    recorded = holders_.announce_unread(*opener, examination->time_ns, event.path, entry.kind, answer.unread, baseline);
+    recorded =
+        holders_.announce_unread(*opener, examination->time_ns, event.path, usual_key(entry), answer.unread, baseline);
   } else {
     if (answer.skipped > 0) mark_receivers(*examination, kinds_in(entry));  // entries that are not understood
-    for (KeyFact& fact : answer.keys)
-      recorded = hold_fact(asked, fact) || recorded;
-    for (const auto& [instance, how] : examination->receivers)
-      holders_.supersede(instance, Slots::place_of(event.path), event.file.dev, answer.keys, examination->time_ns);
-    looks_.on_read(*opener, event, examination->time_ns, entry, answer, remembered);
+    const std::string scope = looks_.scope_of(*opener, event);
+    // What lies at no known place may be what somebody told of it.
+    const bool own_place = catalog_.match_file(event.path) == &entry;
+    const catalog::File* told_file = own_place ? nullptr : pointers_.file_of(*opener, event.path);
+    const Facts::Place here{.file = entry,
+                            .slot = {From::kFile, Slots::place_of(event.path), {}},
+                            .scope = scope,
+                            .dev = event.file.dev,
+                            .baseline = baseline,
+                            .told = told_of(*opener, event.path),
+                            .taken_for = own_place || told_file != nullptr ? told_file : &entry,
+                            .how = std::nullopt};
+    // Else it lies in another root, where the reader is not, or in none.
+    const bool here_too = event.place_ns == 0 && !event.detached;
+    for (KeyFact& fact : answer.keys) {
+      if (!leads_on(fact))
+        recorded = facts_.hold(*examination, here, fact) || recorded;
+      else if (here_too)
+        pointers_.follow(*examination, {entry, event.path, event.mnt_ns, scope}, fact);
+      else
+        mark_receivers(*examination, {});
+    }
+    for (const auto& [instance, how] : examination->receivers) {
+      if (here_too)
+        holders_.supersede(instance, Slots::place_of(event.path), scope, event.file.dev, answer.keys,
+                           examination->time_ns);
+    }
+    const auto is_key = [&](const KeyFact& fact) {
+      return !fact.key.id.empty() && !(fact.untold && entry.kinds.empty());
+    };
+    if (!remembered && std::ranges::any_of(answer.keys, is_key))
+      found_.add(std::string(workload_id(*opener)), event.file, Slots::place_of(event.path),
+                 catalog_.match_file(event.path) != nullptr);
+    if (!event.detached) looks_.on_read(*opener, scope, event, examination->time_ns, entry, answer, remembered);
   }
   examinations_.finish(examination);
   outbox_.settle(from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
   uses_.weigh_ready();
-}
-
-bool Opens::hold_fact(const Asked& asked, KeyFact& fact) {
-  const auto& [examination, event, entry, baseline, from_ring] = asked;
-  if (fact.key.kind.empty()) fact.key.kind = entry.kind;
-  if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
-  if (fact.key.id.empty()) {
-    const bool elsewhere = !fact.host.empty() || !fact.key.parent.empty();
-    elsewhere ? note_elsewhere(*examination, fact, entry) : mark_receivers(*examination, kinds_in(entry));
-    return false;
-  }
-  index_.learn(fact.key);
-  const Instance& opener = *examination->receivers.front().instance;
-  if (!fact.claims.empty() && opener.process)
-    outbox_.emit(TokenTold{opener.process->workload, fact.key.kind, Slots::place_of(event.path), fact.claims});
-  auto what = std::make_shared<HeldKey>();
-  what->key = fact.key;
-  what->slot = {From::kFile, Slots::place_of(event.path), fact.selector};
-  what->since_ns = examination->time_ns;
-  what->dev = event.file.dev;
-  what->selector_rule = entry.selector;
-  what->selector_hash = fact.selector_hash;
-  what->host = fact.host;
-  what->current = fact.current;
-  what->baseline = baseline;
-  if (fact.untold) what->kinds = entry.kinds;
-  bool recorded = false;
-  for (std::size_t i = 0; i < examination->receivers.size(); ++i) {
-    const auto& [instance, how] = examination->receivers[i];
-    Held* held = holders_.hold(instance, what, how);
-    if (held == nullptr) continue;
-    if (i == 0) {
-      recorded = holders_.announce(*instance, *held);
-    } else {
-      held->announced = true;  // inherited, or handed over by the helper: that process's row is the one
-    }
-  }
-  return recorded;
 }
 
 }  // namespace keytrail::link

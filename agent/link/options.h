@@ -17,6 +17,7 @@ struct LinkOptions {
   std::uint64_t dns_name_s = 3'600;
   std::uint64_t bulk_window_ms = 10'000;  ///< this many distinct key files …
   std::size_t bulk_files = 8;             ///< … within the window make a bulk reader
+  std::uint32_t own_mnt_ns = 0;           ///< the agent's mount namespace: the machine's, where init's is not known
   std::size_t max_processes = 65'536;
   std::size_t max_connections = 65'536;
   /// UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory.
@@ -26,12 +27,18 @@ struct LinkOptions {
   std::size_t max_examinations = 1'024;  ///< outstanding, all kinds
   std::size_t max_environments = 64;     ///< of these, initial environments of processes found by the sweep
   std::size_t max_environment_queue = 65'536;
-  std::size_t max_looks = 32;      ///< outstanding looks at known files
-  std::size_t max_names = 16'384;  ///< addresses with a name, all network namespaces
-  std::size_t max_news = 65'536;   ///< remembered (workload, user, executable, key, slot)
-  std::size_t max_files = 8'192;   ///< known key files
-  std::size_t max_answers = 256;   ///< contents of key files remembered, by identity
+  std::size_t max_looks = 32;           ///< outstanding looks at known files
+  std::size_t max_names = 16'384;       ///< addresses with a name, all network namespaces
+  std::size_t max_news = 65'536;        ///< remembered (workload, user, program, key, slot)
+  std::size_t max_containers = 16'384;  ///< of which it is remembered that something runs there
+  std::size_t max_files = 8'192;        ///< known key files
+  std::size_t max_answers = 256;        ///< contents of key files remembered, by identity
+  std::size_t max_contents = 4'096;     ///< files at no known place of which is remembered what they look like
+  std::size_t max_found = 2'048;        ///< files, and places, that held a key: the kernel has room for 4 of each
   std::size_t max_gaps = 1'024;
+  std::size_t max_places = 64;     ///< unknown destinations of one workload's program …
+  std::uint64_t places_s = 3'600;  ///< … within this time that have rows of their own
+  std::size_t max_place_owners = 1'024;
 };
 
 }  // namespace keytrail::link

@@ -29,6 +29,7 @@ class Outbox {
   void emit(const Gap& gap, std::string cause);
   void emit(const UseRow& use) { out_.uses.push_back(use); }
   void emit(TokenTold told) { out_.told.push_back(std::move(told)); }
+  void emit(const Child& child) { out_.children.push_back(child); }
   void emit(UseTouch touch) { out_.touches.push_back(std::move(touch)); }
 
   void count(const char* name, std::uint64_t more = 1) { counters_[name] += more; }
@@ -40,11 +41,14 @@ class Outbox {
   const Link::FateCall fate_;
   Link::Output out_;
   std::map<std::string, std::uint64_t> counters_{// all are there from the start: 0 is an answer
+                                                 {"arguments_cut", 0},
+                                                 {"arguments_unread", 0},
                                                  {"entries_unparsed", 0},
                                                  {"environments_over_bound", 0},
                                                  {"environments_unread", 0},
                                                  {"held_uses_over_bound", 0},
                                                  {"holdings_over_bound", 0},
+                                                 {"places_over_bound", 0},
                                                  {"processes_over_bound", 0},
                                                  {"payloads_without_connection", 0},
                                                  {"rotations", 0}};

@@ -2,21 +2,36 @@
 #include "agent/link/processes.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
 
 #include "agent/base/program_name.h"
 
 namespace keytrail::link {
 namespace {
 
+using namespace std::string_view_literals;
+
 constexpr std::size_t kMaxReceivers = 256;
+constexpr std::size_t kMaxChildren = 32;
+
+}  // namespace
 
 bool is_shell(const Instance& instance) {
   if (!instance.process) return false;
   const std::string_view name = base::base_name(instance.process->exe);
-  return name == "sh" || name == "dash" || name == "bash" || name == "busybox" || name == "zsh";
+  static constexpr std::array kShells{"sh"sv, "dash"sv, "bash"sv, "busybox"sv, "zsh"sv, "xargs"sv, "parallel"sv};
+  return std::ranges::find(kShells, name) != kShells.end();
 }
 
-}  // namespace
+std::string variable_owner(const Instance& instance) {
+  if (!instance.process || !instance.process->workload) return {};
+  const Workload& workload = *instance.process->workload;
+  if (workload.kind != WorkloadKind::kHost) return workload.id;
+  const std::string_view cgroup = workload.value(fact::kCgroup);
+  return cgroup.empty() || cgroup == "/" ? "host" : "cgroup:" + std::string(cgroup);
+}
 
 InstanceRef Processes::find_live(const InstanceId& id) const {
   const auto it = live_.find(id.tgid);
@@ -30,8 +45,10 @@ void Processes::insert(const InstanceRef& instance) {
   } else if (live_.size() >= options_.max_processes) {
     // Not kept: whatever it does is weighed as that of a process whose start was not seen.
     outbox_.count("processes_over_bound");
+    not_followed_.insert(instance->id.tgid);
     return;
   }
+  if (!not_followed_.empty()) not_followed_.erase(instance->id.tgid);
   live_[instance->id.tgid] = instance;
 }
 
@@ -51,7 +68,10 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
   if (it != live_.end()) {
     const InstanceRef& known = it->second;
     if (known->id == id) {
-      if (process) known->process = process;
+      if (process && process != known->process) {
+        const ProcessRef was = std::exchange(known->process, process);
+        note_entry(*known, was.get(), known->entered);
+      }
       return known;
     }
     // An event of an earlier process or program that comes late: it gets an instance of its own, which nobody finds
@@ -72,9 +92,25 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
   fresh->process = process;
   fresh->doubts.life_from_ns = process ? process->exec_ns : 0;
   if (process) fresh->program = catalog_.match_program(process->exe, process->filename);
-  if (const InstanceRef before = find_live(id)) holders_.carry_over_exec(*fresh, *before);
+  const InstanceRef before = find_live(id);
+  note_entry(*fresh, before ? before->process.get() : nullptr, before ? before->entered : 0);
+  if (before) holders_.carry_over_exec(*fresh, *before);
   insert(fresh);
+  find_relatives(fresh);
   return fresh;
+}
+
+void Processes::find_relatives(const InstanceRef& fresh) {
+  if (!fresh->process) return;
+  const InstanceId& parent_id = fresh->process->parent;
+  if (const InstanceRef parent = find_live(parent_id))
+    note_child(*parent, fresh->id.tgid);
+  else if (!watch_.swept && children_of_later_.size() < options_.max_processes)
+    children_of_later_.emplace(parent_id.tgid, fresh->id.tgid);
+  const auto [first, last] = children_of_later_.equal_range(fresh->id.tgid);
+  for (auto child = first; child != last; ++child)
+    note_child(*fresh, child->second);
+  children_of_later_.erase(first, last);
 }
 
 void Processes::on_fork(const ForkEvent& event, const EventHead& head, const ProcessRef& parent_process,
@@ -88,11 +124,26 @@ void Processes::on_fork(const ForkEvent& event, const EventHead& head, const Pro
     child->program = parent->program;
     child->doubts = parent->doubts.inherit();
     child->baseline_env = parent->baseline_env;
+    child->hides_address = parent->hides_address && parent->baseline_env.empty();
     Holders::inherit(*child, *parent);
     inherit_pending(child, *parent);
+    child->stdin_pipe = parent->stdin_pipe;
+    child->channel = parent->channel;
+    note_child(*parent, child->id.tgid);
   }
+  note_entry(*child, parent ? parent->process.get() : nullptr, parent ? parent->entered : 0);
   insert(child);
   if (!child->holdings.empty()) holders_.mark_dirty(child);
+}
+
+void Processes::note_child(Instance& parent, std::uint32_t tgid) const {
+  std::vector<std::uint32_t>& children = parent.children;
+  std::erase(children, tgid);
+  if (children.size() >= kMaxChildren) {
+    std::erase_if(children, [&](std::uint32_t one) { return !live_.contains(one); });
+    if (children.size() >= kMaxChildren) children.erase(children.begin());
+  }
+  children.push_back(tgid);
 }
 
 /// What the parent opened and is not identified yet becomes the child's, too.
@@ -117,6 +168,14 @@ void Processes::lose_pending(const InstanceRef& next, const Instance& before) {
   }
 }
 
+/// What this process itself opened before the exec may be open still: `program < secret`. Of one exec, as with keys.
+void Processes::keep_open(Instance& next, const Instance& before) {
+  const std::uint64_t since_ns = std::max(before.id.start_ns, before.doubts.life_from_ns);
+  for (const Unidentified& mark : before.doubts.unidentified) {
+    if (mark.latest_ns() > since_ns) next.doubts.mark_unidentified(mark);
+  }
+}
+
 std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const EventHead& head, const ProcessRef& who) {
   const InstanceRef before = find_live(head.who);
   auto next = std::make_shared<Instance>();
@@ -127,17 +186,22 @@ std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const Ev
   next->doubts = Doubts::of_new_program(head.time_ns, seen, !event.env_truncated && !event.args_truncated);
   if (event.args_truncated) next->doubts.mark_cut(head.time_ns);  // the environment is asked for again
 
-  const std::string owner = who && who->workload ? who->workload->id : std::string();
-  std::vector<FoundKey> found = keys_of_environment(event.env, catalog_, owner);
+  note_entry(*next, before ? before->process.get() : nullptr, before ? before->entered : 0);
+  std::vector<FoundKey> found = keys_of_environment(event.env, catalog_, variable_owner(*next));
+  next->untold = std::erase_if(found, [](const FoundKey& one) { return one.told; }) > 0;
+  next->hides_address = hides_address(event.env, catalog_);
   for (const FoundKey& key : found)
     index_.learn(key.key);
   bool recorded = holders_.hold_found(next, found, head.time_ns, How::kExec, before.get());
-  found = keys_of_arguments(event.args, catalog_, index_);
-  recorded = holders_.hold_found(next, found, head.time_ns, How::kExec, before.get()) || recorded;
+  if (!event.arguments_wait()) {  // else its answer says more of the same keys
+    found = keys_of_arguments(event.args, catalog_, index_);
+    recorded = holders_.hold_found(next, found, head.time_ns, How::kExec, before.get()) || recorded;
+  }
 
   if (before) {
     holders_.carry_over_exec(*next, *before);
     lose_pending(next, *before);
+    keep_open(*next, *before);
   }
   if (next->program != nullptr && (next->program->helper || next->program->late_key)) {
     find_caller_of_helper(*next, event.parent.tgid != 0 ? event.parent : (who ? who->parent : InstanceId{}));
@@ -145,6 +209,23 @@ std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const Ev
   insert(next);
   if (!next->holdings.empty()) holders_.mark_dirty(next);
   return {next, recorded ? Done::kRecorded : Done::kAbsorbed};
+}
+
+void Processes::note_entry(Instance& instance, const Process* was, std::uint32_t entered) {
+  const Process* process = instance.process.get();
+  if (process == nullptr || !process->workload) return;
+  const Workload& own = *process->workload;
+  if (own.kind != WorkloadKind::kContainer && own.kind != WorkloadKind::kPod) return;
+  if (was != nullptr && was->workload && (was->workload == process->workload || was->workload->id == own.id)) {
+    instance.entered = entered;
+    return;
+  }
+  // The first that is seen in a container runs it; whoever comes from outside later has entered it. Of what the sweep
+  // found nobody saw where it came from.
+  const auto [first, fresh] = containers_.get(process->cgroup_id);
+  if (fresh) *first = process->id.tgid;
+  const bool came = process->origin == Origin::kExecSeen || process->origin == Origin::kForkSeen;
+  instance.entered = came && *first != process->id.tgid ? process->id.tgid : 0;
 }
 
 void Processes::find_caller_of_helper(Instance& helper, const InstanceId& parent) const {
@@ -160,6 +241,7 @@ void Processes::find_caller_of_helper(Instance& helper, const InstanceId& parent
 InstanceRef Processes::on_exit(const EventHead& head) {
   InstanceRef instance = find_live(head.who);
   if (instance) end(instance);
+  if (!not_followed_.empty()) not_followed_.erase(head.who.tgid);
   return instance;
 }
 

@@ -44,7 +44,7 @@ bool names_file_of(std::string_view value, const Held& held) {
 
 /// "https://registry.example/v1/", "registry.example:443" or "registry.example" is the entry of registry.example.
 std::string host_of_entry(const HeldKey& key) {
-  return base::host_of_url(key.host.empty() ? key.slot.selector : key.host).host;
+  return base::host_of_url(key.host.empty() ? key.chosen_by() : key.host).host;
 }
 
 /// The holdings, and the file whose entries the rule chooses among.
@@ -53,7 +53,7 @@ struct Choice {
   std::string_view rule;
 
   [[nodiscard]] bool is_entry(const Held& one) const {
-    return one.what->slot.from == From::kFile && one.what->selector_rule == rule;
+    return one.what->is_of_file() && one.what->selector_rule == rule;
   }
 
   /// `beats`: a key from elsewhere that the step says counts instead of the file.
@@ -87,7 +87,7 @@ std::optional<std::size_t> source_of(const Choice& choice, const Instance& calle
   if (lead == leads.end()) return std::nullopt;
   const auto further = [&](const Lead& one) { return one.selector_rule == choice.rule && one.from == lead->to; };
   if (std::ranges::any_of(leads, further)) return std::nullopt;
-  return choice.pick({}, [&](const Held& one) { return one.what->slot.selector == lead->to; }, nothing).index;
+  return choice.pick({}, [&](const Held& one) { return one.what->chosen_by() == lead->to; }, nothing).index;
 }
 
 std::optional<Narrowed> overridden(const Choice& choice, std::string_view name, const Instance& caller) {
@@ -114,7 +114,7 @@ bool is_entry_of_host(const HeldKey& key, std::string_view host) { return !host.
 
 bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog) {
   const catalog::Selector* selector = key.selector_rule.empty() ? nullptr : catalog.selector(key.selector_rule);
-  if (key.slot.from != From::kFile || selector == nullptr || !selector->host_binds || host.empty()) return false;
+  if (!key.is_of_file() || selector == nullptr || !selector->host_binds || host.empty()) return false;
   const std::string entry = host_of_entry(key);
   const bool is_host = entry.contains('.') || base::is_address(entry);
   return is_host && entry != host && base::registrable_domain(entry) != base::registrable_domain(host);
@@ -123,11 +123,13 @@ bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const cat
 bool may_be_elsewhere(const HeldKey& key, const Instance& caller) {
   const auto is_entry = [&](const std::string& name) {
     return std::ranges::any_of(caller.holdings, [&](const Held& one) {
-      return one.what->selector_rule == key.selector_rule && one.what->slot.selector == name;
+      return one.what->selector_rule == key.selector_rule && one.what->chosen_by() == name;
     });
   };
+  // Of an entry with both, the SDKs differ in which comes first.
   return std::ranges::any_of(caller.doubts.leads, [&](const Lead& lead) {
-    return lead.selector_rule == key.selector_rule && lead.from != key.slot.selector && !is_entry(lead.to);
+    const bool its_own = !key.entry.empty() && lead.from == key.entry;
+    return lead.selector_rule == key.selector_rule && !its_own && !is_entry(lead.to);
   });
 }
 
@@ -135,15 +137,23 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
                                const catalog::Catalog& catalog) {
   Choice choice{held, {}};
   for (const Held* one : held) {
-    if (one->what->slot.from == From::kFile && !one->what->selector_rule.empty())
-      choice.rule = one->what->selector_rule;
+    if (one->what->is_of_file() && !one->what->selector_rule.empty()) choice.rule = one->what->selector_rule;
   }
   const catalog::Selector* selector = choice.rule.empty() ? nullptr : catalog.selector(choice.rule);
   if (selector == nullptr) return std::nullopt;
 
+  const auto comes_from_elsewhere = [&](const HeldKey& key) {
+    return key.entry.empty() && std::ranges::any_of(caller.doubts.leads, [&](const Lead& lead) {
+             return lead.first && lead.selector_rule == choice.rule && lead.from == key.slot.selector;
+           });
+  };
   const auto finish = [&](Narrowed out, bool told) -> std::optional<Narrowed> {
     out.told = told;
-    if (out.index) out.detail = describe(choice.rule, held[*out.index]->what->slot.selector);
+    if (out.index && comes_from_elsewhere(*held[*out.index]->what)) {
+      out.index.reset();
+      out.elsewhere = true;
+    }
+    if (out.index) out.detail = describe(choice.rule, held[*out.index]->what->chosen_by());
     return out;
   };
   const auto bound_to_host = [&](const Held& one) { return is_entry_of_host(*one.what, host); };
@@ -152,7 +162,7 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
                               });
 
   const bool has_entries = std::ranges::any_of(
-      held, [&](const Held* one) { return choice.is_entry(*one) && !one->what->slot.selector.empty(); });
+      held, [&](const Held* one) { return choice.is_entry(*one) && !one->what->chosen_by().empty(); });
 
   for (const auto& step : selector->steps) {
     switch (step.by) {
@@ -171,7 +181,7 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
       case By::kEnvironment:
         if (const EnvItem* item = variable(caller, step.name)) {
           const auto named = [&](const Held& one) {
-            return one.what->slot.selector == item->value || names_file_of(item->value, one);
+            return one.what->chosen_by() == item->value || names_file_of(item->value, one);
           };
           Narrowed out = choice.pick(describe(choice.rule, item->value), named, nothing);
           out.source = source_of(choice, caller, [&](const Lead& lead) { return lead.from == item->value; });
@@ -185,7 +195,7 @@ std::optional<Narrowed> narrow(std::span<const Held* const> held, const Instance
         if (host_has_entry) return finish(choice.pick({}, bound_to_host, nothing), true);
         Narrowed out = choice.pick(
             describe(choice.rule, step.name),
-            [&](const Held& one) { return one.what->current || one.what->slot.selector == step.name; }, nothing);
+            [&](const Held& one) { return one.what->current || one.what->chosen_by() == step.name; }, nothing);
         const auto of_default = [&](const Lead& lead) { return lead.from == step.name; };
         out.source = source_of(choice, caller, of_default);
         out.elsewhere = !out.index && std::ranges::any_of(caller.doubts.leads, [&](const Lead& lead) {

@@ -32,8 +32,8 @@ struct Narrowed {
 /// a registry's password in docker's config. Hosts of one domain (auth.docker.io, index.docker.io) share their entry.
 [[nodiscard]] bool is_entry_of_other_host(const HeldKey& key, std::string_view host, const catalog::Catalog& catalog);
 
-/// Whether a program that does not obey selectors may have taken an entry of this key's file whose own key comes from
-/// elsewhere: from a helper, a login, a token's file.
+/// Whether a program that does not obey selectors may have taken an entry of this key's file (or this one) whose key
+/// comes from elsewhere: from a helper, a login, a token's file.
 [[nodiscard]] bool may_be_elsewhere(const HeldKey& key, const Instance& caller);
 
 /// `host`: what is called, lower case. nullopt when no holding comes from a file with a selector, or no step of it

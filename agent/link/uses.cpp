@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "agent/link/fits.h"
+#include "agent/link/hosts.h"
+
 namespace keytrail::link {
 namespace {
 
@@ -16,6 +19,14 @@ bool is_news(const Connection& connection, const Verdict& verdict) {
   if (verdict.keys.empty()) return false;
   const auto same = [](const Candidate& a, const Candidate& b) { return a.key.id == b.key.id; };
   return before == nullptr || !std::ranges::equal(before->keys, verdict.keys, same);
+}
+
+/// The reason, and of a place that nobody knows and that has only its address why it has no name.
+std::string with_unnamed(const Verdict& verdict, const Resolved& where) {
+  const Destination& to = where.destination;
+  if (where.known || !to.host.empty() || to.address.empty() || where.unnamed.empty()) return verdict.detail;
+  std::string out = verdict.detail.empty() ? explain(verdict.reason) : verdict.detail;
+  return out.append("; not named, because ").append(where.unnamed);
 }
 
 /// A key file, also one that is being read, may say that its entry is for this host.
@@ -31,7 +42,11 @@ Done Uses::start(const ConnectionRef& connection, const ExchangeRef& exchange, R
   Instance& caller = *exchange->writer;
   const bool late = where.ssh || (caller.program != nullptr && caller.program->late_key);
   const bool may_be_named = !where.known && !connection->udp && (late || may_be_named_by_file(caller));
-  if (!where.takes_keys && !may_be_named) return Done::kAbsorbed;
+  const bool unknown = where.endpoint.open || (!where.known && !where.harmless);
+  // A key file that is being looked at counts: a datagram leaves within microseconds of the read.
+  const bool may_leave = unknown && !(caller.holdings.empty() && caller.pending.empty());
+  const bool may_give = !where.hands_out.empty() && !exchange->issue_seen;
+  if (!where.takes_keys && !may_be_named && !may_leave && !may_give) return Done::kAbsorbed;
   const std::uint64_t deadline_ns =
       exchange->time_ns + (late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
   HeldUse use{connection, exchange, std::move(where), deadline_ns, from_ring, late};
@@ -100,11 +115,14 @@ void Uses::weigh_waiting(std::uint64_t now_ns, bool all) {
 }
 
 void Uses::weigh_one(HeldUse& use, std::uint64_t now_ns) {
-  if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_))
+  hosts_.check(use.where, *use.exchange->writer, catalog_);
+  if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_) && use.where.harmless)
     return settle(use, Fate::kAbsorbed);
-  const Verdict verdict = verdict_of(use, now_ns);
+  Verdict verdict = verdict_of(use, now_ns);
+  if (verdict.keys.empty()) note_handed_out(use);
   if (verdict.silent || (use.exchange->again && !is_news(*use.connection, verdict)))
     return settle(use, Fate::kAbsorbed);
+  if (verdict.reason == Reason::kUnknownDestination) bound(use.where.destination, verdict, *use.exchange);
   note_used(use, verdict);
   const auto row = std::make_shared<const UseRow>(row_of(use, verdict));
   Connection& connection = *use.connection;
@@ -112,6 +130,8 @@ void Uses::weigh_one(HeldUse& use, std::uint64_t now_ns) {
   connection.reported_received = connection.received;
   connection.counted = true;
   outbox_.emit(*row);
+  if (use.where.ssh && use.exchange->writer->process)
+    outbox_.emit(Child{row->actor.id, use.exchange->writer->process->parent});
   use.exchange->use = row;
   note_issued(use, verdict);
   settle(use, Fate::kRecorded);
@@ -128,6 +148,16 @@ Verdict Uses::verdict_of(const HeldUse& use, std::uint64_t now_ns) {
   return weigh(question, index_, catalog_);
 }
 
+void Uses::bound(Destination& to, Verdict& verdict, const Exchange& exchange) {
+  const Instance& caller = *exchange.writer;
+  std::string owner = caller.process && caller.process->workload ? caller.process->workload->id : std::string();
+  if (caller.process) owner += ' ' + caller.process->exe;
+  if (places_.admit(owner, to, exchange.time_ns)) return;
+  outbox_.count("places_over_bound");
+  to = {};
+  verdict.detail = "more unknown destinations within the hour than are told apart";
+}
+
 void Uses::note_used(const HeldUse& use, const Verdict& verdict) {
   Instance& caller = *use.exchange->writer;
   // What an issuer may have given becomes a key when a use shows it: it ranks first, and not for want of anything else.
@@ -135,14 +165,16 @@ void Uses::note_used(const HeldUse& use, const Verdict& verdict) {
     const HeldKey& first = *verdict.held.front();
     const auto is_parent = [&](const Candidate& one) { return one.key.id == first.key.parent; };
     if (first.issue_told || std::ranges::any_of(verdict.keys, is_parent))
-      (void)holders_.hold(use.exchange->writer, verdict.held.front(), How::kDirect);
+      (void)holders_.hold(use.exchange->writer, verdict.held.front(),
+                          verdict.keys.front().reason == Reason::kFromHelper ? How::kHelper : How::kDirect);
   }
   for (std::size_t i = 0; i < verdict.held.size(); ++i) {
     for (Held& held : caller.holdings) {
       if (held.what != verdict.held[i]) continue;
       holders_.announce(caller, held);
-      // Only the key that was used, or most likely was: the others of a list were not seen used.
-      if (i == 0) {
+      // Only the key that was used, or most likely was: the others of a list were not seen used, and what an unknown
+      // place was sent is not known.
+      if (i == 0 && verdict.reason != Reason::kUnknownDestination) {
         held.last_use_ns = std::max(held.last_use_ns, clock_.to_wall(use.exchange->time_ns));
         held.dirty = true;
       }
@@ -160,7 +192,7 @@ UseRow Uses::row_of(const HeldUse& use, const Verdict& verdict) const {
   row.outcome = connection.failed ? Outcome::kFailed : Outcome::kUnknown;
   row.evidence = verdict.evidence;
   row.reason = verdict.reason;
-  row.reason_detail = verdict.detail.substr(0, 200);
+  row.reason_detail = with_unnamed(verdict, use.where).substr(0, 200);
   row.via = use.where.via;
   row.first_ns = row.last_ns = clock_.to_wall(use.exchange->time_ns);
   row.bytes_sent = connection.sent - std::min(connection.sent, connection.reported_sent);
@@ -173,20 +205,23 @@ UseRow Uses::row_of(const HeldUse& use, const Verdict& verdict) const {
 }
 
 void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
+  if (use.exchange->issue_seen) return;
   // A request that was read, and gives no key.
   const bool read = !use.where.path.empty(), gives = catalog_.is_issue_path(use.where.endpoint, use.where.path);
-  if (use.where.ssh || (read && !gives)) return;
+  if (!use.where.known || use.where.ssh || (read && !gives)) return;
   Instance& caller = *use.exchange->writer;
   std::size_t parents = 0;
-  for (const Candidate& parent : verdict.keys) {
-    if (parents >= kMaxParents) break;
+  for (std::size_t i = 0; i < verdict.keys.size() && parents < kMaxParents; ++i) {
+    const Candidate& parent = verdict.keys[i];
     // What was issued from a key that was itself only maybe issued: the chain is not drawn longer than one guess.
     if (parent.slot.from == From::kIssued) continue;
     ++parents;
+    const std::string_view with = kind_there(use.where, *verdict.held[i], parent.key, catalog_);
     // Of a host that issues now and then, every call would look like an issue.
-    for (const std::string_view kind : catalog_.issues(use.where.endpoint, parent.key.kind, use.where.path, true)) {
-      const bool always = gives || catalog_.issues_always(use.where.endpoint, parent.key.kind, kind);
+    for (const std::string_view kind : catalog_.issues(use.where.endpoint, with, use.where.path, true)) {
+      const bool always = gives || catalog_.issues_always(use.where.endpoint, with, kind);
       MaybeIssued note{use.exchange->time_ns, std::string(kind), parent.key.id, use.where.destination.host, always};
+      note.first = i == 0;
       // Keys are made by actions: only one that was seen makes one. Its row comes with its first possible use.
       if (gives) {
         (void)holders_.hold(use.exchange->writer, issued_key(note, catalog_), How::kDirect);
@@ -196,6 +231,16 @@ void Uses::note_issued(const HeldUse& use, const Verdict& verdict) {
     }
   }
   holders_.mark_doubts(use.exchange->writer);
+}
+
+void Uses::note_handed_out(const HeldUse& use) {
+  const Exchange& exchange = *use.exchange;
+  if (use.where.hands_out.empty() || exchange.issue_seen) return;
+  exchange.writer->doubts.note_maybe_issued({.time_ns = exchange.time_ns,
+                                             .kind = std::string(use.where.hands_out),
+                                             .parent = std::string(kUnnamedRole),
+                                             .host = use.where.destination.host});
+  holders_.mark_doubts(exchange.writer);
 }
 
 void Uses::settle(const HeldUse& use, Fate fate) {

@@ -11,20 +11,25 @@
 #include "agent/link/candidates.h"
 #include "agent/link/exchange.h"
 #include "agent/link/holders.h"
+#include "agent/link/places.h"
 
 namespace keytrail::link {
+
+class HostNames;
 
 class Uses {
  public:
   Uses(const LinkOptions& options, const catalog::Catalog& catalog, const Clock& clock, const Watch& watch,
-       KeyIndex& index, Holders& holders, Outbox& outbox)
+       KeyIndex& index, Holders& holders, HostNames& hosts, Outbox& outbox)
       : options_(options),
         catalog_(catalog),
         clock_(clock),
         watch_(watch),
         index_(index),
         holders_(holders),
-        outbox_(outbox) {}
+        hosts_(hosts),
+        outbox_(outbox),
+        places_(options.max_place_owners, options.max_places, options.places_s) {}
 
   /// The kernel's time goes on: what waits is weighed as of the newest event.
   void advance(std::uint64_t time_ns) { now_ns_ = std::max(now_ns_, time_ns); }
@@ -54,10 +59,14 @@ class Uses {
   void weigh_waiting(std::uint64_t now_ns, bool all);
   void weigh_one(HeldUse& use, std::uint64_t now_ns);
   [[nodiscard]] Verdict verdict_of(const HeldUse& use, std::uint64_t now_ns);
+  /// What holders call and nobody knows: the first places of each are told apart, the others are one.
+  void bound(Destination& to, Verdict& verdict, const Exchange& exchange);
   /// The holdings behind a verdict are news by now, and the first was used.
   void note_used(const HeldUse& use, const Verdict& verdict);
   [[nodiscard]] UseRow row_of(const HeldUse& use, const Verdict& verdict) const;
   void note_issued(const HeldUse& use, const Verdict& verdict);
+  /// A place that hands out keys for none was called, and what it was asked for is not seen.
+  void note_handed_out(const HeldUse& use);
   void settle(const HeldUse& use, Fate fate);
 
   const LinkOptions& options_;
@@ -66,7 +75,9 @@ class Uses {
   const Watch& watch_;
   KeyIndex& index_;
   Holders& holders_;
+  HostNames& hosts_;
   Outbox& outbox_;
+  Places places_;
   std::uint64_t now_ns_ = 0;
   std::list<HeldUse> held_;
 };

@@ -173,12 +173,12 @@ Result<void> Dictionary::learn(const WorkloadFacts& facts) {
   return {};
 }
 
-Result<std::int64_t> Dictionary::program(const Actor& a, bool identity) {
-  // `comm` is a label that the process can change: no part of who it is.
+Result<std::int64_t> Dictionary::program(const Actor& a, Ran of) {
   const auto text_of = [&]<typename Line>(const Line& line) {
     if constexpr (kInTable<Actor, ValueOf<decltype(line.get), Actor>>) {
       const std::string& text = get_from(line.get, a);
-      return std::tuple(identity && &text == &a.comm ? std::string_view() : std::string_view(text));
+      const bool left_out = (of != Ran::kProcess && &text == &a.comm) || (of == Ran::kUse && &text == &a.session);
+      return std::tuple(left_out ? std::string_view() : std::string_view(text));
     } else {
       return std::tuple<>();
     }

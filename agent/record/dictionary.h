@@ -22,14 +22,18 @@ inline constexpr std::int64_t kIdentityMark = -1;
 [[nodiscard]] Key identity_of(const Key& key);
 [[nodiscard]] Destination identity_of(const Destination& destination);
 
+/// What of an actor an entry of `program` holds: all of one process; what makes a reader of keys the same one (without
+/// the comm, which a process may change); what makes a use the same (without its session either).
+enum class Ran : std::uint8_t { kProcess, kReader, kUse };
+
 class Dictionary {
  public:
   /// An entry is marked again when its mark is older than `mark_every` rows.
   Dictionary(Database& db, std::uint64_t mark_every) : db_(db), mark_every_(mark_every) {}
 
   Result<std::int64_t> workload(const Workload& workload);
-  /// What ran, and as which users. With `identity`, without the comm, which a process may change.
-  Result<std::int64_t> program(const Actor& actor, bool identity);
+  /// What ran, as which users, and what it came in by.
+  Result<std::int64_t> program(const Actor& actor, Ran of);
   Result<std::int64_t> key(const Key& key);
   Result<std::int64_t> slot(const Slot& slot);
   Result<std::int64_t> destination(const Destination& destination);

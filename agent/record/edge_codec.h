@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process instances of an edge as bytes: 16 each (tgid, start, exec; little-endian), newest last.
+// What stands in columns of an edge: the process instances as bytes, 16 each (tgid, start, exec; little-endian), newest
+// last; words of readers.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,11 @@
 #include "keytrail/process.h"
 
 namespace keytrail::record {
+
+/// Of a reader: `detail` when its first acquisition was found by the sweep, `via` when earlier sessions are in its
+/// sums.
+inline constexpr char kBaseline[] = "baseline";
+inline constexpr char kEarlier[] = "earlier";
 
 [[nodiscard]] std::vector<std::uint8_t> pack_instances(const std::vector<InstanceId>& instances);
 [[nodiscard]] std::vector<InstanceId> unpack_instances(std::span<const std::uint8_t> bytes);

@@ -125,7 +125,7 @@ std::vector<InstanceId> unpack_instances(std::span<const std::uint8_t> bytes) {
   return out;
 }
 
-Result<EdgeState> Store::load_or_create(const EdgeIdentity& identity, const Latest& latest, const Amount& amount) {
+Result<EdgeState> Store::load_or_create(const EdgeIdentity& identity, const Latest& latest, std::int64_t first_ns) {
   {
     Cursor cursor = db_->query(kLoadEdgeSql, identity.workload, identity.program, identity.keyset, identity.destination,
                                identity.outcome, identity.evidence, identity.reason);
@@ -139,8 +139,9 @@ Result<EdgeState> Store::load_or_create(const EdgeIdentity& identity, const Late
   edge.id = *number;
   edge.identity = identity;
   edge.latest = latest;
-  edge.total.first_ns = amount.first_ns;
+  edge.total.first_ns = first_ns;
   if (auto r = save(edge); !r) return std::unexpected(r.error());
+  if (identity.destination == 0) new_readers_.push_back(edge.id);
   return edge;
 }
 
@@ -171,7 +172,7 @@ Result<void> Store::load_open_windows() {
 Result<EdgeState*> Store::edge_for(const UseRow& use) {
   auto ids = intern(use.actor);
   if (!ids) return std::unexpected(ids.error());
-  auto id_program = dictionary_.program(use.actor, true);
+  auto id_program = dictionary_.program(use.actor, Ran::kUse);
   auto id_keyset = dictionary_.keyset(use.keys, true);
   auto id_destination = dictionary_.destination(identity_of(use.destination));
   auto keyset = dictionary_.keyset(use.keys, false);
@@ -183,14 +184,17 @@ Result<EdgeState*> Store::edge_for(const UseRow& use) {
                               use.outcome,   use.evidence, use.reason};
   Latest latest{ids->workload, ids->program,  *keyset,           *destination,
                 use.actor.id,  use.actor.uid, use.reason_detail, use.via};
-  EdgeState* edge = coalescer_.find(identity);
-  if (edge == nullptr) {
-    auto loaded = load_or_create(identity, latest, amount_of(use, false));
-    if (!loaded) return std::unexpected(loaded.error());
-    edge = &coalescer_.adopt(std::move(*loaded));
-  }
-  edge->latest = std::move(latest);
+  auto edge = edge_for(identity, latest, use.first_ns);
+  if (edge) (*edge)->latest = std::move(latest);
   return edge;
+}
+
+/// `latest` is that of an edge that is made now.
+Result<EdgeState*> Store::edge_for(const EdgeIdentity& identity, const Latest& latest, std::int64_t first_ns) {
+  if (EdgeState* known = coalescer_.find(identity)) return known;
+  auto loaded = load_or_create(identity, latest, first_ns);
+  if (!loaded) return std::unexpected(loaded.error());
+  return &coalescer_.adopt(std::move(*loaded));
 }
 
 Result<void> Store::emit(EdgeState& edge, const std::optional<Amount>& amount) {
@@ -246,6 +250,9 @@ Result<void> Store::save_dirty() {
   for (const EdgeState* edge : dirty_)
     coalescer_.release(EdgeIdentity(edge->identity));
   dirty_.clear();
+  for (const std::int64_t edge : std::exchange(new_readers_, {})) {
+    if (auto r = sum_sessions(edge); !r) return r;
+  }
   return {};
 }
 

@@ -70,6 +70,7 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   }
   Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) override { return questions_->keys(filter); }
   Result<std::vector<KeyPlace>> places(const HistoryFilter& filter) override { return questions_->places(filter); }
+  Result<Page<KeyReader>> readers(const HistoryFilter& filter) override { return questions_->readers(filter); }
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override {
     return questions_->workloads(filter);
   }

@@ -15,10 +15,12 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr int kAttemptsWithoutRoom = 5;           // for errors that trying again does not mend
-constexpr std::ptrdiff_t kMaxOverflow = 100'000;  // holdings, lives, changes of each kind
+constexpr std::ptrdiff_t kMaxOverflow = 100'000;  // readers, holdings, lives, changes of each kind
 constexpr auto kRetentionEvery = std::chrono::seconds(30);
 
-std::size_t rows_in(const Batch& batch) { return batch.rows.size() + batch.uses.size() + batch.touches.size(); }
+std::size_t rows_in(const Batch& batch) {
+  return batch.rows.size() + batch.uses.size() + batch.touches.size() + batch.readers.size();
+}
 
 }  // namespace
 
@@ -54,6 +56,7 @@ void History::keep_state(Batch& batch) {
     kept.insert(kept.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     if (std::ssize(kept) > kMaxOverflow) kept.erase(kept.begin(), kept.end() - kMaxOverflow);
   };
+  keep(overflow_.readers, batch.readers);
   keep(overflow_.holdings, batch.holdings);
   keep(overflow_.workloads, batch.workloads);
   keep(overflow_.lives, batch.lives);

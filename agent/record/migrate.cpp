@@ -155,7 +155,11 @@ DROP TABLE finding;
 ALTER TABLE finding2 RENAME TO finding;
 )sql";
 
-constexpr Migration kMigrations[] = {{1, kSchema1}, {2, kTypedState}, {2, kWorkloadsBecomeIds}};
+// Edges without a destination are readers of keys: a program that knows only uses must not read them as such. What
+// older rows tell of readers is summed by Store::open.
+static constexpr char kReadersAreEdges[] = "";
+
+constexpr Migration kMigrations[] = {{1, kSchema1}, {2, kTypedState}, {2, kWorkloadsBecomeIds}, {3, kReadersAreEdges}};
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages of edges. Totals are those of the asked time: where an edge reaches beyond it, they are summed from its rows
-// and what is pending.
+// Pages of edges, of uses and of readers. Totals of uses are those of the asked time: where an edge reaches beyond it,
+// they are summed from its rows and what is pending.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,13 +14,14 @@
 namespace keytrail::record {
 namespace {
 
-// ?9 after, ?10 from, ?11 to, ?12 evidence or -1, ?13 limit
+// ?9 after, ?10 from, ?11 to, ?12 evidence or -1, ?13 limit, ?14 of readers: these have no destination
 static constexpr char kEdgesSql[] = KEYTRAIL_CHAIN
     "SELECT id, workload, program, keyset, destination, pid, start_ns, exec, uid, outcome, evidence, reason, detail, "
     "via, first_ns, last_ns, connections, requests, bytes_sent, bytes_received, last_seq, instances, truncated, "
     "pending_first_ns, pending_last_ns, pending_connections, pending_requests, pending_bytes_sent, "
     "pending_bytes_received FROM edge "
-    "WHERE id > ?9 AND last_ns >= ?10 AND first_ns < ?11 AND (?12 < 0 OR evidence = ?12) "
+    "WHERE (id_destination = 0) = ?14 AND id > ?9 AND last_ns >= ?10 AND first_ns < ?11 AND (?12 < 0 OR evidence = "
+    "?12) "
     "AND " KEYTRAIL_HAS_WORKLOAD("workload") "AND " KEYTRAIL_HAS_DESTINATION("destination") "AND " KEYTRAIL_HAS_KEY(
         "keyset") "ORDER BY id LIMIT ?13";
 // ?1 edge ids as a JSON array (ours, numbers), ?2 from, ?3 to
@@ -129,40 +130,78 @@ Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<
   }
 }
 
+struct Found {
+  std::vector<StoredEdge> edges;
+  std::uint64_t next = 0;
+};
+
+Result<Found> find_edges(Database& db, const HistoryFilter& f, bool readers) {
+  const NamePattern workload = name_pattern(f.workload);
+  DictionaryView names(db);
+  Found out;
+  // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
+  const std::int64_t limit = f.pid != 0 ? -1 : static_cast<std::int64_t>(f.limit) + 1;
+  Cursor cursor =
+      db.query(kEdgesSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
+               f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit, readers);
+  while (true) {
+    auto more = cursor.next();
+    if (!more) return std::unexpected(more.error());
+    if (!*more) return out;
+    auto one = read_edge(cursor, names);
+    if (!one) return std::unexpected(one.error());
+    if (f.pid != 0 && !has_pid(one->edge, f.pid)) continue;
+    if (out.edges.size() == f.limit) {
+      out.next = static_cast<std::uint64_t>(out.edges.back().id);
+      return out;
+    }
+    out.edges.push_back(std::move(*one));
+  }
+}
+
+KeyReader reader_of(Edge edge) {
+  KeyReader out;
+  UseRow& use = edge.use;
+  if (!use.keys.empty()) {
+    out.key = std::move(use.keys.front().key);
+    out.slot = std::move(use.keys.front().slot);
+  }
+  out.actor = std::move(use.actor);
+  out.baseline = use.reason_detail == kBaseline;
+  out.first_ns = use.first_ns;
+  out.last_ns = use.last_ns;
+  out.count = use.connections;
+  out.instances = std::move(edge.instances);
+  out.instances_truncated = edge.instances_truncated;
+  out.earlier_sessions = use.via == kEarlier;
+  return out;
+}
+
 }  // namespace
 
 Result<Page<Edge>> Reader::edges(const HistoryFilter& f) {
   if (auto r = check(f); !r) return std::unexpected(r.error());
   return reading<Page<Edge>>([&]() -> Result<Page<Edge>> {
-    const NamePattern workload = name_pattern(f.workload);
-    DictionaryView names(*db_);
-    std::vector<StoredEdge> found;
-    Page<Edge> page;
-    {
-      // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
-      const std::int64_t limit = f.pid != 0 ? -1 : static_cast<std::int64_t>(f.limit) + 1;
-      Cursor cursor =
-          db_->query(kEdgesSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
-                     f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit);
-      while (true) {
-        auto more = cursor.next();
-        if (!more) return std::unexpected(more.error());
-        if (!*more) break;
-        auto one = read_edge(cursor, names);
-        if (!one) return std::unexpected(one.error());
-        if (f.pid != 0 && !has_pid(one->edge, f.pid)) continue;
-        if (found.size() == f.limit) {
-          page.next = static_cast<std::uint64_t>(found.back().id);
-          break;
-        }
-        found.push_back(std::move(*one));
-      }
-    }
-    if (auto r = restrict_to_time(*db_, f, found); !r) return std::unexpected(r.error());
-    for (StoredEdge& one : found) {
+    auto found = find_edges(*db_, f, false);
+    if (!found) return std::unexpected(found.error());
+    if (auto r = restrict_to_time(*db_, f, found->edges); !r) return std::unexpected(r.error());
+    Page<Edge> page{{}, found->next};
+    for (StoredEdge& one : found->edges) {
       // Used before and after the asked time, but not within it.
       if (one.edge.use.first_ns != 0) page.items.push_back(std::move(one.edge));
     }
+    return page;
+  });
+}
+
+Result<Page<KeyReader>> Reader::readers(const HistoryFilter& f) {
+  if (auto r = check(f); !r) return std::unexpected(r.error());
+  return reading<Page<KeyReader>>([&]() -> Result<Page<KeyReader>> {
+    auto found = find_edges(*db_, f, true);
+    if (!found) return std::unexpected(found.error());
+    Page<KeyReader> page{{}, found->next};
+    for (StoredEdge& one : found->edges)
+      page.items.push_back(reader_of(std::move(one.edge)));
     return page;
   });
 }

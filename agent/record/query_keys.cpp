@@ -35,7 +35,8 @@ static constexpr char kHeldSql[] =
 static constexpr char kUsedSql[] =
     "SELECT k.key_id, c.slot, e.destination, w.name, min(e.first_ns), max(e.last_ns) FROM edge e JOIN candidate c ON "
     "c.keyset = e.keyset "
-    "JOIN key k ON k.id = c.key JOIN workload w ON w.id = e.workload GROUP BY k.key_id, c.slot, e.destination, w.name";
+    "JOIN key k ON k.id = c.key JOIN workload w ON w.id = e.workload WHERE e.id_destination != 0 GROUP BY k.key_id, "
+    "c.slot, e.destination, w.name";
 // The newest last: it is the one that is shown.
 static constexpr char kReplacedSql[] =
     "SELECT h.old_id, h.new_id, h.time_ns, h.after_ns FROM slot_history h LEFT JOIN slot_now n USING (container, "

@@ -28,6 +28,8 @@ static constexpr char kRowsSql[] = KEYTRAIL_CHAIN
 static constexpr char kRowSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq = ?1";
 static constexpr char kFindingStateSql[] = "SELECT state FROM finding WHERE type = ?1 AND subject = ?2";
 static constexpr char kAfterSql[] = "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+static constexpr char kAcquisitionsSql[] =
+    "SELECT " KEYTRAIL_ROW_COLUMNS " FROM rows WHERE seq > ?1 AND kind = " KT_SQL_ACQUISITION " ORDER BY seq LIMIT ?2";
 
 UseRow read_use(const Cursor& c) {
   UseRow use;
@@ -145,6 +147,10 @@ int bits_of(const RowKinds& kinds) {
 }
 
 }  // namespace
+
+Result<std::vector<Row>> read_acquisitions(Database& db, std::uint64_t after_seq, std::size_t limit) {
+  return read_all(db.query(kAcquisitionsSql, after_seq, limit), db);
+}
 
 Result<Page<Row>> Reader::rows(const HistoryFilter& f, RowKinds kinds) {
   if (auto r = check(f); !r) return std::unexpected(r.error());

@@ -48,6 +48,7 @@ class Reader {
   Result<std::vector<Holding>> holders(const HistoryFilter& filter, std::size_t limit);
   Result<std::vector<KeySummary>> keys(const HistoryFilter& filter);
   Result<std::vector<KeyPlace>> places(const HistoryFilter& filter);
+  Result<Page<KeyReader>> readers(const HistoryFilter& filter);
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter);
   Result<std::optional<Row>> row(std::uint64_t seq);
   /// What the file knows; queue, size bound, log and error are History's.
@@ -86,6 +87,9 @@ Result<T> Reader::reading(Work work) {
   if (!transaction) return std::unexpected(transaction.error());
   return work();
 }
+
+/// Acquisition rows after `after_seq`, at most `limit`; in the caller's transaction.
+[[nodiscard]] Result<std::vector<Row>> read_acquisitions(Database& db, std::uint64_t after_seq, std::size_t limit);
 
 /// The end of a filter's time, Unix ns.
 [[nodiscard]] inline std::int64_t end_of(const HistoryFilter& filter) {

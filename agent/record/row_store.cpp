@@ -56,7 +56,7 @@ Result<void> insert(Database& db, const Columns& c) {
 Result<Store::ActorIds> Store::intern(const Actor& actor) {
   auto workload = dictionary_.workload(actor.workload);
   if (!workload) return std::unexpected(workload.error());
-  auto program = dictionary_.program(actor, false);
+  auto program = dictionary_.program(actor, Ran::kProcess);
   if (!program) return std::unexpected(program.error());
   return ActorIds{*workload, *program};
 }

@@ -46,12 +46,12 @@ Result<void> Store::apply_state(const Batch& batch) {
 }
 
 Result<void> Store::change_slot(const SlotChange& c) {
-  if (c.new_id.empty()) return db_->run(kForgetSlotSql, c.container, c.place, c.selector);
-  if (auto r = db_->run(kSetSlotSql, c.container, c.place, c.selector, c.new_id, c.time_ns); !r) return r;
+  if (c.new_id.empty()) return db_->run(kForgetSlotSql, c.scope, c.place, c.selector);
+  if (auto r = db_->run(kSetSlotSql, c.scope, c.place, c.selector, c.new_id, c.time_ns); !r) return r;
   if (c.old_id.empty()) return {};
-  if (auto r = db_->run(kAddChangeSql, c.container, c.place, c.selector, c.time_ns, c.old_id, c.new_id, c.after_ns); !r)
+  if (auto r = db_->run(kAddChangeSql, c.scope, c.place, c.selector, c.time_ns, c.old_id, c.new_id, c.after_ns); !r)
     return r;
-  return db_->run(kLimitChangesSql, c.container, c.place, c.selector, kChangesPerSlot);
+  return db_->run(kLimitChangesSql, c.scope, c.place, c.selector, kChangesPerSlot);
 }
 
 Result<void> Store::change_finding(const FindingChange& change) {

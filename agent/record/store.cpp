@@ -50,6 +50,7 @@ Result<std::unique_ptr<Store>> Store::open(std::unique_ptr<Database> db, const H
   std::unique_ptr<Store> store(new Store(std::move(db), options, clock));
   if (auto r = store->hold_size(false); !r) return std::unexpected(r.error());
   if (auto r = store->load_open_windows(); !r) return std::unexpected(r.error());
+  if (auto r = store->sum_acquisitions(); !r) return std::unexpected(r.error());
   return store;
 }
 
@@ -112,6 +113,7 @@ void Store::forget() {
   db_->roll_back();
   marked_running_ = false;
   dirty_.clear();
+  new_readers_.clear();
   coalescer_.clear();
   dictionary_.forget();
   // When even reading fails, windows that are open in the file are found again by the next forget or start.
@@ -130,6 +132,9 @@ Result<void> Store::apply_one(const Batch& batch) {
   }
   for (const UseTouch& touch : batch.touches) {
     if (auto r = observe(touch.use, true); !r) return r;
+  }
+  for (const KeyReader& reader : batch.readers) {
+    if (auto r = observe(reader); !r) return r;
   }
   // After the rows: what is learnt of a workload is not older than the row that made it known.
   for (const WorkloadFacts& facts : batch.workloads) {

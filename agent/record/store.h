@@ -79,7 +79,8 @@ class Store {
 
   // edge_store.cpp
   Result<EdgeState*> edge_for(const UseRow& use);
-  Result<EdgeState> load_or_create(const EdgeIdentity& identity, const Latest& latest, const Amount& amount);
+  Result<EdgeState*> edge_for(const EdgeIdentity& identity, const Latest& latest, std::int64_t first_ns);
+  Result<EdgeState> load_or_create(const EdgeIdentity& identity, const Latest& latest, std::int64_t first_ns);
   Result<void> load_open_windows();
   Result<void> save(const EdgeState& edge);
   Result<void> emit(EdgeState& edge, const std::optional<Amount>& amount);
@@ -87,6 +88,11 @@ class Store {
   Result<void> close_due();
   Result<void> limit_open_windows();
   Result<void> save_dirty();
+
+  // reader_store.cpp
+  Result<void> observe(const KeyReader& reader);
+  Result<void> sum_sessions(std::int64_t edge);
+  Result<void> sum_acquisitions();
 
   // state_store.cpp
   Result<void> apply_state(const Batch& batch);
@@ -114,7 +120,8 @@ class Store {
   Dictionary dictionary_;
   Coalescer coalescer_;
   std::set<EdgeState*> dirty_;
-  std::uint64_t appended_ = 0;  ///< rows of the open transaction
+  std::vector<std::int64_t> new_readers_;  ///< edges that the open transaction made
+  std::uint64_t appended_ = 0;             ///< rows of the open transaction
   std::uint64_t next_seq_ = 1;
   std::int64_t now_ns_ = 0;   ///< Unix ns of the open transaction
   std::uint64_t chunks_ = 0;  ///< of retention

@@ -10,7 +10,9 @@
 #include <chrono>
 #include <exception>
 
+#include "agent/base/host.h"
 #include "agent/base/log.h"
+#include "agent/catalog/ranges.h"
 #include "agent/serve/meant.h"
 #include "agent/serve/rotation.h"
 #include "agent/serve/row_json.h"
@@ -23,40 +25,7 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::size_t kMaxGaps = 10'000;    // remembered
-constexpr std::size_t kMaxGapsShown = 100;  // in one answer
 constexpr int kMaxExplainPages = 16;
-constexpr int kMaxGapPages = 64;  // read for one answer
-
-std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-ApiAnswer failed(unsigned status, std::string_view message) {
-  ApiAnswer answer;
-  answer.status = status;
-  answer.body = Api::error_body(status, message);
-  return answer;
-}
-
-ApiAnswer failed(const Error& error) {
-  switch (error.code) {
-    case Error::Code::kInvalid:
-    case Error::Code::kRefused:
-      return failed(400, error.message);
-    case Error::Code::kNotFound:
-    case Error::Code::kGone:
-      return failed(404, error.message);
-    case Error::Code::kTooLarge:
-      return failed(413, error.message);
-    case Error::Code::kUnavailable:
-      return failed(503, error.message);
-    case Error::Code::kSystem:
-      break;
-  }
-  return failed(500, error.message);
-}
 
 template <typename Items>
 json::array to_array(const Items& items) {
@@ -65,122 +34,6 @@ json::array to_array(const Items& items) {
   for (const auto& item : items)
     out.push_back(to_json(item));
   return out;
-}
-
-}  // namespace
-
-struct Api::Request {
-  Target target;
-  Query query;
-};
-
-/// What stands behind an answer: the period, and what may be missing in it.
-struct Api::Coverage {
-  json::object json;
-  bool complete = false;
-};
-
-std::string Api::error_body(unsigned status, std::string_view message) {
-  return json::serialize(
-             json::object{{"schema", "1.0"}, {"error", {{"status", status}, {"message", base::printable(message)}}}}) +
-         "\n";
-}
-
-Result<void> Api::load_gaps() {
-  HistoryFilter filter;
-  filter.limit = std::min<std::size_t>(1000, max_rows_);
-  filter.after_seq = gaps_.empty() ? 0 : gaps_.rbegin()->first;
-  for (int page = 0; page < kMaxGapPages; ++page) {
-    Result<Page<Row>> got = history_.rows(filter, RowKinds{false, false, false, true, false});
-    if (!got) return std::unexpected(got.error());
-    for (Row& row : got->items) {
-      if (auto* gap = std::get_if<GapRow>(&row.body)) gaps_.insert_or_assign(row.seq, std::move(*gap));
-    }
-    for (; gaps_.size() > kMaxGaps; gaps_forgotten_ = true)
-      gaps_.erase(gaps_.begin());
-    if (got->next == 0) return {};
-    filter.after_seq = got->next;
-  }
-  return {};
-}
-
-Api::Coverage Api::coverage(const HistoryFilter& filter) {
-  const AgentStatus agent = status_.status();
-  const Result<HistoryStatus> history = history_.status();
-  const Result<void> gaps_read = load_gaps();
-  const std::int64_t now = now_ns();
-  std::int64_t oldest = history ? history->oldest_ns : 0;
-  if (oldest == 0) oldest = agent.armed_since_ns != 0 ? agent.armed_since_ns : now;
-  const std::int64_t from = filter.from_ns == 0 ? oldest : std::max(filter.from_ns, oldest);
-  const std::int64_t to = filter.to_ns == 0 ? now : std::min(filter.to_ns, now);
-
-  Coverage out;
-  out.complete = history && history->error.empty() && gaps_read && !gaps_forgotten_ && agent.armed_since_ns != 0 &&
-                 (filter.from_ns == 0 || filter.from_ns >= oldest);
-  json::array families, not_armed, fallbacks, gaps;
-  for (const FamilyStatus& family : agent.families) {
-    const HookReport& hook = family.hook;
-    const bool armed = hook.armed() && !family.silent;
-    (armed ? families : not_armed).emplace_back(to_string(hook.family));
-    if (armed && hook.sees_less)  // a fallback that sees all that the best way sees costs no answer anything
-      fallbacks.push_back(json::object{{"family", to_string(hook.family)},
-                                       {"uses", base::printable(hook.chosen)},
-                                       {"missing", base::printable(hook.missing)}});
-    if (!armed && !entry_of(hook.family).optional) out.complete = false;
-  }
-  if (agent.families.empty()) out.complete = false;
-  std::uint64_t lost = 0;
-  bool lost_known = true;
-  std::size_t overlapping = 0;
-  for (const auto& [seq, gap] : gaps_) {
-    if (gap.to_ns < from || gap.from_ns >= to) continue;
-    ++overlapping;
-    if (gap.lost) lost += *gap.lost;
-    lost_known = lost_known && gap.lost;
-    if (!gap.lost || *gap.lost != 0) out.complete = false;  // a gap that the counters prove empty hides nothing
-    if (gaps.size() < kMaxGapsShown) gaps.push_back(to_json(gap));
-  }
-  out.json = {{"scope", base::printable(agent.host)},
-              {"from", time_or_null(from)},
-              {"to", time_or_null(to)},
-              {"gaps", std::move(gaps)},
-              {"gaps_total", overlapping},
-              {"lost", lost_known ? json::value(lost) : json::value()},
-              {"families", std::move(families)},
-              {"not_armed", std::move(not_armed)},
-              {"fallbacks", std::move(fallbacks)},
-              {"nodes", {{"asked", 1}, {"answered", 1}}}};
-  return out;
-}
-
-namespace {
-
-/// The envelope of every answer. `what` is the path.
-ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage,
-                   bool complete, std::uint64_t cursor, std::size_t more = 0,
-                   std::optional<bool> key_known = std::nullopt) {
-  json::object parameters;
-  for (const auto& [name, value] : target.parameters)
-    parameters[base::printable(name)] = base::printable(value);
-  std::string path;
-  for (const std::string& segment : target.path)
-    path += "/" + base::printable(segment);
-  ApiAnswer answer;
-  json::object body{{"schema", "1.0"},
-                    {"asked",
-                     {{"path", path},
-                      {"parameters", std::move(parameters)},
-                      {"since", time_or_null(filter.from_ns)},
-                      {"until", time_or_null(filter.to_ns)},
-                      {"limit", filter.limit}}},
-                    {"rows", std::move(rows)},
-                    {"coverage", std::move(coverage)},
-                    {"complete", complete},
-                    {"more", more},
-                    {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}};
-  if (key_known) body["key_known"] = *key_known;
-  answer.body = json::serialize(body) + "\n";
-  return answer;
 }
 
 /// Whether the key that was asked for was ever seen on this node: that nobody holds a key which nobody knows says
@@ -208,21 +61,34 @@ std::size_t cut(Items& items, std::size_t limit) {
 
 }  // namespace
 
+struct Api::Request {
+  Target target;
+  Query query;
+};
+
 std::optional<ApiAnswer> Api::mistyped(const Request& request) {
   const Result<void> meant = check_meant(history_, catalog_, finding_types_, request.query.filter);
   if (meant) return std::nullopt;
   return failed(meant.error());
 }
 
-ApiAnswer Api::rows(const Request& request) {
-  const Result<Page<Row>> page = history_.rows(request.query.filter, request.query.kinds);
+template <typename Item>
+ApiAnswer Api::page(const Request& request, const Result<Page<Item>>& page, bool of_a_key) {
   if (!page) return failed(page.error());
   if (page->items.empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
-  Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json),
-                  covered.complete, page->next);
+  const HistoryFilter& filter = request.query.filter;
+  const Result<std::optional<bool>> known =
+      of_a_key ? key_known(history_, filter, page->items) : Result<std::optional<bool>>(std::nullopt);
+  if (!known) return failed(known.error());
+  Coverage covered = coverage_.of(filter);
+  return envelope(request.target, filter, to_array(page->items), std::move(covered.json), covered.complete, page->next,
+                  0, *known);
+}
+
+ApiAnswer Api::rows(const Request& request) {
+  return page(request, history_.rows(request.query.filter, request.query.kinds));
 }
 
 ApiAnswer Api::findings(const Request& request) {
@@ -231,15 +97,11 @@ ApiAnswer Api::findings(const Request& request) {
   return rows(findings);
 }
 
-ApiAnswer Api::uses(const Request& request) {
-  const Result<Page<Edge>> page = history_.edges(request.query.filter);
-  if (!page) return failed(page.error());
-  if (page->items.empty()) {
-    if (auto why = mistyped(request)) return *std::move(why);
-  }
-  Coverage covered = coverage(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(page->items), std::move(covered.json),
-                  covered.complete, page->next);
+ApiAnswer Api::uses(const Request& request) { return page(request, history_.edges(request.query.filter)); }
+
+ApiAnswer Api::readers(const Request& request) {
+  if (request.query.filter.key.empty()) return failed(400, "readers: a key ID is wanted, like /v1/readers?key=AKIA…");
+  return page(request, history_.readers(request.query.filter), true);
 }
 
 ApiAnswer Api::keys(const Request& request) {
@@ -249,7 +111,7 @@ ApiAnswer Api::keys(const Request& request) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
   const std::size_t more = cut(*list, request.query.filter.limit);
-  Coverage covered = coverage(request.query.filter);
+  Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
                   more);
 }
@@ -262,13 +124,19 @@ ApiAnswer Api::holders(const Request& request) {
   }
   const auto known = key_known(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
+  Coverage covered = coverage_.of_the_living(request.query.filter);
+  std::string kind = list->empty() ? "" : list->front().key.kind;
+  if (list->empty() && known->value_or(false)) {
+    const auto keys = history_.keys({.key = request.query.filter.key, .limit = 1});
+    if (keys && !keys->empty()) kind = keys->front().key.kind;
+  }
+  CannotTell others = cannot_tell(status_.unseen().get(), kind, *list, request.query.with_quiet);
   const std::size_t more = cut(*list, request.query.filter.limit);
-  Coverage covered = coverage(request.query.filter);
   json::array rows;
   for (const Holding& holding : *list)
     rows.push_back(holder_json(holding));
-  return envelope(request.target, request.query.filter, std::move(rows), std::move(covered.json), covered.complete, 0,
-                  more, *known);
+  return envelope(request.target, request.query.filter, std::move(rows), std::move(covered.json),
+                  covered.complete && others.nobody, 0, more, *known, std::move(others.json));
 }
 
 ApiAnswer Api::places(const Request& request) {
@@ -281,7 +149,7 @@ ApiAnswer Api::places(const Request& request) {
   const auto known = key_known(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
-  Coverage covered = coverage(request.query.filter);
+  Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
                   more, *known);
 }
@@ -294,19 +162,21 @@ ApiAnswer Api::rotation(const Request& request) {
   for (const std::string* key : {&query.old_key, &query.new_key}) {
     if (const Result<void> meant = check_key_meant(history_, *key); !meant) return failed(meant.error());
   }
-  Coverage covered = coverage({});  // whenever the old key was taken
-  Result<json::object> row = rotation_json(history_, query.old_key, query.new_key, now_ns(), covered.complete);
-  if (!row) return failed(row.error());
+  Coverage covered = coverage_.of_the_living({});  // whenever the old key was taken
+  const auto lives = status_.unseen();
+  Result<Rotation> found =
+      rotation_of(history_, lives.get(), {query.old_key, query.new_key, query.with_quiet, now_ns(), covered.complete});
+  if (!found) return failed(found.error());
   json::array rows;
-  rows.push_back(std::move(*row));
-  return envelope(request.target, query.filter, std::move(rows), std::move(covered.json), covered.complete, 0);
+  rows.push_back(std::move(found->row));
+  return envelope(request.target, query.filter, std::move(rows), std::move(covered.json), found->complete, 0);
 }
 
 ApiAnswer Api::workloads(const Request& request) {
   Result<std::vector<WorkloadSummary>> list = history_.workloads(request.query.filter);
   if (!list) return failed(list.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
-  Coverage covered = coverage(request.query.filter);
+  Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
                   more);
 }
@@ -319,10 +189,10 @@ ApiAnswer Api::status_answer(const Request& request, bool doctor) {
     shown = *history;
   else
     shown.error = history.error().message;
-  Coverage covered = coverage(request.query.filter);
+  Coverage covered = coverage_.of(request.query.filter);
   json::array list;
   if (doctor)
-    list = doctor_json(agent, shown);
+    list = doctor_json(agent, status_.unseen().get(), shown);
   else
     list.push_back(status_json(agent, shown));
   return envelope(request.target, request.query.filter, std::move(list), std::move(covered.json), covered.complete, 0);
@@ -343,6 +213,11 @@ ApiAnswer Api::explain(const Request& request) {
   HistoryFilter filter;
   if (const auto* use = std::get_if<UseRow>(&(*row)->body)) {
     list[0].as_object()["explanation"] = keytrail::explain(use->reason);
+    const Destination& to = use->destination;
+    // Through a proxy the address is the proxy's.
+    const auto address = use->via.starts_with("proxy ") ? std::nullopt : base::parse_address(to.address);
+    const std::string hint = address ? catalog::range_hint(to.provider, *address) : std::string();
+    if (!hint.empty()) list[0].as_object()["note"] = hint;
     filter.pid = use->actor.id.tgid;
     filter.limit = std::min<std::size_t>(1000, max_rows_);
     for (int pages = 0; pages < kMaxExplainPages; ++pages) {
@@ -360,7 +235,7 @@ ApiAnswer Api::explain(const Request& request) {
     filter.from_ns = use->first_ns;
     filter.to_ns = use->last_ns + 1;
   }
-  Coverage covered = coverage(filter);
+  Coverage covered = coverage_.of(filter);
   return envelope(request.target, request.query.filter, std::move(list), std::move(covered.json), covered.complete, 0);
 }
 
@@ -382,12 +257,13 @@ ApiAnswer Api::watch(const Request& request, std::string_view last_event_id) {
 
 ApiAnswer Api::route(const Request& request) {
   using Handler = ApiAnswer (*)(Api&, const Request&);
-  static constexpr std::array<std::pair<std::string_view, Handler>, 10> kRoutes = {{
+  static constexpr std::array<std::pair<std::string_view, Handler>, 11> kRoutes = {{
       {"rows", [](Api& a, const Request& r) { return a.rows(r); }},
       {"uses", [](Api& a, const Request& r) { return a.uses(r); }},
       {"keys", [](Api& a, const Request& r) { return a.keys(r); }},
       {"holders", [](Api& a, const Request& r) { return a.holders(r); }},
       {"places", [](Api& a, const Request& r) { return a.places(r); }},
+      {"readers", [](Api& a, const Request& r) { return a.readers(r); }},
       {"rotation", [](Api& a, const Request& r) { return a.rotation(r); }},
       {"workloads", [](Api& a, const Request& r) { return a.workloads(r); }},
       {"findings", [](Api& a, const Request& r) { return a.findings(r); }},
@@ -402,9 +278,9 @@ ApiAnswer Api::route(const Request& request) {
     if (found != kRoutes.end()) return found->second(*this, request);
   }
   return failed(404,
-                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/places, /v1/rotation, "
-                "/v1/workloads, "
-                "/v1/findings, /v1/status, /v1/doctor, /v1/explain/SEQ, /v1/watch, /v1/openapi.json");
+                "there is no such path; known: /v1/rows, /v1/uses, /v1/keys, /v1/holders, /v1/places, /v1/readers, "
+                "/v1/rotation, /v1/workloads, /v1/findings, /v1/status, /v1/doctor, /v1/explain/SEQ, /v1/watch, "
+                "/v1/openapi.json");
 }
 
 ApiAnswer Api::handle(std::string_view method, std::string_view target, std::string_view last_event_id) try {

@@ -3,41 +3,40 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "agent/catalog/catalog.h"
+#include "agent/serve/answer.h"
+#include "agent/serve/coverage.h"
 #include "agent/serve/query.h"
 #include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 
 namespace keytrail::serve {
 
-struct ApiAnswer {
-  unsigned status = 200;
-  std::string body;  ///< JSON, ends with a newline
-  std::string content_type = "application/json";
-  std::string for_log;         ///< the target as the log may show it
-  std::optional<Query> watch;  ///< set: no body, a stream of these rows follows
-};
-
 class Api {
  public:
   Api(HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog, std::size_t max_rows = 10'000,
       std::span<const std::string_view> finding_types = {})
-      : history_(history), status_(status), catalog_(catalog), max_rows_(max_rows), finding_types_(finding_types) {}
+      : history_(history),
+        status_(status),
+        catalog_(catalog),
+        max_rows_(max_rows),
+        finding_types_(finding_types),
+        coverage_(history, status, max_rows) {}
 
   /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty.
   [[nodiscard]] ApiAnswer handle(std::string_view method, std::string_view target, std::string_view last_event_id = {});
-  /// {"error":{"status":…,"message":…}}
-  [[nodiscard]] static std::string error_body(unsigned status, std::string_view message);
 
  private:
   struct Request;
   ApiAnswer route(const Request& request);
+  /// `of_a_key`: says whether the key that was asked for is known at all.
+  template <typename Item>
+  ApiAnswer page(const Request& request, const Result<Page<Item>>& page, bool of_a_key = false);
   ApiAnswer rows(const Request& request);
   ApiAnswer uses(const Request& request);
   ApiAnswer keys(const Request& request);
@@ -45,6 +44,7 @@ class Api {
   ApiAnswer workloads(const Request& request);
   ApiAnswer findings(const Request& request);
   ApiAnswer places(const Request& request);
+  ApiAnswer readers(const Request& request);
   ApiAnswer rotation(const Request& request);
   ApiAnswer explain(const Request& request);
   ApiAnswer status_answer(const Request& request, bool doctor);
@@ -53,17 +53,12 @@ class Api {
   /// Why an answer is empty, when the question was mistyped.
   std::optional<ApiAnswer> mistyped(const Request& request);
 
-  struct Coverage;
-  Coverage coverage(const HistoryFilter& filter);
-  Result<void> load_gaps();
-
   HistoryReader& history_;
   AgentStatusSource& status_;
   const catalog::Catalog& catalog_;
   std::size_t max_rows_;
   std::span<const std::string_view> finding_types_;  ///< empty: not known, every one may be asked for
-  std::map<std::uint64_t, GapRow> gaps_;  ///< by sequence: the newest kMaxGaps; each answer reads only what came since
-  bool gaps_forgotten_ = false;
+  CoverageSource coverage_;
 };
 
 /// The paths and the envelope of the OpenAPI description, written by hand (agent/serve/openapi.json).

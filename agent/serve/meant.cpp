@@ -53,21 +53,6 @@ const catalog::ArgFormat* public_form(std::string_view id) {
   return nullptr;
 }
 
-/// "" when the text may be a whole id, else what its kind's ids look like.
-std::string wrong_shape(std::string_view id) {
-  constexpr std::string_view kFingerprint = "fp:";
-  if (id.starts_with(kFingerprint)) {
-    const std::string_view digits = id.substr(kFingerprint.size());
-    return digits.size() == 32 && is_hex(digits)
-               ? ""
-               : fmt::format("a fingerprint is fp: and 32 hexadecimal digits, and this has {}", digits.size());
-  }
-  const catalog::ArgFormat* form = public_form(id);
-  if (form == nullptr || (id.size() >= form->min_len && id.size() <= form->max_len)) return "";
-  return fmt::format("an ID that begins with {} has {}{} characters, and this has {}", form->prefix, form->min_len,
-                     form->min_len == form->max_len ? "" : fmt::format(" to {}", form->max_len), id.size());
-}
-
 enum class Where { kEdges, kKeys, kRows };
 
 Result<bool> in_history(HistoryReader& history, const HistoryFilter& only, Where where) {
@@ -81,6 +66,37 @@ Result<bool> in_history(HistoryReader& history, const HistoryFilter& only, Where
   }
   const auto page = history.rows(only, RowKinds{false, false, true, false, false});
   return page ? Result<bool>(!page->items.empty()) : std::unexpected(page.error());
+}
+
+/// A parameter whose values are words that are known beforehand.
+struct Word {
+  const char* name;
+  const char* noun;
+  std::string HistoryFilter::* member;
+  std::vector<std::string_view> known;
+  Where where;
+
+  /// Also when it was not asked for.
+  [[nodiscard]] bool knows(const HistoryFilter& asked) const {
+    return (asked.*member).empty() || std::ranges::find(known, asked.*member) != known.end();
+  }
+  [[nodiscard]] std::string none(const HistoryFilter& asked, const char* how) const {
+    const std::string near = base::nearest_few(asked.*member, known);
+    return fmt::format("{}: no such {} is {}{}", name, noun, how,
+                       near.empty() ? "" : fmt::format("; did you mean {}?", near));
+  }
+};
+
+std::vector<Word> words(const catalog::Catalog& catalog, std::span<const std::string_view> finding_types) {
+  using catalog::Vocabulary;
+  return {{"provider", "provider", &HistoryFilter::provider, catalog.words(Vocabulary::kProviders), Where::kEdges},
+          {"service", "service", &HistoryFilter::service, catalog.words(Vocabulary::kServices), Where::kEdges},
+          {"kind", "kind of key", &HistoryFilter::kind, catalog.words(Vocabulary::kKinds), Where::kKeys},
+          {"finding_type",
+           "type of finding",
+           &HistoryFilter::finding_type,
+           {finding_types.begin(), finding_types.end()},
+           Where::kRows}};
 }
 
 }  // namespace
@@ -100,6 +116,20 @@ std::string folded_key(const catalog::Catalog& catalog, std::string_view given) 
     }
   }
   return std::string(text);
+}
+
+std::string wrong_shape(std::string_view id) {
+  constexpr std::string_view kFingerprint = "fp:";
+  if (id.starts_with(kFingerprint)) {
+    const std::string_view digits = id.substr(kFingerprint.size());
+    return digits.size() == 32 && is_hex(digits)
+               ? ""
+               : fmt::format("a fingerprint is fp: and 32 hexadecimal digits, and this has {}", digits.size());
+  }
+  const catalog::ArgFormat* form = public_form(id);
+  if (form == nullptr || (id.size() >= form->min_len && id.size() <= form->max_len)) return "";
+  return fmt::format("an ID that begins with {} has {}{} characters, and this has {}", form->prefix, form->min_len,
+                     form->min_len == form->max_len ? "" : fmt::format(" to {}", form->max_len), id.size());
 }
 
 Result<void> check_key_meant(HistoryReader& history, const std::string& key) {
@@ -130,33 +160,25 @@ Result<void> check_key_meant(HistoryReader& history, const std::string& key) {
   return {};
 }
 
+std::string unknown_word(const catalog::Catalog& catalog, std::span<const std::string_view> finding_types,
+                         const HistoryFilter& asked) {
+  for (const Word& word : words(catalog, finding_types)) {
+    if (!word.knows(asked)) return word.none(asked, "known");
+  }
+  return {};
+}
+
 Result<void> check_meant(HistoryReader& history, const catalog::Catalog& catalog,
                          std::span<const std::string_view> finding_types, const HistoryFilter& asked) {
-  using catalog::Vocabulary;
-  struct Word {
-    const char* name;
-    std::string HistoryFilter::* member;
-    std::vector<std::string_view> known;
-    Where where;
-  };
-  const Word words[] = {
-      {"provider", &HistoryFilter::provider, catalog.words(Vocabulary::kProviders), Where::kEdges},
-      {"service", &HistoryFilter::service, catalog.words(Vocabulary::kServices), Where::kEdges},
-      {"kind", &HistoryFilter::kind, catalog.words(Vocabulary::kKinds), Where::kKeys},
-      {"finding_type", &HistoryFilter::finding_type, {finding_types.begin(), finding_types.end()}, Where::kRows}};
-  for (const Word& word : words) {
-    const std::string& value = asked.*word.member;
-    if (value.empty() || std::ranges::find(word.known, value) != word.known.end()) continue;
+  for (const Word& word : words(catalog, finding_types)) {
+    if (word.knows(asked)) continue;
     // An endpoint's rule takes names that no list has, and a site may have taken entries back: what was seen is known.
     HistoryFilter only;
-    only.*word.member = value;
+    only.*word.member = asked.*word.member;
     only.limit = 1;
     const auto seen = in_history(history, only, word.where);
     if (!seen) return std::unexpected(seen.error());
-    if (*seen) continue;
-    const std::string near = base::nearest_few(value, word.known);
-    return fail(Error::Code::kInvalid, fmt::format("{}: no such {} is known or was seen{}", word.name, word.name,
-                                                   near.empty() ? "" : fmt::format("; did you mean {}?", near)));
+    if (!*seen) return fail(Error::Code::kInvalid, word.none(asked, "known or was seen"));
   }
   return asked.key.empty() ? Result<void>{} : check_key_meant(history, asked.key);
 }

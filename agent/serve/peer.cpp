@@ -11,20 +11,39 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
+
+#include "agent/base/fd.h"
 
 namespace keytrail::serve {
 namespace {
 
-/// "NSpid:" of /proc/PID/status lists the pid in each namespace from ours down: more than one = a namespace below ours
-/// (proc(5)).
-bool in_nested_namespace(pid_t pid) {
-  std::ifstream status(fmt::format("/proc/{}/status", pid));
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("NSpid:")) return std::ranges::count(line, '\t') > 1;
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77  // Linux 6.5; newer than Debian 12's headers
+#endif
+
+/// "NSpid:" lists the pid in each namespace from ours down (proc(5)); -1 or 0 alone when it is none of them.
+PeerPlace place_in(const std::string& path) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("NSpid:")) continue;
+    if (std::ranges::count(line, '\t') > 1) return PeerPlace::kBelow;
+    return std::atoi(line.c_str() + sizeof "NSpid:") > 0 ? PeerPlace::kOurs : PeerPlace::kUnknown;
   }
-  return false;
+  return PeerPlace::kUnknown;
+}
+
+PeerPlace place_of(int fd, pid_t pid) {
+  int handle = -1;
+  socklen_t length = sizeof handle;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &handle, &length) == 0) {
+    const base::UniqueFd process(handle);
+    return place_in(fmt::format("/proc/self/fdinfo/{}", process.get()));
+  }
+  const bool too_old = errno == ENOPROTOOPT;
+  return too_old && pid > 0 ? place_in(fmt::format("/proc/{}/status", pid)) : PeerPlace::kUnknown;
 }
 
 }  // namespace
@@ -35,7 +54,7 @@ Result<Peer> peer_of(int fd) {
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
     return fail(Error::Code::kSystem, fmt::format("getsockopt(SO_PEERCRED): {}", std::strerror(errno)));
   }
-  Peer peer{credentials.pid, credentials.uid, credentials.gid, {}, false};
+  Peer peer{credentials.pid, credentials.uid, credentials.gid, {}, place_of(fd, credentials.pid)};
   peer.groups.resize(64);
   for (;;) {
     length = static_cast<socklen_t>(peer.groups.size() * sizeof(gid_t));
@@ -47,12 +66,15 @@ Result<Peer> peer_of(int fd) {
     peer.groups.resize(length / sizeof(gid_t));
   }
   peer.groups.resize(length / sizeof(gid_t));
-  peer.nested = peer.pid > 0 && in_nested_namespace(peer.pid);
   return peer;
 }
 
 std::string refusal(const Peer& peer, const PeerRule& rule) {
-  if (peer.nested) return fmt::format("refused pid {}: it asks from inside a container; ask from the host", peer.pid);
+  if (peer.place == PeerPlace::kBelow)
+    return fmt::format("refused pid {}: it asks from inside a container; ask from the host", peer.pid);
+  if (peer.place == PeerPlace::kUnknown)
+    return fmt::format("refused pid {}: it has ended or lives in a PID namespace that cannot be seen from the agent's",
+                       peer.pid);
   if (peer.uid == 0 || (rule.own_uid && peer.uid == *rule.own_uid)) return {};
   const bool member = rule.group && *rule.group != 0 &&
                       (peer.gid == *rule.group || std::ranges::find(peer.groups, *rule.group) != peer.groups.end());

@@ -13,12 +13,19 @@
 
 namespace keytrail::serve {
 
+/// The PID namespace of the peer, beside ours.
+enum class PeerPlace : std::uint8_t {
+  kOurs,
+  kBelow,    ///< a container that was handed the socket
+  kUnknown,  ///< it has ended, or its namespace is not below ours
+};
+
 struct Peer {
   pid_t pid = 0;  ///< at connect(); 0 when it lives in a PID namespace that is not below ours
   uid_t uid = 0;
   gid_t gid = 0;
   std::vector<gid_t> groups;  ///< supplementary
-  bool nested = false;        ///< it lives in a PID namespace below ours: a container that was handed the socket
+  PeerPlace place = PeerPlace::kUnknown;
 };
 
 struct PeerRule {
@@ -27,7 +34,8 @@ struct PeerRule {
 };
 
 /// The peer's credentials at the time of connect(): SO_PEERCRED and SO_PEERGROUPS (unix(7)). Seen through user
-/// namespaces as host ids.
+/// namespaces as host ids. Its place by SO_PEERPIDFD (Linux 6.5), which no reuse of the pid can mislead; before, by its
+/// pid.
 [[nodiscard]] Result<Peer> peer_of(int fd);
 /// Empty when the peer may ask, else the sentence it gets.
 [[nodiscard]] std::string refusal(const Peer& peer, const PeerRule& rule);

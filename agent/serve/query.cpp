@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "agent/base/log.h"
+#include "agent/base/nearest.h"
 #include "agent/base/times.h"
 #include "agent/serve/meant.h"
 #include "agent/serve/secret_guard.h"
@@ -26,12 +27,22 @@ bool to_number(const std::string& text, T& out, T least, T most) {
   return code == std::errc{} && end == text.data() + text.size() && out >= least && out <= most;
 }
 
+/// "; did you mean inferred?"
+template <typename E>
+std::string meant(std::string_view word) {
+  const auto known = all_words<E>();
+  const std::vector<std::string_view> words(known.begin(), known.end());
+  const std::string_view near = base::nearest(word, words);
+  return near.empty() ? "" : fmt::format("; did you mean {}?", near);
+}
+
 Result<void> set_kinds(const std::string& text, RowKinds& kinds) {
   kinds = {false, false, false, false, false};
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    const auto kind = from_word<RowKind>(std::string_view(text).substr(begin, end - begin));
-    if (!kind) return invalid("kinds: a list of " + words_text<RowKind>());
+    const std::string_view word = std::string_view(text).substr(begin, end - begin);
+    const auto kind = from_word<RowKind>(word);
+    if (!kind) return invalid("kinds: a list of " + words_text<RowKind>() + meant<RowKind>(word));
     kinds.set(*kind);
     begin = end + 1;
   }
@@ -47,12 +58,12 @@ Result<void> set_time(const std::string& name, const std::string& text, std::int
 
 Result<void> set_evidence(const std::string& text, std::optional<Evidence>& out) {
   out = from_word<Evidence>(text);
-  if (!out) return invalid("evidence: must be " + words_text<Evidence>());
+  if (!out) return invalid("evidence: must be " + words_text<Evidence>() + meant<Evidence>(text));
   return {};
 }
 
-Result<void> set_chain(const std::string& text, bool& out) {
-  if (text != "true" && text != "false") return invalid("chain: must be true or false");
+Result<void> set_flag(const std::string& name, const std::string& text, bool& out) {
+  if (text != "true" && text != "false") return invalid(name + ": must be true or false");
   out = text == "true";
   return {};
 }
@@ -92,7 +103,8 @@ Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& n
   if (name == "since") return set_time(name, value, f.from_ns);
   if (name == "until") return set_time(name, value, f.to_ns);
   if (name == "evidence") return set_evidence(value, f.evidence);
-  if (name == "chain") return set_chain(value, f.chain);
+  if (name == "chain") return set_flag(name, value, f.chain);
+  if (name == "quiet") return set_flag(name, value, query.with_quiet);
   if (name == "pid") {
     if (!to_number<std::uint32_t>(value, f.pid, 1, 4'194'304))
       return invalid("pid: must be a whole number from 1 to 4194304");
@@ -113,7 +125,7 @@ Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& n
   }
   return invalid(
       "unknown parameter; known: key, workload, kind, provider, service, host, pid, evidence, finding_type, chain, "
-      "kinds, since, until, after, limit, old, new");
+      "kinds, since, until, after, limit, old, new, quiet");
 }
 
 bool key_fits(const HistoryFilter& f, const Key& key) {

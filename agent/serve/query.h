@@ -25,6 +25,7 @@ struct Query {
   RowKinds kinds;
   bool after_given = false;
   std::string old_key, new_key;  ///< of a rotation
+  bool with_quiet = true;        ///< who holds a key: processes that connected to nobody may hide a holder, too
 };
 
 /// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter is

@@ -66,6 +66,8 @@ Stuck stuck(const Holding& holding) {
   const std::string restart = restart_words(holding.actor);
   if (holding.how == How::kLostAtExec)
     return {"the program before its exec had it; whether this one has is not visible", restart};
+  if (holding.how == How::kTold)
+    return {"a file that it read names the place of the key; whether it read that is not visible", restart};
   if (holding.how == How::kHelper) return {"its helper read it and may have handed it over", restart};
   switch (holding.slot.from) {
     case From::kEnvironment:
@@ -171,12 +173,58 @@ json::object holder_json(const Holding& holding) {
   return out;
 }
 
-Result<json::object> rotation_json(HistoryReader& history, const std::string& old_key, const std::string& new_key,
-                                   std::int64_t now_ns, bool complete) {
-  Side old_side{.id = old_key}, new_side{.id = new_key};
-  const auto holders = look_at(history, old_side, now_ns);
+namespace {
+
+bool concerns(const std::vector<std::string>& kinds, std::string_view kind) {
+  return kind.empty() || kinds.empty() || std::ranges::find(kinds, kind) != kinds.end();
+}
+
+/// Adds those that connected to nobody; gives how many they are.
+std::uint64_t add_quiet(json::object& out, const UnseenLives& lives, std::string_view kind) {
+  std::uint64_t processes = lives.quiet_not_listed;
+  json::array programs;
+  for (const UnseenProgram& one : lives.quiet) {
+    if (!concerns(one.kinds, kind)) continue;
+    processes += one.processes;
+    programs.push_back(json::object{
+        {"program", printable(one.program)}, {"workload", printable(one.workload)}, {"processes", one.processes}});
+  }
+  out["quiet"] = processes;
+  out["quiet_programs"] = std::move(programs);
+  return processes;
+}
+
+}  // namespace
+
+CannotTell cannot_tell(const UnseenLives* lives, std::string_view kind, std::span<const Holding> holders,
+                       bool with_quiet) {
+  json::object out{
+      {"processes", json::array()},      {"not_listed", 0},           {"not_followed", 0}, {"quiet", nullptr},
+      {"quiet_programs", json::array()}, {"quiet_counts", with_quiet}};
+  if (lives == nullptr) return {std::move(out), false};
+  std::set<std::pair<std::uint32_t, std::uint64_t>> known;
+  for (const Holding& one : holders)
+    known.insert(process_of(one));
+  json::array& processes = out["processes"].as_array();
+  for (const UnseenLife& life : lives->callers) {
+    if (!concerns(life.kinds, kind) || known.contains({life.actor.id.tgid, life.actor.id.start_ns})) continue;
+    processes.push_back(json::object{{"actor", to_json(life.actor)},
+                                     {"reason", to_string(life.reason)},
+                                     {"why", explain(life.reason)},
+                                     {"to_move", restart_words(life.actor)}});
+  }
+  out["not_listed"] = lives->callers_not_listed;
+  out["not_followed"] = lives->not_followed;
+  const bool callers = !processes.empty() || lives->callers_not_listed + lives->not_followed != 0;
+  const bool quiet = add_quiet(out, *lives, kind) != 0;
+  return {std::move(out), !callers && !(quiet && with_quiet)};
+}
+
+Result<Rotation> rotation_of(HistoryReader& history, const UnseenLives* lives, const RotationAsked& asked) {
+  Side old_side{.id = asked.old_key}, new_side{.id = asked.new_key};
+  const auto holders = look_at(history, old_side, asked.now_ns);
   if (!holders) return std::unexpected(holders.error());
-  if (auto r = look_at(history, new_side, now_ns); !r) return std::unexpected(r.error());
+  if (auto r = look_at(history, new_side, asked.now_ns); !r) return std::unexpected(r.error());
   // Who has both is not moved: it may use either.
   for (const auto& process : old_side.processes)
     new_side.processes.erase(process);
@@ -184,16 +232,21 @@ Result<json::object> rotation_json(HistoryReader& history, const std::string& ol
   for (const Holding& one : *holders)
     rows.push_back(holder_json(one));
   const bool known = old_side.key && new_side.key;
+  CannotTell others =
+      cannot_tell(lives, old_side.key ? std::string_view(old_side.key->kind) : "", *holders, asked.with_quiet);
+  const bool complete = asked.complete && others.nobody;
   const char* state = "not_done";
   if (old_side.processes.empty()) state = !known ? "unknown_key" : complete ? "done" : "cannot_tell";
-  return json::object{{"type", "rotation"},
-                      {"state", state},
-                      {"old", side_json(old_side)},
-                      {"new", side_json(new_side)},
-                      {"moved_processes", share(new_side.processes.size(), old_side.processes.size())},
-                      {"moved_calls", share(new_side.calls, old_side.calls)},
-                      {"calls_since", time_or_null(now_ns - kCallsWindow)},
-                      {"holders", std::move(rows)}};
+  json::object row{{"type", "rotation"},
+                   {"state", state},
+                   {"old", side_json(old_side)},
+                   {"new", side_json(new_side)},
+                   {"moved_processes", share(new_side.processes.size(), old_side.processes.size())},
+                   {"moved_calls", share(new_side.calls, old_side.calls)},
+                   {"calls_since", time_or_null(asked.now_ns - kCallsWindow)},
+                   {"holders", std::move(rows)},
+                   {"cannot_tell", std::move(others.json)}};
+  return Rotation{std::move(row), complete};
 }
 
 }  // namespace keytrail::serve

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// How far a rotation from one key to another has come: who still has the old one, why, and what moves it.
-// In: the history. Out: JSON for /v1/rotation, and the same words for every row of /v1/holders. Thread: serve's.
+// How far a rotation from one key to another has come: who still has the old one, why, and what moves it; and of whom
+// that cannot be told. In: the history, and the agent's word on lives that it did not see whole. Out: JSON for
+// /v1/rotation, and the same words for /v1/holders. Thread: serve's.
 #pragma once
 
-#include <boost/json/fwd.hpp>
+#include <boost/json.hpp>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 
+#include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 #include "keytrail/result.h"
 
@@ -15,9 +19,32 @@ namespace keytrail::serve {
 /// A holding with `why` (the process still has the key) and `to_move` (what takes it from the process).
 [[nodiscard]] boost::json::object holder_json(const Holding& holding);
 
-/// The row of /v1/rotation. `complete`: the coverage of the answer, without which nothing is done. Errors: the
-/// history's.
-[[nodiscard]] Result<boost::json::object> rotation_json(HistoryReader& history, const std::string& old_key,
-                                                        const std::string& new_key, std::int64_t now_ns, bool complete);
+/// Live processes that may have a key and nobody saw them take it.
+struct CannotTell {
+  boost::json::object json;
+  bool nobody = false;  ///< none of them
+};
+
+/// `lives`: what the agent says of these, or null; `kind`: of the key, or empty; `holders`: those that are known to
+/// have it. `with_quiet`: those that connected to nobody count, too.
+[[nodiscard]] CannotTell cannot_tell(const UnseenLives* lives, std::string_view kind, std::span<const Holding> holders,
+                                     bool with_quiet);
+
+struct Rotation {
+  boost::json::object row;  ///< of /v1/rotation
+  bool complete = false;    ///< the coverage, and of every process it can be told
+};
+
+/// What is asked of a rotation, and what the answer stands on.
+struct RotationAsked {
+  std::string old_key, new_key;
+  bool with_quiet = true;  ///< as above
+  std::int64_t now_ns = 0;
+  bool complete = false;  ///< the coverage of the answer, without which nothing is done
+};
+
+/// Errors: the history's.
+[[nodiscard]] Result<Rotation> rotation_of(HistoryReader& history, const UnseenLives* lives,
+                                           const RotationAsked& asked);
 
 }  // namespace keytrail::serve

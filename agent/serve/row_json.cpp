@@ -80,10 +80,12 @@ json::value time_or_null(std::int64_t unix_ns) {
 
 json::object to_json(const Row& row) { return record_json(row); }
 std::string to_json_text(const Row& row) { return json::serialize(to_json(row)); }
+json::object to_json(const Actor& actor) { return record_json(actor); }
 json::object to_json(const Edge& edge) { return record_json(edge); }
 json::object to_json(const Holding& holding) { return record_json(holding); }
 json::object to_json(const KeySummary& summary) { return record_json(summary); }
 json::object to_json(const KeyPlace& place) { return record_json(place); }
+json::object to_json(const KeyReader& reader) { return record_json(reader); }
 json::object to_json(const WorkloadSummary& summary) { return record_json(summary); }
 json::object to_json(const GapRow& gap) { return record_json(gap); }
 json::object to_json(const HistoryStatus& status) { return record_json(status); }

@@ -17,10 +17,12 @@ namespace keytrail::serve {
 [[nodiscard]] boost::json::object to_json(const Row& row);
 [[nodiscard]] std::string to_json_text(const Row& row);
 
+[[nodiscard]] boost::json::object to_json(const Actor& actor);
 [[nodiscard]] boost::json::object to_json(const Edge& edge);
 [[nodiscard]] boost::json::object to_json(const Holding& holding);
 [[nodiscard]] boost::json::object to_json(const KeySummary& summary);
 [[nodiscard]] boost::json::object to_json(const KeyPlace& place);
+[[nodiscard]] boost::json::object to_json(const KeyReader& reader);
 [[nodiscard]] boost::json::object to_json(const WorkloadSummary& summary);
 [[nodiscard]] boost::json::object to_json(const GapRow& gap);
 [[nodiscard]] boost::json::object to_json(const HistoryStatus& status);

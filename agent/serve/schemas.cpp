@@ -121,6 +121,7 @@ void add_record_schemas(json::object& schemas) {
   add_schema<Holding>(schemas);
   add_schema<KeySummary>(schemas);
   add_schema<KeyPlace>(schemas);
+  add_schema<KeyReader>(schemas);
   add_schema<WorkloadSummary>(schemas);
   add_schema<HistoryStatus>(schemas);
 }

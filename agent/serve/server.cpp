@@ -22,6 +22,7 @@
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
 #include "agent/serve/api.h"
+#include "agent/serve/share.h"
 #include "agent/serve/watch_hub.h"
 
 namespace keytrail::serve {
@@ -38,6 +39,8 @@ constexpr std::uint32_t kHeaderLimit = 8U << 10U;
 constexpr std::uint64_t kBodyLimit = 64U << 10U;
 constexpr std::size_t kMaxPending = 8192;  // rows handed over and not yet delivered
 constexpr std::size_t kMaxRefusedAtOnce = 8;
+constexpr char kTooMany[] = "too many connections at once; try again";
+constexpr char kTooManyWatches[] = "too many watches at once; end one of them and try again";
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 Result<base::UniqueFd> listen_at(const std::string& path) {
@@ -68,16 +71,15 @@ unsigned status_of(const beast::error_code& error) {
   return 0;
 }
 
-class Count {
- public:
-  explicit Count(std::size_t& count) : count_(count) { ++count_; }
-  ~Count() { --count_; }
-  Count(const Count&) = delete;
-  Count& operator=(const Count&) = delete;
-
- private:
-  std::size_t& count_;
+/// A connection as it was let in.
+struct Visit {
+  Peer peer;
+  std::string refused;  ///< what the peer is told instead of an answer; empty = it may ask
+  Share::Taken place;
+  bool reserved = false;  ///< it may ask for the status only
 };
+
+bool asks_for_status(std::string_view target) { return target.substr(0, target.find('?')) == "/v1/status"; }
 
 }  // namespace
 
@@ -86,7 +88,10 @@ class Server::Impl {
   Impl(ServeOptions options, HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog)
       : options_(std::move(options)),
         history_(history),
-        api_(history, status, catalog, options_.max_rows, options_.finding_types) {
+        api_(history, status, catalog, options_.max_rows, options_.finding_types),
+        connections_(options_.max_connections, options_.connections_of_one),
+        reserve_(options_.reserve, (options_.reserve + 1) / 2),
+        watches_(options_.max_watches, options_.watches_of_one) {
     if (!options_.peer_of) options_.peer_of = peer_of;
   }
 
@@ -98,9 +103,11 @@ class Server::Impl {
  private:
   asio::awaitable<void> accept_loop(stream_protocol::acceptor acceptor);
   void accepted(stream_protocol::socket socket);
-  asio::awaitable<void> converse(stream_protocol::socket socket, Peer peer, std::string refused);
-  asio::awaitable<bool> respond(Stream& stream, const http::request<http::string_body>& request, const Peer& peer,
-                                const std::string& refused);
+  /// Without a place where none is left.
+  Visit let_in(int fd);
+  asio::awaitable<void> converse(stream_protocol::socket socket, Visit visit);
+  asio::awaitable<bool> respond(Stream& stream, const http::request<http::string_body>& request, const Visit& visit);
+  asio::awaitable<bool> answer_watch(Stream& stream, Query query, unsigned version, const Peer& peer);
   asio::awaitable<bool> send(Stream& stream, unsigned status, std::string body, const std::string& type,
                              unsigned version, bool keep, bool head);
   asio::awaitable<void> watch(Stream& stream, Query query);
@@ -126,8 +133,8 @@ class Server::Impl {
   Api api_;
   PeerRule rule_;
   WatchHub hub_;
-  std::size_t connections_ = 0;
-  std::size_t refused_now_ = 0;
+  Share connections_, reserve_, watches_;
+  Share strangers_{kMaxRefusedAtOnce, kMaxRefusedAtOnce};
   std::atomic<std::size_t> pending_ = 0;
   std::atomic<std::uint64_t> not_taken_ = 0;
   std::atomic<bool> notified_ = false;
@@ -185,57 +192,72 @@ asio::awaitable<void> Server::Impl::accept_loop(stream_protocol::acceptor accept
   }
 }
 
+Visit Server::Impl::let_in(int fd) {
+  Visit visit;
+  const Result<Peer> peer = options_.peer_of(fd);
+  visit.refused = peer ? refusal(*peer, rule_) : peer.error().message;
+  visit.peer = peer.value_or(Peer{});
+  if (!visit.refused.empty()) {
+    visit.place = strangers_.take(visit.peer.uid);
+    return visit;
+  }
+  visit.place = connections_.take(visit.peer.uid);
+  visit.reserved = !visit.place;
+  if (visit.reserved) visit.place = reserve_.take(visit.peer.uid);
+  return visit;
+}
+
 void Server::Impl::accepted(stream_protocol::socket socket) {
-  const Result<Peer> peer = options_.peer_of(socket.native_handle());
-  const std::string refused = peer ? refusal(*peer, rule_) : peer.error().message;
-  const bool full = connections_ >= options_.max_connections;
-  if (full || (!refused.empty() && refused_now_ >= kMaxRefusedAtOnce)) {
-    spdlog::warn("connection of uid {} pid {} closed: {}", peer ? static_cast<long>(peer->uid) : -1L,
-                 peer ? peer->pid : 0, full ? "too many connections" : base::printable(refused));
-    const std::string body = Api::error_body(503, "too many connections; try again");
+  Visit visit = let_in(socket.native_handle());
+  if (!visit.place) {
+    spdlog::warn("connection of uid {} pid {} closed: {}", visit.peer.uid, visit.peer.pid,
+                 visit.refused.empty() ? "too many connections" : base::printable(visit.refused));
+    const std::string body = error_body(503, kTooMany);
     const std::string text =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
         std::to_string(body.size()) + "\r\n\r\n" + body;
     static_cast<void>(::send(socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
     return;
   }
-  asio::co_spawn(*context_, converse(std::move(socket), peer.value_or(Peer{}), refused), done);
+  asio::co_spawn(*context_, converse(std::move(socket), std::move(visit)), done);
 }
 
-asio::awaitable<void> Server::Impl::converse(stream_protocol::socket socket, Peer peer, std::string refused) {
-  const Count open(connections_);
-  std::size_t nobody = 0;
-  const Count bad(refused.empty() ? nobody : refused_now_);
+asio::awaitable<void> Server::Impl::converse(stream_protocol::socket socket, Visit visit) {
   Stream stream(std::move(socket));
   beast::flat_buffer buffer(kHeaderLimit + kBodyLimit + 4096);
   for (;;) {
     http::request_parser<http::string_body> parser;
     parser.header_limit(kHeaderLimit);
     parser.body_limit(kBodyLimit);
-    stream.expires_after(options_.request_timeout);
+    stream.expires_after(visit.reserved ? options_.reserve_timeout : options_.request_timeout);
     const auto [error, bytes] = co_await http::async_read(stream, buffer, parser, kNoThrow);
     if (error) {
       const unsigned status = status_of(error);
       if (status != 0) {
-        spdlog::warn("query uid={} pid={} malformed request: {}", peer.uid, peer.pid, error.message());
-        co_await send(stream, status, Api::error_body(status, "malformed request: " + error.message()),
-                      "application/json", 11, false, false);
+        spdlog::warn("query uid={} pid={} malformed request: {}", visit.peer.uid, visit.peer.pid, error.message());
+        co_await send(stream, status, error_body(status, "malformed request: " + error.message()), "application/json",
+                      11, false, false);
       }
       break;
     }
-    if (!co_await respond(stream, parser.get(), peer, refused)) break;
+    if (!co_await respond(stream, parser.get(), visit)) break;
   }
   boost::system::error_code ignored;
   stream.socket().shutdown(stream_protocol::socket::shutdown_both, ignored);
 }
 
 asio::awaitable<bool> Server::Impl::respond(Stream& stream, const http::request<http::string_body>& request,
-                                            const Peer& peer, const std::string& refused) {
+                                            const Visit& visit) {
   const bool head = request.method() == http::verb::head;
-  if (!refused.empty()) {
-    spdlog::warn("query refused: {} (pid {})", base::printable(refused), peer.pid);
-    co_return co_await send(stream, 403, Api::error_body(403, refused), "application/json", request.version(), false,
+  const Peer& peer = visit.peer;
+  if (!visit.refused.empty()) {
+    spdlog::warn("query refused: {} (pid {})", base::printable(visit.refused), peer.pid);
+    co_return co_await send(stream, 403, error_body(403, visit.refused), "application/json", request.version(), false,
                             head);
+  }
+  if (visit.reserved && !asks_for_status({request.target().data(), request.target().size()})) {
+    spdlog::warn("query of uid {} pid {} not answered: too many connections", peer.uid, peer.pid);
+    co_return co_await send(stream, 503, error_body(503, kTooMany), "application/json", request.version(), false, head);
   }
   const auto begin = std::chrono::steady_clock::now();
   const std::string method(request.method_string());
@@ -243,12 +265,20 @@ asio::awaitable<bool> Server::Impl::respond(Stream& stream, const http::request<
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
   spdlog::info("query uid={} pid={} {} {} -> {} {} bytes {} us", peer.uid, peer.pid,
                base::printable(method.substr(0, 16)), answer.for_log, answer.status, answer.body.size(), took.count());
-  if (answer.watch && answer.status == 200 && !head) {
-    co_await watch(stream, std::move(*answer.watch));
+  if (answer.watch && answer.status == 200 && !head)
+    co_return co_await answer_watch(stream, std::move(*answer.watch), request.version(), peer);
+  co_return co_await send(stream, answer.status, std::move(answer.body), answer.content_type, request.version(),
+                          request.keep_alive() && !visit.reserved, head);
+}
+
+asio::awaitable<bool> Server::Impl::answer_watch(Stream& stream, Query query, unsigned version, const Peer& peer) {
+  const Share::Taken place = watches_.take(peer.uid);
+  if (place) {
+    co_await watch(stream, std::move(query));
     co_return false;
   }
-  co_return co_await send(stream, answer.status, std::move(answer.body), answer.content_type, request.version(),
-                          request.keep_alive(), head);
+  spdlog::warn("watch of uid {} pid {} not begun: too many watches", peer.uid, peer.pid);
+  co_return co_await send(stream, 503, error_body(503, kTooManyWatches), "application/json", version, false, false);
 }
 
 asio::awaitable<bool> Server::Impl::send(Stream& stream, unsigned status, std::string body, const std::string& type,
@@ -287,7 +317,7 @@ asio::awaitable<bool> Server::Impl::replay(Stream& stream, Watcher& watcher) {
   for (;;) {
     const Result<Page<Row>> page = history_.rows(filter, watcher.query().kinds);
     if (!page)
-      co_return co_await write_text(stream, "event: error\ndata: " + Api::error_body(500, page.error().message) + "\n");
+      co_return co_await write_text(stream, "event: error\ndata: " + error_body(500, page.error().message) + "\n");
     std::string text;
     for (const Row& row : page->items) {
       text += sse_event(row);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The local API on a Unix socket: HTTP/1.1, JSON, server-sent events. One thread of its own ("serve"); everything asked
-// of the history runs there. Every connection is bounded in bytes and time; every peer is checked by its kernel
-// credentials; every query and refusal is logged.
+// of the history runs there. Every connection is bounded in bytes and time, every user in connections and watches;
+// every peer is checked by its kernel credentials; every query and refusal is logged.
 #pragma once
 
 #include <chrono>
@@ -26,9 +26,14 @@ struct ServeOptions {
   std::optional<gid_t> group;  ///< who may ask besides root and our own user; nullopt: the group of the socket's file
   std::size_t max_rows = 10'000;                ///< of one page
   std::vector<std::string_view> finding_types;  ///< that may be asked for; empty = any
-  std::size_t max_connections = 64;
+  // At once, of all users and of one. Where no connection is left, `reserve` more (half of them of one user) may ask
+  // for the status only.
+  std::size_t max_connections = 64, connections_of_one = 48;
+  std::size_t max_watches = 32, watches_of_one = 16;
+  std::size_t reserve = 8;
   std::size_t watch_queue = 1024;  ///< rows that wait for a slow watcher; more are missed, and it is told how many
   std::chrono::milliseconds request_timeout{5000};  ///< for the whole request, and between two on one connection
+  std::chrono::milliseconds reserve_timeout{1000};  ///< the same, for one of the reserve
   std::chrono::milliseconds write_timeout{10'000};  ///< for taking an answer
   std::chrono::milliseconds heartbeat{15'000};      ///< of a silent watch
   std::function<Result<Peer>(int fd)> peer_of;      ///< replaceable by tests; empty = the kernel's word

@@ -93,6 +93,23 @@ json::object doctor_row(std::string_view what, std::string_view state, std::stri
   return {{"what", printable(what)}, {"state", state}, {"how", printable(how)}, {"missing", printable(missing)}};
 }
 
+/// Whoever ran before the agent, or lived through a gap: what it took then is not known.
+json::object unseen_row(const UnseenLives& lives) {
+  const std::uint64_t callers = lives.callers.size() + lives.callers_not_listed;
+  std::uint64_t all = callers + lives.quiet_not_listed + lives.not_followed;
+  for (const UnseenProgram& one : lives.quiet)
+    all += one.processes;
+  json::object row = doctor_row(
+      "Processes not seen whole", all == 0 ? "full" : "partial", "sweep at start",
+      all == 0
+          ? ""
+          : fmt::format("{} process{}, {} of which connected to somebody: what they took before the agent began, or "
+                        "in a gap, is not known; clears as they are started again (key ID --holders names them)",
+                        all, all == 1 ? "" : "es", callers));
+  row["optional"] = true;
+  return row;
+}
+
 json::object family_row(const FamilyStatus& family) {
   const HookReport& hook = family.hook;
   const FamilyEntry& entry = entry_of(hook.family);
@@ -148,10 +165,11 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
           {"remarks", std::move(remarks)}};
 }
 
-json::array doctor_json(const AgentStatus& agent, const HistoryStatus& history) {
+json::array doctor_json(const AgentStatus& agent, const UnseenLives* unseen, const HistoryStatus& history) {
   json::array out;
   for (const FamilyStatus& family : agent.families)
     out.push_back(family_row(family));
+  if (unseen != nullptr) out.push_back(unseen_row(*unseen));
   out.push_back(doctor_row("History", history.error.empty() ? "full" : "none",
                            fmt::format("{} of {} MB", history.bytes / 1'000'000, history.max_bytes / 1'000'000),
                            history.error));

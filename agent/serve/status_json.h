@@ -12,6 +12,7 @@ namespace keytrail::serve {
 
 [[nodiscard]] boost::json::object status_json(const AgentStatus& agent, const HistoryStatus& history);
 /// Rows of {what, state: full | partial | none, how, missing, cost, refused}.
-[[nodiscard]] boost::json::array doctor_json(const AgentStatus& agent, const HistoryStatus& history);
+[[nodiscard]] boost::json::array doctor_json(const AgentStatus& agent, const UnseenLives* unseen,
+                                             const HistoryStatus& history);
 
 }  // namespace keytrail::serve

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kShortLife = 5'000'000'000;
 constexpr std::uint64_t kFirstDelay = 250'000'000;
-constexpr std::uint64_t kLongestDelay = 30'000'000'000;
+constexpr std::uint64_t kLongestDelay = 5'000'000'000;
 
 bool inherited(std::string_view variable) {
   for (const std::string_view ours :

@@ -26,7 +26,7 @@ struct Spawn {
 /// Forks and executes. An unusable path shows as exit status 127, a failed `before_exec` as 126.
 [[nodiscard]] Result<pid_t> spawn(const Spawn& what);
 
-/// The delay before a role is started again: none at first, then doubling from 250 ms to 30 s while each life is
+/// The delay before a role is started again: none at first, then doubling from 250 ms to 5 s while each life is
 /// shorter than 5 s.
 class Backoff {
  public:

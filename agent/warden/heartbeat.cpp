@@ -59,6 +59,14 @@ std::string tiny_program() {
   return out;
 }
 
+/// vm.memfd_noexec takes the right to be executed from those that do not ask for it; kernels before 6.3 know no asking.
+base::UniqueFd make_executable() {
+  constexpr unsigned kExecutable = 0x0010U;  // MFD_EXEC
+  base::UniqueFd file(memfd_create(KT_HEARTBEAT_MEMFD, MFD_CLOEXEC | kExecutable));
+  if (!file && errno == EINVAL) file.reset(memfd_create(KT_HEARTBEAT_MEMFD, MFD_CLOEXEC));
+  return file;
+}
+
 bool open_something() {
   const base::UniqueFd file(memfd_create(KT_HEARTBEAT_MEMFD, MFD_CLOEXEC));
   if (!file) return false;
@@ -68,7 +76,7 @@ bool open_something() {
 
 /// Fork and exec of the tiny program; both families beat.
 bool run_something() {
-  const base::UniqueFd file(memfd_create(KT_HEARTBEAT_MEMFD, MFD_CLOEXEC));
+  const base::UniqueFd file = make_executable();
   const std::string program = tiny_program();
   if (!file || write(file.get(), program.data(), program.size()) != static_cast<ssize_t>(program.size())) return false;
   const pid_t child = fork();

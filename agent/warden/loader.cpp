@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -62,6 +63,8 @@ struct Attached {
 struct Refusal {
   std::string alternative, why;
 };
+
+std::uint32_t slot_of(kt_u64 name) { return static_cast<std::uint32_t>(name >> 8U) & (KT_EXACT_SLOTS - 1); }
 
 class BpfLoader final : public Loader {
  public:
@@ -151,8 +154,59 @@ class BpfLoader final : public Loader {
     const std::uint8_t one = 1;
     if (bpf_map__update_elem(skeleton_->maps.names_watched, &key, sizeof(key), &one, sizeof(one), BPF_ANY) != 0)
       return fail(Error::Code::kSystem, "Watching one more file name failed: " + errno_text(errno) + ".");
-    skeleton_->bss->name_exact[static_cast<std::uint32_t>(key >> 8U) & (KT_EXACT_SLOTS - 1)] = 1;
+    skeleton_->bss->name_exact[slot_of(key)] = 1;
     return {};
+  }
+
+  Result<void> watch_found(std::uint64_t inode, std::uint32_t dev, std::string_view name, std::string_view folder,
+                           bool on) override {
+    const auto add = [this, on](kt_u64 key, kt_u8& slot) {
+      const std::uint8_t one = 1;
+      if (!on) {  // the slot may be others', too; the kernel may have given the place up itself
+        bpf_map__delete_elem(skeleton_->maps.found, &key, sizeof(key), 0);
+        return true;
+      }
+      if (bpf_map__update_elem(skeleton_->maps.found, &key, sizeof(key), &one, sizeof(one), BPF_ANY) != 0) return false;
+      slot = 1;
+      return true;
+    };
+    bool added = inode == 0 || add(kt_file_key(inode, dev), skeleton_->bss->found_inodes[inode & (KT_FOUND_SLOTS - 1)]);
+    if (!name.empty()) {
+      const kt_u64 key = name_key(name);
+      const kt_u64 place = kt_place_key(key, folder_key(folder.empty() ? "/" : folder));
+      added = add(place, skeleton_->bss->name_exact[slot_of(key)]) && added;
+    }
+    if (!added) return fail(Error::Code::kSystem, "Watching one more file failed: " + errno_text(errno) + ".");
+    return {};
+  }
+
+  Result<std::size_t> take_arguments(const kt_exec& program, std::span<char> out) override {
+    kt_kept kept;
+    if (bpf_map__lookup_elem(skeleton_->maps.arguments_kept, &program, sizeof(program), &kept, sizeof(kept), 0) != 0)
+      return fail(Error::Code::kUnavailable, "The arguments are not kept any more.");
+    bpf_map__delete_elem(skeleton_->maps.arguments_kept, &program, sizeof(program), 0);
+    const std::size_t length = std::min<std::size_t>({kept.len, sizeof(kept.text), out.size()});
+    memcpy(out.data(), kept.text, length);
+    explicit_bzero(&kept, sizeof(kept));
+    return length;
+  }
+
+  void drop_old_arguments() override {
+    std::vector<kt_exec> now;
+    kt_exec key{};
+    for (const kt_exec* last = nullptr; now.size() < KT_KEPT_PROCESSES; last = &now.back()) {
+      if (bpf_map__get_next_key(skeleton_->maps.arguments_kept, last, &key, sizeof(key)) != 0) break;
+      now.push_back(key);
+    }
+    const auto is = [](const kt_exec& a) {
+      return [&a](const kt_exec& b) { return a.start_ns == b.start_ns && a.tgid == b.tgid && a.exec == b.exec; };
+    };
+    std::erase_if(now, [&](const kt_exec& one) {
+      const bool old = std::ranges::any_of(kept_before_, is(one));
+      if (old) bpf_map__delete_elem(skeleton_->maps.arguments_kept, &one, sizeof(one), 0);
+      return old;
+    });
+    kept_before_ = std::move(now);
   }
 
   TargetTable& targets() override { return *targets_; }
@@ -252,6 +306,9 @@ class BpfLoader final : public Loader {
 
   Result<void> attach_tracepoint(bpf_program* which, const std::string& name, Attached& out) {
     Result<base::UniqueFd> event = kernel_.tracepoint(name);
+    // A call that this kernel does not have (open on arm64, handles without CONFIG_FHANDLE) opens nothing; openat is in
+    // all of them.
+    if (!event && event.error().code == Error::Code::kNotFound && name != "sys_exit_openat") return {};
     if (!event) return std::unexpected(event.error());
     if (ioctl(event->get(), PERF_EVENT_IOC_SET_BPF, bpf_program__fd(which)) != 0 ||
         ioctl(event->get(), PERF_EVENT_IOC_ENABLE, 0) != 0)
@@ -317,8 +374,9 @@ class BpfLoader final : public Loader {
   KernelFilter filter_;
   std::uint32_t cpus_;
   Skeleton skeleton_;
-  std::vector<Attached> attached_;  ///< detached before the skeleton goes
-  std::optional<Targets> targets_;  ///< the same
+  std::vector<Attached> attached_;    ///< detached before the skeleton goes
+  std::optional<Targets> targets_;    ///< the same
+  std::vector<kt_exec> kept_before_;  ///< programs whose arguments waited at the last check
   Plan plan_;
   std::uint64_t armed_ns_ = 0;
 };

@@ -6,11 +6,13 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "agent/catalog/catalog.h"
 #include "agent/warden/target_table.h"
+#include "bpf/lib/control.h"
 #include "keytrail/hooks.h"
 #include "keytrail/result.h"
 
@@ -49,6 +51,15 @@ class Loader {
   virtual Result<void> sample_sockets() = 0;
   /// Files with this base name become interesting, while running.
   virtual Result<void> watch_name(const std::string& base_name) = 0;
+  /// From now on this file (kernel's device) is interesting under whatever name, and so is whatever has this name in a
+  /// folder of this name; or (not `on`) they are no more. An inode of 0, or an empty name: only the other.
+  virtual Result<void> watch_found(std::uint64_t inode, std::uint32_t dev, std::string_view name,
+                                   std::string_view folder, bool on = true) = 0;
+  /// Takes out the arguments that were kept at the exec of this program, at most KT_KEPT_MAX bytes; none are kept:
+  /// kUnavailable.
+  virtual Result<std::size_t> take_arguments(const kt_exec& program, std::span<char> out) = 0;
+  /// Forgets kept arguments that were there at the last call already: nobody asked for them (their event was lost).
+  virtual void drop_old_arguments() = 0;
   /// Where programs run at places found while running.
   virtual TargetTable& targets() = 0;
   /// Sends something through each armed family; a KT_EV_HEARTBEAT per family must follow.

@@ -11,6 +11,8 @@
 namespace keytrail::warden {
 namespace {
 
+constexpr std::size_t kThreadName = 15;  ///< the kernel knows a program by its thread's name, so long at most
+
 /// Up to 8 bytes, little endian as the kernel side reads them.
 kt_u64 word(std::string_view text) {
   kt_u64 value = 0;
@@ -59,6 +61,7 @@ std::unexpected<Error> too_long(const char* what, std::string_view text) {
 }  // namespace
 
 kt_u64 name_key(std::string_view name) { return key_of(name, KT_NAME_KEY_EXACT); }
+kt_u64 folder_key(std::string_view name) { return key_of(name, KT_NAME_KEY_DIRECTORY); }
 
 Result<void> KernelFilter::add_pattern(const catalog::NamePattern& pattern) {
   using Match = catalog::NamePattern::Match;
@@ -116,11 +119,17 @@ Result<void> KernelFilter::add_flags(const catalog::KernelTables& tables) {
   if (tables.flag_programs.size() > catalog::kMostFlagPrograms)
     return fail(Error::Code::kTooLarge, "Too many programs have flags of their own.");
   for (std::size_t i = 0; i < tables.flag_programs.size(); ++i) {
-    // The kernel knows a thread's name, which has 15 characters at most.
-    if (tables.flag_programs[i].size() > 15) return too_long("the program", tables.flag_programs[i]);
+    if (tables.flag_programs[i].size() > kThreadName) return too_long("the program", tables.flag_programs[i]);
     Named<kt_u32> named{.value = 1U << i};
     std::ranges::copy(tables.flag_programs[i], named.name.text);
     programs_.push_back(named);
+  }
+  for (const catalog::ArgProgram& program : tables.programs) {
+    kt_name name{};
+    std::ranges::copy(program.name.substr(0, kThreadName), name.text);
+    const auto same = [&](const Named<kt_u32>& one) { return memcmp(&one.name, &name, sizeof(name)) == 0; };
+    const auto known = std::ranges::find_if(programs_, same);
+    (known == programs_.end() ? programs_.emplace_back(Named<kt_u32>{name, 0}) : *known).value |= KT_EXAMINED_PROGRAM;
   }
   return {};
 }
@@ -136,7 +145,7 @@ Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
   for (const catalog::NamePattern& directory : tables.directories) {
     if (directory.match != catalog::NamePattern::Match::kExact)
       continue;  // the catalog has none; files in it are matched by their names
-    filter.keys_.push_back(key_of(directory.text, KT_NAME_KEY_DIRECTORY));
+    filter.keys_.push_back(folder_key(directory.text));
     filter.directory_slots_.push_back(slot(filter.keys_.back(), KT_DIRECTORY_SLOTS));
   }
   for (const catalog::EnvName& variable : tables.env) {

@@ -17,6 +17,7 @@ namespace keytrail::warden {
 
 /// Key of a file name, as the kernel side computes it.
 [[nodiscard]] kt_u64 name_key(std::string_view name);
+[[nodiscard]] kt_u64 folder_key(std::string_view name);
 
 class KernelFilter {
  public:

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/catalog/known_places.h"
 #include "agent/warden/configured.h"
 #include "agent/warden/files.h"
 #include "agent/warden/loader.h"
@@ -74,8 +75,13 @@ int run(const Options& options) {
     return 1;
   }
   if (options.plan) return plan_only(options);
-  Setup setup{
-      .options = options, .worker_user = {}, .examiner_user = {}, .started_ns = boot_ns(), .api = {}, .remarks = {}};
+  Setup setup{.options = options,
+              .worker_user = {},
+              .examiner_user = {},
+              .started_ns = boot_ns(),
+              .api = {},
+              .remarks = {},
+              .places = catalog::known_places()};
   const Result<User> user = find_user(options.user);
   if (!user) return refuse(user.error());
   setup.worker_user = *user;

@@ -14,7 +14,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/warden/held_files.h"
 
 namespace keytrail::warden {
 namespace {
@@ -48,46 +53,10 @@ std::uint64_t environment_bytes(int process) {
   return end > begin ? end - begin : 0;
 }
 
-std::uint64_t mount_namespace(int process) {
-  struct stat ns{};
-  return fstatat(process, "ns/mnt", &ns, 0) == 0 ? ns.st_ino : 0;
-}
-
-/// /proc/PID, which stays with this process even when the number is used again; empty when it is not the one that is
-/// meant.
-UniqueFd open_process(std::uint32_t pid) {
-  std::array<char, 32> path{};
-  snprintf(path.data(), path.size(), "/proc/%u", pid);
-  return UniqueFd(open(path.data(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-}
-
-UniqueFd open_named(const role::Open& request) {
-  UniqueFd process = open_process(request.tgid);
-  if (!process) return {};
-  const std::uint64_t ticks = start_ticks(process.get());
-  if (ticks == 0 || (request.start_ns != 0 && ticks != request.start_ns / kNsPerTick)) return {};
-  return process;
-}
-
 UniqueFd open_alternative(std::uint32_t pid, std::uint32_t mnt_ns) {
   UniqueFd process = open_process(pid);
   if (!process || mnt_ns == 0 || mount_namespace(process.get()) != mnt_ns) return {};
   return process;
-}
-
-/// The file as an O_PATH descriptor: nothing is opened yet, no device woken, no FIFO waited for.
-UniqueFd find_in_root(int process, const std::string& path, int& error) {
-  const UniqueFd root(openat(process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  long fd = -1;
-  for (int attempt = 0; root && attempt < 3; ++attempt) {
-    fd = syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof(how));
-    if (fd >= 0 || errno != EAGAIN) break;  // EAGAIN: a rename somewhere in between; openat2(2) says to try again
-  }
-  error = fd < 0 ? errno : 0;
-  return UniqueFd(static_cast<int>(fd));
 }
 
 UniqueFd reopen(int path_only) {
@@ -107,11 +76,8 @@ Opening refused(Unread why, role::Identity file = {}) {
   return out;
 }
 
-Opening open_through(int process, const role::Open& request) {
-  int error = 0;
-  const std::string path(request.path.view());
-  const UniqueFd found = find_in_root(process, path, error);
-  if (!found) return refused(error == ENOENT || error == ENOTDIR || error == ESRCH ? Unread::kGone : Unread::kRefused);
+/// Opens what was found, if it may be and is what is meant.
+Opening open_found(const UniqueFd& found, const role::Open& request) {
   struct stat file{};
   struct statfs system{};
   if (fstat(found.get(), &file) != 0 || !S_ISREG(file.st_mode)) return refused(Unread::kRefused);
@@ -134,8 +100,18 @@ Opening open_through(int process, const role::Open& request) {
   return out;
 }
 
-Opening open_environment(const role::Open& request) {
-  const UniqueFd process = open_named(request);
+Unread unread_of(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ESRCH ? Unread::kGone : Unread::kRefused;
+}
+
+Opening open_below(int root, const role::Open& request) {
+  int error = 0;
+  const UniqueFd found = find_in_root(root, std::string(request.path.view()), error);
+  return found ? open_found(found, request) : refused(unread_of(error));
+}
+
+Opening open_environment(const role::Open& request, int /*kept_root*/) {
+  const UniqueFd process = open_named(request.tgid, request.start_ns);
   if (!process) return refused(Unread::kGone);
   Opening out = refused(Unread::kNone);
   out.descriptor.reset(openat(process.get(), "environ", O_RDONLY | O_CLOEXEC));
@@ -143,6 +119,91 @@ Opening open_environment(const role::Open& request) {
   // A process that ends reads as empty: the examiner tells the two apart by this.
   out.file.size = environment_bytes(process.get());
   return out;
+}
+
+/// As whom a process is let read.
+struct Reader {
+  std::uint64_t uid, gid;
+};
+
+/// "Uid:" and "Gid:" of /proc/PID/status; nothing when the process is gone.
+std::optional<Reader> reader_of(int process) {
+  const UniqueFd fd(openat(process, "status", O_RDONLY | O_CLOEXEC));
+  std::array<char, 2048> text{};
+  if (!fd || read(fd.get(), text.data(), text.size() - 1) <= 0) return std::nullopt;
+  const auto last_of = [&](const char* name) -> std::optional<std::uint64_t> {  // real, effective, saved, file system's
+    const char* at = strstr(text.data(), name);
+    for (int field = 0; at != nullptr && field < 4; ++field)
+      at = strchr(at + 1, '\t');
+    if (at == nullptr) return std::nullopt;
+    return strtoull(at + 1, nullptr, 10);
+  };
+  const auto uid = last_of("\nUid:"), gid = last_of("\nGid:");
+  if (!uid || !gid) return std::nullopt;
+  return Reader{*uid, *gid};
+}
+
+/// By the bits alone: what only a further group allows, or a list, is no.
+bool lets(const struct stat& file, const Reader& who, unsigned bit) {
+  const unsigned shift = file.st_uid == who.uid ? 6U : file.st_gid == who.gid ? 3U : 0U;
+  return who.uid == 0 || ((file.st_mode >> shift) & bit) != 0;
+}
+
+/// The file at `path`, gone to step by step as `who` could, also where links lead: whoever names a place must not have
+/// looked at through us what he cannot read. O_PATH; empty with `error` where the way ends.
+UniqueFd find_as(UniqueFd root, std::string path, const Reader& who, int& error) {
+  constexpr unsigned kRead = 4, kSearch = 1;
+  constexpr int kLinks = 40;  // as the kernel
+  constexpr std::size_t kMaxFolders = 256;
+  std::vector<UniqueFd> folders;
+  folders.push_back(std::move(root));
+  error = EACCES;
+  for (int links = 0;;) {
+    const std::size_t begin = path.find_first_not_of('/');
+    if (begin == std::string::npos) break;  // a folder
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string part = path.substr(begin, end - begin);
+    path.erase(0, end);
+    struct stat status{};
+    if (fstat(folders.back().get(), &status) != 0 || !lets(status, who, kSearch)) break;
+    if (part == ".") continue;
+    if (part == "..") {
+      if (folders.size() > 1) folders.pop_back();
+      continue;
+    }
+    UniqueFd next(openat(folders.back().get(), part.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    if (!next || fstat(next.get(), &status) != 0) {
+      error = errno;
+      break;
+    }
+    if (S_ISLNK(status.st_mode)) {
+      std::array<char, 4096> target{};
+      const ssize_t length = readlinkat(next.get(), "", target.data(), target.size());
+      if (length <= 0 || static_cast<std::size_t>(length) == target.size() || ++links > kLinks) break;
+      path.insert(0, target.data(), static_cast<std::size_t>(length));
+      if (target[0] == '/') folders.resize(1);
+    } else if (path.find_first_not_of('/') != std::string::npos) {
+      folders.push_back(std::move(next));
+      if (folders.size() > kMaxFolders) break;
+    } else {
+      if (!lets(status, who, kRead)) break;
+      error = 0;
+      return next;
+    }
+  }
+  return {};
+}
+
+/// A place that only a file tells of: the process that read that file opens this one, if it can.
+Opening open_told(const role::Open& request) {
+  const UniqueFd process = open_named(request.tgid, request.start_ns);
+  const std::optional<Reader> reader = process ? reader_of(process.get()) : std::nullopt;
+  if (!reader) return refused(Unread::kGone);
+  UniqueFd root(openat(process.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return refused(Unread::kGone);
+  int error = 0;
+  const UniqueFd found = find_as(std::move(root), std::string(request.path.view()), *reader, error);
+  return found ? open_found(found, request) : refused(unread_of(error));
 }
 
 bool better(Unread now, Unread before) {
@@ -156,22 +217,37 @@ bool better(Unread now, Unread before) {
   return rank(now) < rank(before);
 }
 
-Opening open_file(const role::Open& request) {
+Opening open_file(const role::Open& request, int kept_root) {
+  if ((request.flags & role::kOpenTold) != 0) return open_told(request);
   Opening best = refused(Unread::kGone);
-  const auto attempt = [&](const UniqueFd& process) {
-    if (!process || best.unread == Unread::kNone) return;
-    Opening now = open_through(process.get(), request);
+  const auto attempt_below = [&](int root) {
+    if (root < 0 || best.unread == Unread::kNone) return;
+    Opening now = open_below(root, request);
     if (better(now.unread, best.unread)) best = std::move(now);
   };
-  attempt(open_named(request));
+  const auto attempt = [&](const UniqueFd& process) {
+    if (!process || best.unread == Unread::kNone) return;
+    attempt_below(UniqueFd(openat(process.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC)).get());
+  };
+  attempt(open_named(request.tgid, request.start_ns));
   for (std::uint32_t i = 0; i < request.alternatives_count; ++i)
     attempt(open_alternative(request.alternatives[i], request.mnt_ns));
   attempt(open_alternative(static_cast<std::uint32_t>(getpid()), request.mnt_ns));
+  attempt_below(kept_root);
+  const bool look = (request.flags & role::kOpenLook) != 0;  // at a place: what a process holds is none
+  if (!look && best.unread != Unread::kNone && best.unread != Unread::kTooLarge) {  // it may have no name any more
+    const UniqueFd held = find_held(open_named(request.tgid, request.start_ns), request.file, request.path.view());
+    if (Opening now = held ? open_found(held, request) : refused(Unread::kGone); better(now.unread, best.unread))
+      best = std::move(now);
+  }
   return best;
 }
 
+/// Arguments are no file: the warden itself takes them from the kernel side (Server::hand_over_arguments).
+Opening open_nothing(const role::Open& /*request*/, int /*kept_root*/) { return refused(Unread::kRefused); }
+
 /// How each kind of question is opened, in the order of role::Asks.
-constexpr std::array<Opening (*)(const role::Open&), role::kAsks> kWays{open_file, open_environment};
+constexpr std::array<Opening (*)(const role::Open&, int), role::kAsks> kWays{open_file, open_environment, open_nothing};
 
 }  // namespace
 
@@ -182,10 +258,26 @@ std::uint64_t stat_field(const char* text, int number) {
   return at == nullptr ? 0 : strtoull(at + 1, nullptr, 10);
 }
 
+UniqueFd find_in_root(int root, const std::string& path, int& error) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  long fd = -1;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    fd = syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how));
+    if (fd >= 0 || errno != EAGAIN) break;  // EAGAIN: a rename somewhere in between; openat2(2) says to try again
+  }
+  error = fd < 0 ? errno : 0;
+  return UniqueFd(static_cast<int>(fd));
+}
+
 bool is_known_filesystem(std::uint64_t magic) { return std::ranges::find(kKnown, magic) != kKnown.end(); }
 
 bool same_file(const role::Identity& seen, const role::Identity& now) {
   if (seen.inode == 0) return true;
+  // An overlay over a user's own FUSE shows what he likes, so what was seen there is nowhere else. The other way round
+  // some kernels show the file of a layer, which nobody makes up.
+  if (seen.fs_magic != 0 && seen.fs_magic != now.fs_magic && now.fs_magic != kOverlay) return false;
   const bool odd_device =
       now.fs_magic == kOverlay || now.fs_magic == kBtrfs || seen.fs_magic == kOverlay || seen.dev == 0;
   return seen.inode == now.inode && seen.size == now.size && seen.ctime_s == now.ctime_s &&
@@ -201,6 +293,27 @@ role::Identity identity_of(const struct stat& file, std::uint64_t magic) {
           .dev = (major(file.st_dev) << 20U) | minor(file.st_dev)};
 }
 
-Opening open_requested(const role::Open& request) { return kWays[request.hints.asks](request); }
+UniqueFd open_process(std::uint32_t pid) {
+  std::array<char, 32> path{};
+  snprintf(path.data(), path.size(), "/proc/%u", pid);
+  return UniqueFd(open(path.data(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+UniqueFd open_named(std::uint32_t pid, std::uint64_t start_ns) {
+  UniqueFd process = open_process(pid);
+  if (!process) return {};
+  const std::uint64_t ticks = start_ticks(process.get());
+  if (ticks == 0 || (start_ns != 0 && ticks != start_ns / kNsPerTick)) return {};
+  return process;
+}
+
+std::uint32_t mount_namespace(int process) {
+  struct stat ns{};
+  return fstatat(process, "ns/mnt", &ns, 0) == 0 ? static_cast<std::uint32_t>(ns.st_ino) : 0;
+}
+
+Opening open_requested(const role::Open& request, int kept_root) {
+  return kWays[request.hints.asks](request, kept_root);
+}
 
 }  // namespace keytrail::warden

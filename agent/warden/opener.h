@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "agent/base/fd.h"
 #include "keytrail/result.h"
@@ -22,8 +23,20 @@ struct Opening {
   base::UniqueFd descriptor;  ///< read-only
 };
 
-/// Follows the request (see role::Open). Blocks as long as the file system does.
-[[nodiscard]] Opening open_requested(const role::Open& request);
+/// Follows the request (see role::Open). Blocks as long as the file system does. `kept_root`: a root of the process's
+/// mount namespace that serves when no process of it is left; -1: none.
+[[nodiscard]] Opening open_requested(const role::Open& request, int kept_root = -1);
+
+/// /proc/PID, which stays with this process even when the number is used again; empty when there is none.
+[[nodiscard]] base::UniqueFd open_process(std::uint32_t pid);
+/// The same, empty also when it began at another time. `start_ns`: ns since boot; 0: not checked.
+[[nodiscard]] base::UniqueFd open_named(std::uint32_t pid, std::uint64_t start_ns);
+/// Of a process's /proc/PID; 0 when it has ended.
+[[nodiscard]] std::uint32_t mount_namespace(int process);
+
+/// The file as an O_PATH descriptor: nothing is opened yet, no device woken, no FIFO waited for. Links lead no further
+/// than `root`. Empty with `error` when there is none.
+[[nodiscard]] base::UniqueFd find_in_root(int root, const std::string& path, int& error);
 
 /// A number of /proc/PID/stat by its place (proc_pid_stat(5), 3 and up); 0 when it is not there. `text` ends with a
 /// NUL.
@@ -31,8 +44,9 @@ struct Opening {
 /// True for file systems that answer for themselves: ext2/3/4, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs,
 /// squashfs, erofs. FUSE, NFS, 9p, virtiofs and autofs may block for ever or lie: they are refused.
 [[nodiscard]] bool is_known_filesystem(std::uint64_t magic);
-/// Inode, change time and size; the device too, except on overlayfs and btrfs, where stat's differs from the kernel's.
-/// An inode of 0 means that nothing is known: then every file is the same.
+/// Inode, change time, size and kind of file system (`seen` may be of a layer where `now` is of its overlay); the
+/// device too, except on overlayfs and btrfs, where stat's differs from the kernel's. An inode of 0 means that nothing
+/// is known: then every file is the same.
 [[nodiscard]] bool same_file(const role::Identity& seen, const role::Identity& now);
 [[nodiscard]] role::Identity identity_of(const struct stat& file, std::uint64_t magic);
 
@@ -53,6 +67,8 @@ class OpenerChild {
   [[nodiscard]] int socket() const { return socket_.get(); }
 
   bool ask(const role::Open& request);
+  /// Names a process whose mounts are to be kept (KeptMounts); nothing answers. False when it could not be told.
+  bool keep(const role::KeepMounts& asked);
   /// The next answer; false when none is there, or the child is gone.
   bool answer(role::Opened& out, base::UniqueFd& descriptor);
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
 
+#include "agent/warden/kept_mounts.h"
 #include "agent/warden/messages.h"
 #include "agent/warden/opener.h"
 #include "agent/warden/privilege.h"
@@ -16,20 +19,49 @@
 namespace keytrail::warden {
 namespace {
 
+std::uint64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000) + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+/// Waits for the next request; once a second while mounts are kept, busy or not, it looks which may go.
+void wait_for_request(int socket, KeptMounts& kept) {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  static std::uint64_t looked_ns = 0;
+  pollfd request{socket, POLLIN, 0};
+  for (bool waits = true; waits && kept.size() > 0;) {
+    waits = poll(&request, 1, 1000) == 0;
+    if (const std::uint64_t now = now_ns(); now - looked_ns >= kSecond) {
+      looked_ns = now;
+      kept.drop_ended(now);
+    }
+  }
+}
+
+void answer(int socket, const role::Open& request, const KeptMounts& kept) {
+  const Opening opening = open_requested(request, kept.root_of(request.mnt_ns));
+  auto answer = role::make<role::Opened>(role::Type::kOpened, request.head.request);
+  answer.unread = static_cast<std::uint16_t>(opening.unread);
+  answer.unchanged = opening.unchanged ? 1 : 0;
+  answer.file = opening.file;
+  if (send_message(socket, answer, opening.descriptor.get()) < 0) _exit(0);
+}
+
 [[noreturn]] void serve(int socket) {
   std::array<char, role::kMaxMessage> buffer;
+  KeptMounts kept;
   while (true) {
+    wait_for_request(socket, kept);
     base::UniqueFd none;
     const ssize_t n = receive_bytes(socket, buffer, none, 0);
     if (n <= 0) _exit(0);
+    const auto size = static_cast<std::size_t>(n);
     role::Open request;
-    if (!role::decode(buffer.data(), static_cast<std::size_t>(n), request)) continue;
-    const Opening opening = open_requested(request);
-    auto answer = role::make<role::Opened>(role::Type::kOpened, request.head.request);
-    answer.unread = static_cast<std::uint16_t>(opening.unread);
-    answer.unchanged = opening.unchanged ? 1 : 0;
-    answer.file = opening.file;
-    if (send_message(socket, answer, opening.descriptor.get()) < 0) _exit(0);
+    role::KeepMounts keep;
+    const role::Type type = role::type_of(buffer.data(), size);
+    if (type == role::Type::kOpen && role::decode(buffer.data(), size, request)) answer(socket, request, kept);
+    if (type == role::Type::kKeepMounts && role::decode(buffer.data(), size, keep)) kept.keep(keep);
   }
 }
 
@@ -75,6 +107,10 @@ void OpenerChild::kill() {
 }
 
 bool OpenerChild::ask(const role::Open& request) { return send_message(socket_.get(), request, -1, MSG_DONTWAIT) == 1; }
+
+bool OpenerChild::keep(const role::KeepMounts& asked) {
+  return send_message(socket_.get(), asked, -1, MSG_DONTWAIT) == 1;
+}
 
 bool OpenerChild::answer(role::Opened& out, base::UniqueFd& descriptor) {
   std::array<char, role::kMaxMessage> buffer;

@@ -2,6 +2,7 @@
 #include "agent/warden/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,8 +28,6 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMs;
 constexpr std::uint64_t kOpenDeadline = 1 * kSecond;
-constexpr std::uint64_t kHeartbeatEvery = 10 * kSecond;
-constexpr std::uint64_t kSampleEvery = 60 * kSecond;
 constexpr std::size_t kMaxWaiting = 4096;
 constexpr std::size_t kMaxOutbox = 8192;
 constexpr std::size_t kMaxNotices = 256;
@@ -42,17 +41,14 @@ std::uint64_t boot_ns() {
   return static_cast<std::uint64_t>(now.tv_sec) * kSecond + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-Server::Server(Setup setup, Loader& loader) : setup_(std::move(setup)), loader_(loader) {}
+Server::Server(Setup setup, Loader& loader) : setup_(std::move(setup)), loader_(loader), places_(setup_.places) {}
 
 int Server::run() {
   if (!prepare()) return 1;
   start_examiner();
   start_worker();
-  const std::uint64_t begin = boot_ns();
-  next_heartbeat_ = begin + kHeartbeatEvery;
-  next_sample_ = begin + kSampleEvery;
   watchdog_every_ = watchdog_interval_ns();
-  next_watchdog_ = begin;
+  begin_clock(boot_ns());
   while (!stopping_ || worker_.pid > 0 || examiner_.pid > 0) {
     std::array<epoll_event, 16> events;
     const int n = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms(boot_ns()));
@@ -69,6 +65,9 @@ int Server::run() {
           break;
         case kOpener:
           on_opener();
+          break;
+        case kPlaces:
+          on_places();
           break;
       }
     }
@@ -137,8 +136,16 @@ void Server::on_control_message(const char* data, std::size_t size) {
     case role::Type::kOpen: {
       role::Open request;
       if (!role::decode(data, size, request)) return;
-      request.flags &= role::kOpenLook;
+      request.flags &= role::kOpenLook | role::kOpenTold;
       return wait_for_opener({request, std::nullopt});
+    }
+    case role::Type::kKeepMounts: {
+      role::KeepMounts keep;
+      if (!role::decode(data, size, keep)) return;
+      places_.add(keep);
+      if (!opener_.running()) start_opener();
+      (void)opener_.keep(keep);  // lost, a file of a process that ends at once may be gone: its row says so
+      return;
     }
     case role::Type::kAttachTarget: {
       role::AttachTarget request;
@@ -162,6 +169,15 @@ void Server::on_control_message(const char* data, std::size_t size) {
         check(loader_.watch_name(std::string(watch_name.base_name.view())), "Watching one more file name");
       return;
     }
+    case role::Type::kWatchFound: {
+      role::WatchFound found;
+      if (role::decode(data, size, found))
+        check(loader_.watch_found(found.inode, found.dev, found.name.view(), found.folder.view(), found.over == 0),
+              "Watching a file that held a key");
+      return;
+    }
+    case role::Type::kHere:
+      return note_sign(worker_);
     case role::Type::kReady:
       return notify("READY=1\nSTATUS=Watching.");
     default:
@@ -182,20 +198,47 @@ void Server::wait_for_opener(Job job) {
   to_worker(busy);
 }
 
+/// Begins with the next request. What ends at once comes back here from within: the loop takes the one after it.
 void Server::pump() {
-  if (in_flight_ || waiting_.empty() || stopping_) return;
-  if (!opener_.running()) {
-    if (const Result<void> started = opener_.start(); started) {
-      watch(opener_.socket(), kOpener);
-      own(3, opener_.pid());
-    } else {
-      say(Level::kWarn, "Cannot start the opener: %s", started.error().message.c_str());
+  if (std::exchange(pumping_, true)) return;
+  while (!in_flight_ && !waiting_.empty() && !stopping_) {
+    in_flight_ = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (in_flight_->open.hints.asks == static_cast<std::uint8_t>(role::Asks::kArguments)) {
+      hand_over_arguments();
+      continue;
     }
+    if (!opener_.running()) start_opener();
+    opener_deadline_ = boot_ns() + kOpenDeadline;
+    if (!opener_.running() || !opener_.ask(in_flight_->open)) settle(role::Unread::kBusy, false, {});
   }
-  in_flight_ = std::move(waiting_.front());
-  waiting_.pop_front();
-  opener_deadline_ = boot_ns() + kOpenDeadline;
-  if (!opener_.running() || !opener_.ask(in_flight_->open)) settle(role::Unread::kBusy, false, {});
+  pumping_ = false;
+}
+
+void Server::start_opener() {
+  if (const Result<void> started = opener_.start(); started) {
+    watch(opener_.socket(), kOpener);
+    own(3, opener_.pid());
+  } else {
+    say(Level::kWarn, "Cannot start the opener: %s", started.error().message.c_str());
+  }
+}
+
+/// From the kernel's memory through a pipe: nobody looks at them here.
+void Server::hand_over_arguments() {
+  const role::Open& asked = in_flight_->open;
+  std::array<char, KT_KEPT_MAX> text;
+  const Result<std::size_t> length =
+      loader_.take_arguments({.start_ns = asked.start_ns, .tgid = asked.tgid, .exec = asked.exec}, text);
+  if (!length) return settle(role::Unread::kGone, false, {});
+  std::array<int, 2> ends{-1, -1};
+  const bool made = pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0;
+  base::UniqueFd out(ends[0]), in(ends[1]);
+  const bool whole = made && write(in.get(), text.data(), *length) == static_cast<ssize_t>(*length);
+  explicit_bzero(text.data(), text.size());
+  in.reset();
+  if (!whole) return settle(role::Unread::kRefused, false, {});
+  hand_over(role::make<role::Opened>(role::Type::kOpened, asked.head.request), std::move(out));
 }
 
 void Server::on_opener() {
@@ -250,6 +293,15 @@ void Server::settle(role::Unread unread, bool unchanged, const role::Identity& f
   }
   in_flight_.reset();
   pump();
+}
+
+/// Key files lie there: whoever opens one of them is seen, whatever it is called where he finds it.
+void Server::on_places() {
+  const bool more = places_.take([this](std::uint64_t inode, std::uint32_t dev) {
+    if (const Result<void> watched = loader_.watch_found(inode, dev, {}, {}); !watched)
+      say(Level::kWarn, "Watching a key file failed: %s", watched.error().message.c_str());
+  });
+  if (!more) unwatch(places_.results());
 }
 
 // ---- what the worker is told ----
@@ -341,6 +393,7 @@ void Server::on_examiner() {
     if (n <= 0) break;
     role::Remark remark;
     const auto size = static_cast<std::size_t>(n);
+    if (role::type_of(buffer.data(), size) == role::Type::kHere) note_sign(examiner_);
     if (role::type_of(buffer.data(), size) != role::Type::kSandboxRemark || !role::decode(buffer.data(), size, remark))
       continue;
     const std::string text(remark.text.view());

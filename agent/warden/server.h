@@ -8,11 +8,14 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/fd.h"
 #include "agent/warden/child.h"
+#include "agent/warden/known_places.h"
 #include "agent/warden/loader.h"
 #include "agent/warden/opener.h"
 #include "agent/warden/options.h"
@@ -25,9 +28,10 @@ struct Setup {
   Options options;
   User worker_user;
   User examiner_user;
-  std::uint64_t started_ns = 0;      ///< ns since boot when the warden began
-  base::UniqueFd api;                ///< listening socket for the worker
-  std::vector<std::string> remarks;  ///< what could not be had so far
+  std::uint64_t started_ns = 0;              ///< ns since boot when the warden began
+  base::UniqueFd api;                        ///< listening socket for the worker
+  std::vector<std::string> remarks;          ///< what could not be had so far
+  std::span<const std::string_view> places;  ///< where key files lie (KnownPlaces); none: nothing is looked for
 };
 
 class Server {
@@ -41,7 +45,7 @@ class Server {
   int run();
 
  private:
-  enum Tag : std::uint32_t { kSignals, kControl, kExaminer, kOpener };
+  enum Tag : std::uint32_t { kSignals, kControl, kExaminer, kOpener, kPlaces };
 
   /// A supervised child.
   struct Role {
@@ -50,8 +54,12 @@ class Server {
     std::uint32_t lives = 0;  ///< how often it was started
     std::uint64_t started_ns = 0;
     std::uint64_t ended_ns = 0;    ///< 0: it never ended
+    std::uint64_t lost_ns = 0;     ///< since when nothing was done, at its last end
     std::uint64_t restart_ns = 0;  ///< when to start it again; 0: not planned
     std::string how;               ///< how it ended
+    std::uint64_t here_ns = 0;     ///< when it last said that it is there; 0: not yet in this life
+    unsigned unanswered = 0;       ///< so often it was asked since
+    bool stalled = false;          ///< it was given up, and is being ended
     Backoff backoff;
   };
 
@@ -68,12 +76,17 @@ class Server {
   void send_role(const Role& role);
   void greet_examiner();
   void own(std::uint32_t slot, pid_t pid);
+  /// Asks whether it is there; who does not say so for too long is ended, and started again as any that ends.
+  void ask_for_sign(Role& role, int socket);
+  void note_sign(Role& role);
+  void tell_restart(Role& role, const char* what_may_lack);
 
   void on_signals();
   void on_control();
   void on_control_message(const char* data, std::size_t size);
   void on_examiner();
   void on_opener();
+  void on_places();
   void reap();
   void on_ended(Role& role, int status);
 
@@ -86,6 +99,8 @@ class Server {
 
   void wait_for_opener(Job job);
   void pump();
+  void start_opener();
+  void hand_over_arguments();
   void settle(role::Unread unread, bool unchanged, const role::Identity& file);
   void hand_over(const role::Opened& opened, base::UniqueFd descriptor);
   void pass_on();
@@ -100,6 +115,7 @@ class Server {
   void send_kept_notices();
   void add_remark(const std::string& text);
 
+  void begin_clock(std::uint64_t now);
   void tick(std::uint64_t now);
   void begin_stop();
   [[nodiscard]] int timeout_ms(std::uint64_t now) const;
@@ -116,15 +132,19 @@ class Server {
   Role worker_{.name = "worker"};
   Role examiner_{.name = "examiner"};
   OpenerChild opener_;
+  KnownPlaces places_;
   std::deque<Job> waiting_;
   std::optional<Job> in_flight_;
+  bool pumping_ = false;
   std::uint64_t opener_deadline_ = 0;
   role::Opened held_;  ///< opened for the request in flight, and not yet taken by the examiner
   base::UniqueFd held_descriptor_;
   std::deque<std::vector<char>> outbox_;
   std::vector<role::Notice> kept_notices_;  ///< for a worker that is not there
   std::vector<std::string> examiner_remarks_;
-  std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_target_check_ = 0, next_watchdog_ = 0, watchdog_every_ = 0;
+  std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_target_check_ = 0, next_ask_ = 0, next_watchdog_ = 0,
+                watchdog_every_ = 0;
+  std::uint64_t next_kept_check_ = 0;
   bool heartbeat_failed_ = false;
   bool stopping_ = false;
   std::uint64_t kill_at_ = 0;

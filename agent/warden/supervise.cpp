@@ -23,8 +23,11 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMs;
-constexpr std::uint64_t kHeartbeatEvery = 10 * kSecond;
+constexpr std::uint64_t kHeartbeatEvery = 3 * kSecond;
+constexpr std::uint64_t kAskEvery = 2 * kSecond;
+constexpr unsigned kMostUnanswered = 4;  // so who stops is ended within 10 s
 constexpr std::uint64_t kTargetCheckEvery = 1 * kSecond;
+constexpr std::uint64_t kKeptCheckEvery = 30 * kSecond;
 constexpr std::uint64_t kSampleEvery = 60 * kSecond;
 constexpr std::uint64_t kStopPatience = 10 * kSecond;
 
@@ -82,10 +85,35 @@ void Server::start_examiner() {
   greet_examiner();
   if (in_flight_ && held_descriptor_) pass_on();
   if (examiner_.ended_ns == 0) return;
-  const std::uint64_t gap_ms = (examiner_.started_ns - examiner_.ended_ns + kMs - 1) / kMs;
-  notice("examiner_restart", examiner_.ended_ns, examiner_.started_ns,
-         "The examiner ended (" + examiner_.how + ") and was started again after " + std::to_string(gap_ms) +
-             " ms: what it was reading then may be unread.");
+  tell_restart(examiner_, "what it was reading then may be unread.");
+}
+
+void Server::tell_restart(Role& role, const char* what_may_lack) {
+  const std::uint64_t gap_ms = (role.started_ns - role.lost_ns + kMs - 1) / kMs;
+  const std::string name(role.name);
+  const bool stalled = std::exchange(role.stalled, false);
+  notice((name + (stalled ? "_stalled" : "_restart")).c_str(), role.lost_ns, role.started_ns,
+         "The " + name + " ended (" + role.how + ") and was started again after " + std::to_string(gap_ms) +
+             " ms: " + what_may_lack);
+}
+
+void Server::note_sign(Role& role) {
+  role.here_ns = boot_ns();
+  role.unanswered = 0;
+}
+
+void Server::ask_for_sign(Role& role, int socket) {
+  if (role.pid <= 0 || role.stalled) return;
+  if (role.here_ns != 0 && ++role.unanswered > kMostUnanswered) {
+    say(Level::kError, "The %s has not answered for %u s: ending it.", role.name,
+        static_cast<unsigned>(kMostUnanswered * kAskEvery / kSecond));
+    role.stalled = true;
+    kill(role.pid, SIGKILL);
+    return;
+  }
+  const auto question = role::make<role::Bare>(role::Type::kAreYouThere);
+  if (&role == &worker_) return to_worker(question);
+  send_message(socket, question, -1, MSG_DONTWAIT);
 }
 
 void Server::greet_examiner() {
@@ -141,12 +169,7 @@ void Server::start_worker() {
   own(2, *pid);
   watch(control_.get(), kControl);
   send_hello();
-  if (worker_.ended_ns != 0) {
-    const std::uint64_t gap_ms = (worker_.started_ns - worker_.ended_ns + kMs - 1) / kMs;
-    notice("worker_restart", worker_.ended_ns, worker_.started_ns,
-           "The worker ended (" + worker_.how + ") and was started again after " + std::to_string(gap_ms) +
-               " ms: the rings kept what fitted, the counters say what did not.");
-  }
+  if (worker_.ended_ns != 0) tell_restart(worker_, "the rings kept what fitted, the counters say what did not.");
   send_kept_notices();
 }
 
@@ -172,6 +195,7 @@ void Server::reap() {
   for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
     if (pid == worker_.pid) on_ended(worker_, status);
     if (pid == examiner_.pid) on_ended(examiner_, status);
+    places_.ended(pid);
   }
 }
 
@@ -179,8 +203,12 @@ void Server::on_ended(Role& role, int status) {
   const std::uint64_t now = boot_ns();
   role.pid = -1;
   role.ended_ns = now;
-  role.how = WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
-                                 : "exit status " + std::to_string(WEXITSTATUS(status));
+  role.lost_ns = role.stalled ? role.here_ns : now;
+  role.here_ns = 0;
+  role.unanswered = 0;
+  role.how = role.stalled          ? "it did not answer"
+             : WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                   : "exit status " + std::to_string(WEXITSTATUS(status));
   if (&role == &worker_) {
     unwatch(control_);
     loader_.targets().detach_all();  // the next worker does not know them, nor the one that is being opened
@@ -214,6 +242,8 @@ void Server::begin_stop() {
   notify("STOPPING=1");
   kill_at_ = boot_ns() + kStopPatience;
   opener_.kill();
+  unwatch(places_.results());
+  places_.kill();
   in_flight_.reset();
   held_descriptor_.reset();
   waiting_.clear();
@@ -222,6 +252,13 @@ void Server::begin_stop() {
   } else if (examiner_.pid > 0) {
     kill(examiner_.pid, SIGTERM);
   }
+}
+
+void Server::begin_clock(std::uint64_t now) {
+  next_heartbeat_ = now + kHeartbeatEvery;
+  next_sample_ = now + kSampleEvery;
+  next_ask_ = now + kAskEvery;
+  next_watchdog_ = now;
 }
 
 void Server::tick(std::uint64_t now) {
@@ -252,10 +289,20 @@ void Server::tick(std::uint64_t now) {
       say(Level::kWarn, "The heartbeat through the hooks failed: %s", beat.error().message.c_str());
     heartbeat_failed_ = !beat;
   }
+  if (now >= next_ask_) {
+    next_ask_ = now + kAskEvery;
+    ask_for_sign(examiner_, examiner_socket_.get());
+    ask_for_sign(worker_, control_.get());
+  }
   if (now >= next_sample_) {
     next_sample_ = now + kSampleEvery;
     (void)loader_.sample_sockets();
   }
+  if (now >= next_kept_check_) {
+    next_kept_check_ = now + kKeptCheckEvery;
+    loader_.drop_old_arguments();
+  }
+  if (places_.tick(now)) watch(places_.results().get(), kPlaces);
   if (now >= next_target_check_) {
     next_target_check_ = now + kTargetCheckEvery;
     drop_targets();
@@ -275,7 +322,9 @@ int Server::timeout_ms(std::uint64_t now) const {
     consider(examiner_.restart_ns);
     consider(worker_.restart_ns);
     consider(next_heartbeat_);
+    consider(next_ask_);
     consider(next_sample_);
+    consider(places_.due());
     if (loader_.targets().counts().attached > 0) consider(next_target_check_);
   }
   return next <= now ? 0 : static_cast<int>((next - now + kMs - 1) / kMs);

@@ -2,6 +2,7 @@
 /*
  * The arguments of a new program. What leaves: public identifiers, paths of key files after known flags (they are
  * watched at once), fingerprints of what looks like a secret and of the values of known flags. Of others nothing.
+ * Those of programs that may be given keys wait in arguments_kept beside that, for warden and examiner alone.
  */
 #ifndef KEYTRAIL_BPF_ARGUMENTS_H
 #define KEYTRAIL_BPF_ARGUMENTS_H
@@ -20,6 +21,30 @@ struct {
 	__type(key, struct kt_name);
 	__type(value, u32);
 } arg_programs __weak SEC(".maps"); /* by the thread's name at exec: the program's bit in kt_flag.path_of */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KT_KEPT_PROCESSES);
+	__type(key, struct kt_exec);
+	__type(value, struct kt_kept);
+} arguments_kept __weak SEC(".maps");
+
+/* Copies the first bytes at `start` for the examiner, all of them while they fit; KT_ARGS_… */
+static __always_inline u8 args__keep(struct scratch *s, const struct ev_head *head, u64 start, u64 end)
+{
+	struct kt_exec key = {.start_ns = head->start_ns, .tgid = head->tgid, .exec = head->exec};
+	u64 len = end - start;
+
+	if (start >= end)
+		return KT_ARGS_NONE;
+	if (len > KT_KEPT_MAX)
+		len = KT_KEPT_MAX;
+	s->kept.len = len;
+	if (bpf_probe_read_user(s->kept.text, len, (void *)start) ||
+	    bpf_map_update_elem(&arguments_kept, &key, &s->kept, BPF_ANY))
+		return KT_ARGS_LOST;
+	return end - start > KT_KEPT_MAX ? KT_ARGS_PART : KT_ARGS_WHOLE;
+}
 
 /* The argument in s->text[from…] as an item of format n. */
 __weak __noinline int arg__add_format(u32 which, u32 from, u32 n)

@@ -18,10 +18,27 @@
 #define KT_NAME_KEY_PREFIX 1
 #define KT_NAME_KEY_SUFFIX 2
 #define KT_NAME_KEY_DIRECTORY 3
+#define KT_NAME_KEY_PLACE 4 /* a name in its folder */
+#define KT_NAME_KEY_FILE 5  /* the file itself */
 #define KT_DIRECTORY_SLOTS 16384
-#define KT_ENDS 4096 /* slots by two bytes at an end of a name */
+#define KT_FOUND_SLOTS 65536 /* by the low bits of an inode number, one byte each */
+#define KT_FOUND_MAX 16384   /* two for each place where a key was found */
+#define KT_ENDS 4096         /* slots by two bytes at an end of a name */
 #define KT_AFFIX_ENDS 4096
-#define KT_TARGETS 256 /* places in files at which programs run, attached at once */
+#define KT_SHAPE_BUDGET 256   /* files a second (2^30 ns) and cgroup that only their shape makes candidates */
+#define KT_KEPT_PROCESSES 512 /* whose arguments wait for the examiner: 2 MiB */
+#define KT_TARGETS 256        /* places in files at which programs run, attached at once */
+
+/* The arguments of a program that may be given keys, until the warden takes them out for the examiner; by program. */
+struct kt_exec {
+	kt_u64 start_ns;
+	kt_u32 tgid;
+	kt_u32 exec;
+};
+struct kt_kept {
+	kt_u64 len;
+	kt_u8 text[KT_KEPT_MAX];
+};
 
 /* Base name of the memfd through which the open and exec heartbeats go ("memfd:" is the kernel's own prefix). */
 #define KT_HEARTBEAT_MEMFD "keytrail-heartbeat"
@@ -54,6 +71,7 @@ struct kt_control {
 /* path_of: programs, as bits, for which the flag's value is a path to a key file (bit 31: all); for others `kind`, 0 =
  * nothing leaves. */
 #define KT_ANY_PROGRAM 0x80000000U
+#define KT_EXAMINED_PROGRAM 0x40000000U /* of arg_programs: its arguments are kept for the examiner */
 struct kt_flag {
 	kt_u32 kind;
 	kt_u32 path_of;
@@ -92,6 +110,17 @@ static inline kt_u64 kt_mix(kt_u64 first, kt_u64 last, kt_u32 len, kt_u32 kind)
 	h ^= h >> 29;
 	h *= 0xBF58476D1CE4E5B9ULL;
 	return h ^ (h >> 32);
+}
+
+/* Key of a name in its folder, of both names' keys. */
+static inline kt_u64 kt_place_key(kt_u64 name, kt_u64 folder)
+{
+	return kt_mix(name, folder, 0, KT_NAME_KEY_PLACE);
+}
+
+static inline kt_u64 kt_file_key(kt_u64 inode, kt_u32 dev)
+{
+	return kt_mix(inode, dev, 0, KT_NAME_KEY_FILE);
 }
 
 /* Slot of two bytes at a name's beginning or end; little endian. */

@@ -33,6 +33,18 @@ struct {
 	__type(value, u8);
 } names_watched __weak SEC(".maps");
 
+/*
+ * Places where a key was found while running: its name in its folder, and the file itself, which it stays under other
+ * names (renamed, linked). The oldest go.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, KT_FOUND_MAX);
+	__type(key, u64);
+	__type(value, u8);
+} found __weak SEC(".maps");
+kt_u8 found_inodes[KT_FOUND_SLOTS] __weak; /* most files stop here */
+
 static __always_inline u64 bytes__low(u64 value, u32 n)
 {
 	return n >= 8 ? value : value & ((1ULL << (n * 8)) - 1);
@@ -64,7 +76,47 @@ static __noinline int pattern__any(u64 bytes, u32 lengths, u32 len, u32 kind)
 	return 0;
 }
 
-static __always_inline bool name__of_interest(u64 name, u32 len, const bool fast)
+static __always_inline u64 name__key(u64 name, u32 len, u32 kind, const bool fast)
+{
+	u64 first = word__read(name, fast), last;
+
+	if (len >= 8) {
+		last = word__read(name + len - 8, fast);
+	} else {
+		first = bytes__low(first, len);
+		last = first;
+	}
+	return kt_mix(first, last, len, kind);
+}
+
+/* Was a key found under this name (by its key) in this folder? One that is mounted has the name of that place. */
+static __always_inline bool place__is_found(u64 dentry, u64 mnt, u64 name_key, const bool fast)
+{
+	u64 folder = (u64)READ(fast, dentry, struct dentry, d_parent), mounted, key;
+
+	if (folder == (u64)READ(fast, mnt, struct vfsmount, mnt_root)) {
+		mounted = (u64)READ(fast, mnt - bpf_core_field_offset(struct mount, mnt), struct mount, mnt_mountpoint);
+		folder = mounted ? mounted : folder;
+	}
+	key = kt_place_key(name_key,
+			   name__key((u64)READ(fast, folder, struct dentry, d_name.name),
+				     READ(fast, folder, struct dentry, d_name.len), KT_NAME_KEY_DIRECTORY, fast));
+	return bpf_map_lookup_elem(&found, &key) != NULL;
+}
+
+/* Was a key found in this file, whatever it is called now? */
+static __always_inline bool file__is_found(u64 inode, const bool fast)
+{
+	u64 number = READ(fast, inode, struct inode, i_ino), sb, key;
+
+	if (!found_inodes[number & (KT_FOUND_SLOTS - 1)])
+		return false;
+	sb = (u64)READ(fast, inode, struct inode, i_sb);
+	key = kt_file_key(number, READ(fast, sb, struct super_block, s_dev));
+	return bpf_map_lookup_elem(&found, &key) != NULL;
+}
+
+static __always_inline bool name__of_interest(u64 dentry, u64 mnt, u64 name, u32 len, const bool fast)
 {
 	u64 first, last, key;
 	u32 lengths;
@@ -78,7 +130,8 @@ static __always_inline bool name__of_interest(u64 name, u32 len, const bool fast
 	}
 	key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
 	if (name_exact[(key >> 8) & (KT_EXACT_SLOTS - 1)]) {
-		if (bpf_map_lookup_elem(&names, &key) || bpf_map_lookup_elem(&names_watched, &key))
+		if (bpf_map_lookup_elem(&names, &key) || bpf_map_lookup_elem(&names_watched, &key) ||
+		    place__is_found(dentry, mnt, key, fast))
 			return true;
 	}
 	if (len < 2)
@@ -95,15 +148,8 @@ static __always_inline bool name__of_interest(u64 name, u32 len, const bool fast
 /* Is it the name of a directory whose files have free names? */
 static __always_inline bool directory__of_interest(u64 name, u32 len, const bool fast)
 {
-	u64 first = word__read(name, fast), last, key;
+	u64 key = name__key(name, len, KT_NAME_KEY_DIRECTORY, fast);
 
-	if (len >= 8) {
-		last = word__read(name + len - 8, fast);
-	} else {
-		first = bytes__low(first, len);
-		last = first;
-	}
-	key = kt_mix(first, last, len, KT_NAME_KEY_DIRECTORY);
 	return cfg_directories[(key >> 8) & (KT_DIRECTORY_SLOTS - 1)] && bpf_map_lookup_elem(&names, &key);
 }
 

@@ -27,6 +27,7 @@ enum {
 };
 
 static const char http__version[8] = "HTTP/1.";
+static const char http__connect[9] = "CONNECT ";
 static const char http__host[8] = "host:";
 
 static __always_inline void http__put(struct scratch *s, u8 c)
@@ -86,7 +87,12 @@ static __always_inline void http__byte(struct scratch *s, u8 c)
 	switch (s->http.state) {
 	case HTTP_METHOD:
 		http__put(s, c);
+		if (s->http.matched < 8 && c == (u8)http__connect[s->http.matched & 7])
+			s->http.matched++;
+		else
+			s->http.matched = 9;
 		if (c == ' ') {
+			s->http.connect = s->http.matched == 8;
 			s->http.state = HTTP_TARGET;
 			s->http.begin = s->off;
 			s->http.scheme = 0;
@@ -128,7 +134,7 @@ static __always_inline void http__byte(struct scratch *s, u8 c)
 			s->http.state = HTTP_DONE;
 		if (c == '\n' || c == '\r')
 			break;
-		if ((c | 0x20) != (u8)http__host[s->http.matched & 7]) {
+		if (s->http.hosted || (c | 0x20) != (u8)http__host[s->http.matched & 7]) {
 			s->http.state = HTTP_OTHER;
 			break;
 		}
@@ -145,9 +151,11 @@ static __always_inline void http__byte(struct scratch *s, u8 c)
 		}
 		break;
 	case HTTP_HOST:
-		if (c == '\n')
-			s->http.state = HTTP_DONE;
-		else if (c > ' ' && c < 0x7f)
+		if (c == '\n') { /* what comes behind a CONNECT begins where its head ends */
+			s->http.state = s->http.connect ? HTTP_LINE_START : HTTP_DONE;
+			s->http.matched = 0;
+			s->http.hosted = 1;
+		} else if (c > ' ' && c < 0x7f)
 			http__put(s, c);
 		break;
 	default:
@@ -168,20 +176,34 @@ __weak __noinline int http__chunk(u32 which, u32 from)
 		if (from + i >= s->http.input_len)
 			return 1;
 		http__byte(s, s->skip[(from + i) & (HTTP_SCAN_MAX - 1)]);
-		if (s->http.state >= HTTP_DONE)
+		if (s->http.state >= HTTP_DONE) {
+			s->http.taken = from + i + 1;
 			return 1;
+		}
 	}
 	return 0;
 }
 
-/* Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is none. */
-static __always_inline u32 http__reduce(struct scratch *s, u32 which, u32 begin)
+/*
+ * Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is none or not
+ * yet one (http.state says which).
+ */
+__weak __noinline int http__reduce(u32 which, u32 begin)
 {
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	u32 i;
+
+	if (!s)
+		return 0;
+	begin &= 255;
 
 	s->off = begin;
 	s->limit = begin + HTTP_OUT_MAX;
 	s->http.state = HTTP_METHOD;
+	s->http.matched = 0;
+	s->http.hosted = 0;
+	s->http.connect = 0;
+	s->http.taken = s->http.input_len;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < HTTP_SCAN_MAX; i += HTTP_CHUNK) {
 		if (http__chunk(which, i))

@@ -60,26 +60,38 @@ __weak __noinline int text__next(u32 which)
 	return STEP_MORE;
 }
 
+#define EACH_BYTE 0x0101010101010101ULL
+
+/* The highest bit of each byte of a word that is `byte`, up to the first of them; bits above that mean nothing. */
+static __always_inline u64 bytes__equal(u64 word, u8 byte)
+{
+	u64 zero_where = word ^ (EACH_BYTE * byte);
+
+	return (zero_where - EACH_BYTE) & ~zero_where & (EACH_BYTE << 7);
+}
+
 /* Copies the text up to '=' into s->items.name, zero-padded; false when there is none within a name's length. */
 __weak __noinline int text__split(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 word, ends, before;
 	u32 i;
 
 	if (!s)
 		return 0;
 	__builtin_memset(&s->items.name, 0, sizeof(s->items.name));
 #pragma clang loop unroll(disable)
-	for (i = 0; i < KT_ITEM_NAME_MAX; i++) {
-		u8 c = s->text[i];
-
-		if (c == '=') {
-			s->items.name_len = i;
-			return 1;
+	for (i = 0; i < KT_ITEM_NAME_MAX; i += 8) {
+		word = *(u64 *)&s->text[i];
+		ends = bytes__equal(word, '=') | bytes__equal(word, 0);
+		if (ends) {
+			ends &= -ends;
+			before = (ends >> 7) - 1; /* the bytes before the first of them */
+			*(u64 *)&s->items.name.text[i] = word & before;
+			s->items.name_len = i + (u32)(((before & EACH_BYTE) * EACH_BYTE) >> 56);
+			return (bytes__equal(word, '=') & ends) != 0;
 		}
-		if (!c)
-			break;
-		s->items.name.text[i] = c;
+		*(u64 *)&s->items.name.text[i] = word;
 	}
 	s->items.name_len = i;
 	return s->text[i & 127] == '=';

@@ -42,6 +42,8 @@ struct cgroup_state {
 	u64 second;
 	u64 used;
 	u32 announced;
+	u32 shaped_second; /* the same for files that only their shape makes candidates */
+	u32 shaped;
 	u32 pad;
 };
 struct {

@@ -6,6 +6,7 @@
 #include "emit.h"
 #include "filter.h"
 #include "path.h"
+#include "shape.h"
 
 /*
  * Which object was read by whom, as one keyed 64-bit tag per slot: reading and writing one word needs no lock and costs
@@ -65,10 +66,120 @@ static __always_inline bool name__is_heartbeat(u32 len)
 	return len == sizeof("memfd:" KT_HEARTBEAT_MEMFD) - 1;
 }
 
-/* A file passed the filter on its name. Returns the fate, not yet counted for what ends here; KT_C_SENT and losses are
- * counted by the sender. */
+/* Is one more file that only its shape makes a candidate within its cgroup's budget? */
+static __always_inline bool shaped__admit(u64 cgroup_id)
+{
+	struct cgroup_state *state = bpf_map_lookup_elem(&cgroups_seen, &cgroup_id);
+	u32 second = (u32)(bpf_ktime_get_boot_ns() >> 30);
+
+	if (!state) /* its first event makes it */
+		return true;
+	if (state->shaped_second != second) {
+		state->shaped_second = second;
+		state->shaped = 0;
+	}
+	__sync_fetch_and_add(&state->shaped, 1);
+	return state->shaped <= KT_SHAPE_BUDGET;
+}
+
+/* What only its shape makes a candidate is over the budget: one event a process says so, without a file. */
+static __always_inline int open__over_budget(struct counters *c, const struct identity *who, u64 cgroup_id, u64 node)
+{
+	struct open_key key = {.start_ns = who->start_ns, .tgid = who->tgid, .exec = who->exec};
+	u64 tag = open_key__tag(&key);
+	struct ev_open ev = {};
+
+	if (opened_tags[tag & (OPENED_SLOTS - 1)] == tag)
+		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
+	head__fill(&ev.head, who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
+	ev.signs = KT_OPEN_OVER_BUDGET;
+	if (event__send(&ring_high, c, KT_FAMILY_OPEN, &ev, sizeof(ev), cgroup_id, node) == KT_C_SENT)
+		opened_tags[tag & (OPENED_SLOTS - 1)] = tag;
+	return 0;
+}
+
+#define MAGIC_PROC 0x9fa0
+#define NAME_ENVIRON 0x6e6f7269766e65ULL /* "environ", as a word in memory */
+#define NAME_MEM 0x6d656dULL
+
+/* Is it called as what /proc shows of a process, its environment or its memory? Else -1. */
+static __always_inline int peek__what(u64 name, u32 len, const bool fast)
+{
+	u64 word;
+
+	if (len != 7 && len != 3)
+		return -1;
+	word = bytes__low(word__read(name, fast), len);
+	if (len == 7)
+		return word == NAME_ENVIRON ? KT_PEEK_ENVIRONMENT : -1;
+	return word == NAME_MEM ? KT_PEEK_MEMORY : -1;
+}
+
+/* The first task of the process, or the thread, whose folder in /proc this inode lies in; 0: none lives. */
+static __always_inline u64 proc__task(u64 inode)
+{
+	struct proc_inode *of = (void *)(inode - bpf_core_field_offset(struct proc_inode, vfs_inode));
+	u64 link = (u64)BPF_CORE_READ(of, pid, tasks[0].first);
+
+	return link ? link - bpf_core_field_offset(struct task_struct, pid_links) : 0;
+}
+
+/* Whose process this inode of /proc is of, into the event in the scratch, which the caller has taken; 0: nobody's. */
+__weak __noinline int peek__of(u64 inode, u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 task = proc__task(inode);
+	struct identity of;
+	struct ev_peek *ev;
+
+	if (!s || !task)
+		return 0;
+	task__identity(task, false, &of);
+	ev = (struct ev_peek *)s->buf;
+	ev->start_ns = of.start_ns;
+	ev->tgid = of.tgid;
+	ev->exec = of.exec;
+	return 1;
+}
+
+/* Another process's environment or memory was opened. One's own says nothing new. `inode`: a plain number, as a
+ * function of its own takes no pointer that the verifier knows. */
+static __always_inline int peek__report(struct counters *c, u64 inode, u64 task, u32 what, const u32 which,
+					const bool fast)
+{
+	struct scratch *s = scratch__get(which);
+	struct identity who;
+	struct ev_peek *ev;
+	u64 node, tag;
+
+	if (!s)
+		return hit__end(c, KT_FAMILY_OPEN, KT_C_LOST_SCRATCH);
+	ev = (struct ev_peek *)s->buf;
+	task__identity(task, fast, &who);
+	if (!peek__of(inode, which) || ev->tgid == who.tgid || task__is_own(task, who.tgid, fast)) {
+		scratch__put(s);
+		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
+	}
+	ev->what = what;
+	ev->pad = 0;
+	tag = kt_mix(who.start_ns + who.exec, ev->start_ns + ev->exec, ev->tgid, what + 1);
+	if (opened_tags[tag & (OPENED_SLOTS - 1)] == tag) {
+		hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
+	} else {
+		head__fill(&ev->head, &who, task__cgroup(task, fast, &node), KT_EV_PEEK, KT_FAMILY_OPEN);
+		if (event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev), ev->head.cgroup_id, node) == KT_C_SENT)
+			opened_tags[tag & (OPENED_SLOTS - 1)] = tag;
+	}
+	scratch__put(s);
+	return 0;
+}
+
+/*
+ * A file passed the filter on its name, or else on its shape. Returns the fate, not yet counted for what ends here;
+ * KT_C_SENT and losses are counted by the sender.
+ */
 static __always_inline int open__report(struct counters *c, u64 file, u64 dentry, u32 name_len, u64 task, u16 flags,
-					const u32 which, const bool fast)
+					bool named, const u32 which, const bool fast)
 {
 	u64 inode, sb, magic, node, cgroup_id, nsproxy, mnt_ns;
 	struct open_key key = {};
@@ -76,6 +187,7 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	struct scratch *s;
 	struct ev_open *ev;
 	u32 fate, len;
+	bool shaped;
 	u64 tag;
 
 	task__identity(task, fast, &who);
@@ -105,11 +217,16 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	if (opened_tags[tag & (OPENED_SLOTS - 1)] == tag)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
 
+	shaped = inode__is_secret_shaped(inode, fast) && !made__by_own(inode, task, fast);
+	if (!named && !shaped)
+		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
+	cgroup_id = task__cgroup(task, fast, &node);
+	if (!named && !shaped__admit(cgroup_id))
+		return open__over_budget(c, &who, cgroup_id, node);
 	s = scratch__get(which);
 	if (!s)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_LOST_SCRATCH);
 	ev = (struct ev_open *)s->buf;
-	cgroup_id = task__cgroup(task, fast, &node);
 	head__fill(&ev->head, &who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
 	ev->inode = key.inode;
 	ev->fs_magic = magic;
@@ -123,7 +240,10 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	ev->open_flags = READ(fast, file, struct file, f_flags);
 	len = path__walk(s, which, (u64)READ(fast, file, struct file, f_path.mnt), dentry, task, sizeof(*ev), fast);
 	ev->path_len = len;
-	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	ev->signs = shaped ? KT_OPEN_SHAPED : 0;
+	if (s->walk.place_ns == MOUNT_DETACHED)
+		ev->signs |= KT_OPEN_DETACHED;
+	ev->place_ns = s->walk.place_ns > MOUNT_INTERNAL && s->walk.place_ns != ev->mnt_ns ? s->walk.place_ns : 0;
 	ev->head.flags = flags | KT_F_LEAF_FIRST | (s->truncated ? KT_F_TRUNCATED : 0);
 	fate = event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)), cgroup_id,
 			   node);
@@ -133,23 +253,79 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	return 0;
 }
 
+static __always_inline bool dentry__of_interest(u64 dentry, u64 mnt, const bool fast)
+{
+	return name__of_interest(dentry, mnt, (u64)READ(fast, dentry, struct dentry, d_name.name),
+				 READ(fast, dentry, struct dentry, d_name.len), fast);
+}
+
+static __always_inline bool dentry__is_directory_of_interest(u64 dentry, const bool fast)
+{
+	return directory__of_interest((u64)READ(fast, dentry, struct dentry, d_name.name),
+				      READ(fast, dentry, struct dentry, d_name.len), fast);
+}
+
+#define MOUNTS_IN_ONE_PLACE 3
+
+/* A file, or the directory that it lies in, that is mounted somewhere (bind mounts, subPath, secrets of compose) has
+ * the name of that place. */
+static __always_inline bool mounted__of_interest(u64 mnt, u64 dentry, u64 parent, const bool fast)
+{
+	u64 root = (u64)READ(fast, mnt, struct vfsmount, mnt_root), place = 0, above, up = 0;
+	int i;
+
+	if (root != dentry && root != parent)
+		return false;
+	/* what is mounted over another mount is named by where that one is */
+#pragma unroll
+	for (i = 0; i < MOUNTS_IN_ONE_PLACE; i++) {
+		mnt -= bpf_core_field_offset(struct mount, mnt);
+		place = (u64)READ(fast, mnt, struct mount, mnt_mountpoint);
+		up = (u64)READ(fast, mnt, struct mount, mnt_parent) + bpf_core_field_offset(struct mount, mnt);
+		mnt = up;
+		if (place != (u64)READ(fast, up, struct vfsmount, mnt_root))
+			break;
+	}
+	if (!place)
+		return false;
+	if (root == parent)
+		return dentry__is_directory_of_interest(place, fast);
+	above = (u64)READ(fast, place, struct dentry, d_parent);
+	return dentry__of_interest(place, up, fast) || dentry__is_directory_of_interest(above, fast);
+}
+
 static __always_inline int open__file(struct counters *c, u64 file, u64 task, u16 flags, const u32 which,
 				      const bool fast)
 {
-	u64 dentry, parent;
-	u32 len;
+	u32 mode = READ(fast, file, struct file, f_mode), len;
+	u64 dentry, mnt, parent, inode;
+	bool named;
+	int what;
 
-	if (!(READ(fast, file, struct file, f_mode) & FMODE_READ_BIT)) /* for writing, or O_PATH */
+	if (!(mode & FMODE_READ_BIT)) /* for writing, or O_PATH */
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 	dentry = (u64)READ(fast, file, struct file, f_path.dentry);
+	mnt = (u64)READ(fast, file, struct file, f_path.mnt);
+	inode = (u64)READ(fast, file, struct file, f_inode);
+	if ((mode & FMODE_MADE) == FMODE_MADE)
+		made__note(inode, task, fast);
 	len = READ(fast, dentry, struct dentry, d_name.len);
-	if (!name__of_interest((u64)READ(fast, dentry, struct dentry, d_name.name), len, fast)) {
+	what = peek__what((u64)READ(fast, dentry, struct dentry, d_name.name), len, fast);
+	if (what >= 0 && !(flags & KT_F_BASELINE) &&
+	    BPF_CORE_READ((struct file *)file, f_inode, i_sb, s_magic) == MAGIC_PROC)
+		return peek__report(c, (u64)BPF_CORE_READ((struct file *)file, f_inode), task, what, which, fast);
+	named = name__of_interest(dentry, mnt, (u64)READ(fast, dentry, struct dentry, d_name.name), len, fast);
+	if (!named) {
 		parent = (u64)READ(fast, dentry, struct dentry, d_parent);
-		if (!directory__of_interest((u64)READ(fast, parent, struct dentry, d_name.name),
-					    READ(fast, parent, struct dentry, d_name.len), fast))
+		named = dentry__is_directory_of_interest(parent, fast) ||
+			mounted__of_interest(mnt, dentry, parent, fast) || file__is_found(inode, fast);
+		/* Keys are read, a database opens its own files for writing too; what a process had open before the
+		 * agent came is looked through by name alone. */
+		if (!named &&
+		    ((mode & FMODE_WRITE_BIT) || (flags & KT_F_BASELINE) || !inode__is_secret_shaped(inode, fast)))
 			return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 	}
-	return open__report(c, file, dentry, len, task, flags, which, fast);
+	return open__report(c, file, dentry, len, task, flags, named, which, fast);
 }
 
 #endif

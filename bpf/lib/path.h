@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The path of a file from its dentries and mounts, up to the process's own root; components leaf first, each with its
- * NUL. One global function per step with its state in scratch memory: a plain loop passes the verifier's million
- * instructions.
+ * The path of a file from its dentries and mounts, up to the process's own root, or the root of the mount namespace
+ * that the file is in; components leaf first, each with its NUL. One global function per step with its state in scratch
+ * memory: a plain loop passes the verifier's million instructions.
  */
 #ifndef KEYTRAIL_BPF_PATH_H
 #define KEYTRAIL_BPF_PATH_H
@@ -14,6 +14,24 @@
 #define WALK_MORE 0
 #define WALK_DONE 1
 #define NAME_BYTES 256
+
+#define MOUNT_DETACHED 0             /* mounted nowhere: a tree of open_tree or fsmount, or unmounted while in use */
+#define MOUNT_INTERNAL 1             /* the kernel's own: memory files */
+#define MNT_NS_ANONYMOUS 0xEFFFFFF7U /* of detached trees, newer kernels; older ones have 0 */
+
+/* The inode number of the mount namespace that a mount is in, which need not be the opener's; or MOUNT_…. */
+static __always_inline u32 mount__namespace(u64 mnt, const bool fast)
+{
+	u64 space = (u64)READ(fast, mnt - bpf_core_field_offset(struct mount, mnt), struct mount, mnt_ns);
+	u32 number;
+
+	if (!space)
+		return MOUNT_DETACHED;
+	if (space >= (u64)-4095) /* an error number stands for the kernel itself */
+		return MOUNT_INTERNAL;
+	number = READ(fast, space, struct mnt_namespace, ns.inum);
+	return number == MNT_NS_ANONYMOUS ? MOUNT_DETACHED : number;
+}
 
 static __always_inline int walk__body(struct scratch *s, const bool fast)
 {
@@ -28,12 +46,17 @@ static __always_inline int walk__body(struct scratch *s, const bool fast)
 	if (dentry == (u64)READ(fast, mnt, struct vfsmount, mnt_root)) {
 		mount = mnt - bpf_core_field_offset(struct mount, mnt);
 		up = (u64)READ(fast, mount, struct mount, mnt_parent);
-		if (!up || up == mount)
+		if (up && up != mount) {
+			s->walk.dentry = (u64)READ(fast, mount, struct mount, mnt_mountpoint);
+			s->walk.mnt = up + bpf_core_field_offset(struct mount, mnt);
+			return WALK_MORE;
+		}
+		if (s->walk.place_ns != MOUNT_DETACHED)
 			return WALK_DONE;
-		s->walk.dentry = (u64)READ(fast, mount, struct mount, mnt_mountpoint);
-		s->walk.mnt = up + bpf_core_field_offset(struct mount, mnt);
-		return WALK_MORE;
 	}
+	/* what is mounted nowhere has the name that it has in its file system */
+	if (s->walk.place_ns == MOUNT_DETACHED && parent == dentry)
+		return WALK_DONE;
 	if (off > s->limit - NAME_BYTES) {
 		s->truncated = 1;
 		return WALK_DONE;
@@ -96,6 +119,7 @@ static __always_inline u32 path__walk(struct scratch *s, u32 which, u64 mnt, u64
 	s->walk.root_mnt = fs ? (u64)READ(fast, fs, struct fs_struct, root.mnt) : 0;
 	s->walk.dentry = dentry;
 	s->walk.mnt = mnt;
+	s->walk.place_ns = mount__namespace(mnt, fast);
 	s->off = off;
 	s->limit = off + KT_PATH_MAX;
 	for (i = 0; i < WALK_STEPS; i++) {

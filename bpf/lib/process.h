@@ -4,6 +4,7 @@
 #define KEYTRAIL_BPF_PROCESS_H
 
 #include "path.h"
+#include "shape.h"
 
 static __always_inline u32 namespace__pid(u64 task)
 {
@@ -15,6 +16,76 @@ static __always_inline u32 namespace__pid(u64 task)
 		&upid, sizeof(upid),
 		(void *)((u64)pid + bpf_core_field_offset(struct pid, numbers) + (level & 63) * sizeof(upid)));
 	return BPF_CORE_READ(upid.ns, ns.inum);
+}
+
+/* The pipe or local socket behind a file, by its inode number; 0: something else. */
+static __always_inline u32 file__pipe(struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct socket *socket;
+	u32 type;
+
+	type = BPF_CORE_READ(inode, i_mode) & MODE_TYPE;
+	if (type == MODE_SOCKET) {
+		socket = BPF_CORE_READ(file, private_data);
+		if (BPF_CORE_READ(socket, sk, __sk_common.skc_family) != AF_UNIX_FAMILY)
+			return 0;
+	} else if (type != MODE_PIPE) {
+		return 0;
+	}
+	return (u32)BPF_CORE_READ(inode, i_ino);
+}
+
+/* A file's number among all files: inodes of a tmpfs count from 1 in each. Never 0. */
+static __always_inline u32 inode__number(struct inode *inode)
+{
+	u64 ino = BPF_CORE_READ(inode, i_ino);
+	u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	u32 number = (u32)(ino ^ (ino >> 32)) ^ (dev * 2654435761U);
+
+	return number ? number : 1;
+}
+
+/* The same of a task's standard input or output, and also a file: what one program writes there another may read. */
+static __always_inline u32 descriptor__pipe(struct task_struct *task, u32 descriptor)
+{
+	struct file **files = BPF_CORE_READ(task, files, fdt, fd), *file = NULL;
+
+	if (bpf_probe_read_kernel(&file, sizeof(file), files + descriptor) || !file)
+		return 0;
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & MODE_TYPE) == MODE_REGULAR)
+		return inode__number(BPF_CORE_READ(file, f_inode));
+	return file__pipe(file);
+}
+
+/* May a key come to a program by this descriptor: a pipe, a local socket, a secret-shaped file that is only read (its
+ * starter may have opened it)? A function of its own: the verifier follows it once, not for each descriptor. */
+__weak __noinline int file__is_channel(u64 file)
+{
+	if (file__pipe((struct file *)file))
+		return 1;
+	return !(BPF_CORE_READ((struct file *)file, f_mode) & FMODE_WRITE_BIT) &&
+	       inode__is_secret_shaped((u64)BPF_CORE_READ((struct file *)file, f_inode), false);
+}
+
+#define DESCRIPTORS 64 /* the least that a table holds; bash's <(…) counts down from 63 */
+
+/* Has a task a channel beside its standard descriptors? */
+__weak __noinline int task__has_channel(u64 task, u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 *files, table = (u64)BPF_CORE_READ((struct task_struct *)task, files, fdt, fd);
+	u32 i;
+
+	if (!s || bpf_probe_read_kernel(s->skip, DESCRIPTORS * sizeof(u64), (void *)table))
+		return 0;
+	files = (u64 *)s->skip;
+#pragma clang loop unroll(disable)
+	for (i = 3; i < DESCRIPTORS; i++) {
+		if (files[i] && file__is_channel(files[i]))
+			return 1;
+	}
+	return 0;
 }
 
 /* Everything of ev_exec but the strings; shared by exec and the sweep's KT_EV_TASK. */

@@ -25,6 +25,7 @@ struct walk_state {
 	u64 mnt; /* struct vfsmount */
 	u64 root_dentry;
 	u64 root_mnt;
+	u32 place_ns; /* see mount__namespace */
 };
 
 /* items.h, arguments.h, environment.h, siphash.h: the strings of a new program */
@@ -57,6 +58,9 @@ struct http_state {
 	u32 begin;   /* where in buf the target, or its authority, begins */
 	u32 scheme;  /* matched of "://": 3 = inside the authority, 4 = behind it */
 	u32 first;   /* first byte of the target */
+	u32 connect; /* its method is CONNECT: read to the end of the head */
+	u32 hosted;  /* the Host header came */
+	u32 taken;   /* bytes of skip that were read */
 };
 
 /* `busy` guards against a program that interrupts another of its family. */
@@ -71,7 +75,10 @@ struct scratch {
 		struct http_state http;
 	};
 	u8 text[1024];
-	u8 skip[4096];
+	union {
+		u8 skip[4096];
+		struct kt_kept kept;
+	};
 	u8 buf[SCRATCH_BYTES + 1024]; /* offsets are masked with SCRATCH_BYTES - 1: room behind the last of them */
 };
 struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What is remembered of a client's TCP socket, in socket storage, and its payload byte counts. */
+/* What is remembered of a client's socket, in socket storage, and its payload byte counts. */
 #ifndef KEYTRAIL_BPF_SOCKET_H
 #define KEYTRAIL_BPF_SOCKET_H
 
@@ -7,9 +7,8 @@
 
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
-#define AF_UNIX_FAMILY 1
-#define AF_INET_FAMILY 2
-#define AF_INET6_FAMILY 10
+#define DNS_PORT 53
+#define TCP_SYN 2 /* of the header's flags */
 #define TCP_STATE_ESTABLISHED 1
 #define TCP_STATE_CLOSE 7
 #define TCP_STATE_LISTEN 10
@@ -18,9 +17,12 @@
 #define SOCKET_CONNECTING 1
 #define SOCKET_OPEN 2
 #define SOCKET_OVER 3
+#define SOCKET_ANSWERS 4 /* UDP that received before it sent: a server's */
 
 #define PAYLOAD_SEEN 1
 #define PAYLOAD_HANDSHAKE 2 /* a ClientHello left, and nothing beyond the handshake */
+#define PAYLOAD_PIECES 3    /* what left is not whole: pieces.h has it */
+#define PAYLOAD_PLAIN 4     /* of no protocol that is read, but a ClientHello may still come */
 
 struct socket_state {
 	struct identity owner; /* who connected */
@@ -30,6 +32,9 @@ struct socket_state {
 	u32 payload_seen;
 	u32 generation;  /* of the last sweep that sent it */
 	u32 record_left; /* bytes that the TLS record at the end of the last segment still lacks */
+	u32 looked;      /* segments that were not the last word: asked for TLS or a tunnel, or were plain */
+	u32 next_seq;    /* TCP sequence number behind what was looked at */
+	u32 in_sequence; /* next_seq is known */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

@@ -67,6 +67,11 @@ struct inode {
 	s64 i_ctime_sec; /* 6.11 and newer */
 	u32 i_ctime_nsec;
 };
+struct pid;
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
+};
 struct inode___6_6 {
 	struct timespec64 __i_ctime;
 };
@@ -85,7 +90,9 @@ struct vfsmount {
 	struct super_block *mnt_sb;
 };
 
+struct mnt_namespace;
 struct mount {
+	struct mnt_namespace *mnt_ns;
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
@@ -101,6 +108,7 @@ struct file {
 	struct inode *f_inode;
 	u32 f_flags;
 	struct path f_path;
+	void *private_data;
 };
 
 struct fdtable {
@@ -114,6 +122,37 @@ struct files_struct {
 
 struct fs_struct {
 	struct path root;
+};
+
+/* io_uring: a request; what is opened into a table of the ring has no descriptor */
+struct io_cqe {
+	s32 res;
+};
+struct io_rsrc_node {
+	unsigned long file_ptr;
+};
+struct io_rsrc_data {
+	struct io_rsrc_node **nodes; /* 6.13 and newer */
+};
+struct io_file_table {
+	struct io_rsrc_data data;
+};
+struct io_fixed_file {
+	unsigned long file_ptr;
+};
+struct io_file_table___old {
+	struct io_fixed_file *files;
+};
+struct io_ring_ctx {
+	struct io_file_table file_table;
+};
+struct io_kiocb {
+	u8 opcode;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+};
+struct io_open { /* what a request to open has in its first bytes */
+	u32 file_slot;
 };
 
 struct ns_common {
@@ -138,8 +177,15 @@ struct upid {
 	int nr;
 	struct pid_namespace *ns;
 };
+struct hlist_node {
+	struct hlist_node *next;
+};
+struct hlist_head {
+	struct hlist_node *first;
+};
 struct pid {
 	u32 level;
+	struct hlist_head tasks[4]; /* by enum pid_type */
 	struct upid numbers[1];
 };
 
@@ -209,6 +255,7 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	struct css_set *cgroups;
 	kuid_t loginuid;
 	u32 sessionid;
@@ -324,8 +371,15 @@ struct syscall_enter {
 
 #define PF_KTHREAD 0x00200000
 #define FMODE_READ_BIT 1
+#define FMODE_WRITE_BIT 2
+#define FMODE_MADE 0x100003 /* read, write, created */
 #define MODE_TYPE 0170000
 #define MODE_REGULAR 0100000
+#define AF_UNIX_FAMILY 1
+#define AF_INET_FAMILY 2
+#define AF_INET6_FAMILY 10
+#define MODE_PIPE 0010000
+#define MODE_SOCKET 0140000
 
 /* 6.2 and newer: a read-only view of any address as a kernel type; reads that fault give zero. */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;

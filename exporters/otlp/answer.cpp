@@ -39,14 +39,15 @@ Answer accepted(const std::optional<std::string>& body, const std::string& statu
 
 struct GrpcCode {
   const char* name;
-  enum class Again : std::uint8_t { kNo, kYes, kIfTold } again;
+  enum class Again : std::uint8_t { kNo, kYes, kIfTold, kInParts } again;
 };
-constexpr auto kNo = GrpcCode::Again::kNo, kYes = GrpcCode::Again::kYes;
-// By number. What may be tried again is the OTLP specification's table.
+constexpr auto kNo = GrpcCode::Again::kNo, kYes = GrpcCode::Again::kYes, kInParts = GrpcCode::Again::kInParts;
+// By number. What may be tried again is the OTLP specification's table; kInParts is what a collector answers for bad
+// data. A message over its limit is RESOURCE_EXHAUSTED without RetryInfo.
 constexpr std::array<GrpcCode, 17> kGrpcCodes{{{"OK", kNo},
                                                {"CANCELLED", kYes},
-                                               {"UNKNOWN", kNo},
-                                               {"INVALID_ARGUMENT", kNo},
+                                               {"UNKNOWN", kInParts},
+                                               {"INVALID_ARGUMENT", kInParts},
                                                {"DEADLINE_EXCEEDED", kYes},
                                                {"NOT_FOUND", kNo},
                                                {"ALREADY_EXISTS", kNo},
@@ -56,7 +57,7 @@ constexpr std::array<GrpcCode, 17> kGrpcCodes{{{"OK", kNo},
                                                {"ABORTED", kYes},
                                                {"OUT_OF_RANGE", kYes},
                                                {"UNIMPLEMENTED", kNo},
-                                               {"INTERNAL", kNo},
+                                               {"INTERNAL", kInParts},
                                                {"UNAVAILABLE", kYes},
                                                {"DATA_LOSS", kYes},
                                                {"UNAUTHENTICATED", kNo}}};
@@ -93,6 +94,10 @@ std::optional<seconds> parse_retry_after(const std::string& value, std::int64_t 
 Answer answer_of(const base::HttpResponse& response, const std::optional<std::string>& body, std::int64_t wall_ns) {
   if (response.status >= 200 && response.status < 300) return accepted(body, status_text(response));
   Answer answer{.kind = Answer::Kind::kRefused, .text = status_text(response)};
+  answer.too_large = response.status == 413;
+  // 500 is what an OpenTelemetry collector says when what is behind it refused something for good.
+  if (answer.too_large || response.status == 400 || response.status == 422 || response.status == 500)
+    answer.kind = Answer::Kind::kUnfit;
   if (response.status == 429 || (response.status >= 502 && response.status <= 504)) {
     answer.kind = Answer::Kind::kRetry;
     answer.retry_after = parse_retry_after(response.header("Retry-After"), wall_ns);
@@ -103,11 +108,13 @@ Answer answer_of(const base::HttpResponse& response, const std::optional<std::st
 Answer answer_of(const GrpcReply& reply) {
   if (reply.code == 0) return accepted(reply.body, "OK");
   const auto index = static_cast<std::size_t>(reply.code);
-  const GrpcCode code = index < kGrpcCodes.size() ? kGrpcCodes[index] : GrpcCode{"UNKNOWN", kNo};
+  const GrpcCode code = index < kGrpcCodes.size() ? kGrpcCodes[index] : kGrpcCodes[2];
   Answer answer{.kind = Answer::Kind::kRefused, .retry_after = retry_info(reply.details), .text = code.name};
   if (!reply.message.empty()) answer.text += ": " + clean(reply.message);
-  if (code.again == kYes || (code.again == GrpcCode::Again::kIfTold && answer.retry_after))
-    answer.kind = Answer::Kind::kRetry;
+  const bool if_told = code.again == GrpcCode::Again::kIfTold;
+  answer.too_large = if_told && !answer.retry_after;
+  if (answer.too_large || code.again == kInParts) answer.kind = Answer::Kind::kUnfit;
+  if (code.again == kYes || (if_told && answer.retry_after)) answer.kind = Answer::Kind::kRetry;
   return answer;
 }
 

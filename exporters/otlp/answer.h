@@ -15,11 +15,13 @@ namespace keytrail::otlp {
 struct Answer {
   enum class Kind : std::uint8_t {
     kAccepted,   ///< `rejected` of its records were refused
-    kRefused,    ///< the whole request, for good
+    kRefused,    ///< the whole request, for good, whatever is in it
+    kUnfit,      ///< this request, for its size or for something in it: a part of it may be taken
     kRetry,      ///< later, the same again
     kCancelled,  ///< by us
   };
   Kind kind = Kind::kAccepted;
+  bool too_large = false;  ///< of kUnfit: its size is what is wrong
   std::uint64_t rejected = 0;
   std::optional<std::chrono::seconds> retry_after;  ///< what the collector asked for, at most kRetryAfterMax
   std::string text;  ///< for log and status: "503 Service Unavailable"; on kAccepted a warning or empty

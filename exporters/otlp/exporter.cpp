@@ -34,7 +34,8 @@ Exporter::Exporter(base::OtlpConfig config, RowQueue& queue, const Clock& clock,
       sender_(std::move(sender)),
       tuning_(std::move(tuning)),
       metrics_(metrics),
-      rows_wanted_(any_of_rows(config_)) {}
+      rows_wanted_(any_of_rows(config_)),
+      request_max_(tuning_.request_max) {}
 
 Exporter::~Exporter() { stop(); }
 
@@ -163,7 +164,7 @@ void Exporter::run() {
       continue;
     }
     const std::vector<Place> places = builder_->place(*rows);
-    if (!export_rows(*rows, places)) return;
+    if (!export_rows({*rows, places})) return;
   }
 }
 
@@ -183,22 +184,22 @@ bool Exporter::send_metrics() {
       if (!answer.text.empty()) warn(answer.text);
     } else {
       warn(fmt::format("{} were not taken: {}", request.signal.name, answer.text));
-      refused_[request.signal.name] =
-          (answer.kind == Answer::Kind::kRefused ? "refused: " : "retrying: ") + answer.text;
+      refused_[request.signal.name] = (answer.kind == Answer::Kind::kRetry ? "retrying: " : "refused: ") + answer.text;
     }
     set_settled_text("ok");
   }
   return true;
 }
 
-bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> places) {
-  std::size_t take = rows.size();
-  while (!rows.empty()) {
-    take = std::min(take, rows.size());
-    set_oldest(rows.front().observed_ns);
-    const std::vector<Request> requests =
-        build({.sender = sender_, .rows = rows.first(take), .places = places.first(take)});
-    const auto too_large = [this](const Request& one) { return one.message->ByteSizeLong() > tuning_.request_max; };
+bool Exporter::export_rows(Run run) {
+  refused_size_ = SIZE_MAX;
+  std::size_t take = run.rows.size();
+  while (!run.rows.empty()) {
+    take = std::min(take, run.rows.size());
+    set_oldest(run.rows.front().observed_ns);
+    const Run now = run.part(0, take);
+    const std::vector<Request> requests = build({.sender = sender_, .rows = now.rows, .places = now.places});
+    const auto too_large = [this](const Request& one) { return one.message->ByteSizeLong() > request_max_; };
     // One row that is too large alone is sent all the same: whether it is, the collector decides.
     if (take > 1 && std::ranges::any_of(requests, too_large)) {
       take /= 2;
@@ -206,13 +207,12 @@ bool Exporter::export_rows(std::span<const Row> rows, std::span<const Place> pla
     }
     std::uint64_t rejected = 0;
     for (const Request& request : requests) {
-      const auto refused = deliver(request.signal, *request.message, take);
+      const auto refused = deliver(request, now);
       if (!refused) return false;
       rejected = std::max(rejected, *refused);  // a row is refused once, by whichever signal
     }
-    if (!settle(rows[take - 1].seq, rejected)) return false;
-    rows = rows.subspan(take);
-    places = places.subspan(take);
+    if (!settle(now.rows.back().seq, rejected)) return false;
+    run = run.part(take, run.rows.size() - take);
   }
   return true;
 }
@@ -226,34 +226,78 @@ std::vector<Exporter::Request> Exporter::build(const Material& from) const {
   return out;
 }
 
-std::optional<std::uint64_t> Exporter::deliver(const Signal& signal, const Message& message, std::uint64_t records) {
+std::optional<std::uint64_t> Exporter::deliver(const Request& request, Run run) {
+  const Signal& signal = request.signal;
+  const Answer answer = send(request);
+  if (answer.kind == Answer::Kind::kCancelled) return std::nullopt;
+  if (answer.kind == Answer::Kind::kAccepted) {
+    if (!answer.text.empty()) warn(answer.text);
+    if (answer.text.empty()) last_warning_.clear();
+    note_accepted();
+    refused_.erase(signal.name);
+    unfit_in_a_row_.erase(signal.name);
+    learn_limit(request.message->ByteSizeLong());
+    set_settled_text("ok");
+    return std::min<std::uint64_t>(answer.rejected, run.rows.size());
+  }
+  if (is_worth_halving(request, answer, run.rows.size())) return deliver_halves(signal, run);
+  const std::string which = run.rows.size() == 1 ? fmt::format("row {} is", run.rows.front().seq)
+                                                 : fmt::format("{} rows are", run.rows.size());
+  warn(fmt::format("{} were refused: {}; {} counted as rejected", signal.name, answer.text, which));
+  refused_[signal.name] = "refused: " + answer.text;
+  set_settled_text("ok");
+  return run.rows.size();
+}
+
+// A collector that takes nothing at all is not asked about each row: after so many refusals without one part that was
+// taken, requests are refused whole until one is taken again.
+bool Exporter::is_worth_halving(const Request& request, const Answer& answer, std::size_t rows) {
+  if (answer.kind != Answer::Kind::kUnfit) return false;
+  if (answer.too_large) refused_size_ = std::min(refused_size_, request.message->ByteSizeLong());
+  unsigned& unfit = unfit_in_a_row_[request.signal.name];
+  if (unfit < tuning_.unfit_in_a_row) ++unfit;
+  return rows > 1 && unfit < tuning_.unfit_in_a_row;
+}
+
+bool Exporter::takes_none(const Signal& signal) { return unfit_in_a_row_[signal.name] >= tuning_.unfit_in_a_row; }
+
+void Exporter::learn_limit(std::size_t taken) {
+  constexpr unsigned kBeforeMore = 64;
+  if (taken < refused_size_ && refused_size_ != SIZE_MAX) {
+    request_max_ = std::min(request_max_, std::max(taken, refused_size_ / 2));
+    taken_at_limit_ = 0;
+  } else if (request_max_ < tuning_.request_max && ++taken_at_limit_ >= kBeforeMore) {
+    request_max_ = std::min(tuning_.request_max, 2 * request_max_);
+    taken_at_limit_ = 0;
+  }
+}
+
+std::optional<std::uint64_t> Exporter::deliver_halves(const Signal& signal, Run run) {
+  const std::size_t half = run.rows.size() / 2;
+  std::uint64_t refused = 0;
+  for (const Run& part : {run.part(0, half), run.part(half, run.rows.size() - half)}) {
+    Request request{signal, signal.build({.sender = sender_, .rows = part.rows, .places = part.places})};
+    if (!request.message) continue;
+    const bool too_large =
+        part.rows.size() > 1 && request.message->ByteSizeLong() > request_max_ && !takes_none(signal);
+    const auto more = too_large ? deliver_halves(signal, part) : deliver(request, part);
+    if (!more) return std::nullopt;
+    refused += *more;
+  }
+  return refused;
+}
+
+Answer Exporter::send(const Request& request) {
   for (unsigned attempt = 0;; ++attempt) {
-    const Answer answer = transport_->send(signal, message);
-    switch (answer.kind) {
-      case Answer::Kind::kAccepted:
-        if (!answer.text.empty()) warn(answer.text);
-        if (answer.text.empty()) last_warning_.clear();
-        note_accepted();
-        refused_.erase(signal.name);
-        set_settled_text("ok");
-        return std::min(answer.rejected, records);
-      case Answer::Kind::kRefused:
-        warn(fmt::format("{} were refused: {}; {} rows are counted as rejected", signal.name, answer.text, records));
-        refused_[signal.name] = "refused: " + answer.text;
-        set_settled_text("ok");
-        return records;
-      case Answer::Kind::kCancelled:
-        return std::nullopt;
-      case Answer::Kind::kRetry:
-        break;
-    }
-    warn(fmt::format("{} will be sent again: {}", signal.name, answer.text));
+    Answer answer = transport_->send(request.signal, *request.message);
+    if (answer.kind != Answer::Kind::kRetry) return answer;
+    warn(fmt::format("{} will be sent again: {}", request.signal.name, answer.text));
     set_text("retrying: " + answer.text);
     {
       const std::lock_guard lock(mutex_);
       ++retries_;
     }
-    if (!pause(backoff(attempt, answer.retry_after), false)) return std::nullopt;
+    if (!pause(backoff(attempt, answer.retry_after), false)) return {.kind = Answer::Kind::kCancelled};
   }
 }
 

@@ -45,6 +45,7 @@ struct ExporterTuning {
   std::chrono::milliseconds poll{1000};    ///< how often the history is asked without a wake
   std::size_t rows = 512;                  ///< of one request
   std::size_t request_max = 3U << 20U;     ///< bytes before compression; a gRPC collector takes 4 MiB
+  unsigned unfit_in_a_row = 32;            ///< so many refusals of parts mean that the collector takes none
   std::string folder = folder_of_parts();  ///< of keytrail-otlp-*.so
 };
 
@@ -70,16 +71,33 @@ class Exporter {
   void run();
   /// Sends the metrics when it is time. Never twice: the next ones say more. False: stopping.
   bool send_metrics();
+  /// Rows and where each stands.
+  struct Run {
+    std::span<const Row> rows;
+    std::span<const Place> places;
+    [[nodiscard]] Run part(std::size_t from, std::size_t count) const {
+      return {rows.subspan(from, count), places.subspan(from, count)};
+    }
+  };
   /// Sends the rows in as many requests as their size asks for. False: stopping.
-  bool export_rows(std::span<const Row> rows, std::span<const Place> places);
+  bool export_rows(Run run);
   struct Request {
     const Signal& signal;
     std::unique_ptr<Message> message;
   };
   /// One request for each signal that is configured and has something to say.
   [[nodiscard]] std::vector<Request> build(const Material& from) const;
-  /// Sends one signal until it is answered. nullopt: stopping; else how many of its records were refused.
-  std::optional<std::uint64_t> deliver(const Signal& signal, const Message& message, std::uint64_t records);
+  /// Sends one signal of `run`. What the collector calls too large or malformed is sent in halves, until what it will
+  /// not take stands alone. nullopt: stopping; else how many of its records were refused.
+  std::optional<std::uint64_t> deliver(const Request& request, Run run);
+  std::optional<std::uint64_t> deliver_halves(const Signal& signal, Run run);
+  /// Sends until there is an answer other than kRetry.
+  [[nodiscard]] Answer send(const Request& request);
+  /// Whether a part of what was refused as `answer` may yet be taken.
+  bool is_worth_halving(const Request& request, const Answer& answer, std::size_t rows);
+  [[nodiscard]] bool takes_none(const Signal& signal);
+  /// What was taken after something larger was refused for its size tells the collector's limit; later more is tried.
+  void learn_limit(std::size_t taken);
   bool settle(std::uint64_t up_to, std::uint64_t rejected);
   /// Waits; false: stopping. A wake ends it only when `wakeable`.
   bool pause(std::chrono::milliseconds time, bool wakeable);
@@ -105,6 +123,10 @@ class Exporter {
   std::chrono::steady_clock::time_point next_metrics_;  ///< thread only
   std::string last_warning_;                            ///< thread only
   std::map<std::string, std::string> refused_;          ///< thread only; by signal
+  std::map<std::string, unsigned> unfit_in_a_row_;      ///< thread only; by signal
+  std::size_t request_max_;              ///< thread only; bytes, as far as the collector's limit is known
+  std::size_t refused_size_ = SIZE_MAX;  ///< thread only; the smallest that was too large, of the rows in hand
+  unsigned taken_at_limit_ = 0;          ///< thread only
 
   std::mutex mutex_;  ///< guards what follows
   std::condition_variable changed_;

@@ -53,6 +53,7 @@ std::string who(const Actor& actor) {
 std::string where(const Destination& to) {
   std::string out = clean(to.host.empty() ? to.address : to.host);
   if (out.empty()) out = "an unknown host";
+  if (to.claimed) out += " (claimed at " + to.address + ")";
   if (!to.action.empty()) out += ", " + clean(to.action);
   return out;
 }

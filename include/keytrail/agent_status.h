@@ -5,12 +5,15 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "keytrail/accounting.h"
 #include "keytrail/event.h"
+#include "keytrail/evidence.h"
 #include "keytrail/hooks.h"
+#include "keytrail/row.h"
 
 namespace keytrail {
 
@@ -39,6 +42,28 @@ struct RoleStatus {
   std::string ended;           ///< how its last life ended; empty in its first
 };
 
+/// A live process of which something may have been missed: it may hold a key that nobody saw it take.
+struct UnseenLife {
+  Actor actor;
+  Reason reason = Reason::kExecNotSeen;  ///< of the closed world
+  std::vector<std::string> kinds;        ///< of the keys that may have been missed; empty = any
+};
+
+/// Such processes of one program that connected to nobody since the worker started.
+struct UnseenProgram {
+  std::string program, workload;   ///< names
+  std::vector<std::string> kinds;  ///< of the keys that may have been missed; empty = any
+  std::uint64_t processes = 0;
+};
+
+struct UnseenLives {
+  std::vector<UnseenLife> callers;       ///< that connected to somebody since the worker started, by process id
+  std::uint64_t callers_not_listed = 0;  ///< the list is bounded
+  std::vector<UnseenProgram> quiet;      ///< the others, the most processes first
+  std::uint64_t quiet_not_listed = 0;    ///< this list is bounded, too
+  std::uint64_t not_followed = 0;        ///< live processes over the bound of those that are followed
+};
+
 struct AgentStatus {
   std::string version;              ///< of the agent
   std::string host;                 ///< node name
@@ -62,6 +87,9 @@ class AgentStatusSource {
   virtual ~AgentStatusSource() = default;
   /// A copy. Any thread; quick: it is called for each answer of the API.
   [[nodiscard]] virtual AgentStatus status() = 0;
+  /// Live processes that may hold keys which nobody saw them take, as of now. Any thread but the pipeline's, which is
+  /// asked and waited for, at most a second. Null: not known, as long as not all that live have been looked at.
+  [[nodiscard]] virtual std::shared_ptr<const UnseenLives> unseen() = 0;
 };
 
 }  // namespace keytrail

@@ -30,12 +30,7 @@ struct Destination {
   std::string action;  ///< "GetObject"; empty when not visible
   NameSource name_source = NameSource::kNone;
   bool ambiguous = false;  ///< the address is shared, or two names contradict
-
-  /// What makes two uses the same edge: provenance and address do not.
-  [[nodiscard]] bool same_place(const Destination& o) const {
-    return provider == o.provider && service == o.service && region == o.region && host == o.host && port == o.port &&
-           action == o.action && (!host.empty() || address == o.address);
-  }
+  bool claimed = false;    ///< `host` is the caller's word only: nobody asked for it and got this address
 };
 
 template <>

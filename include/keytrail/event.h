@@ -76,24 +76,47 @@ struct ForkEvent {
   InstanceId child;
 };
 
+/// What of the arguments of a program that may be given keys waits for the examiner (event_abi.h, KT_ARGS_…).
+enum class ArgsKept : std::uint8_t { kNone, kWhole, kPart, kLost };
+
 struct ExecEvent {
   InstanceId parent;
   std::string exe, filename, comm;
   std::uint32_t uid = 0, gid = 0, login_uid = UINT32_MAX, session_id = UINT32_MAX;
   std::uint32_t mnt_ns = 0, pid_ns = 0, net_ns = 0;
+  /// The pipe, local socket pair or file behind standard input and output, by its inode number; 0: something else.
+  std::uint32_t stdin_pipe = 0, stdout_pipe = 0;
+  bool channel = false;  ///< it has another pipe, local socket or secret-shaped file (3 to 63)
   std::vector<EnvItem> env;
   std::vector<ArgItem> args;
   bool env_truncated = false;
   bool args_truncated = false;
+  ArgsKept args_kept = ArgsKept::kNone;
+
+  [[nodiscard]] bool arguments_wait() const { return args_kept == ArgsKept::kWhole || args_kept == ArgsKept::kPart; }
 };
 
 struct ExitEvent {};
 
 struct OpenEvent {
   FileIdentity file;
-  std::string path;  ///< from the kernel's dentries, in the mount namespace of the process
+  std::string path;  ///< from the kernel's dentries, in the mount namespace of the process, or else in place_ns
   std::uint32_t mnt_ns = 0;
+  std::uint32_t place_ns = 0;  ///< another mount namespace, to which the file belongs (/proc/PID/root); 0: mnt_ns
+  bool detached = false;       ///< mounted nowhere (open_tree, fsmount): the path is that in its file system
   bool path_truncated = false;
+  bool secret_shaped = false;  ///< small, and only its owner may read it or it lies on a tmpfs
+  bool over_budget = false;    ///< no file: the process opened more secret-shaped files than its cgroup may report
+
+  /// The mount namespace in which the file has its path.
+  [[nodiscard]] std::uint32_t namespace_of_path() const { return place_ns != 0 ? place_ns : mnt_ns; }
+};
+
+/// Another process's environment or memory was opened for reading (/proc/PID/environ, /proc/PID/mem).
+struct PeekEvent {
+  enum class What : std::uint8_t { kEnvironment, kMemory };
+  InstanceId of;
+  What what = What::kEnvironment;
 };
 
 struct ConnectEvent {
@@ -118,17 +141,22 @@ struct SocketEvent {
 /// The first payload that left a connection, or what came of it. `head.who` is the task that wrote it.
 struct PayloadEvent {
   /// kTlsData: the first bytes beyond the handshake that a kTls began. kStatus: a metadata service has answered.
-  enum class Protocol : std::uint8_t { kOther, kTls, kHttp, kHttpConnect, kSsh, kTlsData, kStatus };
+  /// kHttpConnect, kSocks: a tunnel is asked for; what leaves next goes through it. kQuic: the ClientHello of an
+  /// Initial.
+  enum class Protocol : std::uint8_t { kOther, kTls, kHttp, kHttpConnect, kSsh, kTlsData, kStatus, kSocks, kQuic };
+  /// Why it names nobody, beyond that its protocol has no names.
+  enum class Unread : std::uint8_t { kNot, kTooLong, kTooMany, kCut, kNoName, kUnreadable };
   std::uint64_t cookie = 0;
   Protocol protocol = Protocol::kOther;
-  std::string name;          ///< SNI, Host header or CONNECT target, lower case; claimed by the client
-  std::uint16_t port = 0;    ///< port in Host or CONNECT, 0 when absent
+  std::string name;          ///< SNI, Host header or a tunnel's target, lower case; claimed by the client
+  std::uint16_t port = 0;    ///< port in Host or of the target, 0 when absent
   std::string method, path;  ///< plain HTTP only; the path without its query
   bool ech = false;          ///< the name is the outer one of an encrypted ClientHello
-  std::uint64_t length = 0;  ///< bytes of the segment
+  std::uint64_t length = 0;  ///< bytes of the segment, or of all pieces
   bool beyond = false;       ///< kTls: bytes beyond the handshake are in the same segment
   std::uint16_t status = 0;  ///< kStatus: of HTTP
-  bool truncated = false;    ///< the segment ended before the name was complete
+  bool truncated = false;    ///< it ended before the name was complete
+  Unread unread = Unread::kNot;
 };
 
 struct DnsAnswer {
@@ -187,7 +215,7 @@ struct EventHead {
 
 struct Event {
   EventHead head;
-  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent,
+  std::variant<ForkEvent, ExecEvent, ExitEvent, OpenEvent, PeekEvent, ConnectEvent, SocketEvent, PayloadEvent, DnsEvent,
                UnixConnectEvent, CgroupEvent, TaskEvent, BaselineDoneEvent, HeartbeatEvent, LossEvent>
       body;
 };

@@ -57,6 +57,7 @@ enum kt_event_type {
 	KT_EV_TASK = 11, /* layout of KT_EV_EXEC, without items; from the sweep at start */
 	KT_EV_BASELINE_DONE = 12, /* head only */
 	KT_EV_HEARTBEAT = 13, /* head only; family says which hook it went through */
+	KT_EV_PEEK = 14,
 };
 
 /* Families (ev_head.family), the same numbers as keytrail::Family. */
@@ -95,7 +96,8 @@ enum kt_event_type {
 #define KT_ITEM_NAME_MAX 64
 #define KT_ITEM_VALUE_MAX 256
 #define KT_HASHED_MAX 512      /* bytes of a value that go into its fingerprint */
-#define KT_PAYLOAD_MAX 4096    /* bytes of a ClientHello that leave the kernel side */
+#define KT_KEPT_MAX 4096       /* bytes of the arguments that wait for the examiner; they are in no event */
+#define KT_PAYLOAD_MAX 16383   /* bytes of a ClientHello, or of any first request, that are put together; a mask too */
 #define KT_DNS_MAX 1024
 #define KT_UNIX_PATH_MAX 108
 
@@ -142,6 +144,11 @@ struct ev_item {
 	kt_u16 format;     /* index into the catalog's argument formats */
 };
 
+/* ev_exec.args_kept: what of the arguments of a program that may be given keys waits for the examiner */
+#define KT_ARGS_NONE 0         /* no such program */
+#define KT_ARGS_WHOLE 1
+#define KT_ARGS_PART 2         /* the first KT_KEPT_MAX bytes */
+#define KT_ARGS_LOST 3         /* they could not be read or kept */
 struct ev_exec {       /* head: the new program; followed by exe, filename, padding to 8, items */
 	struct ev_head head;
 	kt_u64 parent_start_ns;
@@ -154,6 +161,8 @@ struct ev_exec {       /* head: the new program; followed by exe, filename, padd
 	kt_u32 mnt_ns;
 	kt_u32 pid_ns;
 	kt_u32 net_ns;
+	kt_u32 stdin_pipe; /* inode of the pipe or local socket behind it, or a file's number; 0: something else */
+	kt_u32 stdout_pipe;
 	kt_u16 exe_len;
 	kt_u16 filename_len;
 	kt_u32 items_len;
@@ -161,7 +170,9 @@ struct ev_exec {       /* head: the new program; followed by exe, filename, padd
 	kt_u16 envc;
 	kt_u8 env_truncated;
 	kt_u8 args_truncated;
-	kt_u8 pad[6];
+	kt_u8 args_kept;
+	kt_u8 channel;     /* another of its first 64 descriptors: a pipe, a local socket, a secret-shaped file */
+	kt_u8 pad[4];
 	kt_u8 comm[16];    /* NUL-padded */
 };
 
@@ -171,6 +182,11 @@ struct ev_exit {
 	kt_u32 pad;
 };
 
+#define KT_OPEN_SHAPED 0x0001    /* secret-shaped: small, and only its owner may read it or it lies on a tmpfs */
+#define KT_OPEN_DETACHED 0x0004 /* its mount is in no process's namespace: open_tree, fsmount, unmounted while in use */
+#define KT_OPEN_OVER_BUDGET 0x0002 /* no file: more secret-shaped files than the budget of the cgroup; once a process */
+#define KT_SHAPE_MIN 8
+#define KT_SHAPE_MAX 65536
 struct ev_open {       /* followed by path_len bytes */
 	struct ev_head head;
 	kt_u64 inode;
@@ -182,7 +198,20 @@ struct ev_open {       /* followed by path_len bytes */
 	kt_u32 mnt_ns;
 	kt_u32 open_flags;
 	kt_u16 path_len;
-	kt_u16 pad[3];
+	kt_u16 signs;      /* KT_OPEN_… */
+	kt_u32 place_ns;   /* the mount namespace in which it has this path, where that is not mnt_ns; else 0 */
+};
+
+/* Another process's environment or memory was opened for reading (/proc/PID/environ, /proc/PID/mem). */
+#define KT_PEEK_ENVIRONMENT 0
+#define KT_PEEK_MEMORY 1
+struct ev_peek {       /* head: who opened it */
+	struct ev_head head;
+	kt_u64 start_ns;   /* of whom it is: as in ev_head */
+	kt_u32 tgid;
+	kt_u32 exec;
+	kt_u32 what;
+	kt_u32 pad;
 };
 
 struct ev_connect {
@@ -216,14 +245,25 @@ struct ev_socket {     /* head: any task; join by cookie */
 #define KT_PAYLOAD_SSH 3
 #define KT_PAYLOAD_TLS_DATA 4  /* no data: the first bytes beyond the handshake after a KT_PAYLOAD_TLS */
 #define KT_PAYLOAD_STATUS 5    /* head: the client; data = the three digits of a metadata service's answer */
+/* data = kind of address (KT_SOCKS_…), port in network order, the address; what follows goes through the tunnel */
+#define KT_PAYLOAD_SOCKS 6
+#define KT_PAYLOAD_QUIC 7      /* data = a datagram that begins with an Initial packet */
+#define KT_SOCKS_V4 1
+#define KT_SOCKS_NAME 3
+#define KT_SOCKS_V6 4
+/* ev_payload.unread: why what left names nobody, where the kernel side knows it */
+#define KT_UNREAD_NOT 0
+#define KT_UNREAD_LONG 1       /* more than KT_PAYLOAD_MAX bytes */
+#define KT_UNREAD_BUSY 2       /* too many connections at once whose first request came in pieces */
 struct ev_payload {    /* head: the writer; followed by data_len bytes */
 	struct ev_head head;
 	kt_u64 cookie;
-	kt_u64 seen_len;   /* bytes of the first segment */
+	kt_u64 seen_len;   /* bytes of the first segment, or of the pieces */
 	kt_u16 data_len;
 	kt_u8 protocol;
 	kt_u8 beyond;      /* of a ClientHello: bytes beyond the handshake are in its segment (early data) */
-	kt_u8 pad[4];
+	kt_u8 unread;      /* KT_UNREAD_… */
+	kt_u8 pad[3];
 };
 
 struct ev_dns {        /* head: the task that asked; followed by data_len bytes of the answer */
@@ -251,10 +291,11 @@ KT_ASSERT(sizeof(struct ev_head) == 48, "ev_head");
 KT_ASSERT(KT_OFFSET(ev_head, family) == 40, "ev_head.family");
 KT_ASSERT(sizeof(struct ev_fork) == 64, "ev_fork");
 KT_ASSERT(sizeof(struct ev_item) == 16, "ev_item");
-KT_ASSERT(sizeof(struct ev_exec) == 128, "ev_exec");
-KT_ASSERT(KT_OFFSET(ev_exec, comm) == 112, "ev_exec.comm");
+KT_ASSERT(sizeof(struct ev_exec) == 136, "ev_exec");
+KT_ASSERT(KT_OFFSET(ev_exec, comm) == 120, "ev_exec.comm");
 KT_ASSERT(sizeof(struct ev_exit) == 56, "ev_exit");
 KT_ASSERT(sizeof(struct ev_open) == 104, "ev_open");
+KT_ASSERT(sizeof(struct ev_peek) == 72, "ev_peek");
 KT_ASSERT(sizeof(struct ev_connect) == 80, "ev_connect");
 KT_ASSERT(sizeof(struct ev_socket) == 88, "ev_socket");
 KT_ASSERT(sizeof(struct ev_payload) == 72, "ev_payload");

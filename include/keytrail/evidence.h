@@ -49,6 +49,9 @@ enum class Reason : std::uint8_t {
   kNoKeyInRequest = 25,  ///< unattributed: the request was read and carries no key
   kNotSeenWhole = 26,    ///< possible: arguments, environment or keys were more than is read or kept
   kNotTied = 27,         ///< possible: a generic key, or one of another service, that nothing ties to the destination
+  kUnknownDestination = 28,  ///< possible: keys are held, and nobody knows the place: it may take any of them
+  kNameAtLocalAddress = 29,  ///< possible: a name of elsewhere, claimed at a loopback or link-local address
+  kToldByFile = 30,          ///< possible: a file that it read names the key's place; its read was not seen
 };
 
 template <>
@@ -88,6 +91,10 @@ inline constexpr auto kWords<Reason> = words<Reason>({
     {Reason::kNoKeyInRequest, "no_key_in_request", "the request carries no key"},
     {Reason::kNotSeenWhole, "not_seen_whole", "its arguments, environment or keys were more than is read"},
     {Reason::kNotTied, "not_tied", "it fits, but nothing ties it to this service"},
+    {Reason::kUnknownDestination, "unknown_destination", "unknown destination: any key it holds may go there"},
+    {Reason::kNameAtLocalAddress, "name_at_local_address",
+     "a name of elsewhere, claimed at a loopback or link-local address"},
+    {Reason::kToldByFile, "told_by_file", "a file that it read names the place of this key, whose read was not seen"},
 });
 
 }  // namespace keytrail

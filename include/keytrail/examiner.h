@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -21,11 +22,24 @@ struct KeyFact {
   Key key;
   std::string selector;       ///< profile, context, host …; empty when the place holds one key
   Fingerprint selector_hash;  ///< SipHash of the selector with the fingerprint key: compared with an argument's hash
-  std::string variable;       ///< environment only: the variable
-  std::string host;           ///< "host" or "host:port" that the file says the entry is for; else empty
-  bool current = false;       ///< the file itself names this entry as the one in use (current-context)
+  /// Environment: the variable. Arguments: the flag. Of a file's entry without a key: the variable that its key stands
+  /// in, or with a `path` the option that says so.
+  std::string variable;
+  std::string host;  ///< "host" or "host:port" that the file says the entry is for; else empty
+  /// The file itself names this entry as the one in use (current-context). Of an entry whose key comes from elsewhere:
+  /// that counts before the key that stands in it.
+  bool current = false;
   std::vector<Claim> claims;  ///< of a service account's token: the pod it was made for
   bool untold = false;        ///< the kind is the usual one of the place: the key itself does not tell
+  std::string path;           ///< of a file's entry without a key: where the file says that its key is, as written
+};
+
+/// A key was found here: the kernel side is asked to watch the place, whatever it is called, or to watch it no more.
+struct FoundPlace {
+  std::string path;         ///< empty: the file alone
+  std::uint64_t inode = 0;  ///< 0: not known (a place of an earlier run)
+  std::uint32_t dev = 0;    ///< kernel encoding
+  bool over = false;        ///< given up for others
 };
 
 /// Through which processes the thing that is meant can be reached.
@@ -42,8 +56,14 @@ struct FileAnswer {
   std::vector<KeyFact> keys;  ///< may be empty: the file holds no key
   std::uint32_t skipped = 0;  ///< entries that were malformed, or more than there is room for
   FileIdentity file;          ///< what was opened (inode, ctime, size; dev as fstat says)
+  std::string format;         ///< `format` "content" only: the parser for what the file shows; see kContentFormat
   bool unchanged = false;     ///< `look` only: the same inode, change time and size as before; nothing was read
 };
+
+/// The question's `format` for a file whose place says nothing, and the answer's where the content may be a secret of
+/// no known form. An answer without a format: nothing in it looks like a key.
+inline constexpr std::string_view kContentFormat = "content";
+inline constexpr std::string_view kSecretShaped = "secret-shaped";
 
 /// Which keys does this file hold?
 struct FileQuestion {
@@ -55,6 +75,7 @@ struct FileQuestion {
   std::string other_kind;  ///< what the place may hold besides: a password where `key_kind` is none, else no password
   std::string kinds;       ///< every kind that the place may hold, separated by blanks: a refresh token has its own
   bool look = false;       ///< look again at a known place: open what is there now; `file` is what was there before
+  bool told = false;       ///< with `look`: somebody says that it is read there: open it only if `Reach::who` could
 };
 
 struct EnvironmentAnswer {
@@ -67,11 +88,25 @@ struct EnvironmentAnswer {
 /// What stands in the initial environment of `Reach::who`?
 struct EnvironmentQuestion {
   using Answer = EnvironmentAnswer;
+  std::string named;     ///< a variable that a file says holds a key, whatever the catalog says of its name; else empty
+  std::string key_kind;  ///< catalog kind of that key where its value does not tell
+};
+
+struct ArgumentsAnswer {
+  std::string unread;         ///< as in FileAnswer; "gone": others came into the room that the kernel side has for them
+  std::vector<KeyFact> keys;  ///< `variable`: the flag, or "argument N"; `selector`: of a header or form its name
+  std::uint32_t skipped = 0;
+};
+
+/// Which keys stand in the arguments that the kernel side kept at the exec of `Reach::who`? They can be asked for once.
+struct ArgumentsQuestion {
+  using Answer = ArgumentsAnswer;
+  std::string program;  ///< the thread's name at exec: whose rules count
 };
 
 /// A kind is added at the end of both; agent/examine/README.md, "To add a question kind", says where else.
-using ExamineQuestion = std::variant<FileQuestion, EnvironmentQuestion>;
-using ExamineAnswer = std::variant<FileAnswer, EnvironmentAnswer>;
+using ExamineQuestion = std::variant<FileQuestion, EnvironmentQuestion, ArgumentsQuestion>;
+using ExamineAnswer = std::variant<FileAnswer, EnvironmentAnswer, ArgumentsAnswer>;
 
 struct ExamineRequest {
   Reach reach;

@@ -78,6 +78,9 @@ struct Fields<Actor> {
       field("user", &Actor::user, "Name or number of that user.").otlp("user.name"),
       field("login_user", &Actor::login_user, "Who logged in (the audit login user), or empty.")
           .otlp("keytrail.login_user"),
+      field("session", &Actor::session,
+            "What it came in by: login and the number of the audit session, exec into a running container, or empty.")
+          .otlp("keytrail.session"),
       field("workload", &Actor::workload, "What it belongs to."),
   };
 };
@@ -87,7 +90,7 @@ struct Fields<Key> {
   static constexpr char kName[] = "Key";
   static constexpr char kDoc[] = "A key; never a secret.";
   static constexpr auto kList = std::tuple{
-      field("id", &Key::id, "The one id: AKIA…, fp:…, login@host #1.").otlp("keytrail.key.id").in_column("key_id"),
+      field("id", &Key::id, "The one id: AKIA…, fp:…, login@host #5a0c….").otlp("keytrail.key.id").in_column("key_id"),
       field("kind", &Key::kind, "Kind in the catalog, like aws.access_key.").otlp("keytrail.key.kind"),
       field("class", &Key::key_class, "What it is for.").otlp("keytrail.key.class"),
       field("lifetime", &Key::lifetime, "Whether it ends by itself.").otlp("keytrail.key.lifetime"),
@@ -133,6 +136,10 @@ struct Fields<Destination> {
           .otlp("keytrail.destination.name_source"),
       field("ambiguous", &Destination::ambiguous, "The address is shared, or two names contradict each other.")
           .otlp("keytrail.destination.ambiguous"),
+      field(
+          "claimed", &Destination::claimed,
+          "The host name is the caller's word only: no DNS answer and no variable that was seen gives it this address.")
+          .otlp("keytrail.destination.claimed"),
   };
 };
 
@@ -144,6 +151,7 @@ struct Fields<Candidate> {
       field("key", &Candidate::key, "The key."),
       field("slot", &Candidate::slot, "Where the process got it."),
       field("reason", &Candidate::reason, "Why it fits, or why it is not sure."),
+      left_out(&Candidate::scope, "for the judge: not stored"),
   };
 };
 
@@ -311,6 +319,27 @@ struct Fields<KeyPlace> {
       field("actor", &KeyPlace::by, "Who read it last."),
       field("replaced_by", &KeyPlace::replaced_by, "Id of the key that the place holds by now, or empty."),
       time_ns("replaced", &KeyPlace::replaced_ns, "When it was first seen with that key."),
+  };
+};
+
+template <>
+struct Fields<KeyReader> {
+  static constexpr char kName[] = "KeyReader";
+  static constexpr char kDoc[] = "Who took a key from a place: equal acquisitions summed.";
+  static constexpr auto kList = std::tuple{
+      constant("type", "reader", "What this is."),
+      field("actor", &KeyReader::actor, "Who took it: the newest process."),
+      field("key", &KeyReader::key, "The key."),
+      field("slot", &KeyReader::slot, "Where from."),
+      field("baseline", &KeyReader::baseline, "Found at the agent's start: it took the key before the first time."),
+      time_ns("first", &KeyReader::first_ns, "When it was first taken."),
+      time_ns("last", &KeyReader::last_ns, "When it was last taken."),
+      field("count", &KeyReader::count,
+            "How often, since it was first seen; a process that reads an unchanged file again and again counts once."),
+      field("instances", &KeyReader::instances, "The processes, newest last, at most 16."),
+      field("instances_truncated", &KeyReader::instances_truncated, "There were more."),
+      field("earlier_sessions", &KeyReader::earlier_sessions,
+            "Earlier sessions are in the sums: only the newest eight are told apart."),
   };
 };
 

@@ -109,6 +109,8 @@ class HistoryReader {
   virtual Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) = 0;
   /// Where a key (`filter.key`, with its chain) was found, oldest first; at most `filter.limit` and one more.
   virtual Result<std::vector<KeyPlace>> places(const HistoryFilter& filter) = 0;
+  /// Who took a key, each with its sums since it was first seen, also where the asked time cuts it.
+  virtual Result<Page<KeyReader>> readers(const HistoryFilter& filter) = 0;
   virtual Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) = 0;
   virtual Result<std::optional<Row>> row(std::uint64_t seq) = 0;
   virtual Result<HistoryStatus> status() = 0;

@@ -33,11 +33,20 @@ enum class From : std::uint8_t {
   kUnknown = 8,
 };
 
-/// How a process came to hold a key, weakest last.
-enum class How : std::uint8_t { kDirect = 0, kFork = 1, kExec = 2, kBaseline = 3, kHelper = 4, kLostAtExec = 5 };
+/// How a process came to hold a key, weakest last. `kTold`: a file that it read names the place of the key; that it
+/// read that place, too, was not seen.
+enum class How : std::uint8_t {
+  kDirect = 0,
+  kFork = 1,
+  kExec = 2,
+  kBaseline = 3,
+  kHelper = 4,
+  kLostAtExec = 5,
+  kTold = 6
+};
 
 struct Key {
-  std::string id;    ///< the one key id: "AKIA…", "fp:…", "login@host #1", "aws.session@role/NAME"
+  std::string id;    ///< the one key id: "AKIA…", "fp:…", "login@host #5a0c…", "aws.session@role/NAME"
   std::string kind;  ///< catalog kind: "aws.access_key"
   KeyClass key_class = KeyClass::kAccessKey;
   Lifetime lifetime = Lifetime::kUnknown;
@@ -102,6 +111,7 @@ inline constexpr auto kWords<How> = words<How>({
     {How::kBaseline, "baseline"},
     {How::kHelper, "helper"},
     {How::kLostAtExec, "lost_at_exec"},
+    {How::kTold, "told"},
 });
 
 }  // namespace keytrail

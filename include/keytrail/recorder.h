@@ -41,7 +41,9 @@ struct UseTouch {
 /// stand in several files. When it happened is known as an interval: after the slot was last seen with the old key,
 /// before it was first seen with the new one. What a file says of its own times is no part of that.
 struct SlotChange {
-  std::string container;      ///< container id, empty on the host
+  /// Who means that file by its path: a container id, a unit (`unit:…`), "" = the machine; with `mnt:N` at its end, of
+  /// these the processes of one mount namespace, where the path is another file.
+  std::string scope;
   std::string place;          ///< path in it
   std::string selector;       ///< entry of a file that holds many keys, else empty
   std::int64_t time_ns = 0;   ///< Unix ns: first seen with the new key
@@ -49,8 +51,29 @@ struct SlotChange {
   std::string new_id;         ///< key id; empty: the slot is not followed any more
   std::int64_t after_ns = 0;  ///< Unix ns: last seen with the old key; 0 = not known
   [[nodiscard]] bool same_slot(const SlotChange& o) const {
-    return place == o.place && selector == o.selector && container == o.container;
+    return place == o.place && selector == o.selector && scope == o.scope;
   }
+};
+
+/// Who took a key from a place, and how often: equal acquisitions summed. Equal are workload, program, users, session,
+/// key and place.
+struct KeyReader {
+  Actor actor;  ///< the newest
+  Key key;
+  Slot slot;
+  bool baseline = false;                   ///< the first was found by the sweep at start: it took it before `first`
+  std::int64_t first_ns = 0, last_ns = 0;  ///< Unix ns
+  std::uint64_t count = 0;                 ///< a process that reads an unchanged file again and again counts once
+  std::vector<InstanceId> instances;       ///< newest last, at most 16
+  bool instances_truncated = false;        ///< there were more
+  bool earlier_sessions = false;           ///< their sums are in these: only the newest are told apart
+};
+
+/// Who started a process that logs in over SSH, in one batch with its use: scp reads the file, its ssh calls. Or
+/// (`handed`) who may have handed a key to it: `cat key | curl -T -`.
+struct Child {
+  InstanceId process, parent;
+  bool handed = false;
 };
 
 /// What weakens claims about a process that holds keys, as link writes it (opaque here): it must outlive the worker.
@@ -98,6 +121,8 @@ struct Batch {
   std::vector<Row> rows;     ///< acquisitions, findings, gaps, revisions; uses go to `uses`
   std::vector<UseRow> uses;  ///< observations; record coalesces them into windows and rows
   std::vector<UseTouch> touches;
+  std::vector<KeyReader> readers;        ///< what was taken since the last batch
+  std::vector<Child> children;           ///< for the judge, not stored
   std::vector<HoldingChange> holdings;   ///< in order
   std::vector<WorkloadFacts> workloads;  ///< facts that are news, in order
   std::vector<Life> lives;               ///< of instances with holdings

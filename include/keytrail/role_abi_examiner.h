@@ -55,6 +55,7 @@ struct KeyFact {
   Text<126> selector;
   Text<62> variable;
   Text<126> host;
+  Text<510> path;
 };
 
 /// A claim of the token in the last KeyFact of this request.
@@ -84,6 +85,7 @@ struct Done {
   std::uint16_t keys = 0;     ///< kKeyFact messages sent for this request
   std::uint16_t env = 0;      ///< kEnvFact messages
   std::uint16_t skipped = 0;  ///< malformed entries left out
+  Text<46> format;            ///< see FileAnswer::format
 };
 
 namespace detail {
@@ -92,19 +94,20 @@ inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints); }
 inline bool lengths_ok(const Opened& m) { return unread_ok(m.unread); }
 inline bool lengths_ok(const KeyFact& m) {
   return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() &&
-         m.variable.valid() && m.host.valid() && known<KeyClass>(m.key_class) && known<Lifetime>(m.lifetime);
+         m.variable.valid() && m.host.valid() && m.path.valid() && known<KeyClass>(m.key_class) &&
+         known<Lifetime>(m.lifetime);
 }
 inline bool lengths_ok(const ClaimFact& m) { return m.name.valid() && m.value.valid(); }
 inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid() && m.format.valid(); }
-inline bool lengths_ok(const Done& m) { return unread_ok(m.unread); }
+inline bool lengths_ok(const Done& m) { return unread_ok(m.unread) && m.format.valid(); }
 }  // namespace detail
 
 static_assert(sizeof(FingerprintKey) == 32);
 static_assert(sizeof(Examine) == 432);
 static_assert(sizeof(Opened) == 64);
-static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128);
+static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128 + 512);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264 + 56);
-static_assert(sizeof(Done) == 64);
+static_assert(sizeof(Done) == 112);
 
 }  // namespace keytrail::role

@@ -14,7 +14,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 5;
+inline constexpr std::uint16_t kVersion = 7;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxTargetOffsets = 16;
@@ -32,6 +32,9 @@ enum class Type : std::uint16_t {
   kAttachTarget,
   kDetachTarget,
   kReportTargets,
+  kKeepMounts,
+  kWatchFound,
+  kHere,  ///< to kAreYouThere; of the examiner too
   // warden → worker
   kHello = 32,
   kHook,
@@ -42,6 +45,7 @@ enum class Type : std::uint16_t {
   kNotice,
   kTarget,
   kTargetCounts,
+  kAreYouThere,  ///< every 2 s; to the examiner too
   // warden → examiner, and opener
   kFingerprintKey = 64,
   kExamine,
@@ -93,8 +97,8 @@ struct Identity {
 };
 
 /// What is asked of the examiner: the kinds of ExamineQuestion. The warden opens by it, the examiner reads by it.
-enum class Asks : std::uint8_t { kFile, kEnvironment };
-inline constexpr std::size_t kAsks = 2;
+enum class Asks : std::uint8_t { kFile, kEnvironment, kArguments };
+inline constexpr std::size_t kAsks = 3;
 
 /// What was wrong with a request; `text_of` gives the words of the answers' `unread`.
 enum class Unread : std::uint16_t {
@@ -135,7 +139,7 @@ enum class Unread : std::uint16_t {
 
 /// What the examiner has to know to read the descriptor; the warden passes it on as it is.
 struct Hints {
-  Text<46> format;               ///< parser's name
+  Text<46> format;               ///< parser's name; of arguments: the program's; of an environment: the variable's
   Text<62> key_kind;             ///< catalog kind to give when the format does not tell
   Text<62> other_kind;           ///< the same for passwords where key_kind is none, for others where it is one
   Text<190> kinds;               ///< every kind that the place may hold, separated by blanks

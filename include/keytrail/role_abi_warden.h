@@ -15,6 +15,7 @@ namespace keytrail::role {
 
 inline constexpr std::uint32_t kOpenLook = 1U << 0U;     ///< see FileQuestion::look
 inline constexpr std::uint32_t kOpenAnySize = 1U << 1U;  ///< within the warden only: nothing of it is read
+inline constexpr std::uint32_t kOpenTold = 1U << 2U;     ///< see FileQuestion::told
 
 struct Open {
   Head head;
@@ -53,9 +54,27 @@ struct DetachTarget {
   std::uint32_t pad = 0;
 };
 
+/// Keep the mounts of this process for a moment after its end: nothing else may be left to open its files through.
+struct KeepMounts {
+  Head head;
+  std::uint64_t start_ns = 0;  ///< as in Open
+  std::uint32_t tgid = 0;
+  std::uint32_t mnt_ns = 0;
+};
+
 struct WatchName {
   Head head;
   Text<254> base_name;
+};
+
+/// A key was found in this file, at this place.
+struct WatchFound {
+  Head head;
+  std::uint64_t inode = 0;  ///< 0: not known (a place of an earlier run)
+  std::uint32_t dev = 0;    ///< kernel encoding
+  std::uint32_t over = 0;   ///< 1: to be watched no more
+  Text<254> name;           ///< empty: the file alone
+  Text<254> folder;         ///< the last part of its path; empty for the root
 };
 
 // ---- warden → worker ----
@@ -152,11 +171,13 @@ inline bool lengths_ok(const AttachTarget& m) {
          m.path.valid();
 }
 inline bool lengths_ok(const DetachTarget&) { return true; }
+inline bool lengths_ok(const KeepMounts&) { return true; }
 inline bool lengths_ok(const Target& m) {
   return m.state <= static_cast<std::uint32_t>(TargetReport::State::kDropped) && m.family < kFamilies && m.text.valid();
 }
 inline bool lengths_ok(const TargetCounts&) { return true; }
 inline bool lengths_ok(const WatchName& m) { return m.base_name.valid(); }
+inline bool lengths_ok(const WatchFound& m) { return m.name.valid() && m.folder.valid(); }
 inline bool lengths_ok(const Hello&) { return true; }
 inline bool lengths_ok(const Hook& m) {
   bool ok = known<Family>(m.family) && m.sees_less <= 1 && m.refused_count <= kMaxRefused && m.chosen.valid() &&
@@ -177,6 +198,7 @@ static_assert(sizeof(DetachTarget) == 24);
 static_assert(sizeof(Target) == 16 + 16 + 256);
 static_assert(sizeof(TargetCounts) == 48);
 static_assert(sizeof(WatchName) == 272);
+static_assert(sizeof(WatchFound) == 16 + 16 + 256 + 256);
 static_assert(sizeof(Hello) == 64);
 static_assert(sizeof(RoleState) == 16 + 8 + 16 + 64);
 static_assert(sizeof(HookRefused) == 224);

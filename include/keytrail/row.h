@@ -26,6 +26,9 @@ struct Actor {
   std::uint32_t uid = 0;
   std::string user;        ///< name (or number) of the user it runs as
   std::string login_user;  ///< who logged in (audit loginuid), or empty
+  /// What it came in by: "login 17" (the audit session), "exec" (into a container that ran already: kubectl exec,
+  /// docker exec), "exec, login 17"; else empty.
+  std::string session;
   Workload workload;
 };
 
@@ -45,6 +48,7 @@ struct Candidate {
   Key key;
   Slot slot;
   Reason reason = Reason::kOnlyKeyHeld;  ///< why it fits, or why it is not sure
+  std::string scope;                     ///< of its file: see SlotChange; for the judge, not stored
 };
 
 enum class Outcome : std::uint8_t { kUnknown = 0, kOk = 1, kRefused = 2, kFailed = 3 };
@@ -88,7 +92,8 @@ struct FindingRow {
 /// A period or count in which something may be missing.
 struct GapRow {
   /// The kernel side's losses: "ring_full", "budget", "read_fault", "scratch"; and "worker_restart", "agent_restart",
-  /// "examiner_restart", "baseline", "disk_full", "storage_error".
+  /// "examiner_restart", "baseline", "disk_full", "storage_error"; "warden_silent", "hook_silent", "worker_stalled",
+  /// "examiner_stalled": it gave no sign for 10 s.
   std::string cause;
   std::string family;        ///< hook family, or empty for all
   std::int64_t from_ns = 0;  ///< Unix ns

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Children, namespaces and folders for the tests.
+#include <linux/magic.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +43,11 @@ std::uint32_t in_namespaces(const std::function<int()>& work) {
 Folder::Folder() {
   std::string pattern = "/tmp/keytrail-bpf-XXXXXX";
   path_ = mkdtemp(pattern.data());
+}
+
+bool Folder::is_in_memory() const {
+  struct statfs status{};
+  return statfs(path_.c_str(), &status) != 0 || status.f_type == TMPFS_MAGIC;
 }
 
 Folder::~Folder() {

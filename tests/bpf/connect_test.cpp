@@ -133,27 +133,44 @@ TEST(Connect, FastOpenDoesNotBypassIt) {
   EXPECT_EQ(connects[0].as<ev_connect>().port, 10);
 }
 
-TEST(Connect, UdpCountsOnlyWhereDnsAndQuicLive) {
+TEST(Connect, UdpCountsAtEveryPortAndEachDestinationOnce) {
   const std::uint32_t tgid = in_namespaces([] {
     const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    for (std::uint16_t port : std::initializer_list<std::uint16_t>{1, 53, 443, 80}) {
+    for (std::uint16_t port : std::initializer_list<std::uint16_t>{53, 443, 9999}) {
       const sockaddr_in to = loopback4(port);
       if (connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) return 1;
     }
     const int other = socket(AF_INET, SOCK_DGRAM, 0);
     for (int i = 0; i < 5; ++i) {
-      const sockaddr_in to = loopback4(443);
+      const sockaddr_in to = loopback4(9998);
       sendto(other, "quic", 4, 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
     }
     return 0;
   });
-  const std::vector<Record> connects = kernel_side().events(KT_EV_CONNECT, tgid);
-  ASSERT_EQ(connects.size(), 3U);
-  EXPECT_EQ(connects[0].as<ev_connect>().port, 53);
-  EXPECT_EQ(connects[1].as<ev_connect>().port, 443);
-  EXPECT_EQ(connects[2].as<ev_connect>().port, 443);
-  for (const Record& one : connects)
+  std::vector<int> ports;
+  for (const Record& one : kernel_side().events(KT_EV_CONNECT, tgid)) {
     EXPECT_EQ(one.as<ev_connect>().udp, 1);
+    ports.push_back(one.as<ev_connect>().port);
+  }
+  EXPECT_EQ(ports, (std::vector<int>{53, 443, 9999, 9998}));
+  EXPECT_EQ(kernel_side().events(KT_EV_PAYLOAD, tgid).size(), 1U) << "a connect alone sends nothing";
+}
+
+TEST(Connect, WhatAUdpServerAnswersIsNoCall) {
+  const std::uint32_t tgid = in_namespaces([] {
+    const int server = socket(AF_INET, SOCK_DGRAM, 0), client = socket(AF_INET, SOCK_DGRAM, 0);
+    sockaddr_in at = loopback4(9997), from{};
+    socklen_t length = sizeof(from);
+    char byte = 0;
+    if (bind(server, reinterpret_cast<const sockaddr*>(&at), sizeof(at)) != 0) return 1;
+    sendto(client, "x", 1, 0, reinterpret_cast<const sockaddr*>(&at), sizeof(at));
+    if (recvfrom(server, &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &length) != 1) return 2;
+    sendto(server, "y", 1, 0, reinterpret_cast<const sockaddr*>(&from), length);
+    return 0;
+  });
+  const std::vector<Record> connects = kernel_side().events(KT_EV_CONNECT, tgid);
+  ASSERT_EQ(connects.size(), 1U);
+  EXPECT_EQ(connects[0].as<ev_connect>().port, 9997);
 }
 
 /// Connects to a Unix address; nobody listens unless `listening`.

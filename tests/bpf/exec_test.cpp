@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs that start: who, from where, and what of their environment and arguments leaves the kernel side.
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <array>
 #include <map>
 #include <thread>
 
@@ -91,6 +94,99 @@ TEST(Exec, TellsWhoRunsWhat) {
   EXPECT_GT(event.head.exec, event.parent_exec);
 }
 
+TEST(Exec, TellsThePipesThatItBeginsWith) {
+  std::array<int, 2> ends{}, pair{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()), 0);
+  const std::uint32_t tgid = in_child([&] {
+    dup2(ends[0], 0);
+    dup2(pair[0], 1);
+    execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  struct stat read{}, written{};
+  fstat(ends[0], &read);
+  fstat(pair[0], &written);
+  for (const int fd : {ends[0], ends[1], pair[0], pair[1]})
+    close(fd);
+  const std::vector<Record> events = kernel_side().events(KT_EV_EXEC, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].as<ev_exec>().stdin_pipe, read.st_ino);
+  EXPECT_EQ(events[0].as<ev_exec>().stdout_pipe, written.st_ino);
+}
+
+TEST(Exec, DevicesAndNetworkSocketsAreNoPipes) {
+  const std::uint32_t tgid = in_child([] {
+    dup2(open("/dev/null", O_RDONLY), 0);
+    dup2(socket(AF_INET, SOCK_STREAM, 0), 1);
+    execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  const std::vector<Record> events = kernel_side().events(KT_EV_EXEC, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].as<ev_exec>().stdin_pipe, 0U);
+  EXPECT_EQ(events[0].as<ev_exec>().stdout_pipe, 0U);
+}
+
+/// Does a program begin with a pipe or local socket beside its standard descriptors, when it gets `fd` as `number`?
+bool has_channel(int fd, int number) {
+  const std::uint32_t tgid = in_child([&] {
+    for (int other = 3; other < 64; ++other)
+      if (other != fd) close(other);
+    if (dup2(fd, number) != number) return 1;
+    if (fd != number) close(fd);
+    execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  close(fd);
+  const std::vector<Record> events = kernel_side().events(KT_EV_EXEC, tgid);
+  EXPECT_EQ(events.size(), 1U);
+  return !events.empty() && events[0].as<ev_exec>().channel != 0;
+}
+
+TEST(Exec, TellsWhetherThereAreOtherPipes) {
+  std::array<int, 2> ends{}, pair{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()), 0);
+  EXPECT_TRUE(has_channel(ends[0], 63)) << "bash's <(…)";
+  EXPECT_TRUE(has_channel(pair[0], 3)) << "node's IPC";
+  EXPECT_FALSE(has_channel(open("/dev/null", O_RDONLY), 5));
+  EXPECT_FALSE(has_channel(socket(AF_INET, SOCK_STREAM, 0), 5));
+  close(ends[1]);
+  close(pair[1]);
+}
+
+/// As the kernel side numbers it (inode__number).
+std::uint32_t number_of(const struct stat& file) {
+  const auto inode = static_cast<std::uint64_t>(file.st_ino);
+  const std::uint32_t dev = (major(file.st_dev) << 20U) | minor(file.st_dev);
+  return static_cast<std::uint32_t>(inode ^ (inode >> 32U)) ^ (dev * 2654435761U);
+}
+
+TEST(Exec, TellsAFileThatItsStarterMayHaveOpenedForIt) {
+  const Folder folder;
+  const std::string secret = folder.file("secret", "a secret of some length\n");
+  const std::string shown = folder.file("shown", "nothing that is hidden\n");
+  chmod(secret.c_str(), 0600);
+  chmod(shown.c_str(), 0644);
+  EXPECT_TRUE(has_channel(open(secret.c_str(), O_RDONLY), 5));
+  EXPECT_FALSE(has_channel(open(secret.c_str(), O_RDWR), 5)) << "a log, a lock";
+  EXPECT_EQ(has_channel(open(shown.c_str(), O_RDONLY), 5), folder.is_in_memory());
+  struct stat file{};
+  stat(shown.c_str(), &file);
+  const std::uint32_t tgid = in_child([&] {
+    dup2(open(shown.c_str(), O_RDONLY), 0);
+    dup2(open(secret.c_str(), O_WRONLY), 1);
+    execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  const std::vector<Record> events = kernel_side().events(KT_EV_EXEC, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].as<ev_exec>().stdin_pipe, number_of(file));
+  stat(secret.c_str(), &file);
+  EXPECT_EQ(events[0].as<ev_exec>().stdout_pipe, number_of(file));
+}
+
 TEST(Exec, ScriptsShowTheScript) {
   const Folder folder;
   const std::string path = folder.file("tool", "#!/bin/sh\nexit 0\n");
@@ -124,6 +220,22 @@ TEST(Exec, VariablesLeaveAsTheCatalogSays) {
   EXPECT_EQ(items.at("GH_TOKEN").value, fingerprint(secret));
   EXPECT_EQ(items.at("TF_VAR_SHOWN_TOKEN").value, "shown");
   EXPECT_EQ(record.as<ev_exec>().envc, 12);
+}
+
+TEST(Exec, NamesOfEveryLengthAreReadToTheirEnd) {
+  const std::string value = "=a=CANARYenvironment0123456789";
+  std::vector<std::string> variables;
+  for (std::size_t length = 7; length < 70; ++length) {
+    variables.push_back(std::string(length - 6, length % 2 == 0 ? 'a' : '\xbd') + "_TOKEN=" + value);
+    variables.push_back(std::string(length - 6, '<') + "_TOKEN");
+  }
+  const std::map<std::string, Item> items = environment_of(run("/bin/true", {}, variables));
+  EXPECT_EQ(items.size(), 57U) << "7 to 63 bytes, none without a value";
+  for (const auto& [name, item] : items) {
+    EXPECT_LT(name.size(), std::size_t{KT_ITEM_NAME_MAX});
+    EXPECT_TRUE(name.ends_with("_TOKEN"));
+    EXPECT_EQ(item.value, fingerprint(value)) << name.size();
+  }
 }
 
 TEST(Exec, FingerprintsOfEveryLengthAgreeWithTheReference) {
@@ -229,6 +341,53 @@ TEST(Exec, AFlagOfOneProgramIsAPathForItAlone) {
   };
   EXPECT_EQ(value_with("ssh"), path);
   EXPECT_EQ(value_with("sshd"), fingerprint(path));
+}
+
+/// What was kept of the arguments of this exec; they can be taken once.
+std::string take_arguments(const Record& record) {
+  const ev_head& head = record.head();
+  std::array<char, KT_KEPT_MAX> text{};
+  const auto length =
+      kernel_side().loader().take_arguments({.start_ns = head.start_ns, .tgid = head.tgid, .exec = head.exec}, text);
+  return length ? std::string(text.data(), *length) : "none";
+}
+
+TEST(Exec, TheArgumentsOfAProgramThatMayBeGivenKeysWaitForTheWarden) {
+  const std::string secret = "CANARYargument0123456789";
+  const Record record = run("/bin/true", {"-H", "Authorization: Bearer " + secret}, {"OTHER=" + secret});
+  EXPECT_EQ(record.as<ev_exec>().args_kept, KT_ARGS_WHOLE);
+  EXPECT_EQ(record.bytes.find(secret), std::string::npos);
+  const std::string words = std::string("/bin/true\0-H\0Authorization: Bearer ", 35) + secret + '\0';
+  EXPECT_EQ(take_arguments(record), words) << "the process is gone, what it was given is not";
+  EXPECT_EQ(take_arguments(record), "none") << "they were taken out";
+}
+
+TEST(Exec, ArgumentsThatNobodyAsksForAreForgotten) {
+  const Record old = run("/bin/true", {"-H", "old"}, {});
+  kernel_side().loader().drop_old_arguments();
+  const Record young = run("/bin/true", {"-H", "new"}, {});
+  kernel_side().loader().drop_old_arguments();
+  EXPECT_EQ(take_arguments(old), "none");
+  EXPECT_EQ(take_arguments(young), std::string("/bin/true\0-H\0new\0", 17));
+}
+
+TEST(Exec, OfLongArgumentsTheBeginningWaits) {
+  const Record record = run("/bin/true", {std::string(KT_KEPT_MAX, 'x')}, {});
+  EXPECT_EQ(record.as<ev_exec>().args_kept, KT_ARGS_PART);
+  EXPECT_EQ(take_arguments(record),
+            (std::string("/bin/true\0", 10) + std::string(KT_KEPT_MAX, 'x')).substr(0, KT_KEPT_MAX));
+}
+
+TEST(Exec, OnlyTheArgumentsOfTheseProgramsWait) {
+  const Folder folder;
+  const auto kept_of = [&](const std::string& name) {
+    const std::string program = folder.file(name, "#!/bin/cat\n");
+    chmod(program.c_str(), 0755);
+    return run(program, {}, {}).as<ev_exec>().args_kept;
+  };
+  EXPECT_EQ(kept_of("keytrail-examined"), KT_ARGS_WHOLE);
+  EXPECT_EQ(kept_of("ssh"), KT_ARGS_WHOLE);
+  EXPECT_EQ(kept_of("bash"), KT_ARGS_NONE);
 }
 
 TEST(Exec, AThreadThatIsNotTheLeaderKeepsTheProcess) {

@@ -39,7 +39,10 @@ const catalog::KernelTables& tables() {
   static constexpr std::array<catalog::ArgFormat, 3> kFormats{{{"AKIA", "fmt.aws.akia", true, 20, 20},
                                                                {"ghp_", "fmt.github", false, 24, 40, "github.token"},
                                                                {"op://", "fmt.ref", false, 6, 99}}};
-  static const catalog::KernelTables kTables{kNames, kEnv, kFlags, kFormats, kDirectories, kFlagPrograms};
+  // Of a longer name the kernel knows 15 characters; ssh has flags of its own besides.
+  static constexpr std::array<catalog::ArgProgram, 3> kPrograms{{{"true"}, {"keytrail-examined"}, {"ssh"}}};
+  static const catalog::KernelTables kTables{kNames,       kEnv,          kFlags,    kFormats,
+                                             kDirectories, kFlagPrograms, kPrograms, {}};
   return kTables;
 }
 

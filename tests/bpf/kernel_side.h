@@ -88,6 +88,8 @@ class Folder {
   /// Creates a file and returns its path.
   std::string file(const std::string& name, const std::string& content = "x") const;
   [[nodiscard]] const std::string& path() const { return path_; }
+  /// On a tmpfs, where a small file is shaped like a secret whatever its mode.
+  [[nodiscard]] bool is_in_memory() const;
 
  private:
   std::string path_;

@@ -107,15 +107,9 @@ class Older {
   int live(const std::string& path) {
     close(leave_[1]);
     const int file = open(path.c_str(), O_RDONLY);
-    const int listener = socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address = loopback4(0);
-    socklen_t length = sizeof(address);
-    if (file < 0 || bind(listener, reinterpret_cast<sockaddr*>(&address), length) != 0 || listen(listener, 1) != 0)
-      return 1;
-    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
-    const int client = socket(AF_INET, SOCK_STREAM, 0);
-    if (connect(client, reinterpret_cast<sockaddr*>(&address), length) != 0) return 2;
-    const int peer = accept(listener, nullptr, nullptr);
+    if (file < 0) return 1;
+    const auto [client, peer] = connected();
+    if (peer < 0) return 2;
     send_all(client, "hello");
     receive_all(peer, 5);
     char byte = 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Roads to an open file that pass no ordinary system call: io_uring and 32-bit calls. fentry and kprobe see them; the
-// tracepoint fallback does not, and says so.
+// Roads to an open file that pass no ordinary system call: io_uring and 32-bit calls. fentry and kprobe see them; of
+// the fallback's tracepoints that of completed requests sees the first, unless no completion was asked for. What is not
+// seen is said.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/io_uring.h>
@@ -17,11 +18,12 @@ namespace {
 const HookReport& open_report() { return kernel_side().loader().report()[static_cast<std::size_t>(Family::kOpen)]; }
 
 bool sees_the_object() { return !open_report().chosen.starts_with("tracepoint"); }
+bool sees_rings() { return open_report().chosen.find("without io_uring_complete") == std::string::npos; }
 
-/// Exactly one event of this file, or where only system calls are seen none, and a word about it.
-void expect_road(std::uint32_t tgid, const std::string& path, const char* road) {
+/// Exactly one event of this file, or where this road is not seen none, and a word about it.
+void expect_road(std::uint32_t tgid, const std::string& path, const char* road, bool seen = sees_the_object()) {
   const std::vector<Record> events = kernel_side().events(KT_EV_OPEN, tgid);
-  if (!sees_the_object()) {
+  if (!seen) {
     EXPECT_TRUE(events.empty());
     EXPECT_THAT(open_report().missing, testing::HasSubstr(road));
     return;
@@ -32,8 +34,15 @@ void expect_road(std::uint32_t tgid, const std::string& path, const char* road) 
   EXPECT_EQ(events[0].head().tgid, tgid);
 }
 
-/// Opens through a ring of one entry. `direct`: into the ring's own table, so that no descriptor ever exists.
-int open_by_ring(const std::string& path, bool direct, bool by_worker) {
+struct Road {
+  bool direct = false;     ///< into the ring's own table, so that no descriptor ever exists
+  bool by_worker = false;  ///< by the ring's thread
+  bool quiet = false;      ///< no completion when it went well
+};
+
+/// Opens through a ring of one entry, and does nothing after it.
+int open_by_ring(const std::string& path, Road road) {
+  const auto [direct, by_worker, quiet] = road;
   io_uring_params params{};
   const auto ring = static_cast<int>(syscall(SYS_io_uring_setup, 1, &params));
   if (ring < 0) return 10;
@@ -48,7 +57,7 @@ int open_by_ring(const std::string& path, bool direct, bool by_worker) {
   if (direct && syscall(SYS_io_uring_register, ring, IORING_REGISTER_FILES, &empty, 1) != 0) return 12;
   auto* const entry = static_cast<io_uring_sqe*>(entries);
   entry->opcode = IORING_OP_OPENAT;
-  entry->flags = by_worker ? IOSQE_ASYNC : 0;
+  entry->flags = (by_worker ? IOSQE_ASYNC : 0) | (quiet ? IOSQE_CQE_SKIP_SUCCESS : 0);
   entry->fd = AT_FDCWD;
   entry->addr = reinterpret_cast<std::uintptr_t>(path.c_str());
   entry->open_flags = O_RDONLY;
@@ -56,7 +65,8 @@ int open_by_ring(const std::string& path, bool direct, bool by_worker) {
   auto* const bytes = static_cast<char*>(rings);
   *reinterpret_cast<unsigned*>(bytes + params.sq_off.array) = 0;
   __atomic_store_n(reinterpret_cast<unsigned*>(bytes + params.sq_off.tail), 1, __ATOMIC_RELEASE);
-  if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, nullptr, 0) != 1) return 13;
+  const unsigned wait_for = quiet ? 0 : 1;
+  if (syscall(SYS_io_uring_enter, ring, 1, wait_for, IORING_ENTER_GETEVENTS, nullptr, 0) != 1) return 13;
   const auto* const done = reinterpret_cast<const io_uring_cqe*>(bytes + params.cq_off.cqes);
   return done->res < 0 ? 14 : 0;
 }
@@ -73,21 +83,29 @@ TEST(OpenRoads, IoUringWithADescriptor) {
   if (!has_io_uring()) GTEST_SKIP() << "this kernel offers no io_uring";
   const Folder folder;
   const std::string path = folder.file("credentials");
-  expect_road(in_child([&] { return open_by_ring(path, false, false); }), path, "io_uring");
+  expect_road(in_child([&] { return open_by_ring(path, {}); }), path, "through io_uring,", sees_rings());
 }
 
 TEST(OpenRoads, IoUringByItsWorkerThread) {
   if (!has_io_uring()) GTEST_SKIP() << "this kernel offers no io_uring";
   const Folder folder;
   const std::string path = folder.file("credentials");
-  expect_road(in_child([&] { return open_by_ring(path, false, true); }), path, "io_uring");
+  expect_road(in_child([&] { return open_by_ring(path, {.by_worker = true}); }), path, "through io_uring,",
+              sees_rings());
 }
 
 TEST(OpenRoads, IoUringWithoutADescriptor) {
   if (!has_io_uring()) GTEST_SKIP() << "this kernel offers no io_uring";
   const Folder folder;
   const std::string path = folder.file("credentials");
-  expect_road(in_child([&] { return open_by_ring(path, true, false); }), path, "io_uring");
+  expect_road(in_child([&] { return open_by_ring(path, {.direct = true}); }), path, "through io_uring,", sees_rings());
+}
+
+TEST(OpenRoads, IoUringThatAsksForNoCompletion) {
+  if (!has_io_uring()) GTEST_SKIP() << "this kernel offers no io_uring";
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  expect_road(in_child([&] { return open_by_ring(path, {.quiet = true}); }), path, "through io_uring");
 }
 
 #if defined(__x86_64__)

@@ -5,8 +5,11 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdio>
 #include <filesystem>
 
 #include "tests/bpf/kernel_side.h"
@@ -77,6 +80,22 @@ TEST(Open, Openat2AndTheOldOpenCallAreSeen) {
 #endif
 }
 
+TEST(Open, AHandleIsSeenAsTheFileThatItStandsFor) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  alignas(file_handle) std::array<char, sizeof(file_handle) + MAX_HANDLE_SZ> room{};
+  auto* handle = reinterpret_cast<file_handle*>(room.data());
+  handle->handle_bytes = MAX_HANDLE_SZ;
+  int mount_id = 0;
+  if (name_to_handle_at(AT_FDCWD, path.c_str(), handle, &mount_id, 0) != 0)
+    GTEST_SKIP() << "the file system of " << folder.path() << " gives no handles";
+  expect_open(in_child([&] {
+                const int folder_fd = open(folder.path().c_str(), O_RDONLY | O_DIRECTORY);
+                return folder_fd < 0 || open_by_handle_at(folder_fd, handle, O_RDONLY) < 0;
+              }),
+              path, path);
+}
+
 TEST(Open, ABindMountShowsThePathInItsNamespace) {
   const Folder folder;
   const std::string path = folder.file("from/credentials");
@@ -86,6 +105,38 @@ TEST(Open, ABindMountShowsThePathInItsNamespace) {
     return read_once(folder.at("to/credentials"));
   });
   expect_open(tgid, path, folder.at("to/credentials"));
+}
+
+TEST(Open, AFileThatIsMountedUnderAKeysNameIsSeenThere) {
+  const Folder folder;
+  const std::string path = folder.file("free-name");
+  folder.file("home/credentials");
+  const std::uint32_t tgid = in_namespaces([&] {
+    if (mount(path.c_str(), folder.at("home/credentials").c_str(), nullptr, MS_BIND, nullptr) != 0) return 2;
+    return read_once(folder.at("home/credentials"));
+  });
+  expect_open(tgid, path, folder.at("home/credentials"));
+}
+
+TEST(Open, WhatIsMountedAtADirectoryOfKeysIsSeenThere) {
+  const Folder folder;
+  const std::string file = folder.file("volume/free-name"), single = folder.file("single");
+  std::filesystem::create_directory(folder.at("keytrail-cache"));
+  folder.file("other/keytrail-cache/any");
+  expect_open(
+      in_namespaces([&] {
+        if (mount(folder.at("volume").c_str(), folder.at("keytrail-cache").c_str(), nullptr, MS_BIND, nullptr) != 0)
+          return 2;
+        return read_once(folder.at("keytrail-cache/free-name"));
+      }),
+      file, folder.at("keytrail-cache/free-name"));
+  expect_open(
+      in_namespaces([&] {
+        if (mount(single.c_str(), folder.at("other/keytrail-cache/any").c_str(), nullptr, MS_BIND, nullptr) != 0)
+          return 2;
+        return read_once(folder.at("other/keytrail-cache/any"));
+      }),
+      single, folder.at("other/keytrail-cache/any"));
 }
 
 TEST(Open, AnotherRootShowsThePathInsideIt) {
@@ -158,6 +209,31 @@ TEST(Open, ANameWatchedWhileRunningIsSeenFromThenOn) {
   expect_open(in_child([&] { return read_once(path); }), path, path);
   EXPECT_FALSE(kernel_side().loader().watch_name("a/b"));
   EXPECT_FALSE(kernel_side().loader().watch_name(""));
+}
+
+TEST(Open, WhereAKeyWasFoundIsSeenUnderItsNameAndTheFileUnderEveryName) {
+  const Folder folder;
+  const std::string path = folder.file("some-copy"), moved = folder.path() + "/elsewhere";
+  const std::string other = folder.file("other-copy");
+  const auto seen = [](const std::string& which) {
+    return kernel_side().events(KT_EV_OPEN, in_child([&] { return read_once(which); })).size();
+  };
+  EXPECT_EQ(seen(path) + seen(other), 0U);
+  struct stat file{};
+  ASSERT_EQ(stat(path.c_str(), &file), 0);
+  const auto dev = static_cast<std::uint32_t>(major(file.st_dev) << 20U | minor(file.st_dev));
+  const std::string in = folder.path().substr(folder.path().rfind('/') + 1);
+  ASSERT_TRUE(kernel_side().loader().watch_found(file.st_ino, dev, "some-copy", in));
+  EXPECT_EQ(seen(path), 1U);
+  ASSERT_EQ(rename(path.c_str(), moved.c_str()), 0);
+  EXPECT_EQ(seen(moved), 1U) << "the file";
+  EXPECT_EQ(seen(folder.file("some-copy")), 1U) << "another file at its place";
+  EXPECT_EQ(seen(other), 0U);
+  const Folder elsewhere;
+  EXPECT_EQ(seen(elsewhere.file("some-copy")), 0U) << "the name in another folder";
+  ASSERT_TRUE(kernel_side().loader().watch_found(file.st_ino, dev, "some-copy", in, false));
+  EXPECT_EQ(seen(moved) + seen(folder.file("some-copy")), 0U) << "watched no more";
+  EXPECT_TRUE(kernel_side().loader().watch_found(file.st_ino, dev, "some-copy", in, false)) << "nor is that an error";
 }
 
 TEST(Open, ADeepPathIsCutAndSaysSo) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loopback addresses and whole messages.
+// Loopback addresses, whole messages, ClientHellos.
 #pragma once
 
 #include <netinet/in.h>
@@ -43,6 +43,41 @@ inline bool receive_all(int fd, std::size_t count) {
     count -= static_cast<std::size_t>(n);
   }
   return true;
+}
+
+/// Both ends of a TCP connection over loopback; -1 where it could not be made. They go with the process.
+struct Connected {
+  int client = -1, peer = -1;
+};
+inline Connected connected() {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = loopback4(0);
+  socklen_t length = sizeof(address);
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (bind(listener, any, length) != 0 || listen(listener, 1) != 0) return {};
+  getsockname(listener, any, &length);
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(client, any, length) != 0) return {};
+  return {client, accept(listener, nullptr, nullptr)};
+}
+
+/// A ClientHello of `size` bytes with its header.
+inline std::string handshake(std::size_t size) {
+  std::string out(size, 'h');
+  out[0] = 1;
+  for (std::size_t i = 1, left = size - 4; i < 4; ++i)
+    out[i] = static_cast<char>(left >> (8 * (3 - i)) & 0xffU);
+  return out;
+}
+
+inline std::string as_records(std::string_view handshake, std::size_t size) {
+  std::string out;
+  for (; !handshake.empty(); handshake.remove_prefix(std::min(size, handshake.size()))) {
+    const std::size_t n = std::min(size, handshake.size());
+    out += std::string("\x16\x03\x01", 3) + static_cast<char>(n >> 8U) + static_cast<char>(n & 0xffU);
+    out += handshake.substr(0, n);
+  }
+  return out;
 }
 
 }  // namespace keytrail::tests

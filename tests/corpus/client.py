@@ -26,7 +26,8 @@ class Case:
         self.keys = {name: maker.make(name, **one) for name, one in options.items()}
         for name, kind in keys.ISSUED.items():
             self.keys["issued." + name] = maker.make("issued." + name, kind)
-        self.words = {"clients": clients, "programs": HERE + "/programs", "python": clients + "/venv/bin/python"}
+        self.words = {"clients": clients, "programs": HERE + "/programs", "python": clients + "/venv/bin/python",
+                      "reads": world.dir + "/reads.so"}
 
     def fill(self, text):
         """Puts the keys of this run into a text of the case: ${name} is the secret, ${name.id} and the like are its
@@ -80,7 +81,8 @@ class Case:
         keys_path, plan_path = self.folder + "/keys", self.folder + "/plan"
         for path, what in ((keys_path, {"name": self.name, "group": groups[0], "keys": list(self.keys.values())}),
                            (plan_path, plan)):
-            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+            # for others too, or it is shaped like a secret itself and the stage's own reading of it is found
+            with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644), "w") as file:
                 json.dump(what, file)
         self.world.command("case " + keys_path)
         opens.taken()

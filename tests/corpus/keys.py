@@ -58,6 +58,9 @@ class Keys(keys.Maker):
     def _aws_ecr(self):
         return {"secret": self._text("eyJ", 160)}
 
+    def _aws_bedrock(self):
+        return {"secret": self._text("ABSK", 128)}
+
     def _imds_session(self):
         return {"secret": self._text("AQAEA", 48, "-_", "==")}
 
@@ -83,6 +86,9 @@ class Keys(keys.Maker):
     def _gcp_access(self):
         return {"secret": self._text("ya29.c.", 180, "-_")}
 
+    def _gcp_api_key(self):
+        return {"secret": self._text("AIza", 35, "-_")}
+
     def _azure_secret(self):
         return {"id": self._uuid(), "secret": self._text("aB18Q~", 34, "._-~")}
 
@@ -106,11 +112,23 @@ class Keys(keys.Maker):
     def _gitlab_pat(self):
         return {"secret": self._text("glpat-", 20)}
 
+    def _gitlab_runner(self):
+        return {"secret": self._text("glrt-", 20)}
+
+    def _github_client(self):
+        return {"secret": self.text(40, "0123456789abcdef")}
+
+    def _slack_signing(self):
+        return {"secret": self.text(32, "0123456789abcdef")}
+
     def _slack_bot(self):
         return {"secret": self._text(f"xoxb-{self._public(12, string.digits)}-{self._public(13, string.digits)}-", 24)}
 
     def _openai(self):
         return {"secret": self._text("sk-proj-", 74, "-_", "T3BlbkFJ" + self._public(74, ALNUM))}
+
+    def _openai_admin(self):
+        return {"secret": self._text("sk-admin-", 74, "-_", "T3BlbkFJ" + self._public(74, ALNUM))}
 
     def _huggingface(self):
         return {"secret": "hf_" + self.text(34, string.ascii_letters)}

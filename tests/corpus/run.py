@@ -9,7 +9,6 @@ goes wrong, when a use is claimed for certain and wrong, when a row is wrong or 
 does not name, when the accounting does not add up, or when a secret leaks. Ends with "N passed, N failed, N skipped".
 """
 import argparse
-import copy
 import fnmatch
 import json
 import os
@@ -25,6 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE) + "/system"]
 
 import keys  # noqa: E402
+import rivals  # noqa: E402
 import score  # noqa: E402
 import truth  # noqa: E402
 import watch  # noqa: E402
@@ -32,7 +32,7 @@ from agent import Agent, Build  # noqa: E402
 from client import Case  # noqa: E402
 from stage.world import PATH, World, end  # noqa: E402
 
-RIVAL = "+rival"  # of a case's name
+RIVAL_OF = 3  # without --full one case of so many has a rival run
 COMPONENTS = ("venv", "awscli1", "go", "node", "java", "rust")
 
 
@@ -48,6 +48,8 @@ class CorpusWorld(World):
         env = {"PATH": PATH, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
         subprocess.run(["git", "init", "-q", "--bare", "-b", "main", repository], env=env, check=True)
         subprocess.run(["git", "-C", repository, "config", "http.receivepack", "true"], env=env, check=True)
+        subprocess.run([shutil.which("cc") or "clang-19", "-shared", "-fPIC", "-o", self.dir + "/reads.so",
+                        HERE + "/programs/reads.c"], check=True)
         self._more = {f"{root}/cacert.pem": self.bundle for venv in ("venv", "venv-aws1")
                       for root, _, names in os.walk(f"{clients}/{venv}/lib") if "cacert.pem" in names}
         store = "/etc/ssl/certs/java/cacerts"
@@ -87,29 +89,23 @@ def missing(spec, clients):
     return ""
 
 
-# One unused key of another provider: (provider, kind, how its process holds it).
-RIVALS = (("aws", "aws.static", {"AWS_ACCESS_KEY_ID": "${rival.id}", "AWS_SECRET_ACCESS_KEY": "${rival}"}),
-          ("github", "github.pat", {"GITHUB_TOKEN": "${rival}"}),
-          ("openai", "openai", {"OPENAI_API_KEY": "${rival}"}),
-          ("npm", "npm", {"NPM_TOKEN": "${rival}"}))
-RIVAL_OF = 3  # without --full one case of so many has a rival run
-
-
-def with_rival(spec, number):
-    """The same case, whose processes also hold a key of a provider that the case never names; it is never used."""
-    text = yaml.safe_dump({name: value for name, value in spec.items() if name != "why"}).lower()
-    turned = RIVALS[number % len(RIVALS):] + RIVALS[:number % len(RIVALS)]
-    kind, env = next((kind, env) for provider, kind, env in turned if provider not in text)
-    out = copy.deepcopy(spec)
-    out["keys"] = {**(spec.get("keys") or {}), "rival": kind}
-    out["env"] = {**(spec.get("env") or {}), **env}
-    return {**out, "name": spec["name"] + RIVAL}
+def rival_runs(specs, full, only):
+    """The rival runs: of one case in three the next kind of rival that it can have, or of every case each kind."""
+    out, turn = [], 0
+    for number, spec in enumerate(specs):
+        kinds = [kind for kind in rivals.kinds_of(spec) if only in ("", kind)]
+        if kinds and not full and number % RIVAL_OF == 0:
+            kinds, turn = [kinds[turn % len(kinds)]], turn + 1
+        elif not full:
+            kinds = []
+        out += [rivals.with_rival(spec, kind, number) for kind in kinds]
+    return out
 
 
 class Run:
     def __init__(self, options):
         self.options, self.counts = options, {"ok": 0, "FAIL": 0, "skip": 0}
-        self.maker, self.truths, self.better = keys.Keys(), [], []
+        self.maker, self.truths, self.better, self.limits = keys.Keys(), [], [], {}
         with open(HERE + "/shortfalls.yaml") as file:
             self.shortfalls = yaml.safe_load(file) or {}
         self.world = self.agent = None
@@ -133,6 +129,8 @@ class Run:
         if why:
             self.say("skip", spec["name"], why)
             return
+        if "limit" in spec:
+            self.limits[spec["name"]] = spec["limit"]
         case = Case(spec, self.world, self.maker, self.options.clients)
         begin = time.monotonic()
         case.run(self.processes, self.opens)
@@ -148,12 +146,15 @@ class Run:
         rows = self.agent.rows()
         if self.options.out:
             self.keep(rows)
-        scores = {False: [], True: []}
+        scores, limits = {}, []
         for one in self.truths:
             scored = score.CaseScore(one, rows)
             scored.lines = sorted(set(scored.lines))
-            scores[one["case"].endswith(RIVAL)].append(scored)
-            new, gone = score.unexpected(one["case"], scored.lines, self.shortfalls, RIVAL)
+            if one["case"] in self.limits:
+                limits.append((one["case"], scored))
+                continue
+            scores.setdefault(rivals.kind(one["case"]), []).append(scored)
+            new, gone = score.unexpected(one["case"], scored.lines, self.shortfalls)
             new += [line + " (never allowed)" for line in scored.false_certain if line not in new]
             self.better += [f"{one['case']}: {pattern}" for pattern in gone]
             self.say("FAIL" if new else "ok", one["case"], "below the floor of shortfalls.yaml" if new else "", new)
@@ -161,10 +162,18 @@ class Run:
                 print("".join(f"      ({line})\n" for line in scored.lines if line not in new), end="")
         for line in self.better:
             print("better than shortfalls.yaml says, " + line)
-        for rival, some in scores.items():
+        self.tables(scores, limits)
+
+    def tables(self, scores, limits):
+        plain, rival = scores.pop("", []), [one for some in scores.values() for one in some]
+        for some, title in ((plain, ""), (rival, "With an unused key beside those of the case in each process")):
             if some:
-                print("\nWith an unused key of another provider in each process" if rival else "")
+                print("\n" + title if title else "")
                 print(score.Total(some).table())
+        if scores:
+            print("\n" + score.by_kind({kind: score.Total(some) for kind, some in scores.items()}))
+        for name, scored in limits:
+            print(f"limit {name}: {self.limits[name]}: {len(scored.false_certain)} wrong for certain")
 
     def keep(self, rows):
         os.makedirs(self.options.out, exist_ok=True)
@@ -195,9 +204,9 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--lines", action="store_true",
                         help="print every wrong row and missed use, also those that shortfalls.yaml names")
-    parser.add_argument("--rival", action="store_true",
-                        help="only the rival runs: each process also holds one unused key of another provider")
-    parser.add_argument("--full", action="store_true", help=f"a rival run of every case, not of one in {RIVAL_OF}")
+    parser.add_argument("--rival", choices=list(rivals.KINDS), help="only the rival runs of this kind, of every case")
+    parser.add_argument("--full", action="store_true",
+                        help=f"rival runs of every case with every kind, not of one in {RIVAL_OF} with one")
     parser.add_argument("--out", help="keep truth, rows and status as JSON there")
     options = parser.parse_args()
     options.clients = os.path.abspath(options.clients)
@@ -219,9 +228,8 @@ def main():
         run.start()
         for spec in [] if options.rival else specs:
             run.client(spec)
-        for number, spec in enumerate(specs):
-            if options.rival or options.full or number % RIVAL_OF == 0:
-                run.client(with_rival(spec, number))
+        for spec in rival_runs(specs, options.full or options.rival, options.rival or ""):
+            run.client(spec)
         run.compare()
         run.end()
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ STRENGTH = {"confirmed": 3, "inferred": 2, "possible": 1, "unattributed": 0}
 TICK_NS = 10_000_000  # of a process's start in /proc/PID/stat
 # Kind of a key whose id is not visible ("aws.session@PARENT") → kinds of this corpus.
 ISSUED_KINDS = {"aws.session": {"aws.session"}, "gcp.access_token": {"gcp.access"}, "azure.access_token": {"azure.jwt"},
-                "registry.password": {"aws.ecr"}}
+                "registry.password": {"aws.ecr"}, "aws.ecr_password": {"aws.ecr"}}
 
 
 def ticks_of(row):
@@ -40,6 +40,7 @@ class CaseScore:
         self.precision = {level: collections.Counter() for level in LEVELS}
         self.recall = {level: collections.Counter() for level in LEVELS}
         self.sources, self.fields = collections.defaultdict(collections.Counter), collections.Counter()
+        self.unknown = collections.Counter()
         self._learn()
         self._judge_acquisitions()
         self._judge_uses()
@@ -48,7 +49,7 @@ class CaseScore:
     # ---- which planted keys may a row's key be?
 
     def _learn(self):
-        """An opaque fingerprint, or a password by its number, is the key that was acquired there; one cannot be two
+        """An opaque fingerprint, or a password by its tag, is the key that was acquired there; one cannot be two
         keys, nor the other way round."""
         votes = {}
         for row in self.acquisitions:
@@ -125,6 +126,12 @@ class CaseScore:
             else:
                 # The key that the true one was bought with is neither right nor wrong, unless it is said for certain.
                 verdict = "parent" if parent and level == "possible" else "wrong"
+            if row.get("reason") == "unknown_destination" and level == "possible":
+                # It says that whoever holds these keys sent something to a place that nobody knows. That is right where
+                # one of them was sent, wrong where another was; where none was, it says nothing wrong.
+                sent = any(one["key"] != "none" for one in there)
+                verdict = "right" if hits else "wrong" if sent else "none sent"
+                self.unknown[verdict] += 1
             self.precision[level][verdict] += 1
             if verdict == "wrong":
                 named = ", ".join(entry["key"]["kind"] for entry in row["keys"])
@@ -178,6 +185,7 @@ class Total:
                           for level in LEVELS}
         self.recall = {level: sum((one.recall[level] for one in scores), collections.Counter()) for level in LEVELS}
         self.fields = sum((one.fields for one in scores), collections.Counter())
+        self.unknown = sum((one.unknown for one in scores), collections.Counter())
         self.sources = {name: sum((one.sources[name] for one in scores), collections.Counter())
                         for name in sorted({name for one in scores for name in one.sources})}
 
@@ -200,16 +208,32 @@ class Total:
             for name in ("provider", "service", "region", "action"))
         return "\n".join([*out, "", f"Destination of right uses (right/absent/other): {fields}. "
                           f"Of {self.precision['possible']['right']} right possible, "
-                          f"{self.precision['possible']['first']} rank the true key first."])
+                          f"{self.precision['possible']['first']} rank the true key first. "
+                          f"Of {self.unknown.total()} rows at unknown destinations {self.unknown['right']} list the "
+                          f"key that was sent; at {self.unknown['none sent']} none was."])
 
 
 def percent(part, whole):
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
-def unexpected(case, lines, shortfalls, rival="+rival"):
-    """Lines that no written shortfall of the case covers, and written ones that did not happen. A rival run has those
-    of its case, and its own."""
-    written = {**shortfalls.get(case.removesuffix(rival), {}), **shortfalls.get(case, {})}
+def by_kind(totals):
+    """What is claimed beside each kind of rival, {kind: Total}."""
+    out = ["| rival | inferred | wrong | possible | wrong | true key first | unattributed | wrong |",
+           "|---|---|---|---|---|---|---|---|"]
+    for kind, total in totals.items():
+        told = total.precision
+        cells = [told["inferred"]["right"] + told["inferred"]["wrong"], told["inferred"]["wrong"],
+                 sum(told["possible"][name] for name in ("right", "wrong", "parent")), told["possible"]["wrong"],
+                 told["possible"]["first"], told["unattributed"]["right"] + told["unattributed"]["wrong"],
+                 told["unattributed"]["wrong"]]
+        out.append("| " + " | ".join([kind, *map(str, cells)]) + " |")
+    return "\n".join(out)
+
+
+def unexpected(case, lines, shortfalls):
+    """Lines that no written shortfall of the case covers, and written ones that did not happen. A rival run
+    ("CASE+KIND") has those of its case, and its own."""
+    written = {**shortfalls.get(case.partition("+")[0], {}), **shortfalls.get(case, {})}
     new = [line for line in lines if not any(fnmatch.fnmatchcase(line, pattern) for pattern in written)]
     return new, [pattern for pattern in written if not any(fnmatch.fnmatchcase(line, pattern) for line in lines)]

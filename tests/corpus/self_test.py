@@ -10,6 +10,7 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/system"]
 import keys  # noqa: E402
 import presented  # noqa: E402
+import rivals  # noqa: E402
 import run  # noqa: E402
 import score  # noqa: E402
 
@@ -101,6 +102,13 @@ class Scorer(unittest.TestCase):
         truth["uses"] = truth["uses"][:2]
         self.assertEqual(self.lines(good(), truth)[1], ["use api.github.com: inferred k is wrong, true: no call there"])
 
+    def test_an_unknown_destination_is_wrong_only_where_another_key_was_sent(self):
+        for key_id, host, lines in (("fp:1", "nobody.test", 0), ("fp:1", "api.github.com", 0),
+                                    ("AKIAQQQQQQQQQQQQQQQQ", "api.github.com", 1)):
+            row = {**use([key_id], host, "possible"), "reason": "unknown_destination"}
+            self.assertEqual(len(self.lines(good() + [row])[0]), lines, (key_id, host))
+            self.assertEqual(self.lines(good() + [row])[1], [], "it never claims anything for certain")
+
     def test_the_floor_names_lines(self):
         shortfalls = {"c": {"use s3.*: * is wrong, *": "why", "use other: *": "why"}}
         new, gone = score.unexpected("c", ["use s3.x: possible k is wrong, true: a",
@@ -143,7 +151,8 @@ class Cloud(unittest.TestCase):
 class Cases(unittest.TestCase):
     def test_every_case_is_whole(self):
         cases, maker = run.load(), keys.Keys(1)
-        known = set("name why needs keys files env run exit timeout by evidence floor acquisitions uses deny".split())
+        known = set("name why needs keys files env run exit timeout by evidence floor acquisitions uses deny "
+                    "limit".split())
         self.assertEqual(len({case["name"] for case in cases}), len(cases))
         for case in cases:
             self.assertLessEqual(set(case), known, case["name"])
@@ -152,6 +161,32 @@ class Cases(unittest.TestCase):
                 self.assertLessEqual({one["key"] for one in case.get(part) or [] if "key" in one}, names, case["name"])
             for name, one in (case.get("keys") or {}).items():
                 maker.make(name, **(one if isinstance(one, dict) else {"kind": one}))
+
+    def test_every_rival_of_every_case_can_be_made_and_is_never_its_own_provider_unless_it_says_so(self):
+        maker, seen = keys.Keys(1), set()
+        for number, spec in enumerate(run.load()):
+            for kind in rivals.kinds_of(spec):
+                made = rivals.with_rival(spec, kind, number)
+                maker.make("rival", made["keys"]["rival"])
+                self.assertEqual((rivals.base(made["name"]), rivals.kind(made["name"])), (spec["name"], kind))
+                self.assertIn("${rival", str(made["files"]) + str(made["env"]), made["name"])
+                seen.add(kind)
+        self.assertEqual(seen, set(rivals.KINDS))
+
+    def test_a_rival_that_is_accepted_lowers_floors_only(self):
+        spec = {"name": "c", "keys": {"a": "aws.static"}, "floor": "inferred",
+                "uses": [{"key": "a"}, {"key": "a", "floor": "unattributed"}]}
+        floors = lambda name: [one.get("floor") for one in rivals.with_rival(spec, name, 0)["uses"]]
+        self.assertEqual(floors("twin"), ["possible", "unattributed"])
+        self.assertEqual(floors("netrc"), [None, "unattributed"])
+
+    def test_rival_runs_turn_over_the_kinds_and_full_has_all(self):
+        specs = run.load()
+        some, full = run.rival_runs(specs, False, ""), run.rival_runs(specs, True, "")
+        self.assertGreaterEqual(len(some), len(specs) // run.RIVAL_OF - 1)
+        self.assertGreaterEqual(len({rivals.kind(one["name"]) for one in some}), len(rivals.KINDS))
+        self.assertEqual({rivals.base(one["name"]) for one in full},
+                         {spec["name"] for spec in specs if "limit" not in spec})
 
 
 if __name__ == "__main__":

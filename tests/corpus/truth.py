@@ -64,8 +64,7 @@ def _held(case, kind):
 def _identifier(case, name, variable):
     """A pair of variables is named by the one that identifies it: the agent's slot of an AWS key in the environment is
     AWS_ACCESS_KEY_ID."""
-    return {"AWS_SECRET_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
-            "AZURE_CLIENT_SECRET": "AZURE_CLIENT_ID"}.get(variable, variable)
+    return {"AWS_SECRET_ACCESS_KEY": "AWS_ACCESS_KEY_ID"}.get(variable, variable)
 
 
 def seen_acquisitions(case):

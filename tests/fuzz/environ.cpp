@@ -23,7 +23,8 @@ void check(const EnvItem& item) {
   require(item.name.size() <= KT_ITEM_NAME_MAX && is_name(item.name, KT_ITEM_NAME_MAX),
           "a variable's name is plain and short");
   require(item.value.size() <= KT_ITEM_VALUE_MAX, "a shown value is short");
-  require(item.value.empty() || item.fingerprint.empty(), "a variable is shown or hashed, never both");
+  require(item.value.empty() || item.fingerprint.empty() || !item.value.contains('@'),
+          "of a hashed variable at most its address is shown");
   require(item.fingerprint.empty() || item.length >= kMinFingerprintedBytes, "a short value has no fingerprint");
   require(!has_user_information(item.value), "a shown value has no user information");
 }
@@ -33,11 +34,15 @@ void check(const EnvItem& item) {
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace keytrail;
-  const examine::ExaminerState state{.key = {1, 2, 3, 4}, .env = catalog::kernel_tables().env};
+  examine::ExaminerState state{.key = {1, 2, 3, 4}, .env = catalog::kernel_tables().env};
   examine::Found found;
-  examine::parse_environment(fuzz::text_of(data, size), state, found);
-  fuzz::require(found.env.size() <= role::kMaxKeysPerFile && found.keys.empty(),
-                "an environment has at most 256 variables");
+  static examine::Arena scratch(1U << 20U);
+  scratch.wipe();
+  examine::parse_environment(fuzz::text_of(data, size), state, scratch, found);
+  fuzz::require(found.env.size() <= role::kMaxKeysPerFile && found.keys.size() <= role::kMaxKeysPerFile,
+                "an environment has at most 256 variables and keys");
+  for (const KeyFact& fact : found.keys)
+    fuzz::require(!fact.variable.empty() && !fact.key.id.empty(), "a key of a URL is of its variable");
   for (const EnvItem& item : found.env)
     examine::check(item);
   return 0;

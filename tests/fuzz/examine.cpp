@@ -92,7 +92,8 @@ void check_fact(const KeyFact& fact, const ExaminerState& state, const Hints& hi
                         {fact.key.parent, wire.parent.bytes.size()},
                         {fact.selector, wire.selector.bytes.size()},
                         {fact.variable, wire.variable.bytes.size()},
-                        {fact.host, wire.host.bytes.size()}};
+                        {fact.host, wire.host.bytes.size()},
+                        {fact.path, wire.path.bytes.size()}};
   for (const Name& name : names) {
     require(name.text.size() <= name.max, "a name fits its message");
     require(name.text.empty() || is_name(name.text, name.max), "a name is UTF-8 without control characters");
@@ -104,7 +105,9 @@ void check_fact(const KeyFact& fact, const ExaminerState& state, const Hints& hi
   const bool elsewhere = fact.key.id.empty();
   require(elsewhere == fact.key.kind.empty() && (!elsewhere || fact.key.fingerprint.empty()),
           "a key has an id and a kind");
-  require(!elsewhere || !fact.host.empty() || (!fact.selector.empty() && !fact.key.parent.empty()),
+  require(fact.path.empty() || (elsewhere && !fact.variable.empty()), "an option says where the key of an entry is");
+  require(!elsewhere || !fact.host.empty() || !fact.variable.empty() ||
+              (!fact.selector.empty() && !fact.key.parent.empty()),
           "a fact without a key tells something");
   require(!hints.guessable || fact.key.kind != hints.key_kind || fact.key.fingerprint.empty(),
           "a guessable key's fingerprint stays");
@@ -115,7 +118,6 @@ void run(std::string_view input) {
                              .formats = catalog::kernel_tables().formats};
   static Arena scratch(4U << 20U);
   const Case one = read_case(input);
-  state.numbers = {};
   Found found;
   parse(one.hints, one.bytes, state, scratch, found);
   require(found.keys.size() <= role::kMaxKeysPerFile, "a file has at most 256 keys");

@@ -10,6 +10,7 @@ Needs openssl and ssh-keygen.
 import base64
 import json
 import os
+import sqlite3
 import ssl
 import struct
 import subprocess
@@ -85,6 +86,14 @@ def network(root):
     for name, data in (("openssl", plain), ("no-name", client_hello(None)), ("split", split_records(plain, 60)),
                        ("cut", plain[:120]), ("ech", with_ech(plain))):
         write(root, "client_hello", name, data)
+    part = lambda at, data: b"\x06" + struct.pack(">HH", 0x4000 | at, 0x4000 | len(data)) + data
+    packets = lambda *frames: b"\1" + b"".join(struct.pack(">H", len(one)) + one for one in frames)
+    inner = plain[5:]
+    for name, data in (("whole", packets(b"\1\0\0" + part(0, inner))),
+                       ("parts", packets(part(100, inner[100:]) + part(0, inner[:20]), part(20, inner[20:100]))),
+                       ("acknowledged", packets(b"\2\0\0\1\0\0\0" + part(0, inner))),
+                       ("header", b"\0\xc3\0\0\0\1\x08a client\0\0\x40\x64" + bytes(100))):
+        write(root, "quic", name, data)
     four, six = bytes((198, 18, 0, 7)), bytes.fromhex("20010db8000000000000000000000007")
     answers = {"a": dns(s3, [(b"\xc0\x0c", 1, four)]), "aaaa": dns(s3, [(b"\xc0\x0c", 28, six)]),
                "no-such-name": dns(s3, [], 0x8183),
@@ -147,6 +156,7 @@ def records(root, hello, answer, connect):
              "connect-mapped": head(5, 2) + struct.pack("<Q16sHBBI", 9, bytes(10) + b"\xff\xff\xc6\x12\0\7", 443, 1, 0,
                                                         4026531840),
              "socket": head(6, 2) + struct.pack("<QQQIiII", 9, 1000, 2000, 5, 0, 2, 0), "tls": payload(1, hello),
+             "socks": payload(6, b"\x03\x01\xbba.test"), "quic": payload(7, b"\xc3\0\0\0\1\0\0\0\x14" + bytes(20)),
              "http": payload(2, connect), "ssh": payload(3, b"SSH-2.0-x"),
              "dns": head(8, 3) + struct.pack("<QIHH", 9, 4026531840, len(answer), 0) + answer,
              "unix": head(9, 2) + struct.pack("<H6x", 9) + b"/run/a.so",
@@ -231,6 +241,18 @@ def configurations(certificate, key, token):
             *grants(token))
 
 
+def gcloud_store():
+    """What gcloud keeps: an SQLite database of one table; small pages, so that mutations meet all of it."""
+    store = sqlite3.connect(":memory:")
+    store.executescript("PRAGMA page_size=512; CREATE TABLE credentials (account_id TEXT PRIMARY KEY, value BLOB); "
+                        "CREATE TABLE access_tokens (account_id TEXT PRIMARY KEY, access_token TEXT, id_token TEXT);")
+    store.execute("INSERT INTO credentials VALUES(?, ?)", ("me@planted.example", json.dumps({
+        "type": "authorized_user", "client_id": "planted", "refresh_token": "1//planted-refresh-token-0123456789"})))
+    store.execute("INSERT INTO access_tokens VALUES(?, ?, ?)", ("me@planted.example", "ya29.planted0123456789", None))
+    store.commit()
+    return store.serialize()
+
+
 def grants(token):
     """Files where the field says which kind of key it holds, and forms that differ from the usual one."""
     cache = {"RefreshToken": {"u.t-login-refreshtoken-1--": {"credential_type": "RefreshToken", "secret": "0.planted"}}}
@@ -290,6 +312,7 @@ def key_files(root):
         seeds["ssh_private_key-old"] = ("ssh_private_key ssh.private_key", rsa)
     for name, (first_line, text) in seeds.items():
         write(root, "examine", name, f"{first_line}\n{text}")
+    write(root, "examine", "gcloud_store", b"gcloud_store gcp.authorized_user\n" + gcloud_store())
 
 
 # ---- messages between the roles (role_abi.h), OTLP ----

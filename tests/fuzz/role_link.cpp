@@ -120,9 +120,10 @@ void run(std::string_view input) {
     if (const auto* environment = std::get_if<EnvironmentAnswer>(&answer))
       require(environment->env.size() <= role::kMaxKeysPerFile, "an answer has at most 256 variables");
   };
-  // Either kind, as the input says by its length.
+  // Any kind, as the input says by its length.
   ExamineQuestion question = FileQuestion{.path = "/root/.aws/credentials"};
-  if (input.size() % 2 != 0) question = EnvironmentQuestion{};
+  if (input.size() % 3 == 1) question = EnvironmentQuestion{};
+  if (input.size() % 3 == 2) question = ArgumentsQuestion{.program = "curl"};
   (*link)->examine({{}, std::move(question)}, take);
   (*link)->on_notice(
       [](const WardenNotice& notice) { require(notice.from_ns <= notice.to_ns, "a notice's period runs forward"); });

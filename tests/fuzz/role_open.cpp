@@ -59,6 +59,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes = fuzz::text_of(data, size);
   (void)role::type_of(bytes.data(), bytes.size());
   warden::decode_as<role::WatchName>(bytes);
+  warden::decode_as<role::WatchFound>(bytes);
   warden::decode_as<role::Remark>(bytes);
   warden::decode_as<role::Opened>(bytes);
   warden::decode_as<role::Examine>(bytes);

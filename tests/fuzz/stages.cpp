@@ -52,6 +52,8 @@ struct WaitingExaminer final : Examiner {
     for (std::uint8_t i = 0; out.unread.empty() && i < how % 4; ++i)
       out.keys.push_back(key_fact(static_cast<std::uint8_t>(how / 4 % 4 + i)));
     if (file != nullptr) return done(std::move(out));
+    if (std::holds_alternative<ArgumentsQuestion>(request.question))
+      return done(ArgumentsAnswer{std::move(out.unread), std::move(out.keys), how % 2U});
     done(EnvironmentAnswer{std::move(out.unread), std::move(out.keys), {}, 0});
   }
 

@@ -23,7 +23,7 @@ def _actor(row):
     return {"process.pid": actor["pid"], "process.executable.path": actor["exe"],
             "process.executable.name": actor["exe"].rsplit("/", 1)[-1],
             "user.id": str(actor["uid"]), "user.name": actor["user"], "keytrail.login_user": actor["login_user"],
-            "keytrail.program": actor["program"],
+            "keytrail.program": actor["program"], "keytrail.session": actor["session"],
             "keytrail.process.instance": f"{actor['pid']}.{actor['start_ns']}.{actor['exec']}"}
 
 

@@ -13,7 +13,7 @@ WORKLOAD = {"id": "unit:backup.service", "name": "backup.service", "kind": "syst
             "facts": [{"name": "keytrail.systemd.unit", "value": "backup.service", "known_by": "kernel",
                        "since": None}]}
 ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws", "program": "aws", "comm": "aws", "uid": 0,
-         "user": "root", "login_user": "", "workload": WORKLOAD}
+         "user": "root", "login_user": "", "session": "", "workload": WORKLOAD}
 KEY = {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.access_key", "class": "access_key", "lifetime": "long_lived",
        "principal": "", "parent": ""}
 SLOT = {"from": "file", "place": "/a", "selector": "prod"}

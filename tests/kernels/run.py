@@ -28,10 +28,9 @@ CASES = ["test_connections_are_counted", "test_one_thread_reads_and_another_call
 FULL = ["files.", "environment.", "metadata.", "decoys.", "lineage.", "rotation.", "restarts.", "closed_world."]
 # Both twins of every hook: the features to take away, the hook of the open family that is left, and the programs that
 # must run.
-TWINS = [("fentry", ["connect_unix"], {"6.12": ["fentry__file_open_fast", "fentry__unix_stream_connect"],
-                                       "6.1": ["fentry__file_open_slow", "fentry__unix_stream_connect"]}),
-         ("kprobe", ["fentry", "connect_unix"], {"6.12": ["kprobe__file_open_fast", "kprobe__unix_stream_connect"],
-                                                 "6.1": ["kprobe__file_open_slow", "kprobe__unix_stream_connect"]})]
+TWINS = [(twin, without, {kernel: [f"{twin}__file_open_{how}", f"{twin}__file_receive", f"{twin}__unix_stream_connect"]
+                          for kernel, how in (("6.12", "fast"), ("6.1", "slow"))})
+         for twin, without in (("fentry", ["connect_unix"]), ("kprobe", ["fentry", "connect_unix"]))]
 OPEN, UNIX = "open", "connect"
 # What must be answered when features are taken away: family, hook.
 ALTERNATIVES = [([], OPEN, "fentry security_file_open"),
@@ -46,7 +45,7 @@ ALTERNATIVES = [([], OPEN, "fentry security_file_open"),
                 (["fentry", "connect_unix", "kprobe"], UNIX, "tracepoint sys_enter_connect")]
 NOT_ON_6_1 = {"rdonly_cast", "connect_unix"}
 # Without every test of the verifier alone: the first run of the kernel side has them.
-AGAIN = "Accounting*:Connect*:Heartbeat*:Open*:Sweep*"
+AGAIN = "Accounting*:Connect*:Heartbeat*:Open*:Received*:Sweep*"
 
 
 def alternatives(kernel):

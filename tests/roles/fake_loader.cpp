@@ -8,6 +8,7 @@
 #include <array>
 
 #include "agent/base/fd.h"
+#include "agent/catalog/known_places.h"
 #include "agent/warden/loader.h"
 
 namespace keytrail::catalog {
@@ -15,9 +16,15 @@ namespace keytrail::catalog {
 const KernelTables& kernel_tables() {
   static constexpr std::array<EnvName, 2> kEnv{
       {{"AWS_ACCESS_KEY_ID", EnvAction::kShow}, {"AWS_SECRET_ACCESS_KEY", EnvAction::kSecret}}};
-  static const KernelTables tables{.names = {}, .env = kEnv, .flags = {}, .formats = {}};
+  static constexpr std::array<ArgRule, 1> kRules{{{"-H", ArgUse::kHeader, false}}};
+  static constexpr std::array<ArgProgram, 1> kPrograms{{{"curl", "", "", "", kRules}}};
+  static constexpr std::array<CarriedKey, 1> kCarried{{{"x-vault-token", "vault.token"}}};
+  static const KernelTables tables{
+      .names = {}, .env = kEnv, .flags = {}, .formats = {}, .programs = kPrograms, .carried = kCarried};
   return tables;
 }
+
+std::span<const std::string_view> known_places() { return {}; }
 
 }  // namespace keytrail::catalog
 
@@ -83,6 +90,18 @@ class FakeLoader final : public Loader {
   Result<void> sweep() override { return {}; }
   Result<void> sample_sockets() override { return {}; }
   Result<void> watch_name(const std::string&) override { return {}; }
+  Result<void> watch_found(std::uint64_t, std::uint32_t, std::string_view, std::string_view, bool) override {
+    return {};
+  }
+  /// Every process but number 404 was started with these, which can be taken as often as one likes.
+  void drop_old_arguments() override {}
+  Result<std::size_t> take_arguments(const kt_exec& program, std::span<char> out) override {
+    // Each letter is the one before it: the secret itself must not be in this program's own data.
+    static constexpr std::string_view kWords = "dvsm\1.I\1Y.Wbvmu.Uplfo;!DbobszDbobszDbobszDbobsz12345678\1w/uftu\1";
+    if (program.tgid == 404) return fail(Error::Code::kUnavailable, "The arguments are not kept any more.");
+    std::ranges::transform(kWords, out.begin(), [](char c) { return static_cast<char>(c - 1); });
+    return kWords.size();
+  }
   TargetTable& targets() override { return targets_; }
   Result<void> heartbeat() override { return {}; }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -16,8 +17,13 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "agent/warden/kept_mounts.h"
+#include "agent/warden/known_places.h"
 #include "agent/warden/opener.h"
 
 namespace keytrail::warden {
@@ -111,6 +117,141 @@ TEST_F(OpenerTest, OpensAFileThatIsStillTheSame) {
   EXPECT_EQ(fcntl(opening.descriptor.get(), F_GETFL) & O_ACCMODE, O_RDONLY);
 }
 
+TEST_F(OpenerTest, FindsAFileToWhichNoPathLeadsThroughWhatItsReaderHolds) {
+  put("key", "secret");
+  fs::create_directories(dir_ + "/home/below");
+  put("home/below/token", "another");
+  const Actor reader(
+      [&] { return open((dir_ + "/key").c_str(), O_RDONLY) >= 0 && open((dir_ + "/home").c_str(), O_RDONLY) >= 0; },
+      false);
+  ASSERT_TRUE(reader.ok());
+  const auto opened = [&](const std::string& path, const std::string& name) {
+    auto asked = request(reader.pid(), path);
+    asked.file = identity(name);
+    return open_requested(asked);
+  };
+  EXPECT_EQ(content(opened("/nowhere", "key")), "secret");
+  EXPECT_EQ(content(opened("/some/home/below/token", "home/below/token")), "another") << "below a folder";
+  EXPECT_EQ(opened("/some/home/other", "home/below/token").unread, Unread::kGone);
+  put("home/below/free", "not held");
+  EXPECT_EQ(opened("/some/home/below/token", "home/below/free").unread, Unread::kGone) << "another file";
+}
+
+TEST_F(OpenerTest, WhatLiesAtThePlacesOfKeyFilesIsFoundBehindLinksAndMounts) {
+  fs::create_directories(dir_ + "/root/.aws");
+  fs::create_directories(dir_ + "/home/anna/.config");
+  fs::create_directories(dir_ + "/etc/folder");
+  put("free", "target of a link");
+  put("home/anna/.netrc", "in a home");
+  put("etc/key", "no link");
+  put("home/anna/.config/other", "at no place");
+  fs::create_symlink("/free", dir_ + "/root/.aws/credentials");
+  fs::create_symlink("/etc/shadow", dir_ + "/root/.netrc");  // leads no further than the root
+  std::vector<std::string_view> places{"/etc/folder", "/etc/key", "/etc/none", "~/.aws/credentials", "~/.netrc"};
+  std::vector<std::uint64_t> found;
+  const base::UniqueFd root(open(dir_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  look_at_places(root.get(), places, [&](std::uint64_t inode, std::uint32_t dev) {
+    found.push_back(inode);
+    EXPECT_EQ(dev, identity("free").dev);
+  });
+  const std::vector<std::uint64_t> right{identity("etc/key").inode, identity("free").inode,
+                                         identity("home/anna/.netrc").inode};
+  EXPECT_EQ(found, right);
+}
+
+TEST_F(OpenerTest, WhatIsHeldWithoutBeingOpenForReadingIsNotRead) {
+  put("key", "secret");
+  const auto opened = [&](int flags, std::uint32_t request_flags) {
+    const Actor reader([&] { return open((dir_ + "/key").c_str(), flags) >= 0; }, false);
+    EXPECT_TRUE(reader.ok());
+    auto asked = request(reader.pid(), "/nowhere");
+    asked.file = identity("key");
+    asked.flags = request_flags;
+    return open_requested(asked);
+  };
+  EXPECT_EQ(content(opened(O_RDONLY, 0)), "secret");
+  EXPECT_EQ(content(opened(O_RDWR, 0)), "secret");
+  EXPECT_EQ(opened(O_PATH, 0).unread, Unread::kGone) << "had of any file";
+  EXPECT_EQ(opened(O_WRONLY, 0).unread, Unread::kGone);
+  EXPECT_EQ(opened(O_RDONLY, role::kOpenLook).unread, Unread::kGone) << "a look is at a place";
+}
+
+TEST_F(OpenerTest, InAHomeOnlyFilesOfItsOwnerAreAtThePlaces) {
+  fs::create_directories(dir_ + "/home/eve");
+  put("library", "everybody opens it");
+  put("home/eve/.own", "hers");
+  fs::create_symlink("/library", dir_ + "/home/eve/.link");
+  fs::create_symlink("eve", dir_ + "/home/linked");
+  for (const char* name : {"/home/eve", "/home/eve/.own"})
+    ASSERT_EQ(chown((dir_ + name).c_str(), 65534, 65534), 0);
+  const std::vector<std::string_view> places{"~/.link", "~/.own"};
+  std::vector<std::uint64_t> found;
+  const base::UniqueFd root(open(dir_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_TRUE(look_at_places(root.get(), places, [&](std::uint64_t inode, std::uint32_t) { found.push_back(inode); }));
+  EXPECT_EQ(found, std::vector<std::uint64_t>{identity("home/eve/.own").inode});
+}
+
+TEST_F(OpenerTest, ARootGivesSoManyPlacesAndNoMore) {
+  const std::vector<std::string_view> places{"~/.a", "~/.b", "~/.c", "~/.d", "~/.e", "~/.f", "~/.g", "~/.h"};
+  for (std::size_t i = 0; i < 40; ++i) {
+    const std::string home = "home/" + std::to_string(i);
+    fs::create_directories(dir_ + "/" + home);
+    for (const std::string_view place : places)
+      put(home + std::string(place.substr(1)), "x");
+  }
+  const base::UniqueFd root(open(dir_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const auto look = [&](std::size_t from, std::size_t& last) {
+    std::size_t count = 0;
+    const bool all = look_at_places(
+        root.get(), places, [&](std::uint64_t, std::uint32_t) { ++count; }, from,
+        [&](std::size_t step) { last = step; });
+    return std::pair(all, count);
+  };
+  std::size_t last = 0;
+  EXPECT_EQ(look(0, last), std::pair(false, kMaxPlacesOfRoot));
+  EXPECT_EQ(last, 3U + 32U) << "the home in which it was full";
+  EXPECT_EQ(look(last, last), std::pair(true, std::size_t{64})) << "eight homes";
+  EXPECT_EQ(look(3, last), std::pair(true, std::size_t{0})) << "the list of homes hung";
+}
+
+TEST_F(OpenerTest, FreshRootsAreLookedAtSoonButNotAtOnce) {
+  fs::create_directory(dir_ + "/m");
+  put("host", "the machine's");
+  const std::string inside = dir_ + "/m/key", host = dir_ + "/host";
+  const std::vector<std::string_view> both{inside, host};
+  const Actor actor([&] {
+    if (mount("none", (dir_ + "/m").c_str(), "tmpfs", 0, nullptr) != 0) return false;
+    put("m/key", "inside");
+    return true;
+  });
+  ASSERT_TRUE(actor.ok());
+  KnownPlaces places(both);
+  const auto finish = [&] {
+    std::size_t count = 0;
+    for (int i = 0; i < 100 && places.take([&](std::uint64_t, std::uint32_t) { ++count; }); ++i) {
+      pollfd ready{places.results().get(), POLLIN, 0};
+      poll(&ready, 1, 100);
+    }
+    places.results().reset();
+    waitpid(-1, nullptr, 0);
+    return count;
+  };
+  ASSERT_TRUE(places.tick(1)) << "the machine's root";
+  const std::size_t of_machine = finish();
+  auto keep = role::make<role::KeepMounts>(role::Type::kKeepMounts);
+  keep.tgid = static_cast<std::uint32_t>(actor.pid());
+  keep.mnt_ns = actor.mnt_ns();
+  places.add(keep);
+  EXPECT_EQ(places.due(), 1 + KnownPlaces::kFreshNs);
+  EXPECT_FALSE(places.tick(KnownPlaces::kFreshNs));
+  ASSERT_TRUE(places.tick(1 + KnownPlaces::kFreshNs));
+  EXPECT_GE(finish(), 1U);
+  EXPECT_EQ(places.due(), 1 + KnownPlaces::kEveryNs);
+  EXPECT_FALSE(places.tick(KnownPlaces::kEveryNs));
+  ASSERT_TRUE(places.tick(1 + KnownPlaces::kEveryNs)) << "all";
+  EXPECT_GT(finish(), of_machine);
+}
+
 TEST_F(OpenerTest, DoesNotMoveTheAccessTime) {
   put("key", "secret");
   const timespec old[2] = {{1000, 0}, {UTIME_NOW, UTIME_NOW}};
@@ -130,6 +271,42 @@ TEST_F(OpenerTest, SaysThatAFileWasReplaced) {
   const Opening opening = open_requested(asked);
   EXPECT_EQ(opening.unread, Unread::kChanged);
   EXPECT_FALSE(opening.descriptor);
+}
+
+TEST_F(OpenerTest, OpensAPlaceThatIsOnlyToldAsItsReaderCould) {
+  put("key", "secret");
+  auto nobody = std::make_unique<Actor>([] { return setgid(65534) == 0 && setuid(65534) == 0; }, false);
+  ASSERT_TRUE(nobody->ok());
+  auto asked = request(nobody->pid(), dir_ + "/key");
+  EXPECT_EQ(content(open_requested(asked)), "secret") << "a read that was seen";
+  asked.flags = role::kOpenLook | role::kOpenTold;
+  EXPECT_EQ(open_requested(asked).unread, Unread::kRefused) << "its folder is root's";
+  chmod(dir_.c_str(), 0755);
+  EXPECT_EQ(content(open_requested(asked)), "secret");
+  fs::create_directory(dir_ + "/own");
+  ASSERT_EQ(chown((dir_ + "/own").c_str(), 65534, 65534), 0);
+  fs::create_directory(dir_ + "/closed");
+  chmod((dir_ + "/closed").c_str(), 0700);
+  put("closed/key", "root's");
+  fs::create_symlink(dir_ + "/closed/key", dir_ + "/own/key");
+  fs::create_symlink("../closed", dir_ + "/own/folder");
+  fs::create_symlink("../key", dir_ + "/own/good");
+  for (const char* name : {"/own/key", "/own/folder/key", "/own/good/../../closed/key", "/own/loop"}) {
+    asked.path.assign(dir_ + name);
+    EXPECT_NE(open_requested(asked).unread, Unread::kNone) << "where a link leads through what is closed: " << name;
+  }
+  asked.path.assign(dir_ + "/own/good");
+  EXPECT_EQ(content(open_requested(asked)), "secret");
+  asked.path.assign(dir_ + "/key");
+  chmod((dir_ + "/key").c_str(), 0640);
+  EXPECT_EQ(open_requested(asked).unread, Unread::kRefused);
+  EXPECT_EQ(chown((dir_ + "/key").c_str(), 0, 65534), 0);
+  EXPECT_EQ(content(open_requested(asked)), "secret") << "its group's";
+  asked.tgid = static_cast<std::uint32_t>(getpid());
+  EXPECT_EQ(content(open_requested(asked)), "secret") << "root";
+  asked.tgid = static_cast<std::uint32_t>(nobody->pid());
+  nobody.reset();
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone);
 }
 
 TEST_F(OpenerTest, LooksAgainWithoutOpeningWhatIsUnchanged) {
@@ -207,6 +384,59 @@ TEST_F(OpenerTest, GoesThroughAnotherProcessOfTheNamespaceWhenTheFirstIsGone) {
   EXPECT_EQ(content(open_requested(asked)), "inside");
   asked.mnt_ns = 0;
   EXPECT_EQ(open_requested(asked).unread, Unread::kGone);
+}
+
+TEST_F(OpenerTest, KeptMountsServeForAMomentAfterTheirLastProcess) {
+  fs::create_directory(dir_ + "/m");
+  Actor actor([&] {
+    if (mount("none", (dir_ + "/m").c_str(), "tmpfs", 0, nullptr) != 0) return false;
+    put("m/key", "inside");
+    return true;
+  });
+  ASSERT_TRUE(actor.ok());
+  auto asked = request(actor.pid(), dir_ + "/m/key");
+  asked.mnt_ns = actor.mnt_ns();
+  auto keep = role::make<role::KeepMounts>(role::Type::kKeepMounts);
+  keep.tgid = asked.tgid;
+  keep.mnt_ns = asked.mnt_ns;
+  KeptMounts kept;
+  kept.keep(keep);
+  kept.drop_ended(1);
+  kept.drop_ended(1 + 2 * KeptMounts::kLongerNs);
+  ASSERT_EQ(kept.size(), 1U) << "its process lives";
+  actor.end();
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone);
+  EXPECT_EQ(content(open_requested(asked, kept.root_of(asked.mnt_ns))), "inside");
+  kept.drop_ended(1);
+  kept.drop_ended(KeptMounts::kLongerNs);
+  EXPECT_EQ(kept.size(), 1U);
+  kept.drop_ended(1 + KeptMounts::kLongerNs);
+  EXPECT_EQ(kept.size(), 0U);
+  EXPECT_EQ(kept.root_of(asked.mnt_ns), -1);
+}
+
+TEST_F(OpenerTest, KeepsNoMountsOfItsOwnNoOthersThanThoseNamedAndNotTooMany) {
+  auto keep = role::make<role::KeepMounts>(role::Type::kKeepMounts);
+  struct stat own{};
+  ASSERT_EQ(stat("/proc/self/ns/mnt", &own), 0);
+  KeptMounts kept;
+  keep.tgid = static_cast<std::uint32_t>(getpid());
+  keep.mnt_ns = static_cast<std::uint32_t>(own.st_ino);
+  kept.keep(keep);
+  EXPECT_EQ(kept.size(), 0U) << "the warden's own";
+  std::vector<std::unique_ptr<Actor>> actors;
+  for (std::size_t i = 0; i <= KeptMounts::kMax; ++i) {
+    actors.push_back(std::make_unique<Actor>([] { return true; }));
+    keep.tgid = static_cast<std::uint32_t>(actors.back()->pid());
+    keep.mnt_ns = 1;
+    kept.keep(keep);
+    ASSERT_EQ(kept.root_of(keep.mnt_ns), -1) << "another namespace than its own";
+    keep.mnt_ns = actors.back()->mnt_ns();
+    kept.keep(keep);
+    ASSERT_NE(kept.root_of(keep.mnt_ns), -1);
+  }
+  EXPECT_EQ(kept.size(), KeptMounts::kMax);
+  EXPECT_EQ(kept.root_of(actors.front()->mnt_ns()), -1);
 }
 
 TEST_F(OpenerTest, ServesItsOwnNamespaceWhenNobodyElseIsLeft) {

@@ -130,6 +130,32 @@ class RolesTest : public testing::Test {
     return {};
   }
 
+  /// Nothing of the secret stays in any role's memory; what the worker was told is found there.
+  void expect_nowhere(const std::string& secret, const std::string& told) const {
+    for (const char* program : {"roles_worker", "roles_examiner", "roles_warden"}) {
+      const pid_t pid = std::string_view(program) == "roles_warden" ? warden_ : child(program);
+      ASSERT_GT(pid, 0) << program;
+      std::istringstream maps(slurp("/proc/" + std::to_string(pid) + "/maps"));
+      bool sees_the_id = false;
+      std::ifstream memory("/proc/" + std::to_string(pid) + "/mem", std::ios::binary);
+      for (std::string line; std::getline(maps, line);) {
+        std::uint64_t begin = 0;
+        std::uint64_t end = 0;
+        char permissions[5] = {};
+        if (sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' ||
+            line.ends_with("[vvar]"))
+          continue;
+        std::string bytes(end - begin, '\0');
+        memory.clear();
+        memory.seekg(static_cast<std::streamoff>(begin));
+        memory.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        EXPECT_EQ(bytes.find(secret), std::string::npos) << program << " " << line;
+        sees_the_id = sees_the_id || bytes.find(told) != std::string::npos;
+      }
+      if (std::string_view(program) == "roles_worker") EXPECT_TRUE(sees_the_id) << "the scan itself does not work";
+    }
+  }
+
   std::string dir_;
   std::string ask_;
   pid_t warden_ = -1;
@@ -153,29 +179,7 @@ TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
   ASSERT_TRUE(within(Ms(3000), [&] { return said("key=AKIAAAAAAAAAAAAAAAAA/prod/fp:"); })) << slurp(out());
   for (const auto& [name, text] : documents)
     ASSERT_TRUE(within(Ms(3000), [&] { return said("/" + name + "/fp:"); })) << slurp(out());
-  // Nothing of it stays in any role's memory either.
-  for (const char* program : {"roles_worker", "roles_examiner", "roles_warden"}) {
-    const pid_t pid = std::string_view(program) == "roles_warden" ? warden_ : child(program);
-    ASSERT_GT(pid, 0) << program;
-    std::istringstream maps(slurp("/proc/" + std::to_string(pid) + "/maps"));
-    bool sees_the_id = false;
-    std::ifstream memory("/proc/" + std::to_string(pid) + "/mem", std::ios::binary);
-    for (std::string line; std::getline(maps, line);) {
-      std::uint64_t begin = 0;
-      std::uint64_t end = 0;
-      char permissions[5] = {};
-      if (sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, permissions) != 3 || permissions[0] != 'r' ||
-          line.ends_with("[vvar]"))
-        continue;
-      std::string bytes(end - begin, '\0');
-      memory.clear();
-      memory.seekg(static_cast<std::streamoff>(begin));
-      memory.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-      EXPECT_EQ(bytes.find(canary), std::string::npos) << program << " " << line;
-      sees_the_id = sees_the_id || bytes.find("AKIAAAAAAAAAAAAAAAAA") != std::string::npos;
-    }
-    if (std::string_view(program) == "roles_worker") EXPECT_TRUE(sees_the_id) << "the scan itself does not work";
-  }
+  expect_nowhere(canary, "AKIAAAAAAAAAAAAAAAAA");
 }
 
 TEST_F(RolesTest, ATargetIsOpenedByTheWardenAndItsEndIsTold) {
@@ -216,6 +220,15 @@ TEST_F(RolesTest, AnInitialEnvironmentIsReadAndAnEmptyOneIsNotGone) {
     waitpid(pid, nullptr, 0);
   }
   EXPECT_TRUE(within(Ms(3000), [&] { return said("answer env:" + std::to_string(full) + " unread=gone"); }));
+}
+
+TEST_F(RolesTest, KeptArgumentsGoToTheExaminerAndNowhereElse) {
+  ask_ = "args:1 args:404";
+  run();
+  EXPECT_TRUE(within(Ms(3000), [&] { return said("answer args:1 unread= key=fp:"); })) << slurp(out());
+  EXPECT_TRUE(said("/X-Vault-Token/fp:")) << slurp(out());
+  EXPECT_TRUE(within(Ms(3000), [&] { return said("answer args:404 unread=gone"); })) << slurp(out());
+  expect_nowhere("CanaryCanaryCanaryCanary01234567", "X-Vault-Token");
 }
 
 TEST_F(RolesTest, AHangingFileSystemDelaysOthersByASecondAtMost) {

@@ -65,6 +65,10 @@ class Worker {
       return link_.ask(reach, EnvironmentQuestion{},
                        [tell](const EnvironmentAnswer& answer) { tell(answer, answer.env); });
     }
+    if (first == "args") {
+      reach.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str()));
+      return link_.ask(reach, ArgumentsQuestion{"curl"}, [tell](const ArgumentsAnswer& answer) { tell(answer, {}); });
+    }
     const std::size_t at = second.find('@');
     reach.who.tgid =
         static_cast<std::uint32_t>(at == std::string::npos ? getppid() : std::atoi(second.c_str() + at + 1));

@@ -10,9 +10,8 @@ FINGERPRINT = re.compile("fp:[0-9a-f]{32}")
 
 
 def numbered(label):
-    """The id of a password: the agent that other cases used, too, may have seen another one for the same login."""
-    return re.compile(re.escape(label) + r" #\d+")
-
+    """The id of a password: whose it is, and a tag that only this node can make."""
+    return re.compile(re.escape(label) + r" #[0-9a-f]{16}")
 
 
 @dataclass

@@ -27,8 +27,8 @@ class OldKeyInUse final : public Rule {
 
   void on_slot_change(const SlotChange& change) override {
     if (change.old_id.empty() || change.new_id.empty()) return;  // the first key of a slot, or the end of following it
-    const std::string old_place = joined({change.container, change.place, change.selector, change.old_id});
-    const std::string new_place = joined({change.container, change.place, change.selector, change.new_id});
+    const std::string old_place = joined({change.scope, change.place, change.selector, change.old_id});
+    const std::string new_place = joined({change.scope, change.place, change.selector, change.new_id});
     replaced_.erase(new_place);  // a slot that went back to a key: that one is no longer replaced
     for (auto& [subject, one] : cases_.items()) {
       if (one.place == new_place) one.over = true;
@@ -39,10 +39,10 @@ class OldKeyInUse final : public Rule {
   void on_use(const UseRow& use) override {
     if (use.keys.empty() || use.evidence == Evidence::kUnattributed || use.keys.front().slot.from != From::kFile)
       return;
+    // That it holds the key is no news, and nothing says that it went there.
+    if (use.reason == Reason::kUnknownDestination) return;
     const Candidate& used = use.keys.front();
-    const std::string place =
-        joined({use.actor.workload.value(fact::kContainerId), used.slot.place, used.slot.selector, used.key.id});
-    look_at(use, place);
+    look_at(use, joined({used.scope, used.slot.place, used.slot.selector, used.key.id}));
   }
 
   void on_holding(const HoldingChange& change) override {

@@ -97,7 +97,8 @@ class PersonUsedWorkloadKey final : public Rule {
     const std::string_view did = use.evidence == Evidence::kPossible   ? " and may have used it ("
                                  : use.evidence == Evidence::kInferred ? " and used it (inferred) ("
                                                                        : " and used it (";
-    const std::string& host = use.destination.host.empty() ? use.destination.address : use.destination.host;
+    std::string host = use.destination.host.empty() ? use.destination.address : use.destination.host;
+    if (host.empty()) host = "one of many unknown destinations";
     finding.text =
         person + (user.empty() || user == person ? "" : " (as " + user + ")") + (read ? " read key " : " had key ") +
         candidate.key.id + std::string(did) + use.actor.program + ", " + host + ")" +

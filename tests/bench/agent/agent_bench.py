@@ -7,6 +7,8 @@ sink. Needs root.
   agent_bench.py --build DIR latency [CALLS]     call to row, call to acknowledged export, read of the key to
                                                  acknowledged export
   agent_bench.py --build DIR loops [MINUTES]     shell loops of curl and aws: accounting, memory, rows
+  agent_bench.py --build DIR execs [COUNT]       a build's short programs, without and with a secret in their
+                                                 environment
 """
 import argparse
 import json
@@ -173,11 +175,34 @@ class Bench(SystemCase):
                   f"most {max(kb)}; CPU {(cpu_s(pid) - cpu[name]) / (minutes * 60) * 100:.1f} % of a core; raw: "
                   + " ".join(str(value) for value in kb[::max(1, len(kb) // 20)]))
 
+    # ---- execs
+
+    def execs(self, count):
+        """As many programs as a build starts, one after the other; CPU of all roles for each."""
+        self.agent.start()
+        loop = f"i=0; while [ $i -lt {count} ]; do /bin/true; i=$((i+1)); done"
+        secret = self.maker.text(12)
+        for name, env in (("plain", {}), ("DATABASE_URL", {"DATABASE_URL": f"postgres://app:{secret}@db/x"}),
+                          ("PGPASSWORD", {"PGPASSWORD": secret})):
+            pids, begin = roles(self.agent), time.monotonic()
+            cpu = {role: cpu_s(pid) for role, pid in pids.items()}
+            self.start(["/bin/sh", "-c", loop], env=env).wait(seconds=600)
+            took = time.monotonic() - begin
+            status = self.agent.quiet(3, 60)
+            used = {role: cpu_s(pid) - cpu[role] for role, pid in pids.items()}
+            all_s = sum(used.values())
+            print(f"{name}: {count} execs in {took:.1f} s, load {os.getloadavg()[0]:.1f}; CPU "
+                  f"{all_s / took * 100:.1f} % of a core, {all_s / count * 1e6:.0f} us an exec ("
+                  + ", ".join(f"{role} {value:.2f} s" for role, value in used.items())
+                  + "); accounting: "
+                  + ("; ".join(accounting.broken(status)) or "difference 0")
+                  + f"; lost {status['accounting']['kernel']['lost']}; rows {status['history']['rows']}")
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
-    parser.add_argument("what", choices=("rest", "latency", "loops"))
+    parser.add_argument("what", choices=("rest", "latency", "loops", "execs"))
     parser.add_argument("count", nargs="?", type=float)
     options = parser.parse_args()
     bench = Bench()
@@ -187,7 +212,8 @@ def main():
         os.chmod(Run.world.dir, 0o755)
         bench._testMethodName = options.what
         bench.setUp()
-        kind, usual = {"rest": (int, 3), "latency": (int, 100), "loops": (float, 10)}[options.what]
+        kind, usual = {"rest": (int, 3), "latency": (int, 100), "loops": (float, 10),
+                       "execs": (int, 10000)}[options.what]
         getattr(bench, options.what)(kind(options.count or usual))
     finally:
         bench.doCleanups()

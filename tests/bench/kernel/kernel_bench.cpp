@@ -211,7 +211,7 @@ int main(int argc, char** argv) {
   const std::string deep = folder + "/home/someone/.aws";
   std::filesystem::create_directories(deep);
   std::ofstream(deep + "/credentials") << "x";
-  std::ofstream(deep + "/nothing-special") << "x";
+  std::ofstream(deep + "/nothing-special") << std::string(1000, 'x');  // as large as a secret may be
   const std::string hit = deep + "/credentials";
   const std::string miss = deep + "/nothing-special";
   const Server server;

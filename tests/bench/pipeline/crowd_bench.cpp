@@ -57,7 +57,8 @@ class MemoryExaminer final : public Examiner {
       waiting_.pop_front();
       const auto* question = std::get_if<FileQuestion>(&request.question);
       if (question == nullptr) {
-        done(EnvironmentAnswer{});
+        std::holds_alternative<ArgumentsQuestion>(request.question) ? done(ArgumentsAnswer{})
+                                                                    : done(EnvironmentAnswer{});
         continue;
       }
       FileAnswer out;

@@ -17,20 +17,20 @@ HELLO = "1603010200010001fc0303"  # the head of a ClientHello
 class Bytes(SystemCase):
     """Malformed requests of an actor: the destination is known by its name, no key is."""
 
-    def raw(self, port, *data, uses=None):
+    def raw(self, port, *data):
         _, host = self.bucket()
         steps = [word for text in data for word in ("raw", host, str(port), text)]
         worker = self.agent.role("worker")
         actor = self.actor(*steps).wait()
-        self.expect([], [Use("unattributed", "no_key_seen", [], host=host, connections=uses or len(data),
-                             pid=actor.pid)], truth={})
+        self.expect([], [Use("unattributed", "no_key_seen", [], host=host, connections=len(data), pid=actor.pid)],
+                    truth={})
         self.assertEqual(self.agent.role("worker"), worker, "the worker lives")
 
     def test_malformed_client_hello(self):
-        # Three are the beginning of a handshake and nothing after it: no use.
+        # What begins like a handshake and is never one may be anything: a use.
         name = "0000000e000c00000900" + "2e" * 3
         self.raw(443, HELLO, HELLO + "00" * 600, HELLO + "ff" * 600, "16030100", "160301ffff" + "01" * 900,
-                 HELLO + "11" * 32 + "20" + "22" * 32 + "ffff", "80" * 40, HELLO + name, uses=5)
+                 HELLO + "11" * 32 + "20" + "22" * 32 + "ffff", "80" * 40, HELLO + name)
 
     def test_malformed_http(self):
         text = lambda words: words.encode("latin-1").hex()

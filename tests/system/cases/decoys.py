@@ -36,11 +36,6 @@ class Decoys(SystemCase):
         self.start(["/usr/bin/curl", "-s", f"https://{host}/"]).wait()
         self.expect([], [Use("unattributed", "no_key_seen", [], host=host)])
 
-    def test_call_to_a_place_that_takes_no_keys_of_this_kind(self):
-        key, read = self.one_key()
-        self.actor("read", CREDENTIALS, "call", "nobody.test").wait()
-        self.expect([read], [], truth={"nobody.test": 1})
-
     def test_two_keys_that_fit_are_both_listed(self):
         first, second = self.maker.aws(), self.maker.aws()
         self.plant(".aws/credentials", first.profile() + second.profile("other"))

@@ -50,13 +50,14 @@ class Lineage(SystemCase):
         self.expect([read], [Use("inferred", "only_key_held", [self.key.id], pid=child)])
 
     def test_shell_exports_and_starts(self):
-        """The value is set inside the shell (a builtin reads it), so only the started program holds the key."""
+        """The shell reads the key with its script and sets the value inside (a builtin): the started program calls."""
         self.plant("start.sh", f"export AWS_ACCESS_KEY_ID={self.key.id}\n"
                    f"export AWS_SECRET_ACCESS_KEY={self.key.secret}\n{PYTHON} -I {ACTOR} call {S3}\ntrue\n")
         process = self.start(["/bin/bash", "/root/start.sh"]).wait()
         child = next(line["pid"] for line in process.said() if line.get("did") == "call")
         self.assertNotEqual(child, process.pid)
-        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", self.key.id, pid=child)],
+        self.expect([Acquisition("file", "/root/start.sh", self.key.id, selector="AWS_ACCESS_KEY_ID"),
+                     Acquisition("environment", "AWS_ACCESS_KEY_ID", self.key.id, pid=child)],
                     [Use("inferred", "only_key_held", [self.key.id], pid=child)])
 
     def test_bash_that_executes_in_place_keeps_its_pid(self):

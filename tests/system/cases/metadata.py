@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A role's key from the instance metadata service (IMDSv2)."""
+import json
+
 from case import PYTHON, SystemCase
 from rows import ANY, Acquisition, Use
+from stage.apis import later
 
 
 class Metadata(SystemCase):
@@ -20,6 +23,34 @@ class Metadata(SystemCase):
         self.start(["/usr/bin/curl", "-s", "-X", "PUT", "-H", "X-aws-ec2-metadata-token-ttl-seconds: 60",
                     "http://169.254.169.254/latest/api/token"]).wait()
         self.expect([], [])
+
+
+# A service of the program's own machine, as emulators and identity proxies are. What it answers stands backwards in the
+# program, or the program would have the key from there.
+SERVES = """
+import boto3, http.server, json, sys, threading
+class Service(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(sys.argv[1][::-1].encode())
+server = http.server.HTTPServer(("127.0.0.1", 51999), Service)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+boto3.client("s3").list_buckets()
+"""
+
+
+class NamedService(SystemCase):
+    def test_a_variable_says_where_keys_are_handed_out(self):
+        session = self.maker.aws(session=True)
+        answer = json.dumps({"AccessKeyId": session.id, "SecretAccessKey": session.secret, "Token": session.token,
+                             "Expiration": later(1)})
+        self.start([PYTHON, "-c", SERVES, answer[::-1]],
+                   env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:51999/creds"}).wait()
+        issued = "aws.session@role"
+        self.expect([Acquisition("metadata", "127.0.0.1 /creds", issued, kind="aws.session",
+                                 key_class="session_token", lifetime="short_lived")],
+                    [Use("inferred", "issued_by_role", [issued])])
 
 
 class AssumeRole(SystemCase):

@@ -41,7 +41,7 @@ class Ssh(SystemCase):
         self.expect([self.read(SSH, "/root/.ssh/id_ed25519")], [self.use("inferred", "only_key_held", [self.key])])
 
     def test_agent(self):
-        """ssh never sees the key: the agent signs. What it holds is the agent's socket."""
+        """ssh never sees the key: the agent signs. Which one that is, is known from ssh-add."""
         socket = "/run/user/0/openssh_agent"
         script = (f"mkdir -p /run/user/0; {AGENT} -D -a {socket} >/dev/null & until [ "
                   f"-S {socket} ]; do sleep 0.05; done; "
@@ -49,7 +49,5 @@ class Ssh(SystemCase):
         self.start(["/bin/sh", "-c", script], env={"SSH_AUTH_SOCK": socket},
                    trees={"/run": self.filled("run", {})}).wait(code=None)
         self.assertEqual(self.sent(self.host), [self.key])
-        borrowed = f"ssh.private_key@{socket}"
-        self.expect([self.read(ADD), Acquisition("broker", socket, borrowed, kind="ssh.private_key", exe=ADD),
-                     Acquisition("broker", socket, borrowed, kind="ssh.private_key", exe=SSH)],
-                    [self.use("possible", "local_broker", [borrowed])])
+        self.expect([self.read(ADD), Acquisition("broker", socket, self.key, kind="ssh.private_key", exe=SSH)],
+                    [self.use("possible", "local_broker", [self.key])])

@@ -80,8 +80,8 @@ class Netrc(Web):
 
 @needs(CURL)
 class Bearer(SystemCase):
-    """A shell takes the token from a file and gives it to curl as an argument: the key changes programs where nobody
-    sees it."""
+    """A shell takes the token from a file and gives it to curl as an argument: there it is found again, however it got
+    there."""
 
     def setUp(self):
         super().setUp()
@@ -97,17 +97,18 @@ class Bearer(SystemCase):
                    trees={"/run": self.filled("run", {TOKEN.removeprefix("/run/"): (self.token, 0o644)})}).wait()
         self.assertEqual(self.sent(self.host), [digest(self.token)])
 
-    def expect_both(self, reader, evidence, reason, keys):
-        self.expect([Acquisition("file", TOKEN, self.key, kind="k8s.service_account_token",
-                                 key_class="identity_token", lifetime="short_lived", exe=reader)],
-                    [Use(evidence, reason, keys, provider="kubernetes", service="api", region="local", host=self.host,
-                         exe=CURL)])
+    def expect_both(self, reader):
+        known = {"kind": "k8s.service_account_token", "key_class": "identity_token", "lifetime": "short_lived"}
+        self.expect([Acquisition("file", TOKEN, self.key, exe=reader, **known),
+                     Acquisition("argument", "-H", self.key, selector="Authorization", exe=CURL, **known)],
+                    [Use("inferred", "only_key_held", [self.key], provider="kubernetes", service="api", region="local",
+                         host=self.host, exe=CURL)], ["key_in_arguments"])
 
     def test_read_by_the_shell_itself(self):
         self.call(f"read -r T < {TOKEN}")
-        self.expect_both("/usr/bin/bash", "possible", "lost_at_exec", [self.key])
+        self.expect_both("/usr/bin/bash")
 
     def test_read_by_cat(self):
-        """The token comes through a pipe from a program that is no known helper: not named, and said so."""
+        """The token comes through a pipe from a program that is no known helper."""
         self.call(f"T=$(cat {TOKEN})")
-        self.expect_both("/usr/bin/cat", "unattributed", "no_key_seen", [])
+        self.expect_both("/usr/bin/cat")

@@ -171,6 +171,7 @@ class Cloud:
         self.listen("0.0.0.0", 443, True)
         self.listen("0.0.0.0", KUBERNETES_PORT, True)
         speakers.listen(5432, speakers.postgres(services.digest), self.truth, self.names)
+        speakers.listen(6379, speakers.redis(services.digest), self.truth, self.names)
         speakers.listen(22, speakers.ssh(), self.truth, self.names)
         self.listen("0.0.0.0", 80, False)
 

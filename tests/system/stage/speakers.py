@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two servers of the stage that speak no HTTP: PostgreSQL (5432), as far as a password and one query; SSH (22), which
-takes every public key.
+"""Three servers of the stage that speak no HTTP: PostgreSQL (5432), as far as a password and one query; Redis (6379),
+as far as a password; SSH (22), which takes every public key.
 
 Each serves one connection, serve(socket, log), and tells log(action, what was sent) for the truth.
 """
@@ -83,6 +83,20 @@ def postgres(digest):
                              + _message(b"C", b"SELECT 1\0") + _message(b"Z", b"I"))
             else:
                 return
+
+    return serve
+
+
+def redis(digest):
+    """A server that takes one password."""
+
+    def serve(sock, log):
+        line = b""
+        while not line.endswith(b"\r\n"):
+            line += _take(sock, 1)
+        log("login", digest(line.split()[-1].decode()))
+        sock.sendall(b"+OK\r\n")
+        sock.recv(1)  # until it closes
 
     return serve
 

@@ -155,6 +155,20 @@ TEST(Issuers, WhereACallAlwaysGivesAKey) {
   EXPECT_FALSE(catalog.is_issue_path(vault, "/v1/secret/data/app"));
 }
 
+TEST(KernelArguments, ProgramsThatAreGivenKeys) {
+  const KernelTables& tables = kernel_tables();
+  EXPECT_TRUE(std::ranges::is_sorted(tables.carried, {}, &CarriedKey::name));
+  for (const std::string_view shell : {"sh", "bash", "dash", "zsh", "busybox", "python3", "node", "env", "sudo"})
+    EXPECT_EQ(std::ranges::find(tables.programs, shell, &ArgProgram::name), tables.programs.end())
+        << shell << ": what stands in its arguments is not its own to use";
+  for (const ArgProgram& program : tables.programs) {
+    std::set<std::string_view> flags;
+    for (const ArgRule& rule : program.rules)
+      EXPECT_TRUE(rule.flag.empty() || flags.insert(rule.flag).second)
+          << program.name << ": two rules for " << rule.flag;
+  }
+}
+
 TEST(KernelArguments, PathsOfKeyFiles) {
   const KernelTables& tables = kernel_tables();
   const auto path_of = [&](std::string_view name) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the matcher promises beyond the cases: paths as the kernel gives them, programs, selectors, sockets, metadata,
 // speed.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,10 +10,15 @@
 #include <thread>
 #include <vector>
 
+#include "agent/base/host.h"
 #include "agent/catalog/catalog.h"
+#include "agent/catalog/ranges.h"
+#include "agent/catalog/tables.h"
 
 namespace keytrail::catalog {
 namespace {
+
+using testing::AllOf, testing::Contains, testing::EndsWith, testing::HasSubstr, testing::StartsWith;
 
 const Catalog& catalog() { return Catalog::builtin(); }
 
@@ -57,8 +63,8 @@ TEST(Paths, ProcRootIsStrippedAndOtherProcPathsAreNot) {
 TEST(Paths, ExclusionsHold) {
   EXPECT_EQ(file_id("/root/.ssh/id_ed25519"), "key.ssh_private");
   EXPECT_EQ(file_id("/root/.ssh/id_ed25519.pub"), "-");
-  EXPECT_EQ(file_id("/etc/ssl/certs/ca-certificates.crt"), "-");
-  EXPECT_EQ(file_id("/usr/lib/python3/dist-packages/certifi/cacert.pem"), "-");
+  EXPECT_EQ(file_id("/etc/ssl/certs/ca-certificates.crt"), "key.none_authorities");
+  EXPECT_EQ(file_id("/usr/lib/python3/dist-packages/certifi/cacert.pem"), "key.none_authorities");
 }
 
 TEST(Paths, StrangeInputIsNoMatch) {
@@ -73,7 +79,7 @@ TEST(Paths, AFileOfManyKeysNamesItsSelectorAndFormat) {
   EXPECT_EQ(found->format, "aws_credentials");
   EXPECT_EQ(found->selector, "sel.aws.profile");
   EXPECT_EQ(found->kind, "aws.access_key");
-  EXPECT_EQ(found->kinds.size(), 8U);
+  EXPECT_EQ(found->kinds.size(), 14U) << "AWS's and those of the services that speak S3";
   EXPECT_EQ(catalog().file("aws.shared_credentials"), found);
 }
 
@@ -349,11 +355,44 @@ TEST(List, EverySectionIsListed) {
     if (entry.section == "files" || entry.section == "endpoints" || entry.section == "readers")
       EXPECT_NE(entry.verified, "") << entry.id;
   }
-  EXPECT_EQ(sections, (std::set<std::string_view>{"bindings", "brokers", "commands", "endpoints", "env", "files",
-                                                  "formats", "issuers", "kinds", "metadata", "programs", "proofs",
-                                                  "readers", "requests", "selectors", "sockets"}));
+  EXPECT_EQ(sections,
+            (std::set<std::string_view>{"arguments", "bindings", "brokers", "carried", "commands", "endpoints", "env",
+                                        "files", "formats", "issuers", "kinds", "metadata", "programs", "proofs",
+                                        "ranges", "readers", "requests", "selectors", "sockets"}));
   const auto wandb = std::ranges::find(all, "aws.shared_credentials", &Catalog::Listed::id);
   EXPECT_EQ(wandb->verified, "opened");
+}
+
+std::string hint(std::string_view provider, std::string_view address) {
+  return range_hint(provider, base::parse_address(address).value());
+}
+
+TEST(Ranges, AnAddressOfTheProviderAnotherOrNobody) {
+  EXPECT_THAT(hint("aws", "52.92.17.4"), StartsWith("in 52.92.0.0/16, a range that aws publishes (list of 20"));
+  EXPECT_THAT(hint("cloudflare", "2606:4700:10::ac43:1"), StartsWith("in 2606:4700::/32, a range that cloudflare"));
+  EXPECT_THAT(hint("github", "20.205.243.168"),
+              AllOf(HasSubstr("that azure publishes"), EndsWith("in none of github's")));
+  EXPECT_THAT(hint("aws", "203.0.113.9"),
+              AllOf(StartsWith("in none of the ranges that aws publishes"), EndsWith("the large ones are known here")));
+  EXPECT_THAT(hint("", "34.64.1.1"), StartsWith("in 34.64.0.0/10, a range that gcp publishes"));
+}
+
+TEST(Ranges, NothingIsSaidWhereNothingIsKnown) {
+  EXPECT_EQ(hint("aws", "2001:db8::1"), "") << "no IPv6 block of aws is listed";
+  EXPECT_EQ(hint("openai", "203.0.113.9"), "");
+  EXPECT_EQ(hint("", "10.1.2.3"), "");
+}
+
+TEST(Ranges, APrivateAddressMayBeAPrivateEndpoint) {
+  for (const char* address : {"10.1.2.3", "172.31.0.1", "192.168.1.1", "127.0.0.1", "fd00::1"})
+    EXPECT_THAT(hint("aws", address), StartsWith("a private address: a private endpoint of aws")) << address;
+}
+
+TEST(Ranges, EachIsAProvidersWhoseHostsAreKnown) {
+  const auto providers = catalog().words(Vocabulary::kProviders);
+  ASSERT_FALSE(tables::kTables.ranges.empty());
+  for (const auto& ranges : tables::kTables.ranges)
+    EXPECT_THAT(providers, Contains(ranges.provider));
 }
 
 }  // namespace

@@ -87,6 +87,10 @@ TEST(Mistakes, AnUnknownKeyListsTheKnownOnes) {
 }
 
 TEST(Mistakes, AnUnknownSectionOrValueIsNamed) {
+  EXPECT_THAT(
+      problems_of(
+          "arguments:\n- {id: a, names: [x], tokens: [key], password: no.kind, verified: cited, source: [s]}\n"),
+      ElementsAre(HasSubstr("`no.kind`, which does not exist"), HasSubstr("`key` must be a flag")));
   EXPECT_THAT(problems_of("kind:\n- {id: a}\n"),
               ElementsAre(StartsWith("x.yaml:1: unknown section `kind` (did you mean `kinds`?); known: ")));
   EXPECT_THAT(problems_of("kinds:\n- {id: x.key, title: X, class: acess, lifetime: unknown}\n"),
@@ -136,6 +140,18 @@ TEST(Mistakes, WhatIsNoYamlHasALine) {
   EXPECT_THAT(problems_of("kinds: 3\n"), ElementsAre(HasSubstr("x.yaml:1: section `kinds` must be a list")));
   EXPECT_THAT(problems_of("kinds: [3]\n"), testing::Contains(HasSubstr("an entry must be a map")));
   EXPECT_THAT(problems_of(""), IsEmpty());
+}
+
+TEST(Mistakes, ARangeThatIsNoBlock) {
+  const auto block = [](const std::string& text) {
+    return problems_of("ranges:\n- {provider: x, date: 2026-11-29, blocks: ['" + text +
+                       "'], verified: cited, source: [s]}\n");
+  };
+  EXPECT_THAT(block("52.92.0.0/16"), IsEmpty());
+  EXPECT_THAT(block("2606:4700::/32"), IsEmpty());
+  for (const char* wrong : {"52.92.0.0", "52.92.0.0/33", "52.92.1.0/16", "2606:4700::1/32", "aws/16", "52.92.0.0/",
+                            "/8", "52.92.0.0/-1", "52.92.0.0/16x"})
+    EXPECT_THAT(block(wrong), ElementsAre(HasSubstr("is no block of addresses"))) << wrong;
 }
 
 TEST(Mistakes, AllAreFoundInOneRun) {

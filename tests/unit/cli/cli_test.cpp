@@ -7,7 +7,11 @@
 #include <spdlog/spdlog.h>
 #include <CLI/CLI.hpp>
 
+#include <cstdlib>
+#include <sstream>
+
 #include "agent/cli/completion.h"
+#include "agent/cli/table.h"
 
 namespace keytrail::cli {
 namespace {
@@ -58,6 +62,42 @@ TEST(Cli, WrongUsageIsExit2WithAHint) {
   EXPECT_THAT(run({"uses", "--nonsense"}).err, HasSubstr("Try: keytrail uses --help"));
 }
 
+TEST(Cli, AWordOfAClosedListIsNamedWithTheNearest) {
+  EXPECT_THAT(run({"uses", "-o", "tabel"}).err, HasSubstr("jsonl, yaml; did you mean table?"));
+  EXPECT_THAT(run({"uses", "--color", "allways"}).err, HasSubstr("did you mean always?"));
+  EXPECT_THAT(run({"completion", "bsh"}).err, HasSubstr("did you mean bash?"));
+  EXPECT_THAT(run({"uses", "--evidence", "infered"}).err, HasSubstr("did you mean inferred?"));
+  EXPECT_THAT(run({"watch", "--kinds", "use,findings"}).err, HasSubstr("did you mean finding?"));
+  EXPECT_EQ(run({"uses", "-o", "tabel"}).code, 2);
+}
+
+TEST(Cli, HelpIsACommandTooAndFitsTheTerminal) {
+  EXPECT_EQ(run({"help", "uses"}).out, run({"uses", "--help"}).out);
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_THAT(run({"help", "usse"}).err, HasSubstr("there is no command keytrail usse; did you mean uses?"));
+  ::setenv("COLUMNS", "80", 1);
+  for (const char* name : {"agent", "uses", "key", "rotation", "watch", "catalog", "completion"}) {
+    std::istringstream lines(run({name, "--help"}).out);
+    for (std::string line; std::getline(lines, line);)
+      EXPECT_LE(display_width(line), 80U) << line;
+  }
+  EXPECT_THAT(run({"rotation", "--help"}).out, HasSubstr("\n  --wait TEXT "));
+  ::unsetenv("COLUMNS");
+}
+
+TEST(Cli, AnEmptyWordIsAVariableThatIsNotSet) {
+  EXPECT_EQ(run({"uses", ""}).code, 2);
+  EXPECT_THAT(run({"uses", "--key", " "}).err, HasSubstr("the value of --key is empty. Is a variable not set?"));
+  EXPECT_EQ(run({"rotation", "", "AKIAI44QH8DHBEXAMPLE"}).code, 2);
+  EXPECT_THAT(run({"rotation", "AKIAI44QH8DHBEXAMPLE"}).err, HasSubstr("rotation wants two key IDs"));
+}
+
+TEST(Cli, WatchTakesNoTimesThatWouldLetItWaitForEver) {
+  EXPECT_EQ(run({"watch", "--until", "yesterday", "--socket", "/nonexistent/s"}).code, 2);
+  EXPECT_THAT(run({"watch", "--until", "yesterday"}).err, HasSubstr("What was: keytrail uses --until"));
+  EXPECT_EQ(run({"watch", "--count", "0", "--socket", "/nonexistent/s"}).code, 2);
+}
+
 TEST(Cli, AnUnknownCommandIsNamedWithTheOneThatWasMeant) {
   EXPECT_THAT(run({"use"}).err, HasSubstr("there is no command keytrail use; did you mean uses?"));
   EXPECT_THAT(run({"holders", "AKIAIOSFODNN7EXAMPLE"}).err,
@@ -103,7 +143,10 @@ TEST(Cli, EveryHelpTextHasAnExample) {
                                                                                      {"catalog", "check"},
                                                                                      {"config", "check"},
                                                                                      {"config", "show"},
-                                                                                     {"completion"}}) {
+                                                                                     {"completion"},
+                                                                                     {"catalog"},
+                                                                                     {"config"},
+                                                                                     {"agent"}}) {
     std::vector<std::string> asked = words;
     asked.emplace_back("--help");
     EXPECT_THAT(run(asked).out, ::testing::ContainsRegex("Example: .*keytrail " + words[0])) << words[0];
@@ -117,6 +160,9 @@ TEST(Cli, CompletionsOfferTheValuesOfAnOption) {
   EXPECT_THAT(bash, HasSubstr("'confirmed inferred possible unattributed'"));
   EXPECT_THAT(bash, ::testing::ContainsRegex("--type\\) COMPREPLY=.*old_key_in_use"));
   EXPECT_THAT(bash, HasSubstr("-o) COMPREPLY"));
+  EXPECT_THAT(bash, HasSubstr("--color) COMPREPLY=($(compgen -W 'auto always never'"));
+  EXPECT_THAT(bash, ::testing::ContainsRegex("\n    uses\\) words='[^']*' keys=yes ;;"));
+  EXPECT_THAT(bash, ::testing::ContainsRegex("\n    status\\) words='[^']*' ;;"));
   EXPECT_THAT(run({"completion", "zsh"}).out, ::testing::ContainsRegex("--kind\\) compadd -- .*aws.access_key"));
   EXPECT_THAT(run({"completion", "fish"}).out, ::testing::ContainsRegex("-l kind -xa '.*aws.access_key"));
 }

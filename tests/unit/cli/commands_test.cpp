@@ -8,9 +8,9 @@
 #include <boost/json.hpp>
 #include <fstream>
 #include <sstream>
+#include <tuple>
 
-#include "agent/serve/server.h"
-#include "tests/unit/serve/fake_agent.h"
+#include "tests/unit/cli/command_line.h"
 
 namespace keytrail::cli {
 namespace {
@@ -20,35 +20,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 namespace json = boost::json;
-
-class CommandsTest : public ::testing::Test {
- protected:
-  CommandsTest() : world_(real_world(out_, err_)) {
-    history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
-    history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}}, false});
-    history_.key_list.push_back(
-        {make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {"aws / s3 / eu-west-1"}, "", 0});
-    history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, How::kDirect, false});
-    history_.state_now.oldest_ns = kNoon;
-    options_.socket = serve_.path = directory_.file("api.sock");
-    world_.now_ns = [] { return kNoon + 100 * kSecond; };
-  }
-  void start() {
-    server_ = std::make_unique<serve::Server>(serve_, history_, status_, catalog::Catalog::builtin());
-    ASSERT_TRUE(server_->start());
-  }
-  std::string out() { return out_.str(); }
-  std::string err() { return err_.str(); }
-
-  TemporaryDirectory directory_;
-  FakeHistory history_;
-  FakeStatus status_;
-  serve::ServeOptions serve_;
-  std::unique_ptr<serve::Server> server_;
-  std::ostringstream out_, err_;
-  Options options_;
-  World world_;
-};
 
 TEST_F(CommandsTest, AnEmptyPeriodIsRefusedAndNotAnsweredNoneSeen) {
   start();
@@ -71,7 +42,7 @@ TEST_F(CommandsTest, UsesOfAKeyHaveAHeadline) {
   options_.key = kKeyId;
   EXPECT_EQ(run_uses(options_, world_), kOk);
   EXPECT_THAT(out(), HasSubstr("first seen 2025-11-21 12:00:00 · 0 uses confirmed, 1,234 inferred, 0 possible, by 1 "
-                               "workload · last 40 s ago\n"));
+                               "workload · last 40 s ago · held by 1 process\n"));
   EXPECT_THAT(out(), HasSubstr("python3[8121]"));
   EXPECT_THAT(out(), HasSubstr("Coverage: node node-1"));
 }
@@ -113,7 +84,7 @@ TEST_F(CommandsTest, DoctorWithoutAnAgentStillLooksAtTheMachine) {
 }
 
 TEST_F(CommandsTest, RefusedIsExit5AndNamesUserAndGroup) {
-  serve_.peer_of = [](int) -> Result<serve::Peer> { return serve::Peer{1, 65534, 65534, {}, false}; };
+  serve_.peer_of = [](int) -> Result<serve::Peer> { return serve::Peer{1, 65534, 65534, {}, serve::PeerPlace::kOurs}; };
   start();
   EXPECT_EQ(run_uses(options_, world_), kRefused);
   EXPECT_THAT(err(), HasSubstr(options_.socket + " refused uid 65534"));
@@ -146,6 +117,18 @@ TEST_F(CommandsTest, HoldersIsACheck) {
   EXPECT_EQ(run_key(options_, world_), kCannotTell);
 }
 
+TEST_F(CommandsTest, ReadersAreAListAndNoCheck) {
+  history_.reader_list = {{.actor = make_actor(), .key = make_key(), .slot = make_slot(), .count = 2}};
+  start();
+  options_.key = kKeyId;
+  options_.readers = true;
+  EXPECT_EQ(run_key(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("1 reader, taken 2 times"));
+  options_.output = "json";
+  EXPECT_EQ(run_key(options_, world_), kOk);
+  EXPECT_THAT(out(), HasSubstr("\"type\": \"reader\""));
+}
+
 TEST_F(CommandsTest, AKeyThatWasNeverSeenIsNotClear) {
   history_.holding_list.clear();
   start();
@@ -155,72 +138,53 @@ TEST_F(CommandsTest, AKeyThatWasNeverSeenIsNotClear) {
   EXPECT_THAT(out(), HasSubstr("CANNOT TELL: AKIAQQQQQQQQQEXAMPLE was never seen on this node"));
 }
 
-class RotationCommandTest : public CommandsTest {
- protected:
-  RotationCommandTest() {
-    history_.key_list.push_back({.key = make_key("AKIAI44QH8DHBEXAMPLE")});
-    options_.words = {kKeyId, "AKIAI44QH8DHBEXAMPLE"};
-    world_.now_ns = [this] { return now_; };
-    world_.sleep = [this](std::int64_t ns) {
-      now_ += ns;
-      if (now_ >= ends_) history_.holding_list.clear();
-    };
-    start();
+TEST_F(CommandsTest, AWordThatNothingKnowsIsASlipWithOrWithoutAnAgent) {
+  start();
+  options_.filter = {{"service", "S4"}};
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("--service: no such service is known or was seen; did you mean s3"));
+  options_.socket = "/nonexistent/api.sock";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("--service: no such service is known; did you mean s3"));
+  for (const auto& [name, value, said] : {std::tuple("provider", "asw", "--provider: no such provider is known"),
+                                          std::tuple("kind", "aws.acess_key", "did you mean aws.access_key"),
+                                          std::tuple("finding_type", "old_key", "--type: no such type of finding"),
+                                          std::tuple("evidence", "sure", "--evidence: must be confirmed, inferred"),
+                                          std::tuple("pid", "0", "--pid: must be a whole number"),
+                                          std::tuple("kinds", "uses", "--kinds: a list of acquisition")}) {
+    options_.filter = {{name, value}};
+    EXPECT_EQ(run_findings(options_, world_), kUsage) << name;
+    EXPECT_THAT(err(), HasSubstr(said));
   }
-  std::int64_t now_ = kNoon, ends_ = INT64_MAX;
-};
-
-TEST_F(RotationCommandTest, SaysWhoIsLeftAndIsACheck) {
-  EXPECT_EQ(run_rotation(options_, world_), kNo);
-  EXPECT_THAT(out(), HasSubstr("old AKIAIOSFODNN7EXAMPLE          1 "));
-  EXPECT_THAT(out(), HasSubstr("NOT DONE: 0 % of processes, "));
-  EXPECT_THAT(out(), HasSubstr("1 process to go\n"));
-  EXPECT_THAT(out(), HasSubstr("the file still has this key"));
-  EXPECT_THAT(out(), HasSubstr("then restart the pod payments/api"));
-  history_.holding_list.clear();
-  out_.str("");
-  EXPECT_EQ(run_rotation(options_, world_), kOk);
-  EXPECT_THAT(out(), HasSubstr("DONE: no process on this node holds AKIAIOSFODNN7EXAMPLE.\n"));
-  EXPECT_THAT(out(), HasSubstr("Coverage: node node-1"));
+  options_.filter = {{"service", "s3"}};
+  EXPECT_EQ(run_uses(options_, world_), kNoAgent);
+  options_.key = "akia";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("an ID that begins with AKIA has 20 characters, and this has 4"));
 }
 
-TEST_F(RotationCommandTest, WaitsUntilItIsDoneOrTheTimeIsOver) {
-  options_.wait = "30m";
-  ends_ = kNoon + 60 * kSecond;
-  EXPECT_EQ(run_rotation(options_, world_), kOk);
-  EXPECT_EQ(now_, ends_);
-  EXPECT_THAT(err(), HasSubstr("Waiting until 2025-11-21 12:30:00Z at most"));
-  EXPECT_THAT(err(), HasSubstr("12:00:00Z 1 with the old key, 0 with the new\n"));
-  history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, How::kDirect, false});
-  now_ = kNoon;
-  ends_ = INT64_MAX;
-  EXPECT_EQ(run_rotation(options_, world_), kTimeOver);
-  EXPECT_EQ(now_, kNoon + 1800 * kSecond);
-  options_.wait = "soon";
-  EXPECT_EQ(run_rotation(options_, world_), kUsage);
-  EXPECT_THAT(err(), HasSubstr("--wait: a duration is 45s, 30m, 2h or 1d"));
+TEST_F(CommandsTest, AKeyIdWithALineBreakIsRefused) {
+  start();
+  options_.key = "AKIAIOSFODNN7EXAMPLE\nGET";
+  EXPECT_EQ(run_uses(options_, world_), kUsage);
+  EXPECT_THAT(err(), HasSubstr("no line breaks or control characters: AKIAIOSFODNN7EXAMPLE\\x0aGET\n"));
 }
 
-TEST_F(RotationCommandTest, WhatCannotBeToldIsNotWaitedFor) {
-  options_.wait = "30m";
-  history_.holding_list.clear();
-  status_.now.families[0].hook.chosen = "";
-  EXPECT_EQ(run_rotation(options_, world_), kCannotTell);
-  EXPECT_EQ(now_, kNoon);
-  EXPECT_THAT(out(), HasSubstr("CANNOT TELL"));
+TEST_F(CommandsTest, WhatIsNoSocketIsSaidToBeNone) {
+  options_.socket = "/etc/passwd";
+  EXPECT_EQ(run_status(options_, world_), kNoAgent);
+  EXPECT_THAT(err(), HasSubstr("/etc/passwd is no socket"));
 }
 
-TEST_F(RotationCommandTest, AKeyThatWasNeverSeenIsNamed) {
-  options_.words[1] = "AKIAXXXXXXXXXEXAMPLE";
-  history_.holding_list.clear();
-  EXPECT_EQ(run_rotation(options_, world_), kCannotTell);
-  EXPECT_THAT(out(), HasSubstr("never seen on this node: AKIAXXXXXXXXXEXAMPLE. Is the ID right?"));
-}
-
-TEST_F(RotationCommandTest, ASecretIsNotSent) {
-  options_.words[1] = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-  EXPECT_EQ(run_rotation(options_, world_), kUsage);
-  EXPECT_THAT(err(), HasSubstr("that is a secret"));
+TEST_F(CommandsTest, KeyWordsForCompletionsHaveNothingForAShell) {
+  for (const char* id : {"db.password:$(reboot)@host #1", "db.password:`x`@h", "jwt/k;id"})
+    history_.key_list.push_back({.key = make_key(id)});
+  start();
+  EXPECT_EQ(run_key_words(options_, world_), kOk);
+  EXPECT_EQ(out(), std::string(kKeyId) + "\n");
+  options_.socket = "/nonexistent/api.sock";
+  EXPECT_EQ(run_key_words(options_, world_), kOk);
+  EXPECT_EQ(err(), "");
 }
 
 TEST_F(CommandsTest, StrictTellsEmptyAndIncompleteApart) {
@@ -259,6 +223,12 @@ TEST_F(CommandsTest, WatchReplaysAndEndsAfterCount) {
   EXPECT_EQ(run_watch(options_, world_), kOk);
   EXPECT_THAT(out(), HasSubstr("read             AKIAIOSFODNN7EXAMPLE"));
   EXPECT_THAT(out(), HasSubstr("used (inferred)  AKIAIOSFODNN7EXAMPLE"));
+  EXPECT_THAT(err(), ::testing::StartsWith("Watching;"));
+}
+
+TEST_F(CommandsTest, WatchSaysThatItWatchesOnlyWhenItDoes) {
+  EXPECT_EQ(run_watch(options_, world_), kNoAgent);
+  EXPECT_THAT(err(), Not(HasSubstr("Watching")));
 }
 
 TEST_F(CommandsTest, WatchLeavesOutUsualReadersOnDemand) {
@@ -409,7 +379,7 @@ TEST_F(CommandsTest, CatalogCheckSaysWhatIsWrongWhereAndHowToMendIt) {
   EXPECT_EQ(run_catalog_check(options_, world_), kOk);
   EXPECT_EQ(json::parse(out()).at("rows").at(0).at("correct"), true);
   options_.words = {directory_.file("none.yaml")};
-  EXPECT_EQ(run_catalog_check(options_, world_), kNo);
+  EXPECT_EQ(run_catalog_check(options_, world_), kUsage);
 }
 
 TEST_F(CommandsTest, ConfigCheckSaysWhereItIsWrong) {
@@ -423,6 +393,9 @@ TEST_F(CommandsTest, ConfigCheckSaysWhereItIsWrong) {
   options_.config = path;
   EXPECT_EQ(run_config_show(options_, world_), kOk);
   EXPECT_THAT(out(), HasSubstr("max_mb: 30"));
+  options_.config.clear();
+  options_.words = {path + ".nosuch"};
+  EXPECT_EQ(run_config_check(options_, world_), kUsage);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 #include "agent/cli/words.h"
 #include "agent/serve/api.h"
 #include "agent/serve/row_json.h"
-#include "tests/unit/serve/fake_agent.h"
+#include "tests/unit/cli/rendered.h"
 
 namespace keytrail::cli {
 namespace {
@@ -43,27 +43,6 @@ TEST(Names, ThoseOfTheEnvelopeAndTheStateAreInTheDescriptionOfTheApi) {
     if (name != "missed") EXPECT_TRUE(has_property(description, name)) << name;  // of the stream, which has no schema
   }
 }
-
-class RenderTest : public ::testing::Test {
- protected:
-  RenderTest() : api_(history_, status_, catalog::Catalog::builtin()) {
-    history_.state_now.oldest_ns = kNoon;
-    history_.state_now.max_bytes = 1'024'000'000;
-    view_.now_ns = kNoon + 120 * kSecond;
-  }
-  json::object ask(const std::string& target) { return json::parse(api_.handle("GET", target).body).as_object(); }
-  /// Without the coverage line, whose end is the time of the test.
-  View quiet() const {
-    View view = view_;
-    view.show_coverage = false;
-    return view;
-  }
-
-  FakeHistory history_;
-  FakeStatus status_;
-  serve::Api api_;
-  View view_;
-};
 
 TEST_F(RenderTest, UsesAsATable) {
   history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}, {8200, 6000, 2}}, false});
@@ -126,6 +105,19 @@ TEST_F(RenderTest, ADestinationWithoutARegionReadsByProviderAndHost) {
             "vcs:GET /user api.github.com");
 }
 
+TEST_F(RenderTest, AClaimedNameIsShownWithItsAddress) {
+  UseRow use = make_use();
+  const auto words = [&] { return called_words(serve::to_json(make_row(1, use)).at("destination").as_object()); };
+  use.destination = {"github", "vcs", "global", "api.github.com", "203.0.113.9", 443, "", NameSource::kSni, true, true};
+  EXPECT_EQ(words(), "github api.github.com (claimed at 203.0.113.9)");
+  use.destination.name_source = NameSource::kConnectProxy;
+  EXPECT_EQ(words(), "github api.github.com (claimed to the proxy 203.0.113.9)");
+  use.destination = {"", "", "", "nobody.test", "203.0.113.9", 443, "", NameSource::kSni, false, true};
+  EXPECT_EQ(words(), "nobody.test:443 (claimed at 203.0.113.9)");
+  use.destination.claimed = false;
+  EXPECT_EQ(words(), "nobody.test:443");
+}
+
 TEST_F(RenderTest, CopiesSayWhereSinceWhenAndWhoReadThem) {
   KeyPlace env{make_key(), {From::kEnvironment, "AWS_ACCESS_KEY_ID", ""}, kNoon, kNoon, make_actor()};
   KeyPlace file{make_key(),          make_slot(), kNoon, kNoon + 60 * kSecond, make_actor(977), "AKIAI44QH8DHBEXAMPLE",
@@ -140,19 +132,45 @@ TEST_F(RenderTest, CopiesSayWhereSinceWhenAndWhoReadThem) {
   EXPECT_THAT(text, HasSubstr("AKIAI44QH8DHBEXAMPLE since 2025-11-21 12:01:30"));
 }
 
-TEST_F(RenderTest, AReplacedKeySaysWhen) {
-  KeySummary row{make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {}, "AKIAI44QH8DHBEXAMPLE"};
-  row.replaced_ns = kNoon + 90 * kSecond;
-  row.replaced_after_ns = kNoon + 88 * kSecond;
-  history_.key_list = {row};
-  view_.wide = true;
-  EXPECT_THAT(render_keys(ask("/v1/keys"), view_), HasSubstr("AKIAI44QH8DHBEXAMPLE 2025-11-21 12:01:30"));
+TEST_F(RenderTest, ReadersSayWhoTookItWhereFromWhenAndHowOften) {
+  KeyReader app{.actor = make_actor(),
+                .key = make_key(),
+                .slot = make_slot(),
+                .baseline = true,
+                .first_ns = kNoon,
+                .last_ns = kNoon + 90 * kSecond,
+                .count = 1234,
+                .instances = {make_actor(7).id, make_actor().id}};
+  KeyReader person = app;
+  person.actor = make_actor(31337);
+  person.actor.exe = "/usr/bin/cat";
+  person.actor.program = "cat";
+  person.actor.login_user = "alice";
+  person.actor.session = "login 17";
+  person.actor.workload.name = "person: alice";
+  person.baseline = false;
+  person.first_ns = person.last_ns = kNoon + 60 * kSecond;
+  person.count = 1;
+  person.instances = {person.actor.id};
+  person.earlier_sessions = true;
+  history_.reader_list = {app, person};
   view_.key = kKeyId;
-  EXPECT_THAT(key_headline(ask("/v1/keys"), ask("/v1/uses"), view_),
-              HasSubstr("replaced 2025-11-21 12:01:30 by AKIAI44QH8DHBEXAMPLE"));
-  history_.key_list[0].replaced_after_ns = kNoon - 600 * kSecond;
-  EXPECT_THAT(key_headline(ask("/v1/keys"), ask("/v1/uses"), view_),
-              HasSubstr("replaced 2025-11-21 11:50:00 to 2025-11-21 12:01:30 by"));
+  const std::string target = std::string("/v1/readers?key=") + kKeyId;
+  const std::string text = render_readers(ask(target), view_);
+  EXPECT_THAT(text, HasSubstr("2 readers, taken 1,235 times"));
+  EXPECT_THAT(text, HasSubstr("FIRST (UTC)"));
+  EXPECT_THAT(text, HasSubstr("≤ 2025-11-21 12:00:00  2025-11-21 12:01:30  1,234  payments/api   python3[8121] +1"));
+  EXPECT_THAT(
+      text, HasSubstr("2025-11-21 12:01:00      1  person: alice  cat[31337]        alice→root  login 17 and earlier"));
+  EXPECT_LT(text.find("alice"), text.find("payments/api")) << "the newest is next to the prompt";
+  EXPECT_THAT(text, HasSubstr("FROM file /root/.aws/credentials [prod]"));
+  EXPECT_THAT(text, Not(HasSubstr("audit log")));
+  view_.wide = true;
+  EXPECT_THAT(render_readers(ask(target), view_), HasSubstr("/usr/bin/cat"));
+  history_.reader_list[1].actor.session = "exec";
+  EXPECT_THAT(render_readers(ask(target), view_), HasSubstr("who did is not visible here"));
+  history_.reader_list.clear();
+  EXPECT_THAT(render_readers(ask(target), view_), HasSubstr(std::string("No acquisition of ") + kKeyId + " seen "));
 }
 
 TEST_F(RenderTest, EncryptionKeysHaveTheirOwnLists) {
@@ -189,18 +207,18 @@ TEST_F(RenderTest, WideShowsServiceAccountAndCiJobBesideTheName) {
     EXPECT_THAT(text, HasSubstr(part));
 }
 
-TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
-  EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CLEAR: no process"));
-  history_.holding_list.push_back(
-      {make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, How::kDirect, true});
-  const std::string text = render_holders(ask("/v1/holders"), view_);
-  EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (last use 38 s ago)\n"));
-  EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));
-  EXPECT_THAT(text,
-              HasSubstr("the file has another key by now, and it has not read it again  restart the pod payments/api"));
-  history_.holding_list.clear();
-  status_.now.families[1].hook.chosen = "";
-  EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CANNOT TELL"));
+TEST_F(RenderTest, PlacesOfUseReadByServiceAndRegion) {
+  EXPECT_EQ(used_for_words("aws / s3 / eu-west-1"), "s3 eu-west-1");
+  EXPECT_EQ(used_for_words("github / vcs / global"), "github vcs");
+  EXPECT_EQ(used_for_words("stripe / stripe / global"), "stripe");
+  EXPECT_EQ(used_for_words("api.example.com"), "api.example.com");
+}
+
+TEST(Table, ARowThatWouldBeTallIsWrittenInLines) {
+  Table table({{"A"}, {"WHY"}});
+  table.add({std::string(30, 'a'), "one two three four five six seven eight nine ten eleven twelve thirteen"});
+  table.add({std::string(30, 'b'), "-"});
+  EXPECT_THAT(table.text(40), HasSubstr("A " + std::string(30, 'a') + "\n  WHY one two"));
 }
 
 TEST_F(RenderTest, FindingsAreCounted) {
@@ -253,25 +271,6 @@ TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
   EXPECT_THAT(text, HasSubstr(" · 1 gap, an unknown number lost · INCOMPLETE\n"));
 }
 
-TEST_F(RenderTest, CoverageSaysOnlyWhatLimitsThisAnswer) {
-  EXPECT_THAT(coverage_text(ask("/v1/holders"), view_),
-              ::testing::MatchesRegex("Coverage: node node-1 · .*Z · complete\n"))
-      << "the request family is optional and says nothing of holders";
-  GapRow gap;
-  gap.cause = "ring_full";
-  gap.from_ns = gap.to_ns = kNoon;
-  gap.lost = 0;
-  history_.stored = {make_row(1, gap)};
-  EXPECT_THAT(coverage_text(ask("/v1/holders"), view_), Not(HasSubstr("GAP"))) << "proved empty";
-  gap.lost = 2;
-  for (std::uint64_t seq = 2; seq < 10; ++seq)
-    history_.stored.push_back(make_row(seq, gap));
-  const std::string text = coverage_text(ask("/v1/holders"), view_);
-  EXPECT_EQ(std::ranges::count(text, '\n'), 5) << text;
-  EXPECT_THAT(text, HasSubstr("! 5 more gaps"));
-  EXPECT_THAT(text, HasSubstr(" · 8 gaps, 16 lost · INCOMPLETE\n"));
-}
-
 TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
   history_.state_now.exporters["siem"] = {10, 5, 1, 2, 2};
   status_.now.exporters.push_back({.name = "siem",
@@ -308,19 +307,6 @@ TEST_F(RenderTest, StatusSaysWhatWasTurnedAwayAndWhatThatCosts) {
           "  12 known key files forgotten: their next rotation is not noticed\n"));
 }
 
-TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
-  status_.now.families[1].hook.missing = "paths longer than 1,024 bytes are cut";
-  status_.now.families[2].silent = true;
-  status_.now.families[0].hook.refused = {{"fentry", "no trampolines"}};
-  status_.now.families[1].hook.cost = "every system call about +20 ns";
-  const std::string text = render_doctor(ask("/v1/doctor"), view_);
-  EXPECT_THAT(text, HasSubstr("Key files that are opened"));
-  EXPECT_THAT(text, HasSubstr("partial"));
-  EXPECT_THAT(text, HasSubstr("heartbeat does not come through"));
-  EXPECT_THAT(text, HasSubstr("exec: not fentry: no trampolines"));
-  EXPECT_THAT(text, HasSubstr("every system call about +20 ns"));
-}
-
 TEST_F(RenderTest, AFilesUsualReaderIsSaid) {
   AcquisitionRow row = make_acquisition();
   EXPECT_THAT(watch_line(serve::to_json(make_row(1, row)), view_), HasSubstr("  read             AKIA"));
@@ -338,6 +324,8 @@ TEST_F(RenderTest, ExplainListsKeysAndAcquisitions) {
   EXPECT_THAT(text, HasSubstr("inferred: python3[8121] called s3:? eu-west-1 1,234×; profile prod\n"));
   EXPECT_THAT(text, HasSubstr("key AKIAIOSFODNN7EXAMPLE"));
   EXPECT_THAT(text, HasSubstr("host: s3.eu-west-1.amazonaws.com 10.9.0.5, name by sni"));
+  EXPECT_THAT(text, HasSubstr("address: a private address: a private endpoint of aws, a proxy, or somebody else "
+                              "(a hint, no proof)\n"));
   EXPECT_THAT(text, HasSubstr("read             AKIAIOSFODNN7EXAMPLE  from file /root/.aws/credentials [prod]"));
 }
 

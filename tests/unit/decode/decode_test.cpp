@@ -37,7 +37,8 @@ RecordBytes full_exec() {
       .mnt_ns = 41,
       .pid_ns = 42,
       .net_ns = 43,
-      .env_truncated = 1};
+      .env_truncated = 1,
+      .args_kept = KT_ARGS_PART};
   std::memcpy(fixed.comm, "aws", 3);
   return exec_of(fixed, "/usr/bin/python3.11", "/usr/bin/aws", items);
 }
@@ -91,6 +92,19 @@ TEST(DecodeTest, ExecHasStringsAndNumbers) {
   EXPECT_EQ(exec.net_ns, 43U);
   EXPECT_TRUE(exec.env_truncated);
   EXPECT_FALSE(exec.args_truncated);
+  EXPECT_EQ(exec.args_kept, ArgsKept::kPart);
+}
+
+TEST(DecodeTest, ArgumentsOfWhichNothingSoundIsSaidAreLost) {
+  const auto kept = [](kt_u8 said) {
+    return body_of<ExecEvent>(exec_of({.head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 1, {}), .args_kept = said},
+                                      "/usr/bin/curl", "", ""))
+        .args_kept;
+  };
+  EXPECT_EQ(kept(KT_ARGS_NONE), ArgsKept::kNone);
+  EXPECT_EQ(kept(KT_ARGS_WHOLE), ArgsKept::kWhole);
+  EXPECT_EQ(kept(4), ArgsKept::kLost);
+  EXPECT_EQ(kept(255), ArgsKept::kLost);
 }
 
 TEST(DecodeTest, ExecItemsBecomeVariablesAndArguments) {
@@ -159,13 +173,22 @@ TEST(DecodeTest, TaskIsAnExecFoundByTheSweep) {
 
 TEST(DecodeTest, PathsAreTurnedRound) {
   const auto open = body_of<OpenEvent>(
-      open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}), .inode = 5, .dev = 9, .mnt_ns = 3},
+      open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}), .inode = 5, .dev = 9, .mnt_ns = 3, .place_ns = 4},
               "/root/.aws/credentials"));
+  EXPECT_EQ(open.mnt_ns, 3U);
+  EXPECT_EQ(open.namespace_of_path(), 4U);
   EXPECT_EQ(open.path, "/root/.aws/credentials");
   EXPECT_FALSE(open.path_truncated);
   EXPECT_EQ(open.file.inode, 5U);
   EXPECT_EQ(open.file.dev, 9U);
   EXPECT_EQ(body_of<OpenEvent>(open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {})}, "/")).path, "/");
+  const auto signs = [](kt_u16 value) {
+    return body_of<OpenEvent>(open_of({.head = head_of(KT_EV_OPEN, KT_FAMILY_OPEN, 1, {}), .signs = value}, "/"));
+  };
+  EXPECT_FALSE(signs(0).secret_shaped || signs(0).over_budget);
+  EXPECT_TRUE(signs(KT_OPEN_SHAPED).secret_shaped && !signs(KT_OPEN_SHAPED).over_budget);
+  EXPECT_TRUE(signs(KT_OPEN_DETACHED).detached && !signs(KT_OPEN_SHAPED).detached);
+  EXPECT_TRUE(signs(KT_OPEN_OVER_BUDGET).over_budget && !signs(KT_OPEN_OVER_BUDGET).secret_shaped);
 }
 
 TEST(DecodeTest, PathThatWasCutHasNoRoot) {
@@ -232,11 +255,44 @@ TEST(DecodeTest, PayloadsAreParsedByProtocol) {
   EXPECT_EQ(payload(KT_PAYLOAD_HTTP, "GET /x HTTP/1.1\nHost.Example:81").name, "host.example");
   EXPECT_EQ(payload(KT_PAYLOAD_HTTP, "CONNECT a.b:443 HTTP/1.1\n").protocol, PayloadEvent::Protocol::kHttpConnect);
   EXPECT_EQ(payload(KT_PAYLOAD_SSH, "SSH-2.0-x").protocol, PayloadEvent::Protocol::kSsh);
+  const PayloadEvent socks = payload(KT_PAYLOAD_SOCKS, std::string_view("\x03\x01\xbb"
+                                                                        "A.Test",
+                                                                        9));
+  EXPECT_EQ(socks.protocol, PayloadEvent::Protocol::kSocks);
+  EXPECT_EQ(socks.name, "a.test");
+  EXPECT_EQ(socks.port, 443);
+  EXPECT_EQ(payload(KT_PAYLOAD_SOCKS, std::string_view("\x01\x00\x50\xc0\x00\x02\x07", 7)).name, "192.0.2.7");
+  EXPECT_EQ(payload(KT_PAYLOAD_SOCKS, std::string_view("\x04\x00\x50"
+                                                       "0123456789abcdef",
+                                                       19))
+                .name,
+            "3031:3233:3435:3637:3839:6162:6364:6566");
+  for (const std::string_view bad : {"", "\x03",
+                                     "\x01\x01\x01"
+                                     "12345",
+                                     "\x04\x01\x01"
+                                     "1234",
+                                     "\x07\x01\x01"
+                                     "1234"})
+    EXPECT_EQ(payload(KT_PAYLOAD_SOCKS, bad).protocol, PayloadEvent::Protocol::kOther) << bad;
+  EXPECT_EQ(payload(KT_PAYLOAD_QUIC, "no packet").unread, PayloadEvent::Unread::kUnreadable);
+  EXPECT_EQ(payload(KT_PAYLOAD_TLS, std::string_view("\x16\x03\x01\x00\x05\x01\x00", 7)).unread,
+            PayloadEvent::Unread::kCut);
   EXPECT_EQ(payload(KT_PAYLOAD_TLS_DATA, "").protocol, PayloadEvent::Protocol::kTlsData);
   EXPECT_EQ(payload(KT_PAYLOAD_STATUS, "404").status, 404);
   EXPECT_EQ(payload(KT_PAYLOAD_STATUS, "x\xff").status, 0);
   EXPECT_EQ(payload(KT_PAYLOAD_TLS, "nonsense").protocol, PayloadEvent::Protocol::kOther);
   EXPECT_TRUE(payload(KT_PAYLOAD_HTTP, "GET /x HTTP/1.0\n", KT_F_TRUNCATED).truncated);
+}
+
+TEST(DecodeTest, APeekTellsWhoseAndWhatWasLookedAt) {
+  const auto peek = [](std::uint32_t what) {
+    return body_of<PeekEvent>(record_of(ev_peek{
+        .head = head_of(KT_EV_PEEK, KT_FAMILY_OPEN, 1, {}), .start_ns = 9, .tgid = 7, .exec = 3, .what = what}));
+  };
+  EXPECT_EQ(peek(KT_PEEK_ENVIRONMENT).of, (InstanceId{7, 9, 3}));
+  EXPECT_EQ(peek(KT_PEEK_ENVIRONMENT).what, PeekEvent::What::kEnvironment);
+  EXPECT_EQ(peek(KT_PEEK_MEMORY).what, PeekEvent::What::kMemory);
 }
 
 TEST(DecodeTest, UnixNamesKeepTheirKind) {

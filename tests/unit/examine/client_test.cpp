@@ -93,7 +93,7 @@ TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
   EXPECT_EQ(open.hints.guessable, 1);
   EXPECT_EQ(open.hints.format.view(), "raw_token");
   auto fact = role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request);
-  fact.id.assign("vault.token #1");
+  fact.id.assign("vault.token #0123456789abcdef");
   fact.kind.assign("vault.token");
   tell(examiner_, fact);
   auto claim = role::make<role::ClaimFact>(role::Type::kClaimFact, open.head.request);
@@ -139,6 +139,36 @@ TEST_F(RoleLinkTest, GivesAnEnvironmentToWhoListensAndToWhoAsked) {
   ASSERT_TRUE(answer);
   EXPECT_EQ(answer->env.at(0).value, "app");
   EXPECT_EQ(heard, std::vector<std::string>{"7 AWS_PROFILE"});
+}
+
+TEST_F(RoleLinkTest, AsksForTheArgumentsOfOneExec) {
+  std::optional<ArgumentsAnswer> answer;
+  link_->ask({.who = {.tgid = 7, .start_ns = 5, .exec = 3}}, ArgumentsQuestion{.program = "git-remote-http"},
+             [&](ArgumentsAnswer got) { answer = std::move(got); });
+  role::Open open{};
+  ASSERT_TRUE(hear(open));
+  EXPECT_EQ(open.hints.asks, static_cast<std::uint8_t>(role::Asks::kArguments));
+  EXPECT_EQ(open.hints.format.view(), "git-remote-http");
+  EXPECT_EQ(open.tgid, 7U);
+  EXPECT_EQ(open.exec, 3U);
+  auto fact = role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request);
+  fact.id.assign("fp:1");
+  fact.kind.assign("github.token");
+  fact.variable.assign("-H");
+  fact.selector.assign("Authorization");
+  fact.host.assign("api.github.com");
+  tell(examiner_, fact);
+  auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
+  done.keys = 1;
+  done.skipped = 2;
+  tell(examiner_, done);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "");
+  EXPECT_EQ(answer->skipped, 2U);
+  ASSERT_EQ(answer->keys.size(), 1U);
+  EXPECT_EQ(answer->keys[0].variable, "-H");
+  EXPECT_EQ(answer->keys[0].host, "api.github.com");
 }
 
 TEST_F(RoleLinkTest, SaysWhyTheWardenDidNotOpen) {
@@ -189,6 +219,17 @@ TEST_F(RoleLinkTest, SaysThatTheExaminerWasRestarted) {
   EXPECT_EQ(text, "examiner_restart|It was.");
 }
 
+TEST_F(RoleLinkTest, OneThatWasEndedAsStalledWasRestartedToo) {
+  std::optional<FileAnswer> lost;
+  (void)ask(lost);
+  auto notice = role::make<role::Notice>(role::Type::kNotice);
+  notice.cause.assign("examiner_stalled");
+  tell(warden_, notice);
+  run_until(lost, std::chrono::milliseconds(3000));
+  ASSERT_TRUE(lost);
+  EXPECT_EQ(lost->unread, "examiner restarted");
+}
+
 TEST_F(RoleLinkTest, AnswersBusyBeyondItsBoundAndEachRequestOnce) {
   constexpr int kAsked = 5000;
   std::vector<int> answers(kAsked, 0);
@@ -231,6 +272,33 @@ TEST_F(RoleLinkTest, TellsWhenTheWardenIsGone) {
   warden_.reset();
   run_until(closed);
   EXPECT_TRUE(closed);
+}
+
+TEST(RoleLinkConnect, OnlyWhoRunsAnswersTheWardensQuestion) {
+  std::array<int, 2> control{};
+  std::array<int, 2> facts{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, control.data()), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, facts.data()), 0);
+  const base::UniqueFd warden(control[0]);
+  const base::UniqueFd examiner(facts[0]);
+  for (const role::Type type : {role::Type::kHelloEnd, role::Type::kAreYouThere}) {
+    const auto message = role::make<role::Bare>(type);
+    ASSERT_EQ(send(warden.get(), &message, sizeof(message), 0), static_cast<ssize_t>(sizeof(message)));
+  }
+  boost::asio::io_context io;
+  InheritedFds fds =
+      parse_inherited_fds("control=" + std::to_string(control[1]) + ",examiner=" + std::to_string(facts[1]));
+  const auto link = RoleLink::connect(io, fds, {});
+  ASSERT_TRUE(link);
+  const auto heard = [&] {
+    std::array<char, role::kMaxMessage> buffer;
+    const ssize_t n = recv(warden.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    return n > 0 ? std::optional(role::type_of(buffer.data(), static_cast<std::size_t>(n))) : std::nullopt;
+  };
+  EXPECT_EQ(heard(), std::optional(role::Type::kReady));
+  EXPECT_FALSE(heard()) << "it does not run yet";
+  io.run_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(heard(), std::optional(role::Type::kHere));
 }
 
 TEST(RoleLinkConnect, FailsWithASentenceWithoutDescriptors) {

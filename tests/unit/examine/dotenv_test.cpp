@@ -26,10 +26,10 @@ TEST(Dotenv, EachSecretVariableIsAKey) {
       "dotenv.secret");
   ASSERT_EQ(found.keys.size(), 5U);
   EXPECT_EQ(key_of(found, "GITHUB_TOKEN")->key.kind, "github.token");
-  EXPECT_EQ(key_of(found, "DATABASE_URL")->key.id, "postgres.password:ada@db.example:5432 #1");
+  EXPECT_EQ(label_of(key_of(found, "DATABASE_URL")->key.id), "postgres.password:ada@db.example:5432");
   EXPECT_EQ(key_of(found, "MY_APP_SECRET"), nullptr) << "words are no token";
   EXPECT_EQ(key_of(found, "OPENAI_API_KEY")->key.kind, "openai.api_key");
-  EXPECT_EQ(key_of(found, "POSTGRES_PASSWORD")->key.id, "postgres.password #1");
+  EXPECT_EQ(label_of(key_of(found, "POSTGRES_PASSWORD")->key.id), "postgres.password");
   EXPECT_EQ(key_of(found, "AWS_ACCESS_KEY_ID")->key.id, "AKIAAAAAAAAAAAAAAAAA");
   EXPECT_EQ(key_of(found, "AWS_ACCESS_KEY_ID")->key.fingerprint,
             bench.print("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEAAA"));
@@ -66,6 +66,34 @@ TEST(Dotenv, VariablesBeyondTheBoundAreCounted) {
   for (int i = 0; i < 5000; ++i)
     text += "A" + std::to_string(i) + "=b\n";
   EXPECT_EQ(bench.parse("dotenv", text).skipped, 5000U - 4096U);
+}
+
+TEST(Dotenv, TheBoundEndsTheReadingOfOneLineToo) {
+  Bench bench;
+  std::string text;
+  for (int i = 0; i < 5000; ++i)
+    text += "A" + std::to_string(i) + "=b; ";
+  const Found found = bench.parse("dotenv", text + "ACME_TOKEN=0123456789abcdef0123\n", "dotenv.secret");
+  EXPECT_TRUE(found.keys.empty());
+  EXPECT_EQ(found.skipped, 1U) << "the rest is one entry";
+  std::string lines;
+  for (int i = 0; i < 5000; ++i)
+    lines += "some words\n";
+  EXPECT_EQ(bench.parse("dotenv", lines + "ACME_TOKEN=0123456789abcdef0123\n", "dotenv.secret").keys.size(), 1U)
+      << "lines of no variable cost nothing";
+}
+
+TEST(Dotenv, AValueEndsAtTheFirstSemicolonThatABlankFollows) {
+  for (const std::string_view end : {"; export A", ";\texport A", ";\r", ";"}) {
+    Bench bench;
+    const Found found =
+        bench.parse("dotenv", "ACME_PASSWORD=a;b;hunter2" + std::string(end) + "\nB=c\n", "dotenv.secret");
+    Bench plain;
+    const Found same = plain.parse("dotenv", "ACME_PASSWORD='a;b;hunter2'\n", "dotenv.secret");
+    ASSERT_EQ(found.keys.size(), 1U) << end;
+    ASSERT_EQ(same.keys.size(), 1U);
+    EXPECT_EQ(found.keys[0].key.id, same.keys[0].key.id) << end;
+  }
 }
 
 TEST(Dotenv, BadInputIsSaid) {

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::array<catalog::EnvName, 7> kNames{{
+constexpr std::array<catalog::EnvName, 10> kNames{{
     {.name = "_TOKEN", .action = catalog::EnvAction::kSecret, .suffix = true},
     {.name = "SHOWN_TOKEN", .action = catalog::EnvAction::kShow},
     {.name = "MYSQL_PWD", .action = catalog::EnvAction::kSecret, .unhashed = true},
@@ -18,12 +18,20 @@ constexpr std::array<catalog::EnvName, 7> kNames{{
     {"AWS_SECRET_ACCESS_KEY", catalog::EnvAction::kSecret},
     {"TF_TOKEN_", catalog::EnvAction::kSecret, true},
     {"HTTPS_PROXY", catalog::EnvAction::kShow},
+    {.name = "CACHE_URL",
+     .action = catalog::EnvAction::kSecret,
+     .unhashed = true,
+     .kind = "redis.password",
+     .url = true},
+    {.name = "DB_URL", .action = catalog::EnvAction::kSecret, .unhashed = true, .kind = "db.password", .url = true},
+    {.name = "REPORT_DSN", .action = catalog::EnvAction::kSecret, .kind = "sentry.dsn", .url = true},
 }};
 
 Found read(std::string_view bytes) {
   static ExaminerState state{.key = {7}, .env = kNames};
+  static Arena scratch(1U << 20U);
   Found found;
-  parse_environment(bytes, state, found);
+  parse_environment(bytes, state, scratch, found);
   return found;
 }
 
@@ -72,6 +80,36 @@ TEST(Environ, CutsLongShownValuesAndSaysSo) {
   ASSERT_EQ(found.env.size(), 1U);
   EXPECT_EQ(found.env[0].value.size(), 256U);
   EXPECT_TRUE(found.env[0].truncated);
+}
+
+TEST(Environ, OfAUrlTheAddressLeavesAndItsPasswordIsAKeyOfItsLogin) {
+  const Found found = read("DB_URL=postgres://ada:hunter2@db.example/x\0CACHE_URL=redis://cache:7000\0"sv);
+  ASSERT_EQ(found.env.size(), 2U);
+  EXPECT_EQ(found.env[0].value, "postgres://db.example:5432");
+  EXPECT_EQ(found.env[1].value, "redis://cache:7000");
+  ASSERT_EQ(found.keys.size(), 1U) << "an address alone is no key";
+  const KeyFact& fact = found.keys.front();
+  EXPECT_EQ(label_of(fact.key.id), "postgres.password:ada@db.example");
+  EXPECT_EQ(fact.key.kind, "postgres.password");
+  EXPECT_EQ(fact.key.principal, "ada");
+  EXPECT_EQ(fact.variable, "DB_URL");
+  EXPECT_EQ(fact.host, "postgres://db.example:5432");
+  EXPECT_TRUE(fact.key.fingerprint.empty());
+}
+
+TEST(Environ, AUrlThatIsTheKeyKeepsItsFingerprint) {
+  const Found found = read("REPORT_DSN=https://0123456789abcdef@o1.ingest.sentry.io/42\0"sv);
+  EXPECT_EQ(found.env.at(0).value, "https://o1.ingest.sentry.io:443");
+  EXPECT_FALSE(found.env.at(0).fingerprint.empty());
+  EXPECT_TRUE(found.keys.empty());
+}
+
+TEST(Environ, APasswordHasANumberOfItsVariable) {
+  const auto id = [](std::string_view bytes) { return read(bytes).keys.at(0).key.id; };
+  const std::string first = id("MYSQL_PWD=first password\0"sv), other = id("MYSQL_PWD=other password\0"sv);
+  EXPECT_TRUE(first.starts_with("generic.password:MYSQL_PWD #")) << first;
+  EXPECT_NE(first, other);
+  EXPECT_EQ(id("MYSQL_PWD=first password\0"sv), first);
 }
 
 TEST(Environ, SurvivesNonsense) {

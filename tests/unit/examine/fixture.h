@@ -19,10 +19,20 @@ inline std::string base64(std::string_view text) {
   return out;
 }
 
+/// What stands before the tag of a key that could be guessed; empty when the id has none.
+inline std::string label_of(std::string_view id) {
+  const std::size_t mark = id.rfind(" #");
+  const bool tag = mark != std::string_view::npos && id.size() == mark + 18 &&
+                   id.find_first_not_of("0123456789abcdef", mark + 2) == std::string_view::npos;
+  return std::string(id.substr(0, tag ? mark : 0));
+}
+
 struct Bench {
   ExaminerState state{.key = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
                       .env = catalog::kernel_tables().env,
-                      .formats = catalog::kernel_tables().formats};
+                      .formats = catalog::kernel_tables().formats,
+                      .programs = catalog::kernel_tables().programs,
+                      .carried = catalog::kernel_tables().carried};
   Arena scratch{4U << 20U};
   std::string_view other_kind;  ///< what the place may hold besides
   std::string_view kinds;       ///< every kind that it may hold

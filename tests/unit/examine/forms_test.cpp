@@ -112,8 +112,21 @@ TEST(AwsIds, AreNotShownWhereTheyMayBeTheSecret) {
   const Found found =
       bench.parse("aws_credentials", "[r2]\naws_access_key_id = " + std::string(60, 'd') +
                                          "\naws_secret_access_key = 0123456789abcdef0123456789abcdef\n");
-  EXPECT_TRUE(found.keys.empty());
-  EXPECT_EQ(found.skipped, 1U);
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].key.id, bench.print("0123456789abcdef0123456789abcdef").text());
+  EXPECT_TRUE(found.keys[0].untold);
+  EXPECT_EQ(found.skipped, 0U);
+}
+
+TEST(AwsIds, OfAnyShapeAreKeys) {
+  Bench bench;
+  for (const char* id : {"tenant:key1", "bob@example.com", "account/key1", "tenant$user", "'quoted-id-1'"}) {
+    const Found found = bench.parse("aws_credentials", "[x]\naws_access_key_id = " + std::string(id) +
+                                                           "\naws_secret_access_key = \"zOM1SOmKtYL2ueOgvNZrZlyq\"\n");
+    ASSERT_EQ(found.keys.size(), 1U) << id;
+    EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("zOM1SOmKtYL2ueOgvNZrZlyq")) << id;
+    EXPECT_EQ(found.skipped, 0U) << id;
+  }
 }
 
 TEST(EntriesBeyondABound, AreSaid) {
@@ -232,7 +245,7 @@ TEST(PackageManagers, PipsIndexesEachHaveTheirKey) {
                                   "https://dave:tok99945678901234567@b.example/simple\n",
                                   "package.password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 3U);
-  EXPECT_EQ(found.keys[0].key.id, "package.password:bob@nexus.example #1");
+  EXPECT_EQ(label_of(found.keys[0].key.id), "package.password:bob@nexus.example");
   EXPECT_EQ(found.keys[1].selector, "a.example");
   EXPECT_EQ(found.keys[2].selector, "b.example");
 }

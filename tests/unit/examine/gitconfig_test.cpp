@@ -54,7 +54,7 @@ TEST(GitConfig, NumbersAPasswordAndKeepsItsFingerprint) {
       "gitconfig", "[remote \"o\"]\nurl = https://ada:correct%20horse%20battery@git.example:8443/x\n", "github.token");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "git.password");
-  EXPECT_EQ(found.keys[0].key.id, "git.password:ada@git.example:8443 #1");
+  EXPECT_EQ(label_of(found.keys[0].key.id), "git.password:ada@git.example:8443");
   EXPECT_TRUE(found.keys[0].key.fingerprint.empty());
 }
 

@@ -52,7 +52,8 @@ TEST(GoogleCredentials, AFederationFileHoldsNoKey) {
   const Found found = bench.parse(
       "google_credentials",
       R"({"type": "external_account", "audience": "//iam", "credential_source": {"file": "/var/run/secrets/token"}})");
-  EXPECT_TRUE(found.keys.empty());
+  ASSERT_EQ(found.keys.size(), 1U);
+  EXPECT_EQ(found.keys[0].path + found.keys[0].key.id, "/var/run/secrets/token");
   EXPECT_EQ(found.unread, role::Unread::kNone);
   EXPECT_EQ(found.skipped, 0U);
   EXPECT_TRUE(bench.parse("google_credentials", R"({"name": "some-other-file"})").keys.empty());

@@ -28,6 +28,10 @@ TEST(Hostile, EveryParserEndsAndIsBounded) {
                                     "[a]\n",
                                     "[",
                                     "a=b\n",
+                                    "A=b; ",
+                                    "A=b;\t",
+                                    "A=:;&",
+                                    "A: b; ",
                                     "AKIAIOSFODNN7EXAMPLE ",
                                     std::string_view("\0", 1),
                                     "\n",
@@ -38,6 +42,33 @@ TEST(Hostile, EveryParserEndsAndIsBounded) {
     for (const std::string_view format : format_names()) {
       const Found found = bench.parse(format, bytes);
       EXPECT_LE(found.keys.size(), role::kMaxKeysPerFile) << format << " " << unit;
+    }
+  }
+}
+
+TEST(Hostile, AListInAListGoesNoDeeper) {
+  const std::string lists = repeated("environment=", 900'000);
+  const std::string token = "ghp_16C7e42F292c6912E7710c838347Ae178B4a";
+  for (const std::string& text : {"[a]\n" + lists + "x\n", "a:\n  environment:\n  - " + lists + "x\n",
+                                  "{\"a\": {\"environment\": \"" + lists + "x\"}}"}) {
+    for (const std::string_view format : {"configuration", "dotenv"}) {
+      Bench bench;
+      EXPECT_TRUE(bench.parse(format, text).keys.empty()) << format;
+    }
+  }
+  Bench bench;
+  const Found found = bench.parse("configuration", "[a]\nenvironment=environment=x,GITHUB_TOKEN=" + token + "\n");
+  ASSERT_EQ(found.keys.size(), 1U) << "what stands beside it stays";
+  EXPECT_EQ(found.keys[0].key.fingerprint, bench.print(token));
+}
+
+// Quadratic, these run into ctest's limit.
+TEST(Hostile, ReferencesInReferencesTakeTimeOnce) {
+  const std::string name = "PASSWORD=";
+  for (const std::string& text : {name + repeated("${", 1'000'000), name + repeated("${", 1'000'000) + "}"}) {
+    for (const std::string_view format : {"configuration", "dotenv", "npmrc"}) {
+      Bench bench;
+      EXPECT_LE(bench.parse(format, text + "\n").keys.size(), 1U) << format;
     }
   }
 }

@@ -22,7 +22,7 @@ TEST(GitCredentials, EachLineIsAKeyOfItsHost) {
   EXPECT_EQ(found.keys[0].selector, "github.com");
   EXPECT_EQ(found.keys[0].host, "github.com");
   EXPECT_EQ(found.keys[0].key.principal, "ada");
-  EXPECT_EQ(found.keys[1].key.id, "git.password:ada@git.example%3a8443 #1");
+  EXPECT_EQ(label_of(found.keys[1].key.id), "git.password:ada@git.example%3a8443");
   EXPECT_TRUE(found.keys[1].key.fingerprint.empty());
   EXPECT_TRUE(found.keys[1].untold);
 }
@@ -34,6 +34,21 @@ TEST(GitCredentials, BadLinesAreCounted) {
   EXPECT_EQ(bench.parse("git_credentials", "nonsense\n").unread, role::Unread::kUnknownFormat);
   EXPECT_EQ(bench.parse("git_credentials", std::string_view("https://a:b@c\0", 14)).unread,
             role::Unread::kUnknownFormat);
+}
+
+TEST(HostsFile, GivesEachNameWithItsAddress) {
+  Bench bench;
+  const Found found = bench.parse("hosts_file",
+                                  "127.0.0.1 localhost\n# comment\n198.51.100.7\tS3.example other # x\r\n"
+                                  "2001:DB8:0::1 six.example\nnonsense here\n");
+  std::vector<std::string> names;
+  for (const KeyFact& fact : found.keys)
+    names.push_back(fact.host + " " + fact.selector + fact.key.id);
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"S3.example 198.51.100.7", "other 198.51.100.7", "six.example 2001:db8::1"}));
+  EXPECT_EQ(found.skipped, 1U);
+  EXPECT_EQ(found.unread, role::Unread::kNone);
+  EXPECT_EQ(bench.parse("hosts_file", "").unread, role::Unread::kNone);
 }
 
 TEST(Netrc, GivesAKeyForEachMachine) {
@@ -48,7 +63,7 @@ TEST(Netrc, GivesAKeyForEachMachine) {
           "machine empty.example login ada\n",
       "http.basic_password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 3U);
-  EXPECT_EQ(found.keys[0].key.id, "http.basic_password:ada@api.example.com #1");
+  EXPECT_EQ(label_of(found.keys[0].key.id), "http.basic_password:ada@api.example.com");
   EXPECT_EQ(found.keys[0].selector, "api.example.com");
   EXPECT_EQ(found.keys[1].key.kind, "github.token");
   EXPECT_EQ(found.keys[1].host, "github.com");
@@ -81,7 +96,7 @@ TEST(Pgpass, EachLineIsAPasswordOfItsServer) {
       bench.parse("pgpass", "# c\ndb.example:5432:*:ada:s3\\:cr\\\\et\n*:*:*:postgres:other\nlocalhost:*:x:ada:third\n",
                   "postgres.password", true, KeyClass::kPassword);
   ASSERT_EQ(found.keys.size(), 3U);
-  EXPECT_EQ(found.keys[0].key.id, "postgres.password:ada@db.example:5432 #1");
+  EXPECT_EQ(label_of(found.keys[0].key.id), "postgres.password:ada@db.example:5432");
   EXPECT_EQ(found.keys[0].selector, "db.example:5432:*:ada");
   EXPECT_EQ(found.keys[0].host, "db.example:5432");
   EXPECT_EQ(found.keys[1].host, "");
@@ -111,17 +126,19 @@ TEST(DockerConfig, GivesAKeyForEachRegistry) {
       R"(", "identitytoken": "abcdefghijklmnopqrst"}}, "credHelpers": {"x.example": "ecr-login"},
       "HttpHeaders": {"User-Agent": "d"}})";
   const Found found = bench.parse("docker_config", file, "docker.hub_token");
-  ASSERT_EQ(found.keys.size(), 3U);
+  ASSERT_EQ(found.keys.size(), 5U);
   EXPECT_EQ(found.keys[0].selector, "https://index.docker.io/v1/");
   EXPECT_EQ(found.keys[0].host, "index.docker.io");
   EXPECT_EQ(found.keys[0].key.kind, "docker.hub_token");
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("dckr_pat_abcdefghijklmnopqrstuvwxyz0"));
   EXPECT_EQ(found.keys[0].key.principal, "ada");
   EXPECT_EQ(found.keys[1].host, "registry.example:5000");
-  EXPECT_EQ(found.keys[1].key.id, "registry.password:bob@registry.example:5000 #1");
+  EXPECT_EQ(label_of(found.keys[1].key.id), "registry.password:bob@registry.example:5000");
   EXPECT_TRUE(found.keys[1].key.fingerprint.empty());
-  EXPECT_EQ(found.keys[2].selector, "acr.example");
-  EXPECT_EQ(found.keys[2].key.fingerprint, bench.print("abcdefghijklmnopqrst"));
+  EXPECT_EQ(found.keys[2].host + found.keys[2].key.id, "ghcr.io") << "a helper keeps it";
+  EXPECT_EQ(found.keys[3].selector, "acr.example");
+  EXPECT_EQ(found.keys[3].key.fingerprint, bench.print("abcdefghijklmnopqrst"));
+  EXPECT_EQ(found.keys[4].host + found.keys[4].key.id, "x.example");
   EXPECT_EQ(found.skipped, 0U);
 }
 
@@ -172,14 +189,25 @@ TEST(Npmrc, GivesAKeyForEachRegistry) {
   EXPECT_EQ(found.keys[4].host, "x.example");
   EXPECT_EQ(found.keys[4].key.id, "") << "a variable's";
   EXPECT_EQ(found.keys[0].selector, "npm.example");
-  EXPECT_EQ(found.keys[0].key.id, "package.password:bob@npm.example #1") << "_auth is the default registry's";
+  EXPECT_EQ(label_of(found.keys[0].key.id), "package.password:bob@npm.example") << "_auth is the default registry's";
   EXPECT_EQ(found.keys[1].selector, "npm.example/team");
   EXPECT_EQ(found.keys[1].host, "npm.example");
-  EXPECT_EQ(found.keys[1].key.id, "package.password:ada@npm.example #1");
+  EXPECT_EQ(label_of(found.keys[1].key.id), "package.password:ada@npm.example");
   EXPECT_EQ(found.keys[2].key.kind, "github.token");
   EXPECT_EQ(found.keys[2].host, "npm.pkg.github.com");
   EXPECT_EQ(found.keys[3].key.kind, "npm.token");
   EXPECT_EQ(found.keys[3].key.fingerprint, bench.print(kNpm));
+}
+
+TEST(Npmrc, CommentsAndQuotedNamesAreAsNpmReadsThem) {
+  Bench bench;
+  const std::string token(kNpm);
+  const Found found = bench.parse(
+      "npmrc", "//a.example/:_authToken=" + token + " ; old token\n\"//b.example/:_authToken\" = \"" + token + "\"\n",
+      "npm.token");
+  ASSERT_EQ(found.keys.size(), 2U);
+  for (const KeyFact& fact : found.keys)
+    EXPECT_EQ(fact.key.fingerprint, bench.print(kNpm)) << fact.host;
 }
 
 TEST(Npmrc, WithoutAKeyGivesNone) {
@@ -207,7 +235,7 @@ TEST(Pypirc, GivesAKeyForEachRepository) {
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print(token));
   EXPECT_EQ(found.keys[1].selector, "corp");
   EXPECT_EQ(found.keys[1].host, "pypi.corp.example");
-  EXPECT_EQ(found.keys[1].key.id, "package.password:ada@pypi.corp.example #1");
+  EXPECT_EQ(label_of(found.keys[1].key.id), "package.password:ada@pypi.corp.example");
 }
 
 }  // namespace

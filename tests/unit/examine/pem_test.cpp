@@ -61,6 +61,26 @@ Kt0evLuHyYRblRBrxpsP8Y+Wh6hDcoDoxAmQY2b3C/X6Ofju/bCDZfk7zrFI7N0=
 -----END ENCRYPTED PRIVATE KEY-----
 )";
 
+constexpr std::string_view kClientKey = R"(-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguyapovk5p6bCGKJ1
+lcQwbrGWPvNPr3nfyzAEfbIGKZ2hRANCAAT5gXKyMVg3ZGiCxPN2YDHBfraDLLwS
+PiaxxQ+PshlmOo7aEDgwlFGzIiDie3/BOUe5oUZhyvGkxMTwxRf889Yp
+-----END PRIVATE KEY-----
+)";
+
+constexpr std::string_view kClientCertificate = R"(-----BEGIN CERTIFICATE-----
+MIIBljCCATygAwIBAgIUfW+nTweSib4UyY4D+S0u5Ni5tgEwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNcm9ib3QuZXhhbXBsZTAgFw0yNjExMjkxMTAxMzRaGA8yMTI2
+MTEwNTExMDEzNFowGDEWMBQGA1UEAwwNcm9ib3QuZXhhbXBsZTBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABPmBcrIxWDdkaILE83ZgMcF+toMsvBI+JrHFD4+yGWY6
+jtoQODCUUbMiIOJ7f8E5R7mhRmHK8aTExPDFF/zz1imjYjBgMB0GA1UdDgQWBBTn
+5Ntq6Zny+lvdUGDnRY8rOhR1ejAfBgNVHSMEGDAWgBTn5Ntq6Zny+lvdUGDnRY8r
+OhR1ejATBgNVHSUEDDAKBggrBgEFBQcDAjAJBgNVHRMEAjAAMAoGCCqGSM49BAMC
+A0gAMEUCIQCzz3bw/xg6+3NwKX/ppamIWUMiNGVU92fcVDnKNJyerwIgOS6+Bli2
+3RkecFV17YDANaXVGtiF11saELqrieWnesA=
+-----END CERTIFICATE-----
+)";
+
 TEST(SshPrivateKey, IsNamedByItsPublicFingerprint) {
   Bench bench;
   const std::pair<std::string_view, std::string_view> cases[] = {
@@ -122,6 +142,22 @@ TEST(Pem, MakesOneKeyOfACertificateAndItsKeyWhereThePlaceIsForCertificates) {
   EXPECT_EQ(found.keys[0].key.kind, "k8s.client_certificate");
   EXPECT_EQ(found.keys[0].key.principal, "web.example");
   EXPECT_FALSE(found.keys[0].key.fingerprint.empty());
+}
+
+TEST(Pem, AKeyBesideItsCertificateForClientsIsWhatOneLogsInWith) {
+  Bench bench;
+  for (const std::string& text : {std::string(kClientKey) + std::string(kClientCertificate),
+                                  std::string(kClientCertificate) + std::string(kClientKey)}) {
+    const Found found = bench.parse("pem", text, "tls.private_key");
+    ASSERT_EQ(found.keys.size(), 1U);
+    EXPECT_EQ(found.keys[0].key.kind, "tls.client_certificate");
+    EXPECT_EQ(found.keys[0].key.key_class, KeyClass::kAccessKey);
+    EXPECT_EQ(found.keys[0].key.principal, "robot.example");
+    EXPECT_FALSE(found.keys[0].key.fingerprint.empty());
+  }
+  const Found other = bench.parse("pem", std::string(kClientCertificate) + std::string(kTlsKey));
+  ASSERT_EQ(other.keys.size(), 2U) << "another key stays one for servers";
+  EXPECT_EQ(other.keys[1].key.key_class, KeyClass::kEncryptionKey);
 }
 
 TEST(Pem, IsFoundByShapeInAnOpaquePlace) {

@@ -20,7 +20,8 @@ TEST(References, AreNoKeysInAnyForm) {
     for (const std::string name : {"DB_PASSWORD", "API_TOKEN", "GITHUB_TOKEN"}) {
       Bench bench;
       EXPECT_TRUE(bench.parse("dotenv", name + "=" + value + "\n", "dotenv.secret").keys.empty()) << name << value;
-      EXPECT_TRUE(bench.parse("configuration", "[x]\n" + name + " = " + value + "\n", "x.y").keys.empty()) << value;
+      for (const KeyFact& fact : bench.parse("configuration", "[x]\n" + name + " = " + value + "\n", "x.y").keys)
+        EXPECT_EQ(fact.variable + fact.key.id, "X") << value;
     }
     Bench bench;
     EXPECT_TRUE(bench.parse("raw_token", value + "\n", "github.token").keys.empty()) << value;
@@ -49,6 +50,27 @@ TEST(Dummies, AreSaidToBeDummies) {
     EXPECT_EQ(fact.key.kind, "generic.dummy") << fact.selector;
     EXPECT_FALSE(fact.untold) << "else its place's kinds would fit";
     EXPECT_TRUE(fact.key.fingerprint.empty());
+  }
+}
+
+TEST(Dummies, HaveNeighbours) {
+  const std::string filler = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+  for (const std::string value :
+       {"none", "null", "N/A", "fake", "foobar", "undefined", "[REDACTED]", "redacted", "TBD", "unset", "sample",
+        "disabled", "test", "abc123", "secret", "<token>", "dummy-token", "todo: ask ops"}) {
+    Bench bench;
+    for (const std::string name : {"GITHUB_TOKEN", "GITLAB_TOKEN", "NPM_TOKEN"}) {
+      const Found found = bench.parse("dotenv", name + "=" + value + "\n", "dotenv.secret");
+      for (const KeyFact& fact : found.keys)
+        EXPECT_EQ(fact.key.kind, "generic.dummy") << name << " " << value;
+    }
+  }
+  for (const std::string& value : {"ghp_" + filler, "glpat-" + filler, "sk-" + filler, "hf_" + filler, "xoxb-" + filler,
+                                   "AKIA" + filler, "npm_" + filler, "hvs." + filler}) {
+    Bench bench;
+    const Found found = bench.parse("dotenv", "API_TOKEN=" + value + "\n", "dotenv.secret");
+    ASSERT_EQ(found.keys.size(), 1U) << value;
+    if (!value.starts_with("AKIA")) EXPECT_EQ(found.keys[0].key.kind, "generic.dummy") << value;
   }
 }
 
@@ -91,6 +113,30 @@ TEST(EncryptionKeys, AreKnownByTheirNames) {
   const Found found = bench.parse("configuration", "app:\n  encryption_key: 0123456789abcdef0123\n", "generic.secret");
   ASSERT_EQ(found.keys.size(), 1U);
   EXPECT_EQ(found.keys[0].key.kind, "generic.encryption_key");
+}
+
+TEST(References, WhatATemplateFillsInIsNoKey) {
+  Bench bench;
+  for (const char* value :
+       {"#{api.token}", "__API_TOKEN__", "%%TOKEN%%", "@@TOKEN@@", "[[TOKEN]]", "((prod/token))", "{{ vault_token }}",
+        "$[variables.token]", "prefix-${TOKEN}-x", "user:${PASSWORD}", "bao:secret/data/x#y"})
+    EXPECT_TRUE(bench.parse("dotenv", "API_TOKEN=" + std::string(value) + "\n", "dotenv.secret").keys.empty()) << value;
+  EXPECT_EQ(bench.parse("dotenv", "API_TOKEN=__k9Xw2Lq8Rt5Vn3Bz7\n", "dotenv.secret").keys.size(), 1U);
+}
+
+TEST(Dummies, WordsThatStandInForAKey) {
+  Bench bench;
+  for (const char* value : {"my-secret-token", "not-a-real-key", "enter_your_key", "test", "xxx", "...", "***",
+                            "00000000-0000-0000-0000-000000000000", "xoxb-your-token"}) {
+    const Found found = bench.parse("dotenv", "API_TOKEN=" + std::string(value) + "\n", "dotenv.secret");
+    ASSERT_EQ(found.keys.size(), 1U) << value;
+    EXPECT_EQ(found.keys[0].key.kind, "generic.dummy") << value;
+  }
+  for (const char* line : {"DB_PASSWORD=test\n", "API_TOKEN=blue-green-1\n", "API_TOKEN=fake-Xq7vT2mN8sK4wL9z\n"}) {
+    const Found found = bench.parse("dotenv", line, "dotenv.secret");
+    ASSERT_EQ(found.keys.size(), 1U) << line;
+    EXPECT_NE(found.keys[0].key.kind, "generic.dummy") << line;
+  }
 }
 
 }  // namespace

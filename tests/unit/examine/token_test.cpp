@@ -136,23 +136,49 @@ TEST(Opaque, FindsTheAwsKeyInside) {
   EXPECT_EQ(found.keys[0].key.fingerprint, bench.print("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEAAA"));
 }
 
-TEST(Opaque, NumbersShortValuesAndKeepsTheirFingerprint) {
+TEST(Opaque, ShortValuesHaveATagAndKeepTheirFingerprint) {
   Bench bench;
-  const Found first = bench.parse("opaque", "hunter2\n", "db.password");
-  const Found other = bench.parse("opaque", "hunter3\n", "db.password");
-  const Found again = bench.parse("opaque", "hunter2", "db.password");
-  ASSERT_EQ(first.keys.size(), 1U);
-  EXPECT_EQ(first.keys[0].key.id, "db.password #1");
-  EXPECT_EQ(other.keys.at(0).key.id, "db.password #2");
-  EXPECT_EQ(again.keys.at(0).key.id, "db.password #1");
-  EXPECT_TRUE(first.keys[0].key.fingerprint.empty());
+  const auto id = [&](std::string_view value) {
+    const Found found = bench.parse("opaque", value, "db.password");
+    EXPECT_TRUE(found.keys.at(0).key.fingerprint.empty());
+    return found.keys[0].key.id;
+  };
+  EXPECT_EQ(label_of(id("hunter2\n")), "db.password");
+  EXPECT_EQ(id("hunter2\n"), id("hunter2"));
+  EXPECT_NE(id("hunter2"), id("hunter3"));
 }
 
-TEST(Opaque, NumbersGuessableKindsOfAnyLength) {
+TEST(Opaque, ATagOutlivesTheExaminerAndIsTheNodesOwn) {
+  const auto id = [](std::uint8_t key) {
+    Bench bench;
+    bench.state.key[0] = key;
+    return bench.parse("opaque", "hunter2", "db.password").keys.at(0).key.id;
+  };
+  EXPECT_EQ(id(1), id(1));
+  EXPECT_NE(id(1), id(2)) << "without the key no guess can be tried";
+}
+
+TEST(Opaque, ATagIsNoPartOfTheFingerprint) {
+  Bench bench;
+  const std::string tag = tag_of(bench.state.key, "hunter2");
+  EXPECT_EQ(tag.size(), 16U);
+  EXPECT_FALSE(bench.print("hunter2").text().contains(tag));
+}
+
+TEST(Opaque, NoFloodChangesATag) {
+  Bench bench;
+  std::set<std::string> ids;
+  for (int i = 0; i < 20000; ++i)
+    ids.insert(bench.parse("opaque", "word " + std::to_string(i), "db.password").keys.at(0).key.id);
+  EXPECT_EQ(ids.size(), 20000U);
+  EXPECT_TRUE(ids.contains(bench.parse("opaque", "word 0", "db.password").keys.at(0).key.id));
+}
+
+TEST(Opaque, GuessableKindsOfAnyLengthHaveATag) {
   Bench bench;
   const Found found = bench.parse("opaque", "correct horse battery staple", "db.password", true);
   ASSERT_EQ(found.keys.size(), 1U);
-  EXPECT_EQ(found.keys[0].key.id, "db.password #1");
+  EXPECT_EQ(label_of(found.keys[0].key.id), "db.password");
   EXPECT_TRUE(found.keys[0].key.fingerprint.empty());
 }
 

@@ -42,6 +42,12 @@ inline Row row_of(AcquisitionRow acquisition, std::int64_t time) {
   row.body = std::move(acquisition);
   return row;
 }
+inline Row row_of(GapRow gap, std::int64_t time) {
+  Row row;
+  row.time_ns = time;
+  row.body = std::move(gap);
+  return row;
+}
 inline HoldingChange holds(const UseRow& use, const std::string& key) {
   HoldingChange change;
   change.holding.actor = use.actor;

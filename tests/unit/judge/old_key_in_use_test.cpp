@@ -32,6 +32,13 @@ TEST_F(OldKeyInUseTest, PossibleUseIsWordedAsPossible) {
             "restic may have used key OLD after /f [p] got key NEW");
 }
 
+TEST_F(OldKeyInUseTest, ACallToAnUnknownDestinationSaysNotThatTheKeyWentThere) {
+  (void)look({.slot_changes = {kRotated}});
+  UseRow use = use_of("OLD", 1'001, Evidence::kPossible);
+  use.reason = Reason::kUnknownDestination;
+  EXPECT_TRUE(look({.uses = {use}}).empty());
+}
+
 TEST_F(OldKeyInUseTest, AUseBeforeTheSlotWasSeenWithTheNewKeyIsNoFinding) {
   SlotChange change = kRotated;
   change.after_ns = 400;
@@ -55,8 +62,21 @@ TEST_F(OldKeyInUseTest, AnotherSlotMayKeepTheKey) {
   use.keys[0].slot.selector = "other";
   EXPECT_TRUE(look({.uses = {use}}).empty());
   use = use_of("OLD", 1'500);
-  use.actor.workload.facts = SharedList<Fact>({Fact{.name = fact::kContainerId, .value = "c1"}});
+  use.keys[0].scope = "c1";
   EXPECT_TRUE(look({.uses = {use}}).empty()) << "a file of another container";
+}
+
+TEST_F(OldKeyInUseTest, AServiceWithMountsOfItsOwnHasItsOwnSlot) {
+  UseRow use = use_of("OLD", 1'500);
+  use.keys[0].scope = "unit:a.service";
+  (void)look({.slot_changes = {{"unit:a.service", "/f", "p", 900, "", "OLD"}, kRotated}});
+  EXPECT_TRUE(look({.uses = {use}}).empty()) << "the host's file is another one";
+  (void)look({.slot_changes = {{"unit:a.service", "/f", "p", 2'000, "OLD", "NEW"}}});
+  use.last_ns = 2'500;
+  EXPECT_EQ(look({.uses = {use}}).size(), 1U);
+  use.keys[0].scope = {};
+  use.actor.workload.id = "unit:b.service";
+  EXPECT_EQ(look({.uses = {use}}).size(), 1U) << "one without reads the machine's";
 }
 
 TEST_F(OldKeyInUseTest, AKeyRotatedInTwoFilesIsOldInBoth) {

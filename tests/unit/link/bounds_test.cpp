@@ -67,6 +67,20 @@ TEST_F(Bounds, DatagramsAreFewAndPushNoConnectionOut) {
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
 }
 
+TEST_F(Bounds, DatagramsOfOneWorkloadPushThoseOfAnotherNotOut) {
+  examiner.files[kCredentials] = file_of({aws_fact(kA)});
+  start(10);
+  open(10);
+  start(20);
+  unshare(20, 1, "app.service");
+  connect(10, 1, ip(1), true);
+  for (std::uint64_t cookie = 100; cookie < 200; ++cookie)
+    connect(20, cookie, ip(2), true);
+  EXPECT_EQ(link->counters().at("datagrams"), 4U);
+  payload(10, 1);
+  EXPECT_FALSE(told().empty());
+}
+
 TEST_F(Bounds, AProcessThatWasNotKeptIsNotInferred) {
   for (std::uint32_t pid = 10; pid < 30; ++pid)
     start(pid);
@@ -104,6 +118,7 @@ TEST_F(Bounds, ManyKeysInOneProcess) {
   EXPECT_EQ(link->counters().at("holdings_over_bound"), 46U);
   call(10);
   EXPECT_EQ(told().at(0).substr(0, 8), "possible");
+  EXPECT_EQ(acquisitions.size(), 50U) << "a take behind many others is told";
 }
 
 TEST_F(Bounds, ManyOpensAreDroppedWithAReason) {
@@ -115,6 +130,33 @@ TEST_F(Bounds, ManyOpensAreDroppedWithAReason) {
   call(10);
   tick(600);
   EXPECT_EQ(told(), Lines{"unattributed relay_or_hub:"});
+}
+
+TEST_F(Bounds, AnOpenThatWasDroppedMayHaveBroughtAKey) {
+  examiner.hold = true;
+  start(10);
+  for (int i = 0; i < 4; ++i)
+    open(10, "/home/u" + std::to_string(i) + "/.aws/credentials");
+  start(11, {.env = aws_env(kA)});
+  open(11, "/app/.env");
+  EXPECT_EQ(fates.dropped["examine_overflow"], 1U);
+  call(11);
+  tick(600);
+  EXPECT_EQ(told().back(), "possible unidentified_file: " + kA);
+}
+
+TEST_F(Bounds, AKeyBeyondWhatAProcessMayHoldMayHaveBeenTheOne) {
+  std::vector<KeyFact> facts;
+  for (int i = 0; i < 50; ++i) {
+    KeyFact other = aws_fact("other" + std::to_string(i));
+    other.key.kind = "github.token";
+    facts.push_back(other);
+  }
+  examiner.files["/root/.config/gh/hosts.yml"] = file_of(facts);
+  start(10, {.env = aws_env(kA)});
+  open(10, "/root/.config/gh/hosts.yml");
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible not_seen_whole: " + kA});
 }
 
 TEST_F(Bounds, ManyHeldUsesAreWeighedEarly) {

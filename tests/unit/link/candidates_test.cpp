@@ -38,6 +38,7 @@ RequestSeen carries_none() {
 std::string told(const Row& row) {
   Instance caller = instance_of(row.program);
   caller.holdings = row.holdings;
+  caller.id.start_ns = kUsed;  // all was there when it was forked
   const Resolved where = resolved(caller, hello(row.host));
   WorldFacts world;
   world.use_ns = kUsed;
@@ -209,6 +210,17 @@ TEST(Weighing, ByWhatTheRequestCarries) {
       {"the same, and it holds none", {}, "unattributed another_key_in_request:", {}, kS3, carries(kB)},
       {"no key", both, "silent unattributed no_key_in_request:", {}, kS3, carries_none()},
   });
+}
+
+TEST(Weighing, AKeyThatSignsWhatTheDestinationTakes) {
+  const Held signer = held(key("sa", "gcp.service_account_key"), From::kFile, "/root/sa.json");
+  check({{"nothing else fits", {signer}, "inferred only_key_held: sa", {}, "bigquery.googleapis.com"},
+         {"a token is at hand",
+          {signer, held(key("fp:token", "gcp.access_token"), From::kEnvironment, "CLOUDSDK_AUTH_ACCESS_TOKEN")},
+          "inferred only_key_held: fp:token",
+          {},
+          "bigquery.googleapis.com"},
+         {"what it signs is not taken there", {signer}, "unattributed no_key_of_this_kind:", {}, kS3}});
 }
 
 TEST(Weighing, WhatAnIssuerMayHaveGiven) {

@@ -81,15 +81,38 @@ TEST_F(Clauses, UnknownLoopbackPort) {
   connect(10, 900, loopback(8200));
   payload(10, 900, "");
   call(10);
-  expect("local_broker");
+  EXPECT_EQ(told(), (Lines{"possible unknown_destination: " + kA, "possible local_broker: " + kA}));
 }
 
-TEST_F(Clauses, ADestinationOnALoopbackAddressIsNoBroker) {
+TEST_F(Clauses, AProvidersNameAtAnAddressOfThisMachine) {
   start(10);
   open(10);
   call(10, kS3, loopback(443));
+  expect("name_at_local_address");
   call(10, kS3, loopback(443));
-  EXPECT_EQ(told(), (Lines{"inferred only_key_held: " + kA, "inferred only_key_held: " + kA}));
+  EXPECT_EQ(told().back(), "possible name_at_local_address: " + kA) << "it is no broker for itself";
+  call(10);
+  EXPECT_EQ(told().back(), "possible local_broker: " + kA) << "but may have been one for others";
+}
+
+TEST_F(Clauses, AProvidersNameAtALinkLocalAddress) {
+  start(10);
+  open(10);
+  SocketAddress v4 = metadata_service(), v6;
+  v4.address[3] = 77;
+  v6.v6 = true;
+  v6.address = {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  call(10, kS3, v4);
+  call(10, kS3, v6);
+  EXPECT_EQ(told(), (Lines{"possible name_at_local_address: " + kA, "possible name_at_local_address: " + kA}));
+}
+
+TEST_F(Clauses, AKnownProxyOfThisMachineIsNone) {
+  start(10, {.env = {shown("AWS_ENDPOINT_URL_S3", "http://localhost:4566")}});
+  open(10);
+  connect(10, 1, loopback(4566));
+  http(10, 1, "localhost", "/");
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA}) << "a variable of the program names it";
 }
 
 TEST_F(Clauses, Relay) {
@@ -120,6 +143,34 @@ TEST_F(Clauses, ABackupThatTheCatalogKnowsReadsInBulk) {
   expect("relay_or_hub");
   ASSERT_EQ(acquisitions.size(), 1U);
   EXPECT_TRUE(acquisitions[0].bulk);
+}
+
+TEST_F(Clauses, WhoReadsInBulkCallsWithTheKeyOfItsOwnEnvironment) {
+  const Program backup{.exe = "/usr/bin/restic", .filename = "/usr/bin/restic", .env = aws_env(kB)};
+  start(10, backup);
+  open(10, "/root/.ssh/id_ed25519");
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kB});
+  start(11, backup);
+  open(11);
+  call(11);
+  EXPECT_EQ(told().back().substr(0, 22), "possible several_keys:") << "it may have taken the one that it read, too";
+}
+
+TEST_F(Clauses, AHubCallsWithItsOwnKindsAndForOthersWithTheRest) {
+  const std::string session = "ASIAAAAAAAAAAAAAAAA2";
+  KeyFact fact = aws_fact(session);
+  fact.key.kind = "aws.session";
+  examiner.files["/home/u/.aws/credentials"] = file_of({fact});
+  const Program hub{.exe = "/usr/bin/karpenter", .filename = "/usr/bin/karpenter"};
+  start(10, hub);
+  open(10, "/home/u/.aws/credentials");
+  call(10);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + session});
+  start(11, hub);
+  open(11);
+  call(11);
+  EXPECT_EQ(told().back(), "possible relay_or_hub: " + kA);
 }
 
 TEST_F(Clauses, ConnectionOlderThanTheKey) {
@@ -353,8 +404,11 @@ TEST_F(Clauses, AConnectProxyNamesItsTarget) {
   event.name = kS3;
   event.port = 443;
   send(process(10)->id, event, process(10));
+  hello(10, 1);
+  tls_data(10, 1);
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
   EXPECT_EQ(uses[0].destination.name_source, NameSource::kConnectProxy);
+  EXPECT_TRUE(uses[0].destination.claimed);
   EXPECT_EQ(uses[0].destination.port, 443);
   EXPECT_EQ(uses[0].via, "proxy 198.51.100.9:3128");
 }
@@ -451,6 +505,54 @@ TEST_F(Clauses, ABrokersKeyIsPossibleAtMost) {
   exit(10);
   EXPECT_EQ(told(), Lines{"possible local_broker: ssh.private_key@/tmp/ssh-abc/agent.7"});
   EXPECT_EQ(acquired(), Lines{"broker /tmp/ssh-abc/agent.7 [] ssh.private_key@/tmp/ssh-abc/agent.7 by 10"});
+}
+
+TEST_F(Clauses, AKeyThatWasLoadedIntoAnAgentIsTheOneThatItsClientsBorrow) {
+  KeyFact loaded;
+  loaded.key.kind = "ssh.private_key";
+  loaded.key.id = "SHA256:loaded";
+  examiner.files["/root/.ssh/id_ed25519"] = file_of({loaded});
+  const UnixConnectEvent agent{"/tmp/ssh-abc/agent.7"};
+  start(10, {.exe = "/usr/bin/ssh-add", .filename = "/usr/bin/ssh-add"});
+  send(process(10)->id, agent, process(10));
+  open(10, "/root/.ssh/id_ed25519");
+  exit(10);
+  start(11, {.exe = "/usr/bin/ssh", .filename = "/usr/bin/ssh"});
+  send(process(11)->id, agent, process(11));
+  connect(11, 1, ip(3, 22));
+  payload(11, 1, "");
+  exit(11);
+  EXPECT_EQ(acquired(), (Lines{"file /root/.ssh/id_ed25519 [] SHA256:loaded by 10",
+                               "broker /tmp/ssh-abc/agent.7 [] SHA256:loaded by 11"}));
+  EXPECT_EQ(told(), Lines{"possible local_broker: SHA256:loaded"});
+}
+
+TEST_F(Clauses, SoIsAKeyThatSshAddGotThroughAPipe) {
+  KeyFact loaded;
+  loaded.key.kind = "ssh.private_key";
+  loaded.key.id = "SHA256:loaded";
+  examiner.files["/root/.ssh/id_ed25519"] = file_of({loaded});
+  const UnixConnectEvent agent{"/tmp/ssh-abc/agent.7"};
+  start(10, {.exe = "/usr/bin/cat", .filename = "/usr/bin/cat", .stdout_pipe = 7});
+  start(11, {.exe = "/usr/bin/ssh-add", .filename = "/usr/bin/ssh-add", .stdin_pipe = 7});
+  open(10, "/root/.ssh/id_ed25519");
+  exit(10);
+  send(process(11)->id, agent, process(11));
+  exit(11);
+  start(12, {.exe = "/usr/bin/ssh", .filename = "/usr/bin/ssh"});
+  send(process(12)->id, agent, process(12));
+  EXPECT_EQ(acquired().back(), "broker /tmp/ssh-abc/agent.7 [] SHA256:loaded by 12");
+}
+
+TEST_F(Clauses, ASocketThatAVariableNamesIsTheBrokerThatTheVariableSays) {
+  start(10, {.exe = "/usr/bin/ssh",
+             .filename = "/usr/bin/ssh",
+             .env = {shown("SSH_AUTH_SOCK", "/var/run/user/7/my.sock"),
+                     shown("SPIFFE_ENDPOINT_SOCKET", "unix:///srv/spiffe/api.sock")}});
+  send(process(10)->id, UnixConnectEvent{"/run/user/7/my.sock"}, process(10));
+  send(process(10)->id, UnixConnectEvent{"/srv/spiffe/api.sock"}, process(10));
+  EXPECT_EQ(acquired(), (Lines{"broker /run/user/7/my.sock [] ssh.private_key@/run/user/7/my.sock by 10",
+                               "broker /srv/spiffe/api.sock [] spiffe.jwt_svid@/srv/spiffe/api.sock by 10"}));
 }
 
 TEST_F(Clauses, ASecretInAnArgumentIsAnAcquisition) {

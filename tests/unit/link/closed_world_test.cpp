@@ -103,6 +103,12 @@ TEST(ClosedWorld, NamesContradict) {
   EXPECT_EQ(closed_world(facts), Reason::kNamesContradict);
 }
 
+TEST(ClosedWorld, NameAtLocalAddress) {
+  WorldFacts facts = all_hold();
+  facts.local_name = true;
+  EXPECT_EQ(closed_world(facts), Reason::kNameAtLocalAddress);
+}
+
 TEST(ClosedWorld, TheFirstThatFailsIsTheReason) {
   const std::vector<Gap> gaps{{250, 260, 3, "open"}};
   WorldFacts facts;
@@ -116,6 +122,7 @@ TEST(ClosedWorld, TheFirstThatFailsIsTheReason) {
   facts.unidentified_ns = 1;
   facts.cut_ns = 1;
   facts.names_contradict = true;
+  facts.local_name = true;
   std::vector<Reason> order;
   const auto next = [&] { order.push_back(closed_world(facts).value()); };
   next(), facts.exec_seen = true;
@@ -127,10 +134,11 @@ TEST(ClosedWorld, TheFirstThatFailsIsTheReason) {
   next(), facts.unidentified_ns = 0;
   next(), facts.cut_ns = 0;
   next(), facts.names_contradict = false;
+  next(), facts.local_name = false;
   EXPECT_EQ(closed_world(facts), std::nullopt);
   EXPECT_EQ(order, (std::vector{Reason::kExecNotSeen, Reason::kGapInLife, Reason::kHooksNotArmed, Reason::kLocalBroker,
                                 Reason::kRelayOrHub, Reason::kOpenedBeforeKey, Reason::kUnidentifiedFile,
-                                Reason::kNotSeenWhole, Reason::kNamesContradict}));
+                                Reason::kNotSeenWhole, Reason::kNamesContradict, Reason::kNameAtLocalAddress}));
 }
 
 TEST(GapList, WhenFullTheOldestBecomeOne) {

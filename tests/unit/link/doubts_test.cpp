@@ -17,11 +17,14 @@ void fill(bool& value) { value = !value; }
 void fill(std::uint64_t& value) { value = 1'234'567'890'123'456'789U; }
 void fill(std::vector<LocalTalk>& value) { value = {{loopback(8200), 9}, {ip(4), 10}}; }
 void fill(std::vector<Unidentified>& value) {
-  value = {{.time_ns = 5, .kind = "aws.access_key"},
+  value = {{.time_ns = 5, .kind = "aws.access_key", .last_ns = 8},
            {.time_ns = 6, .host = "cluster.test:6443", .selector_rule = "sel.k8s.context"}};
 }
-void fill(std::vector<Lead>& value) { value = {{"sel.aws.profile", "app", fingerprint_of("app"), "base"}}; }
-void fill(std::vector<MaybeIssued>& value) { value = {{7, "aws.session", kA, "sts.amazonaws.com", true}}; }
+void fill(std::vector<Lead>& value) { value = {{"sel.aws.profile", "app", fingerprint_of("app"), "base", true}}; }
+void fill(std::vector<ToldPlace>& value) {
+  value = {{"/root/token", "aws.irsa_token", "sel.aws.profile", "app", fingerprint_of("app"), "host.test", true}};
+}
+void fill(std::vector<MaybeIssued>& value) { value = {{7, "aws.session", kA, "sts.amazonaws.com", true, true, true}}; }
 void fill(std::vector<KeyFileOpened>& value) { value = {{77, 8}}; }
 void fill(SharedList<OwnName>& value) {
   SocketAddress six;
@@ -58,9 +61,10 @@ std::vector<std::string> difference(const Doubts& a, const Doubts& b) {
 }
 
 TEST(Doubts, TheNamesUnderWhichTheyAreStoredDoNotChange) {
-  EXPECT_EQ(difference(filled(), Doubts{}),
-            (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "cut", "broker", "local_talks",
-                                      "unidentified", "leads", "maybe_issued", "opened", "names"}));
+  EXPECT_EQ(
+      difference(filled(), Doubts{}),
+      (std::vector<std::string>{"exec_seen", "seen_whole", "bulk", "life_from", "gap", "cut", "broker", "local_talks",
+                                "unidentified", "leads", "told_places", "maybe_issued", "opened", "names"}));
 }
 
 TEST(Doubts, AForkInheritsEveryMember) {
@@ -72,6 +76,69 @@ TEST(Doubts, EveryMemberComesBackFromItsText) {
   instance.doubts = filled();
   apply_life(again, encode_life(instance));
   EXPECT_EQ(difference(again.doubts, instance.doubts), std::vector<std::string>{});
+}
+
+TEST(Doubts, WhatIsKnownOfAKeyBesideItComesBackFromTheText) {
+  const catalog::Catalog& known = catalog::Catalog::builtin();
+  HeldKey what;
+  what.key.id = kA;
+  what.slot = {From::kMemory, "environment of x", "V"};
+  HeldKey again = what;
+  what.scope = "0123456789abcdef";
+  what.dev = 7;
+  what.selector_rule = "sel.aws.profile";
+  what.selector_hash = fingerprint_of("app");
+  what.entry = "app";
+  what.host = "host.test:8200";
+  what.current = what.issued = what.issue_told = what.broker = true;
+  what.kinds = {"aws.access_key", "npm.token"};
+  Instance instance;
+  instance.stdin_pipe = 11;
+  instance.stdout_pipe = 12;
+  instance.channel = true;
+  instance.holdings.push_back({std::make_shared<const HeldKey>(what)});
+  const std::string text = encode_life(instance);
+  apply_entry(again, text, known);
+  EXPECT_EQ(again.scope, "0123456789abcdef");
+  EXPECT_EQ(again.dev, 7U);
+  EXPECT_EQ(again.selector_rule, "sel.aws.profile");
+  EXPECT_EQ(again.selector_hash, what.selector_hash);
+  EXPECT_EQ(again.entry, "app");
+  EXPECT_EQ(again.host, "host.test:8200");
+  EXPECT_TRUE(again.current && again.issued && again.issue_told && again.broker);
+  EXPECT_EQ(again.kinds, what.kinds);
+  Instance next;
+  apply_life(next, text);
+  EXPECT_EQ(next.stdin_pipe, 11U);
+  EXPECT_EQ(next.stdout_pipe, 12U);
+  EXPECT_TRUE(next.channel);
+  HeldKey other{.key = {.id = kA}, .slot = {From::kFile, "/elsewhere", {}}};
+  apply_entry(other, text, known);
+  EXPECT_EQ(other.host, "") << "another slot of the same key";
+  for (const char* bad : {"", "[]", R"({"entries":7})", R"({"entries":[7,{"key":1},{"kinds":{}}],"stdin":"x"})"}) {
+    HeldKey none{.key = {.id = kA}};
+    apply_entry(none, bad, known);
+    apply_life(next, bad);
+    EXPECT_EQ(none.host, "") << bad;
+  }
+}
+
+TEST(Doubts, TheScopeOfAFileComesBackAlsoWhereItIsTheMachines) {
+  HeldKey what{.key = {.id = kA}, .slot = {From::kFile, kCredentials, "default"}};
+  Instance instance;
+  instance.holdings.push_back({std::make_shared<const HeldKey>(what)});
+  const std::string text = encode_life(instance);
+  EXPECT_EQ(scope_in_entry(text, kA, what.slot).value_or("none"), "");
+  what.scope = "guessed";
+  apply_entry(what, text, catalog::Catalog::builtin());
+  EXPECT_EQ(what.scope, "");
+  EXPECT_FALSE(scope_in_entry(text, "another", what.slot).has_value());
+  const std::string before =
+      R"({"entries":[{"key":")" + kA + R"(","place":")" + kCredentials + R"(","selector":"default","dev":8}]})";
+  what.scope = "guessed";
+  apply_entry(what, before, catalog::Catalog::builtin());
+  EXPECT_EQ(what.scope, "guessed") << "an earlier build did not store it";
+  EXPECT_EQ(what.dev, 8U);
 }
 
 TEST(Doubts, ANewProgramBeginsWithNoneButItsOwnStart) {
@@ -110,6 +177,23 @@ TEST(Doubts, MarksAreBounded) {
   EXPECT_EQ(doubts.unidentified.back().kind, "") << "what does not fit concerns every kind";
 }
 
+TEST(Doubts, AMarkKeepsItsFirstAndItsLastTime) {
+  Doubts doubts;
+  doubts.mark_unidentified({.time_ns = 7});
+  EXPECT_EQ(doubts.unidentified.back().latest_ns(), 7U);
+  doubts.mark_unidentified({.time_ns = 9});
+  doubts.mark_unidentified({.time_ns = 5});
+  ASSERT_EQ(doubts.unidentified.size(), 1U);
+  EXPECT_EQ(doubts.unidentified.back().time_ns, 5U);
+  EXPECT_EQ(doubts.unidentified.back().latest_ns(), 9U);
+  Doubts full;
+  for (int i = 0; i < 40; ++i)
+    full.mark_unidentified({.time_ns = 5, .kind = "kind" + std::to_string(i)});
+  full.mark_unidentified({.time_ns = 9, .kind = "another"});
+  EXPECT_EQ(full.unidentified.back().time_ns, 5U);
+  EXPECT_EQ(full.unidentified.back().latest_ns(), 9U) << "also of what does not fit";
+}
+
 TEST(Doubts, NamesAndTalksAreBounded) {
   Doubts doubts;
   for (std::uint16_t i = 0; i < 200; ++i) {
@@ -131,18 +215,6 @@ class DoubtsOfAProcess : public Scene {
     examiner.files[kCredentials] = file_of({aws_fact(kA)});
     start(10);
     open(10);
-  }
-  /// The worker ends and another takes over what it stored.
-  void restart(std::uint32_t pid) {
-    collect();
-    const Earlier stored = earlier();
-    const auto held = holders[pid];
-    ASSERT_FALSE(held.empty());
-    make();
-    link->load(stored);
-    for (const auto& [id, holding] : held)
-      link->adopt(holding, process(pid));
-    tick();
   }
 };
 
@@ -177,7 +249,43 @@ TEST_F(DoubtsOfAProcess, ADestinationOnLoopbackIsNoBrokerAfterARestartEither) {
   payload(10, 900, "");
   restart(10);
   call(10, kS3, loopback(443));
+  EXPECT_EQ(told().back(), "possible name_at_local_address: " + kA);
+}
+
+TEST_F(DoubtsOfAProcess, AGapInItsLifeCountsAfterARestart) {
+  collect();  // its life is stored before the gap
+  link->gap(clock.now, clock.now + 1, "ring_full", 2, "open");
+  restart(10);
+  call(10);
+  EXPECT_EQ(told(), Lines{"possible gap_in_life: " + kA});
+}
+
+TEST_F(DoubtsOfAProcess, AGapBeforeItsLifeDoesNotCountAfterARestart) {
+  link->gap(0, 2, "ring_full", 2, "open");
+  restart(10);
+  call(10);
   EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(DoubtsOfAProcess, WhatItsFeederTookMayBeHandedOverAfterARestartToo) {
+  const std::string other = "AKIAAAAAAAAAAAAAAAA3";
+  examiner.files["/home/u/.aws/credentials"] = file_of({aws_fact(other)});
+  start(20);
+  fork(20, 21);
+  exec(21, {.channel = true});
+  open(21);
+  open(20, "/home/u/.aws/credentials");
+  collect();
+  const Earlier stored = earlier();
+  const auto held = holders;
+  make();
+  link->load(stored);
+  for (const std::uint32_t pid : {21U, 20U}) {  // in whatever order the history has them
+    for (const auto& [id, holding] : held.at(pid))
+      link->adopt(holding, process(pid));
+  }
+  call(21);
+  EXPECT_EQ(told(), Lines{"possible several_keys: " + kA + " " + other});
 }
 
 TEST_F(DoubtsOfAProcess, ProgramsThatAProcessBecomesBeginAnew) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "agent/link/instance.h"
 #include "scene.h"
 
 namespace keytrail::link {
@@ -26,7 +27,7 @@ TEST(Environment, APasswordIsNamedByItsPlace) {
   EnvItem password{"PGPASSWORD", {}, {}, 9, false};
   const auto found = keys_of_environment({password}, catalog::Catalog::builtin(), "payments");
   ASSERT_EQ(found.size(), 1U);
-  EXPECT_EQ(found[0].key.id, "postgres.password:PGPASSWORD@payments #1");
+  EXPECT_EQ(found[0].key.id, "postgres.password:PGPASSWORD@payments #?");
   EXPECT_TRUE(found[0].key.fingerprint.empty());
 }
 
@@ -47,13 +48,32 @@ TEST(Environment, ADummyIsSaidAndFitsNowhere) {
     const auto found = keys_of_environment({secret("GITHUB_TOKEN", value)}, catalog, "w");
     ASSERT_EQ(found.size(), 1U) << value;
     EXPECT_EQ(found[0].key.kind, "generic.dummy") << value;
-    EXPECT_EQ(found[0].key.id, "generic.dummy:GITHUB_TOKEN@w #1") << value;
+    EXPECT_EQ(found[0].key.id, "generic.dummy:GITHUB_TOKEN@w #?") << value;
     EXPECT_TRUE(found[0].key.fingerprint.empty()) << value;
     EXPECT_TRUE(found[0].kinds.empty()) << value;
   }
   const auto example = keys_of_environment(aws_env("AKIAIOSFODNN7EXAMPLE"), catalog, "w");
   ASSERT_EQ(example.size(), 1U);
   EXPECT_EQ(example[0].key.kind, "generic.dummy");
+}
+
+TEST(Environment, ADummyOfAKindWithAKnownFormat) {
+  const auto& catalog = catalog::Catalog::builtin();
+  const auto kind = [&](const std::string& name, const std::string& value) {
+    const auto found = keys_of_environment({secret(name, value)}, catalog, "w");
+    return found.empty() ? std::string() : found[0].key.kind;
+  };
+  for (const char* name : {"GITHUB_TOKEN", "GITLAB_TOKEN", "NPM_TOKEN", "SLACK_BOT_TOKEN"}) {
+    for (const char* value : {"test", "none", "fake", "secret", "[REDACTED]", "undefined"})
+      EXPECT_EQ(kind(name, value), "generic.dummy") << name << " " << value;
+  }
+  EXPECT_EQ(kind("GITHUB_TOKEN", "ghp_" + std::string(36, 'x')), "generic.dummy");
+  EXPECT_EQ(kind("GITLAB_TOKEN", "glpat-" + std::string(20, 'X')), "generic.dummy");
+  EXPECT_EQ(kind("GITLAB_TOKEN", "of-a-server-of-ours"), "gitlab.token");
+  EXPECT_EQ(kind("VAULT_TOKEN", "root"), "vault.token") << "as a server in development mode is started";
+  const auto filler = keys_of_environment(aws_env("AKIAXXXXXXXXXXXXXXXX"), catalog, "w");
+  ASSERT_EQ(filler.size(), 1U);
+  EXPECT_EQ(filler[0].key.kind, "generic.dummy");
 }
 
 TEST(Environment, AValueSaysItsKindBeforeItsName) {
@@ -123,6 +143,27 @@ TEST(Environment, FlagsThatNameAFile) {
   EXPECT_EQ(file_of_argument(process, catalog, "/backup/key"), nullptr);
   process.filename = "/opt/bin/ssh";  // a script, under its own name
   EXPECT_NE(file_of_argument(process, catalog, "/backup/key"), nullptr);
+}
+
+TEST(Environment, AProgramStartedInPlaceOrUnderAnotherNameRenamesNoKeyOfAVariable) {
+  const auto owner = [](const std::string& id, WorkloadKind kind, std::vector<Fact> facts) {
+    auto workload = std::make_shared<Workload>();
+    workload->id = id;
+    workload->kind = kind;
+    workload->facts = SharedList<Fact>(std::move(facts));
+    auto process = std::make_shared<Process>();
+    process->workload = workload;
+    Instance instance;
+    instance.process = process;
+    return variable_owner(instance);
+  };
+  const auto of_program = [&](const std::string& name) {
+    return owner("cgroup:/jobs:" + name, WorkloadKind::kHost, {{fact::kProgram, name}, {fact::kCgroup, "/jobs"}});
+  };
+  EXPECT_EQ(of_program("sh"), "cgroup:/jobs");
+  EXPECT_EQ(of_program("copy-of-psql"), of_program("sh"));
+  EXPECT_EQ(owner("host:sh", WorkloadKind::kHost, {{fact::kProgram, "sh"}}), "host");
+  EXPECT_EQ(owner("unit:a.service", WorkloadKind::kSystemdUnit, {}), "unit:a.service");
 }
 
 }  // namespace

@@ -119,5 +119,51 @@ TEST_F(GivenUp, WhatIsGivenUpIsInheritedByAFork) {
   EXPECT_EQ(told(), Lines{"possible " + kCut + ": " + kA});
 }
 
+// `program < file`: the shell's fork opens the file, and the program that it becomes reads it without an open.
+TEST_F(GivenUp, AFileThatStaysOpenOverAnExec) {
+  const std::string b = "AKIABBBBBBBBBBBBBBB2", known = "/home/me/.aws/credentials", unknown = "/root/.netrc";
+  examiner.files[known] = file_of({aws_fact(b)});
+  examiner.files[unknown] = unread("too large");
+  const auto told_of = [&](std::uint32_t pid, const std::string& before_fork, const std::string& before_exec) {
+    start(pid, {"/usr/bin/bash", "/bin/bash"});
+    if (!before_fork.empty()) open(pid, before_fork);
+    fork(pid, pid + 1);
+    if (!before_exec.empty()) open(pid + 1, before_exec);
+    exec(pid + 1, {.env = aws_env(kA)});
+    call(pid + 1);
+    tick(600);
+    return told().back();
+  };
+  EXPECT_EQ(told_of(10, "", known), "possible several_keys: " + kA + " " + b);
+  EXPECT_EQ(told_of(20, "", unknown), "possible " + kUnread + ": " + kA);
+  EXPECT_EQ(told_of(30, known, ""), "inferred only_key_held: " + kA) << "what the shell itself read it keeps";
+  EXPECT_EQ(told_of(40, unknown, ""), "inferred only_key_held: " + kA);
+  examiner.hold = true;
+  EXPECT_EQ(told_of(50, "", unknown), "possible " + kUnread + ": " + kA) << "nor is it known yet";
+  examiner.hold = false;
+  examiner.answer_all();
+}
+
+TEST_F(GivenUp, AFileThatStaysOpenCountsForOneExec) {
+  examiner.files["/root/.netrc"] = unread("too large");
+  start(10, {"/usr/bin/bash", "/bin/bash"});
+  fork(10, 11);
+  open(11, "/root/.netrc");
+  exec(11, {"/usr/bin/env", "/usr/bin/env"});
+  exec(11, {.env = aws_env(kA)});
+  call(11);
+  EXPECT_EQ(told(), Lines{"inferred only_key_held: " + kA});
+}
+
+TEST_F(GivenUp, WhereMostCallsAreAnonymousAFileThatWasNotReadIsNotSilent) {
+  start(10);
+  call(10, "registry.npmjs.org");
+  EXPECT_TRUE(told().empty());
+  examiner.files["/root/.npmrc"] = unread("too large");
+  open(10, "/root/.npmrc");
+  call(10, "registry.npmjs.org");
+  EXPECT_EQ(told(), Lines{"unattributed unidentified_file:"});
+}
+
 }  // namespace
 }  // namespace keytrail::link

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <atomic>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,7 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/program_name.h"
 #include "agent/link/link.h"
+#include "fake_examiner.h"
 
 namespace keytrail::link {
 
@@ -29,45 +30,6 @@ struct FakeClock : Clock {
   [[nodiscard]] std::uint64_t boot_ns() const override { return now; }
   [[nodiscard]] std::int64_t wall_ns() const override {
     return 1'800'000'000'000'000'000 + static_cast<std::int64_t>(now);
-  }
-};
-
-inline std::string in_mount_ns(std::uint32_t mnt_ns, const std::string& path) {
-  return std::to_string(mnt_ns) + ":" + path;
-}
-
-/// Answers at once from `files`, unless told to hold the answers back.
-struct FakeExaminer : Examiner {
-  struct Waiting {
-    ExamineRequest request;
-    std::function<void(ExamineAnswer)> done;
-  };
-  /// By path, or by in_mount_ns(): a mount namespace's own file under that path.
-  std::map<std::string, FileAnswer> files;
-  std::map<std::uint32_t, EnvironmentAnswer> environments;
-  bool hold = false;
-  std::deque<Waiting> waiting;
-  std::vector<ExamineRequest> asked;
-
-  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override {
-    asked.push_back(request);
-    waiting.push_back({std::move(request), std::move(done)});
-  }
-  ExamineAnswer answer_for(const ExamineRequest& request) {
-    const auto* question = std::get_if<FileQuestion>(&request.question);
-    if (question == nullptr) return environments[request.reach.who.tgid];
-    const std::string own = in_mount_ns(request.reach.mnt_ns, question->path);
-    FileAnswer answer = files[files.contains(own) ? own : question->path];
-    if (answer.file.inode == 0) answer.file = question->file;
-    if (question->look) answer.unchanged = answer.file == question->file;
-    return answer;
-  }
-  void answer_all() {
-    while (!waiting.empty()) {
-      Waiting one = std::move(waiting.front());
-      waiting.pop_front();
-      one.done(answer_for(one.request));
-    }
   }
 };
 
@@ -141,6 +103,9 @@ struct Program {
   std::vector<ArgItem> args;
   bool env_truncated = false;
   bool args_truncated = false;
+  std::uint32_t stdin_pipe = 0, stdout_pipe = 0;
+  ArgsKept args_kept = ArgsKept::kNone;
+  bool channel = false;
 };
 inline Program aws_program(std::vector<EnvItem> env = {}, std::vector<ArgItem> args = {}) {
   return {"/usr/bin/python3.11", "/usr/bin/aws", std::move(env), std::move(args), false};
@@ -245,11 +210,24 @@ class Scene : public ::testing::Test {
     event.args = program.args;
     event.env_truncated = program.env_truncated;
     event.args_truncated = program.args_truncated;
+    event.stdin_pipe = program.stdin_pipe;
+    event.stdout_pipe = program.stdout_pipe;
+    event.args_kept = program.args_kept;
+    event.channel = program.channel;
+    event.comm = base::base_name(program.filename);
     send(id, std::move(event), made, before);
   }
-  void unshare(std::uint32_t pid, std::uint32_t mnt_ns) {
+  void unshare(std::uint32_t pid, std::uint32_t mnt_ns, const std::string& unit = {}) {
     auto moved = std::make_shared<Process>(*process(pid));
     moved->mnt_ns = mnt_ns;
+    if (!unit.empty()) {
+      auto workload = std::make_shared<Workload>();
+      workload->id = "unit:" + unit;
+      workload->name = unit;
+      workload->facts.push_back({fact::kUnit, unit});
+      moved->workload = workload;
+      moved->cgroup_id = std::hash<std::string>()(unit);
+    }
     processes[pid] = moved;
   }
   void exit(std::uint32_t pid) {
@@ -268,6 +246,10 @@ class Scene : public ::testing::Test {
     if (known != examiner.files.end() && known->second.file.inode != 0) event.file = known->second.file;
     event.file.dev = 8;
     send(process(pid)->id, event, process(pid), {}, baseline);
+  }
+  /// Looks at the environment or the memory of another process.
+  void peek(std::uint32_t pid, std::uint32_t of, PeekEvent::What what = PeekEvent::What::kEnvironment) {
+    send(process(pid)->id, PeekEvent{process(of)->id, what}, process(pid));
   }
   void connect(std::uint32_t pid, std::uint64_t cookie, SocketAddress remote = ip(1), bool udp = false) {
     send(process(pid)->id, ConnectEvent{cookie, remote, 1, udp}, process(pid));
@@ -341,6 +323,8 @@ class Scene : public ::testing::Test {
       if (auto* acquisition = std::get_if<AcquisitionRow>(&row.body)) acquisitions.push_back(*acquisition);
       if (auto* gap = std::get_if<GapRow>(&row.body)) gaps.push_back(*gap);
     }
+    for (FoundPlace& one : out.found)
+      found.push_back(std::move(one));
     for (TokenTold& one : out.told)
       tokens.push_back(std::move(one));
     for (UseRow& use : out.uses)
@@ -357,6 +341,10 @@ class Scene : public ::testing::Test {
         holders[pid][change.holding.key.id] = change.holding;
       }
     }
+    for (KeyReader& reader : out.readers)
+      readers.push_back(std::move(reader));
+    for (const Child& child : out.children)
+      children.push_back(child);
     for (Life& life : out.lives)
       lives[life.id] = std::move(life);
     slot_changes.insert(slot_changes.end(), out.slot_changes.begin(), out.slot_changes.end());
@@ -367,6 +355,18 @@ class Scene : public ::testing::Test {
     for (const auto& [id, life] : lives)
       out.lives.push_back(life);
     return out;
+  }
+  /// The worker ends and another takes over what it stored.
+  void restart(std::uint32_t pid) {
+    collect();
+    const Earlier stored = earlier();
+    const auto held = holders[pid];
+    ASSERT_FALSE(held.empty());
+    make();
+    link->load(stored);
+    for (const auto& [id, holding] : held)
+      link->adopt(holding, process(pid));
+    tick();
   }
   /// The slot that held this key has another one now.
   [[nodiscard]] bool replaced(const std::string& key) const {
@@ -411,6 +411,9 @@ class Scene : public ::testing::Test {
   std::vector<GapRow> gaps;
   std::vector<UseRow> uses;
   std::vector<UseTouch> touches;
+  std::vector<KeyReader> readers;
+  std::vector<Child> children;
+  std::vector<FoundPlace> found;
   std::vector<TokenTold> tokens;
   std::map<std::uint32_t, std::map<std::string, Holding>> holders;
   std::map<InstanceId, Life> lives;

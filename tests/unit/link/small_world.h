@@ -57,7 +57,9 @@ inline PayloadEvent hello(const std::string& name, PayloadEvent::Protocol protoc
 
 inline Resolved resolved(const Instance& caller, const PayloadEvent& payload, const SocketAddress& remote = ip(1)) {
   Names names(8, 60);
-  return resolve({remote, 1, false, kUsed, &payload}, caller, names, catalog::Catalog::builtin());
+  const bool tunnel = payload.protocol == PayloadEvent::Protocol::kHttpConnect;
+  const Called called{remote, 1, false, kUsed, tunnel ? nullptr : &payload, tunnel ? &payload : nullptr};
+  return resolve(called, caller, names, catalog::Catalog::builtin());
 }
 
 }  // namespace keytrail::link

@@ -16,20 +16,27 @@ Answer answered(unsigned status, const std::string& body = {}, std::string retry
   return answer_of(base::HttpResponse{status, "", {{"retry-after", std::move(retry_after)}}, {}}, body, 0);
 }
 
-TEST(Answer, OnlyFourStatusesAreTriedAgain) {
+TEST(Answer, OnlyFourStatusesAreTriedAgainAndFourConcernWhatIsInTheRequest) {
   for (unsigned status = 200; status < 600; ++status) {
     const bool again = status == 429 || status == 502 || status == 503 || status == 504;
+    const bool unfit = status == 400 || status == 413 || status == 422 || status == 500;
     EXPECT_EQ(answered(status).kind, status < 300 ? Answer::Kind::kAccepted
                                      : again      ? Answer::Kind::kRetry
+                                     : unfit      ? Answer::Kind::kUnfit
                                                   : Answer::Kind::kRefused)
         << status;
+    EXPECT_EQ(answered(status).too_large, status == 413);
   }
 }
 
 TEST(Answer, GrpcCodesAreTriedAgainAsTheSpecificationSays) {
   for (int code = 1; code < 20; ++code) {
     const bool again = code == 1 || code == 4 || code == 10 || code == 11 || code == 14 || code == 15;
-    EXPECT_EQ(answer_of(GrpcReply{.code = code}).kind, again ? Answer::Kind::kRetry : Answer::Kind::kRefused) << code;
+    const bool unfit = code == 2 || code == 3 || code == 8 || code == 13 || code > 16;
+    EXPECT_EQ(answer_of(GrpcReply{.code = code}).kind, again   ? Answer::Kind::kRetry
+                                                       : unfit ? Answer::Kind::kUnfit
+                                                               : Answer::Kind::kRefused)
+        << code;
   }
 }
 
@@ -49,7 +56,9 @@ TEST(Answer, GrpcRetryInfoIsTheWaitAndMakesAFullCollectorWorthAsking) {
   info.mutable_retry_delay()->set_seconds(1'000'000'000'000);
   status.mutable_details(1)->set_value(info.SerializeAsString());
   EXPECT_EQ(answer_of(GrpcReply{.code = 14, .details = status.SerializeAsString()}).retry_after, kRetryAfterMax);
-  EXPECT_EQ(answer_of(GrpcReply{.code = 8, .details = "nonsense"}).kind, Answer::Kind::kRefused);
+  const Answer nonsense = answer_of(GrpcReply{.code = 8, .details = "nonsense"});
+  EXPECT_EQ(nonsense.kind, Answer::Kind::kUnfit);
+  EXPECT_TRUE(nonsense.too_large) << "what a message over the receiver's limit gets";
 }
 
 TEST(Answer, PartialSuccessIsCountedAndGarbageIsAWarning) {

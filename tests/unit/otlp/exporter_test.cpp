@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <atomic>
+
 #include "agent/base/system_clock.h"
 #include "exporters/otlp/gzip.h"
 #include "exporters/otlp/logs.h"
@@ -93,7 +95,7 @@ TEST_F(ExporterTest, BodiesAreGzipped) {
 }
 
 TEST_F(ExporterTest, ARefusalIsCountedOnceAndNotRepeated) {
-  FakeCollector collector({http("400 Bad Request")});
+  FakeCollector collector({http("401 Unauthorized")});
   queue_.add(acquisition(1, 7, "AKIA1"));
   queue_.add(use(2, 7, {"AKIA1"}, Evidence::kInferred));
   launch(collector.endpoint());
@@ -102,7 +104,92 @@ TEST_F(ExporterTest, ARefusalIsCountedOnceAndNotRepeated) {
   EXPECT_EQ(counters().acknowledged, 0U);
   EXPECT_EQ(collector.requests().size(), 2U);
   std::this_thread::sleep_for(milliseconds(60));  // with nothing to send it still says what is wrong
-  EXPECT_EQ(exporter_->state().text, "refused: 400 Bad Request");
+  EXPECT_EQ(exporter_->state().text, "refused: 401 Unauthorized");
+}
+
+TEST_F(ExporterTest, WhatIsTooLargeForTheCollectorArrivesInHalvesAndItsLimitIsRemembered) {
+  std::atomic<std::size_t> refused = 0;
+  FakeCollector collector([&refused](const std::string& request) {
+    if (body_of(request).size() <= 4096) return http("200 OK");
+    ++refused;
+    return http("413 Payload Too Large");
+  });
+  config_.gzip = false;
+  for (std::uint64_t i = 1; i <= 64; ++i)
+    queue_.add(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 64U);
+  EXPECT_EQ(counters().rejected, 0U);
+  const std::size_t before = refused;
+  EXPECT_GE(before, 1U);
+  for (std::uint64_t i = 65; i <= 128; ++i)
+    queue_.add(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  exporter_->wake();
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 128U);
+  EXPECT_EQ(refused.load(), before);
+}
+
+TEST_F(ExporterTest, AQuotaThatRefusesEverySizeIsNoLimitOfSize) {
+  std::atomic<bool> full = true;
+  std::atomic<std::size_t> asked = 0;
+  FakeCollector collector([&](const std::string&) {
+    ++asked;
+    return full ? http("413 Payload Too Large") : http("200 OK");
+  });
+  config_.signals = {"traces"};
+  for (std::uint64_t i = 1; i <= 64; ++i)
+    queue_.add(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().rejected, 64U);
+  EXPECT_LE(asked.load(), 42U);
+  full = false;
+  asked = 0;
+  std::vector<Row> more;
+  for (std::uint64_t i = 65; i <= 128; ++i)
+    more.push_back(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  queue_.add(more);
+  exporter_->wake();
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 64U);
+  EXPECT_EQ(asked.load(), 1U) << "in whole batches again";
+}
+
+TEST_F(ExporterTest, ARecordThatTheCollectorWillNotTakeStandsAlone) {
+  FakeCollector collector([](const std::string& request) {
+    return http(request.find("AKIAPOISON") == std::string::npos ? "200 OK" : "400 Bad Request");
+  });
+  config_.gzip = false;
+  config_.signals = {"traces"};
+  for (std::uint64_t i = 1; i <= 100; ++i)
+    queue_.add(use(i, 7, {i == 37 || i == 38 || i == 99 ? "AKIAPOISON" : "AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().acknowledged, 97U);
+  EXPECT_EQ(counters().rejected, 3U);
+  EXPECT_EQ(exporter_->state().last_error, "traces were refused: 400 Bad Request; row 99 is counted as rejected");
+}
+
+TEST_F(ExporterTest, ACollectorThatTakesNothingIsNotAskedAboutEachRow) {
+  FakeCollector collector({http("400 Bad Request")});
+  config_.signals = {"traces"};
+  for (std::uint64_t i = 1; i <= 512; ++i)
+    queue_.add(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().rejected, 512U);
+  const std::size_t first = collector.requests().size();
+  EXPECT_LE(first, 42U) << "32 in a row, then the halves that waited";
+  std::vector<Row> more;
+  for (std::uint64_t i = 513; i <= 1024; ++i)
+    more.push_back(use(i, 7, {"AKIA1"}, Evidence::kInferred));
+  queue_.add(more);
+  exporter_->wake();
+  ASSERT_TRUE(settled());
+  EXPECT_EQ(counters().rejected, 1024U);
+  EXPECT_LE(collector.requests().size(), first + 1);
 }
 
 TEST_F(ExporterTest, ABusyCollectorGetsTheSameBytesAgain) {

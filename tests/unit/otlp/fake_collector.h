@@ -46,9 +46,11 @@ class FakeQueue final : public RowQueue {
     return out;
   }
   void on_append(std::function<void()>) override {}
-  void add(Row row) {
+  void add(Row row) { add(std::vector<Row>{std::move(row)}); }
+  /// All at once, as one batch has them.
+  void add(const std::vector<Row>& rows) {
     const std::lock_guard lock(mutex_);
-    rows_.push_back(std::move(row));
+    rows_.insert(rows_.end(), rows.begin(), rows.end());
   }
 
  private:
@@ -58,11 +60,16 @@ class FakeQueue final : public RowQueue {
   ExportCounters counters_;
 };
 
-/// Answers the requests in turn with the texts given, the last one for ever; an empty text: no answer at all.
+/// Answers the requests in turn with the texts given, the last one for ever, or as it is told for each; an empty text:
+/// no answer at all.
 class FakeCollector {
  public:
+  using Choose = std::function<std::string(const std::string& request)>;
   explicit FakeCollector(std::vector<std::string> answers)
-      : answers_(std::move(answers)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+      : FakeCollector([answers = std::move(answers), at = std::size_t{0}](const std::string&) mutable {
+          return answers[std::min(at++, answers.size() - 1)];
+        }) {}
+  explicit FakeCollector(Choose choose) : choose_(std::move(choose)), listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -117,14 +124,14 @@ class FakeCollector {
     std::string answer;
     {
       const std::lock_guard lock(mutex_);
-      answer = answers_[std::min(requests_.size(), answers_.size() - 1)];
       requests_.push_back(in);
+      answer = choose_(in);
     }
     if (answer.empty()) return read(peer, piece, 1) > 0;  // hangs until the client goes
     return write(peer, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size());
   }
 
-  std::vector<std::string> answers_;
+  Choose choose_;
   int listener_;
   int port_ = 0;
   std::mutex mutex_;

@@ -67,8 +67,8 @@ TEST_F(Columns, NamesOfOldHistoriesStay) {
             "id = ?1");
   EXPECT_EQ(std::string(select_sql<Slot>()), "SELECT origin, place, selector FROM slot WHERE id = ?1");
   EXPECT_EQ(std::string(select_sql<Destination>()),
-            "SELECT provider, service, region, host, address, port, action, name_source, ambiguous FROM destination "
-            "WHERE id = ?1");
+            "SELECT provider, service, region, host, address, port, action, name_source, ambiguous, claimed FROM "
+            "destination WHERE id = ?1");
 }
 
 TEST_F(Columns, AnOlderTableGetsWhatItLacksAndKeepsItsEntries) {
@@ -108,7 +108,7 @@ TEST_F(Columns, OfAnActorTheTextsStandInItsTable) {
   std::vector<std::string> names;
   for (const Column& column : columns_of<Actor>())
     names.push_back(column.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"exe", "program", "comm", "user", "login_user"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"exe", "program", "comm", "user", "login_user", "session"}));
 }
 
 }  // namespace

@@ -163,6 +163,20 @@ TEST_F(HistoryTest, address_and_name_source_do_not_split_an_edge_and_outcome_doe
   EXPECT_EQ(history->edges({})->items.size(), 2U);
 }
 
+TEST_F(HistoryTest, a_name_that_is_only_claimed_is_an_edge_of_its_own) {
+  start();
+  UseRow use = make_use(make_actor(1), make_key("AKIA1"), clock.now);
+  record_use(use);
+  use.destination.address = "203.0.113.9";
+  use.destination.claimed = true;
+  record_use(use);
+  const auto edges = history->edges({});
+  ASSERT_EQ(edges->items.size(), 2U);
+  EXPECT_FALSE(edges->items[0].use.destination.claimed);
+  EXPECT_TRUE(edges->items[1].use.destination.claimed);
+  EXPECT_EQ(edges->items[1].use.destination.address, "203.0.113.9");
+}
+
 TEST_F(HistoryTest, holdings_survive_a_restart_and_end_with_process_or_boot) {
   start();
   Batch batch;

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <map>
 #include <thread>
 
 #include "agent/record/schema.h"
@@ -82,9 +83,12 @@ class MigrateTest : public HistoryTest {
             : "coalesce((SELECT replace(t.subject, '|' || wid || '|', '|' || name || '|') FROM workload WHERE id = "
               "t.workload), t.subject)";
     std::string out;
-    for (const char* table : {"totals", "\"key\"", "slot", "destination", "keyset", "candidate", "exporter",
+    for (const char* table : {"totals", "\"key\"", "slot", "keyset", "candidate", "exporter",
                               "sqlite_sequence WHERE name IN ('rows', 'edge')"})
       out += std::string(table) + "\n" + ask_file(std::string("SELECT * FROM ") + table + " ORDER BY 1, 2");
+    out += ask_file(
+        "SELECT id, provider, service, region, host, address, port, action, name_source, ambiguous, used_seq FROM "
+        "destination ORDER BY 1");
     out += ask_file("SELECT * FROM meta WHERE name IN ('history_id', 'created_ns') ORDER BY 1");
     out += ask_file(
         "SELECT seq, kind, time_ns, observed_ns, first_ns, last_ns, keyset, destination, edge, pid, start_ns, exec, "
@@ -129,7 +133,7 @@ TEST_F(MigrateTest, every_row_edge_holding_finding_cursor_and_total_is_what_it_w
                      "(2, 'exec')) w ON "
                      "w.column1 = h.how ORDER BY 1, 2, 3"),
             how);
-  EXPECT_EQ(ask_file("PRAGMA user_version; PRAGMA application_id; PRAGMA integrity_check"), "2\n1263817265\nok\n");
+  EXPECT_EQ(ask_file("PRAGMA user_version; PRAGMA application_id; PRAGMA integrity_check"), "3\n1263817265\nok\n");
 }
 
 TEST_F(MigrateTest, slots_rotations_lives_and_the_session_are_taken_over) {
@@ -243,6 +247,34 @@ TEST_F(MigrateTest, it_goes_on_where_it_was) {
   EXPECT_EQ(history->read("sink", 0, 100)->size(), all_rows().size() - rows) << "the exporter's cursor";
 }
 
+TEST_F(MigrateTest, who_took_keys_before_there_were_readers_is_known_from_the_rows) {
+  clock.now = 1795897700 * kSecond;
+  start();
+  std::map<std::string, std::uint64_t> told;  // acquisitions of each key
+  for (const Row& row : all_rows()) {
+    const auto* one = std::get_if<AcquisitionRow>(&row.body);
+    if (one != nullptr && !one->key.id.empty()) ++told[one->key.id];
+  }
+  ASSERT_GT(told.size(), 3U);
+  const auto count_of = [&](const std::string& key) {
+    std::uint64_t count = 0;
+    const auto readers = history->readers({.key = key, .chain = false});
+    EXPECT_TRUE(readers) << readers.error().message;
+    for (const KeyReader& one : readers->items) {
+      EXPECT_EQ(one.key.id, key);
+      EXPECT_NE(one.actor.exe, "");
+      EXPECT_EQ(one.instances.back(), one.actor.id);
+      count += one.count;
+    }
+    return count;
+  };
+  for (const auto& [key, count] : told)
+    EXPECT_EQ(count_of(key), count) << key;
+  restart();
+  for (const auto& [key, count] : told)
+    EXPECT_EQ(count_of(key), count) << key << " is not summed twice";
+}
+
 TEST_F(MigrateTest, a_state_that_cannot_be_read_is_left_behind) {
   run_sql(
       R"sql(INSERT INTO state VALUES('slot:x', '{'), ('slot:y', '[]'), ('slot:z', '{"key":"A"}'), ('rotation:x', '7'),
@@ -276,12 +308,12 @@ TEST_F(MigrateTest, killed_at_any_moment_the_file_has_one_format_or_the_other) {
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     const std::string version = ask_file("PRAGMA user_version");
-    ASSERT_TRUE(version == "1\n" || version == "2\n") << version;
+    ASSERT_TRUE(version == "1\n" || version == "3\n") << version;
     ASSERT_EQ(ask_file("PRAGMA integrity_check"), "ok\n");
     ASSERT_EQ(kept(), before);
     ASSERT_EQ(ask_file("SELECT count(*) FROM sqlite_schema WHERE name = 'state'"), version == "1\n" ? "1\n" : "0\n");
     ++(version == "1\n" ? old : done);
-    if (version == "2\n") make_old();
+    if (version == "3\n") make_old();
   }
   std::printf("[          ] %d times before, %d times after\n", old, done);
   EXPECT_GT(old, 0);
@@ -309,11 +341,11 @@ int MigrateTest::migrate_on_a_full_disk(bool reserve) {
   // Enough to look into the history, not enough to change it.
   if (truncate(filler.c_str(), static_cast<off_t>(std::filesystem::file_size(filler) - 65'536)) != 0) return 6;
   auto opened = History::open(options, clock);
-  if (reserve) return opened && ask_file("PRAGMA user_version") == "2\n" ? 0 : 1;
+  if (reserve) return opened && ask_file("PRAGMA user_version") == "3\n" ? 0 : 1;
   if (opened) return 2;
   const std::string& said = opened.error().message;
   std::printf("[          ] %s\n", said.c_str());
-  if (said.find("from format 1 to 2 and stays as it was: the history has no room") == std::string::npos) return 3;
+  if (said.find("from format 1 to 3 and stays as it was: the history has no room") == std::string::npos) return 3;
   unlink(filler.c_str());
   if (kept() != before || ask_file("PRAGMA user_version") != "1\n") return 4;
   return History::open(options, clock) ? 0 : 5;

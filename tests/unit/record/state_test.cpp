@@ -91,6 +91,19 @@ TEST_F(StateTest, a_place_says_since_when_who_read_it_last_and_what_it_holds_now
   EXPECT_TRUE(history->places({.key = "nobody's"})->empty());
 }
 
+TEST_F(StateTest, a_password_that_stands_for_several_logins_has_copies_by_its_tag) {
+  const std::string secret = " #5a0c3f1e2d4b6978", other = " #000c3f1e2d4b6978";
+  start();
+  see("postgres.password:app@db1" + secret);
+  see("mysql.password:root@db2" + secret);
+  see("postgres.password:app@db1" + other);
+  const auto places = history->places({.key = "mysql.password:root@db2" + secret});
+  ASSERT_TRUE(places) << places.error().message;
+  ASSERT_EQ(places->size(), 2U);
+  for (const KeyPlace& place : *places)
+    EXPECT_TRUE(place.key.id.ends_with(secret)) << place.key.id;
+}
+
 TEST_F(StateTest, a_slot_has_its_key_and_its_history) {
   start();
   change("/f", "", "A");

@@ -83,7 +83,10 @@ TEST(WordsTest, numbers_and_words_stay) {
                   {24, "another_key_in_request"},
                   {25, "no_key_in_request"},
                   {26, "not_seen_whole"},
-                  {27, "not_tied"}});
+                  {27, "not_tied"},
+                  {28, "unknown_destination"},
+                  {29, "name_at_local_address"},
+                  {30, "told_by_file"}});
   pinned<Outcome>({{0, "unknown"}, {1, "ok"}, {2, "refused"}, {3, "failed"}});
   pinned<Severity>({{0, "info"}, {1, "low"}, {2, "medium"}, {3, "high"}});
   pinned<From>({{0, "file"},
@@ -102,7 +105,8 @@ TEST(WordsTest, numbers_and_words_stay) {
                     {4, "certificate"},
                     {5, "encryption_key"}});
   pinned<Lifetime>({{0, "unknown"}, {1, "long_lived"}, {2, "short_lived"}});
-  pinned<How>({{0, "direct"}, {1, "fork"}, {2, "exec"}, {3, "baseline"}, {4, "helper"}, {5, "lost_at_exec"}});
+  pinned<How>(
+      {{0, "direct"}, {1, "fork"}, {2, "exec"}, {3, "baseline"}, {4, "helper"}, {5, "lost_at_exec"}, {6, "told"}});
   pinned<NameSource>(
       {{0, "request"}, {1, "sni"}, {2, "connect"}, {3, "environment"}, {4, "dns"}, {5, "address"}, {6, "none"}});
   pinned<WorkloadKind>({{0, "host"},

@@ -190,7 +190,7 @@ TEST_F(ApiTest, TheBeginningOfAKeyIdSuggestsAndAWrongShapeIsSaid) {
   const auto held_by_nobody = get("/v1/holders?key=AKIAIOSFAAAAAEXAMPLE");
   EXPECT_TRUE(held_by_nobody.at("rows").as_array().empty());
   EXPECT_TRUE(held_by_nobody.at("key_known").as_bool());
-  for (const char* list : {"/v1/holders", "/v1/places"})
+  for (const char* list : {"/v1/holders", "/v1/places", "/v1/readers"})
     EXPECT_FALSE(get(std::string(list) + "?key=AKIAQQQQQQQQQEXAMPLE").at("key_known").as_bool()) << list;
   EXPECT_FALSE(get("/v1/holders").contains("key_known")) << "no key was asked for";
 }
@@ -229,6 +229,83 @@ TEST_F(RotationTest, IsDoneOnlyWhenNobodyHoldsTheOldKeyAndTheCoverageIsFull) {
   history_.holding_list.pop_back();
   status_.now.families[0].hook.chosen = "";
   EXPECT_EQ(row().at("state").as_string(), "cannot_tell");
+}
+
+TEST_F(RotationTest, AProcessThatWasNotSeenWholeAndCallsSomebodyLeavesItOpen) {
+  hold(1, kNewKey);
+  UnseenLives lives;
+  lives.callers = {{make_actor(412), Reason::kExecNotSeen, {}},
+                   {make_actor(413), Reason::kUnidentifiedFile, {"npm.token"}},
+                   {make_actor(414), Reason::kUnidentifiedFile, {"npm.token", "aws.access_key"}}};
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  json::object got = row();
+  EXPECT_EQ(got.at("state").as_string(), "cannot_tell");
+  EXPECT_FALSE(get(std::string("/v1/rotation?old=") + kKeyId + "&new=" + kNewKey).at("complete").as_bool());
+  const json::object others = got.at("cannot_tell").as_object();
+  ASSERT_EQ(others.at("processes").as_array().size(), 2U) << "what may be missing of 413 is no AWS key";
+  EXPECT_EQ(others.at("processes").at(0).at("actor").at("pid").as_int64(), 412);
+  EXPECT_EQ(others.at("processes").at(0).at("why").as_string(), "older than the agent, or its start was not seen");
+  EXPECT_EQ(others.at("processes").at(0).at("to_move").as_string(), "restart the pod payments/api");
+  hold(412, kKeyId);
+  lives.callers.pop_back();
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  got = row();
+  EXPECT_EQ(got.at("state").as_string(), "not_done");
+  EXPECT_TRUE(got.at("cannot_tell").at("processes").as_array().empty()) << "whoever is known to hold it is no question";
+  lives.callers.clear();
+  history_.holding_list.pop_back();
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  EXPECT_EQ(row().at("state").as_string(), "done");
+  status_.lives = nullptr;
+  got = row();
+  EXPECT_EQ(got.at("state").as_string(), "cannot_tell") << "the agent has not looked at all that live";
+  EXPECT_TRUE(got.at("cannot_tell").at("quiet").is_null());
+}
+
+TEST_F(RotationTest, AProcessThatWasNotSeenWholeMayHoldItThoughItConnectedToNobody) {
+  hold(1, kNewKey);
+  UnseenLives lives;
+  lives.quiet = {{"sleeper", "batch.service", {}, 2}, {"npm", "host", {"npm.token"}, 3}};
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  json::object got = row();
+  EXPECT_EQ(got.at("state").as_string(), "cannot_tell");
+  EXPECT_EQ(got.at("cannot_tell").at("quiet").to_number<int>(), 2) << "what may be missing of npm is no AWS key";
+  EXPECT_EQ(got.at("cannot_tell").at("quiet_programs").at(0).at("program").as_string(), "sleeper");
+  const std::string holders = std::string("/v1/holders?key=") + kKeyId;
+  EXPECT_FALSE(get(holders).at("complete").as_bool());
+  EXPECT_TRUE(get(holders + "&quiet=false").at("complete").as_bool());
+  const std::string rotation = std::string("/v1/rotation?quiet=false&old=") + kKeyId + "&new=" + kNewKey;
+  got = get(rotation).at("rows").at(0).as_object();
+  EXPECT_EQ(got.at("state").as_string(), "done") << "who asks so takes them for harmless";
+  EXPECT_EQ(got.at("cannot_tell").at("quiet").to_number<int>(), 2) << "and is told how many they are";
+}
+
+TEST_F(RotationTest, AProcessThatIsNotFollowedMayHoldIt) {
+  hold(1, kNewKey);
+  UnseenLives lives;
+  lives.not_followed = 1;
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  EXPECT_EQ(row().at("state").as_string(), "cannot_tell");
+}
+
+TEST_F(RotationTest, AGapConcernsOnlyThoseThatLivedThroughIt) {
+  hold(1, kNewKey);
+  GapRow gap;
+  gap.from_ns = kNoon;
+  gap.to_ns = kNoon + kSecond;
+  gap.cause = "ring_full";
+  history_.append(make_row(77, gap));
+  EXPECT_FALSE(get("/v1/keys").at("complete").as_bool());
+  EXPECT_EQ(row().at("state").as_string(), "done");
+  const auto holders = get(std::string("/v1/holders?key=") + kKeyId);
+  EXPECT_TRUE(holders.at("complete").as_bool());
+  UnseenLives lives;
+  lives.callers = {{make_actor(412), Reason::kGapInLife, {}}};
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  EXPECT_EQ(row().at("state").as_string(), "cannot_tell");
+  const auto unsure = get(std::string("/v1/holders?key=") + kKeyId);
+  EXPECT_FALSE(unsure.at("complete").as_bool());
+  EXPECT_EQ(unsure.at("cannot_tell").at("processes").as_array().size(), 1U);
 }
 
 TEST_F(RotationTest, AKeyThatWasNeverSeenIsNotDone) {
@@ -341,6 +418,21 @@ TEST_F(ApiTest, ExplainGivesWhatTheProcessAcquiredBefore) {
   ASSERT_EQ(answer.at("rows").as_array().size(), 2U);
   EXPECT_EQ(answer.at("rows").as_array().at(0).at("explanation").as_string(), "selector of a known program");
   EXPECT_EQ(answer.at("rows").as_array().at(1).at("type").as_string(), "acquisition");
+}
+
+TEST_F(ApiTest, ExplainSaysWhatPublishedRangesSayOfTheAddress) {
+  UseRow use = make_use();
+  const auto hint = [&](const char* address) {
+    use.destination.address = address;
+    history_.stored = {make_row(1, use)};
+    const json::object row = get("/v1/explain/1").at("rows").as_array().at(0).as_object();
+    return row.contains("note") ? std::string(row.at("note").as_string()) : std::string();
+  };
+  EXPECT_THAT(hint("52.92.1.2"), HasSubstr("a range that aws publishes"));
+  EXPECT_THAT(hint("203.0.113.9"), HasSubstr("in none of the ranges that aws publishes"));
+  EXPECT_EQ(hint("unknown"), "");
+  use.via = "proxy 10.0.0.9:3128";
+  EXPECT_EQ(hint("10.0.0.9"), "") << "the address of a proxy says nothing of what is called through it";
 }
 
 TEST_F(ApiTest, OpenApiDescribesEveryPath) {

@@ -87,6 +87,7 @@ class FakeHistory final : public HistoryReader {
   std::vector<Holding> holding_list;
   std::vector<KeySummary> key_list;
   std::vector<KeyPlace> place_list;
+  std::vector<KeyReader> reader_list;
   std::vector<WorkloadSummary> workload_list;
   HistoryStatus state_now;
   std::optional<Error> broken;
@@ -142,6 +143,14 @@ class FakeHistory final : public HistoryReader {
     }
     return out;
   }
+  Result<Page<KeyReader>> readers(const HistoryFilter& filter) override {
+    if (broken) return std::unexpected(*broken);
+    Page<KeyReader> page;
+    for (const KeyReader& reader : reader_list) {
+      if (reader.key.id == filter.key) page.items.push_back(reader);
+    }
+    return page;
+  }
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter&) override { return workload_list; }
   Result<std::optional<Row>> row(std::uint64_t seq) override {
     for (const Row& row : stored) {
@@ -183,6 +192,8 @@ class FakeStatus final : public AgentStatusSource {
     now.worker = {40, 30, 9, {{"malformed", 1}}};
   }
   AgentStatus status() override { return now; }
+  std::shared_ptr<const UnseenLives> unseen() override { return lives; }
+  std::shared_ptr<const UnseenLives> lives = std::make_shared<UnseenLives>();
 };
 
 /// A temporary directory, removed at the end.

@@ -139,6 +139,7 @@ TEST(Fields, NamesOfARecordDiffer) {
   expect_names_differ(filled<Edge>());
   expect_names_differ(filled<Holding>());
   expect_names_differ(filled<KeySummary>());
+  expect_names_differ(filled<KeyReader>());
   expect_names_differ(filled<WorkloadSummary>());
   expect_names_differ(filled<HistoryStatus>());
 }

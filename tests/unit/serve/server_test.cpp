@@ -8,8 +8,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -112,7 +114,7 @@ TEST_F(ServerTest, HeadHasNoBody) {
 }
 
 TEST_F(ServerTest, StrangersAreRefusedWithASentence) {
-  options_.peer_of = [](int) -> Result<Peer> { return Peer{77, 65534, 65534, {65534}, false}; };
+  options_.peer_of = [](int) -> Result<Peer> { return Peer{77, 65534, 65534, {65534}, PeerPlace::kOurs}; };
   start();
   const std::string answer = ask(get("/v1/rows"));
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 403"));
@@ -155,14 +157,21 @@ TEST_F(ServerTest, SlowRequestsAreCutOffWhileOthersAreServed) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);
 }
 
-TEST_F(ServerTest, ConnectionsAreBounded) {
+TEST_F(ServerTest, WhereNoConnectionIsLeftTheStatusIsAnswered) {
   options_.max_connections = 4;
+  options_.reserve = 4;
   options_.request_timeout = 2s;
+  options_.reserve_timeout = 200ms;
   start();
   std::vector<base::UniqueFd> idle;
-  for (int i = 0; i < 4; ++i)
+  for (int i = 0; i < 5; ++i)
     idle.push_back(connect());
-  EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(ask(get("/v1/status", "")), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(ask(get("/v1/rows")), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("too many connections")));
+  idle.push_back(connect());
+  EXPECT_THAT(hear(connect()), StartsWith("HTTP/1.1 503")) << "not even of the reserve";
+  std::this_thread::sleep_for(300ms);
+  EXPECT_THAT(ask(get("/v1/status")), StartsWith("HTTP/1.1 200")) << "whoever asks nothing leaves the reserve";
   idle.clear();
   std::string answer;
   for (int i = 0; i < 50 && !answer.starts_with("HTTP/1.1 200"); ++i) {
@@ -170,6 +179,40 @@ TEST_F(ServerTest, ConnectionsAreBounded) {
     answer = ask(get("/v1/rows"));
   }
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, OneUserLeavesRoomForOthers) {
+  std::atomic<uid_t> uid = 1000;
+  options_.group = 991;
+  options_.peer_of = [&](int) -> Result<Peer> { return Peer{77, uid, 991, {}, PeerPlace::kOurs}; };
+  options_.max_connections = 4;
+  options_.connections_of_one = 2;
+  options_.reserve = 0;
+  options_.request_timeout = 2s;
+  start();
+  const base::UniqueFd first = connect(), second = connect();
+  EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 503"));
+  uid = 1001;
+  EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, WatchesAreBoundedAndTheOthersAreAnswered) {
+  options_.max_watches = 3;
+  options_.watches_of_one = 2;
+  start();
+  std::vector<base::UniqueFd> watching;
+  for (int i = 0; i < 2; ++i) {
+    watching.push_back(connect());
+    say(watching.back(), get("/v1/watch"));
+    EXPECT_THAT(hear(watching.back(), ": watching"), HasSubstr("200 OK"));
+  }
+  EXPECT_THAT(ask(get("/v1/watch")), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("too many watches")));
+  EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 200"));
+  watching.clear();
+  std::this_thread::sleep_for(300ms);  // its heartbeat finds that nobody is there
+  const base::UniqueFd again = connect();
+  say(again, get("/v1/watch"));
+  EXPECT_THAT(hear(again, ": watching"), HasSubstr("200 OK"));
 }
 
 TEST_F(ServerTest, WatchGivesNewRowsAsTheyCome) {
@@ -243,16 +286,44 @@ TEST_F(ServerTest, AnInheritedSocketIsTakenOver) {
 
 TEST(Refusal, RootOwnUserAndGroupMembersMayAsk) {
   const PeerRule rule{990, gid_t{991}};
-  EXPECT_EQ(refusal({1, 0, 0, {}, false}, rule), "");
-  EXPECT_EQ(refusal({1, 990, 5, {}, false}, rule), "");
-  EXPECT_EQ(refusal({1, 1000, 991, {}, false}, rule), "");
-  EXPECT_EQ(refusal({1, 1000, 1000, {27, 991}, false}, rule), "");
-  EXPECT_THAT(refusal({1, 1000, 1000, {27}, false}, rule), HasSubstr("refused uid 1000"));
-  EXPECT_THAT(refusal({1, 1000, 0, {}, false}, PeerRule{990, gid_t{0}}), HasSubstr("refused"))
+  EXPECT_EQ(refusal({1, 0, 0, {}, PeerPlace::kOurs}, rule), "");
+  EXPECT_EQ(refusal({1, 990, 5, {}, PeerPlace::kOurs}, rule), "");
+  EXPECT_EQ(refusal({1, 1000, 991, {}, PeerPlace::kOurs}, rule), "");
+  EXPECT_EQ(refusal({1, 1000, 1000, {27, 991}, PeerPlace::kOurs}, rule), "");
+  EXPECT_THAT(refusal({1, 1000, 1000, {27}, PeerPlace::kOurs}, rule), HasSubstr("refused uid 1000"));
+  EXPECT_THAT(refusal({1, 1000, 0, {}, PeerPlace::kOurs}, PeerRule{990, gid_t{0}}), HasSubstr("refused"))
       << "the group of root admits nobody";
-  EXPECT_THAT(refusal({1, 65534, 65534, {}, false}, PeerRule{std::nullopt, gid_t{0}}), HasSubstr("refused"))
+  EXPECT_THAT(refusal({1, 65534, 65534, {}, PeerPlace::kOurs}, PeerRule{std::nullopt, gid_t{0}}), HasSubstr("refused"))
       << "an agent that runs as nobody";
-  EXPECT_THAT(refusal({1, 0, 0, {}, true}, rule), HasSubstr("inside a container"));
+  EXPECT_THAT(refusal({1, 0, 0, {}, PeerPlace::kBelow}, rule), HasSubstr("inside a container"));
+  EXPECT_THAT(refusal({1, 0, 0, {}, PeerPlace::kUnknown}, rule), HasSubstr("refused")) << "what cannot be told";
+}
+
+TEST(PeerOf, AProcessThatHasEndedIsInNoKnownPlace) {
+  int pair[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+  const base::UniqueFd mine(pair[0]), also(pair[1]);
+  EXPECT_EQ(peer_of(mine.get())->place, PeerPlace::kOurs);
+  base::UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  socklen_t length = sizeof(sa_family_t);  // the kernel chooses a name
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  length = sizeof address;
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    ::_exit(::connect(fd, reinterpret_cast<sockaddr*>(&address), length));
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  const base::UniqueFd accepted(::accept(listener.get(), nullptr, nullptr));
+  const Result<Peer> peer = peer_of(accepted.get());
+  ASSERT_TRUE(peer);
+  EXPECT_EQ(peer->place, PeerPlace::kUnknown);
 }
 
 }  // namespace

@@ -22,11 +22,27 @@ TEST(SameFile, ComparesInodeChangeTimeSizeAndDevice) {
 
 TEST(SameFile, LeavesTheDeviceOutWhereStatLies) {
   for (const std::uint64_t magic : {std::uint64_t{0x794c7630}, std::uint64_t{0x9123683E}}) {
-    role::Identity now = kSeen;
-    now.fs_magic = magic;
+    role::Identity seen = kSeen;
+    seen.fs_magic = magic;
+    role::Identity now = seen;
     now.dev = 1;
-    EXPECT_TRUE(same_file(kSeen, now));
+    EXPECT_TRUE(same_file(seen, now));
   }
+}
+
+TEST(SameFile, WhatAnOverlayShowedIsNowhereElse) {
+  constexpr std::uint64_t kOverlay = 0x794c7630, kTmpfs = 0x01021994;
+  role::Identity other = kSeen;
+  other.dev = 1;
+  other.fs_magic = kOverlay;
+  EXPECT_FALSE(same_file(other, kSeen)) << "it shows any inode, size and change time";
+  EXPECT_TRUE(same_file(kSeen, other)) << "the kernel named the file of a layer";
+  other = kSeen;
+  other.fs_magic = kTmpfs;
+  EXPECT_FALSE(same_file(other, kSeen));
+  EXPECT_FALSE(same_file(kSeen, other));
+  other.fs_magic = 0;
+  EXPECT_TRUE(same_file(other, kSeen)) << "not known";
 }
 
 TEST(SameFile, KnowsNothingOfInodeZero) { EXPECT_TRUE(same_file(role::Identity{}, kSeen)); }

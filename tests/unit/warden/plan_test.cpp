@@ -40,6 +40,11 @@ TEST(Plan, FallsBackInOrderAndSaysWhy) {
   EXPECT_NE(open.missing, "");
   EXPECT_EQ(report(plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kRdonlyCast})), Family::kOpen).chosen,
             "tracepoint sys_exit_openat with probe_read");
+  const Plan no_rings = plan(without({Feature::kTrampoline, Feature::kKprobe}),
+                             {{"tracepoint sys_exit_openat", "refused at load: No such process"}});
+  EXPECT_EQ(report(no_rings, Family::kOpen).chosen, "tracepoint sys_exit_openat without io_uring_complete");
+  EXPECT_THAT(report(no_rings, Family::kOpen).missing, testing::HasSubstr("opens through io_uring,"));
+  EXPECT_THAT(open.missing, testing::Not(testing::HasSubstr("opens through io_uring,")));
 }
 
 TEST(Plan, AFallbackSeesLessOnlyWhenItMissesWhatTheBestSees) {
@@ -64,7 +69,7 @@ TEST(TargetWays, TheLinkIsBetterThanTheEventAndNeitherIsSaid) {
 TEST(Plan, AFamilyWithoutAWayIsUnarmedAndSaysWhatIsNotSeen) {
   const Plan blind = plan(without({Feature::kTrampoline, Feature::kKprobe, Feature::kTracepoint}));
   EXPECT_EQ(report(blind, Family::kOpen).chosen, "");
-  EXPECT_EQ(report(blind, Family::kOpen).refused.size(), 6U);
+  EXPECT_EQ(report(blind, Family::kOpen).refused.size(), 8U);
   EXPECT_EQ(report(blind, Family::kOpen).missing, "files that are read");
   EXPECT_NE(report(blind, Family::kExec).chosen, "");
 }

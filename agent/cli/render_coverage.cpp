@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of render.h that says what limits an answer: its last line, and the gaps above it.
+#include <fmt/format.h>
+
+#include "agent/base/log.h"
+#include "agent/cli/fields.h"
+#include "agent/cli/render.h"
+#include "agent/cli/when.h"
+#include "agent/cli/words.h"
+#include "keytrail/event.h"
+#include "keytrail/hooks.h"
+
+namespace keytrail::cli {
+
+using base::printable;
+
+namespace {
+
+/// A gap that the kernel's counters prove empty hides nothing.
+bool hides(const json::object& gap) { return is_null(gap, "lost") || number(gap, "lost") != 0; }
+
+std::string gap_line(const json::object& gap, const View& view) {
+  const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
+  const std::string family = text(gap, "family");
+  const std::int64_t from = time(gap, "from");
+  return fmt::format("! GAP {} to {} {}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
+                     format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
+                     family.empty() ? "" : " (" + printable(family) + ")", lost, printable(text(gap, "text")));
+}
+
+/// What hides something in the asked period.
+struct Gaps {
+  std::size_t count = 0;
+  std::int64_t lost = 0;
+  bool lost_known = true;
+  bool baseline = false;  ///< the period begins with the agent's own start: no line of its own, it is in every answer
+
+  void add(const json::object& gap) {
+    ++count;
+    lost += number(gap, "lost");
+    lost_known = lost_known && !is_null(gap, "lost");
+  }
+};
+
+/// Not armed, lost, gaps, fallbacks: each only where there is one.
+std::string limits(const json::object& answer, const Gaps& gaps) {
+  const json::object& coverage = object(answer, "coverage");
+  const std::string path = text(object(answer, "asked"), "path");
+  const bool of_uses = path.starts_with("/v1/uses") || path.starts_with("/v1/rotation") ||
+                       path.starts_with("/v1/explain") || path.starts_with("/v1/status");
+  std::string out, not_armed;
+  for (const json::value& value : array(coverage, "not_armed")) {
+    if (!value.is_string()) continue;
+    // Without requests uses are less sure; what is held is not.
+    const auto family = from_word<Family>(std::string_view(value.get_string()));
+    if (family && entry_of(*family).optional && !of_uses) continue;
+    not_armed += (not_armed.empty() ? "" : ", ") + printable(value.get_string());
+  }
+  if (array(coverage, "families").empty())
+    out += " · no hooks armed";
+  else if (!not_armed.empty())
+    out += " · not armed: " + not_armed;
+  std::string fallbacks;
+  for (const json::value& value : array(coverage, "fallbacks")) {
+    if (value.is_object()) fallbacks += (fallbacks.empty() ? "" : ", ") + printable(text(value.get_object(), "family"));
+  }
+  if (!fallbacks.empty()) out += " · sees less (see doctor): " + fallbacks;
+  if (gaps.baseline) out += " · what was before the agent's start is known in part";
+  if (gaps.count != 0) {
+    out += fmt::format(" · {} gap{}, {} lost", thousands(static_cast<std::int64_t>(gaps.count)),
+                       gaps.count == 1 ? "" : "s", gaps.lost_known ? thousands(gaps.lost) : "an unknown number");
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string coverage_text(const json::object& answer, const View& view) {
+  constexpr std::size_t kGapLines = 3;
+  const json::object& coverage = object(answer, "coverage");
+  std::string out;
+  Gaps gaps;
+  for (const json::value& value : array(coverage, "gaps")) {
+    if (!value.is_object() || !hides(value.get_object())) continue;
+    const json::object& gap = value.get_object();
+    if (text(gap, "cause") == "baseline") {
+      gaps.baseline = true;
+      continue;
+    }
+    gaps.add(gap);
+    if (gaps.count <= kGapLines) out += gap_line(gap, view);
+  }
+  // The list of gaps is bounded, their number is not; those that are not listed may hide something.
+  const std::int64_t unlisted =
+      number(coverage, "gaps_total") - static_cast<std::int64_t>(array(coverage, "gaps").size());
+  if (unlisted > 0) {
+    gaps.count += static_cast<std::size_t>(unlisted);
+    gaps.lost = number(coverage, "lost");
+    gaps.lost_known = !is_null(coverage, "lost");
+  }
+  if (gaps.count > kGapLines) out += fmt::format("! {} more gaps: -o json lists them\n", gaps.count - kGapLines);
+  if (const std::int64_t more = number(answer, "more"); more != 0)
+    out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
+  if (!is_null(answer, "cursor"))
+    out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
+  out += fmt::format("Coverage: node {} · {} to {}{} · {}\n", printable(text(coverage, "scope")),
+                     format_when_zone(time(coverage, "from"), view.local),
+                     format_when_zone(time(coverage, "to"), view.local), limits(answer, gaps),
+                     is_complete(answer) ? "complete" : "INCOMPLETE");
+  return out;
+}
+
+}  // namespace keytrail::cli

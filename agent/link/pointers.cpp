@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/pointers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/link/looks.h"
+
+namespace keytrail::link {
+namespace {
+
+constexpr int kMaxDepth = 3;
+
+/// Whose home a file in it is of: "/root/.kube/config" → "/root"; empty when no part of its path is hidden.
+std::string_view home_of(std::string_view path) {
+  const std::size_t hidden = path.find("/.");
+  return hidden == std::string_view::npos || hidden == 0 ? std::string_view() : path.substr(0, hidden);
+}
+
+/// "/a/./b/../c" → "/a/c"
+std::string straight(std::string_view path) {
+  std::string out;
+  while (!path.empty()) {
+    const std::size_t end = std::min(path.find('/', 1), path.size());
+    const std::string_view part = path.substr(0, end);
+    path.remove_prefix(end);
+    if (part == "/..") {
+      out.resize(out.empty() ? 0 : out.rfind('/'));
+    } else if (part != "/." && part != "/") {
+      out += part;
+    }
+  }
+  return out;
+}
+
+/// The path that a file at `teller` names; as it is written where that depends on what is not known.
+std::string place_told(std::string_view teller, std::string_view path) {
+  if (path.starts_with("file://")) path.remove_prefix(7);
+  for (const std::string_view home : {"~/", "$HOME/", "${HOME}/", "%d/", "${user.home}/"}) {
+    if (!path.starts_with(home)) continue;
+    const std::string_view own = home_of(teller);
+    return own.empty() ? std::string(path) : straight(std::string(own) + "/" + std::string(path.substr(home.size())));
+  }
+  if (path.starts_with('/')) return straight(path);
+  return straight(std::string(teller.substr(0, teller.rfind('/') + 1)) + std::string(path));
+}
+
+}  // namespace
+
+bool note_told_address(const Examination& by, const KeyFact& fact, const catalog::Catalog& catalog, Outbox& outbox) {
+  const catalog::Env* variable = fact.path.empty() ? nullptr : catalog.match_env(fact.variable);
+  if (variable == nullptr || variable->binding.empty()) return false;
+  bool over = false;
+  for (const auto& [instance, how] : by.receivers) {
+    if (how >= How::kHelper && how != How::kTold) continue;
+    const bool room = instance->doubts.note_told_place({.path = fact.path,
+                                                        .file = fact.variable,
+                                                        .selector_rule = {},
+                                                        .selector = fact.selector,
+                                                        .selector_hash = {},
+                                                        .host = {}});
+    over = over || !room;
+  }
+  if (over) {
+    outbox.count("told_places_over_budget");
+    mark_receivers(by, {});
+  }
+  return true;
+}
+
+void Pointers::follow(const Examination& by, const Teller& teller, const KeyFact& fact) {
+  if (note_told_address(by, fact, catalog_, outbox_)) return;
+  const catalog::File& of = teller.file;
+  const catalog::File* file = fact.path.empty() ? &of : catalog_.file_of_option(of, fact.variable);
+  if (file == nullptr || file->format.empty()) return;
+  if (teller.depth >= kMaxDepth) return mark_receivers(by, kinds_in(*file));
+  Asked asked{.file = file,
+              .place = {.path = fact.path.empty() ? std::string() : place_told(teller.path, fact.path),
+                        .file = std::string(file->id),
+                        .selector_rule = std::string(of.selector),
+                        .selector = fact.selector,
+                        .selector_hash = fact.selector_hash,
+                        .host = fact.host,
+                        .current = fact.current},
+              .mnt_ns = teller.mnt_ns,
+              .scope = teller.scope,
+              .depth = teller.depth + 1,
+              .include = !fact.path.empty() && file == &of};
+  asked.examination = examinations_.begin(by.time_ns, kinds_in(*file));
+  bool room = !examinations_.crowded();
+  for (const auto& [instance, how] : by.receivers) {
+    if (how >= How::kHelper && how != How::kTold) continue;
+    // The entry's own key counts before others: those of other entries are no more than possible.
+    if (!fact.selector.empty())
+      instance->doubts.note_lead({asked.place.selector_rule, fact.selector, fact.selector_hash, fact.variable});
+    if (!asked.place.path.empty()) room = instance->doubts.note_told_place(asked.place) && room;
+    Examinations::add_receiver(asked.examination, instance, How::kTold);
+  }
+  if (asked.examination->receivers.empty()) return examinations_.finish(asked.examination);
+  if (!room) {
+    outbox_.count("told_places_over_budget");
+    return give_up(asked);
+  }
+  asked.place.path.empty() ? ask_variable(std::move(asked), fact.variable) : look(std::move(asked));
+}
+
+void Pointers::look(Asked asked) {
+  if (!asked.place.path.starts_with('/')) return give_up(asked);
+  const InstanceId who = asked.examination->receivers.front().instance->id;
+  FileQuestion question;
+  question.path = asked.place.path;
+  question.format = asked.file->format;
+  question.key_kind = asked.file->kind;
+  question.other_kind = other_kind_of(*asked.file, catalog_);
+  question.kinds = kinds_of(*asked.file);
+  question.look = question.told = true;
+  Reach reach{who, asked.mnt_ns, examinations_.others_of_mount_ns(asked.mnt_ns, who)};
+  examinations_.ask(std::move(reach), std::move(question),
+                    [this, asked = std::move(asked)](FileAnswer& answer) { on_file(asked, answer); });
+}
+
+void Pointers::on_file(const Asked& asked, FileAnswer& answer) {
+  if (!answer.unread.empty()) return give_up(asked);
+  if (answer.skipped > 0) mark_receivers(*asked.examination, kinds_in(*asked.file));
+  const std::string place = Slots::place_of(asked.place.path);
+  const Facts::Place here = place_of(asked, From::kFile, place, How::kTold);
+  for (KeyFact& fact : answer.keys) {
+    if (leads_on(fact)) {
+      follow(*asked.examination, {*asked.file, asked.place.path, asked.mnt_ns, asked.scope, asked.depth}, fact);
+      continue;
+    }
+    (void)facts_.hold(*asked.examination, here, fact);
+    if (fact.key.id.empty()) continue;
+    *known_.get(place).first = asked.file;
+    const Instance& reader = *asked.examination->receivers.front().instance;
+    found_.add_place(std::string(workload_id(reader)), place);  // whoever reads it next is seen to
+  }
+  examinations_.finish(asked.examination);
+  uses_.weigh_ready();
+}
+
+void Pointers::ask_variable(Asked asked, const std::string& name) {
+  const InstanceId who = asked.examination->receivers.front().instance->id;
+  const EnvironmentQuestion question{name, std::string(asked.file->kind)};
+  Reach reach{who, asked.mnt_ns, {}};
+  examinations_.ask(std::move(reach), question, [this, name, asked = std::move(asked)](EnvironmentAnswer& answer) {
+    on_variable(asked, name, answer);
+  });
+}
+
+/// What its environment began with crossed into it, whatever it did with that.
+void Pointers::on_variable(const Asked& asked, const std::string& name, EnvironmentAnswer& answer) {
+  if (!answer.unread.empty()) return give_up(asked);
+  const Facts::Place here = place_of(asked, From::kEnvironment, name, How::kExec);
+  for (KeyFact& fact : answer.keys) {
+    if (fact.variable == name) (void)facts_.hold(*asked.examination, here, fact);
+  }
+  examinations_.finish(asked.examination);
+  uses_.weigh_ready();
+}
+
+Facts::Place Pointers::place_of(const Asked& asked, From from, std::string name, How how) {
+  return {.file = *asked.file,
+          .slot = {from, std::move(name), {}},
+          .scope = asked.scope,
+          .told = asked.place,
+          .taken_for = asked.file,
+          .how = how};
+}
+
+void Pointers::give_up(const Asked& asked) {
+  if (asked.include) {
+    // git and ssh go on without it.
+  } else if (asked.place.host.empty()) {
+    mark_receivers(*asked.examination, asked.file->kinds);
+  } else {
+    for (const auto& [instance, how] : asked.examination->receivers)
+      instance->doubts.mark_unidentified({.time_ns = asked.examination->time_ns,
+                                          .kind = {},
+                                          .host = asked.place.host,
+                                          .selector_rule = asked.place.selector_rule});
+  }
+  examinations_.finish(asked.examination);
+  uses_.weigh_ready();
+}
+
+const catalog::File* Pointers::file_of(const Instance& instance, std::string_view path) {
+  if (const auto told = told_of(instance, path)) return catalog_.file(told->file);
+  const catalog::File* const* known = known_.find(Slots::place_of(path));
+  return known == nullptr ? nullptr : *known;
+}
+
+}  // namespace keytrail::link

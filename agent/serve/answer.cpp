@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/serve/answer.h"
+
+#include <string>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/serve/row_json.h"
+
+namespace keytrail::serve {
+
+namespace json = boost::json;
+
+std::string error_body(unsigned status, std::string_view message) {
+  return json::serialize(
+             json::object{{"schema", "1.0"}, {"error", {{"status", status}, {"message", base::printable(message)}}}}) +
+         "\n";
+}
+
+ApiAnswer failed(unsigned status, std::string_view message) {
+  ApiAnswer answer;
+  answer.status = status;
+  answer.body = error_body(status, message);
+  return answer;
+}
+
+ApiAnswer failed(const Error& error) {
+  switch (error.code) {
+    case Error::Code::kInvalid:
+    case Error::Code::kRefused:
+      return failed(400, error.message);
+    case Error::Code::kNotFound:
+    case Error::Code::kGone:
+      return failed(404, error.message);
+    case Error::Code::kTooLarge:
+      return failed(413, error.message);
+    case Error::Code::kUnavailable:
+      return failed(503, error.message);
+    case Error::Code::kSystem:
+      break;
+  }
+  return failed(500, error.message);
+}
+
+ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage,
+                   bool complete, std::uint64_t cursor, std::size_t more, std::optional<bool> key_known,
+                   std::optional<json::object> cannot_tell) {
+  json::object parameters;
+  for (const auto& [name, value] : target.parameters)
+    parameters[base::printable(name)] = base::printable(value);
+  std::string path;
+  for (const std::string& segment : target.path)
+    path += "/" + base::printable(segment);
+  ApiAnswer answer;
+  json::object body{{"schema", "1.0"},
+                    {"asked",
+                     {{"path", path},
+                      {"parameters", std::move(parameters)},
+                      {"since", time_or_null(filter.from_ns)},
+                      {"until", time_or_null(filter.to_ns)},
+                      {"limit", filter.limit}}},
+                    {"rows", std::move(rows)},
+                    {"coverage", std::move(coverage)},
+                    {"complete", complete},
+                    {"more", more},
+                    {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}};
+  if (key_known) body["key_known"] = *key_known;
+  if (cannot_tell) body["cannot_tell"] = *std::move(cannot_tell);
+  answer.body = json::serialize(body) + "\n";
+  return answer;
+}
+
+}  // namespace keytrail::serve

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/silence.h"
+
+#include <gtest/gtest.h>
+
+namespace keytrail {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+class SilenceTest : public ::testing::Test {
+ protected:
+  /// The periods told during so many seconds, as "from-to" in seconds.
+  std::string pass(unsigned seconds) {
+    std::string out;
+    for (unsigned i = 0; i < seconds; ++i) {
+      now_ += kSecond;
+      if (const auto told = silence_.tick(now_)) {
+        if (!out.empty()) out += " ";
+        out += std::to_string(told->from_ns / kSecond) + "-" + std::to_string(told->to_ns / kSecond);
+      }
+    }
+    return out;
+  }
+
+  std::uint64_t now_ = 100 * kSecond;
+  Silence silence_{now_};
+};
+
+TEST_F(SilenceTest, RegularSignsAreNone) {
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(pass(9), "");
+    silence_.heard(now_);
+  }
+  EXPECT_FALSE(silence_.is_silent());
+}
+
+TEST_F(SilenceTest, IsToldWithinTenSecondsAsLongAsItLastsAndAtItsEnd) {
+  EXPECT_EQ(pass(9), "");
+  EXPECT_EQ(pass(1), "100-110");
+  EXPECT_TRUE(silence_.is_silent());
+  EXPECT_EQ(pass(25), "110-120 120-130");
+  silence_.heard(now_);
+  EXPECT_FALSE(silence_.is_silent());
+  EXPECT_EQ(pass(1), "130-135");
+  EXPECT_EQ(pass(9), "");
+}
+
+TEST_F(SilenceTest, WhoWasStoppedHimselfAccusesNobody) {
+  EXPECT_EQ(pass(5), "");
+  now_ += 3600 * kSecond;
+  EXPECT_EQ(pass(4), "");
+}
+
+}  // namespace
+}  // namespace keytrail

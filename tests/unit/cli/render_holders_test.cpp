@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who still has a key and of whom that cannot be told, as text; what limits an answer.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/unit/cli/rendered.h"
+
+namespace keytrail::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST_F(RenderTest, HoldersSayWhetherItIsClear) {
+  EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CLEAR: no process"));
+  history_.holding_list.push_back(
+      {make_actor(), make_key(), make_slot(), kNoon, kNoon + 82 * kSecond, How::kDirect, true});
+  const std::string text = render_holders(ask("/v1/holders"), view_);
+  EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (last use 38 s ago)\n"));
+  EXPECT_THAT(text, HasSubstr("file /root/.aws/credentials [prod]"));
+  EXPECT_THAT(text,
+              HasSubstr("the file has another key by now, and it has not read it again  restart the pod payments/api"));
+  history_.holding_list.clear();
+  status_.now.families[1].hook.chosen = "";
+  EXPECT_THAT(render_holders(ask("/v1/holders"), view_), HasSubstr("CANNOT TELL"));
+}
+
+TEST_F(RenderTest, HoldersNameOfWhomItCannotBeTold) {
+  UnseenLives lives;
+  lives.callers = {{make_actor(412), Reason::kExecNotSeen, {}}, {make_actor(413), Reason::kGapInLife, {}}};
+  lives.callers_not_listed = 5;
+  lives.quiet = {{"sshd", "ssh.service", {}, 40}, {"bash", "person: bo", {}, 1}};
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  view_.key = kKeyId;
+  std::string text = render_holders(ask("/v1/holders"), view_);
+  EXPECT_THAT(text, HasSubstr("CANNOT TELL: no process was seen that holds AKIAIOSFODNN7EXAMPLE, but 48 processes were "
+                              "not seen whole.\n"));
+  EXPECT_THAT(text, HasSubstr("python3[412]  older than the agent, or its start was not seen\n"));
+  EXPECT_THAT(text, HasSubstr("python3[413]  a gap overlaps its life\n"));
+  EXPECT_THAT(text, HasSubstr("TO MAKE SURE restart the pod payments/api\n"));
+  EXPECT_THAT(text, HasSubstr("! and 5 more processes"));
+  EXPECT_THAT(text, HasSubstr("! 41 processes were not seen from their start on and connected to nobody since: "
+                              "sshd ×40, bash. Each may hold "
+                              "it: start them again, or leave them out with --ignore-quiet.\n"));
+  EXPECT_THAT(render_holders(ask("/v1/holders?quiet=false"), view_),
+              HasSubstr("but 7 processes were not seen whole.\n"));
+  status_.lives = nullptr;
+  EXPECT_THAT(render_holders(ask("/v1/holders"), view_),
+              HasSubstr("but the agent has not looked at all processes yet."));
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, How::kDirect, true});
+  text = render_holders(ask("/v1/holders"), view_);
+  EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (never seen used), 48 cannot be told\n"));
+}
+
+TEST_F(RenderTest, CoverageSaysOnlyWhatLimitsThisAnswer) {
+  EXPECT_THAT(coverage_text(ask("/v1/holders"), view_),
+              ::testing::MatchesRegex("Coverage: node node-1 · .*Z · complete\n"))
+      << "the request family is optional and says nothing of holders";
+  GapRow gap;
+  gap.cause = "ring_full";
+  gap.from_ns = gap.to_ns = kNoon;
+  gap.lost = 0;
+  history_.stored = {make_row(1, gap)};
+  EXPECT_THAT(coverage_text(ask("/v1/keys"), view_), Not(HasSubstr("GAP"))) << "proved empty";
+  gap.lost = 2;
+  for (std::uint64_t seq = 2; seq < 10; ++seq)
+    history_.stored.push_back(make_row(seq, gap));
+  const std::string text = coverage_text(ask("/v1/keys"), view_);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 5) << text;
+  EXPECT_THAT(text, HasSubstr("! 5 more gaps"));
+  EXPECT_THAT(text, HasSubstr(" · 8 gaps, 16 lost · INCOMPLETE\n"));
+  GapRow baseline;
+  baseline.cause = "baseline";
+  baseline.to_ns = kNoon;
+  history_.stored.push_back(make_row(10, baseline));
+  const std::string with_baseline = coverage_text(ask("/v1/keys"), view_);
+  EXPECT_EQ(std::ranges::count(with_baseline, '\n'), 5) << "no line of its own";
+  EXPECT_THAT(with_baseline, HasSubstr(" · what was before the agent's start is known in part · 8 gaps, 16 lost · IN"));
+  EXPECT_THAT(coverage_text(ask("/v1/holders"), view_), Not(HasSubstr("gap"))) << "told by who lived through it";
+}
+
+TEST_F(RenderTest, AnEmptyAnswerSaysByWhatItWasNarrowed) {
+  history_.edge_list.clear();
+  EXPECT_THAT(render_uses(ask("/v1/uses?workload=nosuch&limit=5"), view_),
+              ::testing::StartsWith("No use with workload nosuch seen "));
+  EXPECT_THAT(render_uses(ask("/v1/uses"), view_), ::testing::StartsWith("No use seen "));
+}
+
+TEST_F(RenderTest, AReplacedKeySaysWhen) {
+  KeySummary row{make_key(), kNoon, {make_slot()}, {"payments/api"}, 1, kNoon, {}, "AKIAI44QH8DHBEXAMPLE"};
+  row.replaced_ns = kNoon + 90 * kSecond;
+  row.replaced_after_ns = kNoon + 88 * kSecond;
+  history_.key_list = {row};
+  view_.wide = true;
+  EXPECT_THAT(render_keys(ask("/v1/keys"), view_), HasSubstr("AKIAI44QH8DHBEXAMPLE 2025-11-21 12:01:30"));
+  view_.key = kKeyId;
+  EXPECT_THAT(key_headline(ask("/v1/keys"), ask("/v1/uses"), view_),
+              HasSubstr("held by 1 process · replaced 2025-11-21 12:01:30 by AKIAI44QH8DHBEXAMPLE"));
+  history_.key_list[0].replaced_after_ns = kNoon - 600 * kSecond;
+  EXPECT_THAT(key_headline(ask("/v1/keys"), ask("/v1/uses"), view_),
+              HasSubstr("replaced 2025-11-21 11:50:00 to 2025-11-21 12:01:30 by"));
+}
+
+TEST_F(RenderTest, DoctorSaysWhatIsMissing) {
+  status_.now.families[1].hook.missing = "paths longer than 1,024 bytes are cut";
+  status_.now.families[2].silent = true;
+  status_.now.families[0].hook.refused = {{"fentry", "no trampolines"}};
+  status_.now.families[1].hook.cost = "every system call about +20 ns";
+  UnseenLives lives;
+  lives.callers = {{make_actor(412), Reason::kExecNotSeen, {}}};
+  lives.quiet = {{"sshd", "ssh.service", {}, 40}};
+  status_.lives = std::make_shared<UnseenLives>(lives);
+  const std::string text = render_doctor(ask("/v1/doctor"), view_);
+  EXPECT_THAT(text, HasSubstr("41 processes, 1 of which connected to somebody"));
+  EXPECT_THAT(text, HasSubstr("Key files that are opened"));
+  EXPECT_THAT(text, HasSubstr("partial"));
+  EXPECT_THAT(text, HasSubstr("heartbeat does not come through"));
+  EXPECT_THAT(text, HasSubstr("exec: not fentry: no trampolines"));
+  EXPECT_THAT(text, HasSubstr("every system call about +20 ns"));
+}
+
+}  // namespace
+}  // namespace keytrail::cli

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every take is counted for its reader; which of them are rows, too; who is another reader.
+#include "tests/unit/link/scene.h"
+
+namespace keytrail::link {
+namespace {
+
+const std::string kA = "AKIAAAAAAAAAAAAAAAAA";
+const Program kCat{"/usr/bin/cat", "/usr/bin/cat", {}, {}};
+
+class Readers : public Scene {
+ protected:
+  void SetUp() override {
+    Scene::SetUp();
+    examiner.files[kCredentials] = file_of({aws_fact(kA)});
+  }
+  /// The process is changed as identify would publish it.
+  void change(std::uint32_t pid, const std::function<void(Process&)>& how) {
+    auto changed = std::make_shared<Process>(*process(pid));
+    how(*changed);
+    processes[pid] = changed;
+  }
+  void log_in(std::uint32_t pid, std::uint32_t session) {
+    change(pid, [&](Process& one) { one.session_id = session; });
+  }
+  /// It is moved into a container: what it forks from here on is there, too.
+  void enter(std::uint32_t pid, std::uint64_t container) {
+    change(pid, [&](Process& one) {
+      auto workload = std::make_shared<Workload>();
+      workload->id = "container:" + std::to_string(container);
+      workload->kind = WorkloadKind::kContainer;
+      one.workload = workload;
+      one.cgroup_id = container;
+    });
+  }
+  /// The child is where its parent is.
+  void fork_inside(std::uint32_t parent, std::uint32_t child) {
+    auto made = std::make_shared<Process>(*process(parent));
+    made->id = {child, clock.now, made->id.exec};
+    made->origin = Origin::kForkSeen;
+    processes[child] = made;
+    send(process(parent)->id, ForkEvent{made->id}, process(parent), made);
+  }
+  /// Another process opens the file once.
+  void cat(std::uint32_t pid, std::uint32_t session = UINT32_MAX) {
+    start(pid, kCat);
+    log_in(pid, session);
+    open(pid);
+  }
+  /// "COUNT SESSION by PID PID" of each reader, equal ones of several batches summed as the history does.
+  Lines read() {
+    collect();
+    struct Sum {
+      std::uint64_t count = 0;
+      std::string pids;
+    };
+    std::map<std::string, Sum> sums;
+    for (const KeyReader& one : readers) {
+      Sum& sum = sums[one.actor.workload.id + " " + one.actor.program + " '" + one.actor.session + "'"];
+      sum.count += one.count;
+      for (const InstanceId& instance : one.instances)
+        sum.pids += " " + std::to_string(instance.tgid);
+    }
+    Lines out;
+    for (const auto& [who, sum] : sums)
+      out.push_back(std::to_string(sum.count) + " " + who + " by" + sum.pids);
+    return out;
+  }
+};
+
+TEST_F(Readers, a_second_process_is_counted_and_is_no_row) {
+  cat(10);
+  collect();
+  cat(11);
+  cat(12);
+  EXPECT_EQ(read(), Lines{"3 host:test cat '' by 10 11 12"});
+  EXPECT_EQ(acquired(), Lines{"file /root/.aws/credentials [default] " + kA + " by 10"});
+  ASSERT_EQ(readers.size(), 2U) << "one for each batch, not for each process";
+  EXPECT_EQ(readers[1].key.id, kA);
+  EXPECT_EQ(readers[1].slot.place, kCredentials);
+  EXPECT_EQ(readers[1].actor.id.tgid, 12U) << "the newest";
+  EXPECT_LT(readers[0].last_ns, readers[1].first_ns);
+  EXPECT_LT(readers[1].first_ns, readers[1].last_ns);
+  EXPECT_EQ(readers[1].last_ns, clock.to_wall(clock.now));
+}
+
+TEST_F(Readers, of_many_processes_in_one_batch_the_last_sixteen_are_named) {
+  for (std::uint32_t pid = 10; pid < 50; ++pid)
+    cat(pid);
+  collect();
+  ASSERT_EQ(readers.size(), 1U);
+  EXPECT_EQ(readers[0].count, 40U);
+  EXPECT_EQ(readers[0].instances.size(), 16U);
+  EXPECT_EQ(readers[0].instances.back().tgid, 49U);
+  EXPECT_TRUE(readers[0].instances_truncated);
+}
+
+TEST_F(Readers, a_process_that_reads_again_is_counted_each_time_it_is_seen) {
+  cat(10);
+  open(10);
+  EXPECT_EQ(read(), Lines{"2 host:test cat '' by 10"});
+}
+
+TEST_F(Readers, a_child_that_reads_what_its_parent_has_is_seen) {
+  cat(10);
+  fork(10, 11);
+  EXPECT_EQ(read(), Lines{"1 host:test cat '' by 10"}) << "it has the key, and did not take it";
+  open(11);
+  EXPECT_EQ(read(), Lines{"2 host:test cat '' by 10 11"});
+}
+
+TEST_F(Readers, a_variable_that_is_handed_down_is_taken_once) {
+  start(10, aws_program(aws_env(kA)));
+  fork(10, 11);
+  exec(11, aws_program(aws_env(kA)));
+  EXPECT_EQ(read(), Lines{"1 host:test aws '' by 10"});
+}
+
+TEST_F(Readers, another_script_of_one_interpreter_is_another_reader_and_a_row) {
+  start(10, {"/usr/bin/python3.11", "/opt/a.py", {}, {}});
+  open(10);
+  start(11, {"/usr/bin/python3.11", "/opt/b.py", {}, {}});
+  open(11);
+  EXPECT_EQ(read(), (Lines{"1 host:test a.py '' by 10", "1 host:test b.py '' by 11"}));
+  EXPECT_EQ(acquired().size(), 2U);
+}
+
+TEST_F(Readers, another_login_session_is_another_reader_and_a_row) {
+  cat(10, 4);
+  cat(11, 4);
+  cat(12, 5);
+  EXPECT_EQ(read(), (Lines{"2 host:test cat 'login 4' by 10 11", "1 host:test cat 'login 5' by 12"}));
+  EXPECT_EQ(acquired().size(), 2U);
+}
+
+TEST_F(Readers, a_job_that_logs_in_each_minute_makes_few_rows) {
+  constexpr std::uint64_t kMinute = 60'000 * kMs;
+  for (std::uint32_t run = 0; run < 600; ++run) {
+    cat(1000 + run, 100 + run);
+    exit(1000 + run);
+    collect();
+    clock.now += kMinute;
+  }
+  std::uint64_t count = 0;
+  for (const KeyReader& one : readers)
+    count += one.count;
+  EXPECT_EQ(count, 600U);
+  EXPECT_GT(acquisitions.size(), 10U) << "in ten hours";
+  EXPECT_LT(acquisitions.size(), 16U);
+  clock.now += 300 * kMinute;
+  const std::size_t before = acquisitions.size();
+  cat(5000, 5000);
+  collect();
+  EXPECT_EQ(acquisitions.size(), before + 1) << "the next after a quiet time is a row at once";
+}
+
+TEST_F(Readers, who_enters_a_running_container_is_another_reader_than_what_it_runs) {
+  start(10, kCat);
+  enter(10, 77);
+  open(10);
+  fork_inside(10, 11);
+  open(11);
+  start(20, kCat);
+  enter(20, 77);
+  fork_inside(20, 21);
+  open(21);
+  EXPECT_EQ(read(), (Lines{"2 container:77 cat '' by 10 11", "1 container:77 cat 'exec' by 21"}));
+  EXPECT_EQ(acquired().size(), 2U);
+}
+
+TEST_F(Readers, another_instance_of_a_container_is_another_reader) {
+  for (const std::uint32_t pid : {10U, 11U}) {
+    start(pid, kCat);
+    enter(pid, pid);
+    open(pid);
+  }
+  EXPECT_EQ(read(), (Lines{"1 container:10 cat '' by 10", "1 container:11 cat '' by 11"}));
+  EXPECT_EQ(acquired().size(), 2U);
+}
+
+TEST_F(Readers, a_container_that_is_found_running_is_entered_by_who_comes_later) {
+  make_process({10, 10, 0}, kCat, {}, Origin::kBaseline);
+  enter(10, 77);
+  open(10);
+  start(20, kCat);
+  enter(20, 77);
+  open(20);
+  EXPECT_EQ(read(), (Lines{"1 container:77 cat '' by 10", "1 container:77 cat 'exec' by 20"}));
+}
+
+TEST_F(Readers, a_file_that_could_not_be_read_is_news_in_another_session_too) {
+  examiner.files[kCredentials].unread = "refused";
+  std::uint32_t pid = 10;
+  for (const std::uint32_t session : {4U, 4U, 5U})
+    cat(pid++, session);
+  EXPECT_EQ(acquired().size(), 2U);
+  EXPECT_TRUE(read().empty()) << "of which key is not known";
+}
+
+TEST_F(Readers, what_an_earlier_run_knew_is_no_news_and_is_counted) {
+  cat(10, 4);
+  collect();
+  const Holding holding = holders[10][kA];
+  const ProcessRef who = process(10);
+  make();
+  link->adopt(holding, who);
+  readers.clear();
+  acquisitions.clear();
+  cat(11, 4);
+  EXPECT_EQ(read(), Lines{"1 host:test cat 'login 4' by 11"});
+  EXPECT_TRUE(acquired().empty());
+}
+
+}  // namespace
+}  // namespace keytrail::link

@@ -2,6 +2,8 @@
 #include "agent/pipeline.h"
 
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
@@ -27,15 +29,29 @@ std::uint64_t sent_of(const capture::FamilyCounters& counters) {
   return sum;
 }
 
+/// Time since boot without the machine's sleep.
+std::uint64_t awake_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * kSecond + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
 SessionBase stored_session(record::History& history) {
   auto earlier = history.earlier();
   return earlier ? std::move(earlier->session) : SessionBase{};
 }
 
-link::LinkOptions link_options(const PipelineOptions& options) {
+/// The agent's; 0: not known.
+std::uint32_t own_mount_ns() {
+  struct stat own{};
+  return ::stat("/proc/self/ns/mnt", &own) == 0 ? static_cast<std::uint32_t>(own.st_ino) : 0;
+}
+
+link::LinkOptions link_options(const PipelineOptions& options, const record::History& history) {
   link::LinkOptions out;
+  out.goes_on = history.last_batch().wall_ns != 0;
   out.look_every_ms = std::uint64_t{options.slots_s} * 1000;
-  if (struct stat own{}; stat("/proc/self/ns/mnt", &own) == 0) out.own_mnt_ns = static_cast<std::uint32_t>(own.st_ino);
+  out.own_mnt_ns = own_mount_ns();
   return out;
 }
 
@@ -52,10 +68,16 @@ Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, 
       clock_(clock),
       session_(roles.session_id(), stored_session(history), history.last_batch().counters),
       link_(
-          link_options(options), catalog, roles, clock,
+          link_options(options, history), catalog, roles, clock,
           [this](Fate fate, const std::string& reason) { session_.fate(fate, reason); },
-          [this](std::uint32_t mnt_ns) { return identify_.same_mount_ns(mnt_ns, 8); }),
-      judge_(clock, catalog, options_.findings) {}
+          [this, own = own_mount_ns()](std::uint32_t mnt_ns) {
+            std::vector<std::uint32_t> others = identify_.same_mount_ns(mnt_ns, 8);
+            // When a worker begins, what waits in the rings comes before the sweep: nobody else is known yet.
+            if (others.empty() && mnt_ns == own) others.push_back(static_cast<std::uint32_t>(::getpid()));
+            return others;
+          }),
+      judge_(clock, catalog, options_.findings),
+      clock_watch_(clock.boot_ns(), clock.wall_ns()) {}
 
 Result<void> Pipeline::start() {
   for (const auto& source : sources_)
@@ -71,12 +93,16 @@ Result<void> Pipeline::start() {
   link_.set_armed_ns(roles_.armed_ns());
   hooks_silence_.fill(Silence(clock_.boot_ns()));
   warden_silence_ = Silence(clock_.boot_ns());
+  watched_ns_ = drained_ns_ = roles_.armed_ns();
   adopt();
   book_restart();
+  lost_from_ns_ = watched_ns_;
   roles_.on_notice([this](const examine::WardenNotice& notice) {
     spdlog::warn("{}", base::printable(notice.text));
     // Its own restart it has told already, with what the one before it lost.
-    if (notice.cause != "worker_restart") link_.gap(notice.from_ns, notice.to_ns, notice.cause, std::nullopt, "open");
+    if (notice.cause == "worker_restart") return;
+    link_.gap(notice.from_ns, notice.to_ns, notice.cause, std::nullopt, notice.family, notice.text);
+    notices_.note(clock_.boot_ns(), notice.cause, notice.family, notice.text);
   });
   roles_.on_answer([this](const InstanceId& who, const ExamineAnswer& answer) {
     const auto* environment = std::get_if<EnvironmentAnswer>(&answer);
@@ -110,8 +136,9 @@ void Pipeline::adopt() {
   }
 }
 
-// What happened between the last batch in the history and now. A gap begins where the history ends: workers between may
-// have lived too short to store theirs. It is told before anything else is, so that no batch is stored without it.
+// What happened between what the history is settled to and now. A gap begins there: workers between may have lived too
+// short to store theirs. It is told before anything else is, so that no batch is stored without it. Within a session
+// the time is watched on: the rings kept what came, and what the worker before this one took is counted.
 void Pipeline::book_restart() {
   const std::uint64_t now = clock_.boot_ns();
   const record::LastBatch& last = history_.last_batch();
@@ -125,10 +152,12 @@ void Pipeline::book_restart() {
       backlog = capture_.backlog();
     }
     const std::uint64_t lost = session_.book_loss(sent_of(counters), backlog, "worker_restart");
-    return link_.gap(last.wall_ns != 0 ? to_boot(last.wall_ns) : roles_.armed_ns(), now, "worker_restart", lost, "");
+    watched_ns_ = std::max(watched_ns_, last.settled.boot_ns);
+    return link_.gap(watched_ns_, now, "worker_restart", lost, "");
   }
-  if (last.wall_ns != 0)
-    link_.gap(to_boot(last.wall_ns), std::max(now, roles_.armed_ns()), "agent_restart", std::nullopt, "");
+  if (last.wall_ns == 0) return;
+  const std::uint64_t ended = last.settled.boot_ns != 0 ? last.settled.boot_ns : to_boot(last.wall_ns);
+  link_.gap(std::min(ended, watched_ns_), watched_ns_, "agent_restart", std::nullopt, "");
 }
 
 std::uint64_t Pipeline::to_boot(std::int64_t wall_ns) const {
@@ -141,6 +170,7 @@ void Pipeline::on_record(std::span<const std::byte> bytes) {
   auto event = decode::decode(bytes, catalog::kernel_tables().formats, &quic_);
   if (!event) {
     session_.fate(Fate::kDropped, event.error().message);
+    ++undecodable_;
     return;
   }
   event->head.from_ring = true;
@@ -168,11 +198,13 @@ void Pipeline::arm() {
 
 void Pipeline::tick() {
   const std::uint64_t now = clock_.boot_ns();
-  capture_.drain(now, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  const std::size_t drained = capture_.drain(now, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  if (drained < capture::Capture::kMaxPerDrain) drained_ns_ = now - std::min(now, capture::Capture::kWatermarkNs);
   if (now >= next_flush_) {
     next_flush_ = now + 50 * kMs;
     for (const Event& loss : capture_.loss_since_last(now))
       deliver(loss);
+    tell_lost(now);
     link_.on_tick(now);
     flush();
     publish();
@@ -180,6 +212,8 @@ void Pipeline::tick() {
   if (now >= next_second_) {
     next_second_ = now + kSecond;
     identify_.expire(now);
+    for (const auto& [workload, count] : identify_.take_refused())
+      link_.give_up("processes_unread", {}, workload, count, now);
     tell_silence(now);
   }
   if (now >= next_sample_) {
@@ -189,9 +223,24 @@ void Pipeline::tick() {
   arm();
 }
 
+// Of a record that cannot be read it is not known when it was made: after all that was taken before.
+void Pipeline::tell_lost(std::uint64_t now) {
+  const std::uint64_t corrupt = capture_.stats().corrupt;
+  const std::uint64_t from = std::exchange(lost_from_ns_, drained_ns_);
+  link_.lose("ring_damaged", corrupt - std::exchange(corrupt_, corrupt), from, now);
+  link_.lose("undecodable_event", std::exchange(undecodable_, 0), from, now);
+}
+
 // While the warden is silent, or about to be, no heartbeat is made: the hooks are not accused. A family that never beat
 // (nothing can be executed from memory here, say) is shown as silent, and makes no gaps.
 void Pipeline::tell_silence(std::uint64_t now) {
+  if (const auto period = own_stall_.tick(now, awake_ns())) {
+    const std::string text =
+        "The agent itself did not run: what the rings could not hold is counted, files may be unread.";
+    spdlog::warn("{}", text);
+    link_.gap(period->from_ns, period->to_ns, "worker_stalled", std::nullopt, "open", text);
+    notices_.note(now, "worker_stalled", "open", text);
+  }
   if (roles_.asked() != std::exchange(warden_asked_, roles_.asked())) warden_silence_.heard(now);
   if (const auto period = warden_silence_.tick(now)) {
     spdlog::warn("the warden gives no sign: files are not opened for examination");
@@ -242,9 +291,33 @@ void Pipeline::flush() {
               .lives = std::move(out.lives),
               .slot_changes = std::move(out.slot_changes),
               .counters = session_.totals()};
+  // In wall time: of the clock before the step too.
+  const std::int64_t wall = clock_.wall_ns();
+  if (auto step = clock_watch_.look(clock_.boot_ns(), wall))
+    batch.rows.push_back({.time_ns = wall, .observed_ns = wall, .body = *std::move(step)});
   judge_.on_batch(batch);
+  batch.watched = watched();
   if (!std::exchange(session_stored_, true)) batch.session = session_.base();
   history_.submit(std::move(batch));
+}
+
+// Follows the one before without a hole: what a batch does not settle yet a later one does. Nothing is settled while
+// more comes than is drained.
+std::optional<Watched> Pipeline::watched() {
+  const std::uint64_t settled = link_.settled_ns(drained_ns_);
+  if (settled <= watched_ns_) return std::nullopt;
+  Watched out{.from_boot_ns = watched_ns_,
+              .to_boot_ns = settled,
+              .from_ns = clock_.to_wall(watched_ns_),
+              .to_ns = clock_.to_wall(settled)};
+  for (const HookReport& hook : roles_.hooks()) {
+    const auto family = static_cast<std::size_t>(hook.family);
+    const bool blind =
+        hooks_silence_[family].is_silent() || (warden_silence_.is_silent() && hook.family == Family::kOpen);
+    if (hook.armed() && !blind) out.families |= 1U << family;
+  }
+  watched_ns_ = settled;
+  return out;
 }
 
 // What the warden does not take now it gets with the next batch; of more than the kernel side has room for, the last.
@@ -274,6 +347,7 @@ void Pipeline::publish() {
   for (std::size_t i = 0; i < kFamilies; ++i)
     next.silent[i] = hooks_silence_[i].is_silent();
   next.warden_silent = warden_silence_.is_silent();
+  next.told = notices_.shown(clock_.boot_ns());
   next.roles = roles_.processes();
   const std::scoped_lock lock(mutex_);
   snapshot_ = std::move(next);
@@ -298,7 +372,10 @@ void Pipeline::stop() {
   if (std::exchange(stopped_, true)) return;
   timer_.cancel();
   const std::uint64_t now = clock_.boot_ns();
-  capture_.drain(UINT64_MAX, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  if (capture_.drain(UINT64_MAX, [this](std::span<const std::byte> bytes) { on_record(bytes); }) <
+      capture::Capture::kMaxPerDrain)
+    drained_ns_ = now;
+  tell_lost(now);
   link_.finish(now);
   flush();
   publish();

@@ -12,8 +12,10 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "agent/base/clock_watch.h"
 #include "agent/capture/capture.h"
 #include "agent/catalog/catalog.h"
 #include "agent/decode/quic.h"
@@ -23,6 +25,7 @@
 #include "agent/identify/sources.h"
 #include "agent/judge/judge.h"
 #include "agent/link/link.h"
+#include "agent/notices.h"
 #include "agent/record/history.h"
 #include "agent/session.h"
 #include "agent/silence.h"
@@ -38,6 +41,7 @@ struct PipelineSnapshot {
   std::map<std::string, std::uint64_t> tracking;  ///< link's counters, by name
   std::array<bool, kFamilies> silent{};
   bool warden_silent = false;
+  std::vector<std::string> told;  ///< by the warden, within the last minute
   std::vector<RoleStatus> roles;
 };
 
@@ -70,8 +74,12 @@ class Pipeline {
   void arm();
   void flush();
   void watch(std::vector<FoundPlace> found);
+  /// How far the batch at hand settles what was seen; nothing when it goes no further than the last.
+  std::optional<Watched> watched();
   /// What sources have learnt, for the batch.
   std::vector<WorkloadFacts> learn_facts(const std::vector<TokenTold>& told);
+  /// Records that could not be read may have been anybody's.
+  void tell_lost(std::uint64_t now);
   /// Tells of hooks and of the warden when they give no sign.
   void tell_silence(std::uint64_t now);
   void count_identity(std::map<std::string, std::uint64_t>& out) const;
@@ -94,10 +102,17 @@ class Pipeline {
   judge::Judge judge_;
   std::vector<FoundPlace> found_;  ///< that the warden did not take yet
   bool session_stored_ = false, stopped_ = false;
+  std::uint64_t drained_ns_ = 0;                      ///< all records that are older were taken from the rings
+  std::uint64_t watched_ns_ = 0;                      ///< settled up to: see Watched
+  std::uint64_t corrupt_ = 0;                         ///< of the rings, told so far
+  std::uint64_t undecodable_ = 0, lost_from_ns_ = 0;  ///< not told yet; all older records were taken by then
   std::uint64_t next_flush_ = 0, next_second_ = 0, next_sample_ = 0;
   std::array<Silence, kFamilies> hooks_silence_;  ///< by their heartbeats
   std::array<bool, kFamilies> beaten_{};          ///< in this life
   Silence warden_silence_;
+  OwnStall own_stall_;
+  base::ClockWatch clock_watch_;
+  Notices notices_;
   std::uint64_t warden_asked_ = 0;
   mutable std::mutex mutex_;  ///< guards `snapshot_`
   PipelineSnapshot snapshot_;

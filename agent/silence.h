@@ -48,4 +48,21 @@ class Silence {
   std::optional<Period> ended_;
 };
 
+/// Whether the asker himself did not run (a freezer, a stopped machine's guest): time went on while he did not look.
+/// The machine's own sleep is none of that: nothing happened in it.
+class OwnStall {
+ public:
+  static constexpr std::uint64_t kAfterNs = Silence::kAfter * std::uint64_t{1'000'000'000};
+
+  /// Once a second. `boot_ns` with the machine's sleep, `awake_ns` without.
+  std::optional<Silence::Period> tick(std::uint64_t boot_ns, std::uint64_t awake_ns) {
+    const std::uint64_t from_ns = std::exchange(boot_ns_, boot_ns), was_ns = std::exchange(awake_ns_, awake_ns);
+    if (was_ns == 0 || awake_ns < was_ns + kAfterNs) return std::nullopt;
+    return Silence::Period{from_ns, boot_ns};
+  }
+
+ private:
+  std::uint64_t boot_ns_ = 0, awake_ns_ = 0;  ///< of the last look
+};
+
 }  // namespace keytrail

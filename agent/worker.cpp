@@ -18,6 +18,7 @@
 #include "agent/base/system_clock.h"
 #include "agent/pipeline.h"
 #include "agent/serve/server.h"
+#include "agent/serve/status_json.h"
 #include "agent/site_catalog.h"
 #include "exporters/metrics/agent_metrics.h"
 #include "exporters/metrics/prometheus.h"
@@ -47,6 +48,10 @@ class Status final : public AgentStatusSource {
     fixed_.kernel = names.release;
     fixed_.armed_since_ns = clock.to_wall(roles.armed_ns());
     fixed_.remarks = roles.remarks();
+    if (base::time_namespace_offset_ns() != 0)
+      fixed_.remarks.emplace_back(
+          "PARTLY ARMED: it runs in a time namespace of its own: its times since boot are not the kernel's. Fix: give "
+          "it that of the host");
     fixed_.armed_in_ms =
         static_cast<std::uint32_t>((roles.armed_ns() - std::min(roles.started_ns(), roles.armed_ns())) / 1'000'000);
     for (std::size_t i = 0; i < kFamilies; ++i)
@@ -62,6 +67,7 @@ class Status final : public AgentStatusSource {
     const metrics::PrometheusPort* port = prometheus_;
     if (port != nullptr && !port->problem().empty()) out.remarks.push_back(port->problem());
     PipelineSnapshot now = pipeline_.snapshot();
+    out.remarks.insert(out.remarks.end(), now.told.begin(), now.told.end());
     if (now.warden_silent)
       out.remarks.emplace_back("the warden gives no sign: files are not opened for examination; is it stopped?");
     for (std::size_t i = 0; i < kFamilies; ++i) {
@@ -90,6 +96,8 @@ class Status final : public AgentStatusSource {
 
   [[nodiscard]] std::shared_ptr<const UnseenLives> unseen() override { return pipeline_.unseen(); }
 
+  /// Before the first question.
+  void add_remark(std::string remark) { fixed_.remarks.push_back(std::move(remark)); }
   /// Must outlive the questions.
   void set_prometheus(const metrics::PrometheusPort& port) { prometheus_ = &port; }
 
@@ -149,7 +157,13 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
 
   boost::asio::io_context io(1);
   const base::SystemClock clock;
-  auto history = record::History::open(history_options(config->history), clock);
+  record::HistoryOptions about_history = history_options(config->history);
+  std::atomic<bool> damaged = false;
+  about_history.on_damage = [&io, &damaged] {
+    damaged = true;
+    io.stop();
+  };
+  auto history = record::History::open(about_history, clock);
   if (!history) {
     const Error::Code why = history.error().code;  // these stay as they are, however often it is tried
     return fail_with(why == Error::Code::kInvalid || why == Error::Code::kRefused ? kBadConfiguration : kFailed,
@@ -173,6 +187,9 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
       *std::move(capture), **roles, **history, catalog, clock);
   Status::Exporters exporters;
   Status status(**roles, pipeline, site, exporters, clock);
+  for (const std::string& name : record::all_put_aside(config->history.path))
+    status.add_remark("a damaged history was put aside, and is in no answer: " + name +
+                      " (remove it when nobody wants to look at it)");
   metrics::AgentMetrics metrics(status, **history, clock);
   std::unique_ptr<metrics::PrometheusPort> prometheus;
   if (!config->prometheus_listen.empty()) {
@@ -217,7 +234,13 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   };
   reload.async_wait(on_reload);
   (*roles)->on_closed([&io] { io.stop(); });
-  spdlog::info("armed; history {}, {} exporters", config->history.path, exporters.size());
+  const bool partly =
+      base::time_namespace_offset_ns() != 0 || std::ranges::any_of((*roles)->remarks(), [](const std::string& remark) {
+        return remark.starts_with(serve::kPartlyArmed);
+      });
+  spdlog::log(partly ? spdlog::level::warn : spdlog::level::info, "{}; history {}, {} exporters",
+              partly ? "PARTLY ARMED (keytrail status says why, and the fix)" : "armed", config->history.path,
+              exporters.size());
   io.run();
   pipeline.stop();
   server.stop();
@@ -226,7 +249,7 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
     exporter->stop();
   prometheus.reset();
   (*history)->close();
-  return 0;
+  return damaged ? kFailed : 0;  // the next worker puts the history aside
 }
 
 int list_disabled_hooks(const std::string& config_path) {

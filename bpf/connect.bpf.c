@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Connections of clients: where to (cgroup/connect4 and 6), what became of them (TCP state changes with errno and byte
+ * Connections of clients: where to (cgroup/connect4 and 6), what became of them (at their end, with errno and byte
  * counts, joined by socket cookie), and Unix sockets. Socket state is kept in socket storage, so nothing is evicted.
  */
 #include "lib/emit.h"
@@ -8,15 +8,15 @@
 
 /* Programs at these hooks could refuse a connection. Ours only look: every way out returns 1, which lets it through. */
 static __always_inline int connect__report(struct counters *c, struct bpf_sock_addr *ctx, const u32 words[4], bool v6,
-					   bool udp)
+					   bool udp, const bool fast)
 {
-	u64 task = bpf_get_current_task(), node = 0, cgroup_id;
+	u64 task = bpf_get_current_task(), node = 0, cgroup_id, spaces, space;
 	struct socket_state *state;
 	struct ev_connect ev = {};
 	struct identity who;
 
-	task__identity(task, false, &who);
-	cgroup_id = task__cgroup(task, false, &node);
+	task__identity(task, fast, &who);
+	cgroup_id = task__cgroup(task, fast, &node);
 	if (heartbeat__take(who.tgid, KT_FAMILY_CONNECT)) {
 		struct ev_head head;
 
@@ -24,7 +24,7 @@ static __always_inline int connect__report(struct counters *c, struct bpf_sock_a
 		hit__end(c, KT_FAMILY_CONNECT, ring__send(&ring_high, &head, sizeof(head)));
 		return 1;
 	}
-	if (task__is_own(task, who.tgid, false)) {
+	if (task__is_own(task, who.tgid, fast)) {
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return 1;
 	}
@@ -39,7 +39,9 @@ static __always_inline int connect__report(struct counters *c, struct bpf_sock_a
 		ev.v6 = v6;
 		__builtin_memcpy(ev.address, words, v6 ? 16 : 4);
 	}
-	ev.net_ns = BPF_CORE_READ((struct task_struct *)task, nsproxy, net_ns, ns.inum);
+	spaces = (u64)READ(fast, task, struct task_struct, nsproxy);
+	space = (u64)READ(fast, spaces, struct nsproxy, net_ns);
+	ev.net_ns = READ(fast, space, struct net, ns.inum);
 	if ((!udp || ev.port != DNS_PORT) && ctx->sk) {
 		state = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 		if (state) {
@@ -66,8 +68,7 @@ static __always_inline bool connect__wanted(struct bpf_sock_addr *ctx, bool *udp
 	return ctx->protocol == IPPROTO_TCP || (*udp && port);
 }
 
-SEC("cgroup/connect4")
-int cgroup__connect4(struct bpf_sock_addr *ctx)
+static __always_inline int connect4__report(struct bpf_sock_addr *ctx, const bool fast)
 {
 	struct counters *c = hit__begin(KT_FAMILY_CONNECT);
 	u32 words[4] = {ctx->user_ip4};
@@ -77,11 +78,10 @@ int cgroup__connect4(struct bpf_sock_addr *ctx)
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return 1;
 	}
-	return connect__report(c, ctx, words, false, udp);
+	return connect__report(c, ctx, words, false, udp, fast);
 }
 
-SEC("cgroup/connect6")
-int cgroup__connect6(struct bpf_sock_addr *ctx)
+static __always_inline int connect6__report(struct bpf_sock_addr *ctx, const bool fast)
 {
 	struct counters *c = hit__begin(KT_FAMILY_CONNECT);
 	u32 words[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
@@ -91,8 +91,22 @@ int cgroup__connect6(struct bpf_sock_addr *ctx)
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return 1;
 	}
-	return connect__report(c, ctx, words, true, udp);
+	return connect__report(c, ctx, words, true, udp, fast);
 }
+
+/* Twins of a hook: see README, two ways to read kernel memory. */
+#define ADDRESS_HOOK(call, body)                                                                                       \
+	SEC("cgroup/" #call) int cgroup__##call##_fast(struct bpf_sock_addr *ctx)                                      \
+	{                                                                                                              \
+		return body(ctx, true);                                                                                \
+	}                                                                                                              \
+	SEC("cgroup/" #call) int cgroup__##call##_slow(struct bpf_sock_addr *ctx)                                      \
+	{                                                                                                              \
+		return body(ctx, false);                                                                               \
+	}
+
+ADDRESS_HOOK(connect4, connect4__report)
+ADDRESS_HOOK(connect6, connect6__report)
 
 /* UDP without connect: one event per socket and destination; the rest are repeats. What a server answers is no call. */
 struct sent_key {
@@ -108,7 +122,7 @@ struct {
 	__type(value, u8);
 } sent_to __weak SEC(".maps");
 
-static __always_inline int sendmsg__report(struct bpf_sock_addr *ctx, const u32 words[4], bool v6)
+static __always_inline int sendmsg__report(struct bpf_sock_addr *ctx, const u32 words[4], bool v6, const bool fast)
 {
 	struct counters *c = hit__begin(KT_FAMILY_CONNECT);
 	struct bpf_sock *sk = ctx->sk;
@@ -136,50 +150,56 @@ static __always_inline int sendmsg__report(struct bpf_sock_addr *ctx, const u32 
 		return 1;
 	}
 	bpf_map_update_elem(&sent_to, &key, &one, BPF_ANY);
-	return connect__report(c, ctx, words, v6, true);
+	return connect__report(c, ctx, words, v6, true, fast);
 }
 
-SEC("cgroup/sendmsg4")
-int cgroup__sendmsg4(struct bpf_sock_addr *ctx)
+static __always_inline int sendmsg4__report(struct bpf_sock_addr *ctx, const bool fast)
 {
 	u32 words[4] = {ctx->user_ip4};
 
-	return sendmsg__report(ctx, words, false);
+	return sendmsg__report(ctx, words, false, fast);
 }
 
-SEC("cgroup/sendmsg6")
-int cgroup__sendmsg6(struct bpf_sock_addr *ctx)
+static __always_inline int sendmsg6__report(struct bpf_sock_addr *ctx, const bool fast)
 {
 	u32 words[4] = {ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
 
-	return sendmsg__report(ctx, words, true);
+	return sendmsg__report(ctx, words, true, fast);
 }
 
-/* What became of a client's TCP socket. Runs in any task's context: only the socket's own storage says whose it is. */
+ADDRESS_HOOK(sendmsg4, sendmsg4__report)
+ADDRESS_HOOK(sendmsg6, sendmsg6__report)
+
+/* States out of which a connection that was made is closed. */
+#define STATES_MADE                                                                                                    \
+	(1U << TCP_STATE_ESTABLISHED | 1U << TCP_STATE_FIN_WAIT1 | 1U << TCP_STATE_FIN_WAIT2 |                         \
+	 1U << TCP_STATE_TIME_WAIT | 1U << TCP_STATE_CLOSE_WAIT | 1U << TCP_STATE_LAST_ACK | 1U << TCP_STATE_CLOSING)
+
+/*
+ * What became of a client's TCP socket, told once, at its end: the state that it leaves says whether it was made. Runs
+ * in any task's context: only the socket's own storage says whose it is. Every other change of state is no run: it ends
+ * before anything is looked up or counted.
+ */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tp_btf__inet_sock_set_state, struct sock *sk, int old_state, int new_state)
 {
-	struct counters *c = hit__begin(KT_FAMILY_CONNECT);
 	struct socket_state *state;
 	struct ev_socket ev = {};
-	u32 what;
+	struct counters *c;
+	bool made;
 
-	if ((new_state != TCP_STATE_ESTABLISHED && new_state != TCP_STATE_CLOSE) || sk->sk_protocol != IPPROTO_TCP)
-		return hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
+	if (new_state != TCP_STATE_CLOSE || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
 	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (!state || state->phase == SOCKET_OVER)
-		return hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
-	if (new_state == TCP_STATE_ESTABLISHED) {
-		state->phase = SOCKET_OPEN;
-		what = KT_SOCKET_ESTABLISHED;
-	} else {
-		what = state->phase == SOCKET_OPEN ? KT_SOCKET_CLOSED : KT_SOCKET_FAILED;
-		state->phase = SOCKET_OVER;
-	}
+	if (!state || state->phase == SOCKET_OVER) /* a server's, or none that was connected */
+		return 0;
+	c = hit__begin(KT_FAMILY_CONNECT);
+	made = state->phase == SOCKET_OPEN || (STATES_MADE >> ((u32)old_state & 31)) & 1;
+	state->phase = SOCKET_OVER;
 	head__fill(&ev.head, &state->owner, state->cgroup_id, KT_EV_SOCKET, KT_FAMILY_CONNECT);
 	ev.cookie = state->cookie;
-	ev.state = what;
-	ev.error = new_state == TCP_STATE_CLOSE ? BPF_CORE_READ(sk, sk_err) : 0;
+	ev.state = made ? KT_SOCKET_CLOSED : KT_SOCKET_FAILED;
+	ev.error = sk->sk_err;
 	socket__bytes((u64)sk, &ev.bytes_sent, &ev.bytes_received);
 	event__send(&ring_low, c, KT_FAMILY_CONNECT, &ev, sizeof(ev), state->cgroup_id, 0);
 	return 0;
@@ -278,5 +298,3 @@ int tracepoint__connect(struct syscall_enter *ctx)
 		return hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 	return unix__report(c, address, ctx->args[2] > 110 ? 110 : (u32)ctx->args[2], true, bpf_get_current_task());
 }
-
-char _license[] SEC("license") __weak = "Dual BSD/GPL";

@@ -8,36 +8,48 @@
 #include "lib/process.h"
 #include "lib/opened.h"
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(tp_btf__sched_process_fork, struct task_struct *unused, struct task_struct *child)
+static __always_inline int fork__report(struct task_struct *child, const bool fast)
 {
 	struct counters *c = hit__begin(KT_FAMILY_LIFETIME);
-	u64 task = bpf_get_current_task(), node = 0, cgroup_id;
+	u64 task, node = 0, cgroup_id;
 	struct ev_fork ev = {};
 	struct identity who;
 
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid)) /* a thread */
+	if (child->pid != child->tgid) /* a thread */
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
-	task__identity(task, false, &who);
-	cgroup_id = task__cgroup(task, false, &node);
+	task = bpf_get_current_task();
+	task__identity(task, fast, &who);
+	cgroup_id = task__cgroup(task, fast, &node);
 	if (heartbeat__take(who.tgid, KT_FAMILY_LIFETIME)) {
 		struct ev_head head;
 
-		control.heartbeat_child = BPF_CORE_READ(child, tgid);
+		control.heartbeat_child = child->tgid;
 		head__fill(&head, &who, cgroup_id, KT_EV_HEARTBEAT, KT_FAMILY_LIFETIME);
 		return hit__end(c, KT_FAMILY_LIFETIME, ring__send(&ring_low, &head, sizeof(head)));
 	}
-	if (task__is_own(task, who.tgid, false))
+	if (task__is_own(task, who.tgid, fast))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
 	head__fill(&ev.head, &who, cgroup_id, KT_EV_FORK, KT_FAMILY_LIFETIME);
-	ev.child_tgid = BPF_CORE_READ(child, tgid);
-	ev.child_start_ns = BPF_CORE_READ(child, start_boottime);
-	ev.child_exec = (u32)BPF_CORE_READ(child, self_exec_id);
+	ev.child_tgid = child->tgid;
+	ev.child_start_ns = child->start_boottime;
+	ev.child_exec = (u32)child->self_exec_id;
 	event__send(&ring_low, c, KT_FAMILY_LIFETIME, &ev, sizeof(ev), cgroup_id, node);
 	return 0;
 }
 
-/* Processes whose end was seen: two last threads that end at once both find nobody alive. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(tp_btf__sched_process_fork_fast, struct task_struct *unused, struct task_struct *child)
+{
+	return fork__report(child, true);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(tp_btf__sched_process_fork_slow, struct task_struct *unused, struct task_struct *child)
+{
+	return fork__report(child, false);
+}
+
+/* Processes with threads whose end was seen: two last threads that end at once both find nobody alive. */
 struct process_key {
 	u64 start_ns;
 	u64 tgid;
@@ -49,6 +61,13 @@ struct {
 	__type(value, u8);
 } ended __weak SEC(".maps");
 
+/* Threads, those that ended a moment ago, or the running time of others that did: only then another may have told this
+ * process's end. */
+static __always_inline bool process__had_threads(struct signal_struct *signal)
+{
+	return signal->nr_threads != 1 || signal->sigcnt.refs.counter != 1 || signal->sum_sched_runtime;
+}
+
 static __always_inline bool process__ended_before(const struct identity *who)
 {
 	struct process_key key = {.start_ns = who->start_ns, .tgid = who->tgid};
@@ -58,33 +77,46 @@ static __always_inline bool process__ended_before(const struct identity *who)
 	return (int)bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == -17;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(tp_btf__sched_process_exit, struct task_struct *unused)
+static __always_inline int exit__report(struct task_struct *ending, const bool fast)
 {
 	struct counters *c = hit__begin(KT_FAMILY_LIFETIME);
-	u64 task = bpf_get_current_task(), node = 0, cgroup_id;
-	struct signal_struct *signal = BPF_CORE_READ((struct task_struct *)task, signal);
+	struct signal_struct *signal = ending->signal;
+	u64 task, node = 0, cgroup_id;
 	struct ev_exit ev = {};
 	struct identity who;
 
-	if (BPF_CORE_READ(signal, live.counter)) /* other threads go on */
+	if (signal->live.counter) /* other threads go on */
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
-	task__identity(task, false, &who);
+	task = bpf_get_current_task();
+	task__instance(task, fast, &who);
 	if (who.tgid == control.heartbeat_child) {
 		control.heartbeat_child = 0;
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
 	}
-	if (task__is_own(task, who.tgid, false))
+	if (task__is_own(task, who.tgid, fast))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
-	if (process__ended_before(&who))
+	if (process__had_threads(signal) && process__ended_before(&who))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_REPEATED);
-	cgroup_id = task__cgroup(task, false, &node);
+	task__users(task, fast, &who);
+	cgroup_id = task__cgroup(task, fast, &node);
 	head__fill(&ev.head, &who, cgroup_id, KT_EV_EXIT, KT_FAMILY_LIFETIME);
-	ev.code = BPF_CORE_READ(signal, group_exit_code);
+	ev.code = signal->group_exit_code;
 	if (!ev.code)
-		ev.code = BPF_CORE_READ((struct task_struct *)task, exit_code);
+		ev.code = ending->exit_code;
 	event__send(&ring_low, c, KT_FAMILY_LIFETIME, &ev, sizeof(ev), cgroup_id, node);
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(tp_btf__sched_process_exit_fast, struct task_struct *ending)
+{
+	return exit__report(ending, true);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(tp_btf__sched_process_exit_slow, struct task_struct *ending)
+{
+	return exit__report(ending, false);
 }
 
 /* The cgroup of a swept task, announced when new. */
@@ -117,9 +149,9 @@ int iter__task(struct bpf_iter__task *ctx)
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_LOST_SCRATCH);
 	cgroup_id = sweep__cgroup(task, &node);
 	ev = (struct ev_exec *)s->buf;
-	exec__fill(ev, task, &who, cgroup_id, KT_EV_TASK, KT_FAMILY_LIFETIME);
+	exec__fill(ev, task, &who, cgroup_id, KT_EV_TASK, KT_FAMILY_LIFETIME, false);
 	ev->head.flags = KT_F_BASELINE;
-	exec__exe(ev, s, SCRATCH_SWEEP, task);
+	exec__exe(ev, s, SCRATCH_SWEEP, task, false);
 	hit__end(c, KT_FAMILY_LIFETIME, ring__send(&ring_low, ev, sizeof(*ev) + (ev->exe_len & (2 * KT_PATH_MAX - 1))));
 	scratch__put(s);
 	return 0;
@@ -195,7 +227,8 @@ static __always_inline void sweep__sample_socket(struct sock *sk)
 	struct ev_socket ev = {};
 	u32 idle;
 
-	if (!state || !(state->payload_seen || state->looked) || state->phase != SOCKET_OPEN ||
+	if (!state || !(state->payload_seen || state->looked) ||
+	    (state->phase != SOCKET_OPEN && state->phase != SOCKET_CONNECTING) ||
 	    state->generation == control.sweep_generation) {
 		hit__end(c, KT_FAMILY_CONNECT, KT_C_FILTERED);
 		return;
@@ -272,5 +305,3 @@ int iter__task_file(struct bpf_iter__task_file *ctx)
 	}
 	return 0;
 }
-
-char _license[] SEC("license") __weak = "Dual BSD/GPL";

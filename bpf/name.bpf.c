@@ -29,21 +29,23 @@ struct {
 } dns_asked __weak SEC(".maps");
 
 /* A query leaves: who asks is kept until the answer comes. */
-static __always_inline int dns__note_query(struct __sk_buff *skb, struct counters *c, u32 at)
+static __always_inline int dns__note_query(struct __sk_buff *skb, struct counters *c, u32 at, const bool fast)
 {
-	u64 task = bpf_get_current_task(), node = 0;
+	u64 task = bpf_get_current_task(), node = 0, spaces, space;
 	struct dns_asker asker = {};
 	struct dns_key key = {};
 	u8 head[4];
 
 	if (bpf_skb_load_bytes(skb, at + 8, head, sizeof(head)) || (head[2] & 0x80))
 		return name__end(c, KT_C_FILTERED);
-	task__identity(task, false, &asker.who);
-	if (task__is_own(task, asker.who.tgid, false))
+	task__identity(task, fast, &asker.who);
+	if (task__is_own(task, asker.who.tgid, fast))
 		return name__end(c, KT_C_FILTERED);
-	asker.cgroup_id = task__cgroup(task, false, &node);
+	asker.cgroup_id = task__cgroup(task, fast, &node);
 	asker.asked_ns = bpf_ktime_get_boot_ns();
-	asker.net_ns = BPF_CORE_READ((struct task_struct *)task, nsproxy, net_ns, ns.inum);
+	spaces = (u64)READ(fast, task, struct task_struct, nsproxy);
+	space = (u64)READ(fast, spaces, struct nsproxy, net_ns);
+	asker.net_ns = READ(fast, space, struct net, ns.inum);
 	key.cookie = bpf_get_socket_cookie(skb);
 	key.id = head[0] << 8 | head[1];
 	bpf_map_update_elem(&dns_asked, &key, &asker, BPF_ANY);
@@ -51,7 +53,7 @@ static __always_inline int dns__note_query(struct __sk_buff *skb, struct counter
 }
 
 /* Of UDP the first datagram, and QUIC's Initial packets: a ClientHello may take several. */
-static __always_inline int datagram__report(struct segment *g)
+static __always_inline int datagram__report(struct segment *g, const bool fast)
 {
 	struct said say = {.protocol = KT_PAYLOAD_OTHER, .seen_len = g->len};
 	struct scratch *s;
@@ -77,12 +79,14 @@ static __always_inline int datagram__report(struct segment *g)
 	} else {
 		g->state->payload_seen = PAYLOAD_SEEN;
 	}
+	payload__begin(g, s, fast);
 	payload__send(g, s, &say);
 	scratch__put(s);
 	return PASS;
 }
 
-static __always_inline int udp__leaves(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, u32 at)
+static __always_inline int udp__leaves(struct __sk_buff *skb, struct counters *c, struct bpf_sock *sk, u32 at,
+				       const bool fast)
 {
 	struct segment g = {.skb = skb, .c = c, .sk = sk, .at = at + 8};
 	u64 task, node = 0;
@@ -93,21 +97,21 @@ static __always_inline int udp__leaves(struct __sk_buff *skb, struct counters *c
 	/* Only then it matters who sends: below 6.10 no helper gives the tgid here. */
 	if (control.heartbeat[KT_FAMILY_NAME]) {
 		task = bpf_get_current_task();
-		task__identity(task, false, &who);
+		task__identity(task, fast, &who);
 		if (heartbeat__take(who.tgid, KT_FAMILY_NAME)) {
-			head__fill(&head, &who, task__cgroup(task, false, &node), KT_EV_HEARTBEAT, KT_FAMILY_NAME);
+			head__fill(&head, &who, task__cgroup(task, fast, &node), KT_EV_HEARTBEAT, KT_FAMILY_NAME);
 			return name__end(c, ring__send(&ring_high, &head, sizeof(head)));
 		}
 	}
 	if (bpf_skb_load_bytes(skb, at + 2, &port, sizeof(port)))
 		return name__end(c, KT_C_FILTERED);
 	if (port == bpf_htons(DNS_PORT))
-		return dns__note_query(skb, c, at);
+		return dns__note_query(skb, c, at, fast);
 	if (skb->len <= g.at)
 		return name__end(c, KT_C_FILTERED);
 	g.len = skb->len - g.at;
 	g.state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	return g.state && g.state->phase != SOCKET_ANSWERS ? datagram__report(&g) : name__end(c, KT_C_FILTERED);
+	return g.state && g.state->phase != SOCKET_ANSWERS ? datagram__report(&g, fast) : name__end(c, KT_C_FILTERED);
 }
 
 /* Metadata services (link-local, and the fixed addresses of Alibaba and of EC2 over IPv6): one connection carries
@@ -162,33 +166,38 @@ static __always_inline bool plain__ends(struct __sk_buff *skb, struct socket_sta
 	return !bpf_skb_load_bytes(skb, at, head, sizeof(head)) && head[0] == TLS_HANDSHAKE && head[1] == 3;
 }
 
-SEC("cgroup_skb/egress")
-int cgroup_skb__egress(struct __sk_buff *skb)
+/* A packet leaves. Of TCP most are of sockets that are not a client's, or have said what they are called: those are no
+ * run, they end before anything is counted. */
+static __always_inline int packet__leaves(struct __sk_buff *skb, const bool fast)
 {
-	struct counters *c = hit__begin(KT_FAMILY_NAME);
 	struct bpf_sock *sk = skb->sk;
 	struct socket_state *state;
-	struct segment g = {.skb = skb, .c = c};
+	struct segment g = {.skb = skb};
 	struct record_walk walk = {};
 	u8 protocol = 0, first = 0;
 	bool beyond = false;
+	struct counters *c;
 	u32 at;
 
 	if (!sk)
-		return name__end(c, KT_C_FILTERED);
+		return PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
-		return name__end(c, KT_C_FILTERED);
+		return PASS;
 	g.sk = sk;
 	if (sk->protocol == IPPROTO_UDP) {
+		c = hit__begin(KT_FAMILY_NAME);
+		g.c = c;
 		at = packet__transport(skb, &protocol);
-		return at && protocol == IPPROTO_UDP ? udp__leaves(skb, c, sk, at) : name__end(c, KT_C_FILTERED);
+		return at && protocol == IPPROTO_UDP ? udp__leaves(skb, c, sk, at, fast) : name__end(c, KT_C_FILTERED);
 	}
 	if (sk->protocol != IPPROTO_TCP)
-		return name__end(c, KT_C_FILTERED);
+		return PASS;
 	state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 	if (!state || (state->payload_seen == PAYLOAD_SEEN && !socket__is_metadata(sk)))
-		return name__end(c, KT_C_FILTERED);
+		return PASS;
+	c = hit__begin(KT_FAMILY_NAME);
+	g.c = c;
 	g.len = segment__data(skb, state, &g.at);
 	if (!g.len)
 		return name__end(c, KT_C_FILTERED);
@@ -210,7 +219,19 @@ int cgroup_skb__egress(struct __sk_buff *skb)
 		if (bpf_skb_load_bytes(skb, g.at, &first, 1) || first < 'A' || first > 'Z')
 			return name__end(c, KT_C_FILTERED);
 	}
-	return payload__report(&g, beyond);
+	return payload__report(&g, beyond, fast);
+}
+
+SEC("cgroup_skb/egress")
+int cgroup_skb__egress_fast(struct __sk_buff *skb)
+{
+	return packet__leaves(skb, true);
+}
+
+SEC("cgroup_skb/egress")
+int cgroup_skb__egress_slow(struct __sk_buff *skb)
+{
+	return packet__leaves(skb, false);
 }
 
 /* A metadata service answers: only a success hands out a key. */
@@ -218,7 +239,7 @@ static __always_inline int answer__arrives(struct __sk_buff *skb, struct counter
 {
 	struct socket_state *state = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 	u8 protocol = 0, offset = 0, line[12];
-	u64 cgroup_id, node = 0;
+	struct identity owner;
 	struct ev_payload *ev;
 	struct scratch *s;
 	u32 at;
@@ -236,10 +257,15 @@ static __always_inline int answer__arrives(struct __sk_buff *skb, struct counter
 	s = scratch__get(SCRATCH_NAME);
 	if (!s)
 		return name__end(c, KT_C_LOST_SCRATCH);
-	ev = payload__begin(s, state, false, KT_PAYLOAD_STATUS, &cgroup_id, &node);
+	owner = state->owner;
+	ev = (struct ev_payload *)s->buf;
+	__builtin_memset(ev, 0, sizeof(*ev));
+	head__fill(&ev->head, &owner, state->cgroup_id, KT_EV_PAYLOAD, KT_FAMILY_NAME);
+	ev->cookie = state->cookie;
+	ev->protocol = KT_PAYLOAD_STATUS;
 	ev->data_len = 3;
 	__builtin_memcpy(s->buf + sizeof(*ev), line + 9, 3);
-	event__send(&ring_high, c, KT_FAMILY_NAME, ev, sizeof(*ev) + 3, cgroup_id, node);
+	event__send(&ring_high, c, KT_FAMILY_NAME, ev, sizeof(*ev) + 3, ev->head.cgroup_id, 0);
 	scratch__put(s);
 	return PASS;
 }
@@ -254,12 +280,13 @@ static __always_inline int udp__arrives(struct counters *c, struct bpf_sock *sk)
 	return name__end(c, KT_C_FILTERED);
 }
 
+/* A packet arrives. All but UDP and what metadata services answer is no run: it ends before anything is looked up. */
 SEC("cgroup_skb/ingress")
 int cgroup_skb__ingress(struct __sk_buff *skb)
 {
-	struct counters *c = hit__begin(KT_FAMILY_NAME);
 	struct dns_asker *asker;
 	struct dns_key key = {};
+	struct counters *c;
 	struct scratch *s;
 	struct ev_dns *ev;
 	struct bpf_sock *sk = skb->sk;
@@ -268,12 +295,15 @@ int cgroup_skb__ingress(struct __sk_buff *skb)
 	u32 at, n;
 
 	if (!sk)
-		return name__end(c, KT_C_FILTERED);
+		return PASS;
 	sk = bpf_sk_fullsock(sk);
-	if (sk && sk->protocol == IPPROTO_TCP && socket__is_metadata(sk))
-		return answer__arrives(skb, c, sk);
-	if (!sk || sk->protocol != IPPROTO_UDP)
-		return name__end(c, KT_C_FILTERED);
+	if (!sk)
+		return PASS;
+	if (sk->protocol == IPPROTO_TCP)
+		return socket__is_metadata(sk) ? answer__arrives(skb, hit__begin(KT_FAMILY_NAME), sk) : PASS;
+	if (sk->protocol != IPPROTO_UDP)
+		return PASS;
+	c = hit__begin(KT_FAMILY_NAME);
 	at = packet__transport(skb, &protocol);
 	if (!at || protocol != IPPROTO_UDP || bpf_skb_load_bytes(skb, at, &port, sizeof(port)))
 		return name__end(c, KT_C_FILTERED);
@@ -310,5 +340,3 @@ int cgroup_skb__ingress(struct __sk_buff *skb)
 	scratch__put(s);
 	return PASS;
 }
-
-char _license[] SEC("license") __weak = "Dual BSD/GPL";

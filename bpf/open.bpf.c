@@ -5,7 +5,6 @@
  * security_file_open. So are files that
  * arrive open, and another process's environment. The same file read again by the same program is counted here.
  */
-#define KEYTRAIL_FAST_READS
 #include "lib/opened.h"
 
 /* The file behind a descriptor that a system call has just returned. */
@@ -61,9 +60,8 @@ struct user_cmsg {
 	u64 length;
 	s32 level;
 	s32 type;
-	s32 descriptors[RECEIVED_MAX];
 };
-#define CMSG_HEAD 16
+#define CMSG_HEAD 16 /* sizeof(struct user_cmsg); the descriptors follow */
 #define SOL_SOCKET_LEVEL 1
 #define SCM_RIGHTS_TYPE 1
 
@@ -77,6 +75,7 @@ __weak __noinline long received__message(u64 address, u64 room)
 {
 	struct user_cmsg message = {};
 	u32 i, count;
+	s32 descriptor;
 
 	if (room < CMSG_HEAD || bpf_probe_read_user(&message, CMSG_HEAD, (void *)address) ||
 	    message.length < CMSG_HEAD || message.length > room)
@@ -84,9 +83,9 @@ __weak __noinline long received__message(u64 address, u64 room)
 	if (message.level == SOL_SOCKET_LEVEL && message.type == SCM_RIGHTS_TYPE) {
 		count = (message.length - CMSG_HEAD) / sizeof(s32);
 		for (i = 0; i < RECEIVED_MAX && i < count; i++) {
-			if (!bpf_probe_read_user(&message.descriptors[i], sizeof(s32),
+			if (!bpf_probe_read_user(&descriptor, sizeof(descriptor),
 						 (void *)(address + CMSG_HEAD + i * sizeof(s32))))
-				received__descriptor(message.descriptors[i]);
+				received__descriptor(descriptor);
 		}
 	}
 	return (message.length + 7) & ~7ULL;
@@ -217,5 +216,3 @@ int BPF_KPROBE(kprobe__file_receive, struct file *file)
 {
 	return open__object(file, false);
 }
-
-char _license[] SEC("license") __weak = "Dual BSD/GPL";

@@ -118,16 +118,17 @@ elif ! running_by_hand >/dev/null; then
   setsid "$LIB/keytrail-warden" --foreground </dev/null >>"$LOG" 2>&1 &
   echo $! >"$PID"
 fi
+status() { keytrail status || [ $? = 1 ]; }  # 1: armed in part, and it says what is missing
 ready=no
 for _ in $(seq 100); do
-  if keytrail status >/dev/null 2>&1; then ready=yes; break; fi
+  if status >/dev/null 2>&1; then ready=yes; break; fi
   sleep 0.1
 done
 if [ $ready = no ]; then
   if with_systemd; then journalctl -u keytrail -n 20 --no-pager >&2 || true; else tail -n 20 "$LOG" >&2; fi
   refuse "the agent does not answer: its last lines are above."
 fi
-keytrail status
+status
 
 if [ $demo = yes ]; then
   say ""

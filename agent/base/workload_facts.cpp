@@ -19,6 +19,10 @@ class Naming {
   explicit Naming(std::span<const Fact> facts) : facts_(facts) {}
 
   [[nodiscard]] bool has(std::string_view name) const { return find(name) != nullptr; }
+  [[nodiscard]] bool is_below_root() const {
+    const Fact* cgroup = find(fact::kCgroup);
+    return cgroup != nullptr && cgroup->value != "/";
+  }
   Naming& text(std::string_view text) {
     out_.text += text;
     return *this;
@@ -87,7 +91,9 @@ ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts) {
     case WorkloadKind::kSpiffe:
       break;
   }
-  return name.text("host: ").fact(fact::kProgram).done();
+  name.text("host: ").fact(fact::kProgram);
+  // One interpreter in two directories is two workloads: equal names would make them one in whatever goes by the name.
+  return name.is_below_root() ? name.text(" in ").fact(fact::kCgroup).done() : name.done();
 }
 
 std::string_view parent_id(std::string_view id) {

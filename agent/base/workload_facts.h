@@ -33,7 +33,7 @@ struct ShownName {
 ///   unit             "backup.service"; of a user's own manager "alice/sync.service"
 ///   person           "person: alice"
 ///   CI job           "ci: acme/shop deploy #4412"
-///   else             "host: cron"
+///   else             "host: cron"; in a directory that nobody named "host: python3 in /jobs/backup"
 [[nodiscard]] ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts);
 
 /// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty.

@@ -160,6 +160,9 @@ class Parser {
     key->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
     period(key);
     ignore_quiet(key);
+    key->footer(
+        "Example: keytrail key AKIAIOSFODNN7EXAMPLE --holders\n"
+        "--holders asks about now and takes no period. Exit: 0 clear, 1 somebody has it, 3 cannot tell.");
     auto* holders = key->add_flag("--holders", options_.holders, "who still has it; exit 1 when somebody has");
     auto* readers =
         key->add_flag("--readers", options_.readers, "who took it, where from, how often")->excludes(holders);
@@ -179,6 +182,7 @@ class Parser {
     about(watch, true);
     use_filters(watch);
     filter(watch, "--kinds", "kinds", "list of acquisition, use, finding, gap, revision");
+    watch->add_option("--until", options_.until, "end then: 30s, 10m (from now on), 14:02, '2026-03-09 14:02'");
     watch->add_flag("--unusual", options_.unusual, "without reads by the programs a file is for (by their names)");
     watch->add_option("--count", options_.count, "end after so many rows")->check(CLI::Range(1, 1'000'000'000));
     CLI::App* explain = command(app_, "explain", "what the evidence of a use rests on", run_explain, "explain 17");
@@ -295,8 +299,12 @@ std::string no_option(const CLI::App& app, const CLI::App& parent, const std::st
   }
   const std::vector<std::string_view> known(names.begin(), names.end());
   std::string out = fmt::format("{} has no option {}", name, option);
-  if (parent.get_name() == "watch" && (option == "--since" || option == "--until"))
+  if (parent.get_name() == "watch" && option == "--since")
     return out + "; it shows what comes. What was: keytrail uses " + option;
+  if (option == "--from" || option == "--to")  // as a report has them
+    return out + (parent.get_option_no_throw("--since") == nullptr ? ""
+                  : option == "--from"                             ? "; did you mean --since?"
+                                                                   : "; did you mean --until?");
   if (const std::string_view meant = base::nearest(option, known); !meant.empty())
     return fmt::format("{}; did you mean {}?", out, meant);
   for (const CLI::App* sub : app.get_subcommands({})) {

@@ -26,9 +26,9 @@ Result<base::HttpResponse> ask(const std::string& socket, const base::HttpReques
   if (error.code == Error::Code::kRefused || error.code == Error::Code::kNotFound) {
     error.message = fmt::format("connect {}: {}", socket, error.message);
   } else {
-    error.code = Error::Code::kUnavailable;
-    error.message = error.message == "timed out" ? "the agent did not answer in time"
-                                                 : "the agent's answer is broken: " + error.message;
+    const bool late = error.message == "timed out";
+    error.code = late ? Error::Code::kUnavailable : Error::Code::kGone;
+    error.message = late ? "the agent did not answer in time" : "the agent's answer is broken: " + error.message;
   }
   return std::unexpected(error);
 }

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "agent/base/log.h"
+#include "agent/base/times.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/local_doctor.h"
 #include "agent/cli/output.h"
@@ -19,6 +20,8 @@
 
 namespace keytrail::cli {
 namespace {
+
+constexpr std::int64_t kDay = 86'400'000'000'000;
 
 /// Relative input is echoed absolute: "2026-03-09 14:02:00Z to now".
 void echo_period(const Options& options, World& world, const json::object& answer) {
@@ -38,6 +41,19 @@ int list(const Options& options, World& world, const std::string& path,
   if (!answer) return answer.error();
   echo_period(options, world, *answer);
   return print(options, world, *answer, [&](const View& view) { return render(*answer, view); });
+}
+
+/// Who has it. Where nobody is known to and key files are just being examined, it is asked again: that is soon over.
+Asked ask_holders(const Options& options, World& world, const std::vector<std::string>& parameters) {
+  constexpr int kTries = 8;
+  constexpr std::int64_t kPause = 250'000'000;
+  for (int tries = 1;; ++tries) {
+    Asked answer = ask_all(options, world, "/v1/holders", parameters);
+    const bool again = answer && array(*answer, "rows").empty() &&
+                       number(object(*answer, "cannot_tell"), "under_way") != 0 && tries < kTries;
+    if (!again) return answer;
+    world.sleep(kPause);
+  }
 }
 
 std::uint64_t to_seq(const std::string& text) {
@@ -70,7 +86,10 @@ World real_world(std::ostream& out, std::ostream& err) {
 int run_status(const Options& options, World& world) {
   const Asked answer = ask(options, world, "/v1/status", {});
   if (!answer) return answer.error();
-  return print(options, world, *answer, [&](const View& view) { return render_status(*answer, view); });
+  const int code = print(options, world, *answer, [&](const View& view) { return render_status(*answer, view); });
+  const json::array& rows = array(*answer, "rows");
+  const std::string state = rows.empty() || !rows[0].is_object() ? "" : text(rows[0].get_object(), "state");
+  return state == "partly_armed" || state == "not_armed" ? static_cast<int>(kNo) : code;
 }
 
 int run_doctor(const Options& options, World& world) {
@@ -119,10 +138,19 @@ int run_workloads(const Options& options, World& world) {
 int run_findings(const Options& options, World& world) { return list(options, world, "/v1/findings", render_findings); }
 
 int run_key(const Options& options, World& world) {
+  if (options.holders && !(options.since.empty() && options.until.empty())) {
+    world.err << "keytrail: --holders is a question about now: it takes no --since and no --until. Who had it then: "
+                 "keytrail key KEY --readers --since …\n";
+    return kUsage;
+  }
   const auto parameters = parameters_of(options, world);
   if (!parameters) return parameters.error();
+  Options now = options;  // who has it
+  now.since = now.until = "";
+  const auto of_now = parameters_of(now, world);
+  if (!of_now) return of_now.error();
   if (options.holders) {
-    const Asked answer = ask_all(options, world, "/v1/holders", *parameters);
+    const Asked answer = ask_holders(options, world, *of_now);
     if (!answer) return answer.error();
     print(options, world, *answer, [&](const View& view) { return render_holders(*answer, view); });
     if (!array(*answer, "rows").empty()) return kNo;
@@ -139,7 +167,7 @@ int run_key(const Options& options, World& world) {
   if (options.output != "table" && options.output != "wide") return print(options, world, *keys, {});
   const Asked uses = ask_all(options, world, "/v1/uses", *parameters);
   if (!uses) return uses.error();
-  const Asked holders = ask_all(options, world, "/v1/holders", *parameters);
+  const Asked holders = ask_all(options, world, "/v1/holders", *of_now);
   if (!holders) return holders.error();
   return print(options, world, *keys, [&](const View& view) {
     if (array(*keys, "rows").empty()) return render_keys(*keys, view);
@@ -179,9 +207,29 @@ int run_key_words(const Options& options, World& world) {
   return kOk;
 }
 
+namespace {
+
+/// When a watch ends, Unix ns: a duration is from now on, a time of day the next one. 0: never.
+Result<std::int64_t> end_of_watch(const Options& options, std::int64_t now) {
+  if (options.until.empty()) return 0;
+  if (const Result<std::int64_t> duration = parse_duration(options.until)) return now + *duration;
+  const Result<std::int64_t> at = parse_when(options.until, now, options.local);
+  return at && *at <= now && is_time_of_day(options.until) ? parse_when(options.until, now + kDay, options.local) : at;
+}
+
+}  // namespace
+
 int run_watch(const Options& options, World& world) {
-  const auto parameters = parameters_of(options, world);
+  Options without_end = options;  // the end of a watch is no end of a period of the past
+  without_end.until = "";
+  auto parameters = parameters_of(without_end, world);
   if (!parameters) return parameters.error();
+  const Result<std::int64_t> end_ns = end_of_watch(options, world.now_ns());
+  if (!end_ns) {
+    world.err << "keytrail: --until: " << end_ns.error().message << "\n";
+    return kUsage;
+  }
+  if (*end_ns != 0) parameters->push_back("until=" + encode(base::format_rfc3339(*end_ns)));
   const bool raw = options.output == "json" || options.output == "jsonl";
   if (!raw && options.output != "table" && options.output != "wide") {
     world.err << "keytrail: watch knows -o table and -o json (one row a line)\n";
@@ -194,7 +242,11 @@ int run_watch(const Options& options, World& world) {
   std::uint64_t shown = 0;
   const Result<Answer> end =
       world.follow(socket_of(options), target, [&](std::string_view name, std::string_view data) {
-        if (name == "open" && !raw) world.err << "Watching; Ctrl-C ends the view, not the agent.\n" << std::flush;
+        if (name == "open" && !raw)
+          world.err << "Watching" << (*end_ns == 0 ? "" : " until " + format_when_zone(*end_ns, options.local))
+                    << "; Ctrl-C ends the view, not the agent.\n"
+                    << std::flush;
+        if (name == "end") return false;
         boost::system::error_code error;
         const json::value value = json::parse(json::string_view(data.data(), data.size()), error);
         if (error || !value.is_object()) return true;
@@ -214,6 +266,7 @@ int run_watch(const Options& options, World& world) {
   if (end->status == 200) return kOk;
   World same = world;
   same.get = [&](const std::string&, const std::string&) -> Result<Answer> { return *end; };
+  same.sleep = [](std::int64_t) {};
   const Asked refused = ask(options, same, "/v1/watch", {});
   return refused ? static_cast<int>(kCannotTell) : refused.error();
 }

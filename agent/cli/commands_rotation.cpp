@@ -74,7 +74,8 @@ int run_rotation(const Options& options, World& world) {
     // A caller that was not seen whole may be started again, and an agent that has just begun looks at all that live;
     // hooks that are not armed stay so, and nobody starts what calls nobody.
     const json::object& others = object(row_of(*answer), "cannot_tell");
-    const bool untold = !array(others, "processes").empty() || is_null(others, "quiet");
+    const bool untold =
+        !array(others, "processes").empty() || is_null(others, "quiet") || number(others, "under_way") != 0;
     const bool over = code == kOk || (text(row_of(*answer), "state") == "cannot_tell" && !untold);
     if (over || left <= 0) {
       print(options, world, *answer, [&](const View& view) { return render_rotation(*answer, view); });

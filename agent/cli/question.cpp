@@ -14,9 +14,11 @@
 #include "agent/catalog/catalog.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/output.h"
+#include "agent/cli/render_parts.h"
 #include "agent/cli/terminal.h"
 #include "agent/cli/when.h"
 #include "agent/judge/rule.h"
+#include "agent/serve/answer.h"
 #include "agent/serve/meant.h"
 #include "agent/serve/peer.h"
 #include "agent/serve/query.h"
@@ -30,10 +32,18 @@ namespace {
 
 constexpr std::size_t kMostRows = 10'000;  // of one page
 constexpr std::int64_t kDay = 86'400'000'000'000;
+constexpr int kTries = 10;  // where too many ask at once
+constexpr std::int64_t kPause = 300'000'000;
 
 int usage(World& world, const std::string& text) {
   world.err << "keytrail: " << text << "\n";
   return kUsage;
+}
+
+/// Of an empty period nothing can be told: that is no answer "none seen", and no slip of the command line.
+int cannot_tell(World& world, const std::string& text) {
+  world.err << "keytrail: " << text << ": of an empty period nothing can be told\n";
+  return kCannotTell;
 }
 
 int secret_typed(World& world) {
@@ -56,6 +66,23 @@ std::string in_options(std::string_view message) {
   return std::string(message);
 }
 
+/// The word of an answer that is an error; empty for others.
+std::string error_code(const Answer& answer) {
+  boost::system::error_code error;
+  const json::value body = answer.status == 200 ? json::value() : json::parse(answer.body, error);
+  return !error && body.is_object() ? text(object(body.get_object(), "error"), "code") : "";
+}
+
+/// Asks; where too many do at once, a few times. Then the agent may close a connection before it was asked.
+Result<Answer> ask_patiently(World& world, const std::string& socket, const std::string& target) {
+  for (int tries = 1;; ++tries) {
+    Result<Answer> answer = world.get(socket, target);
+    const bool busy = answer ? error_code(*answer) == serve::kBusy : answer.error().code == Error::Code::kGone;
+    if (!busy || tries == (answer ? kTries : kTries / 2)) return answer;
+    world.sleep(kPause);
+  }
+}
+
 /// The agent answered, but not with rows.
 int explain_status(World& world, const std::string& socket, const Answer& answer) {
   std::string message = fmt::format("the agent answered with status {}", answer.status);
@@ -70,6 +97,7 @@ int explain_status(World& world, const std::string& socket, const Answer& answer
     return kRefused;
   }
   world.err << "keytrail: " << printable(in_options(message)) << "\n";
+  if (error_code(answer) == serve::kFromAfterTo) return kCannotTell;
   return answer.status == 400 ? kUsage : answer.status == 404 ? kNo : kCannotTell;
 }
 
@@ -82,7 +110,7 @@ void append(json::object& whole, json::object& page) {
     whole[name] = page[name];
 }
 
-/// An empty period would be answered "none seen": it is refused instead.
+/// An empty period would be answered "none seen": it is not asked about.
 int add_period(const Options& options, World& world, std::vector<std::string>& out) {
   const std::int64_t now = world.now_ns();
   std::int64_t from = 0;
@@ -91,8 +119,9 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
     if (!since) return usage(world, "--since: " + since.error().message);
     from = *since;
     if (from > now)
-      return usage(world, fmt::format("--since {} is in the future: it is {}", format_when_zone(from, options.local),
-                                      format_when_zone(now, options.local)));
+      return cannot_tell(world,
+                         fmt::format("--since {} is in the future: it is {}", format_when_zone(from, options.local),
+                                     format_when_zone(now, options.local)));
     out.push_back("since=" + encode(base::format_rfc3339(from)));
   }
   if (options.until.empty()) return kOk;
@@ -101,8 +130,8 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
     until = parse_when(options.until, from + kDay, options.local);
   if (!until) return usage(world, "--until: " + until.error().message);
   if (*until <= from)
-    return usage(world, fmt::format("--until {} is not after --since {}", format_when_zone(*until, options.local),
-                                    format_when_zone(from, options.local)));
+    return cannot_tell(world, fmt::format("--until {} is not after --since {}", format_when_zone(*until, options.local),
+                                          format_when_zone(from, options.local)));
   out.push_back("until=" + encode(base::format_rfc3339(*until)));
   return kOk;
 }
@@ -111,7 +140,7 @@ int add_period(const Options& options, World& world, std::vector<std::string>& o
 std::expected<serve::Query, int> query_of(World& world, const std::vector<std::string>& parameters) {
   const catalog::Catalog& known = catalog::Catalog::builtin();
   if (parameters.empty()) return serve::Query{};
-  const Result<serve::Target> target = serve::parse_target(fmt::format("/?{}", fmt::join(parameters, "&")), known);
+  const Result<serve::Target> target = serve::parse_target(fmt::format("/?{}", fmt::join(parameters, "&")));
   if (!target) return std::unexpected(usage(world, printable(target.error().message)));
   Result<serve::Query> query = serve::parse_query(*target, known, kMostRows);
   if (query) return *std::move(query);
@@ -163,7 +192,7 @@ std::expected<std::string, int> key_typed(World& world, const std::string& text)
     return std::unexpected(secret_typed(world));
   if (key.empty()) return std::unexpected(usage(world, "the key ID is empty"));
   if (std::ranges::any_of(key, [](unsigned char c) { return c < 0x20 || c == 0x7F; }))
-    return std::unexpected(usage(world, "a key ID has no line breaks or control characters: " + printable(key)));
+    return std::unexpected(usage(world, "a key ID has no line breaks or control characters"));  // a key's own text has
   return key;
 }
 
@@ -242,8 +271,8 @@ int no_answer(const Options& options, World& world, const Error& error) {
 
 Asked ask(const Options& options, World& world, const std::string& path, const std::vector<std::string>& parameters) {
   const std::string socket = socket_of(options);
-  const Result<Answer> answer =
-      world.get(socket, fmt::format("{}{}{}", path, parameters.empty() ? "" : "?", fmt::join(parameters, "&")));
+  const Result<Answer> answer = ask_patiently(
+      world, socket, fmt::format("{}{}{}", path, parameters.empty() ? "" : "?", fmt::join(parameters, "&")));
   if (!answer) return std::unexpected(no_answer(options, world, answer.error()));
   if (answer->status != 200) return std::unexpected(explain_status(world, socket, *answer));
   boost::system::error_code error;
@@ -299,6 +328,10 @@ int print(const Options& options, World& world, const json::object& answer,
   else
     world.out << for_terminal(table(view_of(options, world)), world.width, world.colour);
   world.out.flush();
+  if (const std::string why = cannot_say(answer, view_of(options, world)); !why.empty()) {
+    if (options.output != "table" && options.output != "wide") world.err << "keytrail: " << why << std::flush;
+    return kCannotTell;
+  }
   if (options.strict && !is_complete(answer)) return kCannotTell;
   if (options.strict && array(answer, "rows").empty()) return kNo;
   return kOk;

@@ -28,7 +28,7 @@ using Asked = std::expected<boost::json::object, int>;  ///< the answer, or the 
 /// A key id as typed, checked. Prints and gives kUsage when it is a secret.
 [[nodiscard]] std::expected<std::string, int> key_typed(World& world, const std::string& text);
 /// The parameters of the options, checked: key, times, filters. Prints and gives kUsage when one is wrong, or is a
-/// secret.
+/// secret; kCannotTell for an empty period.
 [[nodiscard]] std::expected<std::vector<std::string>, int> parameters_of(const Options& options, World& world);
 /// One page of `path`.
 [[nodiscard]] Asked ask(const Options& options, World& world, const std::string& path,
@@ -40,8 +40,8 @@ using Asked = std::expected<boost::json::object, int>;  ///< the answer, or the 
 int no_answer(const Options& options, World& world, const Error& error);
 
 [[nodiscard]] View view_of(const Options& options, const World& world);
-/// Prints the answer in the wanted form; `table` makes the text of the table forms. Gives the exit code for a list
-/// (--strict).
+/// Prints the answer in the wanted form; `table` makes the text of the table forms. Gives the exit code for a list:
+/// kCannotTell where its being empty says nothing (`cannot_say`), else kOk, but for --strict.
 int print(const Options& options, World& world, const boost::json::object& answer,
           const std::function<std::string(const View&)>& table);
 

@@ -183,7 +183,7 @@ std::string render_uses(const json::object& answer, const View& view) {
   std::vector<json::object> rows = rows_of(answer);
   sort_by_time(rows, "last");
   if (rows.empty()) {
-    return with_coverage(
+    return empty_text(
         fmt::format("No use{} {}.\n", view.key.empty() ? "" : " of " + printable(view.key), looked_at(answer, view)),
         answer, view);
   }
@@ -198,12 +198,12 @@ std::string render_keys(const json::object& answer, const View& view) {
   sort_by_time(rows, "last_use");
   if (rows.empty()) {
     if (!view.key.empty()) {
-      return with_coverage(fmt::format("Never {}: no process held or used {}, and no watched file has it. Not looked "
-                                       "at: files nobody opened, other machines.\n",
-                                       looked_at(answer, view), printable(view.key)),
-                           answer, view);
+      return empty_text(fmt::format("Never {}: no process held or used {}, and no watched file has it. Not looked "
+                                    "at: files nobody opened, other machines.\n",
+                                    looked_at(answer, view), printable(view.key)),
+                        answer, view);
     }
-    return with_coverage(fmt::format("No keys {}.\n", looked_at(answer, view)), answer, view);
+    return empty_text(fmt::format("No keys {}.\n", looked_at(answer, view)), answer, view);
   }
   const auto [access, others] =
       apart(std::move(rows), [](const json::object& row) { return is_encryption(object(row, "key")); });
@@ -215,7 +215,7 @@ std::string render_keys(const json::object& answer, const View& view) {
 std::string render_workloads(const json::object& answer, const View& view) {
   const std::vector<json::object> rows = rows_of(answer);
   if (rows.empty())
-    return with_coverage(fmt::format("No workload with keys {}.\n", looked_at(answer, view)), answer, view);
+    return empty_text(fmt::format("No workload with keys {}.\n", looked_at(answer, view)), answer, view);
   std::vector<Column> columns = {{"WORKLOAD"},
                                  {"KNOWN BY"},
                                  {"PROCESSES", Align::kRight},
@@ -293,8 +293,7 @@ std::string render_findings(const json::object& answer, const View& view) {
     ++group.count;
     group.last = std::move(row);
   }
-  if (groups.empty())
-    return with_coverage(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
+  if (groups.empty()) return empty_text(fmt::format("No open findings {}.\n", looked_at(answer, view)), answer, view);
   std::vector<FindingGroup*> list;
   list.reserve(groups.size());
   for (auto& [id, group] : groups)

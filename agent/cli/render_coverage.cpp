@@ -2,9 +2,13 @@
 // The part of render.h that says what limits an answer: its last line, and the gaps above it.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "agent/base/log.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/render.h"
+#include "agent/cli/render_parts.h"
 #include "agent/cli/when.h"
 #include "agent/cli/words.h"
 #include "keytrail/event.h"
@@ -33,7 +37,6 @@ struct Gaps {
   std::size_t count = 0;
   std::int64_t lost = 0;
   bool lost_known = true;
-  bool baseline = false;  ///< the period begins with the agent's own start: no line of its own, it is in every answer
 
   void add(const json::object& gap) {
     ++count;
@@ -45,27 +48,19 @@ struct Gaps {
 /// Not armed, lost, gaps, fallbacks: each only where there is one.
 std::string limits(const json::object& answer, const Gaps& gaps) {
   const json::object& coverage = object(answer, "coverage");
+  std::string out;
   const std::string path = text(object(answer, "asked"), "path");
+  // Without requests uses are less sure; what is held is not.
   const bool of_uses = path.starts_with("/v1/uses") || path.starts_with("/v1/rotation") ||
                        path.starts_with("/v1/explain") || path.starts_with("/v1/status");
-  std::string out, not_armed;
-  for (const json::value& value : array(coverage, "not_armed")) {
-    if (!value.is_string()) continue;
-    // Without requests uses are less sure; what is held is not.
-    const auto family = from_word<Family>(std::string_view(value.get_string()));
-    if (family && entry_of(*family).optional && !of_uses) continue;
-    not_armed += (not_armed.empty() ? "" : ", ") + printable(value.get_string());
-  }
-  if (array(coverage, "families").empty())
-    out += " · no hooks armed";
-  else if (!not_armed.empty())
-    out += " · not armed: " + not_armed;
+  if (const std::string hooks = not_armed_words(answer, of_uses); !hooks.empty()) out += " · " + hooks;
   std::string fallbacks;
   for (const json::value& value : array(coverage, "fallbacks")) {
     if (value.is_object()) fallbacks += (fallbacks.empty() ? "" : ", ") + printable(text(value.get_object(), "family"));
   }
   if (!fallbacks.empty()) out += " · sees less (see doctor): " + fallbacks;
-  if (gaps.baseline) out += " · what was before the agent's start is known in part";
+  for (const std::string& reason : reasons_of(answer))
+    out += " · " + reason;
   if (gaps.count != 0) {
     out += fmt::format(" · {} gap{}, {} lost", thousands(static_cast<std::int64_t>(gaps.count)),
                        gaps.count == 1 ? "" : "s", gaps.lost_known ? thousands(gaps.lost) : "an unknown number");
@@ -73,7 +68,66 @@ std::string limits(const json::object& answer, const Gaps& gaps) {
   return out;
 }
 
+/// Time that was not watched, but for what a gap of the answer names anyway.
+std::string unwatched_lines(const json::object& coverage, const View& view) {
+  constexpr std::size_t kLines = 3;
+  const auto named = [&](const json::object& hole) {
+    return std::ranges::any_of(array(coverage, "gaps"), [&](const json::value& gap) {
+      return gap.is_object() && time(gap.get_object(), "from") <= time(hole, "from") &&
+             time(gap.get_object(), "to") >= time(hole, "to");
+    });
+  };
+  std::string out;
+  std::size_t count = 0;
+  for (const json::value& value : array(coverage, "unwatched")) {
+    // What lies before the beginning is said of the whole answer.
+    if (!value.is_object() || text(value.get_object(), "why") != "not_watched" || named(value.get_object())) continue;
+    const json::object& hole = value.get_object();
+    if (++count <= kLines)
+      out += fmt::format("! NOT WATCHED {} to {}\n", format_when(time(hole, "from"), view.local),
+                         format_when(time(hole, "to"), view.local));
+  }
+  if (count > kLines) out += fmt::format("! {} more times not watched: -o json lists them\n", count - kLines);
+  return out;
+}
+
 }  // namespace
+
+std::string not_armed_words(const json::object& answer, bool optional) {
+  const json::object& coverage = object(answer, "coverage");
+  if (array(coverage, "families").empty()) return "no hooks armed";
+  std::string out;
+  for (const json::value& value : array(coverage, "not_armed")) {
+    if (!value.is_string()) continue;
+    const auto family = from_word<Family>(std::string_view(value.get_string()));
+    if (family && entry_of(*family).optional && !optional) continue;
+    out += (out.empty() ? "not armed: " : ", ") + printable(value.get_string());
+  }
+  return out;
+}
+
+std::vector<std::string> reasons_of(const json::object& answer) {
+  constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+      {"before_history", "nothing is recorded of the time before"},
+      {"evicted", "what was before was removed from the history"},
+      {"not_watched", "not all of it was watched"},
+      {"from_after_to", "the period is empty"},
+      {"unsaved", "rows wait unsaved (see status)"},
+      {"history_error", "the history has an error (see status)"},
+      {"gaps_not_all_known", "not all gaps were looked at (ask again)"},
+      {"unknown_key", "the key was never seen here"},
+      {"hook_not_armed", ""},  // not_armed_words names them
+      {"gap", ""}};
+  std::vector<std::string> out;
+  for (const json::value& value : array(object(answer, "coverage"), "why")) {
+    if (!value.is_string()) continue;
+    const std::string_view why(value.get_string());
+    const auto* known = std::ranges::find(kWords, why, &std::pair<std::string_view, std::string_view>::first);
+    std::string said = known == std::end(kWords) ? printable(why) : std::string(known->second);
+    if (!said.empty()) out.push_back(std::move(said));
+  }
+  return out;
+}
 
 std::string coverage_text(const json::object& answer, const View& view) {
   constexpr std::size_t kGapLines = 3;
@@ -83,10 +137,6 @@ std::string coverage_text(const json::object& answer, const View& view) {
   for (const json::value& value : array(coverage, "gaps")) {
     if (!value.is_object() || !hides(value.get_object())) continue;
     const json::object& gap = value.get_object();
-    if (text(gap, "cause") == "baseline") {
-      gaps.baseline = true;
-      continue;
-    }
     gaps.add(gap);
     if (gaps.count <= kGapLines) out += gap_line(gap, view);
   }
@@ -103,6 +153,7 @@ std::string coverage_text(const json::object& answer, const View& view) {
     out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
   if (!is_null(answer, "cursor"))
     out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
+  out += unwatched_lines(coverage, view);
   out += fmt::format("Coverage: node {} · {} to {}{} · {}\n", printable(text(coverage, "scope")),
                      format_when_zone(time(coverage, "from"), view.local),
                      format_when_zone(time(coverage, "to"), view.local), limits(answer, gaps),

@@ -57,13 +57,13 @@ std::size_t processes_of(std::span<const json::object> rows) {
 }
 
 /// "sshd ×4, bash ×2 and 7 more"
-std::string quiet_words(const json::object& others) {
-  constexpr std::size_t kMost = 8;
+std::string quiet_words(const json::object& others, bool all) {
+  const std::size_t most = all ? SIZE_MAX : 8;
   std::string out;
   std::int64_t shown = 0;
   std::size_t programs = 0;
   for (const json::value& value : array(others, "quiet_programs")) {
-    if (!value.is_object() || programs++ == kMost) break;
+    if (!value.is_object() || programs++ == most) break;
     const std::int64_t count = number(value.get_object(), "processes");
     shown += count;
     out += fmt::format("{}{}{}", out.empty() ? "" : ", ", printable(text(value.get_object(), "program")),
@@ -73,35 +73,35 @@ std::string quiet_words(const json::object& others) {
   return more > 0 ? fmt::format("{} and {} more", out, thousands(more)) : out;
 }
 
-std::string quiet_text(const json::object& others) {
+std::string quiet_text(const json::object& others, bool all) {
   const std::int64_t quiet = number(others, "quiet");
   if (quiet == 0) return {};
   return fmt::format(
       "! {} process{} not seen from {} start on and connected to nobody since: {}. {}\n", thousands(quiet),
-      quiet == 1 ? " was" : "es were", quiet == 1 ? "its" : "their", quiet_words(others),
+      quiet == 1 ? " was" : "es were", quiet == 1 ? "its" : "their", quiet_words(others, all),
       flag(others, "quiet_counts") ? "Each may hold it: start them again, or leave them out with --ignore-quiet."
                                    : "They were left out: --ignore-quiet.");
 }
 
 /// Of whom it is not known whether they have the key. Empty when nothing hides a holder.
 std::string cannot_tell_text(const json::object& answer, const View& view) {
-  constexpr std::size_t kMost = 20;
+  const std::size_t most = view.wide ? SIZE_MAX : 20;
   const json::object& others = object(answer, "cannot_tell");
   Table table({{"CANNOT TELL"}, {"WORKLOAD"}, {"WHY"}, {"TO MAKE SURE"}});
   std::size_t shown = 0;
   for (const json::value& value : array(others, "processes")) {
-    if (!value.is_object() || ++shown > kMost) continue;
+    if (!value.is_object() || ++shown > most) continue;
     const json::object& one = value.get_object();
     table.add({process_words(one), text(object(object(one, "actor"), "workload"), "name"), text(one, "why"),
                text(one, "to_move")});
   }
   std::string out = table.empty() ? "" : table.text(view.width);
-  const std::int64_t more = number(others, "not_listed") + static_cast<std::int64_t>(shown - std::min(shown, kMost));
+  const std::int64_t more = number(others, "not_listed") + static_cast<std::int64_t>(shown - std::min(shown, most));
   if (more != 0) out += fmt::format("! and {} more processes of which it cannot be told\n", thousands(more));
   if (const std::int64_t over = number(others, "not_followed"); over != 0)
     out += fmt::format("! {} more process{} over the bound of what the agent follows: nothing is known of them\n",
                        thousands(over), over == 1 ? " is" : "es are");
-  return out + quiet_text(others);
+  return out + quiet_text(others, view.wide);
 }
 
 std::int64_t cannot_be_told(const json::object& answer) {
@@ -111,15 +111,31 @@ std::int64_t cannot_be_told(const json::object& answer) {
          number(others, "not_followed") + quiet;
 }
 
-/// "CANNOT TELL: …": nobody is known to have the key, and that is not enough.
-std::string nobody_seen(const json::object& answer, const std::string& id) {
-  const std::int64_t untold = cannot_be_told(answer);
-  const bool early = is_null(object(answer, "cannot_tell"), "quiet");
+/// "CANNOT TELL: …": nobody is known to have the key, and that is not enough. `holds`: the object with `cannot_tell`.
+std::string nobody_seen(const json::object& holds, const json::object& answer, const std::string& id) {
+  std::vector<std::string> why;
+  if (const std::int64_t untold = cannot_be_told(holds); untold != 0)
+    why.push_back(fmt::format("{} process{} not seen whole", thousands(untold), untold == 1 ? " was" : "es were"));
+  if (const std::int64_t under_way = number(object(holds, "cannot_tell"), "under_way"); under_way != 0)
+    why.push_back(fmt::format("{} key file{} being examined or stored right now (ask again)", thousands(under_way),
+                              under_way == 1 ? " is" : "s are"));
+  if (is_null(object(holds, "cannot_tell"), "quiet")) why.emplace_back("the agent has not looked at all processes yet");
+  if (std::string hooks = not_armed_words(answer, false); !hooks.empty()) why.push_back(std::move(hooks));
+  for (std::string& reason : reasons_of(answer))
+    why.push_back(std::move(reason));
+  if (why.empty()) why.emplace_back("the coverage is not complete");
+  return fmt::format("CANNOT TELL: no process was seen that holds {}, but {}.\n", id, fmt::join(why, "; "));
+}
+
+/// "CLEAR: …", also where somebody was left out on demand.
+std::string clear_text(const json::object& answer) {
+  const json::object& others = object(answer, "cannot_tell");
+  const std::int64_t left_out = flag(others, "quiet_counts") ? 0 : number(others, "quiet");
+  if (left_out == 0) return "CLEAR: no process on this node holds it. Other machines were not asked.\n";
   return fmt::format(
-      "CANNOT TELL: no process was seen that holds {}, but {}.\n", id,
-      early         ? "the agent has not looked at all processes yet"
-      : untold == 0 ? "the coverage is not complete"
-                    : fmt::format("{} process{} not seen whole", thousands(untold), untold == 1 ? " was" : "es were"));
+      "CLEAR, but for {} process{} left out: no other on this node holds it. Other machines were not "
+      "asked.\n",
+      thousands(left_out), left_out == 1 ? "" : "es");
 }
 
 /// "85 %", never rounded up to all or down to none; "-" when there are none.
@@ -141,12 +157,12 @@ std::string refused_words(const json::object& side, const View& view) {
                      time(side, "last_ok") > last ? ", then ok" : "");
 }
 
-std::string verdict(const json::object& row, const View& view) {
+std::string verdict(const json::object& row, const json::object& answer, const View& view) {
   const std::string state = text(row, "state");
   const json::object& old_side = object(row, "old");
   const std::string old_id = printable(text(old_side, "id"));
   if (state == "done") return "DONE: no process on this node holds " + old_id + ". Other machines were not asked.\n";
-  if (state == "cannot_tell") return nobody_seen(row, old_id);
+  if (state == "cannot_tell") return nobody_seen(row, answer, old_id);
   if (state == "unknown_key") {
     std::string out = "CANNOT TELL: no process holds " + old_id + "; never seen on this node:";
     for (const json::object* side : {&old_side, &object(row, "new")}) {
@@ -197,9 +213,8 @@ std::string render_holders(const json::object& answer, const View& view) {
         fmt::format("CANNOT TELL: {} was never seen on this node. Is the ID right?\n", printable(view.key)), answer,
         view);
   if (rows.empty()) {
-    const std::string clear = is_complete(answer)
-                                  ? "CLEAR: no process on this node holds it. Other machines were not asked.\n"
-                                  : nobody_seen(answer, printable(view.key));
+    const std::string clear =
+        is_complete(answer) ? clear_text(answer) : nobody_seen(answer, answer, printable(view.key));
     return with_coverage(clear + cannot_tell_text(answer, view), answer, view);
   }
   std::int64_t last = 0;
@@ -234,7 +249,7 @@ std::string render_rotation(const json::object& answer, const View& view) {
   };
   add("old", object(row, "old"));
   add("new", object(row, "new"));
-  std::string out = table.text(view.width) + verdict(row, view) + remarks(row);
+  std::string out = table.text(view.width) + verdict(row, answer, view) + remarks(row);
   std::vector<json::object> holders;
   for (const json::value& one : array(row, "holders")) {
     if (one.is_object()) holders.push_back(one.get_object());
@@ -274,9 +289,7 @@ std::string render_copies(const json::object& answer, const View& view) {
                next.empty() ? "as last read" : fmt::format("{} since {}", next, when_words(row, "replaced", view))});
   }
   if (table.empty())
-    return with_coverage(fmt::format("No place of {} {}{}.\n", printable(view.key), looked_at(answer, view),
-                                     is_unknown_key(answer) ? ": it was never seen on this node" : ""),
-                         answer, view);
+    return empty_text(fmt::format("No place of {} {}.\n", printable(view.key), looked_at(answer, view)), answer, view);
   return with_coverage(fmt::format("{} place{}: {} as last read, {} overwritten\n", rows.size(),
                                    rows.size() == 1 ? "" : "s", current, rows.size() - current) +
                            table.text(view.width),
@@ -322,9 +335,8 @@ std::string render_readers(const json::object& answer, const View& view) {
     table.add(std::move(cells));
   }
   if (table.empty())
-    return with_coverage(fmt::format("No acquisition of {} {}{}.\n", printable(view.key), looked_at(answer, view),
-                                     is_unknown_key(answer) ? ": it was never seen on this node" : ""),
-                         answer, view);
+    return empty_text(fmt::format("No acquisition of {} {}.\n", printable(view.key), looked_at(answer, view)), answer,
+                      view);
   return with_coverage(fmt::format("{} reader{}, taken {} time{}; a process that reads again and again counts once\n",
                                    rows.size(), rows.size() == 1 ? "" : "s", thousands(count), count == 1 ? "" : "s") +
                            table.text(view.width) +

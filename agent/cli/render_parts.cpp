@@ -34,6 +34,35 @@ void sort_by_time(std::vector<json::object>& rows, Name name) {
   rows = std::move(sorted);
 }
 
+std::string cannot_say(const json::object& answer, const View& view) {
+  if (!array(answer, "rows").empty()) return {};
+  const json::object& coverage = object(answer, "coverage");
+  const std::string node = base::printable(text(coverage, "scope"));
+  const std::int64_t begin = time(coverage, "from");
+  if (is_unknown_key(answer))
+    return fmt::format(
+        "Never seen on {}: no process held or used {}, and no watched file has it. Not looked at: files nobody opened, "
+        "other machines, before {}. Is the ID right?\n",
+        node, base::printable(view.key.empty() ? "this key" : view.key), format_when_zone(begin, view.local));
+  const std::int64_t since = time(object(answer, "asked"), "since"), until = time(object(answer, "asked"), "until");
+  if (until != 0 && until <= begin)
+    return fmt::format("CANNOT TELL: the period ends {}, before what {} has recorded begins: {}.\n",
+                       format_when_zone(until, view.local), node, format_when_zone(begin, view.local));
+  for (const json::value& value : array(coverage, "unwatched")) {
+    const bool all = value.is_object() && until != 0 && time(value.get_object(), "from") <= std::max(since, begin) &&
+                     time(value.get_object(), "to") >= until;
+    if (all) return fmt::format("CANNOT TELL: nothing of that period was watched on {}.\n", node);
+  }
+  if (since > view.now_ns)
+    return fmt::format("CANNOT TELL: the period begins in the future, {}.\n", format_when_zone(since, view.local));
+  return {};
+}
+
+std::string empty_text(const std::string& none, const json::object& answer, const View& view) {
+  const std::string why = cannot_say(answer, view);
+  return with_coverage(why.empty() ? none : why, answer, view);
+}
+
 std::string looked_at(const json::object& answer, const View& view) {
   const json::object& coverage = object(answer, "coverage");
   std::string narrowed;

@@ -11,6 +11,8 @@
 #include "agent/cli/table.h"
 #include "agent/cli/when.h"
 #include "agent/cli/words.h"
+#include "keytrail/event.h"
+#include "keytrail/hooks.h"
 
 namespace keytrail::cli {
 
@@ -75,16 +77,22 @@ std::string export_words(const json::object& books, const json::object& live, co
 /// What the worker turned away or forgot since it started, in the order of what it costs an answer.
 constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"processes_over_bound", "processes not followed: their uses are at most possible"},
-    {"holdings_over_bound", "keys of one process not kept: its uses are at most possible"},
+    {"holdings_over_bound", "keys not kept of a process or of a program: its uses are at most possible"},
     {"connections_forgotten", "connections forgotten: their later calls are not seen"},
     {"payloads_without_connection", "calls on connections older than the agent or forgotten"},
+    {"examine_overflow", "opens of key files not looked at, too many of one process, program or cgroup at once"},
+    {"contents_over_budget", "files at no known place not looked at, too many of one process at once"},
+    {"secret_shaped_over_budget", "processes that opened more secret-shaped files than are looked at"},
+    {"processes_unread", "processes whose start was lost and of which nothing was read, too many of one cgroup"},
     {"held_uses_over_bound", "uses weighed before their key file was read"},
     {"environments_over_bound", "environments not read, too many at once"},
+    {"environments_cut", "environments with more than is read: their programs' uses are at most possible"},
     {"environments_unread", "environments not readable, mostly of ended processes"},
     {"arguments_cut", "arguments longer than is kept: their programs' uses are at most possible"},
     {"arguments_unread", "arguments not read, too many at once: the same"},
     {"places_over_bound", "calls to unknown destinations that were too many to tell apart"},
     {"entries_unparsed", "entries of key files not understood: their keys are unknown"},
+    {"entries_over_bound", "entries of key files not read, too many in one file: their keys are unknown"},
     {"found_over_bound", "places where a key was found that are not watched any more under a free name"},
     {"told_places_over_budget", "files named by key files that were not looked at: their keys are unknown"},
     {"files_forgotten", "known key files forgotten: their next rotation is not noticed"},
@@ -102,6 +110,43 @@ std::string tracking_words(const json::object& tracking) {
     if (counter(tracking, name) != 0) limits += fmt::format("  {} {}\n", tracked(name), words);
   }
   return out + (limits.empty() ? "" : "limits met since the worker started:\n" + limits);
+}
+
+/// "armed", "PARTLY ARMED" or "NOT ARMED", and what hides behind the second: a line for each cause, with the fix.
+std::string armed_words(const json::object& status, const View& view) {
+  const std::int64_t armed = time(status, "armed_since");
+  if (armed == 0) return "NOT ARMED";
+  return fmt::format("{} {} (since {}, in {} ms)", text(status, "state") == "partly_armed" ? "PARTLY ARMED" : "armed",
+                     format_age(view.now_ns - armed), format_when_zone(armed, view.local),
+                     number(status, "armed_in_ms"));
+}
+
+std::string blind_lines(const json::object& status) {
+  std::string out;
+  for (const json::value& value : array(status, "families")) {
+    if (!value.is_object()) continue;
+    const json::object& one = value.get_object();
+    const auto family = from_word<Family>(text(one, "family"));
+    const bool runs = flag(one, "armed") && !flag(one, "silent");
+    if (runs || !family || entry_of(*family).optional) continue;
+    const std::string missing = text(one, "missing");
+    out += fmt::format("! {}: {}; {}\n", entry_of(*family).title,
+                       flag(one, "silent") ? "SILENT, its heartbeat does not come through" : "not armed",
+                       missing.empty() ? "keytrail doctor says why, and the fix" : printable(missing));
+  }
+  return out;
+}
+
+/// Rows that are seen and not stored: no answer has them yet. A moment in the queue is usual.
+std::string unsaved_line(const json::object& history, const View& view) {
+  constexpr std::int64_t kUsual = 5'000'000'000;
+  const std::int64_t waiting = number(history, "queue"), since = time(history, "unsaved_since");
+  const std::string error = text(history, "error");
+  if (waiting == 0 || (error.empty() && view.now_ns - since < kUsual)) return {};
+  return fmt::format("! {} row{} wait{} unsaved{}{}: no answer has {} yet\n", thousands(waiting),
+                     waiting == 1 ? "" : "s", waiting == 1 ? "s" : "",
+                     since == 0 ? "" : " since " + format_when_zone(since, view.local),
+                     error.empty() ? "" : " (" + printable(error) + ")", waiting == 1 ? "it" : "them");
 }
 
 }  // namespace
@@ -185,18 +230,16 @@ std::string render_status(const json::object& answer, const View& view) {
   const json::object& kernel = object(accounting, "kernel");
   const json::object& worker = object(accounting, "worker");
   const json::object& history = object(status, "history");
-  const std::int64_t armed = time(status, "armed_since");
   std::int64_t dropped = 0;
   for (const auto& [reason, count] : object(worker, "dropped"))
     dropped += count.is_uint64()  ? static_cast<std::int64_t>(count.get_uint64())
                : count.is_int64() ? count.get_int64()
                                   : 0;
 
-  std::string out = armed == 0 ? "NOT ARMED"
-                               : fmt::format("armed {} (since {}, in {} ms)", format_age(view.now_ns - armed),
-                                             format_when_zone(armed, view.local), number(status, "armed_in_ms"));
+  std::string out = armed_words(status, view);
   out += fmt::format(" · keytrail {} · kernel {} · node {}\n", printable(text(status, "version")),
                      printable(text(status, "kernel")), printable(text(status, "host")));
+  out += blind_lines(status);
   out += fmt::format("kernel: hits {} = filtered {} + sent {} + lost {} · difference {}\n",
                      number_or_zero(kernel, "hits"), number_or_zero(kernel, "filtered"), number_or_zero(kernel, "sent"),
                      number_or_zero(kernel, "lost"), number_or_zero(kernel, "difference"));
@@ -215,12 +258,13 @@ std::string render_status(const json::object& answer, const View& view) {
   }
   const std::int64_t oldest = time(history, "oldest");
   out +=
-      fmt::format("history: {} → now, {} rows, {} of {} MB, log {} MB, {} waiting, {} dropped{}\n",
+      fmt::format("history: {} → now, {} rows, {} of {} MB, log {} MB, {} unsaved, {} dropped{}\n",
                   oldest == 0 ? "empty" : format_when(oldest, view.local), number_or_zero(history, "rows"),
                   thousands(number(history, "bytes") / 1'000'000), thousands(number(history, "max_bytes") / 1'000'000),
                   thousands(number(history, "wal_bytes") / 1'000'000), number_or_zero(history, "queue"),
                   number_or_zero(history, "queue_dropped"),
                   text(history, "error").empty() ? "" : " · " + printable(text(history, "error")));
+  out += unsaved_line(history, view);
   std::string roles;
   for (const json::value& value : array(status, "roles")) {
     if (!value.is_object()) continue;
@@ -269,6 +313,9 @@ std::string render_doctor(const json::object& answer, const View& view) {
   }
   std::string out = table.text(view.width);
   if (!refused.empty()) out += "Better ways that are not used:\n" + refused;
+  out +=
+      "Not seen on any kernel: keys in kernel keyrings, core dumps, reads below the file system, raw, ICMP, SCTP and "
+      "vsock traffic (README.md, \"What it does not see\").\n";
   return view.show_coverage ? out + coverage_text(answer, view) : out;
 }
 

@@ -34,8 +34,8 @@ std::string process_words(const json::object& row) {
   const json::array& instances = array(row, "instances");
   if (!instances.empty() && instances.back().is_object()) pid = number(instances.back().get_object(), "pid");
   std::string out = fmt::format("{}[{}]", printable(program), pid);
-  if (instances.size() > 1)
-    out += fmt::format(" +{}{}", instances.size() - 1, flag(row, "instances_truncated") ? " or more" : "");
+  if (instances.size() > 1) out += fmt::format(" +{}", instances.size() - 1);
+  if (const std::int64_t cut = number(row, "instances_cut"); cut > 0) out += fmt::format(", {} more", cut);
   return out;
 }
 

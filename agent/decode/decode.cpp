@@ -45,6 +45,11 @@ using Body = decltype(Event::body);
 
 bool is_cut(const ev_head& head) { return (head.flags & (KT_F_TRUNCATED | KT_F_MISSING)) != 0; }
 
+std::optional<Credentials> users_of(const ev_head& head) {
+  if (head.tgid == 0) return std::nullopt;  // of no task
+  return Credentials{.uid = head.uid, .gid = head.gid, .login_uid = head.login_uid};
+}
+
 std::unexpected<Error> refuse(const char* reason) { return fail(Error::Code::kInvalid, reason); }
 
 // v4-mapped addresses are the same peers as their IPv4 ones (::ffff:0:0/96, RFC 4291 section 2.5.5.2).
@@ -83,14 +88,17 @@ Result<Body> decode_open(Record record, const ev_head& head) {
                    .detached = (raw.signs & KT_OPEN_DETACHED) != 0,
                    .path_truncated = is_cut(head),
                    .secret_shaped = (raw.signs & KT_OPEN_SHAPED) != 0,
-                   .over_budget = (raw.signs & KT_OPEN_OVER_BUDGET) != 0};
+                   .over_budget = (raw.signs & KT_OPEN_OVER_BUDGET) != 0,
+                   .is_pipe = (raw.signs & KT_OPEN_PIPE) != 0};
 }
 
 Result<Body> decode_peek(Record record) {
   ev_peek raw{};
   if (!read_struct(record, raw)) return refuse(kTooShort);
+  if (raw.what > KT_PEEK_TRACE) return refuse(kUnknownValue);
+  static_assert(static_cast<int>(PeekEvent::What::kTrace) == KT_PEEK_TRACE);
   return PeekEvent{.of = {.tgid = raw.tgid, .start_ns = raw.start_ns, .exec = raw.exec},
-                   .what = raw.what == KT_PEEK_MEMORY ? PeekEvent::What::kMemory : PeekEvent::What::kEnvironment};
+                   .what = static_cast<PeekEvent::What>(raw.what)};
 }
 
 Result<Body> decode_connect(Record record) {
@@ -236,7 +244,9 @@ Result<Body> decode_cgroup(Record record, const ev_head& head) {
   if (!read_struct(record, raw)) return refuse(kTooShort);
   if (raw.path_len > record.size() - sizeof raw) return refuse(kBeyondRecord);
   return CgroupEvent{.cgroup_id = head.cgroup_id,
-                     .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), true, is_cut(head))};
+                     .path = path_text(text_of(record.subspan(sizeof raw, raw.path_len)), true, is_cut(head)),
+                     .claimed = raw.claimed,
+                     .owner = raw.owner};
 }
 
 Result<Body> decode_body(Record record, const ev_head& head, std::span<const catalog::ArgFormat> formats,
@@ -293,7 +303,8 @@ Result<Event> decode(std::span<const std::byte> record, std::span<const catalog:
                         .family = static_cast<Family>(head.family),
                         .cgroup_id = head.cgroup_id,
                         .baseline = (head.flags & KT_F_BASELINE) != 0,
-                        .from_ring = true},
+                        .from_ring = true,
+                        .users = users_of(head)},
                .body = std::move(*body)};
 }
 

@@ -206,7 +206,10 @@ void RoleLink::take_process(const role::RoleState& state) {
 }
 
 void RoleLink::take_notice(const role::Notice& notice) {
-  WardenNotice out{std::string(notice.cause.view()), std::string(notice.text.view()), notice.from_ns, notice.to_ns};
+  WardenNotice out{std::string(notice.cause.view()), std::string(notice.text.view()), notice.from_ns, notice.to_ns,
+                   std::string(notice.family.view())};
+  if (out.family.empty()) out.family = "open";
+  if (out.family == "*") out.family.clear();
   if (out.cause == "examiner_restart" || out.cause == "examiner_stalled") {
     for (auto& [id, pending] : pending_)
       pending.examiner_lost = true;  // some will still be answered; the others say why not
@@ -239,7 +242,9 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       role::EnvFact fact;
       if (!role::decode(data, size, fact)) break;
       const auto at = pending_.find(fact.head.request);
-      if (at == pending_.end() || at->second.gathered.env.size() >= role::kMaxKeysPerFile) break;
+      if (at == pending_.end() || at->second.asks != role::Asks::kEnvironment ||
+          at->second.gathered.env.size() >= role::kMaxKeysPerFile)
+        break;
       at->second.gathered.env.push_back({std::string(fact.name.view()), std::string(fact.value.view()),
                                          Fingerprint{fact.fingerprint}, fact.length, fact.truncated != 0,
                                          std::string(fact.format.view())});

@@ -33,6 +33,7 @@ struct WardenNotice {
   std::string text;           ///< one sentence
   std::uint64_t from_ns = 0;  ///< ns since boot
   std::uint64_t to_ns = 0;
+  std::string family;  ///< GapRow::family
 };
 
 class RoleLink final : public Examiner {

@@ -13,6 +13,8 @@
 namespace keytrail::examine {
 namespace {
 
+constexpr std::size_t kMaxHost = 126;  ///< role::KeyFact
+
 EnvItem item_of(const catalog::EnvName& rule, std::string_view name, std::string_view value,
                 const ExaminerState& state) {
   EnvItem item;
@@ -44,7 +46,7 @@ void add_numbered(const catalog::EnvName& rule, const EnvItem& item, std::string
   if (found.keys.size() == before && item.value.empty()) work.add(work.usual_fact(true), value, item.name);
   for (std::size_t i = before; i < found.keys.size(); ++i) {
     found.keys[i].variable = item.name;
-    found.keys[i].host = item.value;
+    if (is_name(item.value, kMaxHost)) found.keys[i].host = item.value;
   }
 }
 

@@ -100,9 +100,25 @@ void Work::place(KeyFact& fact) const {
   fact.current = fact.current || entry_.current;
 }
 
+void strip_texts(KeyFact& fact) {
+  for (std::string* text :
+       {&fact.key.principal, &fact.key.parent, &fact.selector, &fact.variable, &fact.host, &fact.path})
+    text->clear();
+  fact.claims.clear();
+  fact.current = false;
+}
+
 void Work::add(KeyFact fact, std::string_view secret, std::string_view label) {
   if (full()) return skip();
   place(fact);
+  if (found_.bare) {
+    const catalog::ArgFormat* const shape = catalog::format_of_text(state_.formats, fact.key.id);
+    const bool shown = fact.key.id.starts_with("SHA256:") || fact.key.id.starts_with("spki:");
+    if (!shown && (shape == nullptr || !shape->is_public)) fact.key.id.clear();
+    if (!fact.selector.empty()) fact.selector_hash = base::fingerprint_of(state_.key, fact.selector);
+    strip_texts(fact);
+    label = {};
+  }
   for (std::string* name : {&fact.key.id, &fact.key.principal, &fact.key.parent, &fact.selector, &fact.host}) {
     if (tells_secret(*name, secret, state_.formats)) name->clear();
   }
@@ -167,6 +183,7 @@ void Work::add_address(std::string_view name, std::string_view address) {
 }
 
 void Work::add_elsewhere(std::string_view source, std::string_view option, std::string_view path) {
+  if (found_.bare) return;  // such a fact is nothing but text
   KeyFact fact;
   place(fact);
   fact.variable = std::string(option);

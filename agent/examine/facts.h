@@ -55,6 +55,7 @@ struct Found {
   role::Unread unread = role::Unread::kNone;
   std::string_view format;  ///< see FileAnswer::format
   bool shown = false;       ///< a key showed by its value, or its variable's name, what it is
+  bool bare = false;        ///< nothing but ids leaves: nobody but the worker says what the file is (believed.h)
 };
 
 /// What a value in a key's place is.
@@ -120,6 +121,8 @@ class Work {
   Entry entry_;
 };
 
+/// Leaves its ids, numbers, and hashes that the node's key guards.
+void strip_texts(KeyFact& fact);
 /// The 16 hexadecimal digits behind '#' in the id of a key that could be guessed. The same for equal secrets, however
 /// often the examiner starts; without the node's key, which stays here and with the warden, no guess can be tried.
 [[nodiscard]] std::string tag_of(const base::SipKey& key, std::string_view secret);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/examine/formats.h"
 
+#include <algorithm>
 #include <array>
 #include <exception>
 
@@ -66,6 +67,7 @@ void parse(const Hints& hints, std::string_view bytes, ExaminerState& state, Are
       found.unread = role::Unread::kUnknownFormat;
       ++found.skipped;
     }
+    if (found.bare) std::ranges::for_each(found.keys, strip_texts);  // some parsers add to what they reported
     return;
   }
 }

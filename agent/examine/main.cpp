@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +19,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/catalog/catalog.h"
+#include "agent/examine/believed.h"
 #include "agent/examine/formats.h"
 #include "agent/examine/inherited.h"
 #include "agent/examine/pem_blocks.h"
@@ -71,14 +70,6 @@ bool read_all(int descriptor, std::span<char> buffer, std::size_t& length) {
     length += static_cast<std::size_t>(n);
   }
   return true;
-}
-
-/// The file as it is after reading: changed meanwhile means that what was read may be half of each.
-bool same_after(int descriptor, const role::Identity& before) {
-  struct stat now{};
-  return syscall(SYS_fstat, descriptor, &now) != 0 ||
-         (now.st_ino == before.inode && static_cast<std::uint64_t>(now.st_size) == before.size &&
-          now.st_ctim.tv_sec == before.ctime_s && static_cast<std::uint32_t>(now.st_ctim.tv_nsec) == before.ctime_ns);
 }
 
 class Server {
@@ -151,12 +142,14 @@ class Server {
     if (!read_whole(descriptor, bytes, found)) return;
     // A process that ended meanwhile reads as empty; one beyond the bound is read as far as the bound.
     found.unread = bytes.empty() && asked.file.size > 0 ? role::Unread::kGone : role::Unread::kNone;
+    Hints kind;
+    believe_kind(asked.hints, catalog_, kind);
     parse_environment(bytes.substr(0, role::kMaxFileBytes), state_, scratch_, found,
                       {.name = asked.hints.format.view(),
-                       .kind = asked.hints.key_kind.view(),
-                       .key_class = static_cast<KeyClass>(asked.hints.key_class),
-                       .lifetime = static_cast<Lifetime>(asked.hints.lifetime),
-                       .guessable = asked.hints.guessable != 0});
+                       .kind = kind.key_kind,
+                       .key_class = kind.key_class,
+                       .lifetime = kind.lifetime,
+                       .guessable = kind.guessable});
   }
 
   void read_arguments(const role::Examine& asked, int descriptor, Found& found) {
@@ -168,20 +161,10 @@ class Server {
   void read_file(const role::Examine& asked, int descriptor, Found& found) {
     std::string_view bytes;
     if (!read_whole(descriptor, bytes, found)) return;
-    const Hints hints{.format = asked.hints.format.view(),
-                      .key_kind = asked.hints.key_kind.view(),
-                      .key_class = static_cast<KeyClass>(asked.hints.key_class),
-                      .lifetime = static_cast<Lifetime>(asked.hints.lifetime),
-                      .guessable = asked.hints.guessable != 0,
-                      .kinds = asked.hints.kinds.view(),
-                      .other_kind = asked.hints.other_kind.view(),
-                      .other_class = static_cast<KeyClass>(asked.hints.other_class),
-                      .other_lifetime = static_cast<Lifetime>(asked.hints.other_lifetime)};
-    parse(hints, bytes, state_, scratch_, found);
-    if (!same_after(descriptor, asked.file)) {
-      found.keys.clear();
-      found.unread = role::Unread::kChanged;
-    }
+    Belief belief;
+    believe(asked, bytes, catalog_, state_, scratch_, belief);
+    found.bare = belief.bare;
+    parse(belief.hints, bytes, state_, scratch_, found);
   }
 
   /// How each kind of question is read, in the order of role::Asks.
@@ -240,6 +223,7 @@ class Server {
   Arena file_{role::kMaxFileBytes + 1};
   Arena scratch_{kScratchBytes};
   ExaminerState state_;
+  const catalog::Catalog& catalog_ = catalog::Catalog::builtin();
 };
 
 bool report(int warden, const std::vector<std::string>& remarks) {

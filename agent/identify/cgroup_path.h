@@ -3,9 +3,11 @@
 // Who may make a cgroup there decides what is believed: the walk goes from the root and the first owner ends it. Root
 // and systemd make slices and units, kubelet the kubepods tree, runtimes their containers. What a unit, a container or
 // a user makes below its own cgroup is its own affair: a directory named like a pod there, or anywhere but in the
-// kubepods tree, is a plain cgroup.
+// kubepods tree, is a plain cgroup. Where root has given a directory to somebody else (delegation), the names below it
+// are that one's word, whatever they are: the kernel tells how many of a path's are.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,7 +22,17 @@ struct CgroupPlace {
   std::string container;                    ///< the runtime's id, usually 64 hex digits; of the outermost container
   std::string pod_uid;              ///< lower case with dashes; static pods: 32 hex digits, the hash of their manifest
   std::string unit;                 ///< systemd service or scope
-  std::uint32_t user = UINT32_MAX;  ///< of the user slice
+  std::uint32_t user = UINT32_MAX;  ///< of the user slice, or whoever made what kClaimed says
+
+  bool operator==(const CgroupPlace&) const = default;
+};
+
+/// Who gave the names of a path.
+struct CgroupMakers {
+  std::size_t claimed = 0;  ///< the last so many components are not root's (CgroupEvent)
+  std::uint32_t owner = 0;  ///< whose they are
+  bool known = true;        ///< false: the path is from /proc, which does not say
+  bool operator==(const CgroupMakers&) const = default;
 };
 
 /// `path`: as the kernel names it, from the root of the hierarchy (v1 or v2): "/system.slice/cron.service". Leading
@@ -28,6 +40,10 @@ struct CgroupPlace {
 /// cgroup. Sources: kubelet pkg/kubelet/cm/pod_container_manager_linux.go; systemd docs/CGROUP_DELEGATION.md; runc
 /// libcontainer/cgroups/systemd.
 [[nodiscard]] CgroupPlace parse_cgroup_path(std::string_view path);
+
+/// The same, of which only what root has named is believed: a unit or container that rests on other names is kClaimed
+/// and its owner's, and a pod or session that does is a plain cgroup.
+[[nodiscard]] CgroupPlace parse_cgroup_path(std::string_view path, const CgroupMakers& makers);
 
 /// The most telling path of /proc/PID/cgroup (cgroups(7)): v1, v2 and hybrid. "/" when nothing is there.
 [[nodiscard]] std::string choose_cgroup_path(std::string_view proc_pid_cgroup);

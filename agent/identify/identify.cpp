@@ -62,19 +62,36 @@ ProcessRef Identify::known_or_inferred(const EventHead& head) {
   return made;
 }
 
-// A process may move to another cgroup or mount namespace without an exec (a login, a container's start, unshare).
+// A process may move to another cgroup or mount namespace without an exec (a login, a container's start, unshare), and
+// go on as another user (a daemon that drops root).
 ProcessRef Identify::follow_changes(const EventHead& head, ProcessRef process, std::uint32_t mnt_ns) {
   const bool moved = head.cgroup_id != 0 && head.cgroup_id != process->cgroup_id;
   const bool remounted = mnt_ns != 0 && mnt_ns != process->mnt_ns;
-  if (!moved && !remounted) return process;
+  const bool changed_users = head.users && *head.users != process->credentials();
+  if (!moved && !remounted && !changed_users) return process;
   Life* life = life_of(head.who);
-  if (life == nullptr || life->current != process) return process;
+  const bool current = life != nullptr && life->current == process;
+  if (!current && !changed_users) return process;
   Process changed = *process;
+  if (changed_users) set_users(changed, *head.users, head.time_ns);
+  // An event from before an exec, or of a process that found no place in the table: it was that user then.
+  if (!current) return std::make_shared<const Process>(std::move(changed));
   if (moved) changed.cgroup_id = head.cgroup_id;
   if (remounted) changed.mnt_ns = mnt_ns;
   ProcessRef made = moved ? finish(std::move(changed)) : std::make_shared<const Process>(std::move(changed));
   publish(*life, made);
   return made;
+}
+
+// A login makes another person of it, so its workload may be another: where nothing named its cgroup.
+void Identify::set_users(Process& process, const Credentials& users, std::uint64_t time_ns) {
+  process.former = {process.credentials(), process.account, time_ns};
+  const bool logged_in = process.login_uid != users.login_uid;
+  process.set(users);
+  if (const auto it = cgroups_.find(process.cgroup_id); logged_in && it != cgroups_.end())
+    resolver_.resolve(process, it->second.path, it->second.makers);
+  else
+    resolver_.renew_account(process);
 }
 
 Identified Identify::on_fork(const EventHead& head, const ForkEvent& fork) {
@@ -126,9 +143,10 @@ Identified Identify::on_task(const EventHead& head, const ExecEvent& exec) {
 void Identify::on_cgroup(const CgroupEvent& cgroup) {
   if (cgroup.cgroup_id == 0) return;
   if (cgroups_.size() >= kMaxCgroups && !cgroups_.contains(cgroup.cgroup_id)) cgroups_.erase(cgroups_.begin());
-  const auto [it, fresh] = cgroups_.try_emplace(cgroup.cgroup_id, cgroup.path);
-  const bool renamed = !fresh && it->second != cgroup.path;
-  it->second = cgroup.path;
+  const auto [it, fresh] = cgroups_.try_emplace(cgroup.cgroup_id);
+  CgroupName named{cgroup.path, {.claimed = cgroup.claimed, .owner = cgroup.owner}};
+  const bool renamed = !fresh && it->second != named;  // or given to somebody else
+  it->second = std::move(named);
   if (unresolved_.erase(cgroup.cgroup_id) == 0 && !renamed) return;
   for (auto& [key, life] : lives_) {
     if (life.current->cgroup_id == cgroup.cgroup_id) publish(life, finish(Process(*life.current)));

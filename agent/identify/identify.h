@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "agent/base/system_clock.h"
+#include "agent/identify/cgroup_path.h"
 #include "agent/identify/proc_reader.h"
 #include "agent/identify/workload_resolver.h"
 #include "keytrail/event.h"
@@ -32,7 +33,9 @@ struct IdentifyOptions {
   std::size_t max_processes = 200'000;
   /// For events that come after the exit, and after an exec for those from before it.
   std::uint64_t keep_exited_ns = 30'000'000'000;
-  std::uint32_t max_proc_reads_per_s = 1'000;  ///< a flood of unknown processes must not turn into a flood of opens
+  /// A flood of unknown processes must not turn into a flood of opens. A cgroup may read as long as it has had less
+  /// than what is left of this second: one alone half of it.
+  std::uint32_t max_proc_reads_per_s = 1'000;
   std::size_t max_workloads = 20'000;
   std::function<std::int64_t()> wall_ns = [] { return base::SystemClock().wall_ns(); };  ///< since when a fact is known
 };
@@ -93,6 +96,9 @@ class Identify {
   [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
   [[nodiscard]] const WorkloadStats& workload_stats() const { return workloads_.stats(); }
   [[nodiscard]] IdentifyStats stats() const;
+  /// Processes of which /proc was not read since the last call, because their cgroup had read too often: by the name of
+  /// the workload.
+  [[nodiscard]] std::map<std::string, std::uint64_t> take_refused() { return std::exchange(proc_refused_, {}); }
 
  private:
   static constexpr std::size_t kMaxEarlier = 64;  // execs of one process within 30 s that late events may still name
@@ -112,6 +118,11 @@ class Identify {
     std::vector<ProcessRef> earlier;  // before an exec, for late events
     std::uint64_t exited_ns = 0;      // 0 = lives
   };
+  struct CgroupName {
+    std::string path;
+    CgroupMakers makers;
+    bool operator==(const CgroupName&) const = default;
+  };
   struct Replaced {
     std::uint64_t at_ns;
     InstanceId id;
@@ -123,12 +134,14 @@ class Identify {
   void on_cgroup(const CgroupEvent& cgroup);
   ProcessRef known_or_inferred(const EventHead& head);
   ProcessRef follow_changes(const EventHead& head, ProcessRef process, std::uint32_t mnt_ns);
+  void set_users(Process& process, const Credentials& users, std::uint64_t time_ns);
 
   // infer.cpp: making processes
   [[nodiscard]] Process from_exec(const EventHead& head, const ExecEvent& exec, Origin origin) const;
   ProcessRef infer(const EventHead& head);
   ProcessRef infer_earlier(const InstanceId& id, Life& life, std::uint64_t time_ns);
-  void fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup);
+  /// False when its cgroup has read too often.
+  bool fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup);
   ProcessRef finish(Process&& process, const std::string& cgroup_of_proc = {});
 
   Life* life_of(const InstanceId& id);
@@ -151,13 +164,15 @@ class Identify {
   std::unordered_map<std::uint32_t, std::uint64_t> latest_;  // tgid → start
   // mnt_ns → (start, tgid) of live ones.
   std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;
-  std::deque<std::pair<std::uint64_t, Key>> exited_;        // by time of exit
-  std::deque<Replaced> replaced_;                           // by time of exec
-  std::unordered_map<std::uint64_t, std::string> cgroups_;  // id → path
-  std::unordered_set<std::uint64_t> unresolved_;            // ids that processes have and no event has named yet
-  std::size_t cursor_ = 0;                                  // of look_for_gone, in buckets of latest_
+  std::deque<std::pair<std::uint64_t, Key>> exited_;       // by time of exit
+  std::deque<Replaced> replaced_;                          // by time of exec
+  std::unordered_map<std::uint64_t, CgroupName> cgroups_;  // by id
+  std::unordered_set<std::uint64_t> unresolved_;           // ids that processes have and no event has named yet
+  std::size_t cursor_ = 0;                                 // of look_for_gone, in buckets of latest_
   std::uint64_t proc_second_ = 0;
   std::uint32_t proc_reads_ = 0;
+  std::unordered_map<std::uint64_t, std::uint32_t> proc_reads_of_;  // by cgroup, in this second
+  std::map<std::string, std::uint64_t> proc_refused_;               // by the workload's name, since it was taken
 };
 
 }  // namespace keytrail::identify

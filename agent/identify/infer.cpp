@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::size_t kMaxUnresolved = 10'000;
+constexpr std::size_t kMaxRefused = 256;  // workloads that are told apart
 
 }  // namespace
 
@@ -18,6 +19,7 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
           .exe = exec.exe,
           .filename = exec.filename,
           .comm = exec.comm,
+          .exe_file = exec.exe_file,
           .uid = exec.uid,
           .gid = exec.gid,
           .login_uid = exec.login_uid,
@@ -38,21 +40,29 @@ ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc
   const auto it = cgroups_.find(process.cgroup_id);
   if (it == cgroups_.end() && process.cgroup_id != 0 && unresolved_.size() < kMaxUnresolved)
     unresolved_.insert(process.cgroup_id);
-  resolver_.resolve(process, it == cgroups_.end() ? cgroup_of_proc : it->second);
+  if (it == cgroups_.end())
+    resolver_.resolve(process, cgroup_of_proc, {.known = false});
+  else
+    resolver_.resolve(process, it->second.path, it->second.makers);
   return std::make_shared<const Process>(std::move(process));
 }
 
-void Identify::fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup) {
+bool Identify::fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup) {
   if (time_ns / kSecond != proc_second_) {
     proc_second_ = time_ns / kSecond;
     proc_reads_ = 0;
+    proc_reads_of_.clear();
   }
-  const bool allowed = proc_reads_ < options_.max_proc_reads_per_s;
-  if (allowed) ++proc_reads_;
+  std::uint32_t& of_cgroup = proc_reads_of_[process.cgroup_id];
+  const bool allowed = of_cgroup < options_.max_proc_reads_per_s - proc_reads_;
+  if (allowed) {
+    ++proc_reads_;
+    ++of_cgroup;
+  }
   const auto facts = allowed ? proc_.read(process.id.tgid, process.id.start_ns) : std::nullopt;
   if (!facts) {
     ++stats_.inferred_bare;
-    return;
+    return allowed;
   }
   process.comm = facts->comm;
   process.uid = facts->uid;
@@ -64,6 +74,7 @@ void Identify::fill_from_proc(Process& process, std::uint64_t time_ns, std::stri
     if (const ProcessRef parent = latest(facts->parent_tgid); parent && parent->id.start_ns <= process.id.start_ns)
       process.parent = parent->id;
   }
+  return true;
 }
 
 // A process that no fork, exec or sweep has introduced: those events were lost, or it was never swept.
@@ -80,8 +91,14 @@ ProcessRef Identify::infer(const EventHead& head) {
     process.exec_ns = head.time_ns;
   }
   std::string cgroup;
-  fill_from_proc(process, head.time_ns, cgroup);
-  return finish(std::move(process), cgroup);
+  const bool allowed = fill_from_proc(process, head.time_ns, cgroup);
+  if (head.users) process.set(*head.users);  // /proc is of a moment later, or says nothing at all
+  ProcessRef made = finish(std::move(process), cgroup);
+  if (!allowed && (proc_refused_.size() < kMaxRefused || proc_refused_.contains(made->workload->name)))
+    ++proc_refused_[made->workload->name];
+  else if (!allowed)
+    ++proc_refused_[{}];
+  return made;
 }
 
 // An event from before an exec whose instance is no longer kept: who it was is known, what it ran is not.
@@ -93,6 +110,7 @@ ProcessRef Identify::infer_earlier(const InstanceId& id, Life& life, std::uint64
   process.exe.clear();
   process.filename.clear();
   process.comm.clear();
+  process.exe_file = {};
   process.env.clear();
   process.args.clear();
   process.exec_ns = id.start_ns;

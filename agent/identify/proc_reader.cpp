@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "agent/base/fd.h"
+#include "agent/base/system_clock.h"
 #include "agent/identify/cgroup_path.h"
 
 namespace keytrail::identify {
@@ -84,14 +85,20 @@ ProcReader::ProcReader(std::string root)
     : root_(std::move(root)), ns_per_tick_(1'000'000'000U / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK))) {
   struct stat own{};
   const bool initial = root_ != "/proc" || (::stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == kInitialPidNs);
+  if (root_ == "/proc") offset_ns_ = base::time_namespace_offset_ns();
   complete_ = initial && ::access((root_ + "/1/stat").c_str(), R_OK) == 0;
+}
+
+// /proc shows a start in the reader's time namespace, events have the machine's.
+std::uint64_t ProcReader::ticks_of(std::uint64_t start_ns) const {
+  return (start_ns + static_cast<std::uint64_t>(offset_ns_)) / ns_per_tick_;
 }
 
 std::optional<ProcFacts> ProcReader::read(std::uint32_t tgid, std::uint64_t start_ns) const {
   const base::UniqueFd directory = open_process(root_, tgid);
   if (!directory) return std::nullopt;
   const auto stat = parse_stat(read_file(directory.get(), "stat"));
-  if (!stat || stat->start_ticks != start_ns / ns_per_tick_) return std::nullopt;
+  if (!stat || stat->start_ticks != ticks_of(start_ns)) return std::nullopt;
   const std::string status = read_file(directory.get(), "status");
   ProcFacts out{.comm = stat->comm,
                 .parent_tgid = stat->parent,
@@ -112,7 +119,7 @@ ProcReader::Alive ProcReader::alive(std::uint32_t tgid, std::uint64_t start_ns) 
   if (!directory) return errno == ENOENT ? Alive::kNo : Alive::kUnknown;
   const auto stat = parse_stat(read_file(directory.get(), "stat"));
   if (!stat) return Alive::kUnknown;
-  return stat->start_ticks == start_ns / ns_per_tick_ ? Alive::kYes : Alive::kNo;
+  return stat->start_ticks == ticks_of(start_ns) ? Alive::kYes : Alive::kNo;
 }
 
 }  // namespace keytrail::identify

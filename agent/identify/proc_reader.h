@@ -31,9 +31,12 @@ class ProcReader {
   [[nodiscard]] Alive alive(std::uint32_t tgid, std::uint64_t start_ns) const;
 
  private:
+  [[nodiscard]] std::uint64_t ticks_of(std::uint64_t start_ns) const;
+
   std::string root_;
   std::uint64_t ns_per_tick_;
-  bool complete_;  // initial PID namespace, no hidepid
+  std::int64_t offset_ns_ = 0;  // of our time namespace
+  bool complete_;               // initial PID namespace, no hidepid
 };
 
 }  // namespace keytrail::identify

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/identify/workload_resolver.h"
 
+#include <algorithm>
+
 #include "agent/base/program_name.h"
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/ci_job.h"
@@ -35,8 +37,8 @@ struct WorkloadResolver::Place {
   }
 };
 
-void WorkloadResolver::resolve(Process& process, const std::string& cgroup) {
-  process.workload = workload_of(process, cgroup);
+void WorkloadResolver::resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers) {
+  process.workload = workload_of(process, cgroup, makers);
   process.account = account_of(process);
   claim(process);
 }
@@ -50,30 +52,43 @@ void WorkloadResolver::claim(Process& process) {
   if (auto told = table_.find(id)) process.workload = std::move(told);
 }
 
-std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& process, const std::string& cgroup) {
-  Place place = place_of(process, cgroup);
-  if (auto known = table_.find(place.id)) return known;
-  return table_.make(std::move(place.id), place.kind, place.facts);
+std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& process, const std::string& cgroup,
+                                                              const CgroupMakers& makers) {
+  Place place = place_of(process, cgroup, makers);
+  auto known = table_.find(place.id);
+  if (!known) return table_.make(std::move(place.id), place.kind, place.facts);
+  // What was only claimed (a path of /proc) the kernel may bear out later.
+  const bool better = std::ranges::any_of(place.facts, [&](const Fact& now) {
+    const Fact* had = known->find(now.name);
+    return had != nullptr && now.known_by < had->known_by;
+  });
+  if (!better) return known;
+  table_.learn({place.id, std::move(place.facts)});
+  auto told = table_.find(place.id);
+  return told ? told : known;
 }
 
-WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const std::string& cgroup) {
-  const CgroupPlace at = parse_cgroup_path(cgroup);
+WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const std::string& cgroup,
+                                                   const CgroupMakers& makers) {
+  const CgroupPlace at = parse_cgroup_path(cgroup, makers);
+  // Whose a name is /proc does not say: the same workload, but nobody has borne it out.
+  const KnownBy known_by = makers.known ? at.known_by : KnownBy::kClaimed;
   Place out{.id = {}, .kind = at.kind, .facts = {}};
-  // What a user's own manager made is that user's word: it must never pass for what root made under the same name.
+  // What somebody else than root made is that one's word: it must never pass for what root made under the same name.
   const std::string owner = at.known_by == KnownBy::kClaimed ? std::to_string(at.user) + "/" : std::string();
   switch (at.kind) {
     case WorkloadKind::kPod:
       out.id = "pod:" + at.pod_uid + (at.container.empty() ? "" : "/" + at.container);
-      return out.add(fact::kPodUid, at.pod_uid)
-          .add(fact::kContainerId, at.container)
+      return out.add(fact::kPodUid, at.pod_uid, known_by)
+          .add(fact::kContainerId, at.container, known_by)
           .add(fact::kCgroup, own_path(cgroup, at.container));
     case WorkloadKind::kContainer:
       out.id = "container:" + owner + at.container;
-      return out.add(fact::kContainerId, at.container, at.known_by).add(fact::kCgroup, own_path(cgroup, at.container));
+      return out.add(fact::kContainerId, at.container, known_by).add(fact::kCgroup, own_path(cgroup, at.container));
     case WorkloadKind::kSystemdUnit:
       out.id = "unit:" + owner + at.unit;
       if (!owner.empty()) out.add(fact::kUnitOwner, users_.name(at.user));
-      return out.add(fact::kUnit, at.unit, at.known_by).add(fact::kCgroup, own_path(cgroup, at.unit));
+      return out.add(fact::kUnit, at.unit, known_by).add(fact::kCgroup, own_path(cgroup, at.unit));
     default:
       break;
   }

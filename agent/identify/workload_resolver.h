@@ -20,14 +20,17 @@ class WorkloadResolver {
   WorkloadResolver(std::string passwd_path, WorkloadTable& table) : users_(std::move(passwd_path)), table_(table) {}
 
   /// Sets the process's workload and account. `cgroup`: path as the kernel names it; empty when it is not known.
-  void resolve(Process& process, const std::string& cgroup);
+  void resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers = {});
+  /// The account alone: its users are others now.
+  void renew_account(Process& process) { process.account = account_of(process); }
   /// The same for the variables that were learnt of it later: only a CI job is told by them.
   void claim(Process& process);
 
  private:
   struct Place;
-  [[nodiscard]] std::shared_ptr<const Workload> workload_of(const Process& process, const std::string& cgroup);
-  [[nodiscard]] Place place_of(const Process& process, const std::string& cgroup);
+  [[nodiscard]] std::shared_ptr<const Workload> workload_of(const Process& process, const std::string& cgroup,
+                                                            const CgroupMakers& makers);
+  [[nodiscard]] Place place_of(const Process& process, const std::string& cgroup, const CgroupMakers& makers);
   [[nodiscard]] std::shared_ptr<const Account> account_of(const Process& process);
 
   UserNames users_;

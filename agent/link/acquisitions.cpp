@@ -34,17 +34,17 @@ std::string session_text(const Instance& instance) {
 
 }  // namespace
 
-Actor make_actor(const Instance& instance) {
+Actor make_actor(const Instance& instance, std::uint64_t time_ns) {
   Actor actor;
   actor.id = instance.id;
   if (const Process* process = instance.process.get()) {
     actor.exe = process->exe;
     actor.program = base::program_name(process->exe, process->filename, process->comm);
     actor.comm = process->comm;
-    actor.uid = process->uid;
-    if (process->account) {
-      actor.user = process->account->user;
-      actor.login_user = process->account->login_user;
+    actor.uid = process->uid_at(time_ns);
+    if (const Account* account = process->account_at(time_ns); account != nullptr) {
+      actor.user = account->user;
+      actor.login_user = account->login_user;
     }
     actor.session = session_text(instance);
     if (process->workload) actor.workload = *process->workload;
@@ -52,10 +52,11 @@ Actor make_actor(const Instance& instance) {
   return actor;
 }
 
-Acquisitions::Known& Acquisitions::known_of(const Instance& instance, const Key& key, const Slot& slot, bool& fresh) {
+Acquisitions::Known& Acquisitions::known_of(const Instance& instance, const Key& key, const Slot& slot,
+                                            std::uint64_t time_ns, bool& fresh) {
   text_ = "k";
   add_part(text_, workload_id(instance));
-  add_part(text_, std::to_string(instance.uid()));
+  add_part(text_, std::to_string(instance.process ? instance.process->uid_at(time_ns) : 0));
   if (const Process* process = instance.process.get()) {
     add_part(text_, process->exe);
     add_part(text_, base::program_name(process->exe, process->filename, process->comm));
@@ -72,7 +73,7 @@ Acquisitions::Known& Acquisitions::known_of(const Instance& instance, const Key&
 bool Acquisitions::take(const Instance& instance, const Key& key, const Slot& slot, bool baseline,
                         std::uint64_t time_ns) {
   bool fresh = false;
-  Known& known = known_of(instance, key, slot, fresh);
+  Known& known = known_of(instance, key, slot, time_ns, fresh);
   count(known, instance, key, slot, baseline, time_ns);
   return is_news(known, fresh, session_of(instance), time_ns);
 }
@@ -96,7 +97,7 @@ bool Acquisitions::is_news(Known& known, bool fresh, std::uint64_t session, std:
 
 void Acquisitions::know(const Instance& instance, const Key& key, const Slot& slot) {
   bool fresh = false;
-  known_of(instance, key, slot, fresh).session = session_of(instance);
+  known_of(instance, key, slot, kNow, fresh).session = session_of(instance);
 }
 
 void Acquisitions::count(Known& known, const Instance& instance, const Key& key, const Slot& slot, bool baseline,
@@ -107,7 +108,7 @@ void Acquisitions::count(Known& known, const Instance& instance, const Key& key,
     known.counted = session;
     known.place = readers_.size();
     KeyReader& made = readers_.emplace_back();
-    made.actor = make_actor(instance);
+    made.actor = make_actor(instance, time_ns);
     made.key = key;
     made.slot = slot;
     made.baseline = baseline;

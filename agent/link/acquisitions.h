@@ -17,7 +17,9 @@
 
 namespace keytrail::link {
 
-[[nodiscard]] Actor make_actor(const Instance& instance);
+inline constexpr std::uint64_t kNow = UINT64_MAX;
+/// With the users that it acted for at `time_ns` (since boot).
+[[nodiscard]] Actor make_actor(const Instance& instance, std::uint64_t time_ns = kNow);
 
 class Acquisitions {
  public:
@@ -45,7 +47,7 @@ class Acquisitions {
     std::uint64_t counted = 0;
     std::size_t place = 0;
   };
-  Known& known_of(const Instance& instance, const Key& key, const Slot& slot, bool& fresh);
+  Known& known_of(const Instance& instance, const Key& key, const Slot& slot, std::uint64_t time_ns, bool& fresh);
   bool is_news(Known& known, bool fresh, std::uint64_t session, std::uint64_t time_ns);
   void count(Known& known, const Instance& instance, const Key& key, const Slot& slot, bool baseline,
              std::uint64_t time_ns);

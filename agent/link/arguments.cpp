@@ -10,24 +10,30 @@ namespace keytrail::link {
 
 void Arguments::on_exec(const InstanceRef& instance, const ExecEvent& event, std::uint64_t time_ns) {
   if (event.args_kept == ArgsKept::kPart || event.args_kept == ArgsKept::kLost) instance->doubts.mark_cut(time_ns);
-  if (event.args_kept == ArgsKept::kLost) outbox_.count("arguments_unread");
+  if (event.args_kept == ArgsKept::kLost)
+    outbox_.give_up("arguments_unread", to_string(Family::kExec), workload_name(instance->process), 1, time_ns);
   if (!event.arguments_wait()) return;
   const ExaminationRef examination = examinations_.begin(time_ns, {});
   Examinations::add_receiver(examination, instance, How::kExec);
   const SharedList<ArgItem> args(event.args);
-  if (examinations_.full()) {
+  const Room room = examinations_.room_for(*instance);
+  if (!room) {
     ArgumentsAnswer busy{.unread = "busy"};
     return on_answer(examination, args, busy);
   }
-  examinations_.ask({instance->id, event.mnt_ns, {}}, ArgumentsQuestion{event.comm},
-                    [this, examination, args](ArgumentsAnswer& answer) { on_answer(examination, args, answer); });
+  examinations_.ask(owners_of(*instance), {instance->id, event.mnt_ns, {}}, ArgumentsQuestion{event.comm},
+                    [this, room, examination, args](ArgumentsAnswer& answer) { on_answer(examination, args, answer); });
 }
 
 void Arguments::on_answer(const ExaminationRef& examination, const SharedList<ArgItem>& args, ArgumentsAnswer& answer) {
   if (!answer.unread.empty() || answer.skipped > 0) {
-    outbox_.count(answer.unread.empty() ? "arguments_cut" : "arguments_unread");
-    for (const auto& [instance, how] : examination->receivers)
+    std::string scope;
+    for (const auto& [instance, how] : examination->receivers) {
       if (how != How::kLostAtExec) instance->doubts.mark_cut(examination->time_ns);
+      scope = workload_name(instance->process);
+    }
+    outbox_.give_up(answer.unread.empty() ? "arguments_cut" : "arguments_unread", to_string(Family::kExec),
+                    std::move(scope), 1, examination->time_ns);
   }
   for (const KeyFact& fact : answer.keys)
     hold_fact(examination, fact);

@@ -16,6 +16,8 @@ constexpr std::string_view kLoader = "ssh-add";
 constexpr std::uint64_t kMostOfHandshake = 16'384;
 /// A ClientHello of QUIC whose rest does not come is a use without its name.
 constexpr std::uint64_t kUnfinishedNs = 1'000'000'000;
+/// What answers later than this, or never, does not hold up what is settled.
+constexpr std::uint64_t kMostOfAnswerNs = 5'000'000'000;
 
 bool is_readable(const PayloadEvent& event) { return event.protocol == PayloadEvent::Protocol::kHttp; }
 
@@ -38,8 +40,9 @@ std::optional<RequestSeen> request_of(const PayloadEvent& event) {
 }  // namespace
 
 ConnectionRef Connections::find(std::uint64_t cookie) {
-  const ConnectionRef* known = connections_.find(cookie);
-  if (known == nullptr) known = datagrams_.find(std::to_string(cookie));
+  const std::string name = std::to_string(cookie);
+  const ConnectionRef* known = connections_.find(name);
+  if (known == nullptr) known = datagrams_.find(name);
   return known != nullptr ? *known : nullptr;
 }
 
@@ -47,8 +50,8 @@ Done Connections::on_connect(const ConnectEvent& event, const EventHead& head, c
   if (is_question(event)) return Done::kAbsorbed;
   InstanceRef connector = processes_.instance_of(head.who, who);
   const std::string owner(connector ? workload_id(*connector) : std::string_view());
-  const auto [slot, fresh] =
-      event.udp ? datagrams_.get(owner, std::to_string(event.cookie)) : connections_.get(event.cookie);
+  now_ns_ = head.time_ns;
+  const auto [slot, fresh] = (event.udp ? datagrams_ : connections_).get(owner, std::to_string(event.cookie));
   // A socket connects again after a failure, and a datagram socket as often as it likes; what was weighed stays with
   // the old one.
   auto connection = std::make_shared<Connection>();
@@ -92,8 +95,7 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
     if (connection->asked && event.bytes_received > 0) (void)metadata_.on_answer(*connection, 0);
   }
   if (connection->closed) {
-    connections_.erase(event.cookie);
-    if (connection->udp) datagrams_.erase(std::to_string(event.cookie));
+    (connection->udp ? datagrams_ : connections_).erase(std::to_string(event.cookie));
     uses_.weigh_ready();
   }
   return done;
@@ -102,7 +104,8 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
 Done Connections::on_payload(const PayloadEvent& event, const EventHead& head, const ProcessRef& who) {
   const ConnectionRef connection = find(event.cookie);
   if (!connection) {
-    outbox_.count("payloads_without_connection");
+    if (unknown_.get(event.cookie).second)
+      outbox_.give_up("payloads_without_connection", to_string(Family::kName), workload_name(who), 1, head.time_ns);
     return Done::kAbsorbed;
   }
   if (event.protocol == PayloadEvent::Protocol::kStatus) return metadata_.on_answer(*connection, event.status);
@@ -147,6 +150,19 @@ void Connections::on_tick(std::uint64_t now_ns) {
     }
     return true;
   });
+  const auto waits = [&](const AskedFor& one) {
+    const auto connection = one.connection.lock();
+    return one.since_ns + kMostOfAnswerNs > now_ns && connection && !connection->closed && connection->asked &&
+           connection->asked->since_ns == one.since_ns;
+  };
+  while (!asked_.empty() && !waits(asked_.front()))
+    asked_.pop_front();
+}
+
+std::uint64_t Connections::oldest_ns() const {
+  const std::uint64_t asked = asked_.empty() ? 0 : asked_.front().since_ns;
+  const std::uint64_t unfinished = unfinished_.empty() ? 0 : unfinished_.front().since_ns;
+  return asked == 0 || (unfinished != 0 && unfinished < asked) ? unfinished : asked;
 }
 
 void Connections::weigh_again(const ConnectionRef& connection, std::uint64_t time_ns) {
@@ -196,8 +212,7 @@ Done Connections::on_unix(const UnixConnectEvent& event, const EventHead& head, 
     what->slot = {From::kBroker, event.path, {}};
     what->since_ns = head.time_ns;
     what->broker = true;
-    Held* held = holders_.hold(caller, std::move(what), How::kDirect);
-    recorded = (held != nullptr && holders_.announce(*caller, *held)) || recorded;
+    recorded = holders_.take(caller, what, How::kDirect) || recorded;
   }
   return recorded ? Done::kRecorded : Done::kAbsorbed;
 }
@@ -241,6 +256,7 @@ Done Connections::start_use(const ConnectionRef& connection, const ExchangeRef& 
   Done done = Done::kAbsorbed;
   if (metadata_.is_one(*connection, where, payload)) {
     done = metadata_.on_request(payload, where, *connection, *exchange);
+    if (connection->asked && asked_.size() < kMaxAsked) asked_.push_back({connection, exchange->time_ns});
     if (where.hands_out.empty() && metadata_.is_there(*connection, payload)) return done;
   }
   if ((!where.known || where.local_name) && !connection->udp && base::is_loopback(connection->remote)) {

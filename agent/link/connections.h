@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,7 +37,12 @@ class Connections {
         metadata_(catalog, holders),
         connections_(options.max_connections),
         datagrams_(options.max_datagrams),
-        names_(options.max_names, options.dns_name_s) {}
+        names_(options.max_names, options.dns_name_s) {
+    connections_.on_evict([this](const std::string&, const ConnectionRef& one) {
+      const ProcessRef who = one && one->connector ? one->connector->process : nullptr;
+      outbox_.give_up("connections_over_bound", to_string(Family::kConnect), workload_name(who), 1, now_ns_);
+    });
+  }
 
   Done on_connect(const ConnectEvent& event, const EventHead& head, const ProcessRef& who);
   Done on_socket(const SocketEvent& event, const EventHead& head);
@@ -44,6 +51,8 @@ class Connections {
   void on_dns(const DnsEvent& event, const EventHead& head, const ProcessRef& who);
   /// What waits for the rest of its name waits no longer.
   void on_tick(std::uint64_t now_ns);
+  /// When the oldest request happened whose answer, or the rest of whose name, is waited for, ns since boot; 0 = none.
+  [[nodiscard]] std::uint64_t oldest_ns() const;
   /// Nothing waits any longer.
   void finish() { on_tick(~std::uint64_t{0}); }
 
@@ -67,14 +76,22 @@ class Connections {
   Uses& uses_;
   Outbox& outbox_;
   Metadata metadata_;
-  base::LruMap<std::uint64_t, ConnectionRef> connections_;  ///< TCP, by socket cookie
-  base::FairMap<ConnectionRef> datagrams_;                  ///< UDP, by socket cookie; owner: the workload
+  base::FairMap<ConnectionRef> connections_, datagrams_;  ///< TCP, UDP, by socket cookie; owner: the workload
+  std::uint64_t now_ns_ = 0;                              ///< of the last connect
   static constexpr std::size_t kMaxUnfinished = 256;
   struct Unfinished {
     ConnectionRef connection;
     std::uint64_t since_ns;
   };
   std::vector<Unfinished> unfinished_;  ///< of datagrams_: a part of their ClientHello was seen
+  static constexpr std::size_t kMaxAsked = 4'096;
+  struct AskedFor {
+    std::weak_ptr<const Connection> connection;
+    std::uint64_t since_ns;
+  };
+  /// Requests for keys (Connection::asked), oldest first: how long they hold up what is settled is bounded.
+  std::deque<AskedFor> asked_;
+  base::LruMap<std::uint64_t, bool> unknown_{4'096};  ///< connections older than this worker: each is told of once
   Names names_;
   static constexpr std::size_t kMaxAgents = 256, kMaxLoaders = 16;
   /// By socket of a key agent: the ssh-add that put keys into it. Who took them out again is not seen.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/link/engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/link/unseen.h"
@@ -39,7 +40,7 @@ Engine::Engine(LinkOptions options, const catalog::Catalog& catalog, Examiner& e
       hosts_(host_names_, examinations_, uses_),
       pipes_(holders_, processes_),
       looks_(options_, catalog, clock, index_, holders_, processes_, examinations_, watch_),
-      environments_(options_, catalog, index_, holders_, examinations_, uses_, outbox_),
+      environments_(options_, catalog, watch_, index_, holders_, examinations_, uses_, outbox_),
       arguments_(catalog, index_, holders_, examinations_, uses_, outbox_),
       found_(options_.max_found),
       facts_(catalog, index_, holders_, outbox_),
@@ -58,12 +59,17 @@ Done Engine::dispatch(const Event& event, const ProcessRef& who, const ProcessRe
   const EventHead& head = event.head;
   const Overloaded handlers{
       [&](const ForkEvent& fork) {
+        pipes_.on_fork(processes_.find_live(head.who));
         processes_.on_fork(fork, head, who, other);
         return Done::kAbsorbed;
       },
       [&](const ExecEvent& exec) { return on_exec(exec, head, who); },
       [&](const ExitEvent&) { return on_exit(head); },
-      [&](const OpenEvent& open) { return opens_.on_open(open, head, who); },
+      [&](const OpenEvent& open) {
+        if (!open.is_pipe) return opens_.on_open(open, head, who);
+        pipes_.on_open(processes_.instance_of(head.who, who), open, head.time_ns);
+        return Done::kAbsorbed;
+      },
       [&](const PeekEvent& peek) { return opens_.on_peek(peek, head, who); },
       [&](const ConnectEvent& connect) {
         ask_for_address(head);
@@ -126,15 +132,23 @@ Done Engine::on_baseline_done(const BaselineDoneEvent& event) {
   if (watch_.armed_ns == 0) watch_.armed_ns = event.armed_ns;
   watch_.swept = true;
   processes_.all_are_there();
-  // A row for people. The closed world needs no gap of it: whoever ran before has no exec that was seen.
-  outbox_.emit(Gap{0, event.armed_ns, std::nullopt, {}}, "baseline");
-  return Done::kRecorded;
+  // A row for people, where the history begins: after a restart that one's gap says it. The closed world needs no gap
+  // of it: whoever ran before has no exec that was seen.
+  if (!options_.goes_on) outbox_.emit(Gap{0, event.armed_ns, std::nullopt, {}}, "baseline");
+  return options_.goes_on ? Done::kAbsorbed : Done::kRecorded;
 }
 
-void Engine::gap(const Gap& gap, std::string cause) {
+void Engine::gap(const Gap& gap, std::string cause, std::string text) {
   watch_.gaps.add(gap);
   watch_.news = true;
-  outbox_.emit(gap, std::move(cause));
+  outbox_.emit(gap, std::move(cause), std::move(text));
+}
+
+void Engine::lose(std::string cause, std::uint64_t count, std::uint64_t from_ns, std::uint64_t to_ns) {
+  if (count == 0) return;
+  watch_.gaps.add({from_ns, to_ns, count, {}});
+  watch_.news = true;
+  outbox_.give_up(std::move(cause), {}, {}, count, to_ns);
 }
 
 void Engine::load(const Earlier& earlier) {
@@ -163,6 +177,16 @@ void Engine::on_tick(std::uint64_t now_ns) {
   uses_.weigh_ready(now_ns);
   looks_.on_tick(now_ns);
   environments_.start();
+  outbox_.tell_given_up(now_ns);
+}
+
+std::uint64_t Engine::settled_ns(std::uint64_t now_ns) const {
+  std::uint64_t settled = now_ns;
+  for (const std::uint64_t waits :
+       {examinations_.oldest_ns(), uses_.oldest_ns(), connections_.oldest_ns(), outbox_.untold_ns()}) {
+    if (waits != 0) settled = std::min(settled, waits - 1);
+  }
+  return settled;
 }
 
 Link::Output Engine::take() {
@@ -193,6 +217,7 @@ std::map<std::string, std::uint64_t> Engine::counters() const {
 void Engine::finish(std::uint64_t now_ns) {
   connections_.finish();
   uses_.finish(now_ns);
+  outbox_.tell_given_up(now_ns, true);
 }
 
 std::optional<UnseenLives> Engine::unseen(std::uint64_t now_ns) const {
@@ -216,11 +241,19 @@ void Link::on_event(const Event& event, const ProcessRef& who, const ProcessRef&
 void Link::on_tick(std::uint64_t now_boot_ns) { engine_->on_tick(now_boot_ns); }
 void Link::adopt(const Holding& holding, const ProcessRef& who) { engine_->adopt(holding, who); }
 void Link::gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause,
-               std::optional<std::uint64_t> lost, std::string family) {
-  engine_->gap({from_boot_ns, to_boot_ns, lost, std::move(family)}, std::move(cause));
+               std::optional<std::uint64_t> lost, std::string family, std::string text) {
+  engine_->gap({from_boot_ns, to_boot_ns, lost, std::move(family)}, std::move(cause), std::move(text));
 }
 void Link::finish(std::uint64_t now_boot_ns) { engine_->finish(now_boot_ns); }
 Link::Output Link::take() { return engine_->take(); }
+void Link::give_up(std::string cause, std::string family, std::string scope, std::uint64_t count,
+                   std::uint64_t time_boot_ns) {
+  engine_->give_up(std::move(cause), std::move(family), std::move(scope), count, time_boot_ns);
+}
+void Link::lose(std::string cause, std::uint64_t count, std::uint64_t from_boot_ns, std::uint64_t to_boot_ns) {
+  engine_->lose(std::move(cause), count, from_boot_ns, to_boot_ns);
+}
+std::uint64_t Link::settled_ns(std::uint64_t now_boot_ns) const { return engine_->settled_ns(now_boot_ns); }
 std::map<std::string, std::uint64_t> Link::counters() const { return engine_->counters(); }
 std::optional<UnseenLives> Link::unseen(std::uint64_t now_boot_ns) const { return engine_->unseen(now_boot_ns); }
 

@@ -32,7 +32,12 @@ class Engine {
   void on_event(const Event& event, const ProcessRef& who, const ProcessRef& other);
   void on_tick(std::uint64_t now_ns);
   void adopt(const Holding& holding, const ProcessRef& who);
-  void gap(const Gap& gap, std::string cause);
+  void gap(const Gap& gap, std::string cause, std::string text = {});
+  void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t time_ns) {
+    outbox_.give_up(std::move(cause), std::move(family), std::move(scope), count, time_ns);
+  }
+  void lose(std::string cause, std::uint64_t count, std::uint64_t from_ns, std::uint64_t to_ns);
+  [[nodiscard]] std::uint64_t settled_ns(std::uint64_t now_ns) const;
   void finish(std::uint64_t now_ns);
   [[nodiscard]] Link::Output take();
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;

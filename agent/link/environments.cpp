@@ -2,42 +2,51 @@
 #include "agent/link/environments.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace keytrail::link {
+
+void Environments::tell_given_up(const char* cause, const Instance& instance, std::uint64_t time_ns) {
+  if (!instance.doubts.exec_seen || time_ns < watch_.armed_ns) return outbox_.count(cause);
+  outbox_.give_up(cause, to_string(Family::kExec), workload_name(instance.process), 1, time_ns);
+}
+
 void Environments::ask(const InstanceRef& instance, std::uint64_t time_ns) {
   instance->environment_asked = true;
   time_ns = std::max<std::uint64_t>(time_ns, 1);
-  if (queue_.size() >= options_.max_environment_queue) {
-    outbox_.count("environments_over_bound");
+  const base::Owners owner = owners_of(*instance);
+  base::FairShares::Share share = shares_.take(owner);
+  if (!share) {
+    tell_given_up("environments_over_bound", *instance, time_ns);
     instance->doubts.mark_cut(time_ns);
+    holders_.mark_doubts(instance);
     holders_.hold_found(instance, untold_of(*instance), time_ns, How::kExec, nullptr);
     return;
   }
   const ExaminationRef examination = examinations_.begin(time_ns, {});
   Examinations::add_receiver(examination, instance, instance->doubts.exec_seen ? How::kExec : How::kBaseline);
-  queue_.emplace_back(instance, examination);
+  queue_.push(owner, {instance, examination, std::move(share)});
   start();
 }
 
 void Environments::start() {
-  while (!queue_.empty() && running_ < options_.max_environments && !examinations_.full()) {
-    const auto [weak, examination] = std::move(queue_.front());
-    queue_.pop_front();
-    const InstanceRef instance = weak.lock();
+  while (!queue_.empty() && running_ < options_.max_environments) {
+    const Waiting next = queue_.pop();
+    const InstanceRef instance = next.instance.lock();
     if (!instance || !instance->alive) {
-      give_up(examination);
+      give_up(next.examination);
       continue;
     }
     ++running_;
-    examinations_.ask({instance->id, instance->process ? instance->process->mnt_ns : 0, {}}, EnvironmentQuestion{},
-                      [this, asked = examination](EnvironmentAnswer& answer) { on_answer(asked, answer); });
+    examinations_.ask(owners_of(*instance), {instance->id, instance->process ? instance->process->mnt_ns : 0, {}},
+                      EnvironmentQuestion{},
+                      [this, asked = next.examination](EnvironmentAnswer& answer) { on_answer(asked, answer); });
   }
 }
 
 void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswer& answer) {
   --running_;
   if (!answer.unread.empty()) {
-    outbox_.count("environments_unread");
     give_up(examination);
   } else {
     const Instance& asked = *examination->receivers.front().instance;
@@ -45,6 +54,7 @@ void Environments::on_answer(const ExaminationRef& examination, EnvironmentAnswe
     const std::vector<FoundKey> found = keys_of(asked, answer);
     for (const FoundKey& one : found)
       index_.learn(one.key);
+    if (answer.skipped > 0) tell_given_up("environments_cut", asked, examination->time_ns);
     for (const auto& [instance, how] : examination->receivers) {
       if (how == How::kBaseline || how == How::kExec || how == How::kFork) instance->baseline_env = answer.env;
       if (answer.skipped > 0 && how != How::kLostAtExec) instance->doubts.mark_cut(examination->time_ns);
@@ -60,15 +70,22 @@ void Environments::give_up(const ExaminationRef& examination) {
   const auto lost = [](const Examination::Receiver& one) { return one.how == How::kLostAtExec; };
   // Another program began in its process: that one is asked itself, and has the same variables nearly always.
   const bool replaced = std::ranges::any_of(examination->receivers, lost);
+  InstanceRef cut;
   for (const auto& [instance, how] : examination->receivers) {
     if (how == How::kLostAtExec) continue;
-    if (!instance->untold && !instance->hides_address) {
-      instance->doubts.mark_cut(examination->time_ns);  // it was asked for what its exec did not show
-      continue;
+    // It was asked for what its exec did not show; or only for what that showed as the hash of a value.
+    const bool shown = instance->untold || instance->hides_address;
+    if (!shown || !instance->doubts.seen_whole) {
+      instance->doubts.mark_cut(examination->time_ns);
+      cut = instance;
     }
-    if (!instance->doubts.seen_whole) instance->doubts.mark_cut(examination->time_ns);
+    if (!shown) continue;
     if (!replaced) holders_.hold_found(instance, untold_of(*instance), examination->time_ns, how, nullptr);
   }
+  if (cut)
+    tell_given_up("environments_unread", *cut, examination->time_ns);
+  else
+    outbox_.count("environments_unread");
   examinations_.finish(examination);
 }
 

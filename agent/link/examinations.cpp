@@ -25,10 +25,22 @@ void mark_callers_of_helper(const Examination& examination) {
 
 Examinations::~Examinations() {
   // Who waits and what is waited for own each other until the answer comes, and none will.
-  for (const ExaminationRef& examination : unanswered_) {
+  for (const auto& [time_ns, examination] : unanswered_) {
     for (const auto& receiver : examination->receivers)
       receiver.instance->pending.clear();
     examination->receivers.clear();
+  }
+}
+
+Room Examinations::room_for(const Instance& asker) {
+  base::FairShares::Share share = shares_.take(owners_of(asker));
+  return share ? std::make_shared<const base::FairShares::Share>(std::move(share)) : nullptr;
+}
+
+void Examinations::take_turns() {
+  while (asked_ < options_.max_examinations && !turns_.empty()) {
+    ++asked_;
+    turns_.pop()();
   }
 }
 
@@ -36,7 +48,7 @@ ExaminationRef Examinations::begin(std::uint64_t time_ns, std::span<const std::s
   auto examination = std::make_shared<Examination>();
   examination->time_ns = time_ns;
   examination->kinds = kinds;
-  unanswered_.insert(examination);
+  unanswered_.emplace(time_ns, examination);
   return examination;
 }
 
@@ -53,7 +65,7 @@ void Examinations::finish(const ExaminationRef& examination) {
   for (const auto& receiver : examination->receivers) {
     holders_.mark_doubts(receiver.instance);  // what it read may have left some
   }
-  unanswered_.erase(examination);
+  unanswered_.erase({examination->time_ns, examination});
   examination->receivers.clear();  // instance and examination point at each other until here
 }
 

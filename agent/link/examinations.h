@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was asked of the examiner and is not answered: how many there are, and which processes wait for which. Opens,
-// Environments and Looks ask through it; it bounds them together, and no answer reaches them after link is gone. One
-// thread.
+// What is asked of the examiner: who has room for how many questions, whose turn it is, and which processes wait for
+// which answer. All questions of link go through it, a few at once and in fair turns, so that nobody's thousands are
+// before another's one; and no answer reaches who asked after link is gone. One thread.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
+#include <set>
 #include <span>
 #include <string_view>
-#include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "agent/base/fair_queue.h"
 #include "agent/link/holders.h"
 #include "agent/link/instance.h"
 #include "keytrail/examiner.h"
@@ -18,30 +21,56 @@
 namespace keytrail::link {
 
 using ExaminationRef = std::shared_ptr<Examination>;
+/// Room for one question, kept until its answer has been worked on; null: its asker has too many.
+using Room = std::shared_ptr<const base::FairShares::Share>;
 
 class Examinations {
  public:
   Examinations(const LinkOptions& options, Examiner& examiner, Link::SameMountNs same_mount_ns, Holders& holders)
-      : options_(options), examiner_(examiner), same_mount_ns_(std::move(same_mount_ns)), holders_(holders) {}
+      : options_(options),
+        examiner_(examiner),
+        same_mount_ns_(std::move(same_mount_ns)),
+        holders_(holders),
+        shares_(options.max_questions) {}
   ~Examinations();
   Examinations(const Examinations&) = delete;
   Examinations& operator=(const Examinations&) = delete;
 
-  [[nodiscard]] bool full() const { return outstanding_ >= options_.max_examinations; }
-  /// Half of the room is kept for files at known places.
-  [[nodiscard]] bool crowded() const { return outstanding_ >= options_.max_examinations / 2; }
-  /// `done` gets the answer, later; never when link ended before.
+  [[nodiscard]] Room room_for(const Instance& asker);
+  /// Half of an asker's room is kept for files at known places.
+  [[nodiscard]] bool crowded(const Instance& asker) const { return shares_.is_half_full(owners_of(asker)); }
+  /// When it is `whose` turn, the question goes out; `done` gets the answer, later; never when link ended before. Other
+  /// processes of the mount namespace that a file can be opened through are added, as they are then. Not bounded: who
+  /// asks keeps Room for it, or has a bound of its own. `needed`: called once, when it is its turn; false: nothing is
+  /// asked any more.
   template <typename Question>
-  void ask(Reach reach, Question question, std::function<void(typename Question::Answer&)> done) {
-    ++outstanding_;
-    examiner_.ask(std::move(reach), std::move(question),
-                  [this, alive = std::weak_ptr(alive_), done = std::move(done)](typename Question::Answer answer) {
-                    if (alive.expired()) return;
-                    --outstanding_;
-                    done(answer);
-                  });
+  void ask(const base::Owners& whose, Reach reach, Question question,
+           std::function<void(typename Question::Answer&)> done, std::function<bool()> needed = {}) {
+    turns_.push(whose, [this, reach = std::move(reach), question = std::move(question), done = std::move(done),
+                        needed = std::move(needed)] {
+      if (needed && !needed()) {
+        --asked_;
+        return;
+      }
+      Reach through = reach;
+      if constexpr (std::same_as<Question, FileQuestion>) {
+        if (through.same_mount_ns.empty()) through.same_mount_ns = others_of_mount_ns(through.mnt_ns, through.who);
+      }
+      examiner_.ask(std::move(through), question,
+                    [this, alive = std::weak_ptr(alive_), done](typename Question::Answer answer) {
+                      if (alive.expired()) return;
+                      --asked_;
+                      done(answer);
+                      take_turns();
+                    });
+    });
+    take_turns();
   }
-  [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
+  /// Asked or waiting.
+  [[nodiscard]] std::size_t outstanding() const { return asked_ + turns_.size(); }
+
+  /// When the oldest event happened whose examination is not finished, ns since boot; 0 = all are.
+  [[nodiscard]] std::uint64_t oldest_ns() const { return unanswered_.empty() ? 0 : unanswered_.begin()->first; }
 
   /// An examination for which processes wait: uses of a receiver are weighed when it is finished.
   [[nodiscard]] ExaminationRef begin(std::uint64_t time_ns, std::span<const std::string_view> kinds);
@@ -52,12 +81,16 @@ class Examinations {
   [[nodiscard]] std::vector<std::uint32_t> others_of_mount_ns(std::uint32_t mnt_ns, const InstanceId& who) const;
 
  private:
+  void take_turns();
+
   const LinkOptions& options_;
   Examiner& examiner_;
   const Link::SameMountNs same_mount_ns_;
   Holders& holders_;
-  std::size_t outstanding_ = 0;
-  std::unordered_set<ExaminationRef> unanswered_;
+  base::FairShares shares_;
+  base::FairQueue<std::function<void()>> turns_;
+  std::size_t asked_ = 0;
+  std::set<std::pair<std::uint64_t, ExaminationRef>> unanswered_;       ///< with the time of each
   std::shared_ptr<const char> alive_ = std::make_shared<const char>();  ///< answers that outlive it are dropped
 };
 

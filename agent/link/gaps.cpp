@@ -29,6 +29,14 @@ std::uint64_t first_overlap(std::span<const Gap> gaps, std::uint64_t from_ns) {
 void GapList::add(Gap gap) {
   if (!hides_keys(gap)) return;
   if (gap.to_ns < gap.from_ns) std::swap(gap.from_ns, gap.to_ns);
+  // One that goes on: exactly both.
+  if (!gaps_.empty() && gaps_.back().family == gap.family && gap.from_ns >= gaps_.back().from_ns &&
+      gap.from_ns <= gaps_.back().to_ns) {
+    Gap& last = gaps_.back();
+    last.to_ns = std::max(last.to_ns, gap.to_ns);
+    last.lost = last.lost && gap.lost ? std::optional(*last.lost + *gap.lost) : std::nullopt;
+    return;
+  }
   if (gaps_.size() >= limit_) {
     gaps_[1].from_ns = std::min(gaps_[0].from_ns, gaps_[1].from_ns);
     gaps_[1].to_ns = std::max(gaps_[0].to_ns, gaps_[1].to_ns);

@@ -45,14 +45,28 @@ Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> 
     }
     return &held;
   }
-  if (instance->holdings.size() >= options_.max_holdings) {
-    outbox_.count("holdings_over_bound");
-    instance->doubts.mark_cut(what->since_ns);
+  if (!admit(*instance, 1, what->since_ns)) {
+    mark_doubts(instance);
     return nullptr;
   }
   instance->holdings.push_back(Held{std::move(what), how});
   mark_dirty(instance);
   return &instance->holdings.back();
+}
+
+bool Holders::admit(Instance& instance, std::size_t more, std::uint64_t time_ns) {
+  base::FairShares::Share& share = instance.holdings_share;
+  if (!share) share = shares_.none(owners_of(instance));
+  if (instance.holdings.size() + more <= options_.max_holdings && share.grow(more)) return true;
+  instance.doubts.mark_cut(time_ns);
+  // What it began with before anything was watched is given up now.
+  outbox_.give_up("holdings_over_bound", {}, workload_name(instance.process), more, std::max(time_ns, watch_.armed_ns));
+  return false;
+}
+
+bool Holders::take(const InstanceRef& instance, const std::shared_ptr<const HeldKey>& what, How how) {
+  Held* held = hold(instance, what, how);
+  return held != nullptr ? announce(*instance, *held) : tell(*instance, *what, what->since_ns);
 }
 
 bool Holders::announce(Instance& instance, Held& held) {
@@ -69,7 +83,7 @@ bool Holders::tell(const Instance& instance, const HeldKey& what, std::uint64_t 
   const Key key = index_.best(what.key);
   if (!acquisitions_.take(instance, key, what.slot, what.baseline, time_ns)) return false;
   AcquisitionRow row;
-  row.actor = make_actor(instance);
+  row.actor = make_actor(instance, time_ns);
   row.key = key;
   row.slot = what.slot;
   row.bulk = instance.reads_in_bulk();
@@ -82,7 +96,7 @@ bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, con
                               std::string reason, bool baseline) {
   if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) return false;
   AcquisitionRow row;
-  row.actor = make_actor(opener);
+  row.actor = make_actor(opener, time_ns);
   row.key = std::move(usual);
   row.slot = {From::kFile, Slots::place_of(path), {}};
   row.unread = std::move(reason);
@@ -110,16 +124,18 @@ bool Holders::hold_found(const InstanceRef& instance, std::span<const FoundKey> 
         before != nullptr && std::ranges::any_of(before->holdings, [&](const Held& old) {
           return old.how != How::kLostAtExec && old.what->slot == one.slot && old.what->key.id == one.key.id;
         });
-    Held* held = hold(instance, what, how);
-    if (inherited || how == How::kLostAtExec) continue;
-    recorded = (held != nullptr ? announce(*instance, *held) : tell(*instance, *what, time_ns)) || recorded;
+    if (inherited || how == How::kLostAtExec)
+      (void)hold(instance, what, how);
+    else
+      recorded = take(instance, what, how) || recorded;
   }
   return recorded;
 }
 
 void Holders::tell_handed(const Instance& to, const Instance& from) { outbox_.emit(Child{to.id, from.id, true}); }
 
-void Holders::inherit(Instance& child, const Instance& parent) {
+void Holders::inherit(Instance& child, const Instance& parent, std::uint64_t time_ns) {
+  if (parent.holdings.empty() || !admit(child, parent.holdings.size(), time_ns)) return;
   child.holdings = parent.holdings;
   for (Held& held : child.holdings) {
     if (held.how == How::kDirect || held.how == How::kExec) held.how = How::kFork;
@@ -129,7 +145,7 @@ void Holders::inherit(Instance& child, const Instance& parent) {
   }
 }
 
-void Holders::carry_over_exec(Instance& next, const Instance& before) const {
+void Holders::carry_over_exec(Instance& next, const Instance& before) {
   // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
   // runtime or a login service held three programs ago would name keys to half of the node's processes.
   for (const Held& held : before.holdings) {
@@ -138,7 +154,7 @@ void Holders::carry_over_exec(Instance& next, const Instance& before) const {
     if (held.how == How::kLostAtExec || kept || held.superseded_ns != 0) continue;
     const bool again =
         std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
-    if (again || next.holdings.size() >= options_.max_holdings) continue;
+    if (again || !admit(next, 1, next.doubts.life_from_ns)) continue;
     Held lost = held;
     lost.how = How::kLostAtExec;
     lost.dirty = true;

@@ -30,11 +30,14 @@ class Holders {
         watch_(watch),
         index_(index),
         outbox_(outbox),
-        acquisitions_(options.max_news) {}
+        acquisitions_(options.max_news),
+        shares_(options.max_all_holdings) {}
 
   /// Adds, or recognises as the same key from the same slot. Returns the holding; nullptr when the bound turned it
   /// away: it is no candidate then, but `tell` tells that it was taken: nobody hides a take behind many others.
   Held* hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how);
+  /// Adds what it was seen to take, and tells of it whatever bound is met. True when a row was made.
+  bool take(const InstanceRef& instance, const std::shared_ptr<const HeldKey>& what, How how);
   /// Counts the acquisition of a holding, once, and makes its row if it is news. True when a row was made.
   bool announce(Instance& instance, Held& held);
   /// The same for a key that was just read, also when the process had it before.
@@ -51,9 +54,9 @@ class Holders {
   /// The judge is told who may have handed a key to whom.
   void tell_handed(const Instance& to, const Instance& from);
   /// A forked process has all keys of its parent.
-  static void inherit(Instance& child, const Instance& parent);
+  void inherit(Instance& child, const Instance& parent, std::uint64_t time_ns);
   /// What the program before an exec held is lost to the next, unless it is seen again.
-  void carry_over_exec(Instance& next, const Instance& before) const;
+  void carry_over_exec(Instance& next, const Instance& before);
   /// A process has read these keys of a file of this scope, in its own root: what it had from the same slots before is
   /// what it used before, but no candidate for its new connections, and not what it holds.
   void supersede(const InstanceRef& reader, std::string_view place, std::string_view scope, std::uint32_t dev,
@@ -83,6 +86,8 @@ class Holders {
   [[nodiscard]] std::uint64_t repeats() const { return acquisitions_.repeats(); }
 
  private:
+  /// Room for so many more holdings of this instance; else it may hold anything from now on, and that is told.
+  [[nodiscard]] bool admit(Instance& instance, std::size_t more, std::uint64_t time_ns);
   void sync_one(const InstanceRef& instance, Link::Output& out);
 
   const LinkOptions& options_;
@@ -91,6 +96,7 @@ class Holders {
   KeyIndex& index_;
   Outbox& outbox_;
   Acquisitions acquisitions_;
+  base::FairShares shares_;
   std::vector<InstanceRef> dirty_;
   std::map<InstanceId, std::string> lives_;  ///< of an earlier run, until all are adopted
 };

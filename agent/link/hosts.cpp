@@ -36,7 +36,7 @@ void HostNames::check(Resolved& where, const Instance& caller, const catalog::Ca
 
 void HostsFiles::look(const InstanceRef& caller, std::uint64_t time_ns) {
   const std::uint32_t mnt_ns = caller->process ? caller->process->mnt_ns : 0;
-  if (!caller->alive || mnt_ns == 0 || examinations_.crowded()) return;
+  if (!caller->alive || mnt_ns == 0 || examinations_.crowded(*caller)) return;
   HostsFile& file = names_.of(mnt_ns);
   const InstanceRef asker = file.asker.lock();
   const bool same_namespace = asker && (asker == caller || asker->alive);
@@ -46,6 +46,8 @@ void HostsFiles::look(const InstanceRef& caller, std::uint64_t time_ns) {
   }
   if (!same_namespace) file = {};
   if (same_namespace && time_ns < file.asked_ns + kFreshNs) return;
+  const Room room = examinations_.room_for(*caller);
+  if (!room) return;
   file.asked_ns = time_ns;
   file.asker = caller;
   file.asking = examinations_.begin(time_ns, {});
@@ -55,8 +57,8 @@ void HostsFiles::look(const InstanceRef& caller, std::uint64_t time_ns) {
   question.file = file.identity;
   question.format = kHostsFormat;
   question.look = true;
-  examinations_.ask({caller->id, mnt_ns, examinations_.others_of_mount_ns(mnt_ns, caller->id)}, std::move(question),
-                    [this, mnt_ns, asking = file.asking](FileAnswer& answer) {
+  examinations_.ask(owners_of(*caller), {caller->id, mnt_ns, {}}, std::move(question),
+                    [this, mnt_ns, room, asking = file.asking](FileAnswer& answer) {
                       on_answer(mnt_ns, asking, answer);
                       examinations_.finish(asking);
                       uses_.weigh_ready();

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/base/fair_queue.h"
 #include "agent/catalog/catalog.h"
 #include "agent/link/doubts.h"
 #include "keytrail/event.h"
@@ -83,10 +85,10 @@ struct Instance {
   bool queued_dirty = false;
   std::size_t held_uses = 0;  ///< waiting to be weighed
   std::vector<Held> holdings;
+  base::FairShares::Share holdings_share;  ///< as many as it has, or had
   std::vector<std::shared_ptr<Examination>> pending;
 
   [[nodiscard]] bool reads_in_bulk() const { return doubts.bulk || (program != nullptr && program->bulk_reader); }
-  [[nodiscard]] std::uint32_t uid() const { return process ? process->uid : 0; }
   [[nodiscard]] const SharedList<EnvItem>& env() const {
     static const SharedList<EnvItem> kNone;
     return !baseline_env.empty() ? baseline_env : (process ? process->env : kNone);
@@ -103,6 +105,23 @@ using InstanceRef = std::shared_ptr<Instance>;
 /// Empty when it is not known.
 [[nodiscard]] inline std::string_view workload_id(const Instance& instance) {
   return instance.process && instance.process->workload ? instance.process->workload->id : std::string_view();
+}
+
+/// As people know it now; empty when it is not known.
+[[nodiscard]] inline std::string workload_name(const ProcessRef& process) {
+  return process && process->workload ? process->workload->name : std::string();
+}
+
+/// Whose its work is, for what is shared fairly: who logged in, whatever cgroups he makes, or else the cgroup; in that
+/// the program and its user; in that the process.
+[[nodiscard]] inline base::Owners owners_of(const Instance& instance) {
+  const Process* process = instance.process.get();
+  if (process == nullptr) return {0, 0, instance.id.tgid};
+  constexpr std::uint64_t kLogin = std::uint64_t{1} << 63U;
+  const bool person = process->login_uid != UINT32_MAX && process->login_uid != 0;
+  const std::uint64_t program = std::hash<std::string>()(process->exe) ^ (std::uint64_t{process->uid} << 32U);
+  return {person ? kLogin | process->login_uid : process->cgroup_id, program ^ process->cgroup_id,
+          instance.id.start_ns ^ (std::uint64_t{instance.id.tgid} << 32U)};
 }
 
 /// A shell, or what starts programs with what it reads, as one does (xargs).

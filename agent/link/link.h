@@ -67,9 +67,19 @@ class Link {
   /// from `who`.
   void adopt(const Holding& holding, const ProcessRef& who);
   /// A period in which something may be missing; becomes a row. `lost` 0 = proven empty, absent = unknown; `family`
-  /// empty = all.
+  /// empty = all; `text`: one sentence, where there is more to say than what is lost.
   void gap(std::uint64_t from_boot_ns, std::uint64_t to_boot_ns, std::string cause, std::optional<std::uint64_t> lost,
-           std::string family);
+           std::string family, std::string text = {});
+  /// Something that may have mattered was given up, once or more often: told as coalesced gaps (ledger.h). `scope`: the
+  /// name of the workload that it concerns, or empty.
+  void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count,
+               std::uint64_t time_boot_ns);
+  /// So many records were lost that may have been anybody's, within a period: told as give_up(), and no process that
+  /// lived then was seen whole.
+  void lose(std::string cause, std::uint64_t count, std::uint64_t from_boot_ns, std::uint64_t to_boot_ns);
+  /// Up to when all that was seen left by the next take(), or did before: what waits (an examination, a use that is
+  /// held back) ends it. Ns since boot, at most `now_boot_ns`.
+  [[nodiscard]] std::uint64_t settled_ns(std::uint64_t now_boot_ns) const;
   /// Settles everything that waits, as it stands now: before the worker stops.
   void finish(std::uint64_t now_boot_ns);
   [[nodiscard]] Output take();

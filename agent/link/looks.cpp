@@ -6,6 +6,11 @@
 #include <utility>
 
 namespace keytrail::link {
+namespace {
+
+constexpr base::Owners kOwn{~std::uint64_t{0}, 0, 0};  ///< nobody's but the agent's
+
+}  // namespace
 
 std::string kinds_of(const catalog::File& entry) {
   std::string out;
@@ -74,7 +79,7 @@ std::string Looks::scope_of(const Instance& opener, const OpenEvent& event) {
   const std::string key = Slots::file_key(scope, Slots::place_of(event.path));
   const KnownFile* known = slots_.find(key);
   if (!is_elsewhere(scope, known, event)) return scope;
-  if (known != nullptr) {  // or it is that file after all, and another by now
+  if (known != nullptr && queue_.size() < options_.max_files) {  // or it is that file after all, and another by now
     queue_.emplace_front(key, InstanceRef{});
     start();
   }
@@ -156,7 +161,7 @@ void Looks::queue() {
 }
 
 void Looks::start() {
-  while (!queue_.empty() && running_ < options_.max_looks && !examinations_.full()) {
+  while (!queue_.empty() && running_ < options_.max_looks) {
     const auto [key, instance] = std::move(queue_.front());
     queue_.pop_front();
     look(key, instance.lock());
@@ -182,7 +187,7 @@ void Looks::look(const std::string& key, const InstanceRef& through) {
   question.kinds = file->kinds;
   question.look = true;
   ++running_;
-  examinations_.ask(std::move(reach), std::move(question),
+  examinations_.ask(kOwn, std::move(reach), std::move(question),
                     [this, key, asked_ns = clock_.wall_ns()](FileAnswer& answer) { on_answer(key, asked_ns, answer); });
 }
 

@@ -89,8 +89,7 @@ Done Metadata::on_answer(Connection& connection, std::uint16_t status) {
   const InstanceRef caller = std::exchange(connection.asker, nullptr);
   const bool success = status == 0 || (status >= 200 && status < 300);
   if (!what || !caller || !success) return Done::kAbsorbed;
-  Held* held = holders_.hold(caller, what, How::kDirect);
-  return held != nullptr && holders_.announce(*caller, *held) ? Done::kRecorded : Done::kAbsorbed;
+  return holders_.take(caller, what, How::kDirect) ? Done::kRecorded : Done::kAbsorbed;
 }
 
 }  // namespace keytrail::link

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "agent/base/program_name.h"
 #include "keytrail/role_abi.h"
@@ -35,6 +36,11 @@ const catalog::File* match_below_another_root(std::string_view path, const catal
   return nullptr;
 }
 
+/// An answer that the file itself gave, not the way to it.
+bool is_of_content(std::string_view unread) {
+  return unread.empty() || unread == "too large" || unread == "unknown format";
+}
+
 }  // namespace
 
 const catalog::File* Opens::entry_of(const Instance& instance, const OpenEvent& event) {
@@ -51,10 +57,11 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
   const InstanceRef instance = processes_.instance_of(head.who, who);
   if (!instance) return Done::kAbsorbed;
   if (event.over_budget) {
-    mark_unknown(instance, head.time_ns);
-    outbox_.count("secret_shaped_over_budget");
+    give_up("secret_shaped_over_budget", instance, head.time_ns);
     return Done::kAbsorbed;
   }
+  Room room = examinations_.room_for(*instance);  // before all else: a flood costs no more than this
+  if (!room) return drop(instance, head);
   if (event.path_truncated) return on_cut_path(instance, event, head);
   const catalog::File* entry = entry_of(*instance, event);
   if (entry != nullptr && entry->format.empty()) return Done::kAbsorbed;
@@ -67,8 +74,20 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
       return Done::kAbsorbed;
     }
   }
-  return examine(instance, {.event = event, .entry = entry, .baseline = head.baseline, .from_ring = head.from_ring},
+  return examine(instance,
+                 {.examination = nullptr,
+                  .event = event,
+                  .entry = entry,
+                  .baseline = head.baseline,
+                  .from_ring = head.from_ring,
+                  .room = std::move(room)},
                  head.time_ns);
+}
+
+Done Opens::drop(const InstanceRef& instance, const EventHead& head) {
+  give_up("examine_overflow", instance, head.time_ns);
+  outbox_.settle(head.from_ring, Fate::kDropped, "examine_overflow");
+  return Done::kLater;
 }
 
 Done Opens::on_peek(const PeekEvent& event, const EventHead& head, const ProcessRef& who) {
@@ -82,10 +101,11 @@ Done Opens::on_peek(const PeekEvent& event, const EventHead& head, const Process
     something_else();
     return Done::kAbsorbed;
   }
-  const bool memory = event.what == PeekEvent::What::kMemory;
-  // What is not known of the other one may be known to the reader now.
+  const bool memory = event.what != PeekEvent::What::kEnvironment, traces = event.what == PeekEvent::What::kTrace;
+  // What is not known of the other one may be known to the reader now; and who traces it sees what it takes later, too.
   const Doubts& other = of->doubts;
-  if (!other.exec_seen || other.cut_ns != 0 || !of->pending.empty() || (memory && !other.unidentified.empty()))
+  if (traces || !other.exec_seen || other.cut_ns != 0 || !of->pending.empty() ||
+      (memory && !other.unidentified.empty()))
     something_else();
   const Process& process = *of->process;
   const std::string place = std::string(memory ? "memory of " : "environment of ") +
@@ -118,23 +138,17 @@ Done Opens::on_peek(const PeekEvent& event, const EventHead& head, const Process
 
 Done Opens::examine(const InstanceRef& instance, Asked asked, std::uint64_t time_ns) {
   const auto kinds = asked.entry != nullptr ? kinds_in(*asked.entry) : std::span<const std::string_view>();
-  if (asked.entry == nullptr && examinations_.crowded()) {  // known places come first
-    mark_unknown(instance, time_ns);
-    outbox_.count("contents_over_budget");
+  if (asked.entry == nullptr && examinations_.crowded(*instance)) {  // known places come first
+    give_up("contents_over_budget", instance, time_ns);
     return Done::kAbsorbed;
   }
   if (asked.entry != nullptr) note_key_file(*instance, asked.event, time_ns);
-  if (examinations_.full()) {
-    instance->doubts.mark_unidentified(time_ns, kinds);
-    outbox_.settle(asked.from_ring, Fate::kDropped, "examine_overflow");
-    return Done::kLater;
-  }
   asked.examination = examinations_.begin(time_ns, kinds);
   Examinations::add_receiver(asked.examination, instance, asked.baseline ? How::kBaseline : How::kDirect);
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive)
     Examinations::add_receiver(asked.examination, instance->parent, How::kHelper);
-  ask(asked);
+  ask(std::move(asked));
   return Done::kLater;
 }
 
@@ -156,8 +170,22 @@ void Opens::mark_unknown(const InstanceRef& instance, std::uint64_t time_ns) {
   holders_.mark_doubts(instance);
 }
 
-void Opens::ask(const Asked& asked) {
-  const InstanceId who = asked.examination->receivers.front().instance->id;
+void Opens::give_up(const char* cause, const InstanceRef& instance, std::uint64_t time_ns) {
+  mark_unknown(instance, time_ns);
+  outbox_.give_up(cause, to_string(Family::kOpen), workload_name(instance->process), 1, time_ns);
+}
+
+// Each who waits has a turn of his own, so that nobody waits behind what another one asked for before; and a question
+// for each way, so that nobody makes a file unreadable for those who have another name of it.
+void Opens::ask(Asked asked) {
+  const State state{asked.event.file, asked.entry};
+  const Instance& asker = *asked.examination->receivers.front().instance;
+  const base::Owners whose = owners_of(asker);
+  const Way way = way_of(asked.event);
+  Waiting& waiting = waiting_[state];
+  if (waiting.all.empty()) waiting.round = ++rounds_;
+  waiting.all.push_back(asked);
+  if (waiting.out.contains(way) || !waiting.queued.emplace(way, whose).second) return;
   FileQuestion question;
   question.path = asked.event.path;
   question.file = asked.event.file;
@@ -168,11 +196,40 @@ void Opens::ask(const Asked& asked) {
     question.other_kind = other_kind_of(*asked.entry, catalog_);
     question.kinds = kinds_of(*asked.entry);
   }
-  const std::uint32_t mnt_ns = asked.event.namespace_of_path();
-  examinations_.ask({who, mnt_ns, examinations_.others_of_mount_ns(mnt_ns, who)}, std::move(question),
-                    [this, asked](FileAnswer& answer) {
-                      asked.entry != nullptr ? on_answer(asked, answer) : on_content(asked, answer);
-                    });
+  // Also a question that is not needed any more keeps its Room until its turn: what waits stays bounded.
+  examinations_.ask(
+      whose, {asker.id, way.second, {}}, std::move(question),
+      [this, state, round = waiting.round, way, room = asked.room](FileAnswer& answer) {
+        on_answer_for_all(state, round, way, answer);
+      },
+      [this, state, round = waiting.round, way, whose] { return goes_out(state, round, way, whose); });
+}
+
+bool Opens::goes_out(const State& state, std::uint64_t round, const Way& way, const base::Owners& whose) {
+  const auto waiting = waiting_.find(state);
+  if (waiting == waiting_.end() || waiting->second.round != round) return false;
+  waiting->second.queued.erase({way, whose});
+  return waiting->second.out.insert(way).second;
+}
+
+void Opens::on_answer_for_all(const State& state, std::uint64_t round, const Way& way, const FileAnswer& answer) {
+  const auto waiting = waiting_.find(state);
+  if (waiting == waiting_.end() || waiting->second.round != round) return;
+  // What the file is it is by any way; a failure is of this one only.
+  const bool for_all = is_of_content(answer.unread);
+  std::vector<Asked> answered, others;
+  for (Asked& one : waiting->second.all)
+    (for_all || way_of(one.event) == way ? answered : others).push_back(std::move(one));
+  if (others.empty()) {
+    waiting_.erase(waiting);
+  } else {
+    waiting->second.all = std::move(others);
+    waiting->second.out.erase(way);
+  }
+  for (const Asked& one : answered) {
+    FileAnswer own = answer;
+    one.entry != nullptr ? on_answer(one, own) : on_content(one, own);
+  }
 }
 
 void Opens::on_content(Asked asked, const FileAnswer& answer) {
@@ -185,7 +242,7 @@ void Opens::on_content(Asked asked, const FileAnswer& answer) {
   if (asked.entry != nullptr) {
     note_key_file(*instance, asked.event, time_ns);
     asked.examination->kinds = kinds_in(*asked.entry);
-    return ask(asked);
+    return ask(std::move(asked));
   }
   if (!answer.unread.empty() || (asked.event.secret_shaped && answer.format == kSecretShaped))
     mark_receivers(*asked.examination, {});
@@ -228,10 +285,13 @@ bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
 }
 
 void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
-  const auto& [examination, event, place, baseline, from_ring] = asked;
+  const auto& [examination, event, place, baseline, from_ring, room] = asked;
   const catalog::File& entry = *place;
   const InstanceRef opener = examination->receivers.front().instance;
   outbox_.count("entries_unparsed", answer.skipped);
+  if (answer.skipped > 0 && answer.keys.size() >= role::kMaxKeysPerFile)  // else they are not understood
+    outbox_.give_up("entries_over_bound", to_string(Family::kOpen), workload_name(opener->process), answer.skipped,
+                    examination->time_ns);
   const bool remembered = remember(event.file, answer);
   bool recorded = false;
   if (!answer.unread.empty()) {

@@ -17,15 +17,20 @@ struct LinkOptions {
   std::uint64_t dns_name_s = 3'600;
   std::uint64_t bulk_window_ms = 10'000;  ///< this many distinct key files …
   std::size_t bulk_files = 8;             ///< … within the window make a bulk reader
-  std::uint32_t own_mnt_ns = 0;           ///< the agent's mount namespace: the machine's, where init's is not known
+  bool goes_on = false;          ///< an earlier run's history is there: what was before it is that one's to say
+  std::uint32_t own_mnt_ns = 0;  ///< the agent's mount namespace: the machine's, where init's is not known
   std::size_t max_processes = 65'536;
   std::size_t max_connections = 65'536;
   /// UDP sockets that may speak QUIC: nothing tells their end, and each keeps its process in memory.
   std::size_t max_datagrams = 4'096;
-  std::size_t max_holdings = 256;  ///< of one process
+  std::size_t max_holdings = 256;          ///< of one process
+  std::size_t max_all_holdings = 131'072;  ///< of all, shared fairly (FairShares), as are the next and the two queues
   std::size_t max_held_uses = 4'096;
-  std::size_t max_examinations = 1'024;  ///< outstanding, all kinds
-  std::size_t max_environments = 64;     ///< of these, initial environments of processes found by the sweep
+  /// Asked of the examiner at once, all kinds. The rest waits in link, in fair turns: what waits further on is in the
+  /// order in which it was asked.
+  std::size_t max_examinations = 256;
+  std::size_t max_questions = 16'384;  ///< asked or waiting; one process alone may have a quarter of them
+  std::size_t max_environments = 64;   ///< asked at once: initial environments of processes found by the sweep
   std::size_t max_environment_queue = 65'536;
   std::size_t max_looks = 32;           ///< outstanding looks at known files
   std::size_t max_names = 16'384;       ///< addresses with a name, all network namespaces

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/link/gaps.h"
+#include "agent/link/ledger.h"
 #include "agent/link/link.h"
 
 namespace keytrail::link {
@@ -26,7 +27,17 @@ class Outbox {
   }
   /// A row of something that happened at `time_ns` (ns since boot).
   void emit(std::uint64_t time_ns, AcquisitionRow row);
-  void emit(const Gap& gap, std::string cause);
+  void emit(const Gap& gap, std::string cause, std::string text = {});
+  /// Something that may have mattered was given up: counted under `cause`, and told as gaps (see Ledger). `scope`: the
+  /// name of the workload that it concerns, or empty; `time_ns`: ns since boot.
+  void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t time_ns) {
+    counters_[cause] += count;
+    ledger_.give_up(std::move(cause), std::move(family), std::move(scope), count, time_ns);
+  }
+  /// Makes rows of what was given up. Everything with `all`.
+  void tell_given_up(std::uint64_t now_ns, bool all = false);
+  /// The oldest that was given up and is no row yet, ns since boot; 0 = all is.
+  [[nodiscard]] std::uint64_t untold_ns() const { return ledger_.oldest_ns(); }
   void emit(const UseRow& use) { out_.uses.push_back(use); }
   void emit(TokenTold told) { out_.told.push_back(std::move(told)); }
   void emit(const Child& child) { out_.children.push_back(child); }
@@ -37,21 +48,28 @@ class Outbox {
   [[nodiscard]] Link::Output take() { return std::exchange(out_, {}); }
 
  private:
+  void emit(const Gap& gap, std::string cause, std::string scope, std::string text);
+
   const Clock& clock_;
   const Link::FateCall fate_;
   Link::Output out_;
+  Ledger ledger_;
   std::map<std::string, std::uint64_t> counters_{// all are there from the start: 0 is an answer
                                                  {"arguments_cut", 0},
                                                  {"arguments_unread", 0},
+                                                 {"contents_over_budget", 0},
                                                  {"entries_unparsed", 0},
+                                                 {"environments_cut", 0},
                                                  {"environments_over_bound", 0},
                                                  {"environments_unread", 0},
+                                                 {"examine_overflow", 0},
                                                  {"held_uses_over_bound", 0},
                                                  {"holdings_over_bound", 0},
                                                  {"places_over_bound", 0},
                                                  {"processes_over_bound", 0},
                                                  {"payloads_without_connection", 0},
-                                                 {"rotations", 0}};
+                                                 {"rotations", 0},
+                                                 {"secret_shaped_over_budget", 0}};
 };
 
 }  // namespace keytrail::link

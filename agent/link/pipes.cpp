@@ -63,6 +63,10 @@ bool same_cgroup(const Instance& one, const Instance& other) {
   return one.process && other.process && one.process->cgroup_id == other.process->cgroup_id;
 }
 
+bool same_owner(const Instance& one, const Instance& other) {
+  return owners_of(one).front() == owners_of(other).front();
+}
+
 }  // namespace
 
 bool may_hand_of_store(const Instance& writer) {
@@ -74,31 +78,65 @@ bool may_hand_of_store(const Instance& writer) {
   return std::ranges::none_of(writer.holdings, [&](const Held& held) { return is_its_own(held, writer); });
 }
 
+void Pipes::on_fork(const InstanceRef& shell) {
+  if (!shell || shell->stdin_pipe == 0 || !is_shell(*shell)) return;
+  const InstanceRef parent = parent_of(*shell);
+  if (!parent) return;
+  for (const InstanceRef& writer : children_of(*parent)) {
+    if (writer != shell && writer->stdout_pipe == shell->stdin_pipe) give(shell, writer, What::kKeysAndMarks);
+  }
+}
+
 void Pipes::on_exec(const InstanceRef& program, const ExecEvent& event) {
   program->stdin_pipe = event.stdin_pipe;
   program->stdout_pipe = event.stdout_pipe;
   program->channel = event.channel;
-  if (event.stdin_pipe == 0) return;
-  *readers_.get(event.stdin_pipe).first = program;
-  if (const auto* written = written_.find(event.stdin_pipe)) {
-    for (const InstanceRef& writer : *written)
-      give(program, writer, What::kKeysAndMarks);
-    written_.erase(event.stdin_pipe);
+  if (event.stdin_pipe != 0) read_from(program, event.stdin_pipe, By::kProgram);
+}
+
+void Pipes::on_open(const InstanceRef& reader, const OpenEvent& event, std::uint64_t time_ns) {
+  if (!reader) return;
+  // Only who has it as its standard output is known to write there: others may have opened it, too.
+  reader->doubts.mark_unidentified({.time_ns = time_ns});
+  holders_.mark_doubts(reader);
+  if (const auto pipe = static_cast<std::uint32_t>(event.file.inode); pipe != 0) read_from(reader, pipe, By::kPath);
+}
+
+void Pipes::add_reader(const InstanceRef& reader, std::uint32_t pipe, By by) {
+  std::vector<Reader>& readers = *readers_.get(pipe).first;
+  std::erase_if(readers, [&](const Reader& one) {
+    const InstanceRef who = one.who.lock();
+    return !who || who == reader || (one.by == by && same_owner(*who, *reader));
+  });
+  if (readers.size() >= kReadersOfOne) {
+    const auto opener = std::ranges::find(readers, By::kPath, &Reader::by);
+    readers.erase(opener != readers.end() ? opener : readers.begin());
   }
+  readers.push_back({reader, by});
+}
+
+void Pipes::read_from(const InstanceRef& reader, std::uint32_t pipe, By by) {
+  add_reader(reader, pipe, by);
+  auto* written = written_.find(pipe);
+  if (written == nullptr) return;
+  for (const InstanceRef& writer : *written)
+    give(reader, writer, What::kKeysAndMarks);
+  std::erase_if(*written, [&](const InstanceRef& writer) { return same_owner(*writer, *reader); });
+  if (written->empty()) written_.erase(pipe);
 }
 
 void Pipes::adopt(const InstanceRef& instance) {
-  if (instance->stdin_pipe != 0 && !is_fork(*instance)) *readers_.get(instance->stdin_pipe).first = instance;
+  if (instance->stdin_pipe != 0 && !is_fork(*instance)) add_reader(instance, instance->stdin_pipe, By::kProgram);
 }
 
 void Pipes::on_exit(const InstanceRef& writer) {
   if (!has_something(*writer)) return;
   if (writer->stdout_pipe != 0) {
-    const InstanceRef reader = reader_of(*writer);
-    if (reader) {
+    const std::vector<InstanceRef> readers = readers_of(*writer);
+    for (const InstanceRef& reader : readers) {
       if (reader->alive) give(reader, writer, What::kKeysAndMarks);
-      return;
     }
+    if (has_own(readers, *writer)) return;
     constexpr std::size_t kWriters = 8;
     auto& written = *written_.get(writer->stdout_pipe).first;
     if (written.size() < kWriters) written.push_back(writer);
@@ -139,7 +177,8 @@ void Pipes::on_connect(const ConnectEvent& event, const InstanceRef& caller) {
 void Pipes::take_from_children(const InstanceRef& to, const InstanceRef& of, const Instance& top, int& room) {
   for (const InstanceRef& child : children_of(*of)) {
     if (room-- <= 0) return;
-    const bool writes = child->stdout_pipe != 0 && child->stdout_pipe != top.stdout_pipe && !reader_of(*child);
+    const bool writes =
+        child->stdout_pipe != 0 && child->stdout_pipe != top.stdout_pipe && !has_own(readers_of(*child), *child);
     const bool unknown = to->doubts.exec_seen && !child->doubts.exec_seen;
     const bool tied = is_forked(*child, *of) || child->channel || writes || unknown;
     if (child == to || !tied || !same_cgroup(*child, *of)) continue;
@@ -163,10 +202,19 @@ std::vector<InstanceRef> Pipes::children_of(const Instance& of) const {
   return out;
 }
 
-InstanceRef Pipes::reader_of(const Instance& writer) {
+std::vector<InstanceRef> Pipes::readers_of(const Instance& writer) {
+  std::vector<InstanceRef> out;
   const auto* known = readers_.find(writer.stdout_pipe);
-  InstanceRef reader = known != nullptr ? known->lock() : nullptr;
-  return reader.get() != &writer ? reader : nullptr;
+  if (known == nullptr) return out;
+  for (const Reader& one : *known) {
+    InstanceRef reader = one.who.lock();
+    if (reader && reader.get() != &writer) out.push_back(std::move(reader));
+  }
+  return out;
+}
+
+bool Pipes::has_own(const std::vector<InstanceRef>& readers, const Instance& writer) {
+  return std::ranges::any_of(readers, [&](const InstanceRef& reader) { return same_owner(*reader, writer); });
 }
 
 InstanceRef Pipes::caller_of(const Instance& writer) const {

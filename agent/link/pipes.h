@@ -2,8 +2,8 @@
 // What one program hands to another: `x=$(cat key)`, `cat key | program`, a credential_process, a worker that is fed
 // through a pipe or socket pair, processes forked from one program. The bytes are not seen. Whoever took a key, called
 // nobody with it and shares such a channel with another may have handed it over: evidence `possible`, as from a helper
-// that the catalog knows. Called by Engine at exec, exit and connect; Processes keeps who forked
-// whom. One thread.
+// that the catalog knows. Called by Engine at exec, exit and connect, and when a named pipe is opened; Processes keeps
+// who forked whom. One thread.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,13 @@ class Pipes {
  public:
   Pipes(Holders& holders, const Processes& processes) : holders_(holders), processes_(processes) {}
 
+  /// A shell, or what is one (xargs), is about to start a program with what it read: who writes there may have closed
+  /// the pipe and not ended yet.
+  void on_fork(const InstanceRef& shell);
   /// A program begins and reads or writes these pipes.
   void on_exec(const InstanceRef& program, const ExecEvent& event);
+  /// A process reads from a named pipe: whoever wrote into it may have handed it a key, also one that nobody saw.
+  void on_open(const InstanceRef& reader, const OpenEvent& event, std::uint64_t time_ns);
   /// A process of an earlier run goes on: it still reads the pipe that its program began with.
   void adopt(const InstanceRef& instance);
   /// A process ended: what it took is handed over by now.
@@ -34,11 +39,23 @@ class Pipes {
   void on_connect(const ConnectEvent& event, const InstanceRef& caller);
 
  private:
+  /// By which it reads a pipe: its program began with it, or it opened it by its path.
+  enum class By : std::uint8_t { kProgram, kPath };
+  struct Reader {
+    std::weak_ptr<Instance> who;
+    By by;
+  };
+  /// The number says neither which kind of pipe it is nor on which device, and a file's can be chosen: whoever reads
+  /// one of that number is added, and takes the place of none of another owner's, and of none that came otherwise.
+  void add_reader(const InstanceRef& reader, std::uint32_t pipe, By by);
+  void read_from(const InstanceRef& reader, std::uint32_t pipe, By by);
   [[nodiscard]] InstanceRef parent_of(const Instance& of) const;
   /// Its children that live, the newest of them.
   [[nodiscard]] std::vector<InstanceRef> children_of(const Instance& of) const;
-  /// The program that reads its pipe and nothing else.
-  [[nodiscard]] InstanceRef reader_of(const Instance& writer);
+  /// Who reads its pipe.
+  [[nodiscard]] std::vector<InstanceRef> readers_of(const Instance& writer);
+  /// One of these that is of the same owner: another one's may read a pipe that only has the same number.
+  [[nodiscard]] static bool has_own(const std::vector<InstanceRef>& readers, const Instance& writer);
   /// Who reads its pipe, when that is no program that reads nothing else: the first that it comes from and that does
   /// not write into the same pipe.
   [[nodiscard]] InstanceRef caller_of(const Instance& writer) const;
@@ -52,7 +69,8 @@ class Pipes {
 
   Holders& holders_;
   const Processes& processes_;
-  base::LruMap<std::uint32_t, std::weak_ptr<Instance>> readers_{kReaders};
+  static constexpr std::size_t kReadersOfOne = 8;
+  base::LruMap<std::uint32_t, std::vector<Reader>> readers_{kReaders};
   base::LruMap<std::uint32_t, std::vector<InstanceRef>> written_{kWritten};
 };
 

@@ -62,7 +62,7 @@ bool note_told_address(const Examination& by, const KeyFact& fact, const catalog
     over = over || !room;
   }
   if (over) {
-    outbox.count("told_places_over_budget");
+    outbox.give_up("told_places_over_budget", to_string(Family::kOpen), {}, 1, by.time_ns);
     mark_receivers(by, {});
   }
   return true;
@@ -85,9 +85,10 @@ void Pointers::follow(const Examination& by, const Teller& teller, const KeyFact
               .mnt_ns = teller.mnt_ns,
               .scope = teller.scope,
               .depth = teller.depth + 1,
-              .include = !fact.path.empty() && file == &of};
+              .include = !fact.path.empty() && file == &of,
+              .room = nullptr};
   asked.examination = examinations_.begin(by.time_ns, kinds_in(*file));
-  bool room = !examinations_.crowded();
+  bool room = true;
   for (const auto& [instance, how] : by.receivers) {
     if (how >= How::kHelper && how != How::kTold) continue;
     // The entry's own key counts before others: those of other entries are no more than possible.
@@ -97,8 +98,10 @@ void Pointers::follow(const Examination& by, const Teller& teller, const KeyFact
     Examinations::add_receiver(asked.examination, instance, How::kTold);
   }
   if (asked.examination->receivers.empty()) return examinations_.finish(asked.examination);
-  if (!room) {
-    outbox_.count("told_places_over_budget");
+  const Instance& reader = *asked.examination->receivers.front().instance;
+  if (room && !examinations_.crowded(reader)) asked.room = examinations_.room_for(reader);
+  if (!asked.room) {
+    outbox_.give_up("told_places_over_budget", to_string(Family::kOpen), workload_name(reader.process), 1, by.time_ns);
     return give_up(asked);
   }
   asked.place.path.empty() ? ask_variable(std::move(asked), fact.variable) : look(std::move(asked));
@@ -106,7 +109,7 @@ void Pointers::follow(const Examination& by, const Teller& teller, const KeyFact
 
 void Pointers::look(Asked asked) {
   if (!asked.place.path.starts_with('/')) return give_up(asked);
-  const InstanceId who = asked.examination->receivers.front().instance->id;
+  const Instance& reader = *asked.examination->receivers.front().instance;
   FileQuestion question;
   question.path = asked.place.path;
   question.format = asked.file->format;
@@ -114,8 +117,8 @@ void Pointers::look(Asked asked) {
   question.other_kind = other_kind_of(*asked.file, catalog_);
   question.kinds = kinds_of(*asked.file);
   question.look = question.told = true;
-  Reach reach{who, asked.mnt_ns, examinations_.others_of_mount_ns(asked.mnt_ns, who)};
-  examinations_.ask(std::move(reach), std::move(question),
+  Reach reach{reader.id, asked.mnt_ns, {}};
+  examinations_.ask(owners_of(reader), std::move(reach), std::move(question),
                     [this, asked = std::move(asked)](FileAnswer& answer) { on_file(asked, answer); });
 }
 
@@ -140,12 +143,12 @@ void Pointers::on_file(const Asked& asked, FileAnswer& answer) {
 }
 
 void Pointers::ask_variable(Asked asked, const std::string& name) {
-  const InstanceId who = asked.examination->receivers.front().instance->id;
+  const Instance& reader = *asked.examination->receivers.front().instance;
   const EnvironmentQuestion question{name, std::string(asked.file->kind)};
-  Reach reach{who, asked.mnt_ns, {}};
-  examinations_.ask(std::move(reach), question, [this, name, asked = std::move(asked)](EnvironmentAnswer& answer) {
-    on_variable(asked, name, answer);
-  });
+  Reach reach{reader.id, asked.mnt_ns, {}};
+  examinations_.ask(
+      owners_of(reader), std::move(reach), question,
+      [this, name, asked = std::move(asked)](EnvironmentAnswer& answer) { on_variable(asked, name, answer); });
 }
 
 /// What its environment began with crossed into it, whatever it did with that.

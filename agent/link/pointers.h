@@ -52,6 +52,7 @@ class Pointers {
     std::string scope;
     int depth = 0;
     bool include = false;  ///< more of the same: where there is none, nothing is missing
+    Room room;
   };
   void look(Asked asked);
   void on_file(const Asked& asked, FileAnswer& answer);

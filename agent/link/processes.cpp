@@ -13,7 +13,8 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::size_t kMaxReceivers = 256;
+constexpr std::size_t kMaxReceivers = 256;  ///< of one answer
+constexpr std::size_t kMaxInherited = 256;  ///< answers that a fork waits for
 constexpr std::size_t kMaxChildren = 32;
 
 }  // namespace
@@ -44,12 +45,21 @@ void Processes::insert(const InstanceRef& instance) {
     end(it->second);  // its exit was missed, or it was replaced by an exec
   } else if (live_.size() >= options_.max_processes) {
     // Not kept: whatever it does is weighed as that of a process whose start was not seen.
-    outbox_.count("processes_over_bound");
+    outbox_.give_up("processes_over_bound", {}, workload_name(instance->process), 1,
+                    std::max({instance->doubts.life_from_ns, instance->id.start_ns, watch_.armed_ns}));
     not_followed_.insert(instance->id.tgid);
     return;
   }
   if (!not_followed_.empty()) not_followed_.erase(instance->id.tgid);
   live_[instance->id.tgid] = instance;
+}
+
+/// What it has, as whom it has it now.
+void Processes::show_again(const InstanceRef& instance) {
+  if (instance->holdings.empty()) return;
+  for (Held& held : instance->holdings)
+    held.dirty = true;
+  holders_.mark_dirty(instance);
 }
 
 void Processes::end(
@@ -70,6 +80,8 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
     if (known->id == id) {
       if (process && process != known->process) {
         const ProcessRef was = std::exchange(known->process, process);
+        // Who has a key is shown as the user that it is now.
+        if (was && was->credentials() != process->credentials()) show_again(known);
         note_entry(*known, was.get(), known->entered);
       }
       return known;
@@ -125,7 +137,7 @@ void Processes::on_fork(const ForkEvent& event, const EventHead& head, const Pro
     child->doubts = parent->doubts.inherit();
     child->baseline_env = parent->baseline_env;
     child->hides_address = parent->hides_address && parent->baseline_env.empty();
-    Holders::inherit(*child, *parent);
+    holders_.inherit(*child, *parent, head.time_ns);
     inherit_pending(child, *parent);
     child->stdin_pipe = parent->stdin_pipe;
     child->channel = parent->channel;
@@ -150,7 +162,7 @@ void Processes::note_child(Instance& parent, std::uint32_t tgid) const {
 void Processes::inherit_pending(const InstanceRef& child, const Instance& parent) {
   for (const auto& pending : parent.pending) {
     if (pending->done) continue;
-    if (pending->receivers.size() >= kMaxReceivers) {
+    if (pending->receivers.size() >= kMaxReceivers || child->pending.size() >= kMaxInherited) {
       child->doubts.mark_unidentified(pending->time_ns, pending->kinds);
       continue;
     }
@@ -162,7 +174,12 @@ void Processes::inherit_pending(const InstanceRef& child, const Instance& parent
 /// What the program before opened and is not identified yet will be lost to this one.
 void Processes::lose_pending(const InstanceRef& next, const Instance& before) {
   for (const auto& pending : before.pending) {
-    if (pending->done || pending->receivers.size() >= kMaxReceivers) continue;
+    if (pending->done) continue;
+    if (pending->receivers.size() >= kMaxReceivers || next->pending.size() >= kMaxInherited) {
+      // As with what was read: only what this process itself opened may be open still.
+      if (pending->time_ns > next->id.start_ns) next->doubts.mark_unidentified(pending->time_ns, pending->kinds);
+      continue;
+    }
     pending->receivers.push_back({next, How::kLostAtExec});
     next->pending.push_back(pending);
   }

@@ -45,12 +45,13 @@ class Processes {
 
  private:
   void insert(const InstanceRef& instance);
+  void show_again(const InstanceRef& instance);
   void end(InstanceRef instance);  // by value: the table's own reference goes
   void note_child(Instance& parent, std::uint32_t tgid) const;
   /// One whose fork was not seen: it and those that came to the table before belong together.
   void find_relatives(const InstanceRef& fresh);
-  void inherit_pending(const InstanceRef& child, const Instance& parent);
-  void lose_pending(const InstanceRef& next, const Instance& before);
+  static void inherit_pending(const InstanceRef& child, const Instance& parent);
+  static void lose_pending(const InstanceRef& next, const Instance& before);
   static void keep_open(Instance& next, const Instance& before);
   /// Whether it has entered a container that ran already. `was`: its parent, the program before its exec, or the same
   /// before it was moved; or null. `entered`: of that one.

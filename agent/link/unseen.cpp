@@ -69,8 +69,11 @@ UnseenLives unseen_lives(const std::unordered_map<std::uint32_t, InstanceRef>& l
   UnseenLives out;
   Quiet quiet;
   for (const auto& [pid, instance] : live) {
-    const bool has_program = instance->process && !instance->process->exe.empty();
-    if (!has_program && !instance->called) continue;  // a thread of the kernel
+    // A thread of the kernel has no program and does nothing. One that an event has named, of which neither start nor
+    // /proc told more, did.
+    const Process* process = instance->process.get();
+    const bool has_program = process != nullptr && (!process->exe.empty() || process->origin == Origin::kInferred);
+    if (!has_program && !instance->called) continue;
     std::optional<Missed> missed = missed_of(instance->doubts, gaps, now_ns);
     if (!missed) continue;
     if (!instance->called)

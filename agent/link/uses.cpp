@@ -2,6 +2,7 @@
 #include "agent/link/uses.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include "agent/link/fits.h"
@@ -49,21 +50,49 @@ Done Uses::start(const ConnectionRef& connection, const ExchangeRef& exchange, R
   if (!where.takes_keys && !may_be_named && !may_leave && !may_give) return Done::kAbsorbed;
   const std::uint64_t deadline_ns =
       exchange->time_ns + (late ? options_.hold_late_ms : options_.hold_use_ms) * 1'000'000U;
-  HeldUse use{connection, exchange, std::move(where), deadline_ns, from_ring, late};
-  if (held_.size() >= options_.max_held_uses) {
-    outbox_.count("held_uses_over_bound");
-    HeldUse oldest = std::move(held_.front());
-    held_.pop_front();
-    weigh_one(oldest, now_ns_);
-  }
+  HeldUse use{connection, exchange, std::move(where), deadline_ns, from_ring, late, 0, {}};
   ++caller.held_uses;
   // The common case waits for nothing, and walks no list.
   if (caller.held_uses == 1 && is_ready(use, now_ns_)) {
     weigh_one(use, now_ns_);
   } else {
-    held_.push_back(std::move(use));
+    hold(std::move(use));
   }
   return Done::kLater;
+}
+
+/// Who has too many that wait is judged earlier, as it stands: his oldest, and nobody else's.
+void Uses::hold(HeldUse use) {
+  const InstanceRef& caller = use.exchange->writer;
+  use.share = shares_.take(owners_of(*caller));
+  if (!use.share) {
+    outbox_.count("held_uses_over_bound");
+    const auto oldest = of_caller_.lower_bound({caller.get(), 0});
+    if (oldest == of_caller_.end() || oldest->first.first != caller.get()) return weigh_one(use, now_ns_);
+    auto at = oldest->second;
+    HeldUse early = release(at);
+    use.share = std::move(early.share);
+    weigh_one(early, now_ns_);
+  }
+  use.number = ++last_number_;
+  const std::pair name{static_cast<const Instance*>(caller.get()), use.number};
+  held_.push_back(std::move(use));
+  of_caller_.emplace(name, std::prev(held_.end()));
+}
+
+Uses::HeldUse Uses::release(std::list<HeldUse>::iterator& at) {
+  HeldUse use = std::move(*at);
+  of_caller_.erase({use.exchange->writer.get(), use.number});
+  at = held_.erase(at);
+  return use;
+}
+
+std::uint64_t Uses::oldest_ns() const {
+  std::uint64_t oldest = 0;
+  for (const HeldUse& use : held_) {
+    if (oldest == 0 || use.exchange->time_ns < oldest) oldest = use.exchange->time_ns;
+  }
+  return oldest;
 }
 
 void Uses::touch(Connection& connection, std::uint64_t time_ns) {
@@ -108,8 +137,7 @@ void Uses::weigh_waiting(std::uint64_t now_ns, bool all) {
       ++it;
       continue;
     }
-    HeldUse use = std::move(*it);
-    it = held_.erase(it);
+    HeldUse use = release(it);
     weigh_one(use, now_ns);
   }
 }
@@ -186,7 +214,7 @@ void Uses::note_used(const HeldUse& use, const Verdict& verdict) {
 UseRow Uses::row_of(const HeldUse& use, const Verdict& verdict) const {
   const Connection& connection = *use.connection;
   UseRow row;
-  row.actor = make_actor(*use.exchange->writer);
+  row.actor = make_actor(*use.exchange->writer, use.exchange->time_ns);
   row.keys = verdict.keys;
   row.destination = use.where.destination;
   row.outcome = connection.failed ? Outcome::kFailed : Outcome::kUnknown;

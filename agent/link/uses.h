@@ -6,7 +6,10 @@
 
 #include <cstdint>
 #include <list>
+#include <map>
+#include <utility>
 
+#include "agent/base/fair_queue.h"
 #include "agent/catalog/catalog.h"
 #include "agent/link/candidates.h"
 #include "agent/link/exchange.h"
@@ -29,7 +32,8 @@ class Uses {
         holders_(holders),
         hosts_(hosts),
         outbox_(outbox),
-        places_(options.max_place_owners, options.max_places, options.places_s) {}
+        places_(options.max_place_owners, options.max_places, options.places_s),
+        shares_(options.max_held_uses) {}
 
   /// The kernel's time goes on: what waits is weighed as of the newest event.
   void advance(std::uint64_t time_ns) { now_ns_ = std::max(now_ns_, time_ns); }
@@ -43,6 +47,8 @@ class Uses {
   /// Weighs all, as it stands.
   void finish(std::uint64_t now_ns) { weigh_waiting(now_ns, true); }
   [[nodiscard]] std::size_t waiting() const { return held_.size(); }
+  /// When the oldest of those that wait happened, ns since boot; 0 = none waits.
+  [[nodiscard]] std::uint64_t oldest_ns() const;
 
  private:
   /// A use whose evidence waits for examinations.
@@ -53,9 +59,15 @@ class Uses {
     std::uint64_t deadline_ns = 0;
     bool from_ring = false;
     bool late = false;  ///< the caller reads its key after it connected: weighed at the end of connection or process
+    std::uint64_t number = 0;  ///< in the order in which they came
+    base::FairShares::Share share;
   };
 
   [[nodiscard]] bool is_ready(const HeldUse& use, std::uint64_t now_ns) const;
+  /// Holds it back; its caller's share of what is held back is bounded.
+  void hold(HeldUse use);
+  /// It waits no longer; `at` is the one behind it then.
+  HeldUse release(std::list<HeldUse>::iterator& at);
   void weigh_waiting(std::uint64_t now_ns, bool all);
   void weigh_one(HeldUse& use, std::uint64_t now_ns);
   [[nodiscard]] Verdict verdict_of(const HeldUse& use, std::uint64_t now_ns);
@@ -79,7 +91,11 @@ class Uses {
   Outbox& outbox_;
   Places places_;
   std::uint64_t now_ns_ = 0;
+  base::FairShares shares_;
   std::list<HeldUse> held_;
+  std::uint64_t last_number_ = 0;
+  /// The same by caller and number: who has too many is not searched for among all.
+  std::map<std::pair<const Instance*, std::uint64_t>, std::list<HeldUse>::iterator> of_caller_;
 };
 
 }  // namespace keytrail::link

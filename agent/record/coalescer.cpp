@@ -19,8 +19,7 @@ std::size_t EdgeIdentityHash::operator()(const EdgeIdentity& id) const noexcept 
 
 // The number of requests is known only while every part of the sum knows its own.
 void Amount::add(const Amount& other) {
-  const bool nothing_counted = connections == 0;
-  requests = nothing_counted              ? other.requests
+  requests = !has_calls()                 ? other.requests
              : requests && other.requests ? std::optional(*requests + *other.requests)
                                           : std::nullopt;
   connections += other.connections;
@@ -43,7 +42,7 @@ void EdgeState::saw(const InstanceId& instance) {
   }
   if (instances.size() >= kMaxInstances) {
     instances.erase(instances.begin());
-    truncated = true;
+    ++cut;
   }
   instances.push_back(instance);
 }
@@ -71,6 +70,7 @@ std::optional<Amount> Coalescer::use(EdgeState& edge, const Amount& amount, std:
   const bool open = edge.window_end_ns != 0;
   const bool lately = edge.total.connections != 0 && now_ns - edge.total.last_ns <= windows_.back();
   edge.total.add(amount);
+  if (!edge.pending.has_calls()) edge.pending.first_ns = amount.first_ns;  // its bytes may be older: a row is of calls
   edge.pending.add(amount);
   if (open) return std::nullopt;
   // After a quiet window the next use is shown at once, but an edge used every few minutes still gets longer windows.
@@ -79,12 +79,9 @@ std::optional<Amount> Coalescer::use(EdgeState& edge, const Amount& amount, std:
   return std::exchange(edge.pending, Amount{});
 }
 
-void Coalescer::touch(EdgeState& edge, const Amount& amount, std::int64_t now_ns) {
+void Coalescer::touch(EdgeState& edge, const Amount& amount) {
   edge.total.touch(amount);
   edge.pending.touch(amount);
-  if (edge.window_end_ns != 0) return;
-  edge.level = windows_.size() - 1;
-  open_window(edge, now_ns + windows_.back());
 }
 
 std::vector<EdgeState*> Coalescer::due(std::int64_t now_ns) {
@@ -107,10 +104,7 @@ std::vector<EdgeState*> Coalescer::soonest(std::size_t count) {
 }
 
 std::optional<Amount> Coalescer::close(EdgeState& edge, std::int64_t now_ns) {
-  if (edge.pending.empty()) {
-    open_window(edge, 0);
-    return std::nullopt;
-  }
+  if (!edge.pending.has_calls()) return flush(edge);
   edge.level = std::min(edge.level + 1, windows_.size() - 1);
   open_window(edge, now_ns + windows_[edge.level]);
   return std::exchange(edge.pending, Amount{});
@@ -118,7 +112,7 @@ std::optional<Amount> Coalescer::close(EdgeState& edge, std::int64_t now_ns) {
 
 std::optional<Amount> Coalescer::flush(EdgeState& edge) {
   open_window(edge, 0);
-  if (edge.pending.empty()) return std::nullopt;
+  if (!edge.pending.has_calls()) return std::nullopt;
   return std::exchange(edge.pending, Amount{});
 }
 

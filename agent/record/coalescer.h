@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which uses become rows at once and which wait for their window: pure, no clock, no database. Used by the store on the
 // writer's side. An edge's first use makes a row at once; repeats are pending until the window closes (1, 5, 15, then
-// 60 minutes) and become one row. Always: edge.total = sum of the counts of its rows + edge.pending.
+// 60 minutes) and become one row. What a connection that was counted before sends meanwhile is pending too and rides on
+// the row of the next call: no row counts nothing. Always: edge.total = sum of the counts of its rows + edge.pending.
 #pragma once
 
 #include <array>
@@ -42,9 +43,8 @@ struct Amount {
   std::optional<std::uint64_t> requests;  ///< absent as soon as one use did not show them
   std::uint64_t bytes_sent = 0, bytes_received = 0;
 
-  [[nodiscard]] bool empty() const {
-    return connections == 0 && bytes_sent == 0 && bytes_received == 0 && first_ns == 0;
-  }
+  /// Connections, or requests on one that was counted before.
+  [[nodiscard]] bool has_calls() const { return connections != 0 || requests.value_or(0) != 0; }
   void add(const Amount& other);
   /// Moves `last` and the bytes, no connection.
   void touch(const Amount& other);
@@ -67,7 +67,8 @@ struct EdgeState {
   std::int64_t window_end_ns = 0;  ///< Unix ns; 0 = no window is open
   std::uint64_t last_seq = 0;
   std::vector<InstanceId> instances;  ///< newest last, at most kMaxInstances
-  bool truncated = false;
+  /// How many had to leave that list; one that comes back and leaves again counts again.
+  std::uint64_t cut = 0;
 
   void saw(const InstanceId& instance);
 };
@@ -83,15 +84,15 @@ class Coalescer {
   EdgeState& adopt(EdgeState edge);
   /// Counts a use; the result, if any, is a row to append now.
   std::optional<Amount> use(EdgeState& edge, const Amount& amount, std::int64_t now_ns);
-  /// Counts activity on a connection that was already counted: no row before the window closes.
-  void touch(EdgeState& edge, const Amount& amount, std::int64_t now_ns);
+  /// Counts activity on a connection that was already counted: it opens no window and makes no row of its own.
+  static void touch(EdgeState& edge, const Amount& amount);
   /// Edges whose window is over (or lies further ahead than any window: the clock was set back).
   [[nodiscard]] std::vector<EdgeState*> due(std::int64_t now_ns);
   /// The `count` edges whose windows end soonest.
   [[nodiscard]] std::vector<EdgeState*> soonest(std::size_t count);
-  /// Closes the window: the result, if any, is a row to append. The next longer window opens after a busy one.
+  /// Closes the window: the result, if any, is a row to append. The next longer window opens after one with calls.
   std::optional<Amount> close(EdgeState& edge, std::int64_t now_ns);
-  /// Closes for good (start, stop, too many): pending becomes a row and no window opens.
+  /// Closes for good (start, stop, too many): pending calls become a row and no window opens.
   std::optional<Amount> flush(EdgeState& edge);
   /// Lets go of an edge that has no open window (after it was saved).
   void release(const EdgeIdentity& identity);

@@ -15,6 +15,12 @@ namespace {
 static constexpr char kExistsSql[] = "SELECT 1 FROM exporter WHERE name = ?1";
 static constexpr char kAddExporterSql[] =
     "INSERT INTO exporter(name, cursor, rows_before, acknowledged, rejected, expired) VALUES(?1, ?2, ?3, 0, 0, 0)";
+// Of this connection, so of this run of the agent.
+static constexpr char kOpenedSql[] =
+    "CREATE TEMP TABLE IF NOT EXISTS opened_exporter(name TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID";
+static constexpr char kAddOpenedSql[] = "INSERT INTO opened_exporter(name) VALUES(?1) ON CONFLICT DO NOTHING";
+static constexpr char kLeastCursorSql[] =
+    "SELECT coalesce(min(cursor), 0) FROM exporter WHERE name IN (SELECT name FROM opened_exporter)";
 static constexpr char kCursorSql[] = "SELECT cursor FROM exporter WHERE name = ?1";
 static constexpr char kSettleSql[] =
     "UPDATE exporter SET cursor = ?2, acknowledged = acknowledged + ?3, rejected = rejected + ?4 WHERE name = ?1";
@@ -33,6 +39,8 @@ bool good_name(const std::string& name) {
 
 Result<void> Store::open_exporter(const std::string& name, bool from_start) {
   if (!good_name(name)) return fail(Error::Code::kInvalid, "an exporter's name has 1 to 32 of a-z, 0-9, _ and -");
+  if (auto r = db_->script(kOpenedSql); !r) return r;
+  if (auto r = db_->run(kAddOpenedSql, name); !r) return r;
   auto known = db_->number(kExistsSql, 0, name);
   if (!known) return std::unexpected(known.error());
   if (*known != 0) return {};
@@ -89,6 +97,11 @@ Result<std::map<std::string, ExportCounters>> read_export_counters(Database& db)
     counters.expired = cursor.natural(5);
     counters.waiting = static_cast<std::uint64_t>(*newest - cursor.integer(1));
   }
+}
+
+Result<std::int64_t> least_cursor(Database& db) {
+  if (auto r = db.script(kOpenedSql); !r) return std::unexpected(r.error());
+  return db.number(kLeastCursorSql, 0);
 }
 
 Result<std::uint64_t> read_cursor(Database& db, const std::string& exporter) {

@@ -18,7 +18,8 @@ static constexpr char kLoadEdgeSql[] =
     " FROM edge WHERE id_workload = ?1 AND id_program = ?2 AND id_keyset = ?3 AND id_destination = ?4 "
     "AND outcome = ?5 AND evidence = ?6 AND reason = ?7";
 static constexpr char kLoadOpenSql[] =
-    "SELECT " KEYTRAIL_EDGE_COLUMNS " FROM edge WHERE window_end_ns != 0 OR pending_first_ns != 0";
+    "SELECT " KEYTRAIL_EDGE_COLUMNS
+    " FROM edge WHERE window_end_ns != 0 OR pending_connections != 0 OR pending_requests > 0";
 static constexpr char kSaveEdgeSql[] =
     "INSERT INTO edge(" KEYTRAIL_EDGE_COLUMNS
     ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, "
@@ -71,7 +72,7 @@ EdgeState read_edge(const Cursor& cursor) {
   edge.window_end_ns = cursor.integer(31);
   edge.last_seq = cursor.natural(32);
   edge.instances = unpack_instances(cursor.bytes(33));
-  edge.truncated = cursor.integer(34) != 0;
+  edge.cut = cursor.natural(34);
   return edge;
 }
 
@@ -154,7 +155,7 @@ Result<void> Store::save(const EdgeState& e) {
                   e.total.first_ns, e.total.last_ns, e.total.connections, stored_requests(e.total), e.total.bytes_sent,
                   e.total.bytes_received, e.pending.first_ns, e.pending.last_ns, e.pending.connections,
                   stored_requests(e.pending), e.pending.bytes_sent, e.pending.bytes_received, e.level, e.window_end_ns,
-                  e.last_seq, std::span<const std::uint8_t>(instances), e.truncated);
+                  e.last_seq, std::span<const std::uint8_t>(instances), e.cut);
 }
 
 Result<void> Store::load_open_windows() {
@@ -164,7 +165,7 @@ Result<void> Store::load_open_windows() {
     if (!row) return std::unexpected(row.error());
     if (!*row) return {};
     EdgeState edge = read_edge(cursor);
-    if (edge.window_end_ns == 0) edge.window_end_ns = 1;  // pending without a window: due at once
+    if (edge.window_end_ns == 0) edge.window_end_ns = 1;  // pending calls without a window: due at once
     coalescer_.adopt(std::move(edge));
   }
 }
@@ -218,7 +219,7 @@ Result<void> Store::observe(const UseRow& use, bool touch) {
   }();
   if (auto r = touch_holdings(**edge, use); !r) return r;
   if (touch) {
-    coalescer_.touch(**edge, amount, now_ns_);
+    Coalescer::touch(**edge, amount);
     return {};
   }
   return emit(**edge, coalescer_.use(**edge, amount, now_ns_));

@@ -6,6 +6,9 @@
 
 #include <fstream>
 
+#include "agent/base/log.h"
+#include "agent/record/epoch.h"
+#include "agent/record/put_aside.h"
 #include "agent/record/schema.h"
 
 namespace keytrail::record {
@@ -24,6 +27,10 @@ std::string read_boot_id() {
   std::string id;
   std::getline(file, id);
   return id;
+}
+
+std::unexpected<Error> damage(std::string_view how) {
+  return fail(Error::Code::kInvalid, fmt::format("the history is damaged: {}", how));
 }
 
 /// What to do about a file that cannot be used as it is.
@@ -46,8 +53,52 @@ Result<std::unique_ptr<History>> History::open(const HistoryOptions& options, co
   HistoryOptions complete = options;
   if (complete.boot_id.empty()) complete.boot_id = read_boot_id();
   std::unique_ptr<History> history(new History(complete, clock));
-  if (auto r = history->start(); !r) return std::unexpected(advise(options.path, r.error()));
+  Result<void> started;
+  if (is_marked_damaged(options.path)) {
+    started = damage("it was found to be while it was in use");
+  } else if (is_emptied(options.path)) {
+    started = damage("nothing is left in it");
+  } else {
+    started = history->start();
+  }
+  if (started || !is_damage(started.error())) {
+    if (!started) return std::unexpected(started.error());
+    return history;
+  }
+  history.reset(new History(complete, clock));  // whatever was open of it is closed
+  const Result<PutAside> aside = put_aside(options.path, clock.wall_ns());
+  if (!aside) {
+    spdlog::error("history: it cannot be put aside: {}", base::printable(aside.error().message));
+    // Somebody else has it, or its place is not ours to touch: that comes first.
+    return std::unexpected(aside.error().code != Error::Code::kSystem ? aside.error()
+                                                                      : advise(options.path, started.error()));
+  }
+  const Error why = started.error();
+  if (started = history->start(); !started) return std::unexpected(advise(options.path, started.error()));
+  history->tell_put_aside(*aside, why);
   return history;
+}
+
+void History::tell_put_aside(const PutAside& aside, const Error& why) {
+  const std::string text = fmt::format(
+      "The history was damaged and lies at {} now; a new one begins: what it held is not in any answer.", aside.name);
+  spdlog::error("{} ({})", base::printable(text), base::printable(why.message));
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now = clock_.wall_ns();
+  queue_gap({.cause = "history_damaged",
+             .from_ns = aside.written_ns != 0 ? std::min(aside.written_ns, now) : now,
+             .to_ns = now,
+             .lost = std::nullopt,
+             .text = text});
+  changed_.notify_all();
+}
+
+/// Its connections are not to be trusted any more: the next opening puts the file aside.
+void History::look_for_damage(const Error& error) {
+  if (!is_damage(error) || damaged_.exchange(true)) return;
+  mark_damaged(file_.path());
+  spdlog::critical("{}: the worker ends, and puts it aside when it begins again", base::printable(error.message));
+  if (options_.on_damage) options_.on_damage();
 }
 
 Result<void> History::start() {
@@ -76,6 +127,10 @@ Result<void> History::start() {
   auto id = read_history_id(**db);
   if (!id) return std::unexpected(id.error());
   history_id_ = *id;
+  // Before anything is appended, and opening flushes what was pending.
+  auto epochs = begin_epoch(**db);
+  if (!epochs) return std::unexpected(epochs.error());
+  epochs_ = std::move(*epochs);
   auto store = Store::open(std::move(*db), options_, clock_);
   if (!store) return std::unexpected(store.error());
   store_ = std::move(*store);
@@ -90,9 +145,12 @@ Result<void> History::start() {
   if (!totals) return std::unexpected(totals.error());
   auto ended = questions_->ended_well();
   if (!ended) return std::unexpected(ended.error());
-  last_batch_ = {static_cast<std::int64_t>((*totals)["last_batch_ns"]), status->worker, *ended};
+  auto settled = questions_->settled(boot_id_);
+  if (!settled) return std::unexpected(settled.error());
+  last_batch_ = {static_cast<std::int64_t>((*totals)["last_batch_ns"]), *settled, status->worker, *ended};
   // A full disk must not keep the agent from starting: the writer tries again.
   if (auto flushed = store_->flush_all(); !flushed) {
+    if (is_damage(flushed.error())) return std::unexpected(flushed.error());
     store_->forget();
     set_error(flushed.error().message);
   }
@@ -131,29 +189,29 @@ bool History::drain(std::chrono::milliseconds timeout) {
   return done;
 }
 
-Result<std::vector<Holding>> History::all_holdings() { return questions_->holders({}, 0); }
+Result<std::vector<Holding>> History::all_holdings() { return checked(questions_->holders({}, 0)); }
 
 Result<std::uint64_t> History::retain_holdings(const std::function<bool(const InstanceId&)>& alive) {
   const std::lock_guard lock(store_mutex_);
-  auto done = store_->retain_holdings(boot_id_, alive);
+  auto done = checked(store_->retain_holdings(boot_id_, alive));
   if (!done) store_->forget();
   return done;
 }
 
 Result<void> History::open(const std::string& exporter, bool from_start) {
   const std::lock_guard lock(store_mutex_);
-  auto done = store_->open_exporter(exporter, from_start);
+  auto done = checked(store_->open_exporter(exporter, from_start));
   if (!done) store_->forget();
   return done;
 }
 
 Result<std::vector<Row>> History::read(const std::string& exporter, std::uint64_t after_seq, std::size_t limit) {
-  return exporters_->after(exporter, after_seq, limit);
+  return checked(exporters_->after(exporter, after_seq, limit));
 }
 
 Result<void> History::settle(const std::string& exporter, std::uint64_t up_to_seq, std::uint64_t rejected) {
   const std::lock_guard lock(store_mutex_);
-  auto done = store_->settle(exporter, up_to_seq, rejected);
+  auto done = checked(store_->settle(exporter, up_to_seq, rejected));
   if (!done) store_->forget();
   return done;
 }
@@ -181,12 +239,15 @@ void History::set_error(std::string error) {
 }
 
 Result<HistoryStatus> History::status() {
-  auto status = questions_->status();
+  auto status = checked(questions_->status());
   if (!status) return status;
   const std::lock_guard lock(mutex_);
   status->max_bytes = options_.max_bytes;
   status->wal_bytes = file_.log_bytes();
-  status->queue = queued_rows_;
+  status->queue = queued_rows_ + storing_rows_;
+  status->unsaved_since_ns = storing_since_ns_;
+  for (const Waiting& one : queue_)
+    status->unsaved_since_ns = earlier_of(status->unsaved_since_ns, one.since_ns);
   status->queue_dropped += lost_.lost.value_or(0);
   status->error = error_.empty() ? copy_error_ : error_;
   return status;

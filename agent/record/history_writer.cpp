@@ -18,8 +18,22 @@ constexpr int kAttemptsWithoutRoom = 5;           // for errors that trying agai
 constexpr std::ptrdiff_t kMaxOverflow = 100'000;  // readers, holdings, lives, changes of each kind
 constexpr auto kRetentionEvery = std::chrono::seconds(30);
 
+/// When the oldest of what is dropped with its rows happened, Unix ns.
+std::int64_t oldest_in(const Batch& batch, std::int64_t now_ns) {
+  std::int64_t oldest = now_ns;
+  for (const Row& row : batch.rows)
+    oldest = std::min(oldest, row.time_ns);
+  for (const UseRow& use : batch.uses)
+    oldest = std::min(oldest, use.first_ns);
+  return oldest;
+}
+
 std::size_t rows_in(const Batch& batch) {
   return batch.rows.size() + batch.uses.size() + batch.touches.size() + batch.readers.size();
+}
+
+std::string dropped_words(std::uint64_t rows) {
+  return fmt::format("{} rows were dropped because the history could not take them", rows);
 }
 
 }  // namespace
@@ -28,24 +42,29 @@ std::size_t rows_in(const Batch& batch) {
 void History::drop_rows(Batch& batch, const char* cause) {
   const std::size_t rows = batch.rows.size() + batch.uses.size();
   const std::int64_t now = clock_.wall_ns();
+  const std::int64_t oldest = oldest_in(batch, now);
   batch.rows.clear();
   batch.uses.clear();
   batch.touches.clear();
   if (rows == 0) return;
+  lost_later_ns_ = earlier_of(lost_later_ns_, oldest);
   if (lost_.lost.value_or(0) == 0) {
-    lost_.from_ns = now;
+    lost_.from_ns = oldest;
     lost_.lost = 0;
     lost_.cause = cause;
   }
+  lost_.from_ns = std::min(lost_.from_ns, oldest);
   lost_.to_ns = now;
   *lost_.lost += rows;
-  lost_.text = fmt::format("{} rows were dropped because the history could not take them", *lost_.lost);
+  lost_.text = dropped_words(*lost_.lost);
 }
 
 /// What was kept of dropped batches goes behind those that are queued. Call with `mutex_` held.
 void History::admit_overflow() {
   if (!overflowed_) return;
-  queue_.push_back(std::exchange(overflow_, Batch{}));
+  queued_rows_ += rows_in(overflow_.batch);
+  if (rows_in(overflow_.batch) == 0) overflow_.since_ns = 0;
+  queue_.push_back(std::exchange(overflow_, Waiting{}));
   overflowed_ = false;
 }
 
@@ -56,14 +75,23 @@ void History::keep_state(Batch& batch) {
     kept.insert(kept.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     if (std::ssize(kept) > kMaxOverflow) kept.erase(kept.begin(), kept.end() - kMaxOverflow);
   };
-  keep(overflow_.readers, batch.readers);
-  keep(overflow_.holdings, batch.holdings);
-  keep(overflow_.workloads, batch.workloads);
-  keep(overflow_.lives, batch.lives);
-  keep(overflow_.slot_changes, batch.slot_changes);
-  keep(overflow_.findings, batch.findings);
-  if (batch.session) overflow_.session = std::move(batch.session);
-  overflow_.counters = std::move(batch.counters);
+  Batch& kept = overflow_.batch;
+  keep(kept.readers, batch.readers);
+  keep(kept.holdings, batch.holdings);
+  keep(kept.workloads, batch.workloads);
+  keep(kept.lives, batch.lives);
+  keep(kept.slot_changes, batch.slot_changes);
+  keep(kept.findings, batch.findings);
+  if (batch.session) kept.session = std::move(batch.session);
+  if (batch.watched && kept.watched) {
+    batch.watched->from_boot_ns = kept.watched->from_boot_ns;
+    batch.watched->from_ns = kept.watched->from_ns;
+    batch.watched->families &= kept.watched->families;
+  }
+  if (batch.watched) kept.watched = batch.watched;
+  kept.counters = std::move(batch.counters);
+  overflow_.number = submitted_;
+  if (overflow_.since_ns == 0) overflow_.since_ns = clock_.wall_ns();
   overflowed_ = true;
 }
 
@@ -71,11 +99,12 @@ void History::submit(Batch batch) {
   const std::size_t rows = rows_in(batch);
   {
     const std::lock_guard lock(mutex_);
+    ++submitted_;
     const bool full = stopping_ || queue_.size() >= options_.queue_batches || queued_rows_ + rows > options_.queue_rows;
     if (!full) {
       admit_overflow();
       queued_rows_ += rows;
-      queue_.push_back(std::move(batch));
+      queue_.push_back({std::move(batch), rows != 0 ? clock_.wall_ns() : 0, submitted_});
     } else {
       drop_rows(batch, "record_queue_full");
       keep_state(batch);
@@ -91,12 +120,17 @@ std::vector<Batch> History::take(std::unique_lock<std::mutex>& lock) {
   }
   std::vector<Batch> batches;
   std::size_t rows = 0;
-  while (!queue_.empty() && (batches.empty() || rows + rows_in(queue_.front()) <= options_.merge_rows)) {
-    rows += rows_in(queue_.front());
-    batches.push_back(std::move(queue_.front()));
+  storing_since_ns_ = 0;
+  while (!queue_.empty() && (batches.empty() || rows + rows_in(queue_.front().batch) <= options_.merge_rows)) {
+    Waiting& next = queue_.front();
+    rows += rows_in(next.batch);
+    storing_since_ns_ = earlier_of(storing_since_ns_, next.since_ns);
+    storing_ = std::max(storing_, next.number);
+    batches.push_back(std::move(next.batch));
     queue_.pop_front();
   }
   queued_rows_ -= rows;
+  storing_rows_ = rows;
   if (queue_.empty()) admit_overflow();
   return batches;
 }
@@ -108,6 +142,8 @@ void History::run() {
     {
       std::unique_lock lock(mutex_);
       busy_ = false;
+      storing_rows_ = 0;
+      storing_since_ns_ = 0;
       if (queue_.empty() && !overflowed_ && lost_.lost.value_or(0) == 0) drained_.notify_all();
       changed_.wait_until(lock, next_maintenance_, [this] { return stopping_ || !queue_.empty() || overflowed_; });
       if (queue_.empty()) admit_overflow();
@@ -136,6 +172,7 @@ void History::store(std::vector<Batch> batches) {
     {
       const std::lock_guard lock(mutex_);
       if (lost_.lost.value_or(0) != 0) lost = lost_;
+      lost_later_ns_ = 0;
     }
     Result<std::uint64_t> stored = 0;
     {
@@ -148,8 +185,10 @@ void History::store(std::vector<Batch> batches) {
         // More may have been lost while this gap was being stored.
         if (lost) {
           *lost_.lost -= *lost->lost;
-          lost_.from_ns = lost->to_ns;
+          lost_.from_ns = lost_later_ns_;
+          lost_.text = dropped_words(*lost_.lost);
         }
+        stored_ = storing_;
         if (!no_room_) error_.clear();
         if (!batches.empty()) stored_counters_ = batches.back().counters;
         if (evicted_) queue_gap(*std::exchange(evicted_, std::nullopt));
@@ -158,6 +197,7 @@ void History::store(std::vector<Batch> batches) {
       after_commit();
       return;
     }
+    look_for_damage(stored.error());
     if (recover(stored.error(), attempt)) continue;
     if (give_up(batches, stored.error(), attempt)) return;
   }
@@ -190,7 +230,7 @@ bool History::give_up(std::vector<Batch>& batches, const Error& error, int attem
 /// a gap row: what was committed since the last good copy is not surely on the disk.
 void History::after_commit() {
   const std::lock_guard store_lock(store_mutex_);
-  auto copied = store_->checkpoint_if_due();
+  auto copied = checked(store_->checkpoint_if_due());
   if (auto full = store_->crowded(); full.value_or(false)) next_retention_ = next_maintenance_ = steady_clock::now();
   const std::lock_guard lock(mutex_);
   const std::int64_t now = clock_.wall_ns();
@@ -214,7 +254,7 @@ void History::queue_gap(GapRow gap) {
   batch.rows.push_back({.time_ns = now, .observed_ns = now, .body = std::move(gap)});
   batch.counters = stored_counters_;
   ++queued_rows_;
-  queue_.push_front(std::move(batch));
+  queue_.push_front({std::move(batch), now, 0});
 }
 
 /// Rows that went before their time, because the disk was full of something else: whoever asks about their period must
@@ -249,17 +289,18 @@ bool History::recover(const Error& error, int attempt) {
       return true;  // the reserve and a shorter log may be enough: nothing is removed for others' bytes before
   }
   const auto from_ns = store_->oldest_ns();
-  auto removed = store_->make_room();
-  if (!removed) store_->forget();
+  // A file that is nearly at its own bound gives more than exporters have passed, but not at once.
+  auto room = store_->make_room(!own_bound && attempt == 2);
+  if (!room) store_->forget();
   if (!own_bound) {
     const auto to_ns = store_->oldest_ns();
-    if (removed && *removed != 0)
-      note_evicted(*removed, from_ns.value_or(0), to_ns.value_or(0) != 0 ? *to_ns : clock_.wall_ns());
+    if (room && room->rows != 0 && !room->told)
+      note_evicted(room->rows, from_ns.value_or(0), to_ns.value_or(0) != 0 ? *to_ns : clock_.wall_ns());
     (void)store_->checkpoint(true);
   }
   // Nothing left to remove, and it still does not fit the bound: this will not change.
-  hopeless_ = own_bound && removed && *removed == 0;
-  return own_bound && removed && *removed != 0;
+  hopeless_ = own_bound && room && room->rows == 0;
+  return own_bound && room && room->rows != 0;
 }
 
 /// After a full disk: when there is room again, the reserve comes back and the file may grow.
@@ -283,12 +324,12 @@ void History::maintain() {
     if (no_room_) look_for_room();
     const std::int64_t end = store_->next_window_end_ns();
     if (end != 0) {
-      auto closed = store_->tick();
+      auto closed = checked(store_->tick());
       if (closed) appended = *closed;
       if (!closed) store_->forget();
     }
     if (retention) {
-      auto more = store_->retain();
+      auto more = checked(store_->retain());
       if (!more) store_->forget();
       next_retention_ = more.value_or(false) ? now + milliseconds(20) : now + kRetentionEvery;
       if (more.value_or(false)) next_maintenance_ = next_retention_;

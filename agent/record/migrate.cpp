@@ -159,7 +159,21 @@ ALTER TABLE finding2 RENAME TO finding;
 // older rows tell of readers is summed by Store::open.
 static constexpr char kReadersAreEdges[] = "";
 
-constexpr Migration kMigrations[] = {{1, kSchema1}, {2, kTypedState}, {2, kWorkloadsBecomeIds}, {3, kReadersAreEdges}};
+// Watched time is kept, as far as it is settled. Older histories took all from their oldest row to their last batch for
+// watched, but for the gaps among their rows.
+static constexpr char kWatchedTime[] = R"sql(
+CREATE TABLE watched(
+  id INTEGER PRIMARY KEY, family INTEGER NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL,
+  boot_id TEXT NOT NULL, to_boot_ns INTEGER NOT NULL);
+INSERT INTO watched(family, from_ns, to_ns, boot_id, to_boot_ns)
+  SELECT f.value, r.oldest, t.value, '', 0 FROM (SELECT min(time_ns) AS oldest FROM rows) r
+    JOIN totals t ON t.name = 'last_batch_ns' AND t.value > r.oldest JOIN json_each('[0, 1, 2, 3, 4]') f;
+-- Openings of the file: which of them wrote a row (agent/record/epoch.cpp). Rows before the first have epoch 0.
+CREATE TABLE epoch(first_seq INTEGER PRIMARY KEY NOT NULL, id INTEGER NOT NULL);
+)sql";
+
+constexpr Migration kMigrations[] = {
+    {1, kSchema1}, {2, kTypedState}, {2, kWorkloadsBecomeIds}, {3, kReadersAreEdges}, {4, kWatchedTime}};
 
 }  // namespace
 

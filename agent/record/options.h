@@ -5,12 +5,15 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace keytrail::record {
 
 inline constexpr std::int64_t kSecond = 1'000'000'000;
 inline constexpr std::int64_t kMinute = 60 * kSecond;
+/// The wall clock was set when it and the time since boot go on by more than this apart.
+inline constexpr std::int64_t kClockStepNs = kSecond;
 
 struct HistoryOptions {
   std::string path = "/var/lib/keytrail/history.db";  ///< its directory must exist: 0700, or 1770 with a group
@@ -24,7 +27,10 @@ struct HistoryOptions {
   std::chrono::milliseconds merge_for{50};  ///< batches that come within this time share a transaction
   std::size_t merge_rows = 2000;
   std::chrono::milliseconds query_limit{3000};  ///< a question that takes longer is refused
-  std::string boot_id;                          ///< empty: taken from /proc/sys/kernel/random/boot_id
+  /// Called once, on any thread, when the file turns out to be damaged while it is in use: it is put aside when it is
+  /// opened again, so whoever has it should end.
+  std::function<void()> on_damage;
+  std::string boot_id;  ///< empty: taken from /proc/sys/kernel/random/boot_id
 };
 
 }  // namespace keytrail::record

@@ -75,7 +75,8 @@ Result<StoredEdge> read_edge(const Cursor& c, DictionaryView& names) {
   use.bytes_received = c.natural(19);
   out.edge.last_seq = c.natural(20);
   out.edge.instances = unpack_instances(c.bytes(21));
-  out.edge.instances_truncated = c.integer(22) != 0;
+  out.edge.instances_cut = c.natural(22);
+  out.edge.instances_truncated = out.edge.instances_cut != 0;
   out.pending = {c.integer(23), c.integer(24), c.natural(25),
                  c.natural(27), c.natural(28), optional_count(c.integer(26))};
   return out;
@@ -121,7 +122,7 @@ Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<
     use.first_ns = pending ? std::min(use.first_ns, cursor.integer(1)) : cursor.integer(1);
     use.last_ns = std::max(use.last_ns, cursor.integer(2));
     const auto requests = cursor.integer(4) < 0 ? std::nullopt : optional_count(cursor.integer(5));
-    use.requests = use.connections == 0
+    use.requests = use.connections == 0 && !use.requests
                        ? requests
                        : (use.requests && requests ? std::optional(*use.requests + *requests) : std::nullopt);
     use.connections += cursor.natural(3);
@@ -173,6 +174,7 @@ KeyReader reader_of(Edge edge) {
   out.count = use.connections;
   out.instances = std::move(edge.instances);
   out.instances_truncated = edge.instances_truncated;
+  out.instances_cut = edge.instances_cut;
   out.earlier_sessions = use.via == kEarlier;
   return out;
 }

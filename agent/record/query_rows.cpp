@@ -70,6 +70,7 @@ GapRow read_gap(const Cursor& c) {
   gap.to_ns = c.integer(5);
   if (c.integer(17) >= 0) gap.lost = c.natural(17);
   gap.text = c.text(23);
+  gap.scope = c.text(25);
   return gap;
 }
 
@@ -91,7 +92,7 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
     // Nobody can say what it was, and an exporter must get past it.
     const std::string text =
         "Row " + std::to_string(row.seq) + " of the history is of a kind that this version does not know.";
-    row.body = GapRow{"storage_error", "", row.time_ns, row.time_ns, 1, text};
+    row.body = GapRow{"storage_error", "", row.time_ns, row.time_ns, 1, text, ""};
     return row;
   }
   const InstanceId instance{static_cast<std::uint32_t>(c.integer(10)), c.natural(11),
@@ -185,6 +186,12 @@ Result<std::vector<Row>> Reader::after(const std::string& exporter, std::uint64_
     auto cursor = read_cursor(*db_, exporter);
     if (!cursor) return std::unexpected(cursor.error());
     return read_all(db_->query(kAfterSql, std::max(*cursor, after_seq), std::min<std::size_t>(limit, 10'000)), *db_);
+  });
+}
+
+Result<std::vector<Row>> Reader::any(std::uint64_t after_seq, std::size_t limit) {
+  return reading<std::vector<Row>>([&]() -> Result<std::vector<Row>> {
+    return read_all(db_->query(kAfterSql, after_seq, std::min<std::size_t>(limit, 10'000)), *db_);
   });
 }
 

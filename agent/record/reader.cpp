@@ -122,6 +122,7 @@ Result<HistoryStatus> Reader::status() {
     for (const auto& [name, value] : *totals) {
       if (name == "rows") out.rows = value;
       if (name == "queue_dropped") out.queue_dropped = value;
+      if (name == "kept_since_ns") out.kept_since_ns = static_cast<std::int64_t>(value);
       set_counter(out.worker, name, value);
     }
     return out;

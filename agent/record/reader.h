@@ -37,6 +37,12 @@ class FairMutex {
   std::uint64_t next_ = 0, serving_ = 0;
 };
 
+/// All that was seen before is stored.
+struct Settled {
+  std::uint64_t boot_ns = 0;  ///< ns since boot
+  std::int64_t wall_ns = 0;   ///< Unix ns
+};
+
 class Reader {
  public:
   static Result<std::unique_ptr<Reader>> open(const std::string& path, std::chrono::milliseconds limit,
@@ -51,6 +57,9 @@ class Reader {
   Result<Page<KeyReader>> readers(const HistoryFilter& filter);
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter);
   Result<std::optional<Row>> row(std::uint64_t seq);
+  Result<std::vector<WatchedSpan>> watched();
+  /// How far this boot's events are stored; zeros: nothing of it is.
+  Result<Settled> settled(const std::string& boot_id);
   /// What the file knows; queue, size bound, log and error are History's.
   Result<HistoryStatus> status();
   /// What the stages go on from after a restart.
@@ -59,6 +68,8 @@ class Reader {
   Result<bool> ended_well();
   /// Rows after the exporter's cursor and after `after_seq`.
   Result<std::vector<Row>> after(const std::string& exporter, std::uint64_t after_seq, std::size_t limit);
+  /// Rows after `after_seq`, whatever any cursor says.
+  Result<std::vector<Row>> any(std::uint64_t after_seq, std::size_t limit);
   Result<ExportCounters> counters(const std::string& exporter);
   Result<std::map<std::string, std::uint64_t>> totals();
 

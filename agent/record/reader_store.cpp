@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readers of keys: edges without a destination. What they count makes no rows (the first of a reader, and its sessions,
 // are rows already), so they have no window; their sessions are bounded.
+#include <algorithm>
+
 #include "agent/record/edge_codec.h"
 #include "agent/record/reader.h"
 #include "agent/record/store.h"
@@ -51,7 +53,7 @@ Result<void> Store::observe(const KeyReader& reader) {
   state.latest = std::move(latest);
   for (const InstanceId& instance : reader.instances)
     state.saw(instance);
-  state.truncated = state.truncated || reader.instances_truncated;
+  state.cut += std::max<std::uint64_t>(reader.instances_cut, reader.instances_truncated ? 1 : 0);
   Amount amount;
   amount.first_ns = reader.first_ns;
   amount.last_ns = reader.last_ns;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bounds: by age, by size, and getting out of a full disk. Chunks are small so that batches pass between them; pages
-// are reused, never given back (no VACUUM).
+// are reused, never given back (no VACUUM). What goes by age is no gap: the history begins later. What goes for its own
+// size is one. For the bytes of others only goes what every exporter has passed.
 #include <fmt/format.h>
 
 #include <algorithm>
 
+#include "agent/record/cursors.h"
+#include "agent/record/eviction.h"
+#include "agent/record/retention_clock.h"
 #include "agent/record/store.h"
 
 namespace keytrail::record {
@@ -22,23 +26,30 @@ static constexpr char kPageSizeSql[] = "PRAGMA page_size";
 static constexpr char kPagesSql[] =
     "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)";
 static constexpr char kAllPagesSql[] = "PRAGMA page_count";
+static constexpr char kMostPagesSql[] = "PRAGMA max_page_count";
+static constexpr char kUntoldSql[] = "SELECT coalesce((SELECT value FROM totals WHERE name = 'evicted_untold'), 0)";
+static constexpr char kClockSql[] = "SELECT CAST(value AS TEXT) FROM meta WHERE name = 'retention_clock'";
+static constexpr char kSetClockSql[] =
+    "INSERT INTO meta(name, value) VALUES('retention_clock', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
 static constexpr char kExpireSql[] =
     "UPDATE exporter SET expired = expired + (?1 - cursor), cursor = ?1 WHERE cursor < ?1";
 static constexpr char kDeleteRowsSql[] = "DELETE FROM rows WHERE seq <= ?1";
 static constexpr char kOldestSql[] = "SELECT coalesce(min(seq), 0) FROM rows";
 static constexpr char kOldestTimeSql[] = "SELECT coalesce((SELECT time_ns FROM rows ORDER BY seq LIMIT 1), 0)";
 static constexpr char kNewestSql[] = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'rows'), 0)";
-// The newest of the oldest ?2 rows that ended before ?1; the first younger row stops the walk.
+// The newest of the oldest ?2 rows that ended before ?1; the first younger row stops the walk. Not one that lies in the
+// future (after ?3): a clock was wrong when it was written, and it goes with those around it.
 static constexpr char kAgedSql[] =
-    "SELECT coalesce((SELECT min(seq) - 1 FROM (SELECT seq, last_ns, observed_ns FROM rows ORDER BY seq LIMIT ?2) "
-    "WHERE max(last_ns, observed_ns) >= ?1), (SELECT max(seq) FROM (SELECT seq FROM rows ORDER BY seq LIMIT ?2)), 0)";
+    "WITH oldest AS (SELECT seq, max(last_ns, observed_ns) AS at FROM rows ORDER BY seq LIMIT ?2) "
+    "SELECT coalesce((SELECT max(seq) FROM oldest WHERE at < ?1 AND seq < coalesce((SELECT min(seq) FROM oldest "
+    "WHERE at >= ?1 AND at <= ?3), 9223372036854775807)), 0)";
 static constexpr char kAgedEdgesSql[] =
-    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE last_ns < ?1 AND pending_first_ns = 0 AND window_end_ns = "
-    "0 LIMIT 5000)";
+    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE last_ns < ?1 AND pending_connections = 0 AND "
+    "pending_requests <= 0 AND window_end_ns = 0 LIMIT 5000)";
 static constexpr char kEdgesSql[] = "SELECT count(*) FROM edge";
 static constexpr char kSurplusEdgesSql[] =
-    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_first_ns = 0 AND window_end_ns = 0 "
-    "ORDER BY last_ns LIMIT min(?1, 5000))";
+    "DELETE FROM edge WHERE id IN (SELECT id FROM edge WHERE pending_connections = 0 AND pending_requests <= 0 AND "
+    "window_end_ns = 0 ORDER BY last_ns LIMIT min(?1, 5000))";
 static constexpr char kAgedSightingsSql[] =
     "DELETE FROM sighting WHERE last_ns < ?1 AND id_key NOT IN (SELECT id_key FROM holding)";
 static constexpr char kSurplusSightingsSql[] =
@@ -56,6 +67,49 @@ static constexpr char kSurplusChangesSql[] =
 static constexpr char kSurplusSlotsSql[] =
     "DELETE FROM slot_now WHERE since_ns < (SELECT since_ns FROM slot_now ORDER BY since_ns DESC LIMIT 1 OFFSET ?1)";
 
+/// The time to delete by. What cannot be stored now is told from what was stored before.
+Result<std::int64_t> retention_time(Database& db, const std::string& boot_id, const Clock& clock) {
+  RetentionClock stored;
+  {
+    Cursor cursor = db.query(kClockSql);
+    auto row = cursor.next();
+    if (!row) return std::unexpected(row.error());
+    if (*row) stored = RetentionClock::parse(cursor.text(0)).value_or(RetentionClock());
+  }
+  RetentionClock now = stored;
+  const std::int64_t time = now.advance(boot_id, clock.boot_ns(), clock.wall_ns());
+  if (stored.is_outdated(now)) (void)db.run(kSetClockSql, now.text());
+  return time;
+}
+
+std::int64_t most_pages(const HistoryOptions& options, std::int64_t page_size) {
+  return std::max<std::int64_t>(static_cast<std::int64_t>(options.max_bytes) / std::max<std::int64_t>(page_size, 512),
+                                64);
+}
+
+/// The file is kept from growing below its own bound (hold_size): the disk is full, of other files.
+Result<bool> is_full_of_others(Database& db, const HistoryOptions& options) {
+  auto page_size = db.number(kPageSizeSql, 4096);
+  auto most = db.number(kMostPagesSql, 0);
+  if (!page_size) return std::unexpected(page_size.error());
+  if (!most) return std::unexpected(most.error());
+  return *most < most_pages(options, *page_size);
+}
+
+/// Appends the gap of what was evicted, when it is time; in the caller's transaction.
+template <typename Append>
+Result<void> tell_evicted(Database& db, std::int64_t now_ns, const Append& append) {
+  auto gap = due_gap(db, now_ns);
+  if (!gap) return std::unexpected(gap.error());
+  if (!*gap) return {};
+  Row row;
+  row.time_ns = now_ns;
+  row.body = *std::move(*gap);
+  auto seq = append(row);
+  if (!seq) return std::unexpected(seq.error());
+  return {};
+}
+
 }  // namespace
 
 Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
@@ -68,6 +122,7 @@ Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
   const std::uint64_t last = std::min(first + count - 1, static_cast<std::uint64_t>(*newest));
   auto done = in_transaction([&]() -> Result<void> {
     if (auto r = db_->run(kExpireSql, last); !r) return r;
+    if (auto r = note_removed(last); !r) return r;
     return db_->run(kDeleteRowsSql, last);
   });
   if (!done) return done;
@@ -77,19 +132,50 @@ Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
 
 Result<std::int64_t> Store::oldest_ns() { return db_->number(kOldestTimeSql, 0); }
 
-Result<std::uint64_t> Store::make_room() {
+Result<Store::Room> Store::make_room(bool gently) {
   auto oldest = db_->number(kOldestSql, 0);
   auto newest = db_->number(kNewestSql, 0);
   if (!oldest) return std::unexpected(oldest.error());
   if (!newest) return std::unexpected(newest.error());
   const std::uint64_t count =
       std::clamp<std::uint64_t>(static_cast<std::uint64_t>(*newest - *oldest + 1) / 20, 100, kChunk);
-  auto removed = remove_oldest(count);
-  if (!removed) return removed;
+  auto held = is_full_of_others(*db_, options_);
+  auto full = crowded();
+  if (!held) return std::unexpected(held.error());
+  if (!full) return std::unexpected(full.error());
+  if (*held && (gently || !*full)) {
+    auto passed = least_cursor(*db_);
+    if (!passed) return std::unexpected(passed.error());
+    // An error, not "nothing": the rows wait until there is room again.
+    if (*passed < *oldest || *oldest == 0)
+      return fail(Error::Code::kUnavailable, "the disk is full of other files, and no exporter has what could go");
+    auto removed = remove_oldest(std::min(count, static_cast<std::uint64_t>(*passed - *oldest + 1)));
+    if (!removed) return std::unexpected(removed.error());
+    return Room{*removed, false};
+  }
+  std::uint64_t removed = 0;
+  if (*oldest != 0) {
+    const auto first = static_cast<std::uint64_t>(*oldest);
+    const std::uint64_t last = std::min(first + count - 1, static_cast<std::uint64_t>(*newest));
+    auto done = in_transaction([&]() -> Result<void> {
+      auto evicted = evicted_by(*db_, last);
+      if (!evicted) return std::unexpected(evicted.error());
+      if (auto r = db_->run(kExpireSql, last); !r) return r;
+      if (auto r = note_removed(last); !r) return r;
+      if (auto r = db_->run(kDeleteRowsSql, last); !r) return r;
+      if (auto r = note_evicted(*db_, *evicted); !r) return r;
+      return tell_evicted(*db_, now_ns_, [this](const Row& row) { return append(row); });
+    });
+    if (!done) return std::unexpected(done.error());
+    rows_removed_ = true;
+    removed = last - first + 1;
+  }
   // In a flood dictionaries fill the file too; looking through them costs more than a big chunk of rows.
-  if (count == kChunk && ++chunks_ % 8 != 0) return removed;
-  if (auto r = clean(clock_.wall_ns() - options_.retention_ns); !r) return r;
-  return removed;
+  if (count == kChunk && ++chunks_ % 8 != 0) return Room{removed, true};
+  auto now = retention_time(*db_, options_.boot_id, clock_);
+  if (!now) return std::unexpected(now.error());
+  if (auto r = clean(*now - options_.retention_ns); !r) return std::unexpected(r.error());
+  return Room{removed, true};
 }
 
 Result<bool> Store::crowded() {
@@ -121,6 +207,7 @@ Result<std::uint64_t> Store::clean(std::int64_t before_ns) {
       if (auto r = db_->run(sql, most_edges); !r) return r;
     }
     if (auto r = db_->run(kSurplusChangesSql, std::min(most_edges, kMaxSlotChanges)); !r) return r;
+    if (auto r = limit_watched(); !r) return r;
     if (!rows_removed_) return {};
     auto removed = dictionary_.remove_unused(first);
     if (!removed) return std::unexpected(removed.error());
@@ -131,9 +218,11 @@ Result<std::uint64_t> Store::clean(std::int64_t before_ns) {
 }
 
 Result<bool> Store::retain() {
-  const std::int64_t before = clock_.wall_ns() - options_.retention_ns;
+  auto now = retention_time(*db_, options_.boot_id, clock_);
+  if (!now) return std::unexpected(now.error());
+  const std::int64_t before = *now - options_.retention_ns;
   auto oldest = db_->number(kOldestSql, 0);
-  auto aged = db_->number(kAgedSql, 0, before, kChunk);
+  auto aged = db_->number(kAgedSql, 0, before, kChunk, *now);
   auto full = crowded();
   if (!oldest) return std::unexpected(oldest.error());
   if (!aged) return std::unexpected(aged.error());
@@ -144,11 +233,17 @@ Result<bool> Store::retain() {
     return true;
   }
   if (*full) {
-    auto removed = make_room();
-    if (!removed) return std::unexpected(removed.error());
-    return *removed != 0;
+    auto room = make_room();
+    if (!room) return std::unexpected(room.error());
+    return room->rows != 0;
   }
   if (auto cleaned = clean(before); !cleaned) return std::unexpected(cleaned.error());
+  auto untold = db_->number(kUntoldSql, 0);
+  if (!untold) return std::unexpected(untold.error());
+  if (*untold == 0) return false;
+  auto told =
+      in_transaction([this] { return tell_evicted(*db_, now_ns_, [this](const Row& row) { return append(row); }); });
+  if (!told) return std::unexpected(told.error());
   return false;
 }
 
@@ -177,8 +272,7 @@ Result<bool> Store::checkpoint_if_due() {
 Result<void> Store::hold_size(bool hold) {
   auto page_size = db_->number(kPageSizeSql, 4096);
   if (!page_size) return std::unexpected(page_size.error());
-  std::int64_t pages = std::max<std::int64_t>(
-      static_cast<std::int64_t>(options_.max_bytes) / std::max<std::int64_t>(*page_size, 512), 64);
+  std::int64_t pages = most_pages(options_, *page_size);
   if (hold) {
     auto now = db_->number(kAllPagesSql, 0);
     if (!now) return std::unexpected(now.error());

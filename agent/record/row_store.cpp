@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Appending one row of each kind.
 #include <algorithm>
+#include <tuple>
 
 #include "agent/record/schema.h"
 #include "agent/record/sql_numbers.h"
@@ -104,12 +105,12 @@ Result<std::uint64_t> Store::append(const Row& row) {
     c.tags = tags;
   } else if (const auto* gap = std::get_if<GapRow>(&row.body)) {
     c.kind = RowKind::kGap;
-    c.first_ns = gap->from_ns;
-    c.last_ns = gap->to_ns;
+    std::tie(c.first_ns, c.last_ns) = std::minmax(gap->from_ns, gap->to_ns);  // the clock may have been set back
     c.amount = gap->lost ? static_cast<std::int64_t>(*gap->lost) : -1;
     c.label = gap->cause;
     c.note = gap->text;
     c.subject = gap->family;
+    c.tags = gap->scope;
   } else if (const auto* revision = std::get_if<RevisionRow>(&row.body)) {
     c.kind = RowKind::kRevision;
     c.amount = static_cast<std::int64_t>(revision->of_seq);

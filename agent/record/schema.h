@@ -11,7 +11,7 @@
 namespace keytrail::record {
 
 inline constexpr std::int64_t kApplicationId = 0x4B545231;  ///< "KTR1" in the file's header
-inline constexpr std::int64_t kSchemaVersion = 3;
+inline constexpr std::int64_t kSchemaVersion = 4;
 
 /// Refuses a newer or foreign file; writes nothing.
 Result<void> check_schema(Database& db, const std::string& path);

@@ -11,6 +11,7 @@ namespace {
 constexpr int kMaxValueBytes = 16 << 20;
 
 constexpr std::string_view kNoRoom = "the history has no room: the disk, a quota or its size bound is full";
+constexpr std::string_view kDamaged = "the history is damaged";
 
 static constexpr char kBeginWriteSql[] = "BEGIN IMMEDIATE";
 static constexpr char kBeginReadSql[] = "BEGIN DEFERRED";
@@ -53,7 +54,7 @@ Error database_error(sqlite3* db, int code) {
       return {Error::Code::kUnavailable, "the history is locked by another program"};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return {Error::Code::kInvalid, fmt::format("the history is damaged: {} (code {})", text, code)};
+      return {Error::Code::kInvalid, fmt::format("{}: {} (code {})", kDamaged, text, code)};
     default:
       return {Error::Code::kSystem, fmt::format("the history failed: {} (code {}): {}", text, code,
                                                 db != nullptr ? sqlite3_errmsg(db) : "no memory")};
@@ -63,6 +64,8 @@ Error database_error(sqlite3* db, int code) {
 bool is_no_room(const Error& error) {
   return error.code == Error::Code::kUnavailable && error.message.ends_with(kNoRoom);
 }
+
+bool is_damage(const Error& error) { return error.code == Error::Code::kInvalid && error.message.contains(kDamaged); }
 
 Cursor::Cursor(Cursor&& other) noexcept
     : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)), code_(other.code_) {}

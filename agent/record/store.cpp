@@ -2,6 +2,8 @@
 #include "agent/record/store.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 
 namespace keytrail::record {
 namespace {
@@ -28,6 +30,14 @@ static constexpr char kTouchHoldingSql[] =
     "UPDATE holding SET last_use_ns = ?5 WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND "
     "last_use_ns < ?5";
 static constexpr char kHoldersSql[] = "SELECT DISTINCT pid, start_ns, exec, boot_id FROM holding";
+
+/// No hole lies between, and the clocks went on alike.
+bool goes_on(const Watched& before, const Watched& next) {
+  const std::int64_t wall = next.to_ns - before.to_ns;
+  const auto boot = static_cast<std::int64_t>(next.to_boot_ns - before.to_boot_ns);
+  return next.families == before.families && next.from_boot_ns <= before.to_boot_ns &&
+         std::abs(wall - boot) < kClockStepNs;
+}
 
 }  // namespace
 
@@ -80,8 +90,22 @@ Result<std::uint64_t> Store::apply(std::span<const Batch> batches, const std::op
     if (!batches.empty() && !marked_running_) {
       if (auto r = mark_running(); !r) return r;
     }
+    std::optional<Watched> watched;
     for (const Batch& batch : batches) {
       if (auto r = apply_one(batch); !r) return r;
+      if (!batch.watched) continue;
+      if (watched && goes_on(*watched, *batch.watched)) {
+        watched->to_boot_ns = batch.watched->to_boot_ns;
+        watched->to_ns = batch.watched->to_ns;
+        continue;
+      }
+      if (watched) {
+        if (auto r = note_watched(*watched); !r) return r;
+      }
+      watched = batch.watched;
+    }
+    if (watched) {
+      if (auto r = note_watched(*watched); !r) return r;
     }
     if (lost) {
       Row row;

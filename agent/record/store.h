@@ -44,8 +44,13 @@ class Store {
   Result<bool> retain();
   /// True when a tenth or less of the size bound is left.
   Result<bool> crowded();
-  /// Removes a twentieth of the rows, the oldest, and what they alone needed. Returns how many rows went.
-  Result<std::uint64_t> make_room();
+  struct Room {
+    std::uint64_t rows = 0;  ///< that went
+    bool told = false;       ///< the gap `evicted` tells of them
+  };
+  /// Removes a twentieth of the rows, the oldest, and what they alone needed. While the disk is full of other files
+  /// and this one is not near its own bound (or `gently`): only of those that every exporter has passed.
+  Result<Room> make_room(bool gently = false);
   /// When the oldest row happened (Unix ns); 0 = there is none.
   Result<std::int64_t> oldest_ns();
   /// Removes the `count` oldest rows; rows that an exporter has not passed count as expired there. Returns how many
@@ -100,6 +105,11 @@ class Store {
   Result<void> change_finding(const FindingChange& change);
   Result<void> begin_session(const SessionBase& session);
   Result<void> mark_running();
+
+  // watched.cpp
+  Result<void> note_watched(const Watched& watched);
+  Result<void> note_removed(std::uint64_t last_seq);
+  Result<void> limit_watched();
 
   // store.cpp
   Result<void> apply_one(const Batch& batch);

@@ -11,24 +11,49 @@ namespace keytrail::serve {
 
 namespace json = boost::json;
 
-std::string error_body(unsigned status, std::string_view message) {
-  return json::serialize(
-             json::object{{"schema", "1.0"}, {"error", {{"status", status}, {"message", base::printable(message)}}}}) +
-         "\n";
+namespace {
+
+std::string_view code_of(unsigned status) {
+  switch (status) {
+    case 403:
+      return "refused";
+    case 404:
+      return "not_found";
+    case 405:
+      return "method";
+    case 413:
+    case 431:
+      return "too_large";
+    case 500:
+      return "internal";
+    case 503:
+      return "unavailable";
+    default:
+      return "invalid";
+  }
 }
 
-ApiAnswer failed(unsigned status, std::string_view message) {
+}  // namespace
+
+std::string error_body(unsigned status, std::string_view message, std::string_view code) {
+  json::object error{
+      {"status", status}, {"code", code.empty() ? code_of(status) : code}, {"message", base::printable(message)}};
+  return json::serialize(json::object{{"schema", "1.0"}, {"error", std::move(error)}}) + "\n";
+}
+
+ApiAnswer failed(unsigned status, std::string_view message, std::string_view code) {
   ApiAnswer answer;
   answer.status = status;
-  answer.body = error_body(status, message);
+  answer.body = error_body(status, message, code);
   return answer;
 }
 
 ApiAnswer failed(const Error& error) {
   switch (error.code) {
     case Error::Code::kInvalid:
-    case Error::Code::kRefused:
       return failed(400, error.message);
+    case Error::Code::kRefused:  // of a question only a secret is refused
+      return failed(400, error.message, kSecret);
     case Error::Code::kNotFound:
     case Error::Code::kGone:
       return failed(404, error.message);
@@ -52,6 +77,13 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
   for (const std::string& segment : target.path)
     path += "/" + base::printable(segment);
   ApiAnswer answer;
+  if (key_known.value_or(false)) answer.known_keys.push_back(filter.key);
+  if (!key_known.value_or(true)) {
+    complete = false;
+    json::value& why = coverage["why"];
+    if (!why.is_array()) why = json::array();
+    why.get_array().emplace_back("unknown_key");
+  }
   json::object body{{"schema", "1.0"},
                     {"asked",
                      {{"path", path},

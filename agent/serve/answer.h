@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/serve/query.h"
 #include "keytrail/history_reader.h"
@@ -19,16 +20,24 @@ struct ApiAnswer {
   unsigned status = 200;
   std::string body;  ///< JSON, ends with a newline
   std::string content_type = "application/json";
-  std::string for_log;         ///< the target as the log may show it
-  std::optional<Query> watch;  ///< set: no body, a stream of these rows follows
+  std::string for_log;                  ///< the target as the log may show it
+  std::vector<std::string> known_keys;  ///< that were asked for and are of this node: the log may name them
+  std::optional<Query> watch;           ///< set: no body, a stream of these rows follows
 };
 
-/// {"error":{"status":…,"message":…}}
-[[nodiscard]] std::string error_body(unsigned status, std::string_view message);
-[[nodiscard]] ApiAnswer failed(unsigned status, std::string_view message);
+// Words for programs where the status alone does not tell why. Everything else has the status's own word.
+inline constexpr char kFromAfterTo[] = "from_after_to";  ///< an empty period: nothing can be told of it
+inline constexpr char kNowOnly[] = "now_only";           ///< a question about now does not take a period
+inline constexpr char kSecret[] = "secret";              ///< a secret was typed
+inline constexpr char kBusy[] = "busy";                  ///< too many at once: try again in a moment
+
+/// {"error":{"status":…,"code":…,"message":…}}. `code`: one of those above; empty = by the status.
+[[nodiscard]] std::string error_body(unsigned status, std::string_view message, std::string_view code = {});
+[[nodiscard]] ApiAnswer failed(unsigned status, std::string_view message, std::string_view code = {});
 [[nodiscard]] ApiAnswer failed(const Error& error);
 
-/// The envelope of every answer.
+/// The envelope of every answer. `key_known`: of an answer about one key; nothing is complete about one that was never
+/// seen here.
 [[nodiscard]] ApiAnswer envelope(const Target& target, const HistoryFilter& filter, boost::json::array rows,
                                  boost::json::object coverage, bool complete, std::uint64_t cursor,
                                  std::size_t more = 0, std::optional<bool> key_known = std::nullopt,

@@ -14,7 +14,6 @@
 #include "agent/base/log.h"
 #include "agent/catalog/ranges.h"
 #include "agent/serve/meant.h"
-#include "agent/serve/rotation.h"
 #include "agent/serve/row_json.h"
 #include "agent/serve/secret_guard.h"
 #include "agent/serve/status_json.h"
@@ -36,18 +35,33 @@ json::array to_array(const Items& items) {
   return out;
 }
 
-/// Whether the key that was asked for was ever seen on this node: that nobody holds a key which nobody knows says
-/// nothing. Empty where no key was asked for.
+/// Rows that are no key's own are given to everybody.
+template <typename Item>
+bool is_of_a_key(const Item& /*item*/) {
+  return true;
+}
+bool is_of_a_key(const Row& row) {
+  return !std::holds_alternative<GapRow>(row.body) && !std::holds_alternative<RevisionRow>(row.body);
+}
+
+/// Whether the key that was asked for was ever seen on this node: that nobody holds or used a key which nobody knows
+/// says nothing. Empty where no key was asked for.
 template <typename Items>
 Result<std::optional<bool>> key_known(HistoryReader& history, const HistoryFilter& asked, const Items& rows) {
   if (asked.key.empty()) return std::nullopt;
-  if (!rows.empty()) return true;
+  if (std::ranges::any_of(rows, [](const auto& row) { return is_of_a_key(row); })) return true;
   HistoryFilter filter;
   filter.key = asked.key;
   filter.limit = 1;
   const auto keys = history.keys(filter);
   if (!keys) return std::unexpected(keys.error());
   return !keys->empty();
+}
+
+/// "Who has it now" has no period: one that is given is not silently passed over.
+std::optional<ApiAnswer> not_now(const HistoryFilter& filter, const char* what) {
+  if (filter.from_ns == 0 && filter.to_ns == 0) return std::nullopt;
+  return failed(400, fmt::format("{}: this is a question about now; it takes no since and no until", what), kNowOnly);
 }
 
 /// Lists without pages: the first `limit` of them; gives how many were cut off.
@@ -64,7 +78,13 @@ std::size_t cut(Items& items, std::size_t limit) {
 struct Api::Request {
   Target target;
   Query query;
+  const std::optional<LivesNow>* lives = nullptr;  ///< of a question about now
 };
+
+LivesNow Api::lives_of(const Request& request) {
+  if (request.lives != nullptr && *request.lives) return **request.lives;
+  return lives_now(status_, history_);
+}
 
 std::optional<ApiAnswer> Api::mistyped(const Request& request) {
   const Result<void> meant = check_meant(history_, catalog_, finding_types_, request.query.filter);
@@ -73,14 +93,13 @@ std::optional<ApiAnswer> Api::mistyped(const Request& request) {
 }
 
 template <typename Item>
-ApiAnswer Api::page(const Request& request, const Result<Page<Item>>& page, bool of_a_key) {
+ApiAnswer Api::page(const Request& request, const Result<Page<Item>>& page) {
   if (!page) return failed(page.error());
   if (page->items.empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
   const HistoryFilter& filter = request.query.filter;
-  const Result<std::optional<bool>> known =
-      of_a_key ? key_known(history_, filter, page->items) : Result<std::optional<bool>>(std::nullopt);
+  const Result<std::optional<bool>> known = key_known(history_, filter, page->items);
   if (!known) return failed(known.error());
   Coverage covered = coverage_.of(filter);
   return envelope(request.target, filter, to_array(page->items), std::move(covered.json), covered.complete, page->next,
@@ -101,7 +120,7 @@ ApiAnswer Api::uses(const Request& request) { return page(request, history_.edge
 
 ApiAnswer Api::readers(const Request& request) {
   if (request.query.filter.key.empty()) return failed(400, "readers: a key ID is wanted, like /v1/readers?key=AKIA…");
-  return page(request, history_.readers(request.query.filter), true);
+  return page(request, history_.readers(request.query.filter));
 }
 
 ApiAnswer Api::keys(const Request& request) {
@@ -110,13 +129,17 @@ ApiAnswer Api::keys(const Request& request) {
   if (list->empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
+  const auto known = key_known(history_, request.query.filter, *list);
+  if (!known) return failed(known.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
-                  more);
+                  more, *known);
 }
 
 ApiAnswer Api::holders(const Request& request) {
+  if (auto why = not_now(request.query.filter, "holders")) return *std::move(why);
+  const LivesNow lives = lives_of(request);  // before the list: what is examined by then is in it
   Result<std::vector<Holding>> list = history_.holders(request.query.filter);
   if (!list) return failed(list.error());
   if (list->empty()) {
@@ -130,7 +153,7 @@ ApiAnswer Api::holders(const Request& request) {
     const auto keys = history_.keys({.key = request.query.filter.key, .limit = 1});
     if (keys && !keys->empty()) kind = keys->front().key.kind;
   }
-  CannotTell others = cannot_tell(status_.unseen().get(), kind, *list, request.query.with_quiet);
+  CannotTell others = cannot_tell(lives, kind, *list, request.query.with_quiet);
   const std::size_t more = cut(*list, request.query.filter.limit);
   json::array rows;
   for (const Holding& holding : *list)
@@ -158,18 +181,22 @@ ApiAnswer Api::rotation(const Request& request) {
   const Query& query = request.query;
   if (query.old_key.empty() || query.new_key.empty())
     return failed(400, "rotation: the old and the new key ID are wanted, like /v1/rotation?old=AKIA…&new=AKIA…");
+  if (auto why = not_now(query.filter, "rotation")) return *std::move(why);
   if (query.old_key == query.new_key) return failed(400, "rotation: the old and the new key are the same");
   for (const std::string* key : {&query.old_key, &query.new_key}) {
     if (const Result<void> meant = check_key_meant(history_, *key); !meant) return failed(meant.error());
   }
   Coverage covered = coverage_.of_the_living({});  // whenever the old key was taken
-  const auto lives = status_.unseen();
+  const LivesNow lives = lives_of(request);
   Result<Rotation> found =
-      rotation_of(history_, lives.get(), {query.old_key, query.new_key, query.with_quiet, now_ns(), covered.complete});
+      rotation_of(history_, lives, {query.old_key, query.new_key, query.with_quiet, now_ns(), covered.complete});
   if (!found) return failed(found.error());
   json::array rows;
   rows.push_back(std::move(found->row));
-  return envelope(request.target, query.filter, std::move(rows), std::move(covered.json), found->complete, 0);
+  ApiAnswer answer =
+      envelope(request.target, query.filter, std::move(rows), std::move(covered.json), found->complete, 0);
+  answer.known_keys = std::move(found->known);
+  return answer;
 }
 
 ApiAnswer Api::workloads(const Request& request) {
@@ -241,7 +268,10 @@ ApiAnswer Api::explain(const Request& request) {
 
 ApiAnswer Api::watch(const Request& request, std::string_view last_event_id) {
   if (auto why = mistyped(request)) return *std::move(why);  // it would wait for ever
+  const auto known = key_known(history_, request.query.filter, std::vector<Row>{});
+  if (!known) return failed(known.error());
   ApiAnswer answer;
+  if (known->value_or(false)) answer.known_keys.push_back(request.query.filter.key);
   answer.content_type = "text/event-stream";
   answer.watch = request.query;
   if (!last_event_id.empty()) {
@@ -283,35 +313,39 @@ ApiAnswer Api::route(const Request& request) {
                 "/v1/openapi.json");
 }
 
-ApiAnswer Api::handle(std::string_view method, std::string_view target, std::string_view last_event_id) try {
-  Request request;
-  Result<Target> parsed = parse_target(target, catalog_);
-  if (!parsed) {
-    ApiAnswer answer = failed(parsed.error());
-    answer.for_log = "(malformed target)";
-    return answer;
-  }
-  request.target = std::move(*parsed);
-  const auto logged = [&](ApiAnswer answer) {
-    answer.for_log = request.target.for_log;
-    return answer;
-  };
+ApiAnswer Api::answer(const Request& request, std::string_view method, std::string_view last_event_id) {
   if (method != "GET" && method != "HEAD")
-    return logged(failed(405, "only GET is answered here: the agent observes, it takes no orders"));
+    return failed(405, "only GET is answered here: the agent observes, it takes no orders");
   const auto& path = request.target.path;
   if (path.size() == 2 && path[0] == "v1" && path[1] == "openapi.json") {
     ApiAnswer answer;
     answer.body = std::string(openapi_json());
-    return logged(std::move(answer));
+    return answer;
   }
   Result<Query> query = parse_query(request.target, catalog_, max_rows_);
-  if (!query) return logged(failed(query.error()));
-  request.query = std::move(*query);
-  if (path.size() == 2 && path[0] == "v1" && path[1] == "watch") return logged(watch(request, last_event_id));
-  return logged(route(request));
-} catch (const std::exception& error) {
-  ApiAnswer answer = failed(500, "the query failed inside the agent; its log says more");
-  answer.for_log = std::string("(internal error: ") + error.what() + ")";
+  if (!query) return failed(query.error());
+  if (query->from_after_to)
+    return failed(400, "since must be before until: of an empty period nothing can be told", kFromAfterTo);
+  const Request checked{request.target, *std::move(query), request.lives};
+  if (path.size() == 2 && path[0] == "v1" && path[1] == "watch") return watch(checked, last_event_id);
+  return route(checked);
+}
+
+ApiAnswer Api::handle(std::string_view method, std::string_view target, std::string_view last_event_id,
+                      const std::optional<LivesNow>& lives) try {
+  Result<Target> parsed = parse_target(target);
+  if (!parsed) {
+    ApiAnswer refused = failed(parsed.error());
+    refused.for_log = "(malformed target)";
+    return refused;
+  }
+  const Request request{*std::move(parsed), {}, &lives};
+  ApiAnswer out = answer(request, method, last_event_id);
+  out.for_log = for_log(request.target, catalog_, out.known_keys);
+  return out;
+} catch (const std::exception&) {  // what it says may be what was typed
+  ApiAnswer answer = failed(500, "the query failed inside the agent");
+  answer.for_log = "(internal error)";
   return answer;
 }
 

@@ -12,6 +12,7 @@
 #include "agent/serve/answer.h"
 #include "agent/serve/coverage.h"
 #include "agent/serve/query.h"
+#include "agent/serve/rotation.h"
 #include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
 
@@ -28,15 +29,17 @@ class Api {
         finding_types_(finding_types),
         coverage_(history, status, max_rows) {}
 
-  /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty.
-  [[nodiscard]] ApiAnswer handle(std::string_view method, std::string_view target, std::string_view last_event_id = {});
+  /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty. `lives`: for questions about
+  /// now, when what was under way before them was waited for.
+  [[nodiscard]] ApiAnswer handle(std::string_view method, std::string_view target, std::string_view last_event_id = {},
+                                 const std::optional<LivesNow>& lives = std::nullopt);
 
  private:
   struct Request;
+  LivesNow lives_of(const Request& request);
   ApiAnswer route(const Request& request);
-  /// `of_a_key`: says whether the key that was asked for is known at all.
   template <typename Item>
-  ApiAnswer page(const Request& request, const Result<Page<Item>>& page, bool of_a_key = false);
+  ApiAnswer page(const Request& request, const Result<Page<Item>>& page);
   ApiAnswer rows(const Request& request);
   ApiAnswer uses(const Request& request);
   ApiAnswer keys(const Request& request);
@@ -49,6 +52,7 @@ class Api {
   ApiAnswer explain(const Request& request);
   ApiAnswer status_answer(const Request& request, bool doctor);
   ApiAnswer watch(const Request& request, std::string_view last_event_id);
+  ApiAnswer answer(const Request& request, std::string_view method, std::string_view last_event_id);
 
   /// Why an answer is empty, when the question was mistyped.
   std::optional<ApiAnswer> mistyped(const Request& request);

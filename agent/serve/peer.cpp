@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -14,8 +16,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <string_view>
+#include <utility>
 
 #include "agent/base/fd.h"
+#include "agent/base/log.h"
 
 namespace keytrail::serve {
 namespace {
@@ -35,15 +40,37 @@ PeerPlace place_in(const std::string& path) {
   return PeerPlace::kUnknown;
 }
 
-PeerPlace place_of(int fd, pid_t pid) {
+std::string program_of(pid_t pid) {
+  if (pid <= 0) return {};
+  std::array<char, 4096> path{};
+  const ssize_t size = ::readlink(fmt::format("/proc/{}/exe", pid).c_str(), path.data(), path.size());
+  if (size > 0) {
+    const std::string_view exe(path.data(), static_cast<std::size_t>(size));
+    return std::string(exe.substr(exe.rfind('/') + 1));
+  }
+  std::string name;
+  std::ifstream file(fmt::format("/proc/{}/comm", pid));
+  return std::getline(file, name) ? "(" + name + ")" : "";
+}
+
+bool has_ended(int process) {
+  pollfd ended{process, POLLIN, 0};
+  return ::poll(&ended, 1, 0) != 0;
+}
+
+/// Fills `place` and `program`.
+void look_at(int fd, Peer& peer) {
   int handle = -1;
   socklen_t length = sizeof handle;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &handle, &length) == 0) {
     const base::UniqueFd process(handle);
-    return place_in(fmt::format("/proc/self/fdinfo/{}", process.get()));
+    peer.place = place_in(fmt::format("/proc/self/fdinfo/{}", process.get()));
+    std::string program = program_of(peer.pid);
+    if (!has_ended(process.get())) peer.program = std::move(program);  // else the pid may be another's by now
+  } else if (errno == ENOPROTOOPT && peer.pid > 0) {                   // older than Linux 6.5
+    peer.place = place_in(fmt::format("/proc/{}/status", peer.pid));
+    peer.program = program_of(peer.pid);
   }
-  const bool too_old = errno == ENOPROTOOPT;
-  return too_old && pid > 0 ? place_in(fmt::format("/proc/{}/status", pid)) : PeerPlace::kUnknown;
 }
 
 }  // namespace
@@ -54,7 +81,8 @@ Result<Peer> peer_of(int fd) {
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
     return fail(Error::Code::kSystem, fmt::format("getsockopt(SO_PEERCRED): {}", std::strerror(errno)));
   }
-  Peer peer{credentials.pid, credentials.uid, credentials.gid, {}, place_of(fd, credentials.pid)};
+  Peer peer{.pid = credentials.pid, .uid = credentials.uid, .gid = credentials.gid};
+  look_at(fd, peer);
   peer.groups.resize(64);
   for (;;) {
     length = static_cast<socklen_t>(peer.groups.size() * sizeof(gid_t));
@@ -81,6 +109,11 @@ std::string refusal(const Peer& peer, const PeerRule& rule) {
   if (member) return {};
   const std::string group = rule.group && *rule.group != 0 ? group_name(*rule.group) : "keytrail";
   return fmt::format("refused uid {} ({}): needs root or group {}", peer.uid, user_name(peer.uid), group);
+}
+
+std::string who(const Peer& peer) {
+  return fmt::format("uid={} pid={} program={}", peer.uid, peer.pid,
+                     peer.program.empty() ? "?" : base::printable(peer.program));
 }
 
 std::string user_name(uid_t uid) {

@@ -26,6 +26,7 @@ struct Peer {
   gid_t gid = 0;
   std::vector<gid_t> groups;  ///< supplementary
   PeerPlace place = PeerPlace::kUnknown;
+  std::string program;  ///< name of its executable; in () as it calls itself, where that is not ours to see; or empty
 };
 
 struct PeerRule {
@@ -34,11 +35,13 @@ struct PeerRule {
 };
 
 /// The peer's credentials at the time of connect(): SO_PEERCRED and SO_PEERGROUPS (unix(7)). Seen through user
-/// namespaces as host ids. Its place by SO_PEERPIDFD (Linux 6.5), which no reuse of the pid can mislead; before, by its
-/// pid.
+/// namespaces as host ids. Its place and program by SO_PEERPIDFD (Linux 6.5), which no reuse of the pid can mislead;
+/// before, by its pid.
 [[nodiscard]] Result<Peer> peer_of(int fd);
 /// Empty when the peer may ask, else the sentence it gets.
 [[nodiscard]] std::string refusal(const Peer& peer, const PeerRule& rule);
+/// "uid=0 pid=12 program=curl": who asks, for the log.
+[[nodiscard]] std::string who(const Peer& peer);
 /// Name of a user or group, or its number.
 [[nodiscard]] std::string user_name(uid_t uid);
 [[nodiscard]] std::string group_name(gid_t gid);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <boost/url.hpp>
 #include <charconv>
+#include <span>
+#include <utility>
 
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
@@ -18,6 +20,18 @@ namespace {
 
 constexpr std::size_t kMaxTarget = 4096;
 constexpr std::size_t kMaxValue = 512;
+
+constexpr std::string_view kPaths[] = {"rows",    "uses",     "keys",      "holders",     "places",
+                                       "readers", "rotation", "workloads", "findings",    "status",
+                                       "doctor",  "explain",  "watch",     "openapi.json"};
+constexpr std::string_view kParameters[] = {"key",   "workload", "kind",         "provider", "service", "host",
+                                            "pid",   "evidence", "finding_type", "chain",    "kinds",   "since",
+                                            "until", "after",    "limit",        "old",      "new",     "quiet"};
+
+bool is_one_of(std::string_view word, std::span<const std::string_view> words) {
+  return std::ranges::find(words, word) != words.end();
+}
+bool is_key(std::string_view name) { return name == "key" || name == "old" || name == "new"; }
 
 std::unexpected<Error> invalid(std::string text) { return fail(Error::Code::kInvalid, std::move(text)); }
 
@@ -77,10 +91,9 @@ Result<void> set_text(const std::string& name, const std::string& text, std::str
 
 /// In the letters that rows have: words of the catalog and host names are low, a key id as its kind has it.
 std::string folded(const catalog::Catalog& catalog, const std::string& name, const std::string& value) {
-  if (name == "key" || name == "old" || name == "new") return folded_key(catalog, value);
+  if (is_key(name)) return folded_key(catalog, value);
   constexpr std::string_view kWordsOf[] = {"provider", "service", "kind", "host", "evidence", "finding_type", "kinds"};
-  if (std::ranges::find(kWordsOf, name) == std::end(kWordsOf)) return value;
-  return folded_word(value);
+  return is_one_of(name, kWordsOf) ? folded_word(value) : value;
 }
 
 Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& name, const std::string& given,
@@ -123,9 +136,7 @@ Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& n
     f.limit = std::min(f.limit, max_rows);  // a smaller page than asked for: the cursor goes on
     return {};
   }
-  return invalid(
-      "unknown parameter; known: key, workload, kind, provider, service, host, pid, evidence, finding_type, chain, "
-      "kinds, since, until, after, limit, old, new, quiet");
+  return invalid(fmt::format("unknown parameter; known: {}", fmt::join(kParameters, ", ")));
 }
 
 bool key_fits(const HistoryFilter& f, const Key& key) {
@@ -176,21 +187,34 @@ bool body_fits(const RevisionRow&, const Query& q) {
 
 }  // namespace
 
-Result<Target> parse_target(std::string_view target, const catalog::Catalog& catalog) {
+Result<Target> parse_target(std::string_view target) {
   if (target.size() > kMaxTarget) return invalid("the request target is longer than 4 KiB");
   const auto parsed = boost::urls::parse_origin_form(target);
   if (!parsed) return invalid("the request target is malformed");
   Target out;
-  const auto shown = [&](const std::string& text) {
-    return looks_like_secret(catalog, text) ? std::string("(hidden)") : base::printable(text);
-  };
-  for (const auto& segment : parsed->segments()) {
+  for (const auto& segment : parsed->segments())
     out.path.push_back(segment);
-    out.for_log += "/" + shown(segment);
-  }
   for (const auto& parameter : parsed->params()) {
     if (!out.parameters.emplace(parameter.key, parameter.value).second) return invalid("a parameter is there twice");
-    out.for_log += (out.parameters.size() == 1 ? "?" : "&") + shown(parameter.key) + "=" + shown(parameter.value);
+  }
+  return out;
+}
+
+std::string for_log(const Target& target, const catalog::Catalog& catalog, std::span<const std::string> known) {
+  const auto& path = target.path;
+  const bool there = path.size() > 1 && path.size() <= 3 && path[0] == "v1" && is_one_of(path[1], kPaths);
+  std::string out = there ? "/v1/" + path[1] : "(unknown path)";
+  char separator = '?';
+  for (const auto& [name, value] : target.parameters) {
+    out += std::exchange(separator, '&');
+    if (!is_one_of(name, kParameters)) {
+      out += "(unknown parameter)";
+      continue;
+    }
+    out += name;
+    if (!is_key(name)) continue;
+    const std::string id = folded_key(catalog, value);
+    out += "=" + (std::ranges::find(known, id) != known.end() ? base::printable(id) : std::string("(unknown)"));
   }
   return out;
 }
@@ -208,8 +232,7 @@ Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog,
     if (Result<void> set = set_parameter(catalog, name, value, query, max_rows); !set)
       return std::unexpected(set.error());
   }
-  if (query.filter.to_ns != 0 && query.filter.from_ns >= query.filter.to_ns)
-    return invalid("since must be before until");
+  query.from_after_to = query.filter.to_ns != 0 && query.filter.from_ns >= query.filter.to_ns;
   return query;
 }
 

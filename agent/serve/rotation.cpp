@@ -23,6 +23,7 @@ namespace {
 
 constexpr std::int64_t kCallsWindow = 600'000'000'000;  // ten minutes
 constexpr std::size_t kPage = 1'000;
+constexpr std::uint64_t kBacklog = 32'768;  // what is taken from the rings at once, see capture.h
 constexpr std::size_t kMost = 10'000;
 
 /// One of the two keys.
@@ -196,11 +197,30 @@ std::uint64_t add_quiet(json::object& out, const UnseenLives& lives, std::string
 
 }  // namespace
 
-CannotTell cannot_tell(const UnseenLives* lives, std::string_view kind, std::span<const Holding> holders,
-                       bool with_quiet) {
-  json::object out{
-      {"processes", json::array()},      {"not_listed", 0},           {"not_followed", 0}, {"quiet", nullptr},
-      {"quiet_programs", json::array()}, {"quiet_counts", with_quiet}};
+LivesNow lives_now(AgentStatusSource& status) {
+  LivesNow out{.unseen = status.unseen()};
+  const AgentStatus now = status.status();
+  if (const auto found = now.tracking.find("examinations"); found != now.tracking.end()) out.under_way = found->second;
+  // More comes than is taken from the rings: opens may wait there.
+  if (now.in_flight > kBacklog) ++out.under_way;
+  return out;
+}
+
+LivesNow lives_now(AgentStatusSource& status, HistoryReader& history) {
+  LivesNow out = lives_now(status);
+  if (history.batches()) ++out.under_way;
+  return out;
+}
+
+CannotTell cannot_tell(const LivesNow& now, std::string_view kind, std::span<const Holding> holders, bool with_quiet) {
+  json::object out{{"processes", json::array()},
+                   {"not_listed", 0},
+                   {"not_followed", 0},
+                   {"quiet", nullptr},
+                   {"quiet_programs", json::array()},
+                   {"quiet_counts", with_quiet},
+                   {"under_way", now.under_way}};
+  const UnseenLives* lives = now.unseen.get();
   if (lives == nullptr) return {std::move(out), false};
   std::set<std::pair<std::uint32_t, std::uint64_t>> known;
   for (const Holding& one : holders)
@@ -217,10 +237,10 @@ CannotTell cannot_tell(const UnseenLives* lives, std::string_view kind, std::spa
   out["not_followed"] = lives->not_followed;
   const bool callers = !processes.empty() || lives->callers_not_listed + lives->not_followed != 0;
   const bool quiet = add_quiet(out, *lives, kind) != 0;
-  return {std::move(out), !callers && !(quiet && with_quiet)};
+  return {std::move(out), !callers && !(quiet && with_quiet) && now.under_way == 0};
 }
 
-Result<Rotation> rotation_of(HistoryReader& history, const UnseenLives* lives, const RotationAsked& asked) {
+Result<Rotation> rotation_of(HistoryReader& history, const LivesNow& lives, const RotationAsked& asked) {
   Side old_side{.id = asked.old_key}, new_side{.id = asked.new_key};
   const auto holders = look_at(history, old_side, asked.now_ns);
   if (!holders) return std::unexpected(holders.error());
@@ -246,7 +266,10 @@ Result<Rotation> rotation_of(HistoryReader& history, const UnseenLives* lives, c
                    {"calls_since", time_or_null(asked.now_ns - kCallsWindow)},
                    {"holders", std::move(rows)},
                    {"cannot_tell", std::move(others.json)}};
-  return Rotation{std::move(row), complete};
+  Rotation out{std::move(row), complete, {}};
+  for (Side* side : {&old_side, &new_side})
+    if (side->key) out.known.push_back(side->id);
+  return out;
 }
 
 }  // namespace keytrail::serve

@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,14 +26,27 @@ struct CannotTell {
   bool nobody = false;  ///< none of them
 };
 
-/// `lives`: what the agent says of these, or null; `kind`: of the key, or empty; `holders`: those that are known to
-/// have it. `with_quiet`: those that connected to nobody count, too.
-[[nodiscard]] CannotTell cannot_tell(const UnseenLives* lives, std::string_view kind, std::span<const Holding> holders,
+/// What the agent says of those that live now.
+struct LivesNow {
+  std::shared_ptr<const UnseenLives> unseen;  ///< null: it has not looked at all of them yet
+  /// Key files being examined, or what they gave being stored: who opened them may have a key that is not known yet.
+  std::uint64_t under_way = 0;
+};
+/// What was opened before must be on its way into the history by the time of this call, and what was examined by then
+/// stored before holders are asked for: see server.cpp.
+[[nodiscard]] LivesNow lives_now(AgentStatusSource& status);
+/// The same, where nobody waited for that.
+[[nodiscard]] LivesNow lives_now(AgentStatusSource& status, HistoryReader& history);
+
+/// `kind`: of the key, or empty; `holders`: those that are known to have it. `with_quiet`: those that connected to
+/// nobody count, too.
+[[nodiscard]] CannotTell cannot_tell(const LivesNow& lives, std::string_view kind, std::span<const Holding> holders,
                                      bool with_quiet);
 
 struct Rotation {
-  boost::json::object row;  ///< of /v1/rotation
-  bool complete = false;    ///< the coverage, and of every process it can be told
+  boost::json::object row;         ///< of /v1/rotation
+  bool complete = false;           ///< the coverage, and of every process it can be told
+  std::vector<std::string> known;  ///< of the two keys, those that were seen on this node
 };
 
 /// What is asked of a rotation, and what the answer stands on.
@@ -44,7 +58,6 @@ struct RotationAsked {
 };
 
 /// Errors: the history's.
-[[nodiscard]] Result<Rotation> rotation_of(HistoryReader& history, const UnseenLives* lives,
-                                           const RotationAsked& asked);
+[[nodiscard]] Result<Rotation> rotation_of(HistoryReader& history, const LivesNow& lives, const RotationAsked& asked);
 
 }  // namespace keytrail::serve

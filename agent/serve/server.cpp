@@ -4,17 +4,15 @@
 
 #include <pthread.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -22,6 +20,8 @@
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
 #include "agent/serve/api.h"
+#include "agent/serve/door.h"
+#include "agent/serve/listen.h"
 #include "agent/serve/share.h"
 #include "agent/serve/watch_hub.h"
 
@@ -38,27 +38,9 @@ namespace {
 constexpr std::uint32_t kHeaderLimit = 8U << 10U;
 constexpr std::uint64_t kBodyLimit = 64U << 10U;
 constexpr std::size_t kMaxPending = 8192;  // rows handed over and not yet delivered
-constexpr std::size_t kMaxRefusedAtOnce = 8;
 constexpr char kTooMany[] = "too many connections at once; try again";
 constexpr char kTooManyWatches[] = "too many watches at once; end one of them and try again";
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-
-Result<base::UniqueFd> listen_at(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path)
-    return fail(Error::Code::kInvalid, "the socket's path must have 1 to 107 bytes");
-  std::memcpy(address.sun_path, path.data(), path.size());
-  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail(Error::Code::kSystem, std::string("socket: ") + std::strerror(errno));
-  const mode_t before = ::umask(0117);
-  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  const int error = errno;
-  ::umask(before);
-  if (bound != 0) return fail(Error::Code::kSystem, "bind " + base::printable(path) + ": " + std::strerror(error));
-  if (::listen(fd.get(), 64) != 0) return fail(Error::Code::kSystem, std::string("listen: ") + std::strerror(errno));
-  return fd;
-}
 
 /// What a connection that broke the protocol is told; 0 = nothing, the peer is gone or too slow.
 unsigned status_of(const beast::error_code& error) {
@@ -71,15 +53,43 @@ unsigned status_of(const beast::error_code& error) {
   return 0;
 }
 
-/// A connection as it was let in.
-struct Visit {
-  Peer peer;
-  std::string refused;  ///< what the peer is told instead of an answer; empty = it may ask
-  Share::Taken place;
-  bool reserved = false;  ///< it may ask for the status only
-};
+/// Unix ns: what `until` of a watch is measured by.
+std::int64_t wall_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 bool asks_for_status(std::string_view target) { return target.substr(0, target.find('?')) == "/v1/status"; }
+
+bool asks_about_now(std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  return path == "/v1/holders" || path == "/v1/rotation";
+}
+
+/// Says when the peer of a watch has gone. What it still says is read and thrown away: else its end would not be seen.
+struct Ear {
+  asio::steady_timer wake;
+  stream_protocol::socket* socket;  ///< null: the watch has ended before its peer
+  bool gone = false;
+  std::size_t heard = 0;
+};
+
+void listen_to(const std::shared_ptr<Ear>& ear) {
+  ear->socket->async_wait(stream_protocol::socket::wait_read, [ear](const boost::system::error_code& error) {
+    if (error || ear->socket == nullptr) return;
+    const int fd = ear->socket->native_handle();
+    ear->gone = hung_up(fd);
+    std::array<char, 4096> said;
+    ssize_t got = 1;
+    for (int i = 0; i < 16 && got > 0 && !ear->gone; ++i) {
+      got = ::recv(fd, said.data(), said.size(), MSG_DONTWAIT);
+      if (got > 0) ear->heard += static_cast<std::size_t>(got);
+      ear->gone = ear->heard > kBodyLimit;
+    }
+    if (ear->gone) ear->wake.cancel();
+    if (!ear->gone && got != 0) listen_to(ear);  // 0: it says no more, and may listen on
+  });
+}
 
 }  // namespace
 
@@ -88,12 +98,10 @@ class Server::Impl {
   Impl(ServeOptions options, HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog)
       : options_(std::move(options)),
         history_(history),
+        status_(status),
         api_(history, status, catalog, options_.max_rows, options_.finding_types),
-        connections_(options_.max_connections, options_.connections_of_one),
-        reserve_(options_.reserve, (options_.reserve + 1) / 2),
-        watches_(options_.max_watches, options_.watches_of_one) {
-    if (!options_.peer_of) options_.peer_of = peer_of;
-  }
+        door_(options_),
+        watches_(options_.max_watches, options_.watches_of_one) {}
 
   Result<void> start();
   void stop();
@@ -103,14 +111,21 @@ class Server::Impl {
  private:
   asio::awaitable<void> accept_loop(stream_protocol::acceptor acceptor);
   void accepted(stream_protocol::socket socket);
-  /// Without a place where none is left.
-  Visit let_in(int fd);
   asio::awaitable<void> converse(stream_protocol::socket socket, Visit visit);
   asio::awaitable<bool> respond(Stream& stream, const http::request<http::string_body>& request, const Visit& visit);
   asio::awaitable<bool> answer_watch(Stream& stream, Query query, unsigned version, const Peer& peer);
+  /// What is under way now, when what happened before is stored, or as far as it can be waited for.
+  asio::awaitable<LivesNow> settled_now();
   asio::awaitable<bool> send(Stream& stream, unsigned status, std::string body, const std::string& type,
                              unsigned version, bool keep, bool head);
-  asio::awaitable<void> watch(Stream& stream, Query query);
+  asio::awaitable<void> watch(Stream& stream, Query query, const Peer& peer);
+  /// How long a watch may wait for rows; 0: its time is over, and what came before is stored.
+  std::chrono::nanoseconds pause_until(std::int64_t until_ns) const {
+    if (until_ns == 0) return options_.heartbeat;
+    const std::chrono::nanoseconds settle = options_.watch_settle;
+    return std::clamp(std::chrono::nanoseconds(until_ns - wall_ns()) + settle, std::chrono::nanoseconds(0),
+                      std::chrono::nanoseconds(options_.heartbeat));
+  }
   asio::awaitable<bool> replay(Stream& stream, Watcher& watcher);
   asio::awaitable<bool> write_text(Stream& stream, const std::string& text);
   void pull();
@@ -130,11 +145,11 @@ class Server::Impl {
 
   ServeOptions options_;
   HistoryReader& history_;
+  AgentStatusSource& status_;
   Api api_;
-  PeerRule rule_;
   WatchHub hub_;
-  Share connections_, reserve_, watches_;
-  Share strangers_{kMaxRefusedAtOnce, kMaxRefusedAtOnce};
+  Door door_;
+  Share watches_;
   std::atomic<std::size_t> pending_ = 0;
   std::atomic<std::uint64_t> not_taken_ = 0;
   std::atomic<bool> notified_ = false;
@@ -151,10 +166,7 @@ Result<void> Server::Impl::start() {
     fd = std::move(*bound);
   }
   options_.listen_fd = -1;
-  // Many services run as nobody (the kernel's overflow uid): it stands for no one.
-  constexpr uid_t kNobody = 65534;
-  rule_ = {::geteuid() == kNobody ? std::nullopt : std::optional(::geteuid()),
-           options_.group ? options_.group : socket_group(fd.get())};
+  door_.opens_to(fd.get());
   const std::lock_guard lock(context_mutex_);
   context_ = std::make_unique<asio::io_context>(1);
   boost::system::error_code error;
@@ -192,27 +204,12 @@ asio::awaitable<void> Server::Impl::accept_loop(stream_protocol::acceptor accept
   }
 }
 
-Visit Server::Impl::let_in(int fd) {
-  Visit visit;
-  const Result<Peer> peer = options_.peer_of(fd);
-  visit.refused = peer ? refusal(*peer, rule_) : peer.error().message;
-  visit.peer = peer.value_or(Peer{});
-  if (!visit.refused.empty()) {
-    visit.place = strangers_.take(visit.peer.uid);
-    return visit;
-  }
-  visit.place = connections_.take(visit.peer.uid);
-  visit.reserved = !visit.place;
-  if (visit.reserved) visit.place = reserve_.take(visit.peer.uid);
-  return visit;
-}
-
 void Server::Impl::accepted(stream_protocol::socket socket) {
-  Visit visit = let_in(socket.native_handle());
+  Visit visit = door_.let_in(socket.native_handle());
   if (!visit.place) {
-    spdlog::warn("connection of uid {} pid {} closed: {}", visit.peer.uid, visit.peer.pid,
+    spdlog::warn("connection of {} closed: {}", who(visit.peer),
                  visit.refused.empty() ? "too many connections" : base::printable(visit.refused));
-    const std::string body = error_body(503, kTooMany);
+    const std::string body = error_body(503, kTooMany, kBusy);
     const std::string text =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
         std::to_string(body.size()) + "\r\n\r\n" + body;
@@ -234,7 +231,7 @@ asio::awaitable<void> Server::Impl::converse(stream_protocol::socket socket, Vis
     if (error) {
       const unsigned status = status_of(error);
       if (status != 0) {
-        spdlog::warn("query uid={} pid={} malformed request: {}", visit.peer.uid, visit.peer.pid, error.message());
+        spdlog::warn("query {} malformed request: {}", who(visit.peer), error.message());
         co_await send(stream, status, error_body(status, "malformed request: " + error.message()), "application/json",
                       11, false, false);
       }
@@ -251,33 +248,60 @@ asio::awaitable<bool> Server::Impl::respond(Stream& stream, const http::request<
   const bool head = request.method() == http::verb::head;
   const Peer& peer = visit.peer;
   if (!visit.refused.empty()) {
-    spdlog::warn("query refused: {} (pid {})", base::printable(visit.refused), peer.pid);
+    spdlog::warn("query {} {}", who(peer), base::printable(visit.refused));
     co_return co_await send(stream, 403, error_body(403, visit.refused), "application/json", request.version(), false,
                             head);
   }
   if (visit.reserved && !asks_for_status({request.target().data(), request.target().size()})) {
-    spdlog::warn("query of uid {} pid {} not answered: too many connections", peer.uid, peer.pid);
-    co_return co_await send(stream, 503, error_body(503, kTooMany), "application/json", request.version(), false, head);
+    spdlog::warn("query {} not answered: too many connections", who(peer));
+    co_return co_await send(stream, 503, error_body(503, kTooMany, kBusy), "application/json", request.version(), false,
+                            head);
   }
   const auto begin = std::chrono::steady_clock::now();
   const std::string method(request.method_string());
-  ApiAnswer answer = api_.handle(method, std::string(request.target()), std::string(request["Last-Event-ID"]));
+  std::optional<LivesNow> lives;
+  if (asks_about_now({request.target().data(), request.target().size()})) lives = co_await settled_now();
+  ApiAnswer answer = api_.handle(method, std::string(request.target()), std::string(request["Last-Event-ID"]), lives);
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin);
-  spdlog::info("query uid={} pid={} {} {} -> {} {} bytes {} us", peer.uid, peer.pid,
-               base::printable(method.substr(0, 16)), answer.for_log, answer.status, answer.body.size(), took.count());
+  const bool known_method = request.method() != http::verb::unknown;  // else it is whatever somebody typed
+  spdlog::info("query {} {} {} -> {} {} bytes {} us", who(peer), known_method ? method : "(unknown method)",
+               answer.for_log, answer.status, answer.body.size(), took.count());
   if (answer.watch && answer.status == 200 && !head)
     co_return co_await answer_watch(stream, std::move(*answer.watch), request.version(), peer);
   co_return co_await send(stream, answer.status, std::move(answer.body), answer.content_type, request.version(),
                           request.keep_alive() && !visit.reserved, head);
 }
 
+// A key that was taken before the question is in the rings, then being examined, then in a batch, then in the history.
+// The rings are emptied of what is older than 10 ms before each batch, and batches are 50 ms apart: the second from now
+// was made after that, and what is being examined is told by the third. What was examined by then must be stored.
+asio::awaitable<LivesNow> Server::Impl::settled_now() {
+  const auto end = std::chrono::steady_clock::now() + options_.now_settle;
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  const auto begun = history_.batches();
+  if (!begun) co_return lives_now(status_);
+  const auto late = [end] { return std::chrono::steady_clock::now() >= end; };
+  while (history_.batches()->submitted < begun->submitted + 3 && !late()) {
+    timer.expires_after(std::chrono::milliseconds(10));
+    co_await timer.async_wait(kNoThrow);
+  }
+  LivesNow lives = lives_now(status_);
+  const std::uint64_t given = history_.batches()->submitted;
+  while (history_.batches()->stored < given && !late()) {
+    timer.expires_after(std::chrono::milliseconds(10));
+    co_await timer.async_wait(kNoThrow);
+  }
+  if (given < begun->submitted + 3 || history_.batches()->stored < given) ++lives.under_way;
+  co_return lives;
+}
+
 asio::awaitable<bool> Server::Impl::answer_watch(Stream& stream, Query query, unsigned version, const Peer& peer) {
   const Share::Taken place = watches_.take(peer.uid);
   if (place) {
-    co_await watch(stream, std::move(query));
+    co_await watch(stream, std::move(query), peer);
     co_return false;
   }
-  spdlog::warn("watch of uid {} pid {} not begun: too many watches", peer.uid, peer.pid);
+  spdlog::warn("watch of {} not begun: too many watches", who(peer));
   co_return co_await send(stream, 503, error_body(503, kTooManyWatches), "application/json", version, false, false);
 }
 
@@ -329,11 +353,17 @@ asio::awaitable<bool> Server::Impl::replay(Stream& stream, Watcher& watcher) {
   }
 }
 
-asio::awaitable<void> Server::Impl::watch(Stream& stream, Query query) {
-  asio::steady_timer wake(co_await asio::this_coro::executor);
+asio::awaitable<void> Server::Impl::watch(Stream& stream, Query query, const Peer& peer) {
+  const auto ear = std::make_shared<Ear>(asio::steady_timer(co_await asio::this_coro::executor), &stream.socket());
+  const std::unique_ptr<Ear, void (*)(Ear*)> deaf(ear.get(), [](Ear* one) { one->socket = nullptr; });
+  listen_to(ear);
+  asio::steady_timer& wake = ear->wake;
+  const int fd = stream.socket().native_handle();
   const bool from_history = query.after_given || query.filter.from_ns != 0;
+  const std::int64_t until = query.filter.to_ns;
   Watcher watcher(std::move(query), options_.watch_queue, [&wake] { wake.cancel(); });
   if (hub_.watchers() == 0) hub_.begin_after(newest());
+  if (!from_history) watcher.sent_up_to(newest());
   hub_.add(&watcher);  // before the replay: nothing falls between the two
   const std::unique_ptr<Watcher, std::function<void(Watcher*)>> leave(&watcher,
                                                                       [this](Watcher* gone) { hub_.remove(gone); });
@@ -342,14 +372,25 @@ asio::awaitable<void> Server::Impl::watch(Stream& stream, Query query) {
       "HTTP/1.1 200 OK\r\nServer: keytrail\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
       "Connection: close\r\n\r\n: watching\n\n");
   if (open && from_history) open = co_await replay(stream, watcher);
-  while (open) {
+  Taking taking(fd);
+  while (open && !ear->gone) {
     std::string text = watcher.take();
     if (text.empty()) {
-      wake.expires_after(options_.heartbeat);
+      const std::chrono::nanoseconds pause = pause_until(until);
+      if (pause == std::chrono::nanoseconds(0)) {  // what was stored and not yet handed over, then the end
+        if (co_await replay(stream, watcher)) co_await write_text(stream, "event: end\ndata: {}\n\n");
+        break;
+      }
+      wake.expires_after(pause);
       co_await wake.async_wait(kNoThrow);
       text = watcher.take();
     }
+    if (taking.idle_for() > options_.not_taken_timeout) {
+      spdlog::warn("watch of {} ended: it takes nothing", who(peer));
+      break;
+    }
     open = co_await write_text(stream, text.empty() ? ": still here\n\n" : text);
+    taking.sent();
   }
 }
 

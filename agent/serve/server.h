@@ -29,14 +29,20 @@ struct ServeOptions {
   // At once, of all users and of one. Where no connection is left, `reserve` more (half of them of one user) may ask
   // for the status only.
   std::size_t max_connections = 64, connections_of_one = 48;
+  std::size_t first_ones = 16;  ///< more, for users that have none: several who have all keep nobody out
   std::size_t max_watches = 32, watches_of_one = 16;
   std::size_t reserve = 8;
   std::size_t watch_queue = 1024;  ///< rows that wait for a slow watcher; more are missed, and it is told how many
-  std::chrono::milliseconds request_timeout{5000};  ///< for the whole request, and between two on one connection
-  std::chrono::milliseconds reserve_timeout{1000};  ///< the same, for one of the reserve
-  std::chrono::milliseconds write_timeout{10'000};  ///< for taking an answer
-  std::chrono::milliseconds heartbeat{15'000};      ///< of a silent watch
-  std::function<Result<Peer>(int fd)> peer_of;      ///< replaceable by tests; empty = the kernel's word
+  std::chrono::milliseconds request_timeout{5000};      ///< for the whole request, and between two on one connection
+  std::chrono::milliseconds reserve_timeout{1000};      ///< the same, for one of the reserve
+  std::chrono::milliseconds write_timeout{10'000};      ///< for taking an answer
+  std::chrono::milliseconds heartbeat{15'000};          ///< of a silent watch
+  std::chrono::milliseconds not_taken_timeout{60'000};  ///< a watcher that takes nothing of what waits for it is ended
+  /// After the end of a watch's period: until what was in it is stored. A use waits up to 3 s for its key, what was
+  /// given up is summed for 5 s.
+  std::chrono::milliseconds watch_settle{10'000};
+  std::chrono::milliseconds now_settle{2000};   ///< a question about now waits so long for what happened before it
+  std::function<Result<Peer>(int fd)> peer_of;  ///< replaceable by tests; empty = the kernel's word
 };
 
 class Server {

@@ -12,7 +12,9 @@ namespace keytrail::serve {
 
 class Share {
  public:
-  Share(std::size_t limit, std::size_t of_one_user) : limit_(limit), of_one_user_(of_one_user) {}
+  /// `first_ones`: so many more, for users that have none yet.
+  Share(std::size_t limit, std::size_t of_one_user, std::size_t first_ones = 0)
+      : limit_(limit), of_one_user_(of_one_user), first_ones_(first_ones) {}
   Share(const Share&) = delete;
   Share& operator=(const Share&) = delete;
 
@@ -25,7 +27,8 @@ class Share {
 
   [[nodiscard]] Taken take(uid_t uid) {
     const auto has = of_.find(uid);
-    if (all_ >= limit_ || (has != of_.end() && has->second >= of_one_user_)) return {};
+    const std::size_t limit = has == of_.end() ? limit_ + first_ones_ : limit_;
+    if (all_ >= limit || (has != of_.end() && has->second >= of_one_user_)) return {};
     ++all_;
     ++of_[uid];
     return Taken(this, GiveBack{uid});
@@ -37,7 +40,7 @@ class Share {
     if (--of_[uid] == 0) of_.erase(uid);
   }
 
-  std::size_t limit_, of_one_user_;
+  std::size_t limit_, of_one_user_, first_ones_;
   std::size_t all_ = 0;
   std::map<uid_t, std::size_t> of_;
 };

@@ -128,6 +128,18 @@ json::object family_row(const FamilyStatus& family) {
   return out;
 }
 
+/// Armed as a whole, or only in part: a family that no answer can do without does not run, or a role says that it lacks
+/// something (its remark begins so).
+const char* state_of(const AgentStatus& agent) {
+  if (agent.armed_since_ns == 0) return "not_armed";
+  const bool blind = std::ranges::any_of(agent.families, [](const FamilyStatus& family) {
+    return (!family.hook.armed() || family.silent) && !entry_of(family.hook.family).optional;
+  });
+  const bool told =
+      std::ranges::any_of(agent.remarks, [](const std::string& remark) { return remark.starts_with(kPartlyArmed); });
+  return blind || told ? "partly_armed" : "armed";
+}
+
 }  // namespace
 
 json::object status_json(const AgentStatus& agent, const HistoryStatus& history) {
@@ -154,6 +166,7 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
           {"version", printable(agent.version)},
           {"host", printable(agent.host)},
           {"kernel", printable(agent.kernel)},
+          {"state", state_of(agent)},
           {"armed_since", time_or_null(agent.armed_since_ns)},
           {"armed_in_ms", agent.armed_in_ms},
           {"families", std::move(families)},
@@ -186,8 +199,9 @@ json::array doctor_json(const AgentStatus& agent, const UnseenLives* unseen, con
     out.push_back(std::move(row));
   }
   for (const std::string& remark : agent.remarks) {
-    json::object row = doctor_row("Remark", "partial", "-", remark);
-    row["optional"] = true;
+    const bool partly = remark.starts_with(kPartlyArmed);
+    json::object row = doctor_row(partly ? "The whole node" : "Remark", partly ? "none" : "partial", "-", remark);
+    row["optional"] = !partly;
     out.push_back(std::move(row));
   }
   return out;

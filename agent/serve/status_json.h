@@ -10,6 +10,10 @@
 
 namespace keytrail::serve {
 
+/// How a remark begins that says what the agent cannot see here, why, and the fix.
+inline constexpr char kPartlyArmed[] = "PARTLY ARMED";
+
+/// `state`: armed, partly_armed or not_armed.
 [[nodiscard]] boost::json::object status_json(const AgentStatus& agent, const HistoryStatus& history);
 /// Rows of {what, state: full | partial | none, how, missing, cost, refused}.
 [[nodiscard]] boost::json::array doctor_json(const AgentStatus& agent, const UnseenLives* unseen,

@@ -16,7 +16,9 @@
 #include <optional>
 
 #include "agent/warden/heartbeat.h"
+#include "agent/warden/loader_guard.h"
 #include "agent/warden/loader_kernel.h"
+#include "agent/warden/loader_links.h"
 #include "agent/warden/loader_tables.h"
 #include "agent/warden/plan.h"
 #include "agent/warden/skeleton.h"
@@ -31,7 +33,10 @@ int note_libbpf(enum libbpf_print_level level, const char* format, va_list argum
   if (level != LIBBPF_WARN) return 0;
   std::array<char, 512> line{};
   vsnprintf(line.data(), line.size(), format, arguments);
-  if (g_last_failure.empty() && strstr(line.data(), "load failed") != nullptr) g_last_failure = line.data();
+  // The second: what it is to be attached to does not exist in this kernel (process_vm_readv may be left out).
+  for (const char* said : {"load failed", "failed to prepare load attributes"}) {
+    if (g_last_failure.empty() && strstr(line.data(), said) != nullptr) g_last_failure = line.data();
+  }
   return 0;
 }
 
@@ -45,19 +50,6 @@ struct DestroySkeleton {
   void operator()(keytrail_bpf* skeleton) const { keytrail_bpf::destroy(skeleton); }
 };
 using Skeleton = std::unique_ptr<keytrail_bpf, DestroySkeleton>;
-
-/// An attached program: a libbpf link, or descriptors that attach by being open.
-struct Attached {
-  bpf_link* link = nullptr;
-  base::UniqueFd event, raw_link;
-  Attached() = default;
-  Attached(Attached&& other) noexcept
-      : link(std::exchange(other.link, nullptr)), event(std::move(other.event)), raw_link(std::move(other.raw_link)) {}
-  Attached& operator=(Attached&&) = delete;
-  Attached(const Attached&) = delete;
-  Attached& operator=(const Attached&) = delete;
-  ~Attached() { bpf_link__destroy(link); }
-};
 
 /// What the kernel turned down: the alternative's name and why.
 struct Refusal {
@@ -75,7 +67,7 @@ class BpfLoader final : public Loader {
         cpus_(static_cast<std::uint32_t>(libbpf_num_possible_cpus())) {}
   ~BpfLoader() override {
     targets_.reset();
-    attached_.clear();
+    links_.clear();
   }
   BpfLoader(const BpfLoader&) = delete;
   BpfLoader& operator=(const BpfLoader&) = delete;
@@ -94,6 +86,7 @@ class BpfLoader final : public Loader {
       if (!refusals) return std::unexpected(refusals.error());
       if (refusals->empty()) {
         armed_ns_ = boot_ns();
+        guard_.begin(*skeleton_, armed_ns_);
         kernel_.forget_types();
         ::malloc_trim(0);  // what loading took; the opener's child is a copy of this process
         return {};
@@ -119,6 +112,7 @@ class BpfLoader final : public Loader {
     if (slot >= KT_OWN_PROCESSES)
       return fail(Error::Code::kInvalid,
                   "There are only " + std::to_string(KT_OWN_PROCESSES) + " places for own processes.");
+    guard_.set_own(slot, tgid);
     skeleton_->bss->control.own[slot] = tgid;
     return {};
   }
@@ -155,6 +149,8 @@ class BpfLoader final : public Loader {
     if (bpf_map__update_elem(skeleton_->maps.names_watched, &key, sizeof(key), &one, sizeof(one), BPF_ANY) != 0)
       return fail(Error::Code::kSystem, "Watching one more file name failed: " + errno_text(errno) + ".");
     skeleton_->bss->name_exact[slot_of(key)] = 1;
+    guard_.wrote_name(key);
+    guard_.set_name_slot(slot_of(key));
     return {};
   }
 
@@ -164,15 +160,19 @@ class BpfLoader final : public Loader {
       const std::uint8_t one = 1;
       if (!on) {  // the slot may be others', too; the kernel may have given the place up itself
         bpf_map__delete_elem(skeleton_->maps.found, &key, sizeof(key), 0);
+        guard_.forgot_found(key);
         return true;
       }
       if (bpf_map__update_elem(skeleton_->maps.found, &key, sizeof(key), &one, sizeof(one), BPF_ANY) != 0) return false;
       slot = 1;
+      guard_.wrote_found(key);
       return true;
     };
+    if (on && inode != 0) guard_.set_inode_slot(inode & (KT_FOUND_SLOTS - 1));
     bool added = inode == 0 || add(kt_file_key(inode, dev), skeleton_->bss->found_inodes[inode & (KT_FOUND_SLOTS - 1)]);
     if (!name.empty()) {
       const kt_u64 key = name_key(name);
+      if (on) guard_.set_name_slot(slot_of(key));
       const kt_u64 place = kt_place_key(key, folder_key(folder.empty() ? "/" : folder));
       added = add(place, skeleton_->bss->name_exact[slot_of(key)]) && added;
     }
@@ -211,6 +211,14 @@ class BpfLoader final : public Loader {
 
   TargetTable& targets() override { return *targets_; }
 
+  std::vector<Repair> check() override {
+    const std::uint64_t now = boot_ns();
+    std::vector<Repair> out = links_.check(now);
+    for (Repair& one : guard_.check(*skeleton_, now))
+      out.push_back(std::move(one));
+    return out;
+  }
+
   Result<void> heartbeat() override {
     bool armed[KT_FAMILIES]{};
     for (const HookReport& one : plan_.reports)
@@ -225,7 +233,7 @@ class BpfLoader final : public Loader {
 
   /// One attempt: what the plan chose is loaded and attached; what is refused is returned and everything is undone.
   Result<std::vector<Refusal>> load_and_attach() {
-    attached_.clear();
+    links_.clear();
     skeleton_.reset(keytrail_bpf::open(nullptr));
     if (!skeleton_)
       return fail(Error::Code::kSystem, "The kernel programs cannot be opened: " + errno_text(errno) + ".");
@@ -237,11 +245,11 @@ class BpfLoader final : public Loader {
     if (Result<void> filled = filter_.fill_maps(*skeleton_); !filled) return std::unexpected(filled.error());
     for (const Alternative* choice : plan_.chosen) {
       for (std::string_view name : choice->programs) {
-        Result<void> attached = attach(*choice, program(name));
+        Result<void> attached = links_.attach(*choice, program(name), boot_ns());
         if (!attached) refusals.push_back({std::string(choice->name), attached.error().message});
       }
     }
-    if (!refusals.empty()) attached_.clear();
+    if (!refusals.empty()) links_.clear();
     return refusals;
   }
 
@@ -289,40 +297,6 @@ class BpfLoader final : public Loader {
     }
     return fail(Error::Code::kRefused, "The kernel refused the programs: " + errno_text(error) +
                                            ". It needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.");
-  }
-
-  Result<void> attach(const Alternative& choice, bpf_program* which) {
-    const std::string section = bpf_program__section_name(which);
-    if (section.starts_with("iter/")) return {};  // run on demand
-    Attached& out = attached_.emplace_back();
-    if (section.starts_with("tp/syscalls/"))
-      return attach_tracepoint(which, section.substr(strlen("tp/syscalls/")), out);
-    if (section.starts_with("cgroup")) return attach_cgroup(which, section, out);
-    out.link = bpf_program__attach(which);
-    if (out.link == nullptr)
-      return fail(Error::Code::kRefused, std::string(choice.name) + " is refused at attach: " + errno_text(errno));
-    return {};
-  }
-
-  Result<void> attach_tracepoint(bpf_program* which, const std::string& name, Attached& out) {
-    Result<base::UniqueFd> event = kernel_.tracepoint(name);
-    // A call that this kernel does not have (open on arm64, handles without CONFIG_FHANDLE) opens nothing; openat is in
-    // all of them.
-    if (!event && event.error().code == Error::Code::kNotFound && name != "sys_exit_openat") return {};
-    if (!event) return std::unexpected(event.error());
-    if (ioctl(event->get(), PERF_EVENT_IOC_SET_BPF, bpf_program__fd(which)) != 0 ||
-        ioctl(event->get(), PERF_EVENT_IOC_ENABLE, 0) != 0)
-      return fail(Error::Code::kRefused, name + " is refused at attach: " + errno_text(errno));
-    out.event = std::move(*event);
-    return {};
-  }
-
-  Result<void> attach_cgroup(bpf_program* which, const std::string& section, Attached& out) {
-    const bpf_attach_type type = section == "cgroup/connect_unix" ? static_cast<bpf_attach_type>(kCgroupUnixConnect)
-                                                                  : bpf_program__expected_attach_type(which);
-    out.raw_link = base::UniqueFd(bpf_link_create(bpf_program__fd(which), kernel_.cgroup_root(), type, nullptr));
-    if (!out.raw_link) return fail(Error::Code::kRefused, section + " is refused at attach: " + errno_text(errno));
-    return {};
   }
 
   /// A restarted worker has not met any cgroup yet: each is announced again. (Twice what the map holds: others may come
@@ -374,7 +348,8 @@ class BpfLoader final : public Loader {
   KernelFilter filter_;
   std::uint32_t cpus_;
   Skeleton skeleton_;
-  std::vector<Attached> attached_;    ///< detached before the skeleton goes
+  Links links_{kernel_};  ///< detached before the skeleton goes
+  TableGuard guard_{filter_};
   std::optional<Targets> targets_;    ///< the same
   std::vector<kt_exec> kept_before_;  ///< programs whose arguments waited at the last check
   Plan plan_;

@@ -27,6 +27,15 @@ struct LoaderOptions {
   std::uint32_t budget_per_cgroup = 50'000;  ///< events per second and cgroup; 0 = none
 };
 
+/// What of the kernel side was not as it had been left, and what was done about it.
+struct Repair {
+  const char* cause = "";     ///< GapRow::cause: "hook_detached", "map_changed"
+  std::string family;         ///< whose events may be missing; empty: anyone's
+  std::uint64_t from_ns = 0;  ///< ns since boot when it was last seen to be right, or was told of last
+  bool done = false;          ///< it is right again
+  std::string text;           ///< one sentence
+};
+
 class Loader {
  public:
   /// Loads and attaches all families, each alone: one that is refused is reported and does not stop the others.
@@ -62,6 +71,9 @@ class Loader {
   virtual void drop_old_arguments() = 0;
   /// Where programs run at places found while running.
   virtual TargetTable& targets() = 0;
+  /// Looks whether the programs are still attached and filter by what they were told, and puts right what is not. To be
+  /// called every 2 s: a table is seen whole by four calls.
+  virtual std::vector<Repair> check() = 0;
   /// Sends something through each armed family; a KT_EV_HEARTBEAT per family must follow.
   virtual Result<void> heartbeat() = 0;
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 
 #include "agent/warden/loader_kernel.h"
 #include "agent/warden/skeleton.h"
@@ -134,6 +135,14 @@ Result<void> KernelFilter::add_flags(const catalog::KernelTables& tables) {
   return {};
 }
 
+/// Of entries of one name the last, as if they were written one after the other.
+template <typename Named>
+static void keep_last(std::vector<Named>& all) {
+  std::set<std::string> seen;
+  std::ranges::reverse(all);
+  std::erase_if(all, [&seen](const Named& one) { return !seen.emplace(one.name.text, sizeof(one.name.text)).second; });
+}
+
 Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
   KernelFilter filter;
   if (const Result<void> added = filter.add_pattern({catalog::NamePattern::Match::kExact, "memfd:" KT_HEARTBEAT_MEMFD});
@@ -165,6 +174,9 @@ Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
     std::ranges::copy(format.prefix, out.prefix);
     filter.formats_.push_back(out);
   }
+  keep_last(filter.env_);
+  keep_last(filter.flags_);
+  keep_last(filter.programs_);
   return filter;
 }
 
@@ -203,18 +215,25 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
   room(skeleton.maps.arg_programs, programs_.size());
 }
 
-Result<void> KernelFilter::fill_maps(keytrail_bpf& skeleton) const {
+void KernelFilter::each_entry(const keytrail_bpf& skeleton, const EntryCall& call) const {
   const std::uint8_t one = 1;
-  int failed = 0;
-  for (kt_u64 key : keys_)
-    failed |= bpf_map__update_elem(skeleton.maps.names, &key, sizeof(key), &one, sizeof(one), BPF_ANY);
-  const auto fill = [&](bpf_map* map, const auto& all) {
+  for (const kt_u64& key : keys_)
+    call(skeleton.maps.names, &key, sizeof(key), &one, sizeof(one));
+  const auto each = [&call](bpf_map* map, const auto& all) {
     for (const auto& named : all)
-      failed |= bpf_map__update_elem(map, &named.name, sizeof(named.name), &named.value, sizeof(named.value), BPF_ANY);
+      call(map, &named.name, sizeof(named.name), &named.value, sizeof(named.value));
   };
-  fill(skeleton.maps.env_names, env_);
-  fill(skeleton.maps.arg_flags, flags_);
-  fill(skeleton.maps.arg_programs, programs_);
+  each(skeleton.maps.env_names, env_);
+  each(skeleton.maps.arg_flags, flags_);
+  each(skeleton.maps.arg_programs, programs_);
+}
+
+Result<void> KernelFilter::fill_maps(keytrail_bpf& skeleton) const {
+  int failed = 0;
+  each_entry(skeleton,
+             [&failed](bpf_map* map, const void* key, std::size_t key_size, const void* value, std::size_t value_size) {
+               failed |= bpf_map__update_elem(map, key, key_size, value, value_size, BPF_ANY);
+             });
   if (failed != 0) return fail(Error::Code::kSystem, "Filling the kernel filter failed: " + errno_text(errno) + ".");
   return {};
 }

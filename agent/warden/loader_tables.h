@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "bpf/lib/control.h"
 #include "keytrail/result.h"
 
+struct bpf_map;
 struct keytrail_bpf;
 
 namespace keytrail::warden {
@@ -27,6 +29,10 @@ class KernelFilter {
   void write_variables(keytrail_bpf& skeleton) const;
   /// Fills the maps of a loaded skeleton.
   [[nodiscard]] Result<void> fill_maps(keytrail_bpf& skeleton) const;
+  using EntryCall = std::function<void(bpf_map* map, const void* key, std::size_t key_size, const void* value,
+                                       std::size_t value_size)>;
+  /// Calls for each entry that `fill_maps` writes, always in the same order.
+  void each_entry(const keytrail_bpf& skeleton, const EntryCall& call) const;
 
  private:
   template <typename Value>

@@ -15,6 +15,7 @@
 #include "agent/warden/loader.h"
 #include "agent/warden/log.h"
 #include "agent/warden/server.h"
+#include "agent/warden/surroundings.h"
 #include "keytrail/hooks_wire.h"
 
 namespace keytrail::warden {
@@ -97,6 +98,8 @@ int run(const Options& options) {
     return 2;  // as the worker would: see supervise.cpp
   }
   if (!off) setup.remarks.push_back(off.error().message);
+  for (std::string& missing : what_is_missing(look_around()))
+    setup.remarks.push_back(std::move(missing));
   for (const std::string& remark : setup.remarks)
     say(Level::kWarn, "%s", remark.c_str());
   if (const Result<void> made = make_run_dir(options.run_dir); !made) return refuse(made.error());
@@ -113,6 +116,8 @@ int run(const Options& options) {
     return refuse(loader.error());
   }
   report_plan(**loader);
+  for (std::string& missing : what_is_missing((*loader)->report()))
+    say(Level::kError, "%s", setup.remarks.emplace_back(std::move(missing)).c_str());
   if (!keep_only(warden_capabilities()))
     setup.remarks.emplace_back("The warden keeps all of root's capabilities: the kernel did not let it give them up.");
   const int status = Server(std::move(setup), **loader).run();

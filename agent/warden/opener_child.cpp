@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -39,16 +40,28 @@ void wait_for_request(int socket, KeptMounts& kept) {
   }
 }
 
-void answer(int socket, const role::Open& request, const KeptMounts& kept) {
-  const Opening opening = open_requested(request, kept.root_of(request.mnt_ns));
+/// Only a target's file goes to the warden itself: it is attached to, and nothing of it is read.
+void answer(int socket, const role::Open& request, const KeptMounts& kept, const HangGuard& guard) {
+  guard.begin(request.head.request);
+  Opening opening = open_requested(request, kept.root_of(request.mnt_ns), guard);
+  const bool is_file = request.hints.asks == static_cast<std::uint8_t>(role::Asks::kFile);
+  if (is_file && opening.descriptor && !guard.may_wait_for(mount_of(opening.descriptor.get()))) {
+    opening.descriptor.reset();
+    opening.unread = role::Unread::kTimeout;
+  }
+  if (opening.descriptor && (request.flags & role::kOpenAnySize) == 0) take_copy(opening, is_file);
   auto answer = role::make<role::Opened>(role::Type::kOpened, request.head.request);
   answer.unread = static_cast<std::uint16_t>(opening.unread);
   answer.unchanged = opening.unchanged ? 1 : 0;
   answer.file = opening.file;
+  answer.named = opening.named ? 1 : 0;
+  answer.place.assign(opening.place);
+  guard.answered();
+  guard.end();
   if (send_message(socket, answer, opening.descriptor.get()) < 0) _exit(0);
 }
 
-[[noreturn]] void serve(int socket) {
+[[noreturn]] void serve(int socket, const HangGuard& guard) {
   std::array<char, role::kMaxMessage> buffer;
   KeptMounts kept;
   while (true) {
@@ -60,13 +73,14 @@ void answer(int socket, const role::Open& request, const KeptMounts& kept) {
     role::Open request;
     role::KeepMounts keep;
     const role::Type type = role::type_of(buffer.data(), size);
-    if (type == role::Type::kOpen && role::decode(buffer.data(), size, request)) answer(socket, request, kept);
+    if (type == role::Type::kOpen && role::decode(buffer.data(), size, request)) answer(socket, request, kept, guard);
     if (type == role::Type::kKeepMounts && role::decode(buffer.data(), size, keep)) kept.keep(keep);
   }
 }
 
-[[noreturn]] void child_main(int socket) {
+[[noreturn]] void child_main(int socket, pid_t warden, const HangGuard& guard) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != warden) _exit(0);  // it ended before it was asked for
   prctl(PR_SET_NAME, "keytrail-opener");
   constexpr int kSocket = 3;
   if (socket != kSocket && dup2(socket, kSocket) < 0) _exit(1);
@@ -78,23 +92,27 @@ void answer(int socket, const role::Open& request, const KeptMounts& kept) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
   (void)keep_only(opener_capabilities());
-  serve(kSocket);
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // what it copies passes through its memory
+  serve(kSocket, guard);
 }
 
 }  // namespace
 
 OpenerChild::~OpenerChild() { kill(); }
 
-Result<void> OpenerChild::start() {
+Result<void> OpenerChild::start(HangGuard guard) {
   std::array<int, 2> pair{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0)
     return fail(Error::Code::kSystem, std::string("socketpair: ") + strerror(errno));
   base::UniqueFd ours(pair[0]);
   base::UniqueFd theirs(pair[1]);
+  const pid_t warden = getpid();
   const pid_t pid = fork();
   if (pid < 0) return fail(Error::Code::kSystem, std::string("fork: ") + strerror(errno));
-  if (pid == 0) child_main(theirs.get());
+  if (pid == 0) child_main(theirs.get(), warden, guard);
   pid_ = pid;
   socket_ = std::move(ours);
   return {};

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "agent/warden/log.h"
@@ -27,8 +28,6 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMs;
-constexpr std::uint64_t kOpenDeadline = 1 * kSecond;
-constexpr std::size_t kMaxWaiting = 4096;
 constexpr std::size_t kMaxOutbox = 8192;
 constexpr std::size_t kMaxNotices = 256;
 constexpr int kBurst = 64;  ///< messages taken from one socket before the others get their turn
@@ -73,7 +72,7 @@ int Server::run() {
     }
     tick(boot_ns());
   }
-  opener_.kill();
+  openers_.kill();
   return exit_status_;
 }
 
@@ -100,6 +99,7 @@ bool Server::prepare() {
   facts_examiner_end_.reset(pair[0]);
   facts_worker_end_.reset(pair[1]);
   watch(signals_.get(), kSignals);
+  if (openers_.ready() >= 0) watch(openers_.ready(), kOpener);
   own(0, getpid());
   return true;
 }
@@ -137,15 +137,13 @@ void Server::on_control_message(const char* data, std::size_t size) {
       role::Open request;
       if (!role::decode(data, size, request)) return;
       request.flags &= role::kOpenLook | role::kOpenTold;
-      return wait_for_opener({request, std::nullopt});
+      return wait_for_opener({.open = request, .target = std::nullopt});
     }
     case role::Type::kKeepMounts: {
       role::KeepMounts keep;
       if (!role::decode(data, size, keep)) return;
       places_.add(keep);
-      if (!opener_.running()) start_opener();
-      (void)opener_.keep(keep);  // lost, a file of a process that ends at once may be gone: its row says so
-      return;
+      return openers_.keep(keep);
     }
     case role::Type::kAttachTarget: {
       role::AttachTarget request;
@@ -177,122 +175,16 @@ void Server::on_control_message(const char* data, std::size_t size) {
       return;
     }
     case role::Type::kHere:
+      confirm_notices();
       return note_sign(worker_);
     case role::Type::kReady:
-      return notify("READY=1\nSTATUS=Watching.");
+      worker_ready_ = true;
+      send_kept_notices();
+      return notify(is_partly_armed() ? "READY=1\nSTATUS=PARTLY ARMED: keytrail status says why, and the fix."
+                                      : "READY=1\nSTATUS=Watching.");
     default:
       return;
   }
-}
-
-// ---- opening ----
-
-void Server::wait_for_opener(Job job) {
-  if (waiting_.size() < kMaxWaiting) {
-    waiting_.push_back(std::move(job));
-    return pump();
-  }
-  if (job.target) return refuse_target(job.open.head.request, job.target->family, "too many files wait to be opened");
-  auto busy = role::make<role::OpenFailed>(role::Type::kOpenFailed, job.open.head.request);
-  busy.unread = static_cast<std::uint16_t>(role::Unread::kBusy);
-  to_worker(busy);
-}
-
-/// Begins with the next request. What ends at once comes back here from within: the loop takes the one after it.
-void Server::pump() {
-  if (std::exchange(pumping_, true)) return;
-  while (!in_flight_ && !waiting_.empty() && !stopping_) {
-    in_flight_ = std::move(waiting_.front());
-    waiting_.pop_front();
-    if (in_flight_->open.hints.asks == static_cast<std::uint8_t>(role::Asks::kArguments)) {
-      hand_over_arguments();
-      continue;
-    }
-    if (!opener_.running()) start_opener();
-    opener_deadline_ = boot_ns() + kOpenDeadline;
-    if (!opener_.running() || !opener_.ask(in_flight_->open)) settle(role::Unread::kBusy, false, {});
-  }
-  pumping_ = false;
-}
-
-void Server::start_opener() {
-  if (const Result<void> started = opener_.start(); started) {
-    watch(opener_.socket(), kOpener);
-    own(3, opener_.pid());
-  } else {
-    say(Level::kWarn, "Cannot start the opener: %s", started.error().message.c_str());
-  }
-}
-
-/// From the kernel's memory through a pipe: nobody looks at them here.
-void Server::hand_over_arguments() {
-  const role::Open& asked = in_flight_->open;
-  std::array<char, KT_KEPT_MAX> text;
-  const Result<std::size_t> length =
-      loader_.take_arguments({.start_ns = asked.start_ns, .tgid = asked.tgid, .exec = asked.exec}, text);
-  if (!length) return settle(role::Unread::kGone, false, {});
-  std::array<int, 2> ends{-1, -1};
-  const bool made = pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0;
-  base::UniqueFd out(ends[0]), in(ends[1]);
-  const bool whole = made && write(in.get(), text.data(), *length) == static_cast<ssize_t>(*length);
-  explicit_bzero(text.data(), text.size());
-  in.reset();
-  if (!whole) return settle(role::Unread::kRefused, false, {});
-  hand_over(role::make<role::Opened>(role::Type::kOpened, asked.head.request), std::move(out));
-}
-
-void Server::on_opener() {
-  role::Opened opened;
-  base::UniqueFd descriptor;
-  if (!opener_.answer(opened, descriptor)) {
-    opener_.kill();  // it is gone, or talks nonsense
-    if (in_flight_) settle(role::Unread::kRefused, false, {});
-    return;
-  }
-  if (!in_flight_ || in_flight_->open.head.request != opened.head.request) return;
-  hand_over(opened, std::move(descriptor));
-}
-
-void Server::hand_over(const role::Opened& opened, base::UniqueFd descriptor) {
-  const auto unread = static_cast<role::Unread>(opened.unread);
-  if (unread != role::Unread::kNone || opened.unchanged != 0 || !descriptor) {
-    return settle(unread == role::Unread::kNone && opened.unchanged == 0 ? role::Unread::kRefused : unread,
-                  opened.unchanged != 0, opened.file);
-  }
-  if (in_flight_->target) return attach_opened(opened, descriptor);
-  held_ = opened;
-  held_descriptor_ = std::move(descriptor);
-  pass_on();
-}
-
-/// Gives what was opened to the examiner; while its socket is full, the next request waits.
-void Server::pass_on() {
-  auto message = role::make<role::Examine>(role::Type::kExamine, held_.head.request);
-  message.file = held_.file;
-  message.hints = in_flight_->open.hints;
-  const int sent =
-      examiner_socket_ ? send_message(examiner_socket_.get(), message, held_descriptor_.get(), MSG_DONTWAIT) : -1;
-  if (sent == 0) return watch(examiner_socket_.get(), kExaminer, true);
-  held_descriptor_.reset();
-  if (sent < 0) return settle(role::Unread::kExaminerRestarted, false, held_.file);
-  in_flight_.reset();
-  pump();
-}
-
-/// Ends the request in flight with an answer to the worker.
-void Server::settle(role::Unread unread, bool unchanged, const role::Identity& file) {
-  if (in_flight_->target) {
-    refuse_target(in_flight_->open.head.request, in_flight_->target->family,
-                  std::string("the file could not be opened: ") + role::text_of(unread));
-  } else {
-    auto failed = role::make<role::OpenFailed>(role::Type::kOpenFailed, in_flight_->open.head.request);
-    failed.unread = static_cast<std::uint16_t>(unread);
-    failed.unchanged = unchanged ? 1 : 0;
-    failed.file = file;
-    to_worker(failed);
-  }
-  in_flight_.reset();
-  pump();
 }
 
 /// Key files lie there: whoever opens one of them is seen, whatever it is called where he finds it.
@@ -322,20 +214,56 @@ void Server::flush_to_worker() {
   watch(control_.get(), kControl);
 }
 
-void Server::notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text) {
+void Server::notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text,
+                    std::string_view family) {
   auto message = role::make<role::Notice>(role::Type::kNotice);
   message.from_ns = from_ns;
   message.to_ns = std::max(from_ns, to_ns);
   message.cause.assign(cause);
   message.text.assign(text);
-  if (control_) return to_worker(message);
-  if (kept_notices_.size() < kMaxNotices) kept_notices_.push_back(message);
+  message.family.assign(family);
+  keep_notice(message);
+  send_kept_notices();
+}
+
+/// Over the bound one of the same cause and family tells of both times; of a family that has none, anyone's does.
+void Server::keep_notice(const role::Notice& message) {
+  if (kept_notices_.size() < kMaxNotices) return kept_notices_.push_back(message);
+  auto same = std::ranges::find_if(kept_notices_, [&](const role::Notice& one) {
+    return one.cause.view() == message.cause.view() && one.family.view() == message.family.view();
+  });
+  if (same == kept_notices_.end()) {
+    same = std::prev(kept_notices_.end());
+    same->family.assign("*");
+  }
+  same->from_ns = std::min(same->from_ns, message.from_ns);
+  same->to_ns = std::max(same->to_ns, message.to_ns);
 }
 
 void Server::send_kept_notices() {
-  for (const role::Notice& kept : kept_notices_)
-    to_worker(kept);
-  kept_notices_.clear();
+  if (!worker_ready_ || !control_) return;
+  while (!kept_notices_.empty() && outbox_.size() < kMaxOutbox && sent_notices_.size() < kMaxNotices) {
+    sent_notices_.push_back(kept_notices_.front());
+    kept_notices_.erase(kept_notices_.begin());
+    to_worker(sent_notices_.back());
+  }
+}
+
+/// A sign answers a question of 2 s ago: what was sent before the last but one was heard, and is in the history.
+void Server::confirm_notices() {
+  heard_notices_ = std::exchange(sent_notices_, {});
+  send_kept_notices();
+}
+
+/// It may have ended before it wrote them down: the next one is told.
+void Server::take_back_notices() {
+  worker_ready_ = false;
+  std::vector<role::Notice> later = std::exchange(kept_notices_, {});
+  for (const std::vector<role::Notice>& some :
+       {std::exchange(heard_notices_, {}), std::exchange(sent_notices_, {}), std::move(later)}) {
+    for (const role::Notice& one : some)
+      keep_notice(one);
+  }
 }
 
 void Server::add_remark(const std::string& text) {
@@ -381,10 +309,7 @@ void Server::send_role(const Role& role) {
 }
 
 void Server::on_examiner() {
-  if (held_descriptor_ && in_flight_) {
-    watch(examiner_socket_.get(), kExaminer);
-    pass_on();
-  }
+  if (!ready_.empty() || examiner_full_) pass_on();
   std::array<char, role::kMaxMessage> buffer;
   for (int i = 0; i < kBurst && examiner_socket_; ++i) {
     base::UniqueFd unexpected;

@@ -17,7 +17,7 @@
 #include "agent/warden/child.h"
 #include "agent/warden/known_places.h"
 #include "agent/warden/loader.h"
-#include "agent/warden/opener.h"
+#include "agent/warden/openers.h"
 #include "agent/warden/options.h"
 #include "agent/warden/privilege.h"
 #include "keytrail/role_abi.h"
@@ -63,16 +63,18 @@ class Server {
     Backoff backoff;
   };
 
-  /// A request that waits for the opener: of the examiner's, or the warden's own for a target.
-  struct Job {
-    role::Open open;
-    std::optional<HookTarget> target;
+  /// What was opened and waits for the examiner's socket.
+  struct Ready {
+    Job job;
+    role::Opened opened;
+    base::UniqueFd descriptor;
   };
 
   bool prepare();
   void start_examiner();
   void start_worker();
   void send_hello();
+  [[nodiscard]] bool is_partly_armed() const;
   void send_role(const Role& role);
   void greet_examiner();
   void own(std::uint32_t slot, pid_t pid);
@@ -93,17 +95,17 @@ class Server {
   void on_attach_target(const role::AttachTarget& request);
   void on_detach_target(const role::DetachTarget& request);
   void report_targets();
-  void attach_opened(const role::Opened& opened, const base::UniqueFd& descriptor);
+  void attach_opened(const Job& job, const base::UniqueFd& descriptor);
   void refuse_target(std::uint64_t request, Family family, const std::string& why);
   void drop_targets();
 
   void wait_for_opener(Job job);
   void pump();
-  void start_opener();
-  void hand_over_arguments();
-  void settle(role::Unread unread, bool unchanged, const role::Identity& file);
-  void hand_over(const role::Opened& opened, base::UniqueFd descriptor);
+  void hand_over_arguments(Job job);
+  void settle(const Job& job, role::Unread unread, bool unchanged = false, const role::Identity& file = {});
+  void hand_over(Ready ready);
   void pass_on();
+  void give_up_late(std::uint64_t now);
 
   template <role::Wire Message>
   void to_worker(const Message& message) {
@@ -111,10 +113,17 @@ class Server {
   }
   void to_worker(const char* bytes, std::size_t size);
   void flush_to_worker();
-  void notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text);
+  /// `family`: whose events may be missing; empty: files are not opened, "*": anyone's.
+  void notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text,
+              std::string_view family = {});
+  void keep_notice(const role::Notice& message);
   void send_kept_notices();
+  void confirm_notices();
+  void take_back_notices();
   void add_remark(const std::string& text);
 
+  /// Has the kernel side looked at, and tells what was not as it had been left.
+  void check_kernel_side(std::uint64_t now);
   void begin_clock(std::uint64_t now);
   void tick(std::uint64_t now);
   void begin_stop();
@@ -131,23 +140,24 @@ class Server {
   std::array<std::uint8_t, 16> session_{};
   Role worker_{.name = "worker"};
   Role examiner_{.name = "examiner"};
-  OpenerChild opener_;
+  Openers openers_{[this](std::size_t child, pid_t pid) { own(3 + static_cast<std::uint32_t>(child), pid); }};
   KnownPlaces places_;
   std::deque<Job> waiting_;
-  std::optional<Job> in_flight_;
   bool pumping_ = false;
-  std::uint64_t opener_deadline_ = 0;
-  role::Opened held_;  ///< opened for the request in flight, and not yet taken by the examiner
-  base::UniqueFd held_descriptor_;
+  std::deque<Ready> ready_;
+  bool examiner_full_ = false;  ///< its socket took nothing more: told when it does
   std::deque<std::vector<char>> outbox_;
-  std::vector<role::Notice> kept_notices_;  ///< for a worker that is not there
+  std::vector<role::Notice> kept_notices_;                  ///< for a worker that has not said that it is ready
+  std::vector<role::Notice> sent_notices_, heard_notices_;  ///< since its last sign, and before it: the next one's
+  bool worker_ready_ = false;                               ///< in this life
   std::vector<std::string> examiner_remarks_;
   std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_target_check_ = 0, next_ask_ = 0, next_watchdog_ = 0,
                 watchdog_every_ = 0;
-  std::uint64_t next_kept_check_ = 0;
+  std::uint64_t next_kept_check_ = 0, next_side_check_ = 0;
   bool heartbeat_failed_ = false;
   bool stopping_ = false;
   std::uint64_t kill_at_ = 0;
+  unsigned killed_ = 0;  ///< so often the roles were ended by force at the stop
   int exit_status_ = 0;
 };
 

@@ -26,17 +26,16 @@ void Server::on_attach_target(const role::AttachTarget& request) {
   wait_for_opener(std::move(job));
 }
 
-/// Ends the request in flight: its file is open.
-void Server::attach_opened(const role::Opened& opened, const base::UniqueFd& descriptor) {
-  const HookTarget& target = *in_flight_->target;
+/// Its file is open.
+void Server::attach_opened(const Job& job, const base::UniqueFd& descriptor) {
+  const HookTarget& target = *job.target;
+  const std::uint64_t request = job.open.head.request;
   const Result<std::uint32_t> attached = loader_.targets().attach(target, descriptor.get());
   if (attached) {
-    to_worker(to_wire({.id = *attached, .family = target.family, .text = {}}, opened.head.request));
+    to_worker(to_wire({.id = *attached, .family = target.family, .text = {}}, request));
   } else {
-    refuse_target(opened.head.request, target.family, attached.error().message);
+    refuse_target(request, target.family, attached.error().message);
   }
-  in_flight_.reset();
-  pump();
 }
 
 void Server::refuse_target(std::uint64_t request, Family family, const std::string& why) {

@@ -17,6 +17,7 @@
 #include "agent/warden/messages.h"
 #include "agent/warden/notify.h"
 #include "agent/warden/server.h"
+#include "agent/warden/surroundings.h"
 
 namespace keytrail::warden {
 namespace {
@@ -25,7 +26,9 @@ constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMs;
 constexpr std::uint64_t kHeartbeatEvery = 3 * kSecond;
 constexpr std::uint64_t kAskEvery = 2 * kSecond;
-constexpr unsigned kMostUnanswered = 4;  // so who stops is ended within 10 s
+constexpr unsigned kMostUnanswered = 4;                 // so who stops is ended within 10 s
+constexpr unsigned kMostKilled = 2;                     // times that an end is waited for, by force
+constexpr std::uint64_t kSideCheckEvery = 2 * kSecond;  // all of it is seen within 8 s
 constexpr std::uint64_t kTargetCheckEvery = 1 * kSecond;
 constexpr std::uint64_t kKeptCheckEvery = 30 * kSecond;
 constexpr std::uint64_t kSampleEvery = 60 * kSecond;
@@ -63,6 +66,9 @@ void Server::start_examiner() {
   examiner_.restart_ns = 0;
   Result<pid_t> pid = fail(Error::Code::kSystem, "no descriptors left");
   if (make_pair(examiner_socket_, theirs)) {
+    // Each message holds a copy of up to 1 MiB: some twenty of them wait there, the others as questions.
+    const int bytes = 32 << 10;
+    setsockopt(examiner_socket_.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     pid = spawn({.path = setup_.options.examiner,
                  .arguments = {"keytrail-examiner", "--uid", std::to_string(setup_.examiner_user.uid), "--gid",
                                std::to_string(setup_.examiner_user.gid), "--root", setup_.options.run_dir + "/empty"},
@@ -83,7 +89,7 @@ void Server::start_examiner() {
   send_role(examiner_);
   watch(examiner_socket_.get(), kExaminer);
   greet_examiner();
-  if (in_flight_ && held_descriptor_) pass_on();
+  if (!ready_.empty()) pass_on();
   if (examiner_.ended_ns == 0) return;
   tell_restart(examiner_, "what it was reading then may be unread.");
 }
@@ -103,7 +109,18 @@ void Server::note_sign(Role& role) {
 }
 
 void Server::ask_for_sign(Role& role, int socket) {
-  if (role.pid <= 0 || role.stalled) return;
+  if (role.pid <= 0) return;
+  if (role.stalled) {  // killed, and still there
+    if (++role.unanswered <= kMostUnanswered + kMostKilled) return;
+    if (&role == &worker_) {  // it holds the history's lock: another one could not begin before this one is gone
+      if (role.unanswered > kMostUnanswered + kMostKilled + 1) return;
+      say(Level::kError, "The worker does not even end: it is frozen, or waits in the kernel. Nothing is recorded.");
+      return notify("STATUS=NOTHING IS RECORDED: the worker is frozen, or waits in the kernel, and does not end.");
+    }
+    say(Level::kError, "The %s does not even end: it is frozen, or waits in the kernel. Starting another one.",
+        role.name);
+    return on_ended(role, SIGKILL);  // it does nothing any more when it is let go
+  }
   if (role.here_ns != 0 && ++role.unanswered > kMostUnanswered) {
     say(Level::kError, "The %s has not answered for %u s: ending it.", role.name,
         static_cast<unsigned>(kMostUnanswered * kAskEvery / kSecond));
@@ -170,7 +187,6 @@ void Server::start_worker() {
   watch(control_.get(), kControl);
   send_hello();
   if (worker_.ended_ns != 0) tell_restart(worker_, "the rings kept what fitted, the counters say what did not.");
-  send_kept_notices();
 }
 
 void Server::on_signals() {
@@ -192,10 +208,16 @@ void Server::on_signals() {
 
 void Server::reap() {
   int status = 0;
-  for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+  for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0;) {
+    if (WIFSTOPPED(status)) {
+      if (openers_.stopped(pid))
+        notice("opener_stalled", boot_ns(), boot_ns(), "An opener was stopped by somebody and was started again.");
+      continue;  // the others do not answer for long enough
+    }
     if (pid == worker_.pid) on_ended(worker_, status);
     if (pid == examiner_.pid) on_ended(examiner_, status);
     places_.ended(pid);
+    openers_.ended(pid);
   }
 }
 
@@ -211,8 +233,9 @@ void Server::on_ended(Role& role, int status) {
                                    : "exit status " + std::to_string(WEXITSTATUS(status));
   if (&role == &worker_) {
     unwatch(control_);
+    take_back_notices();
     loader_.targets().detach_all();  // the next worker does not know them, nor the one that is being opened
-    if (in_flight_ && in_flight_->target) in_flight_->target->offsets.clear();
+    openers_.forget_targets();
   }
   if (&role == &examiner_) unwatch(examiner_socket_);
   send_role(role);
@@ -241,11 +264,10 @@ void Server::begin_stop() {
   stopping_ = true;
   notify("STOPPING=1");
   kill_at_ = boot_ns() + kStopPatience;
-  opener_.kill();
+  openers_.kill();
   unwatch(places_.results());
   places_.kill();
-  in_flight_.reset();
-  held_descriptor_.reset();
+  ready_.clear();
   waiting_.clear();
   if (worker_.pid > 0) {
     kill(worker_.pid, SIGTERM);
@@ -254,7 +276,19 @@ void Server::begin_stop() {
   }
 }
 
+bool Server::is_partly_armed() const {
+  return std::ranges::any_of(setup_.remarks, [](const std::string& one) { return one.starts_with(kPartlyArmed); });
+}
+
+void Server::check_kernel_side(std::uint64_t now) {
+  for (const Repair& one : loader_.check()) {
+    say(Level::kError, "%s", one.text.c_str());
+    notice(one.cause, one.from_ns, now, one.text, one.family.empty() ? "*" : one.family);
+  }
+}
+
 void Server::begin_clock(std::uint64_t now) {
+  next_side_check_ = now + kSideCheckEvery;
   next_heartbeat_ = now + kHeartbeatEvery;
   next_sample_ = now + kSampleEvery;
   next_ask_ = now + kAskEvery;
@@ -268,20 +302,18 @@ void Server::tick(std::uint64_t now) {
   }
   if (stopping_) {
     if (now < kill_at_) return;
-    for (const pid_t pid : {worker_.pid, examiner_.pid}) {
-      if (pid > 0) kill(pid, SIGKILL);
+    for (Role* const role : {&worker_, &examiner_}) {
+      if (role->pid > 0) kill(role->pid, SIGKILL);
+      if (killed_ == kMostKilled) role->pid = -1;  // frozen, or it waits in the kernel: nobody waits for it
     }
+    ++killed_;
     kill_at_ = now + kSecond;
     return;
   }
-  if (in_flight_ && !held_descriptor_ && now >= opener_deadline_) {
-    say(Level::kWarn, "A file system does not answer: opening was given up after 1 s.");
-    opener_.kill();
-    settle(role::Unread::kTimeout, false, {});
-  }
+  give_up_late(now);
   if (examiner_.restart_ns != 0 && now >= examiner_.restart_ns) start_examiner();
   if (worker_.restart_ns != 0 && now >= worker_.restart_ns) start_worker();
-  if (in_flight_ && held_descriptor_ && !examiner_socket_) pass_on();  // nobody is there: the worker is told so
+  if (!ready_.empty() && !examiner_socket_) pass_on();  // nobody is there: the worker is told so
   if (now >= next_heartbeat_) {
     next_heartbeat_ = now + kHeartbeatEvery;
     const Result<void> beat = loader_.heartbeat();
@@ -293,6 +325,10 @@ void Server::tick(std::uint64_t now) {
     next_ask_ = now + kAskEvery;
     ask_for_sign(examiner_, examiner_socket_.get());
     ask_for_sign(worker_, control_.get());
+  }
+  if (now >= next_side_check_) {
+    next_side_check_ = now + kSideCheckEvery;
+    check_kernel_side(now);
   }
   if (now >= next_sample_) {
     next_sample_ = now + kSampleEvery;
@@ -318,11 +354,12 @@ int Server::timeout_ms(std::uint64_t now) const {
   if (stopping_) {
     consider(kill_at_);
   } else {
-    if (in_flight_ && !held_descriptor_) consider(opener_deadline_);
+    consider(openers_.due());
     consider(examiner_.restart_ns);
     consider(worker_.restart_ns);
     consider(next_heartbeat_);
     consider(next_ask_);
+    consider(next_side_check_);
     consider(next_sample_);
     consider(places_.due());
     if (loader_.targets().counts().attached > 0) consider(next_target_check_);

@@ -41,14 +41,36 @@ static __always_inline u32 ring__send(void *ring, void *data, u64 size)
 	return bpf_ringbuf_output(ring, data, size, BPF_RB_NO_WAKEUP) ? KT_C_LOST_RING : KT_C_SENT;
 }
 
-/* KT_EV_CGROUP: the path of a cgroup, leaf first. An event of its own family and accounting. */
+/*
+ * May others than root make a cgroup in this directory? Its owner's uid, where that is not root, goes into `owner`.
+ * A group or all may have been given the right, too.
+ */
+#define OTHERS_WRITE 0002
+#define GROUP_WRITES 0020
+static __always_inline bool kernfs__is_delegated(u64 kn, u32 *owner)
+{
+	u16 mode = BPF_CORE_READ((struct kernfs_node *)kn, mode);
+	u64 attributes = (u64)BPF_CORE_READ((struct kernfs_node *)kn, iattr);
+	u32 uid = 0, gid = 0;
+
+	if (attributes) {
+		uid = BPF_CORE_READ((struct kernfs_iattrs *)attributes, ia_uid.val);
+		gid = BPF_CORE_READ((struct kernfs_iattrs *)attributes, ia_gid.val);
+	}
+	if (uid)
+		*owner = uid;
+	return uid || (mode & OTHERS_WRITE) || (gid && (mode & GROUP_WRITES));
+}
+
+/* KT_EV_CGROUP: the path of a cgroup, leaf first, and which of it root has not named. An event of its own family and
+ * accounting. */
 __weak __noinline int cgroup__announce(u64 id, u64 node)
 {
 	struct counters *c = hit__begin(KT_FAMILY_LIFETIME);
 	struct scratch *s = scratch__get(SCRATCH_CGROUP);
 	struct identity nobody = {};
 	struct ev_cgroup *ev;
-	u32 off = sizeof(*ev), fate;
+	u32 off = sizeof(*ev), fate, owner = 0;
 	u64 name, parent;
 	long len;
 	int i;
@@ -59,9 +81,11 @@ __weak __noinline int cgroup__announce(u64 id, u64 node)
 	}
 	ev = (struct ev_cgroup *)s->buf;
 	head__fill(&ev->head, &nobody, id, KT_EV_CGROUP, KT_FAMILY_LIFETIME);
-	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
+	ev->claimed = 0;
 	ev->head.flags = KT_F_LEAF_FIRST;
 	for (i = 0; i < CGROUP_DEPTH && node; i++) {
+		if (kernfs__is_delegated(node, &owner))
+			ev->claimed = i;
 		parent = kernfs__parent_slow(node);
 		if (!parent)
 			break;
@@ -82,6 +106,7 @@ __weak __noinline int cgroup__announce(u64 id, u64 node)
 	if (i == CGROUP_DEPTH)
 		ev->head.flags |= KT_F_TRUNCATED;
 	ev->path_len = off - sizeof(*ev);
+	ev->owner = owner;
 	fate = ring__send(&ring_low, ev, off & 0xfff);
 	hit__end(c, KT_FAMILY_LIFETIME, fate);
 	scratch__put(s);

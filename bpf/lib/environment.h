@@ -2,6 +2,9 @@
 /*
  * The environment of a new program. What leaves: values of names that the catalog shows, paths of key files (they are
  * watched at once), fingerprints of the values of secret names. Of all other variables nothing.
+ *
+ * The block is copied in pieces, in which the variables whose names cannot be of interest are passed over: most of
+ * them. The others are read one by one.
  */
 #ifndef KEYTRAIL_BPF_ENVIRONMENT_H
 #define KEYTRAIL_BPF_ENVIRONMENT_H
@@ -42,12 +45,28 @@ __weak __noinline int env__has_affix(u32 which, u32 n)
 	return i >= len;
 }
 
+/* The bits of a name's slot: 0 = the catalog does not have it, by its whole name (1) or one of its ends (2). `first`
+ * and `last`: its first and last 8 bytes, of a shorter name all that it has. */
+static __always_inline u32 env__signs(u64 first, u64 last, u32 len)
+{
+	u64 key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
+	u32 signs = cfg_env_slots[(key >> 8) & (KT_ENV_SLOTS - 1)] ? 1 : 0;
+
+	if (len < 3)
+		return signs;
+	last = len >= 8 ? last >> 40 : last >> (8 * (len - 3));
+	if ((cfg_affix_ends[kt_affix_slot(first) & (KT_AFFIX_ENDS - 1)] & 1) ||
+	    (cfg_affix_ends[kt_affix_slot(last) & (KT_AFFIX_ENDS - 1)] & 2))
+		signs |= 2;
+	return signs;
+}
+
 /* What the catalog says about the variable in s->items.name: KT_ENV_… or 0. */
 __weak __noinline int env__action(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u64 key, first, last;
-	u32 i, len;
+	u64 first, last;
+	u32 i, len, signs;
 	u8 *action;
 
 	if (!s)
@@ -57,17 +76,13 @@ __weak __noinline int env__action(u32 which)
 		return 0;
 	first = word__at(s->items.name.text);
 	last = len >= 8 ? word__at(&s->items.name.text[(len - 8) & (KT_ITEM_NAME_MAX - 1)]) : first;
-	key = kt_mix(first, last, len, KT_NAME_KEY_EXACT);
-	if (cfg_env_slots[(key >> 8) & (KT_ENV_SLOTS - 1)]) {
+	signs = env__signs(first, last, len);
+	if (signs & 1) {
 		action = bpf_map_lookup_elem(&env_names, &s->items.name);
 		if (action)
 			return *action;
 	}
-	if (len < 3)
-		return 0;
-	last = len >= 8 ? last >> 40 : last >> (8 * (len - 3));
-	if (!(cfg_affix_ends[kt_affix_slot(first) & (KT_AFFIX_ENDS - 1)] & 1) &&
-	    !(cfg_affix_ends[kt_affix_slot(last) & (KT_AFFIX_ENDS - 1)] & 2))
+	if (!(signs & 2))
 		return 0;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < KT_ENV_AFFIXES; i++) {
@@ -79,18 +94,115 @@ __weak __noinline int env__action(u32 which)
 	return 0;
 }
 
-/* One variable. */
+#define PIECE_MAX 4096 /* sizeof(skip) */
+#define PASS_READ 0    /* it may be of interest, or could not be told: env__step reads it */
+#define PASS_DONE 1    /* passed over */
+#define PASS_AGAIN 2   /* it goes on behind the piece: the next one begins with it */
+
+/* Copies what the block still has, as much of it as there is room for. */
+static __always_inline bool piece__fill(struct scratch *s)
+{
+	u64 left = s->items.end - s->items.pos;
+	u32 size = left < PIECE_MAX ? left : PIECE_MAX, len = size;
+
+	/* 1 to PIECE_MAX, said so that 6.1 does not forget it */
+	asm volatile("%0 -= 1; %0 &= %1; %0 += 1" : "+r"(size) : "i"(PIECE_MAX - 1));
+	s->items.piece_at = 0;
+	s->items.piece_len = bpf_probe_read_user(s->skip, size, (void *)s->items.pos) ? 0 : len;
+	return s->items.piece_len != 0;
+}
+
+/* The NUL of the string that begins at `from` in the piece, into s->items.piece_end; what is not below the piece's
+ * length is behind its end. */
+static __always_inline void piece__find_end(struct scratch *s, u32 from)
+{
+	u64 word, ends;
+	u32 i;
+
+	s->items.piece_end = PIECE_MAX;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < PIECE_MAX; i += 8) {
+		word = word__at(&s->skip[(from + i) & (PIECE_MAX - 1)]);
+		ends = bytes__equal(word, 0);
+		if (ends) {
+			s->items.piece_end = from + i + byte__index(ends);
+			break;
+		}
+		if (from + i >= PIECE_MAX)
+			break;
+	}
+}
+
+/* The length of the name that begins at `at` in the piece, into s->items.name_len; 0 where there is no '=' within a
+ * name's length. */
+static __always_inline void piece__find_name(struct scratch *s, u32 at)
+{
+	u64 word, ends;
+	u32 i;
+
+	s->items.name_len = 0;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < KT_ITEM_NAME_MAX; i += 8) {
+		word = word__at(&s->skip[(at + i) & (PIECE_MAX - 1)]);
+		ends = bytes__equal(word, '=') | bytes__equal(word, 0);
+		if (ends) {
+			if (bytes__equal(word, '=') & ends & -ends)
+				s->items.name_len = i + byte__index(ends);
+			break;
+		}
+	}
+}
+
+/* Passes over the next variable if its name cannot be of interest. What both searches find is taken out of memory
+ * again, so that the verifier does not follow each place where they may end. */
+__weak __noinline int env__pass(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u64 first, last;
+	u32 at, end, len;
+
+	if (!s || s->items.pos >= s->items.end)
+		return PASS_READ;
+	if (s->items.piece_at >= s->items.piece_len && !piece__fill(s))
+		return PASS_READ;
+	at = *(volatile u32 *)&s->items.piece_at;
+	piece__find_name(s, at);
+	piece__find_end(s, at + *(volatile u32 *)&s->items.name_len);
+	end = *(volatile u32 *)&s->items.piece_end;
+	len = *(volatile u32 *)&s->items.name_len;
+	if (end >= s->items.piece_len) {
+		s->items.piece_len = 0;
+		return at ? PASS_AGAIN : PASS_READ;
+	}
+	if (len) {
+		first = bytes__low(word__at(&s->skip[at & (PIECE_MAX - 1)]), len);
+		last = len >= 8 ? word__at(&s->skip[(at + len - 8) & (PIECE_MAX - 1)]) : first;
+		if (env__signs(first, last, len))
+			return PASS_READ;
+	}
+	s->items.index++;
+	s->items.piece_at = end + 1;
+	s->items.pos += end + 1 - at;
+	return PASS_DONE;
+}
+
+/* One variable that is read. */
 __weak __noinline int env__step(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 	u32 from, have, full, value_len, flags = 0, kind;
 	int r, action, format = -1;
+	u64 began;
 
 	if (!s)
 		return STEP_DONE;
+	began = s->items.pos;
 	r = text__next(which);
 	if (r != STEP_MORE)
 		return r;
+	s->items.piece_at += s->items.pos - began;
+	if (s->items.text_len >= TEXT_MAX) /* the rest of it is where the piece was */
+		s->items.piece_len = 0;
 	s->items.index++;
 	if (!text__split(which))
 		return STEP_MORE;
@@ -128,10 +240,15 @@ __weak __noinline int env__step(u32 which)
 
 __weak __noinline int env__steps(u32 which)
 {
-	int i, r = STEP_MORE;
+	int i, passed, r = STEP_MORE;
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < STEPS_AT_ONCE; i++) {
+		passed = env__pass(which);
+		if (passed == PASS_AGAIN)
+			passed = env__pass(which);
+		if (passed == PASS_DONE)
+			continue;
 		r = env__step(which);
 		if (r != STEP_MORE)
 			break;

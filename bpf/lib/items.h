@@ -70,6 +70,14 @@ static __always_inline u64 bytes__equal(u64 word, u8 byte)
 	return (zero_where - EACH_BYTE) & ~zero_where & (EACH_BYTE << 7);
 }
 
+/* Which byte the lowest of such bits is in. */
+static __always_inline u32 byte__index(u64 bits)
+{
+	u64 before = ((bits & -bits) >> 7) - 1; /* the bytes before it */
+
+	return (u32)(((before & EACH_BYTE) * EACH_BYTE) >> 56);
+}
+
 /* Copies the text up to '=' into s->items.name, zero-padded; false when there is none within a name's length. */
 __weak __noinline int text__split(u32 which)
 {
@@ -88,18 +96,13 @@ __weak __noinline int text__split(u32 which)
 			ends &= -ends;
 			before = (ends >> 7) - 1; /* the bytes before the first of them */
 			*(u64 *)&s->items.name.text[i] = word & before;
-			s->items.name_len = i + (u32)(((before & EACH_BYTE) * EACH_BYTE) >> 56);
+			s->items.name_len = i + byte__index(ends);
 			return (bytes__equal(word, '=') & ends) != 0;
 		}
 		*(u64 *)&s->items.name.text[i] = word;
 	}
 	s->items.name_len = i;
 	return s->text[i & 127] == '=';
-}
-
-static __always_inline u64 word__at(const void *p)
-{
-	return *(const u64 *)p;
 }
 
 /* s->text[s->items.watch_from…] to its end becomes a watched file name. */
@@ -172,7 +175,7 @@ __weak __noinline int name__watch(u32 which, u32 from)
 __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u32 kind = shape & 0xff, flags = (shape >> 8) & 0xff, format = shape >> 16, name_len, total, off;
+	u32 kind = shape & 0xff, flags = (shape >> 8) & 0xff, format = shape >> 16, name_len, total, off, last;
 	struct ev_item *item;
 	u8 *out;
 
@@ -188,7 +191,9 @@ __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 	if (off + total > s->limit || off > SCRATCH_BYTES - 1024)
 		return 0;
 	out = s->buf + (off & (SCRATCH_BYTES - 1));
-	__builtin_memset(out, 0, sizeof(*item) + KT_ITEM_NAME_MAX + KT_ITEM_VALUE_MAX + 8);
+	last = total - sizeof(u64);
+	BOUNDED(last, 511);
+	*(u64 *)(out + last) = 0; /* what is padding stays so; all else is written */
 	item = (struct ev_item *)out;
 	item->item_len = total;
 	item->kind = kind;

@@ -43,6 +43,32 @@ static __always_inline u64 open_key__tag(const struct open_key *key)
 	return tag ^ (tag >> 32);
 }
 
+/*
+ * A file that changes again and again under one reader is a first sight so often in a window (2^30 ns), the rest are
+ * repeats: else whoever lets a file grow and reads it spends the budget of all that is in its cgroup. One word a slot:
+ * 40 bits of a keyed tag of process and file, 16 of the window, 8 of the count. As above, two that share a slot push
+ * each other out: then more is sent.
+ */
+#define CHANGED_SLOTS 16384
+#define CHANGES_MAX 8
+#define CHANGED_TAG (~0ULL << 24)
+kt_u64 changed_tags[CHANGED_SLOTS] __weak;
+
+static __always_inline bool change__admit(const struct open_key *key)
+{
+	u64 tag = kt_mix(key->start_ns ^ ((u64)key->tgid << 32 | key->exec), key->inode ^ cfg_sip_key[0], 0, key->dev);
+	u64 fresh = (tag & CHANGED_TAG) | ((bpf_ktime_get_boot_ns() >> 30) & 0xffff) << 8;
+	u32 slot = tag & (CHANGED_SLOTS - 1);
+	u64 known = changed_tags[slot];
+
+	if ((known & ~0xffULL) != fresh)
+		known = fresh;
+	if ((known & 0xff) >= CHANGES_MAX)
+		return false;
+	changed_tags[slot] = known + 1;
+	return true;
+}
+
 #define CTIME_NS 0x7fffffffU
 
 static __always_inline void inode__ctime(u64 inode, const bool fast, s64 *seconds, u32 *ns)
@@ -83,18 +109,26 @@ static __always_inline bool shaped__admit(u64 cgroup_id)
 }
 
 /* What only its shape makes a candidate is over the budget: one event a process says so, without a file. */
-static __always_inline int open__over_budget(struct counters *c, const struct identity *who, u64 cgroup_id, u64 node)
+static __always_inline int open__over_budget(struct counters *c, const struct identity *who, u64 cgroup_id, u64 node,
+					     const u32 which)
 {
 	struct open_key key = {.start_ns = who->start_ns, .tgid = who->tgid, .exec = who->exec};
 	u64 tag = open_key__tag(&key);
-	struct ev_open ev = {};
+	struct scratch *s;
+	struct ev_open *ev;
 
 	if (opened_tags[tag & (OPENED_SLOTS - 1)] == tag)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
-	head__fill(&ev.head, who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
-	ev.signs = KT_OPEN_OVER_BUDGET;
-	if (event__send(&ring_high, c, KT_FAMILY_OPEN, &ev, sizeof(ev), cgroup_id, node) == KT_C_SENT)
+	s = scratch__get(which); /* the stack is full: it comes with those of recvmsg */
+	if (!s)
+		return hit__end(c, KT_FAMILY_OPEN, KT_C_LOST_SCRATCH);
+	ev = (struct ev_open *)s->buf;
+	__builtin_memset(ev, 0, sizeof(*ev));
+	head__fill(&ev->head, who, cgroup_id, KT_EV_OPEN, KT_FAMILY_OPEN);
+	ev->signs = KT_OPEN_OVER_BUDGET;
+	if (event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev), cgroup_id, node) == KT_C_SENT)
 		opened_tags[tag & (OPENED_SLOTS - 1)] = tag;
+	scratch__put(s);
 	return 0;
 }
 
@@ -115,26 +149,32 @@ static __always_inline int peek__what(u64 name, u32 len, const bool fast)
 	return word == NAME_MEM ? KT_PEEK_MEMORY : -1;
 }
 
-/* The first task of the process, or the thread, whose folder in /proc this inode lies in; 0: none lives. */
-static __always_inline u64 proc__task(u64 inode)
+/* The task of a struct pid; 0: it has ended. */
+static __always_inline u64 pid__task(u64 pid)
 {
-	struct proc_inode *of = (void *)(inode - bpf_core_field_offset(struct proc_inode, vfs_inode));
-	u64 link = (u64)BPF_CORE_READ(of, pid, tasks[0].first);
+	u64 link = (u64)BPF_CORE_READ((struct pid *)pid, tasks[0].first);
 
 	return link ? link - bpf_core_field_offset(struct task_struct, pid_links) : 0;
 }
 
-/* Whose process this inode of /proc is of, into the event in the scratch, which the caller has taken; 0: nobody's. */
-__weak __noinline int peek__of(u64 inode, u32 which)
+/* The first task of the process, or the thread, whose folder in /proc this inode lies in; 0: none lives. */
+static __always_inline u64 proc__task(u64 inode)
+{
+	struct proc_inode *of = (void *)(inode - bpf_core_field_offset(struct proc_inode, vfs_inode));
+
+	return pid__task((u64)BPF_CORE_READ(of, pid));
+}
+
+/* Whose process a task is of, into the event in the scratch, which the caller has taken; 0: nobody's. */
+__weak __noinline int peek__of_task(u64 task, u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u64 task = proc__task(inode);
 	struct identity of;
 	struct ev_peek *ev;
 
 	if (!s || !task)
 		return 0;
-	task__identity(task, false, &of);
+	task__instance(task, false, &of);
 	ev = (struct ev_peek *)s->buf;
 	ev->start_ns = of.start_ns;
 	ev->tgid = of.tgid;
@@ -142,10 +182,17 @@ __weak __noinline int peek__of(u64 inode, u32 which)
 	return 1;
 }
 
-/* Another process's environment or memory was opened. One's own says nothing new. `inode`: a plain number, as a
- * function of its own takes no pointer that the verifier knows. */
-static __always_inline int peek__report(struct counters *c, u64 inode, u64 task, u32 what, const u32 which,
-					const bool fast)
+/* The same of the process that an inode of /proc is of. */
+__weak __noinline int peek__of(u64 inode, u32 which)
+{
+	return peek__of_task(proc__task(inode), which);
+}
+
+/* Another process's environment or memory was opened, or its memory read by a call (`is_task`: `of` is a task of it).
+ * One's own says nothing new. `of`: a plain number, as a function of its own takes no pointer that the verifier
+ * knows. */
+static __always_inline int peek__report(struct counters *c, u64 of, const bool is_task, u64 task, u32 what,
+					const u32 which, const bool fast)
 {
 	struct scratch *s = scratch__get(which);
 	struct identity who;
@@ -156,7 +203,8 @@ static __always_inline int peek__report(struct counters *c, u64 inode, u64 task,
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_LOST_SCRATCH);
 	ev = (struct ev_peek *)s->buf;
 	task__identity(task, fast, &who);
-	if (!peek__of(inode, which) || ev->tgid == who.tgid || task__is_own(task, who.tgid, fast)) {
+	if (!(is_task ? peek__of_task(of, which) : peek__of(of, which)) || ev->tgid == who.tgid ||
+	    task__is_own(task, who.tgid, fast)) {
 		scratch__put(s);
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 	}
@@ -186,14 +234,15 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	struct identity who;
 	struct scratch *s;
 	struct ev_open *ev;
-	u32 fate, len;
-	bool shaped;
+	u32 fate, len, type;
+	bool shaped, pipe;
 	u64 tag;
 
-	task__identity(task, fast, &who);
+	task__instance(task, fast, &who);
 	if (name__is_heartbeat(name_len) && heartbeat__take(who.tgid, KT_FAMILY_OPEN)) {
 		struct ev_head head;
 
+		task__users(task, fast, &who);
 		cgroup_id = task__cgroup(task, fast, &node);
 		head__fill(&head, &who, cgroup_id, KT_EV_HEARTBEAT, KT_FAMILY_OPEN);
 		return hit__end(c, KT_FAMILY_OPEN, ring__send(&ring_high, &head, sizeof(head)));
@@ -203,7 +252,9 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	inode = (u64)READ(fast, file, struct file, f_inode);
 	sb = (u64)READ(fast, inode, struct inode, i_sb);
 	magic = READ(fast, sb, struct super_block, s_magic);
-	if ((READ(fast, inode, struct inode, i_mode) & MODE_TYPE) != MODE_REGULAR || !magic__known(magic))
+	type = READ(fast, inode, struct inode, i_mode) & MODE_TYPE;
+	pipe = type == MODE_PIPE; /* a named one: those without a name are in no file system that is known */
+	if ((type != MODE_REGULAR && !pipe) || !magic__known(magic))
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 
 	key.start_ns = who.start_ns;
@@ -218,11 +269,14 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
 
 	shaped = inode__is_secret_shaped(inode, fast) && !made__by_own(inode, task, fast);
-	if (!named && !shaped)
+	if (!named && !shaped && !pipe)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
+	if (!change__admit(&key))
+		return hit__end(c, KT_FAMILY_OPEN, KT_C_REPEATED);
+	task__users(task, fast, &who);
 	cgroup_id = task__cgroup(task, fast, &node);
-	if (!named && !shaped__admit(cgroup_id))
-		return open__over_budget(c, &who, cgroup_id, node);
+	if (!named && !pipe && !shaped__admit(cgroup_id))
+		return open__over_budget(c, &who, cgroup_id, node, which);
 	s = scratch__get(which);
 	if (!s)
 		return hit__end(c, KT_FAMILY_OPEN, KT_C_LOST_SCRATCH);
@@ -241,6 +295,8 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 	len = path__walk(s, which, (u64)READ(fast, file, struct file, f_path.mnt), dentry, task, sizeof(*ev), fast);
 	ev->path_len = len;
 	ev->signs = shaped ? KT_OPEN_SHAPED : 0;
+	if (pipe)
+		ev->signs = KT_OPEN_PIPE;
 	if (s->walk.place_ns == MOUNT_DETACHED)
 		ev->signs |= KT_OPEN_DETACHED;
 	ev->place_ns = s->walk.place_ns > MOUNT_INTERNAL && s->walk.place_ns != ev->mnt_ns ? s->walk.place_ns : 0;
@@ -313,16 +369,18 @@ static __always_inline int open__file(struct counters *c, u64 file, u64 task, u1
 	what = peek__what((u64)READ(fast, dentry, struct dentry, d_name.name), len, fast);
 	if (what >= 0 && !(flags & KT_F_BASELINE) &&
 	    BPF_CORE_READ((struct file *)file, f_inode, i_sb, s_magic) == MAGIC_PROC)
-		return peek__report(c, (u64)BPF_CORE_READ((struct file *)file, f_inode), task, what, which, fast);
+		return peek__report(c, (u64)BPF_CORE_READ((struct file *)file, f_inode), false, task, what, which,
+				    fast);
 	named = name__of_interest(dentry, mnt, (u64)READ(fast, dentry, struct dentry, d_name.name), len, fast);
 	if (!named) {
 		parent = (u64)READ(fast, dentry, struct dentry, d_parent);
 		named = dentry__is_directory_of_interest(parent, fast) ||
 			mounted__of_interest(mnt, dentry, parent, fast) || file__is_found(inode, fast);
 		/* Keys are read, a database opens its own files for writing too; what a process had open before the
-		 * agent came is looked through by name alone. */
+		 * agent came is looked through by name alone. What comes out of a named pipe somebody has written. */
 		if (!named &&
-		    ((mode & FMODE_WRITE_BIT) || (flags & KT_F_BASELINE) || !inode__is_secret_shaped(inode, fast)))
+		    ((mode & FMODE_WRITE_BIT) || (flags & KT_F_BASELINE) || !inode__is_secret_shaped(inode, fast)) &&
+		    ((flags & KT_F_BASELINE) || !inode__is_pipe(inode, fast)))
 			return hit__end(c, KT_FAMILY_OPEN, KT_C_FILTERED);
 	}
 	return open__report(c, file, dentry, len, task, flags, named, which, fast);

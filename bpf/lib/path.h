@@ -86,17 +86,12 @@ static __always_inline int walk__some(struct scratch *s, const bool fast)
 	return WALK_MORE;
 }
 
-/* In one object only: libbpf 1.1 cannot link two objects that name the same kernel function. */
-#ifdef KEYTRAIL_FAST_READS
 __weak __noinline int walk__step_fast(u32 which)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
 
 	return s ? walk__some(s, true) : WALK_DONE;
 }
-#else
-#define walk__step_fast walk__step_slow
-#endif
 
 __weak __noinline int walk__step_slow(u32 which)
 {

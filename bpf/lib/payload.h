@@ -32,6 +32,7 @@ struct segment {
 	struct socket_state *state;
 	u32 at;
 	u32 len;
+	u64 node; /* of the writer's cgroup */
 };
 
 /* What is to be said of a connection, beside the data behind the event. */
@@ -62,48 +63,39 @@ __weak __noinline int ssh__banner(u32 which, u32 begin)
 	return i;
 }
 
-/*
- * What every payload event says of its connection. The writer, not all that hold the socket; where data leaves later,
- * in a softirq, its owner.
+/* Whose event this is: the writer's, not all that hold the socket; where data leaves later, in a softirq, its owner's.
  */
-static __always_inline struct ev_payload *payload__begin(struct scratch *s, struct socket_state *state, bool by_writer,
-							 u32 protocol, u64 *cgroup_id, u64 *node)
+static __always_inline void payload__begin(struct segment *g, struct scratch *s, const bool fast)
 {
-	u64 task = bpf_get_current_task();
-	struct identity who = state->owner;
 	struct ev_payload *ev = (struct ev_payload *)s->buf;
+	u64 cgroup_id = g->state->cgroup_id, task;
+	struct identity who = g->state->owner;
 
-	*cgroup_id = state->cgroup_id;
-	if (by_writer) {
-		task__identity(task, false, &who);
-		*cgroup_id = task__cgroup(task, false, node);
+	g->node = 0;
+	if (context__is_sender(g->sk, fast)) {
+		task = bpf_get_current_task();
+		task__identity(task, fast, &who);
+		cgroup_id = task__cgroup(task, fast, &g->node);
 	}
-	head__fill(&ev->head, &who, *cgroup_id, KT_EV_PAYLOAD, KT_FAMILY_NAME);
-	ev->cookie = state->cookie;
-	ev->seen_len = 0;
-	ev->data_len = 0;
-	ev->protocol = protocol;
-	ev->beyond = 0;
-	ev->unread = 0;
-	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
-	return ev;
+	head__fill(&ev->head, &who, cgroup_id, KT_EV_PAYLOAD, KT_FAMILY_NAME);
 }
 
-/* Sends what `say` says, with its data already behind the event. */
+/* Sends what `say` says of the connection, behind a head that was begun; its data is there already. */
 static __noinline int payload__send(struct segment *g, struct scratch *s, struct said *say)
 {
-	u64 cgroup_id, node = 0;
+	struct ev_payload *ev = (struct ev_payload *)s->buf;
 	u32 n = say->data_len;
-	struct ev_payload *ev =
-		payload__begin(s, g->state, context__is_sender(g->sk), say->protocol, &cgroup_id, &node);
 
+	ev->cookie = g->state->cookie;
 	ev->seen_len = say->seen_len;
+	ev->protocol = say->protocol;
 	ev->beyond = say->beyond;
 	ev->unread = say->unread;
+	__builtin_memset(ev->pad, 0, sizeof(ev->pad));
 	ev->head.flags |= say->flags;
 	BOUNDED(n, KT_PAYLOAD_MAX);
 	ev->data_len = n;
-	event__send(&ring_high, g->c, KT_FAMILY_NAME, ev, sizeof(*ev) + n, cgroup_id, node);
+	event__send(&ring_high, g->c, KT_FAMILY_NAME, ev, sizeof(*ev) + n, ev->head.cgroup_id, g->node);
 	return PASS;
 }
 
@@ -351,7 +343,7 @@ static __noinline int payload__first(struct segment *g, struct scratch *s, struc
 }
 
 /* Looks at a segment of a connection whose first request is not known, or (with `beyond`) ends its handshake. */
-static __always_inline int payload__report(struct segment *g, bool beyond)
+static __always_inline int payload__report(struct segment *g, bool beyond, const bool fast)
 {
 	struct said say = {.protocol = KT_PAYLOAD_TLS_DATA, .seen_len = beyond ? 0 : g->len};
 	struct scratch *s = scratch__get(SCRATCH_NAME);
@@ -371,10 +363,12 @@ static __always_inline int payload__report(struct segment *g, bool beyond)
 		if (look == LOOK_PLAIN)
 			look = look__plain(g, s, &say);
 	}
-	if (look == LOOK_SEND)
+	if (look == LOOK_SEND) {
+		payload__begin(g, s, fast);
 		payload__send(g, s, &say);
-	else
+	} else {
 		name__end(g->c, KT_C_FILTERED);
+	}
 	scratch__put(s);
 	return PASS;
 }

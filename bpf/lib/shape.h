@@ -37,6 +37,11 @@ static __always_inline bool inode__is_secret_shaped(u64 inode, const bool fast)
 	return magic == MAGIC_TMPFS || magic == MAGIC_RAMFS;
 }
 
+static __always_inline bool inode__is_pipe(u64 inode, const bool fast)
+{
+	return (READ(fast, inode, struct inode, i_mode) & MODE_TYPE) == MODE_PIPE;
+}
+
 static __always_inline u64 made__file(u64 inode, const bool fast)
 {
 	u64 sb = (u64)READ(fast, inode, struct inode, i_sb), number = READ(fast, inode, struct inode, i_ino);

@@ -10,12 +10,18 @@
 #define DNS_PORT 53
 #define TCP_SYN 2 /* of the header's flags */
 #define TCP_STATE_ESTABLISHED 1
+#define TCP_STATE_FIN_WAIT1 4
+#define TCP_STATE_FIN_WAIT2 5
+#define TCP_STATE_TIME_WAIT 6
 #define TCP_STATE_CLOSE 7
+#define TCP_STATE_CLOSE_WAIT 8
+#define TCP_STATE_LAST_ACK 9
 #define TCP_STATE_LISTEN 10
+#define TCP_STATE_CLOSING 11
 #define SOCK_DONE_BIT 1 /* enum sock_flags: the peer's FIN came */
 
-#define SOCKET_CONNECTING 1
-#define SOCKET_OPEN 2
+#define SOCKET_CONNECTING 1 /* or connected: what its TCP state says is not kept here too */
+#define SOCKET_OPEN 2       /* it was connected before the agent came */
 #define SOCKET_OVER 3
 #define SOCKET_ANSWERS 4 /* UDP that received before it sent: a server's */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Who: the process instance (group leader's tgid and start, exec number) and the cgroup of a task. Two ways to read the
- * kernel: `fast` = plain loads through bpf_rdonly_cast; else probe_read.
+ * Who: the process instance (group leader's tgid and start, exec number), its users and the cgroup of a task. Two ways
+ * to read the kernel: `fast` = plain loads through bpf_rdonly_cast; else probe_read.
  */
 #ifndef KEYTRAIL_BPF_TASK_H
 #define KEYTRAIL_BPF_TASK_H
@@ -23,7 +23,7 @@ static __always_inline u64 word__read(u64 address, const bool fast)
 	return value;
 }
 
-/* The parent of a cgroup's node, 0 at the root. Functions of their own: inlined, clang hoists the access that this
+/* The parent of a cgroup's node, 0 at the root. A function of its own: inlined, clang hoists the access that this
  * kernel does not have. */
 static __noinline u64 kernfs__parent_slow(u64 kn)
 {
@@ -32,29 +32,19 @@ static __noinline u64 kernfs__parent_slow(u64 kn)
 	return (u64)BPF_CORE_READ((struct kernfs_node___old *)kn, parent);
 }
 
-static __noinline u64 kernfs__parent_fast(u64 kn)
-{
-	if (bpf_core_field_exists(struct kernfs_node, __parent))
-		return (u64)VIEW(kn, struct kernfs_node)->__parent;
-	return (u64)VIEW(kn, struct kernfs_node___old)->parent;
-}
-
 #define V1_TAG_SHIFT 56
 
 /* The cgroup of one v1 controller, tagged with it (ids repeat between hierarchies); 0 when the task is at the
- * hierarchy's root. */
+ * hierarchy's root: there what the controller keeps of a cgroup has no parent. */
 static __always_inline u64 cgroup__v1_id(u64 set, u32 controller, const bool fast, u64 *node)
 {
-	u64 state, cgroup, kn, parent;
+	u64 state, cgroup, kn;
 
 	state = word__read(set + bpf_core_field_offset(struct css_set, subsys) + controller * sizeof(u64), fast);
-	if (!state)
+	if (!state || !READ(fast, state, struct cgroup_subsys_state, parent))
 		return 0;
 	cgroup = (u64)READ(fast, state, struct cgroup_subsys_state, cgroup);
 	kn = (u64)READ(fast, cgroup, struct cgroup, kn);
-	parent = fast ? kernfs__parent_fast(kn) : kernfs__parent_slow(kn);
-	if (!parent)
-		return 0;
 	*node = kn;
 	return READ(fast, kn, struct kernfs_node, id) | ((u64)(controller + 1) << V1_TAG_SHIFT);
 }
@@ -94,15 +84,19 @@ static __always_inline u64 task__cgroup(u64 task, const bool fast, u64 *node)
 	return tagged ? tagged : id;
 }
 
-/* A process instance: a pid comes again, and the same process may execute another program. */
+/* A process instance: a pid comes again, and the same process may execute another program. And whose it is now. */
 struct identity {
 	u64 start_ns;
 	u32 tgid;
 	u32 tid;
 	u32 exec;
+	u32 uid;
+	u32 gid;
+	u32 login_uid;
 };
 
-static __always_inline void task__identity(u64 task, const bool fast, struct identity *who)
+/* The instance alone: for what is only compared, and where most runs end before an event is made. */
+static __always_inline void task__instance(u64 task, const bool fast, struct identity *who)
 {
 	u64 leader = (u64)READ(fast, task, struct task_struct, group_leader);
 
@@ -110,6 +104,25 @@ static __always_inline void task__identity(u64 task, const bool fast, struct ide
 	who->tgid = READ(fast, task, struct task_struct, tgid);
 	who->exec = (u32)READ(fast, task, struct task_struct, self_exec_id);
 	who->start_ns = READ(fast, leader, struct task_struct, start_boottime);
+}
+
+/* The users it acts for at this moment: a daemon may have begun as root. Not `cred`, which a file system lends to it
+ * (overlayfs opens the file below as whoever mounted it). Without CONFIG_AUDIT nobody logs in. */
+static __always_inline void task__users(u64 task, const bool fast, struct identity *who)
+{
+	u64 cred = (u64)READ(fast, task, struct task_struct, real_cred);
+
+	who->uid = READ(fast, cred, struct cred, euid.val);
+	who->gid = READ(fast, cred, struct cred, egid.val);
+	who->login_uid = ~0U;
+	if (bpf_core_field_exists(struct task_struct, loginuid))
+		who->login_uid = READ(fast, task, struct task_struct, loginuid.val);
+}
+
+static __always_inline void task__identity(u64 task, const bool fast, struct identity *who)
+{
+	task__instance(task, fast, who);
+	task__users(task, fast, who);
 }
 
 static __always_inline void head__fill(struct ev_head *head, const struct identity *who, u64 cgroup_id, u16 type,
@@ -125,9 +138,12 @@ static __always_inline void head__fill(struct ev_head *head, const struct identi
 	head->flags = 0;
 	head->family = family;
 	__builtin_memset(head->pad, 0, sizeof(head->pad));
+	head->uid = who->uid;
+	head->gid = who->gid;
+	head->login_uid = who->login_uid;
 }
 
-/* Own processes: named by the loader, or children of the warden (file openers live for one file). */
+/* Own processes: named by the loader, or children of the warden (an opener that was just started). */
 static __always_inline bool task__is_own(u64 task, u32 tgid, const bool fast)
 {
 	u64 parent;

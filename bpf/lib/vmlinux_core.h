@@ -63,6 +63,7 @@ struct inode {
 	u16 i_mode;
 	struct super_block *i_sb;
 	unsigned long i_ino;
+	u32 i_nlink;
 	s64 i_size;
 	s64 i_ctime_sec; /* 6.11 and newer */
 	u32 i_ctime_nsec;
@@ -114,6 +115,7 @@ struct file {
 struct fdtable {
 	u32 max_fds;
 	struct file **fd;
+	unsigned long *open_fds;
 };
 
 struct files_struct {
@@ -161,7 +163,18 @@ struct ns_common {
 struct mnt_namespace {
 	struct ns_common ns;
 };
+struct xarray {
+	void *xa_head;
+};
+struct xa_node {
+	u8 shift;
+	void *slots[64];
+};
+struct idr {
+	struct xarray idr_rt;
+};
 struct pid_namespace {
+	struct idr idr;
 	struct ns_common ns;
 };
 struct net {
@@ -205,8 +218,15 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
 struct signal_struct {
+	refcount_t sigcnt; /* of its threads, and of those that ended a moment ago */
 	atomic_t live;
+	int nr_threads;
+	unsigned long long sum_sched_runtime; /* of threads that are gone */
 	int group_exit_code;
 };
 
@@ -215,10 +235,16 @@ struct mm_struct {
 	struct file *exe_file;
 };
 
+struct kernfs_iattrs {
+	kuid_t ia_uid;
+	kgid_t ia_gid;
+};
 struct kernfs_node {
 	struct kernfs_node *__parent; /* 6.15 and newer */
 	const char *name;
+	u16 mode;
 	u64 id;
+	struct kernfs_iattrs *iattr; /* absent: root's */
 };
 struct kernfs_node___old {
 	struct kernfs_node___old *parent;
@@ -229,6 +255,7 @@ struct cgroup {
 };
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
 };
 struct css_set {
 	struct cgroup_subsys_state *subsys[16];
@@ -249,7 +276,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
 	struct mm_struct *mm;
-	const struct cred *cred;
+	const struct cred *real_cred;
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;

@@ -11,6 +11,7 @@
 #include "agent/base/log.h"
 #include "agent/base/program_name.h"
 #include "agent/base/times.h"
+#include "exporters/otlp/service_names.h"
 #include "keytrail/fields.h"
 
 namespace keytrail::otlp {
@@ -177,10 +178,10 @@ const Actor* actor_of(const Row& row) {
       row.body);
 }
 
-std::string resource_key(const Row& row) {
+std::string resource_key(const Row& row, bool other) {
   const Actor* actor = actor_of(row);
   if (actor == nullptr) return {};
-  return "w\n" + actor->workload.id + "\n" + actor->workload.name;
+  return (other ? "o\n" : "w\n") + actor->workload.id + "\n" + actor->workload.name;
 }
 
 namespace {
@@ -201,7 +202,7 @@ void put_sender(Attributes& put, const Sender& sender, bool own) {
 
 }  // namespace
 
-void fill_resource(resource::Resource& out, const Row& row, const Sender& sender) {
+void fill_resource(resource::Resource& out, const Row& row, const Sender& sender, bool other) {
   Attributes put(out.mutable_attributes());
   put_sender(put, sender, actor_of(row) == nullptr);
   const Actor* actor = actor_of(row);
@@ -209,8 +210,12 @@ void fill_resource(resource::Resource& out, const Row& row, const Sender& sender
     put.text("service.name", sender.service_name);
     return;
   }
-  const Workload& w = actor->workload;
+  Workload w = actor->workload;
   if (w.name.empty()) put.text("service.name", "unknown_service");
+  if (other) {
+    put.text("keytrail.workload.name", w.name);
+    w.name = kOtherService;
+  }
   put_fields(put, w);
   std::string_view before;
   for (const Fact& fact : w.facts) {

@@ -49,9 +49,10 @@ void put_row(Attributes& out, const Row& row);
 /// Who did it, or nullptr for gaps and revisions.
 [[nodiscard]] const Actor* actor_of(const Row& row);
 /// What makes two rows share a resource.
-[[nodiscard]] std::string resource_key(const Row& row);
-/// The workload of the row; the agent itself for a row without an actor.
-void fill_resource(resource::Resource& out, const Row& row, const Sender& sender);
+[[nodiscard]] std::string resource_key(const Row& row, bool other = false);
+/// The workload of the row; the agent itself for a row without an actor. `other`: its name is not sent as that of a
+/// service (service_names.h).
+void fill_resource(resource::Resource& out, const Row& row, const Sender& sender, bool other = false);
 void fill_scope(common::InstrumentationScope& out);
 
 }  // namespace keytrail::otlp

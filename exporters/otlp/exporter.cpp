@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <random>
+#include <utility>
 
 #include "agent/base/log.h"
 
@@ -46,7 +47,7 @@ Result<void> Exporter::start() {
     if (Result<void> opened = queue_.open(config_.name, config_.from_start); !opened) return opened;
   }
   transport_ = std::move(*transport);
-  builder_ = std::make_unique<SpanBuilder>(queue_.history_id());
+  builder_ = std::make_unique<SpanBuilder>(queue_.history_id(), queue_.epochs(), tuning_.services);
   set_text("idle");
   try {
     thread_ = std::thread([this] {
@@ -106,7 +107,12 @@ void Exporter::set_text(std::string text) {
 }
 
 void Exporter::set_settled_text(const char* otherwise) {
-  set_text(refused_.empty() ? otherwise : refused_.begin()->second);
+  std::string text = refused_.empty() ? otherwise : refused_.begin()->second;
+  if (builder_->others() != 0) {
+    text += fmt::format("; {} records under service.name {}: more than {} names", builder_->others(), kOtherService,
+                        tuning_.services);
+  }
+  set_text(std::move(text));
 }
 
 void Exporter::note_accepted() {
@@ -163,8 +169,37 @@ void Exporter::run() {
       if (!pause(tuning_.poll, true)) return;
       continue;
     }
+    if (!std::exchange(resumed_, true)) {
+      resume(rows->front());
+      builder_->forget_others();  // an earlier run counted them
+    }
     const std::vector<Place> places = builder_->place(*rows);
     if (!export_rows({*rows, places})) return;
+  }
+}
+
+// What an earlier run sent is placed once more, so that what follows joins its traces instead of beginning others. Only
+// what this collector got: a span must not have a parent that was never sent.
+void Exporter::resume(const Row& first) {
+  constexpr std::uint64_t kRowsMax = 32'768;
+  constexpr std::int64_t kReachNs = 3 * SpanBuilder::kAgeNs;
+  const Result<ExportCounters> counters = queue_.counters(config_.name);
+  if (!counters) return;
+  const std::uint64_t sent = std::min({counters->acknowledged + counters->rejected, first.seq - 1, kRowsMax});
+  std::uint64_t back = std::min<std::uint64_t>(sent, 512);
+  while (back < sent) {
+    const auto probe = queue_.read_any(first.seq - 1 - back, 1);
+    if (!probe || probe->empty() || probe->front().observed_ns < first.observed_ns - kReachNs) break;
+    back = std::min(sent, 2 * back);
+  }
+  std::uint64_t after = first.seq - 1 - back;
+  while (after + 1 < first.seq) {
+    auto rows = queue_.read_any(after, std::min<std::uint64_t>(first.seq - 1 - after, tuning_.rows));
+    if (!rows) return;
+    std::erase_if(*rows, [&first](const Row& row) { return row.seq >= first.seq; });
+    if (rows->empty()) return;
+    after = rows->back().seq;
+    (void)builder_->place(*rows);
   }
 }
 

@@ -29,6 +29,7 @@ struct ExporterState {
   std::string name;
   std::string endpoint;
   /// "idle", "ok", "retrying: Connection refused", "refused: 401 Unauthorized", "stopped", "history: …": no secret.
+  /// With what was sent under another service name than its own.
   std::string text;
   ExportCounters counters;         ///< as the history counts them
   std::string last_error;          ///< of a request since start; empty = none
@@ -42,11 +43,12 @@ struct ExporterState {
 struct ExporterTuning {
   std::chrono::milliseconds backoff_first{1000};
   std::chrono::milliseconds backoff_max{60'000};
-  std::chrono::milliseconds poll{1000};    ///< how often the history is asked without a wake
-  std::size_t rows = 512;                  ///< of one request
-  std::size_t request_max = 3U << 20U;     ///< bytes before compression; a gRPC collector takes 4 MiB
-  unsigned unfit_in_a_row = 32;            ///< so many refusals of parts mean that the collector takes none
-  std::string folder = folder_of_parts();  ///< of keytrail-otlp-*.so
+  std::chrono::milliseconds poll{1000};       ///< how often the history is asked without a wake
+  std::size_t rows = 512;                     ///< of one request
+  std::size_t request_max = 3U << 20U;        ///< bytes before compression; a gRPC collector takes 4 MiB
+  std::size_t services = ServiceNames::kMax;  ///< values of service.name
+  unsigned unfit_in_a_row = 32;               ///< so many refusals of parts mean that the collector takes none
+  std::string folder = folder_of_parts();     ///< of keytrail-otlp-*.so
 };
 
 class Exporter {
@@ -69,6 +71,8 @@ class Exporter {
 
  private:
   void run();
+  /// Takes up the traces that an earlier run left open; `first` is the first row to send.
+  void resume(const Row& first);
   /// Sends the metrics when it is time. Never twice: the next ones say more. False: stopping.
   bool send_metrics();
   /// Rows and where each stands.
@@ -120,6 +124,7 @@ class Exporter {
   const bool rows_wanted_;  ///< a signal is configured that is made of rows
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<SpanBuilder> builder_;                ///< thread only
+  bool resumed_ = false;                                ///< thread only
   std::chrono::steady_clock::time_point next_metrics_;  ///< thread only
   std::string last_warning_;                            ///< thread only
   std::map<std::string, std::string> refused_;          ///< thread only; by signal

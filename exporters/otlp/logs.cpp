@@ -103,10 +103,10 @@ LogRequest build_log_request(std::span<const Row> rows, std::span<const Place> p
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     const Kind kind = std::visit([](const auto& body) { return kind_of(body); }, row.body);
-    logs::ScopeLogs*& scope = by_resource[resource_key(row)];
+    logs::ScopeLogs*& scope = by_resource[resource_key(row, places[i].other)];
     if (scope == nullptr) {
       logs::ResourceLogs* group = request.add_resource_logs();
-      fill_resource(*group->mutable_resource(), row, sender);
+      fill_resource(*group->mutable_resource(), row, sender, places[i].other);
       scope = group->add_scope_logs();
       fill_scope(*scope->mutable_scope());
     }

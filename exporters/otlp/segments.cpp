@@ -2,6 +2,8 @@
 #include "exporters/otlp/segments.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "exporters/otlp/attributes.h"
 
@@ -15,8 +17,11 @@ std::string instance_key(const InstanceId& who, const std::string& key_id) {
 
 }  // namespace
 
-std::string SpanBuilder::hash(char domain, const std::string& text, std::size_t bytes) const {
-  const std::string input = domain + text;
+std::string SpanBuilder::hash(char domain, std::uint64_t seq, std::size_t bytes) const {
+  const auto next = std::ranges::upper_bound(epochs_, seq, {}, &RowEpoch::first_seq);
+  const std::uint64_t epoch = next == epochs_.begin() ? 0 : std::prev(next)->id;
+  // Rows of before there were epochs keep their ids.
+  const std::string input = domain + std::to_string(seq) + (epoch == 0 ? "" : " " + std::to_string(epoch));
   const auto digest =
       base::siphash_2_4_128(history_, {reinterpret_cast<const std::uint8_t*>(input.data()), input.size()});
   std::string id(digest.begin(), digest.begin() + static_cast<std::ptrdiff_t>(bytes));
@@ -24,11 +29,11 @@ std::string SpanBuilder::hash(char domain, const std::string& text, std::size_t 
   return id;
 }
 
-std::string SpanBuilder::span_id(const Row& row) const { return hash('s', std::to_string(row.seq), 8); }
+std::string SpanBuilder::span_id(const Row& row) const { return hash('s', row.seq, 8); }
 
-Place SpanBuilder::alone(const Row& row) const {
-  return {{hash('r', std::to_string(row.seq), 16), span_id(row)}, {}, {}};
-}
+std::string SpanBuilder::trace_id(const Row& root) const { return hash('r', root.seq, 16); }
+
+Place SpanBuilder::alone(const Row& row) const { return {{trace_id(row), span_id(row)}, {}, {}}; }
 
 Place SpanBuilder::join(const Row& row, const InstanceId& who, const std::string& key_id, bool& began) {
   const std::string key = instance_key(who, key_id);
@@ -40,10 +45,7 @@ Place SpanBuilder::join(const Row& row, const InstanceId& who, const std::string
     live->last_ns = std::max(live->last_ns, row.time_ns);
     return {{live->root.trace_id, span_id(row)}, live->root.span_id, {}};
   }
-  const std::int64_t hour = row.time_ns / kAgeNs;
-  Segment next{{}, row.time_ns, row.time_ns, 1, 0};
-  if (live != nullptr && live->begun_ns / kAgeNs == hour) next.ordinal = live->ordinal + 1;
-  next.root = {hash('t', key + " " + std::to_string(hour) + " " + std::to_string(next.ordinal), 16), span_id(row)};
+  Segment next{{trace_id(row), span_id(row)}, row.time_ns, row.time_ns, 1};
   Place place{next.root, {}, {}};
   if (live != nullptr) place.links.push_back({live->root, "previous_segment", key_id, {}});
   segments_.put(key, std::move(next));
@@ -106,8 +108,12 @@ Place SpanBuilder::place_row(const Row& row) {
 std::vector<Place> SpanBuilder::place(std::span<const Row> rows) {
   std::vector<Place> places;
   places.reserve(rows.size());
-  for (const Row& row : rows)
-    places.push_back(place_row(row));
+  for (const Row& row : rows) {
+    Place place = place_row(row);
+    if (const Actor* actor = actor_of(row); actor != nullptr && !actor->workload.name.empty())
+      place.other = !services_.admit(actor->workload.name, row.time_ns);
+    places.push_back(std::move(place));
+  }
   return places;
 }
 

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which trace each row belongs to. A trace is one segment of one (process instance, key): it ends after 15 idle
-// minutes, 200 spans or one hour, and the next one links back. Ids are hashes of the history's id and the row's
-// sequence or the segment: a row that is sent twice has the same span id. Bounded memory, no I/O; one thread (the
-// exporter's).
+// minutes, 200 spans or one hour, and the next one links back. Ids are hashes of the history's id and the row's epoch
+// and sequence: a row that is sent twice has the same span id, and a trace, named by the row that is its root, never
+// has two. Bounded memory, no I/O; one thread (the exporter's).
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <list>
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "agent/base/siphash.h"
+#include "exporters/otlp/last_used.h"
+#include "exporters/otlp/service_names.h"
 #include "keytrail/row.h"
+#include "keytrail/row_queue.h"
 
 namespace keytrail::otlp {
 
@@ -39,35 +39,7 @@ struct Place {
   SpanRef self;
   std::string parent;  ///< span id, or empty for a root
   std::vector<SpanLink> links;
-};
-
-/// The last `max` used entries by a text key.
-template <typename Value>
-class LastUsed {
- public:
-  explicit LastUsed(std::size_t max) : max_(max) {}
-  Value* find(const std::string& key) {
-    const auto at = index_.find(key);
-    if (at == index_.end()) return nullptr;
-    order_.splice(order_.begin(), order_, at->second);
-    return &at->second->second;
-  }
-  Value& put(const std::string& key, Value value) {
-    if (Value* old = find(key)) return *old = std::move(value);
-    order_.emplace_front(key, std::move(value));
-    index_[key] = order_.begin();
-    if (order_.size() > max_) {
-      index_.erase(order_.back().first);
-      order_.pop_back();
-    }
-    return order_.front().second;
-  }
-  [[nodiscard]] std::size_t size() const { return order_.size(); }
-
- private:
-  std::size_t max_;
-  std::list<std::pair<std::string, Value>> order_;
-  std::unordered_map<std::string, typename std::list<std::pair<std::string, Value>>::iterator> index_;
+  bool other = false;  ///< there are too many service names: it is sent under kOtherService
 };
 
 class SpanBuilder {
@@ -77,10 +49,18 @@ class SpanBuilder {
   static constexpr std::uint32_t kSpansMax = 200;
   static constexpr std::size_t kSegmentsMax = 16'384;
 
-  explicit SpanBuilder(const HistoryId& history, std::size_t segments_max = kSegmentsMax)
-      : history_(history), segments_(segments_max), acquired_(segments_max) {}
+  explicit SpanBuilder(const HistoryId& history, std::vector<RowEpoch> epochs = {},
+                       std::size_t services_max = ServiceNames::kMax)
+      : history_(history),
+        epochs_(std::move(epochs)),
+        segments_(kSegmentsMax),
+        acquired_(kSegmentsMax),
+        services_(services_max) {}
   /// One place per row, in the rows' order. Give each row once, oldest first.
   [[nodiscard]] std::vector<Place> place(std::span<const Row> rows);
+  /// Records without their own service name.
+  [[nodiscard]] std::uint64_t others() const { return services_.others(); }
+  void forget_others() { services_.forget_others(); }
 
  private:
   struct Segment {
@@ -88,7 +68,6 @@ class SpanBuilder {
     std::int64_t begun_ns = 0;
     std::int64_t last_ns = 0;
     std::uint32_t spans = 0;
-    std::uint32_t ordinal = 0;  ///< how many began before it in the same hour
   };
   Place place_row(const Row& row);
   Place place_acquisition(const Row& row, const AcquisitionRow& body);
@@ -100,12 +79,15 @@ class SpanBuilder {
   /// The root of the instance's live or last segment with the key; else where the key was acquired last, by any
   /// process.
   [[nodiscard]] std::optional<SpanRef> origin_of(const InstanceId& who, const std::string& key_id);
-  [[nodiscard]] std::string hash(char domain, const std::string& text, std::size_t bytes) const;
+  [[nodiscard]] std::string hash(char domain, std::uint64_t seq, std::size_t bytes) const;
   [[nodiscard]] std::string span_id(const Row& row) const;
+  [[nodiscard]] std::string trace_id(const Row& root) const;
 
   HistoryId history_;
+  std::vector<RowEpoch> epochs_;
   LastUsed<Segment> segments_;  ///< by instance and key id
   LastUsed<SpanRef> acquired_;  ///< by key id: the span of its latest acquisition
+  ServiceNames services_;
 };
 
 }  // namespace keytrail::otlp

@@ -61,10 +61,10 @@ TraceRequest build_trace_request(std::span<const Row> rows, std::span<const Plac
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     if (places[i].self.span_id.empty()) continue;
-    trace::ScopeSpans*& scope = by_resource[resource_key(row)];
+    trace::ScopeSpans*& scope = by_resource[resource_key(row, places[i].other)];
     if (scope == nullptr) {
       trace::ResourceSpans* group = request.add_resource_spans();
-      fill_resource(*group->mutable_resource(), row, sender);
+      fill_resource(*group->mutable_resource(), row, sender, places[i].other);
       scope = group->add_scope_spans();
       fill_scope(*scope->mutable_scope());
     }

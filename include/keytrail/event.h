@@ -6,6 +6,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -82,6 +83,7 @@ enum class ArgsKept : std::uint8_t { kNone, kWhole, kPart, kLost };
 struct ExecEvent {
   InstanceId parent;
   std::string exe, filename, comm;
+  ExecutableFile exe_file;
   std::uint32_t uid = 0, gid = 0, login_uid = UINT32_MAX, session_id = UINT32_MAX;
   std::uint32_t mnt_ns = 0, pid_ns = 0, net_ns = 0;
   /// The pipe, local socket pair or file behind standard input and output, by its inode number; 0: something else.
@@ -107,14 +109,17 @@ struct OpenEvent {
   bool path_truncated = false;
   bool secret_shaped = false;  ///< small, and only its owner may read it or it lies on a tmpfs
   bool over_budget = false;    ///< no file: the process opened more secret-shaped files than its cgroup may report
+  bool is_pipe = false;        ///< a named pipe: its inode's low bits are the number that an exec has of it
 
   /// The mount namespace in which the file has its path.
   [[nodiscard]] std::uint32_t namespace_of_path() const { return place_ns != 0 ? place_ns : mnt_ns; }
 };
 
-/// Another process's environment or memory was opened for reading (/proc/PID/environ, /proc/PID/mem).
+/// Another process's environment or memory was opened for reading (/proc/PID/environ, /proc/PID/mem), or a call got at
+/// its memory (process_vm_readv, ptrace).
 struct PeekEvent {
-  enum class What : std::uint8_t { kEnvironment, kMemory };
+  /// kTrace: its memory, also what it takes from now on.
+  enum class What : std::uint8_t { kEnvironment, kMemory, kTrace };
   InstanceId of;
   What what = What::kEnvironment;
 };
@@ -179,6 +184,10 @@ struct UnixConnectEvent {
 struct CgroupEvent {
   std::uint64_t cgroup_id = 0;
   std::string path;
+  /// How many of its last components lie below a directory in which others than root may make some: their names say
+  /// what these want them to.
+  std::uint32_t claimed = 0;
+  std::uint32_t owner = 0;  ///< uid of the topmost directory that is not root's; 0: none
 };
 
 /// A process found by the sweep at start. Environment comes later, from the examiner.
@@ -211,6 +220,8 @@ struct EventHead {
   std::uint64_t cgroup_id = 0;
   bool baseline = false;   ///< found by the sweep at start, not by a hook
   bool from_ring = false;  ///< came through a ring: it needs one fate in the accounting
+  /// Of `who` at that moment; none where no task was looked at.
+  std::optional<Credentials> users;
 };
 
 struct Event {

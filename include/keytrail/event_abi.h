@@ -113,7 +113,11 @@ struct ev_head {
 	kt_u16 type;
 	kt_u16 flags;
 	kt_u8 family;
-	kt_u8 pad[7];
+	kt_u8 pad[3];
+	/* of the task at that moment: effective ids, and who logged in (~0: nobody) */
+	kt_u32 uid;
+	kt_u32 gid;
+	kt_u32 login_uid;
 };
 
 struct ev_fork {       /* head: the parent */
@@ -152,17 +156,16 @@ struct ev_item {
 struct ev_exec {       /* head: the new program; followed by exe, filename, padding to 8, items */
 	struct ev_head head;
 	kt_u64 parent_start_ns;
+	kt_u64 exe_inode;
 	kt_u32 parent_tgid;
 	kt_u32 parent_exec;
-	kt_u32 uid;
-	kt_u32 gid;
-	kt_u32 login_uid;
 	kt_u32 session_id;
 	kt_u32 mnt_ns;
 	kt_u32 pid_ns;
 	kt_u32 net_ns;
 	kt_u32 stdin_pipe; /* inode of the pipe or local socket behind it, or a file's number; 0: something else */
 	kt_u32 stdout_pipe;
+	kt_u32 exe_dev;    /* s_dev, as in ev_open */
 	kt_u16 exe_len;
 	kt_u16 filename_len;
 	kt_u32 items_len;
@@ -172,7 +175,8 @@ struct ev_exec {       /* head: the new program; followed by exe, filename, padd
 	kt_u8 args_truncated;
 	kt_u8 args_kept;
 	kt_u8 channel;     /* another of its first 64 descriptors: a pipe, a local socket, a secret-shaped file */
-	kt_u8 pad[4];
+	kt_u8 exe_deleted; /* no name leads to the executable: unlinked, or a memfd */
+	kt_u8 pad[3];
 	kt_u8 comm[16];    /* NUL-padded */
 };
 
@@ -184,6 +188,7 @@ struct ev_exit {
 
 #define KT_OPEN_SHAPED 0x0001    /* secret-shaped: small, and only its owner may read it or it lies on a tmpfs */
 #define KT_OPEN_DETACHED 0x0004 /* its mount is in no process's namespace: open_tree, fsmount, unmounted while in use */
+#define KT_OPEN_PIPE 0x0008 /* a named pipe; its inode is its number in ev_exec, too */
 #define KT_OPEN_OVER_BUDGET 0x0002 /* no file: more secret-shaped files than the budget of the cgroup; once a process */
 #define KT_SHAPE_MIN 8
 #define KT_SHAPE_MAX 65536
@@ -202,9 +207,11 @@ struct ev_open {       /* followed by path_len bytes */
 	kt_u32 place_ns;   /* the mount namespace in which it has this path, where that is not mnt_ns; else 0 */
 };
 
-/* Another process's environment or memory was opened for reading (/proc/PID/environ, /proc/PID/mem). */
+/* Another process's environment or memory was opened for reading (/proc/PID/environ, /proc/PID/mem), or its memory was
+ * read (process_vm_readv) or can be from now on (ptrace). */
 #define KT_PEEK_ENVIRONMENT 0
 #define KT_PEEK_MEMORY 1
+#define KT_PEEK_TRACE 2        /* its memory, from now on as long as it is traced */
 struct ev_peek {       /* head: who opened it */
 	struct ev_head head;
 	kt_u64 start_ns;   /* of whom it is: as in ev_head */
@@ -224,7 +231,7 @@ struct ev_connect {
 	kt_u32 net_ns;
 };
 
-#define KT_SOCKET_ESTABLISHED 0
+#define KT_SOCKET_ESTABLISHED 0 /* not sent any more: the end says whether it was made */
 #define KT_SOCKET_FAILED 1
 #define KT_SOCKET_CLOSED 2
 #define KT_SOCKET_SAMPLE 3
@@ -284,23 +291,25 @@ struct ev_unix {       /* followed by path_len bytes; abstract names with their 
 struct ev_cgroup {
 	struct ev_head head;
 	kt_u16 path_len;
-	kt_u16 pad[3];
+	kt_u16 claimed;    /* of its components, leaf first: those that others than root may have named */
+	kt_u32 owner;      /* uid of the topmost directory that is not root's; 0: none */
 };
 
-KT_ASSERT(sizeof(struct ev_head) == 48, "ev_head");
+KT_ASSERT(sizeof(struct ev_head) == 56, "ev_head");
 KT_ASSERT(KT_OFFSET(ev_head, family) == 40, "ev_head.family");
-KT_ASSERT(sizeof(struct ev_fork) == 64, "ev_fork");
+KT_ASSERT(KT_OFFSET(ev_head, uid) == 44, "ev_head.uid");
+KT_ASSERT(sizeof(struct ev_fork) == 72, "ev_fork");
 KT_ASSERT(sizeof(struct ev_item) == 16, "ev_item");
-KT_ASSERT(sizeof(struct ev_exec) == 136, "ev_exec");
-KT_ASSERT(KT_OFFSET(ev_exec, comm) == 120, "ev_exec.comm");
-KT_ASSERT(sizeof(struct ev_exit) == 56, "ev_exit");
-KT_ASSERT(sizeof(struct ev_open) == 104, "ev_open");
-KT_ASSERT(sizeof(struct ev_peek) == 72, "ev_peek");
-KT_ASSERT(sizeof(struct ev_connect) == 80, "ev_connect");
-KT_ASSERT(sizeof(struct ev_socket) == 88, "ev_socket");
-KT_ASSERT(sizeof(struct ev_payload) == 72, "ev_payload");
-KT_ASSERT(sizeof(struct ev_dns) == 64, "ev_dns");
-KT_ASSERT(sizeof(struct ev_unix) == 56, "ev_unix");
-KT_ASSERT(sizeof(struct ev_cgroup) == 56, "ev_cgroup");
+KT_ASSERT(sizeof(struct ev_exec) == 144, "ev_exec");
+KT_ASSERT(KT_OFFSET(ev_exec, comm) == 128, "ev_exec.comm");
+KT_ASSERT(sizeof(struct ev_exit) == 64, "ev_exit");
+KT_ASSERT(sizeof(struct ev_open) == 112, "ev_open");
+KT_ASSERT(sizeof(struct ev_peek) == 80, "ev_peek");
+KT_ASSERT(sizeof(struct ev_connect) == 88, "ev_connect");
+KT_ASSERT(sizeof(struct ev_socket) == 96, "ev_socket");
+KT_ASSERT(sizeof(struct ev_payload) == 80, "ev_payload");
+KT_ASSERT(sizeof(struct ev_dns) == 72, "ev_dns");
+KT_ASSERT(sizeof(struct ev_unix) == 64, "ev_unix");
+KT_ASSERT(sizeof(struct ev_cgroup) == 64, "ev_cgroup");
 
 #endif

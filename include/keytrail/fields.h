@@ -223,13 +223,16 @@ struct Fields<GapRow> {
   static constexpr auto kList = std::tuple{
       field("cause", &GapRow::cause,
             "ring_full, budget, read_fault, scratch, worker_restart, agent_restart, examiner_restart, baseline, "
-            "disk_full, storage_error.")
+            "disk_full, evicted, storage_error, clock_step, warden_silent, hook_silent, hook_detached, map_changed, "
+            "history_damaged, holdings_over_bound, arguments_cut and others.")
           .otlp("keytrail.gap.cause"),
       field("family", &GapRow::family, "Hook family; empty for all.").otlp("keytrail.gap.family"),
       time_ns("from", &GapRow::from_ns, "Its beginning.").otlp("keytrail.gap.from_unix_nano", Sent::kAsNumber),
       time_ns("to", &GapRow::to_ns, "Its end.").otlp("keytrail.gap.to_unix_nano", Sent::kAsNumber),
       field("lost", &GapRow::lost, "Events that were lost; null when not known.").otlp("keytrail.gap.lost"),
       field("text", &GapRow::text, "One sentence."),
+      field("scope", &GapRow::scope, "The workload that it concerns; empty for the whole node.")
+          .otlp("keytrail.gap.scope"),
   };
 };
 
@@ -267,6 +270,9 @@ struct Fields<Edge> {
       inlined(&Edge::use),
       field("instances", &Edge::instances, "The processes, newest last, at most 16."),
       field("instances_truncated", &Edge::instances_truncated, "There were more."),
+      field("instances_cut", &Edge::instances_cut,
+            "How many left that list; one that comes back and leaves again "
+            "counts again."),
   };
 };
 
@@ -338,6 +344,9 @@ struct Fields<KeyReader> {
             "How often, since it was first seen; a process that reads an unchanged file again and again counts once."),
       field("instances", &KeyReader::instances, "The processes, newest last, at most 16."),
       field("instances_truncated", &KeyReader::instances_truncated, "There were more."),
+      field("instances_cut", &KeyReader::instances_cut,
+            "How many left that list; one that comes back and leaves "
+            "again counts again."),
       field("earlier_sessions", &KeyReader::earlier_sessions,
             "Earlier sessions are in the sums: only the newest eight are told apart."),
   };
@@ -365,11 +374,14 @@ struct Fields<HistoryStatus> {
   static constexpr char kDoc[] = "The state of the history.";
   static constexpr auto kList = std::tuple{
       time_ns("oldest", &HistoryStatus::oldest_ns, "Its oldest row; null when it is empty."),
+      time_ns("kept_since", &HistoryStatus::kept_since_ns, "What happened before was removed; null when nothing was."),
       field("rows", &HistoryStatus::rows, "Rows ever appended."),
       field("bytes", &HistoryStatus::bytes, "Size of the file."),
       field("max_bytes", &HistoryStatus::max_bytes, "Its bound."),
       field("wal_bytes", &HistoryStatus::wal_bytes, "Size of its log."),
-      field("queue", &HistoryStatus::queue, "Batches that wait to be written."),
+      field("queue", &HistoryStatus::queue, "Rows that wait to be written: no answer has them yet."),
+      time_ns("unsaved_since", &HistoryStatus::unsaved_since_ns,
+              "Since when the oldest of them waits; null when none does."),
       field("queue_dropped", &HistoryStatus::queue_dropped, "Rows that found no place in the queue."),
       left_out(&HistoryStatus::worker, "part of the accounting"),
       left_out(&HistoryStatus::exporters, "part of the accounting"),

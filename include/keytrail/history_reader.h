@@ -51,6 +51,7 @@ struct Edge {
   std::uint64_t last_seq = 0;         ///< newest row of this edge, for `explain`
   std::vector<InstanceId> instances;  ///< newest last, at most 16
   bool instances_truncated = false;
+  std::uint64_t instances_cut = 0;  ///< how many left the list; one that comes back and leaves again counts again
 };
 
 /// A key with what the history knows of it.
@@ -84,14 +85,28 @@ struct WorkloadSummary {
   std::uint64_t open_findings = 0;
 };
 
+/// A period that was watched by one hook family without a hole, and is stored. Unix ns.
+struct WatchedSpan {
+  Family family = Family::kExec;
+  std::int64_t from_ns = 0, to_ns = 0;
+};
+
 struct HistoryStatus {
-  std::int64_t oldest_ns = 0;  ///< oldest row; 0 = empty
-  std::uint64_t rows = 0;      ///< ever appended
+  std::int64_t oldest_ns = 0;      ///< oldest row; 0 = empty
+  std::int64_t kept_since_ns = 0;  ///< what happened before was removed; 0 = nothing was
+  std::uint64_t rows = 0;          ///< ever appended
   std::uint64_t bytes = 0, max_bytes = 0, wal_bytes = 0;
-  std::uint64_t queue = 0, queue_dropped = 0;
-  WorkerCounters worker;  ///< totals as stored with the last batch
+  std::uint64_t queue = 0, queue_dropped = 0;  ///< rows that are not stored yet, rows that found no place
+  std::int64_t unsaved_since_ns = 0;           ///< Unix ns: so long the oldest of them waits; 0 = none does
+  WorkerCounters worker;                       ///< totals as stored with the last batch
   std::map<std::string, ExportCounters> exporters;
   std::string error;  ///< "disk full since …", or empty
+};
+
+/// Batches are counted as they are handed over, and stored in that order.
+struct BatchNumbers {
+  std::uint64_t submitted = 0;  ///< the last that was handed over
+  std::uint64_t stored = 0;     ///< all up to this one are stored
 };
 
 template <typename T>
@@ -113,7 +128,11 @@ class HistoryReader {
   virtual Result<Page<KeyReader>> readers(const HistoryFilter& filter) = 0;
   virtual Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) = 0;
   virtual Result<std::optional<Row>> row(std::uint64_t seq) = 0;
+  /// All watched time that is still kept, by family and time.
+  virtual Result<std::vector<WatchedSpan>> watched() = 0;
   virtual Result<HistoryStatus> status() = 0;
+  /// Quick. Nothing: nobody hands batches over here.
+  virtual std::optional<BatchNumbers> batches() { return std::nullopt; }
 };
 
 }  // namespace keytrail

@@ -30,6 +30,24 @@ struct InstanceId {
   }
 };
 
+/// The users that a process acts for at one moment: a daemon begins as root and goes on as nobody.
+struct Credentials {
+  std::uint32_t uid = 0;  ///< effective
+  std::uint32_t gid = 0;
+  std::uint32_t login_uid = UINT32_MAX;  ///< audit loginuid; UINT32_MAX when unset
+
+  bool operator==(const Credentials&) const = default;
+};
+
+/// An executable as the kernel knows it, whatever its path says.
+struct ExecutableFile {
+  std::uint32_t dev = 0;  ///< super_block.s_dev, as in FileIdentity
+  std::uint64_t inode = 0;
+  bool deleted = false;  ///< no name leads to it any more: replaced by an update, removed, or memory (memfd)
+
+  bool operator==(const ExecutableFile&) const = default;
+};
+
 /// A variable of the initial environment that the catalog names. A secret's value is never here.
 struct EnvItem {
   std::string name;
@@ -71,11 +89,12 @@ struct Account {
 
 struct Process {
   InstanceId id;
-  InstanceId parent;      ///< tgid 0 when unknown
-  std::string exe;        ///< path of the executable as the kernel resolved it, in the process's own root
-  std::string filename;   ///< what was passed to execve; for a `#!` program the script, which the kernel opened itself
-  std::string comm;       ///< a label that the process can change: never evidence
-  std::uint32_t uid = 0;  ///< effective
+  InstanceId parent;     ///< tgid 0 when unknown
+  std::string exe;       ///< path of the executable as the kernel resolved it, in the process's own root
+  std::string filename;  ///< what was passed to execve; for a `#!` program the script, which the kernel opened itself
+  std::string comm;      ///< a label that the process can change: never evidence
+  ExecutableFile exe_file;  ///< which file `exe` is; inode 0 where it is not known
+  std::uint32_t uid = 0;    ///< effective, like gid and login_uid at the newest event
   std::uint32_t gid = 0;
   std::uint32_t login_uid = UINT32_MAX;   ///< audit loginuid; UINT32_MAX when unset
   std::uint32_t session_id = UINT32_MAX;  ///< audit session id; UINT32_MAX when unset
@@ -89,9 +108,28 @@ struct Process {
   SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
   std::shared_ptr<const Account> account;  ///< never null once published
+  /// Whom it acted for before its newest change of users: rows of a moment before that are told with these.
+  struct Former {
+    Credentials users;
+    std::shared_ptr<const Account> account;
+    std::uint64_t until_ns = 0;  ///< ns since boot; 0: there was no change
+  };
+  Former former;
   /// Never null once published; as it was known then: the history joins later facts by its id.
   std::shared_ptr<const Workload> workload;
 
+  [[nodiscard]] Credentials credentials() const { return {uid, gid, login_uid}; }
+  [[nodiscard]] std::uint32_t uid_at(std::uint64_t time_ns) const {
+    return time_ns < former.until_ns ? former.users.uid : uid;
+  }
+  [[nodiscard]] const Account* account_at(std::uint64_t time_ns) const {
+    return time_ns < former.until_ns ? former.account.get() : account.get();
+  }
+  void set(const Credentials& now) {
+    uid = now.uid;
+    gid = now.gid;
+    login_uid = now.login_uid;
+  }
   /// The value of a shown variable, or nullptr.
   [[nodiscard]] const EnvItem* find_env(std::string_view name) const {
     for (const EnvItem& item : env) {

@@ -66,7 +66,8 @@ struct KeyReader {
   std::uint64_t count = 0;                 ///< a process that reads an unchanged file again and again counts once
   std::vector<InstanceId> instances;       ///< newest last, at most 16
   bool instances_truncated = false;        ///< there were more
-  bool earlier_sessions = false;           ///< their sums are in these: only the newest are told apart
+  std::uint64_t instances_cut = 0;  ///< how many left the list; one that comes back and leaves again counts again
+  bool earlier_sessions = false;    ///< their sums are in these: only the newest are told apart
 };
 
 /// Who started a process that logs in over SSH, in one batch with its use: scp reads the file, its ssh calls. Or
@@ -116,6 +117,14 @@ struct Earlier {
   std::vector<Sighting> sightings;      ///< the newest 4,096, oldest first
 };
 
+/// How far a batch is settled: whatever these families saw in this time is stored with it, or was before. What waits
+/// (an examination, a use that is held back) ends it.
+struct Watched {
+  std::uint64_t from_boot_ns = 0, to_boot_ns = 0;  ///< ns since boot
+  std::int64_t from_ns = 0, to_ns = 0;             ///< the same, Unix ns
+  std::uint32_t families = 0;                      ///< a bit for each that was armed and gave a sign: 1 << Family
+};
+
 /// One transaction: rows, state, and the totals that make the accounting exact across crashes.
 struct Batch {
   std::vector<Row> rows;     ///< acquisitions, findings, gaps, revisions; uses go to `uses`
@@ -129,6 +138,7 @@ struct Batch {
   std::vector<SlotChange> slot_changes;  ///< in order
   std::vector<FindingChange> findings;   ///< after `rows`
   std::optional<SessionBase> session;    ///< with the first batch of a session
+  std::optional<Watched> watched;        ///< follows the one before without a hole, but for a restart
   WorkerCounters counters;               ///< totals at the end of this batch
 };
 

@@ -18,11 +18,16 @@ struct FingerprintKey {
   std::array<std::uint8_t, 16> key{};
 };
 
-/// One descriptor comes with it (SCM_RIGHTS).
+/// One descriptor comes with it (SCM_RIGHTS): a sealed copy of the file in memory, never the file itself.
 struct Examine {
   Head head;
   Identity file;
   Hints hints;
+  /// 1: the process for which it was opened can read it, and a word of its arguments or initial environment leads to
+  /// it; never of the agent's own.
+  std::uint32_t named = 0;
+  std::uint32_t pad = 0;
+  Text<kMaxPlace> place;  ///< where the opener found the file, below its process's root; empty where no path leads
 };
 
 /// The opener child's answer; a descriptor comes with it when `unread` is 0 and `unchanged` is 0.
@@ -30,8 +35,9 @@ struct Opened {
   Head head;
   std::uint16_t unread = 0;
   std::uint16_t unchanged = 0;
-  std::uint32_t pad = 0;
+  std::uint32_t named = 0;  ///< as in Examine
   Identity file;
+  Text<kMaxPlace> place;  ///< as in Examine
 };
 
 // ---- examiner → worker ----
@@ -90,21 +96,26 @@ struct Done {
 
 namespace detail {
 inline bool lengths_ok(const FingerprintKey&) { return true; }
-inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints); }
-inline bool lengths_ok(const Opened& m) { return unread_ok(m.unread); }
-inline bool lengths_ok(const KeyFact& m) {
-  return m.id.valid() && m.kind.valid() && m.principal.valid() && m.parent.valid() && m.selector.valid() &&
-         m.variable.valid() && m.host.valid() && m.path.valid() && known<KeyClass>(m.key_class) &&
-         known<Lifetime>(m.lifetime);
+inline bool lengths_ok(const Examine& m) { return lengths_ok(m.hints) && m.named <= 1 && m.place.valid(); }
+inline bool lengths_ok(const Opened& m) {
+  return unread_ok(m.unread) && m.unchanged <= 1 && m.named <= 1 && m.place.valid();
 }
-inline bool lengths_ok(const ClaimFact& m) { return m.name.valid() && m.value.valid(); }
-inline bool lengths_ok(const EnvFact& m) { return m.name.valid() && m.value.valid() && m.format.valid(); }
-inline bool lengths_ok(const Done& m) { return unread_ok(m.unread) && m.format.valid(); }
+inline bool lengths_ok(const KeyFact& m) {
+  return m.id.plain() && m.kind.plain() && m.principal.plain() && m.parent.plain() && m.selector.plain() &&
+         m.variable.plain() && m.host.plain() && m.path.plain() && known<KeyClass>(m.key_class) &&
+         known<Lifetime>(m.lifetime) && m.current <= 1 && m.untold <= 1;
+}
+inline bool lengths_ok(const ClaimFact& m) { return m.name.plain() && m.value.plain(); }
+/// The value is another process's text, whatever it is.
+inline bool lengths_ok(const EnvFact& m) {
+  return m.name.plain() && m.value.valid() && m.format.plain() && m.truncated <= 1;
+}
+inline bool lengths_ok(const Done& m) { return unread_ok(m.unread) && m.format.plain(); }
 }  // namespace detail
 
 static_assert(sizeof(FingerprintKey) == 32);
-static_assert(sizeof(Examine) == 432);
-static_assert(sizeof(Opened) == 64);
+static_assert(sizeof(Examine) == 432 + 8 + 1024);
+static_assert(sizeof(Opened) == 64 + 1024);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128 + 512);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264 + 56);

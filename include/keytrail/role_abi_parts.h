@@ -14,12 +14,13 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 7;
+inline constexpr std::uint16_t kVersion = 8;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxTargetOffsets = 16;
 inline constexpr std::size_t kMaxKeysPerFile = 256;
 inline constexpr std::size_t kMaxFileBytes = 1U << 20U;
+inline constexpr std::size_t kMaxPlace = 1022;
 
 /// Message types (Head.type). The name says who sends it to whom.
 enum class Type : std::uint16_t {
@@ -77,6 +78,16 @@ struct Text {
     return n == text.size();
   }
   [[nodiscard]] bool valid() const { return size <= N; }
+  /// The same, and without control characters: what a person will see.
+  [[nodiscard]] bool plain() const {
+    if (!valid()) return false;
+    for (std::size_t i = 0; i < size; ++i) {
+      const auto byte = static_cast<unsigned char>(bytes[i]);
+      const bool c1 = byte == 0xC2 && i + 1 < size && static_cast<unsigned char>(bytes[i + 1]) < 0xA0;
+      if (byte < 0x20 || byte == 0x7F || c1) return false;
+    }
+    return true;
+  }
 };
 
 struct Head {
@@ -110,7 +121,8 @@ enum class Unread : std::uint16_t {
   kTooLarge,
   kUnknownFormat,
   kBusy,
-  kExaminerRestarted
+  kExaminerRestarted,
+  kLeased  ///< somebody has a write lease on it: opening it would break that
 };
 
 [[nodiscard]] constexpr const char* text_of(Unread value) {
@@ -133,11 +145,14 @@ enum class Unread : std::uint16_t {
       return "busy";
     case Unread::kExaminerRestarted:
       return "examiner restarted";
+    case Unread::kLeased:
+      return "leased";
   }
   return "refused";
 }
 
-/// What the examiner has to know to read the descriptor; the warden passes it on as it is.
+/// What the worker says that the examiner should look for. None of it is believed where the place is in the catalog,
+/// and elsewhere no text of the file leaves for it (see Examine::named). The warden passes it on as it is.
 struct Hints {
   Text<46> format;               ///< parser's name; of arguments: the program's; of an environment: the variable's
   Text<62> key_kind;             ///< catalog kind to give when the format does not tell
@@ -169,7 +184,7 @@ inline bool lengths_ok(const Hints& m) {
          known<Lifetime>(m.other_lifetime);
 }
 inline bool lengths_ok(const Bare&) { return true; }
-inline bool unread_ok(std::uint16_t value) { return value <= static_cast<std::uint16_t>(Unread::kExaminerRestarted); }
+inline bool unread_ok(std::uint16_t value) { return value <= static_cast<std::uint16_t>(Unread::kLeased); }
 }  // namespace detail
 
 static_assert(sizeof(Head) == 16);

@@ -104,7 +104,7 @@ struct Hook {
   std::uint32_t reserved = 0;
   Text<190> chosen;
   Text<126> cost;
-  Text<254> missing;
+  Text<382> missing;
   std::array<HookRefused, kMaxRefused> refused{};
 };
 
@@ -136,8 +136,9 @@ struct Notice {
   Head head;
   std::uint64_t from_ns = 0;  ///< ns since boot
   std::uint64_t to_ns = 0;
-  Text<30> cause;  ///< GapRow::cause: "examiner_restart", "worker_restart"
-  Text<254> text;  ///< one sentence
+  Text<30> cause;   ///< GapRow::cause: "examiner_restart", "worker_restart"
+  Text<254> text;   ///< one sentence
+  Text<14> family;  ///< GapRow::family: what the gap is about; empty = "open"
 };
 
 /// A target as it is now: the answer to kAttachTarget (its request number), to kReportTargets and kDetachTarget, and
@@ -188,8 +189,10 @@ inline bool lengths_ok(const Hook& m) {
 }
 inline bool lengths_ok(const RoleState& m) { return m.name.valid() && m.ended.valid(); }
 inline bool lengths_ok(const Remark& m) { return m.text.valid(); }
-inline bool lengths_ok(const OpenFailed& m) { return unread_ok(m.unread); }
-inline bool lengths_ok(const Notice& m) { return m.cause.valid() && m.text.valid() && m.from_ns <= m.to_ns; }
+inline bool lengths_ok(const OpenFailed& m) { return unread_ok(m.unread) && m.unchanged <= 1; }
+inline bool lengths_ok(const Notice& m) {
+  return m.cause.valid() && m.text.valid() && m.family.valid() && m.from_ns <= m.to_ns;
+}
 }  // namespace detail
 
 static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 376 + 1024);
@@ -202,9 +205,9 @@ static_assert(sizeof(WatchFound) == 16 + 16 + 256 + 256);
 static_assert(sizeof(Hello) == 64);
 static_assert(sizeof(RoleState) == 16 + 8 + 16 + 64);
 static_assert(sizeof(HookRefused) == 224);
-static_assert(sizeof(Hook) == 16 + 16 + 192 + 128 + 256 + 8 * 224);
+static_assert(sizeof(Hook) == 16 + 16 + 192 + 128 + 384 + 8 * 224);
 static_assert(sizeof(Remark) == 272);
 static_assert(sizeof(OpenFailed) == 64);
-static_assert(sizeof(Notice) == 16 + 16 + 32 + 256);
+static_assert(sizeof(Notice) == 16 + 16 + 32 + 256 + 16);
 
 }  // namespace keytrail::role

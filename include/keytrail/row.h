@@ -93,13 +93,16 @@ struct FindingRow {
 struct GapRow {
   /// The kernel side's losses: "ring_full", "budget", "read_fault", "scratch"; and "worker_restart", "agent_restart",
   /// "examiner_restart", "baseline", "disk_full", "storage_error"; "warden_silent", "hook_silent", "worker_stalled",
-  /// "examiner_stalled": it gave no sign for 10 s.
+  /// "examiner_stalled": it gave no sign for 10 s; "opener_stalled": it was stopped, or did not begin within 1 s;
+  /// "hook_detached", "map_changed": somebody changed the kernel side; "history_damaged": the one before was put aside;
+  /// and what link gave up ("holdings_over_bound", "arguments_cut", …).
   std::string cause;
   std::string family;        ///< hook family, or empty for all
   std::int64_t from_ns = 0;  ///< Unix ns
   std::int64_t to_ns = 0;
   std::optional<std::uint64_t> lost;  ///< exact count; absent = unknown
   std::string text;                   ///< one sentence
+  std::string scope;                  ///< the workload that it concerns, by its name then; empty = the whole node
 };
 
 /// What a revision says anew.

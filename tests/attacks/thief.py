@@ -3,19 +3,23 @@
 status: 0 done, 77 this kernel or machine does not offer the way (said on standard error).
 
   thief.py take WAY PATH [out WAY HOST [PORT]]…      WAY: a name of TAKES or OUTS
+  thief.py … forks N                                 what is before it is done by so many forks at once
   thief.py proxy                                     forwards CONNECT and SOCKS5; prints its port
 """
 import ctypes
 import errno
 import os
 import socket
-import ssl
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from thief_outs import OUTS, address, connected, talk  # noqa: E402,F401
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 FREE = "/srv/free"  # a folder of the case's disk with nothing in it
@@ -170,6 +174,18 @@ def by_temporary_file(path):
     read(name)
 
 
+def by_tree(path):
+    """Every file below it, once each."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            read(f"{folder}/{name}")
+
+
+def by_turns(path):
+    time.sleep(0.05)
+    read(path)
+
+
 def _links(make):
     def take(path):
         make(path, FREE + "/stuff")
@@ -191,7 +207,58 @@ def _memory(pid):
                 memory.read(last - first)
 
 
-TAKES = {"open": read, "symlink": _links(os.symlink), "hard_link": _links(os.link), "rename": _links(os.rename),
+class _Vector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+
+
+def _writable(pid):
+    """(first, last) of its writable memory of its own."""
+    with open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            first, last = (int(word, 16) for word in line.split()[0].split("-"))
+            if "rw-p" in line and last - first < 1 << 20:
+                yield first, last
+
+
+def _memory_by_call(pid):
+    """process_vm_readv: nothing is opened that is the other's, but for the list of its mappings."""
+    got = 0
+    for first, last in _writable(pid):
+        data = ctypes.create_string_buffer(last - first)
+        here, there = _Vector(ctypes.addressof(data), last - first), _Vector(first, last - first)
+        got += max(0, LIBC.process_vm_readv(int(pid), ctypes.byref(here), 1, ctypes.byref(there), 1, 0))
+    if not got:
+        must(-1)
+
+
+def _traced(begin):
+    """ptrace, by either way to begin; a word is looked at."""
+    def take(pid):
+        LIBC.ptrace.restype = ctypes.c_long
+        call = lambda what, address=None: LIBC.ptrace(ctypes.c_long(what), int(pid), ctypes.c_void_p(address), None)
+        must(call(begin))
+        if begin == _SEIZE:
+            must(call(_INTERRUPT))
+        os.waitpid(int(pid), 0x40000000)  # __WALL
+        for first, _ in _writable(pid):
+            call(_PEEKDATA, first)
+        must(call(_DETACH))
+    return take
+
+
+_PEEKDATA, _ATTACH, _DETACH, _SEIZE, _INTERRUPT = 2, 16, 17, 0x4206, 0x4207
+
+
+def by_dropping_root(path):
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    read(path)
+
+
+TAKES = {"open": read, "vm_readv": _memory_by_call, "seize": _traced(_SEIZE), "attach": _traced(_ATTACH),
+         "as_nobody": by_dropping_root, "symlink": _links(os.symlink), "hard_link": _links(os.link),
+         "rename": _links(os.rename),
          "bind_file": by_bind_of_the_file, "bind_folder": by_bind_of_the_folder, "rebind_root": by_rebind_of_the_root,
          "overlay": by_overlay, "detached": by_detached_mount, "detached_file": by_detached_mount_of_the_file,
          "chroot": by_chroot, "handle": by_handle, "map": by_map, "memfd": by_memfd, "splice": by_splice,
@@ -199,195 +266,8 @@ TAKES = {"open": read, "symlink": _links(os.symlink), "hard_link": _links(os.lin
          "proc_fd": by_descriptor_in_proc, "proc_root": lambda path: read("/proc/self/root" + path),
          "path_only": lambda path: read(f"/proc/self/fd/{os.open(path, os.O_PATH)}"), "environ": _environ,
          "memory": _memory, "nothing": lambda _: None, "stdin": lambda _: read_fd(0),
-         "descriptor": lambda _: read_fd(3), "given": by_given_descriptor, "fifo": read, "temporary": by_temporary_file}
-
-
-# ---- outs
-
-def context():
-    made = ssl.create_default_context(cafile="/etc/ssl/certs/ca-certificates.crt")
-    made.check_hostname = False
-    return made
-
-
-def talk(sock, name, cut=lambda data: [data], made=None):
-    """One HTTPS request over a socket whose first bytes, the hello, are sent in the pieces that `cut` makes."""
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls, first = (made or context()).wrap_bio(into, out, server_hostname=name), [True]
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.settimeout(5)
-
-    def step(what, *args):
-        while True:
-            try:
-                answer = what(*args)
-            except ssl.SSLWantReadError:
-                answer = None
-            data = out.read()
-            for piece in cut(data) if first[0] and data else [data] if data else []:
-                sock.sendall(piece)
-                time.sleep(0.003)
-            first[0] = first[0] and not data
-            if answer is not None or what == tls.do_handshake and tls.version():
-                return answer
-            into.write(sock.recv(65536))
-    step(tls.do_handshake)
-    step(tls.write, f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
-    step(tls.read, 4096)
-    sock.close()
-
-
-def address(host, port):
-    return socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_STREAM)[0][4]
-
-
-def connected(host, port):
-    return socket.create_connection(address(host, port))
-
-
-def pieces(size, head=0):
-    return lambda data: [data[:head]] * (head > 0) + [data[at:at + size] for at in range(head, len(data), size)]
-
-
-def records(data, size=60):
-    """The same handshake message in TLS records of so many bytes, in one write."""
-    body = data[5:]
-    return [b"".join(data[:3] + struct.pack("!H", len(body[at:at + size])) + body[at:at + size]
-                     for at in range(0, len(body), size))]
-
-
-def out_big(host, port):
-    made = context()
-    made.set_alpn_protocols(["http/1.1", *(f"protocol-{number:05}" for number in range(500))])
-    talk(connected(host, port), host, made=made)
-
-
-def out_mapped(host, port):
-    sock = socket.socket(socket.AF_INET6)
-    sock.connect(("::ffff:" + address(host, port)[0], int(port)))
-    talk(sock, host)
-
-
-def out_multipath(host, port):
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
-    sock.connect(address(host, port))
-    talk(sock, host)
-
-
-def out_fast_open(host, port):
-    class Late:
-        """Connects with the first bytes it sends."""
-        def __init__(self):
-            self.sock = socket.socket()
-
-        def sendall(self, data):
-            self.sock.settimeout(None)
-            self.sock.sendto(data, socket.MSG_FASTOPEN, address(host, port))
-            self.sendall = self.sock.sendall
-
-        def __getattr__(self, name):
-            return getattr(self.sock, name)
-    talk(Late(), host)
-
-
-def out_passed_socket(host, port):
-    here, there = socket.socketpair()
-    if os.fork() == 0:
-        sock = connected(host, port)
-        socket.send_fds(there, [b"x"], [sock.fileno()])
-        os._exit(0)
-    talk(socket.socket(fileno=socket.recv_fds(here, 1, 1)[1][0]), host)
-    os.wait()
-
-
-def out_connect(host, port):
-    proxy = socket.create_connection(("198.18.0.1", int(port)))
-    proxy.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for piece in pieces(5)(f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode()):
-        proxy.sendall(piece)
-        time.sleep(0.002)
-    assert b" 200 " in proxy.recv(4096)
-    talk(proxy, host)
-
-
-def out_socks(host, port):
-    proxy = socket.create_connection(("198.18.0.1", int(port)))
-    proxy.sendall(b"\5\1\0")
-    assert proxy.recv(2) == b"\5\0"
-    proxy.sendall(b"\5\1\0\3" + bytes([len(host)]) + host.encode() + b"\1\xbb")
-    assert proxy.recv(10)[1] == 0
-    talk(proxy, host)
-
-
-def out_datagram(host, port):
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.connect(address(host, port))
-    sock.send(b"\xc3\0\0\0\1" + os.urandom(1195))
-
-
-def out_datagram_anywhere(host, port):
-    """Without a connect."""
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"anything", (host, int(port)))
-
-
-def out_datagram_of_six(host, port):
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    sock.connect(("::ffff:" + host, int(port)))
-    sock.send(b"anything")
-
-
-def out_words(host, port):
-    """Of no protocol."""
-    with socket.create_connection((host, int(port))) as sock:
-        sock.sendall(b"anything\n" * 9)
-
-
-def out_socks4(host, port):
-    proxy = socket.create_connection(("198.18.0.1", int(port)))
-    proxy.sendall(b"\4\1\1\xbb\0\0\0\1me\0" + host.encode() + b"\0")
-    assert proxy.recv(8)[1] == 90
-    talk(proxy, host)
-
-
-def out_eager(host, port):
-    """Does not wait for the proxy's answer."""
-    proxy = socket.create_connection(("198.18.0.1", int(port)))
-    asked = [f"CONNECT {host}:443 HTTP/1.1\r\n\r\n".encode()]
-    first = lambda data: [asked.pop() + data] if asked else [data]
-
-    class Answered:
-        """Whose first answer is the proxy's."""
-        def recv(self, size):
-            self.recv = proxy.recv
-            assert proxy.recv(len(b"HTTP/1.1 200 OK\r\n\r\n"))
-            return proxy.recv(size)
-
-        def __getattr__(self, name):
-            return getattr(proxy, name)
-    talk(Answered(), host, first)
-
-
-def out_no_name(host, port):
-    """To the address alone, which nobody of this process asked for: HOST is one."""
-    talk(socket.create_connection((host, int(port))), None)
-
-
-def out_claimed(host, port):
-    """HOST is ADDRESS=NAME: greets an address by a name that nobody resolved."""
-    where, _, name = host.partition("=")
-    talk(socket.create_connection((where, int(port))), name)
-
-
-OUTS = {"plain": lambda host, port: talk(connected(host, port), host),
-        "first_byte": lambda host, port: talk(connected(host, port), host, pieces(65536, head=1)),
-        "pieces": lambda host, port: talk(connected(host, port), host, pieces(48)),
-        "records": lambda host, port: talk(connected(host, port), host, records),
-        "big": out_big, "mapped": out_mapped, "multipath": out_multipath, "fast_open": out_fast_open,
-        "passed_socket": out_passed_socket, "connect": out_connect, "socks": out_socks, "datagram": out_datagram,
-        "no_name": out_no_name, "claimed": out_claimed, "datagram_anywhere": out_datagram_anywhere,
-        "datagram_of_six": out_datagram_of_six, "words": out_words, "socks4": out_socks4, "eager": out_eager,
-        "bytes": lambda host, port: talk(connected(host, port), host, pieces(1)),
-        "last_record": lambda host, port: talk(connected(host, port), host, lambda data: records(data, 3))}
+         "descriptor": lambda _: read_fd(3), "given": by_given_descriptor, "fifo": read, "temporary": by_temporary_file,
+         "tree": by_tree, "paced": by_turns}
 
 
 def proxy():
@@ -427,6 +307,10 @@ def proxy():
 def main(words):
     if words == ["proxy"]:
         proxy()
+    if words[-2:-1] == ["forks"]:
+        number, words = int(words[-1]), words[:-2]
+        while number > 1 and os.fork():  # a child goes on at once
+            number -= 1
     while words:
         table, way, what, words = {"take": TAKES, "out": OUTS}[words[0]], words[1], words[2], words[3:]
         more = [words.pop(0) if words and words[0].isdigit() else "443"] if table is OUTS else []

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "tests/bpf/sockets.h"
 
 namespace keytrail::tests {
@@ -13,9 +15,10 @@ namespace {
 
 constexpr int kFlood = 20'000;
 
-int open_changed(const Folder& folder, int count) {
-  // every open is of another content: its size moves
-  const std::string path = folder.file("KeyTrailFlood");
+constexpr int kChanges = 8;  ///< of one file that one process is shown as new within a second (CHANGES_MAX)
+
+/// Changes the file's size and opens it, so often; 0 is success.
+int open_changed(const std::string& path, int count) {
   for (int i = 0; i < count; ++i) {
     if (truncate(path.c_str(), i + 10) != 0) return 1;
     const int fd = open(path.c_str(), O_RDONLY);
@@ -23,6 +26,14 @@ int open_changed(const Folder& folder, int count) {
     close(fd);
   }
   return 0;
+}
+
+/// Opens of which each is of another content: many files, each no more often than it counts as new.
+int open_new(const Folder& folder, int count) {
+  int failed = 0;
+  for (int i = 0; i < count && failed == 0; i += kChanges)
+    failed = open_changed(folder.file("of-" + std::to_string(i) + "/KeyTrailFlood"), kChanges);
+  return failed;
 }
 
 std::uint64_t lost(const Totals& t) {
@@ -36,7 +47,7 @@ TEST(Accounting, AFullRingIsCountedToTheLastEvent) {
   options.budget_per_cgroup = 0;
   KernelSide small(options);
   const Folder folder;
-  const std::uint32_t tgid = in_child([&] { return open_changed(folder, kFlood); });
+  const std::uint32_t tgid = in_child([&] { return open_new(folder, kFlood); });
   const Totals open_totals = small.totals(KT_FAMILY_OPEN);
   std::uint64_t received = 0;
   std::uint64_t of_open = 0;
@@ -72,7 +83,7 @@ TEST(Accounting, ASpentBudgetIsCountedAndLastsASecond) {
   options.budget_per_cgroup = 100;
   KernelSide limited(options);
   const Folder folder;
-  in_child([&] { return open_changed(folder, 2000); });
+  in_child([&] { return open_new(folder, 2000); });
   const Totals t = limited.totals(KT_FAMILY_OPEN);
   EXPECT_GT(t[KT_C_LOST_BUDGET], 0U);
   limited.drain();
@@ -80,6 +91,28 @@ TEST(Accounting, ASpentBudgetIsCountedAndLastsASecond) {
   const std::string path = folder.file("credentials");
   const std::uint32_t tgid = in_child([&] { return open(path.c_str(), O_RDONLY) < 0; });
   EXPECT_EQ(limited.events(KT_EV_OPEN, tgid).size(), 1U);
+  limited.expect_identity();
+}
+
+TEST(Accounting, AFileThatKeepsGrowingIsARepeatAndTakesNothingOfTheBudget) {
+  warden::LoaderOptions options;
+  options.budget_per_cgroup = 1000;
+  KernelSide limited(options);
+  const Folder folder;
+  const std::string path = folder.file("KeyTrailFlood"), other = folder.file("credentials");
+  const std::uint32_t tgid = in_child([&] { return open_changed(path, kFlood); });
+  const std::uint32_t bystander = in_child([&] { return open(other.c_str(), O_RDONLY) < 0; });
+  const Totals t = limited.totals(KT_FAMILY_OPEN);
+  const std::vector<Record> seen = limited.drain();
+  const auto opens_of = [&](std::uint32_t who) {
+    return std::ranges::count_if(
+        seen, [&](const Record& one) { return one.head().type == KT_EV_OPEN && one.head().tgid == who; });
+  };
+  EXPECT_EQ(t[KT_C_LOST_BUDGET], 0U);
+  EXPECT_GE(opens_of(tgid), kChanges) << "the first sights are seen";
+  EXPECT_LE(opens_of(tgid), kFlood / 10);
+  EXPECT_GE(t[KT_C_REPEATED], static_cast<std::uint64_t>(kFlood * 9 / 10)) << "and each of the others is counted";
+  EXPECT_EQ(opens_of(bystander), 1);
   limited.expect_identity();
 }
 

@@ -60,9 +60,8 @@ void expect_life(std::uint32_t tgid, bool v6, const std::string& address, std::s
   EXPECT_NE(connect_event.net_ns, 0U);
   ASSERT_NE(connect_event.cookie, 0U);
   const std::vector<Record> states = of_cookie(connect_event.cookie);
-  ASSERT_EQ(states.size(), 2U);
-  EXPECT_EQ(states[0].as<ev_socket>().state, static_cast<std::uint32_t>(KT_SOCKET_ESTABLISHED));
-  const auto& closed = states[1].as<ev_socket>();
+  ASSERT_EQ(states.size(), 1U) << "two records a connection: that it began, and what became of it";
+  const auto& closed = states[0].as<ev_socket>();
   EXPECT_EQ(closed.state, static_cast<std::uint32_t>(KT_SOCKET_CLOSED));
   EXPECT_EQ(closed.bytes_sent, out);
   EXPECT_EQ(closed.bytes_received, in);
@@ -119,6 +118,30 @@ TEST(Connect, ARefusedConnectionFailsWithItsErrno) {
   ASSERT_EQ(states.size(), 1U);
   EXPECT_EQ(states[0].as<ev_socket>().state, static_cast<std::uint32_t>(KT_SOCKET_FAILED));
   EXPECT_EQ(states[0].as<ev_socket>().error, ECONNREFUSED);
+}
+
+TEST(Connect, AConnectionThatItsServerResetsWasMade) {
+  const std::uint32_t tgid = in_namespaces([] {
+    const int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in at = loopback4(9996);
+    if (bind(listener, reinterpret_cast<const sockaddr*>(&at), sizeof(at)) != 0 || listen(listener, 1) != 0 ||
+        connect(client, reinterpret_cast<const sockaddr*>(&at), sizeof(at)) != 0)
+      return 1;
+    const int peer = accept(listener, nullptr, nullptr);
+    const linger reset{1, 0};
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(peer);
+    char byte = 0;
+    const bool was_reset = recv(client, &byte, 1, 0) < 0 && errno == ECONNRESET;
+    close(client);
+    return was_reset ? 0 : 2;
+  });
+  const std::vector<Record> connects = kernel_side().events(KT_EV_CONNECT, tgid);
+  ASSERT_EQ(connects.size(), 1U);
+  const std::vector<Record> states = of_cookie(connects[0].as<ev_connect>().cookie);
+  ASSERT_EQ(states.size(), 1U);
+  EXPECT_EQ(states[0].as<ev_socket>().state, static_cast<std::uint32_t>(KT_SOCKET_CLOSED));
+  EXPECT_EQ(states[0].as<ev_socket>().error, ECONNRESET);
 }
 
 TEST(Connect, FastOpenDoesNotBypassIt) {

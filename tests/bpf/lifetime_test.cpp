@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <fstream>
 #include <map>
 #include <set>
@@ -79,6 +80,60 @@ TEST(Lifetime, TheCgroupOfAnEventWasAnnouncedWithItsPath) {
   for (std::string line; std::getline(file, line);)
     real.insert(line.substr(line.find(':', line.find(':') + 1) + 1));
   EXPECT_TRUE(real.contains(paths[mine])) << paths[mine];
+  fresh.expect_identity();
+}
+
+/// Where cgroups of v2 are; empty: nowhere.
+std::string cgroup2() {
+  std::ifstream mounts("/proc/mounts");
+  std::string what, where, kind, rest;
+  while (mounts >> what >> where >> kind && std::getline(mounts, rest)) {
+    if (kind == "cgroup2") return where;
+  }
+  return {};
+}
+
+/// The announcement of a cgroup in which a program runs.
+ev_cgroup announced(KernelSide& side, const std::string& group) {
+  in_child([&] {
+    std::ofstream(group + "/cgroup.procs") << getpid() << std::flush;
+    execl("/bin/true", "true", nullptr);
+    return 1;
+  });
+  const std::string name = group.substr(cgroup2().size());
+  for (const Record& record : side.events(KT_EV_CGROUP, 0)) {
+    if (joined(record.rest<ev_cgroup>()) == name) return record.as<ev_cgroup>();
+  }
+  ADD_FAILURE() << name << " was not announced";
+  return {};
+}
+
+/// Who has just ended may still be in it.
+void remove_group(const std::string& group) {
+  for (int i = 0; i < 100 && rmdir(group.c_str()) != 0 && errno == EBUSY; ++i)
+    usleep(20'000);
+}
+
+TEST(Lifetime, OfACgroupItIsToldWhichNamesAreNotRoots) {
+  if (cgroup2().empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
+  KernelSide fresh;
+  const std::string top = cgroup2() + "/keytrail-test-" + std::to_string(getpid());
+  const std::string inner = top + "/kubepods", leaf = inner + "/pod", shared = top + "/shared";
+  for (const std::string& one : {top, inner, leaf, shared})
+    ASSERT_EQ(mkdir(one.c_str(), 0755), 0) << one;
+  const ev_cgroup roots = announced(fresh, leaf);
+  EXPECT_EQ(roots.claimed, 0);
+  EXPECT_EQ(roots.owner, 0U);
+  remove_group(leaf);
+  EXPECT_EQ(chown(inner.c_str(), 65534, 65534), 0);
+  ASSERT_EQ(mkdir(leaf.c_str(), 0755), 0);
+  const ev_cgroup users = announced(fresh, leaf);
+  EXPECT_EQ(users.claimed, 1) << "the directory that was given away has root's name, what is in it has not";
+  EXPECT_EQ(users.owner, 65534U);
+  EXPECT_EQ(chmod(top.c_str(), 0777), 0);
+  EXPECT_EQ(announced(fresh, shared).claimed, 1) << "anybody may have made it";
+  for (const std::string& one : {shared, leaf, inner, top})
+    remove_group(one);
   fresh.expect_identity();
 }
 

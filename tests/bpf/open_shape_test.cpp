@@ -135,6 +135,24 @@ TEST(OpenShape, AFileThatItsReaderOnlyWroteIsOne) {
             1U);
 }
 
+TEST(OpenShape, ANamedPipeIsSaidToBeOneWhereItIsRead) {
+  const Folder folder;
+  const std::string path = folder.at("free-pipe");
+  struct stat is{};
+  ASSERT_EQ(mkfifo(path.c_str(), 0644), 0);
+  ASSERT_EQ(stat(path.c_str(), &is), 0);
+  for (const int how : {O_RDONLY, O_RDWR}) {
+    const std::vector<Record> events = opens_of([&] {
+      const int fd = open(path.c_str(), how | O_NONBLOCK);  // waits for no writer
+      return fd < 0 ? 1 : close(fd);
+    });
+    ASSERT_EQ(events.size(), 1U) << how;
+    EXPECT_EQ(events[0].as<ev_open>().signs, KT_OPEN_PIPE);
+    EXPECT_EQ(events[0].as<ev_open>().inode, is.st_ino);
+    EXPECT_EQ(joined(events[0].rest<ev_open>()), path);
+  }
+}
+
 TEST(OpenShape, WhatIsOverTheBudgetIsSaidOnceAProcess) {
   const Folder folder;
   constexpr int kFiles = 1100;  // more than the budget of the two seconds that they may touch, twice

@@ -42,7 +42,7 @@ void check(const ApiAnswer& answer) {
 /// A secret typed in place of a key id is refused, and said again nowhere.
 void check_secrets(std::string_view target, const ApiAnswer& answer) {
   const catalog::Catalog& catalog = catalog::Catalog::builtin();
-  const Result<Target> taken = parse_target(target, catalog);
+  const Result<Target> taken = parse_target(target);
   if (!taken) return;
   for (const auto& [name, value] : taken->parameters) {
     if (!looks_like_secret(catalog, value)) continue;

@@ -118,7 +118,8 @@ def network(root):
 # ---- ring records (event_abi.h) ----
 
 def head(kind, family, flags=0):
-    return struct.pack("<QQQIIIHHB7x", 5_000_000_000, 1_000_000_000, 42, 100, 100, 1, kind, flags, family)
+    return struct.pack("<QQQIIIHHB3xIII", 5_000_000_000, 1_000_000_000, 42, 100, 100, 1, kind, flags, family, 1000,
+                       1000, 1000)
 
 
 def leaf_first(path):
@@ -134,9 +135,8 @@ def item(kind, name, value, flags=0, form=0):
 
 def exec_record(kind, exe, filename, items):
     leaf, name = leaf_first(exe), filename.encode()
-    fixed = struct.pack("<QIIIIIIIIIHHIHHBB6x16s", 1, 50, 1, 1000, 1000, 1000, 3, 4026531841, 4026531836, 4026531840,
-                        len(leaf), len(name), len(items),
-                        3, 20, 0, 0, b"python3")
+    fixed = struct.pack("<QQIIIIIIIIIHHIHHBBBBB3x16s", 1, 4711, 50, 1, 3, 4026531841, 4026531836, 4026531840, 0, 0,
+                        0x800001, len(leaf), len(name), len(items), 3, 20, 0, 0, 0, 0, 0, b"python3")
     strings = leaf + name
     return head(kind, 0, 8) + fixed + strings.ljust((len(strings) + 7) & ~7, b"\0") + items
 
@@ -161,7 +161,9 @@ def records(root, hello, answer, connect):
              "dns": head(8, 3) + struct.pack("<QIHH", 9, 4026531840, len(answer), 0) + answer,
              "unix": head(9, 2) + struct.pack("<H6x", 9) + b"/run/a.so",
              "abstract": head(9, 2) + struct.pack("<H6x", 4) + b"\0a\0b",
-             "cgroup": head(10, 0, 8) + struct.pack("<H6x", 25) + leaf_first("/system.slice/cron.service")[:25],
+             "cgroup": head(10, 0, 8) + struct.pack("<HHI", 25, 0, 0) + leaf_first("/system.slice/cron.service")[:25],
+             "cgroup-delegated": head(10, 0, 8) + struct.pack("<HHI", 18, 1, 1000) + leaf_first("/a.slice/x.service"),
+             "peek": head(14, 1) + struct.pack("<QIIII", 900_000_000, 99, 1, 1, 0),
              "baseline-done": head(12, 4), "heartbeat": head(13, 2)}
     for name, data in seeds.items():
         write(root, "record", name, data)

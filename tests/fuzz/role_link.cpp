@@ -55,7 +55,7 @@ struct Letter {
   role::Type type;
   std::size_t size;
 };
-constexpr std::array<Letter, 12> kLetters{{{'t', role::Type::kTarget, sizeof(role::Target)},
+constexpr std::array<Letter, 14> kLetters{{{'t', role::Type::kTarget, sizeof(role::Target)},
                                            {'c', role::Type::kTargetCounts, sizeof(role::TargetCounts)},
                                            {'k', role::Type::kKeyFact, sizeof(role::KeyFact)},
                                            {'e', role::Type::kEnvFact, sizeof(role::EnvFact)},
@@ -66,7 +66,9 @@ constexpr std::array<Letter, 12> kLetters{{{'t', role::Type::kTarget, sizeof(rol
                                            {'f', role::Type::kOpenFailed, sizeof(role::OpenFailed)},
                                            {'n', role::Type::kNotice, sizeof(role::Notice)},
                                            {'H', role::Type::kHello, sizeof(role::Hello)},
-                                           {'E', role::Type::kHelloEnd, sizeof(role::Bare)}}};
+                                           {'E', role::Type::kHelloEnd, sizeof(role::Bare)},
+                                           {'C', role::Type::kClaimFact, sizeof(role::ClaimFact)},
+                                           {'a', role::Type::kAreYouThere, sizeof(role::Bare)}}};
 
 bool is_fact(std::uint16_t type) { return type >= static_cast<std::uint16_t>(role::Type::kKeyFact); }
 
@@ -97,6 +99,10 @@ void check(const auto& answer) {
   for (const KeyFact& fact : answer.keys) {
     require(fact.key.id.size() <= 254 && fact.key.kind.size() <= 62 && fact.selector.size() <= 126,
             "names keep to the messages");
+    for (const std::string* text : {&fact.key.id, &fact.key.kind, &fact.key.principal, &fact.key.parent, &fact.selector,
+                                    &fact.variable, &fact.host, &fact.path})
+      require(fuzz::is_shown_safely(*text) && text->find_first_of("\n\t") == std::string::npos,
+              "what the examiner says has no control characters");
     require(static_cast<unsigned>(fact.key.key_class) <= 5 && static_cast<unsigned>(fact.key.lifetime) <= 2,
             "class and lifetime are known ones");
   }

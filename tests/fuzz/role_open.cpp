@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Target: what the worker asks of the warden (agent/warden). A sound request is carried out for this process itself:
-// whatever a taken-over worker writes into it, only a small regular file is opened. Nothing is read from it.
+// whatever a taken-over worker writes into it, only a small regular file is opened; what
+// it holds is copied into memory and looked at by nobody.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,8 +41,10 @@ void open(std::string_view bytes) {
   request.tgid = static_cast<std::uint32_t>(::getpid());
   request.start_ns = 0;
   request.alternatives_count = 0;
-  const Opening opening = open_requested(request);
+  Opening opening = open_requested(request);
   if (!opening.descriptor) return;
+  require(opening.place.empty() || (opening.place.front() == '/' && opening.place.size() <= role::kMaxPlace),
+          "where it was found is a path");
   require(opening.unread == role::Unread::kNone && !opening.unchanged, "what is handed over was opened");
   struct stat file{};
   require(::fstat(opening.descriptor.get(), &file) == 0 && S_ISREG(file.st_mode), "only a regular file is opened");
@@ -49,6 +52,13 @@ void open(std::string_view bytes) {
           "only a small file of a known file system");
   require(same_file(request.file, opening.file) || (request.flags & role::kOpenLook) != 0,
           "only the file that was meant");
+  if (file.st_size > 4096) return;
+  take_copy(opening, true);
+  struct stat copy{};
+  require(opening.unread == role::Unread::kChanged ||
+              (opening.descriptor && ::fstat(opening.descriptor.get(), &copy) == 0 && copy.st_size == file.st_size &&
+               ::write(opening.descriptor.get(), "x", 1) < 0),
+          "the examiner gets a sealed copy");
 }
 
 }  // namespace
@@ -59,6 +69,11 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes = fuzz::text_of(data, size);
   (void)role::type_of(bytes.data(), bytes.size());
   warden::decode_as<role::WatchName>(bytes);
+  warden::decode_as<role::Open>(bytes);
+  warden::decode_as<role::AttachTarget>(bytes);
+  warden::decode_as<role::DetachTarget>(bytes);
+  warden::decode_as<role::KeepMounts>(bytes);
+  warden::decode_as<role::Bare>(bytes);
   warden::decode_as<role::WatchFound>(bytes);
   warden::decode_as<role::Remark>(bytes);
   warden::decode_as<role::Opened>(bytes);

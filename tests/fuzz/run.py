@@ -21,8 +21,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Largest input, bytes: 4,096 is the most that the kernel side lets out of a connection, files are larger.
-LENGTHS = {"examine": 65536, "stages": 16384, "config": 16384, "additions": 16384, "environ": 16384, "arguments": 4096,
-           "role_link": 16384, "otlp_http": 16384}
+LENGTHS = {"examine": 65536, "believed": 16384, "stages": 16384, "config": 16384, "additions": 16384, "environ": 16384,
+           "arguments": 4096, "role_link": 16384, "otlp_http": 16384}
 RSS_MB, INPUT_SECONDS, START_SECONDS = 512, 5, 60
 
 

@@ -40,6 +40,9 @@ ALTERNATIVES = [([], OPEN, "fentry security_file_open"),
                 (["fentry", "kprobe"], OPEN, "tracepoint sys_exit_openat"),
                 (["fentry", "kprobe", "rdonly_cast"], OPEN, "tracepoint sys_exit_openat with probe_read"),
                 (["fentry", "kprobe", "tracepoint"], OPEN, ""),
+                (["rdonly_cast"], "exec", "tp_btf sched_process_exec with probe_read"),
+                (["rdonly_cast"], UNIX, "cgroup connect4, connect6 with probe_read"),
+                (["rdonly_cast"], "lifetime", "tp_btf sched_process_fork, sched_process_exit with probe_read"),
                 ([], UNIX, "cgroup connect_unix"), (["connect_unix"], UNIX, "fentry security_unix_stream_connect"),
                 (["fentry", "connect_unix"], UNIX, "kprobe security_unix_stream_connect"),
                 (["fentry", "connect_unix", "kprobe"], UNIX, "tracepoint sys_enter_connect")]
@@ -135,7 +138,7 @@ class Report:
         for without, family, hook in alternatives(self.kernel):
             if without == event["without"]:
                 how = rows[family]["how"]
-                right = how == hook if family == OPEN else hook in how
+                right = how.split(", ")[0] == hook if family == OPEN else hook in how
                 self.result("ok" if right else "FAIL", f"doctor, {words}: {family}: {how or 'not armed'}; "
                             f"costs: {rows[family]['cost'] or 'nothing elsewhere'}; does not "
                             f"see: {rows[family]['missing'] or '-'}")

@@ -21,6 +21,7 @@ struct Who {
   std::uint64_t start_ns = 1'000'000'000;
   std::uint32_t exec = 1;
   std::uint64_t cgroup_id = 1;
+  std::uint32_t uid = 0, gid = 0, login_uid = UINT32_MAX;
 };
 
 inline ev_head head_of(std::uint16_t type, std::uint8_t family, std::uint64_t time_ns, const Who& who,
@@ -33,7 +34,10 @@ inline ev_head head_of(std::uint16_t type, std::uint8_t family, std::uint64_t ti
           .exec = who.exec,
           .type = type,
           .flags = flags,
-          .family = family};
+          .family = family,
+          .uid = who.uid,
+          .gid = who.gid,
+          .login_uid = who.login_uid};
 }
 
 /// A wire struct and what follows it.

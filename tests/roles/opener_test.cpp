@@ -523,6 +523,59 @@ TEST_F(OpenerTest, TheChildPassesADescriptor) {
   waitpid(pid, nullptr, 0);
 }
 
+TEST_F(OpenerTest, SaysWhetherTheProcessWasToldToReadTheFile) {
+  fs::create_directory(dir_ + "/other");
+  put("keys.conf", "a");
+  put("other/keys.conf", "b");
+  fs::create_symlink(dir_ + "/keys.conf", dir_ + "/link.conf");
+  fs::create_directory_symlink(dir_, dir_ + "/folder");
+  OpenerChild child;
+  ASSERT_TRUE(child.start());
+  const pid_t opener = child.pid();
+  const auto is_named = [&](pid_t pid, const std::string& path) {
+    EXPECT_TRUE(child.ask(request(pid, path)));
+    role::Opened answer;
+    Opening opening;
+    bool answered = false;
+    for (int i = 0; i < 100 && !(answered = child.answer(answer, opening.descriptor)); ++i)
+      usleep(10'000);
+    EXPECT_TRUE(answered && answer.unread == 0) << path;
+    return answered && answer.named != 0;
+  };
+  /// Not of this process, which is the opener's parent: as if it were the warden.
+  const auto start = [&](const std::string& command) {
+    FILE* const shell = popen(("cd " + dir_ + " && { " + command + " >/dev/null 2>&1 & echo $!; }").c_str(), "r");
+    int pid = 0;
+    EXPECT_EQ(fscanf(shell, "%d", &pid), 1);
+    pclose(shell);
+    for (int i = 0; i < 100; ++i) {  // until it is that program
+      std::error_code error;
+      if (fs::read_symlink("/proc/" + std::to_string(pid) + "/exe", error).filename() != "dash" && !error) break;
+      usleep(10'000);
+    }
+    usleep(50'000);
+    return pid;
+  };
+  const std::string file = dir_ + "/keys.conf", other = dir_ + "/other/keys.conf";
+  const pid_t whole = start("tail -n0 -f " + file);
+  const pid_t relative = start("tail -n0 -f keys.conf");
+  const pid_t through = start("tail -n0 -f " + dir_ + "/folder/keys.conf");
+  const pid_t variable = start("env CONF=" + file + " sleep 60");
+  const pid_t elsewhere = start("tail -n0 -f other/keys.conf");
+  for (const pid_t pid : {whole, relative, through, variable}) {
+    EXPECT_TRUE(is_named(pid, file)) << pid;
+    EXPECT_FALSE(is_named(pid, other)) << pid;
+  }
+  EXPECT_TRUE(is_named(elsewhere, other));
+  EXPECT_FALSE(is_named(elsewhere, file)) << "another file of that name";
+  const Actor own([&] { return execlp("tail", "tail", "-n0", "-f", file.c_str(), nullptr) == 0; }, false);
+  EXPECT_FALSE(is_named(own.pid(), file)) << "what the agent started does not count";
+  for (const pid_t pid : {whole, relative, through, variable, elsewhere})
+    kill(pid, SIGKILL);
+  child.kill();
+  waitpid(opener, nullptr, 0);
+}
+
 TEST_F(OpenerTest, ReadsTheInitialEnvironment) {
   auto asked = request(getpid(), "");
   asked.hints.asks = static_cast<std::uint8_t>(role::Asks::kEnvironment);

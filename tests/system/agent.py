@@ -56,6 +56,7 @@ class Agent:
             os.makedirs(path, mode=0o755, exist_ok=True)
         self.sink = Sink() if sink else None
         self.variables = {}  # of its environment, beside PATH
+        self.within = []  # the command that runs it: setpriv, unshare
         self.process, self._output, self.small_disk_mb = None, b"", 0
         self.configure("sampling:\n  slots_s: 2\n" + config)
 
@@ -79,8 +80,9 @@ class Agent:
         if self.small_disk_mb:  # a file system of its own namespace: it goes away with the agent
             disk = ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
                     f"mount -t tmpfs -o size={self.small_disk_mb}m,mode=755 none '{self.state}' && exec \"$@\"", "sh"]
-        return [*disk, self.build.warden, "--foreground", "--state-dir", self.state, "--run-dir", self.run, "--worker",
-                self.build.keytrail, "--examiner", self.build.examiner, "--config", self.config_path, *self.options]
+        return [*self.within, *disk, self.build.warden, "--foreground", "--state-dir", self.state, "--run-dir",
+                self.run, "--worker", self.build.keytrail, "--examiner", self.build.examiner, "--config",
+                self.config_path, *self.options]
 
     def start(self, wait=15):
         """Starts and waits until armed. Raises with the end of the log when it does not."""

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A part of the agent gave no sign for 10 s: the warden, the worker, the examiner, the hooks of a family (ATT&CK
-// T1562.001: it may have been stopped so that it does not see). Resolved when no more of it is told for half a minute.
+// A part of the agent gave no sign for 10 s: the warden, the worker, the examiner, the hooks of a family; or its
+// programs were detached, or told to filter by something else (ATT&CK T1562.001: it may have been stopped so that it
+// does not see). Resolved when no more of it is told for half a minute.
 #include <map>
 
 #include "agent/judge/rule.h"
@@ -23,7 +24,7 @@ class AgentSilenced final : public Rule {
 
   void on_row(const Row& row) override {
     const auto* gap = std::get_if<GapRow>(&row.body);
-    if (gap == nullptr || !(gap->cause.ends_with("_silent") || gap->cause.ends_with("_stalled"))) return;
+    if (gap == nullptr || !is_about_us(gap->cause)) return;
     FindingRow finding;
     finding.subject = gap->cause + (gap->family.empty() ? "" : "|" + gap->family);
     finding.text = sentence(*gap);
@@ -43,7 +44,15 @@ class AgentSilenced final : public Rule {
   static constexpr std::string_view kType = "agent_silenced";
 
  private:
+  static bool is_changed(std::string_view cause) { return cause == "hook_detached" || cause == "map_changed"; }
+  static bool is_about_us(std::string_view cause) {
+    return cause.ends_with("_silent") || cause.ends_with("_stalled") || is_changed(cause);
+  }
   static std::string sentence(const GapRow& gap) {
+    if (is_changed(gap.cause)) {
+      return "the agent's hooks" + (gap.family.empty() ? "" : " (" + gap.family + ")") +
+             " were tampered with; what happened meanwhile may be unseen: " + gap.text;
+    }
     const std::string who =
         gap.cause == "hook_silent" ? "hooks (" + gap.family + ")" : gap.cause.substr(0, gap.cause.find('_'));
     return "the agent's " + who + " gave no sign for 10 s; what happened meanwhile may be unseen";

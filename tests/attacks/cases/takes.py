@@ -76,6 +76,20 @@ class Intruders(Attack):
         thief = self.thief("take", "environ", str(victim.pid), "out", "plain", self.host)
         return Right(taken=True, by=thief.pid, used=NAMED, stated="out of the memory or the environment of another")
 
+    def memory(self, way):
+        victim = self.start(["/usr/bin/sleep", "8"], env=self.key.env())
+        thief = self.thief("take", way, str(victim.pid), "out", "plain", self.host)
+        return Right(taken=True, by=thief.pid, used=NAMED)
+
+    def attack_memory_of_another_process_by_call(self):
+        return self.memory("vm_readv")
+
+    def attack_memory_of_another_process_that_is_seized(self):
+        return self.memory("seize")
+
+    def attack_memory_of_another_process_that_is_attached_to(self):
+        return self.memory("attach")
+
     def attack_memory_of_another_process(self):
         victim = self.start(["/usr/bin/sleep", "8"], env=self.key.env())
         thief = self.thief("take", "memory", str(victim.pid), "out", "plain", self.host)

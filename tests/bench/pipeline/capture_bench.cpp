@@ -57,7 +57,7 @@ class Traffic {
     const Who who{
         .tgid = 1000 + static_cast<std::uint32_t>(n % kProcesses), .start_ns = kStart + n % kProcesses, .exec = 2};
     const Who child{.tgid = 100'000 + static_cast<std::uint32_t>(n % 50'000), .start_ns = kStart * 10 + n, .exec = 2};
-    const Who child_after{.tgid = child.tgid, .start_ns = child.start_ns, .exec = 3};
+    const Who child_after{.tgid = child.tgid, .start_ns = child.start_ns, .exec = 3, .uid = 1000};
     high.write(record_of(ev_fork{.head = head_of(KT_EV_FORK, KT_FAMILY_EXEC, ++time, who),
                                  .child_start_ns = child.start_ns,
                                  .child_tgid = child.tgid,
@@ -66,7 +66,6 @@ class Traffic {
                  .parent_start_ns = who.start_ns,
                  .parent_tgid = who.tgid,
                  .parent_exec = who.exec,
-                 .uid = 1000,
                  .mnt_ns = 7};
     high.write(exec_of(exec, "/usr/bin/python3.11", "/usr/bin/aws", variables_));
     for (int i = 0; i < 6; ++i) {

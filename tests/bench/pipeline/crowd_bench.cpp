@@ -204,10 +204,18 @@ class Node {
 
  private:
   static Who who(std::uint32_t n) {
-    return {.tgid = 10'000 + n, .start_ns = 2'000'000'000ULL + n, .exec = 2, .cgroup_id = 1000 + n % kContainers};
+    return {.tgid = 10'000 + n,
+            .start_ns = 2'000'000'000ULL + n,
+            .exec = 2,
+            .cgroup_id = 1000 + n % kContainers,
+            .uid = 1000 + n % kContainers % 50};
   }
   static Who first_of(std::uint32_t container) {
-    return {.tgid = 1'000'000 + container, .start_ns = 1'000 + container, .exec = 2, .cgroup_id = 1000 + container};
+    return {.tgid = 1'000'000 + container,
+            .start_ns = 1'000 + container,
+            .exec = 2,
+            .cgroup_id = 1000 + container,
+            .uid = 1000 + container % 50};
   }
   void execute(const Who& me, std::uint32_t container, const std::string& program) {
     const Who parent = first_of(container);
@@ -215,7 +223,6 @@ class Node {
                        .parent_start_ns = parent.start_ns,
                        .parent_tgid = parent.tgid,
                        .parent_exec = parent.exec,
-                       .uid = 1000 + container % 50,
                        .mnt_ns = 5000 + container,
                        .net_ns = 6000 + container};
     deliver(exec_of(exec, program, program, variables(container)));

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import wire
 from case import S3, SystemCase
 from rows import ANY, Acquisition, Use
 
@@ -174,6 +175,33 @@ class Restarts(OwnAgent):
                             f"no gap covers {moment}: {gaps}")
         self.assertFalse([row for row in gaps if row["lost"] is None], "the kernel's counters tell the exact count")
         self.assertEqual(self.holders(), [self.holder.pid])
+
+    def exported(self, count):
+        """The spans of the key, when the sink has so many, in the order in which they were sent."""
+        limit = time.monotonic() + 15
+        while True:
+            found = {}
+            for path, body, _ in list(self.agent.sink.bodies):
+                for span in wire.spans(body) if path.endswith("/traces") else ():
+                    if span.attributes.get("keytrail.key.id") == self.key.id:
+                        self.assertEqual(found.setdefault(span.span, span), span, "sent again, it is the same")
+            if len(found) >= count or time.monotonic() > limit:
+                self.assertEqual(len(found), count, found)
+                return list(found.values())
+            time.sleep(0.1)
+
+    def test_a_trace_goes_on_with_its_root_when_the_worker_is_killed(self):
+        before = self.exported(2)
+        self.kill("worker")
+        self.agent.status()
+        self.call_again()
+        after = self.exported(3)
+        self.assertEqual(after[:2], before)
+        self.assertEqual({span.trace for span in after}, {before[0].trace})
+        self.assertEqual([span.parent for span in after], [b""] + 2 * [before[0].span], "one root")
+        for use in after[1:]:
+            self.assertGreaterEqual(use.attributes["keytrail.count"], 1)
+            self.assertGreaterEqual(use.end, use.begin)
 
     def test_all_restarted(self):
         self.agent.stop()

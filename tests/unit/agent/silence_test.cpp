@@ -52,5 +52,18 @@ TEST_F(SilenceTest, WhoWasStoppedHimselfAccusesNobody) {
   EXPECT_EQ(pass(4), "");
 }
 
+TEST(OwnStallTest, IsToldWhenTimeWentOnAndNotWhenTheMachineSlept) {
+  constexpr std::uint64_t kOne = 1'000'000'000;
+  OwnStall stall;
+  EXPECT_FALSE(stall.tick(100 * kOne, 50 * kOne)) << "the first look";
+  EXPECT_FALSE(stall.tick(101 * kOne, 51 * kOne));
+  EXPECT_FALSE(stall.tick(170 * kOne, 53 * kOne)) << "a minute's sleep";
+  const auto stopped = stall.tick(210 * kOne, 93 * kOne);
+  ASSERT_TRUE(stopped);
+  EXPECT_EQ(stopped->from_ns, 170 * kOne);
+  EXPECT_EQ(stopped->to_ns, 210 * kOne);
+  EXPECT_FALSE(stall.tick(211 * kOne, 94 * kOne));
+}
+
 }  // namespace
 }  // namespace keytrail

@@ -92,10 +92,22 @@ TEST(Cli, AnEmptyWordIsAVariableThatIsNotSet) {
   EXPECT_THAT(run({"rotation", "AKIAI44QH8DHBEXAMPLE"}).err, HasSubstr("rotation wants two key IDs"));
 }
 
-TEST(Cli, WatchTakesNoTimesThatWouldLetItWaitForEver) {
-  EXPECT_EQ(run({"watch", "--until", "yesterday", "--socket", "/nonexistent/s"}).code, 2);
-  EXPECT_THAT(run({"watch", "--until", "yesterday"}).err, HasSubstr("What was: keytrail uses --until"));
+TEST(Cli, WatchHasAnEndAndNoBeginning) {
+  EXPECT_EQ(run({"watch", "--until", "yesterday", "--socket", "/nonexistent/s"}).code, 4);
+  EXPECT_EQ(run({"watch", "--since", "yesterday", "--socket", "/nonexistent/s"}).code, 2);
+  EXPECT_THAT(run({"watch", "--since", "yesterday"}).err, HasSubstr("What was: keytrail uses --since"));
   EXPECT_EQ(run({"watch", "--count", "0", "--socket", "/nonexistent/s"}).code, 2);
+}
+
+TEST(Cli, HoldersAreAskedAboutNow) {
+  for (const char* option : {"--since", "--until", "--from", "--to"}) {
+    const Done done =
+        run({"key", "AKIAIOSFODNN7EXAMPLE", "--holders", option, "2025-11-21", "--socket", "/nonexistent/s"});
+    EXPECT_EQ(done.code, 2) << option;
+  }
+  EXPECT_THAT(run({"key", "AKIAIOSFODNN7EXAMPLE", "--holders", "--since", "1h"}).err,
+              HasSubstr("a question about now"));
+  EXPECT_THAT(run({"uses", "--from", "1h"}).err, HasSubstr("uses has no option --from; did you mean --since?"));
 }
 
 TEST(Cli, AnUnknownCommandIsNamedWithTheOneThatWasMeant) {

@@ -170,6 +170,9 @@ TEST_F(RenderTest, ReadersSayWhoTookItWhereFromWhenAndHowOften) {
   history_.reader_list[1].actor.session = "exec";
   EXPECT_THAT(render_readers(ask(target), view_), HasSubstr("who did is not visible here"));
   history_.reader_list.clear();
+  EXPECT_THAT(render_readers(ask(target), view_),
+              HasSubstr(std::string("Never seen on node-1: no process held or used ") + kKeyId));
+  history_.key_list = {{.key = make_key()}};
   EXPECT_THAT(render_readers(ask(target), view_), HasSubstr(std::string("No acquisition of ") + kKeyId + " seen "));
 }
 

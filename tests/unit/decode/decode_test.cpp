@@ -26,19 +26,21 @@ RecordBytes full_exec() {
                             item_of(KT_ITEM_ARG_FORMAT, "", "AKIAIOSFODNN7EXAMPLE", KT_ITEM_F_PUBLIC, 0) +
                             item_of(KT_ITEM_ARG_FORMAT, "", sixteen('g'), 0, 1);
   ev_exec fixed{
-      .head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11}),
+      .head =
+          head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000,
+                  {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11, .uid = 1000, .gid = 1001, .login_uid = 1002}),
       .parent_start_ns = 88,
+      .exe_inode = 77,
       .parent_tgid = 6,
       .parent_exec = 2,
-      .uid = 1000,
-      .gid = 1001,
-      .login_uid = 1002,
       .session_id = 4,
       .mnt_ns = 41,
       .pid_ns = 42,
       .net_ns = 43,
+      .exe_dev = 8,
       .env_truncated = 1,
-      .args_kept = KT_ARGS_PART};
+      .args_kept = KT_ARGS_PART,
+      .exe_deleted = 1};
   std::memcpy(fixed.comm, "aws", 3);
   return exec_of(fixed, "/usr/bin/python3.11", "/usr/bin/aws", items);
 }
@@ -79,6 +81,13 @@ TEST(DecodeTest, HeadIsCopied) {
   EXPECT_EQ(event->head.cgroup_id, 11U);
   EXPECT_TRUE(event->head.from_ring);
   EXPECT_FALSE(event->head.baseline);
+  EXPECT_EQ(event->head.users, (Credentials{1000, 1001, 1002})) << "as they are at that moment, in every event";
+}
+
+TEST(DecodeTest, AnEventOfNoTaskHasNoUsers) {
+  const auto event = decode(record_of(head_of(KT_EV_BASELINE_DONE, KT_FAMILY_LIFETIME, 1, {.tgid = 0})), kFormats);
+  ASSERT_TRUE(event);
+  EXPECT_FALSE(event->head.users) << "zeros would look like root";
 }
 
 TEST(DecodeTest, ExecHasStringsAndNumbers) {
@@ -89,6 +98,7 @@ TEST(DecodeTest, ExecHasStringsAndNumbers) {
   EXPECT_EQ(exec.comm, "aws");
   EXPECT_EQ(exec.uid, 1000U);
   EXPECT_EQ(exec.login_uid, 1002U);
+  EXPECT_EQ(exec.exe_file, (ExecutableFile{.dev = 8, .inode = 77, .deleted = true}));
   EXPECT_EQ(exec.net_ns, 43U);
   EXPECT_TRUE(exec.env_truncated);
   EXPECT_FALSE(exec.args_truncated);
@@ -164,11 +174,12 @@ TEST(DecodeTest, ItemsWithWrongLengthsAreRefused) {
 }
 
 TEST(DecodeTest, TaskIsAnExecFoundByTheSweep) {
-  ev_exec fixed{.head = head_of(KT_EV_TASK, KT_FAMILY_EXEC, 1, {}, KT_F_BASELINE), .uid = 5};
+  ev_exec fixed{.head = head_of(KT_EV_TASK, KT_FAMILY_EXEC, 1, {.uid = 5}, KT_F_BASELINE)};
   const auto event = decode(exec_of(fixed, "/sbin/init", "", ""));
   ASSERT_TRUE(event);
   EXPECT_TRUE(event->head.baseline);
   EXPECT_EQ(std::get<TaskEvent>(event->body).exec.exe, "/sbin/init");
+  EXPECT_EQ(std::get<TaskEvent>(event->body).exec.uid, 5U);
 }
 
 TEST(DecodeTest, PathsAreTurnedRound) {
@@ -189,6 +200,7 @@ TEST(DecodeTest, PathsAreTurnedRound) {
   EXPECT_TRUE(signs(KT_OPEN_SHAPED).secret_shaped && !signs(KT_OPEN_SHAPED).over_budget);
   EXPECT_TRUE(signs(KT_OPEN_DETACHED).detached && !signs(KT_OPEN_SHAPED).detached);
   EXPECT_TRUE(signs(KT_OPEN_OVER_BUDGET).over_budget && !signs(KT_OPEN_OVER_BUDGET).secret_shaped);
+  EXPECT_TRUE(signs(KT_OPEN_PIPE).is_pipe && !signs(KT_OPEN_SHAPED).is_pipe);
 }
 
 TEST(DecodeTest, PathThatWasCutHasNoRoot) {
@@ -293,6 +305,8 @@ TEST(DecodeTest, APeekTellsWhoseAndWhatWasLookedAt) {
   EXPECT_EQ(peek(KT_PEEK_ENVIRONMENT).of, (InstanceId{7, 9, 3}));
   EXPECT_EQ(peek(KT_PEEK_ENVIRONMENT).what, PeekEvent::What::kEnvironment);
   EXPECT_EQ(peek(KT_PEEK_MEMORY).what, PeekEvent::What::kMemory);
+  EXPECT_EQ(peek(KT_PEEK_TRACE).what, PeekEvent::What::kTrace);
+  EXPECT_EQ(refused(record_of(ev_peek{.head = head_of(KT_EV_PEEK, KT_FAMILY_OPEN, 1, {}), .what = 3})), kUnknownValue);
 }
 
 TEST(DecodeTest, UnixNamesKeepTheirKind) {
@@ -311,10 +325,14 @@ TEST(DecodeTest, CgroupPathIsTurnedRound) {
   const std::string leaf = leaf_first("/system.slice/backup.service");
   const auto cgroup =
       body_of<CgroupEvent>(record_of(ev_cgroup{.head = head_of(KT_EV_CGROUP, KT_FAMILY_EXEC, 1, {.cgroup_id = 44}),
-                                               .path_len = static_cast<std::uint16_t>(leaf.size())},
+                                               .path_len = static_cast<std::uint16_t>(leaf.size()),
+                                               .claimed = 1,
+                                               .owner = 1000},
                                      leaf));
   EXPECT_EQ(cgroup.cgroup_id, 44U);
   EXPECT_EQ(cgroup.path, "/system.slice/backup.service");
+  EXPECT_EQ(cgroup.claimed, 1U);
+  EXPECT_EQ(cgroup.owner, 1000U);
 }
 
 TEST(DecodeTest, CgroupPathThatWasCutHasNoRoot) {

@@ -266,6 +266,33 @@ TEST_F(RoleLinkTest, LeavesStrangeAndLateMessagesOut) {
   EXPECT_EQ(link_->ignored(), 3U);
 }
 
+TEST_F(RoleLinkTest, LeavesOutWhatAHostileExaminerSays) {
+  std::optional<FileAnswer> answer;
+  const role::Open open = ask(answer);
+  auto fact = role::make<role::KeyFact>(role::Type::kKeyFact, open.head.request);
+  fact.id.assign("\x1b]0;title\a");
+  tell(examiner_, fact);
+  fact.id.assign("id");
+  fact.host.assign("two\nlines");
+  tell(examiner_, fact);
+  auto variable = role::make<role::EnvFact>(role::Type::kEnvFact, open.head.request);
+  variable.name.assign("OF_ANOTHER_KIND_OF_QUESTION");
+  tell(examiner_, variable);
+  auto claim = role::make<role::ClaimFact>(role::Type::kClaimFact, open.head.request);
+  tell(examiner_, claim);  // of no key
+  fact.host.assign("host.example");
+  tell(examiner_, fact);
+  auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
+  done.keys = 1;
+  tell(examiner_, done);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "");
+  ASSERT_EQ(answer->keys.size(), 1U);
+  EXPECT_EQ(answer->keys[0].host, "host.example");
+  EXPECT_EQ(link_->ignored(), 4U);
+}
+
 TEST_F(RoleLinkTest, TellsWhenTheWardenIsGone) {
   std::optional<FileAnswer> closed;
   link_->on_closed([&] { closed.emplace(); });

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "agent/examine/facts.h"
 #include "tests/unit/examine/fixture.h"
 
 namespace keytrail::examine {
@@ -95,6 +96,15 @@ TEST(Environ, OfAUrlTheAddressLeavesAndItsPasswordIsAKeyOfItsLogin) {
   EXPECT_EQ(fact.variable, "DB_URL");
   EXPECT_EQ(fact.host, "postgres://db.example:5432");
   EXPECT_TRUE(fact.key.fingerprint.empty());
+}
+
+TEST(Environ, OfAKeyNoHostLeavesThatIsNoPlainName) {
+  for (const std::string_view bytes :
+       {"DB_URL=post\x01gres://ada:hunter2@db.example/x\0"sv, "DB_URL=postgres://ada:hunter2@db\x1b[2J.example/x\0"sv,
+        "DB_URL=postgres://ada:hunter2@db\xff/x\0"sv}) {
+    for (const KeyFact& fact : read(bytes).keys)
+      EXPECT_TRUE(fact.host.empty() || is_name(fact.host, 126)) << testing::PrintToString(bytes);
+  }
 }
 
 TEST(Environ, AUrlThatIsTheKeyKeepsItsFingerprint) {

@@ -140,6 +140,39 @@ TEST(CgroupPathTest, WhatOnlyLooksLikeAPodIsPlain) {
   EXPECT_EQ(parse_cgroup_path("/user.slice/user-1000.slice/session-2.scope/" + pod).kind, WorkloadKind::kLoginSession);
 }
 
+TEST(CgroupPathTest, NamesBelowADelegatedDirectoryAreItsOwnersWord) {
+  const auto place = [](const std::string& path, std::size_t claimed) {
+    return parse_cgroup_path(path, {.claimed = claimed, .owner = 1000});
+  };
+  const std::string pod = "/kubepods/burstable/pod" + kPod + "/" + kId;
+  EXPECT_EQ(place(pod, 0).pod_uid, kPod);
+  for (std::size_t claimed = 2; claimed <= 4; ++claimed)
+    EXPECT_EQ(place(pod, claimed), CgroupPlace{}) << claimed << ": a plain cgroup";
+  const CgroupPlace roots_pod = place(pod, 1);
+  EXPECT_EQ(roots_pod.pod_uid, kPod) << "the pod's name is root's, the container's is somebody else's";
+  EXPECT_EQ(roots_pod.container, "");
+  const CgroupPlace unit = place("/alice.slice/sshd.service", 1);
+  EXPECT_EQ(unit.unit, "sshd.service");
+  EXPECT_EQ(unit.known_by, KnownBy::kClaimed);
+  EXPECT_EQ(unit.user, 1000U);
+  EXPECT_EQ(place("/alice.slice/docker-" + kId + ".scope", 1).known_by, KnownBy::kClaimed);
+  EXPECT_EQ(place("/user.slice/user-0.slice/session-1.scope", 2), CgroupPlace{});
+}
+
+TEST(CgroupPathTest, DelegationBelowWhatRootNamedChangesNothing) {
+  const auto same = [](const std::string& path, std::size_t claimed) {
+    EXPECT_EQ(parse_cgroup_path(path, {.claimed = claimed, .owner = 1000}), parse_cgroup_path(path)) << path;
+  };
+  same("/system.slice/web.service/worker", 1);
+  same("/kubepods.slice/kubepods-pod" + kPodUnderscored + ".slice/cri-containerd-" + kId + ".scope/init.scope", 1);
+  const std::string manager = "/user.slice/user-1000.slice/user@1000.service";
+  same(manager + "/app.slice/sync.service", 2);
+  same(manager + "/app.slice/app-gnome.slice/vte-spawn-1.scope", 3);
+  same(manager + "/kubepods/burstable/pod" + kPod + "/" + kId, 4);
+  same("/a/b", 5);
+  same("kubepods/pod" + kPod, 1);
+}
+
 TEST(CgroupPathTest, OddPathsAreSurvived) {
   for (const std::string& path : std::initializer_list<std::string>{
            "", "/", "//", "/..", "/../..", "kubepods", "/user.slice/user-99999999999.slice/session-1.scope",

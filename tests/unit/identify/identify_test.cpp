@@ -20,7 +20,7 @@ struct IdentifyTest : testing::Test {
   std::uint64_t now = 1000 * kSecond;
 
   [[nodiscard]] IdentifyOptions options() const {
-    return {.proc_root = proc.root(), .passwd_path = proc.passwd(), .max_processes = 8, .max_proc_reads_per_s = 3};
+    return {.proc_root = proc.root(), .passwd_path = proc.passwd(), .max_processes = 8, .max_proc_reads_per_s = 6};
   }
 
   Identified send(InstanceId who, decltype(Event::body) body, std::uint64_t cgroup = 1) {
@@ -75,6 +75,77 @@ TEST_F(IdentifyTest, ExecInPlaceIsANewInstanceAndNamesTheOldOne) {
   EXPECT_EQ(table.latest(10)->exe, "/usr/bin/aws");
   EXPECT_EQ(table.find(kOne)->exe, "/bin/bash");
   EXPECT_EQ(table.stats().live, 1U);
+}
+
+TEST_F(IdentifyTest, ADaemonThatDropsRootIsTheUserThatItActsForNow) {
+  ExecEvent daemon = program("/usr/sbin/daemon");
+  daemon.uid = 0;
+  const Identified began = send(kOne, daemon);
+  EXPECT_EQ(began.who->account->user, "root");
+  const auto event = [&](InstanceId who, decltype(Event::body) body, Credentials users) {
+    return table.on_event(
+        {.head = {.time_ns = ++now, .who = who, .cgroup_id = 1, .users = users}, .body = std::move(body)});
+  };
+  const Identified opened = event(kOne, OpenEvent{.mnt_ns = 40}, {.uid = 1000, .gid = 1001});
+  EXPECT_EQ(opened.who->credentials(), (Credentials{.uid = 1000, .gid = 1001}));
+  EXPECT_EQ(opened.who->account->user, "alice");
+  EXPECT_EQ(opened.who->exe, "/usr/sbin/daemon");
+  EXPECT_EQ(opened.who->uid_at(now), 1000U);
+  EXPECT_EQ(opened.who->uid_at(now - 1), 0U) << "for rows of before that are made later";
+  EXPECT_EQ(opened.who->account_at(now - 1)->user, "root");
+  EXPECT_EQ(opened.who->workload, began.who->workload) << "another user makes no other workload of it";
+  EXPECT_EQ(began.who->account->user, "root") << "what was told before stays";
+  const Identified again = event(kOne, ConnectEvent{}, {.uid = 1000, .gid = 1001});
+  EXPECT_EQ(again.who, opened.who) << "nothing has changed: no new object";
+  const Identified child = event(kOne, ForkEvent{.child = kChild}, {.uid = 1000, .gid = 1001});
+  EXPECT_EQ(child.child_or_previous->account->user, "alice");
+  EXPECT_EQ(send(kOne, ConnectEvent{}).who->uid, 1000U) << "an event that tells no users says nothing of them";
+}
+
+TEST_F(IdentifyTest, AnEventFromBeforeAnExecKeepsTheUserOfThatTime) {
+  ExecEvent first = program("/bin/sh");
+  first.uid = 0;
+  send(kOne, first);
+  send(kOneAfterExec, program("/usr/bin/aws"));
+  const Identified late = table.on_event(
+      {.head = {.time_ns = ++now, .who = kOne, .cgroup_id = 1, .users = Credentials{.uid = 33}}, .body = OpenEvent{}});
+  EXPECT_EQ(late.who->uid, 33U);
+  EXPECT_EQ(late.who->exe, "/bin/sh");
+  EXPECT_EQ(table.latest(10)->uid, 1000U) << "the program that runs now has its own";
+}
+
+TEST_F(IdentifyTest, OfAnUnknownProcessTheEventTellsTheUser) {
+  const Identified seen =
+      table.on_event({.head = {.time_ns = ++now, .who = kOne, .cgroup_id = 1, .users = Credentials{.uid = 1000}},
+                      .body = OpenEvent{}});
+  EXPECT_EQ(seen.who->origin, Origin::kInferred);
+  EXPECT_EQ(seen.who->account->user, "alice") << "there is nothing in /proc: not root for all that";
+}
+
+TEST_F(IdentifyTest, ALoginMakesAProcessThePersons) {
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/"});
+  send(kOne, program("/usr/sbin/sshd"));
+  const Identified seen = table.on_event(
+      {.head = {.time_ns = ++now, .who = kOne, .cgroup_id = 1, .users = Credentials{.uid = 1000, .login_uid = 1000}},
+       .body = ConnectEvent{}});
+  EXPECT_EQ(seen.who->workload->id, "user:1000");
+  EXPECT_EQ(seen.who->account->login_user, "alice");
+}
+
+TEST_F(IdentifyTest, AnExecutableIsKnownAsAFile) {
+  ExecEvent exec = program("/usr/bin/aws");
+  exec.exe_file = {.dev = 8, .inode = 77, .deleted = true};
+  EXPECT_EQ(send(kOne, exec).who->exe_file, exec.exe_file);
+}
+
+TEST_F(IdentifyTest, APodOfAUsersOwnTreeIsNotThatPod) {
+  const std::string pod = "/kubepods/pod0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0/" + std::string(64, 'a');
+  send({}, CgroupEvent{.cgroup_id = 1, .path = pod});
+  send({}, CgroupEvent{.cgroup_id = 2, .path = pod, .claimed = 2, .owner = 1000});
+  EXPECT_EQ(send(kOne, program("/bin/sh"), 1).who->workload->kind, WorkloadKind::kPod);
+  const Identified claimed = send(kChild, program("/bin/sh"), 2);
+  EXPECT_EQ(claimed.who->workload->kind, WorkloadKind::kHost);
+  EXPECT_EQ(claimed.who->workload->find(fact::kPodUid), nullptr);
 }
 
 TEST_F(IdentifyTest, ExecWithTheSameVariablesSharesThem) {
@@ -147,6 +218,12 @@ TEST_F(IdentifyTest, FloodOfUnknownProcessesReadsProcSeldom) {
   }
   EXPECT_EQ(table.stats().inferred, 6U);
   EXPECT_EQ(table.stats().inferred_bare, 3U);
+  proc.add(26, 5 * kSecond, "victim");
+  EXPECT_EQ(send({26, 5 * kSecond, 1}, ConnectEvent{}, 2).who->comm, "victim") << "another cgroup has its own share";
+  const auto refused = table.take_refused();
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_EQ(refused.begin()->second, 3U);
+  EXPECT_THAT(table.take_refused(), IsEmpty());
 }
 
 TEST_F(IdentifyTest, LostExecIsInferredWithoutTheOldProgram) {
@@ -198,6 +275,15 @@ TEST_F(IdentifyTest, CgroupNamedLaterReachesItsProcesses) {
   EXPECT_EQ(send(kOne, program("/bin/a"), 7).who->workload->name, "host: a");
   send({}, CgroupEvent{.cgroup_id = 7, .path = "/system.slice/late.service"});
   EXPECT_EQ(table.find(kOne)->workload->name, "late.service");
+}
+
+TEST_F(IdentifyTest, ACgroupThatIsGivenToSomebodyElseIsThatOnesWord) {
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/a.service"});
+  EXPECT_EQ(send(kOne, program("/bin/a")).who->workload->id, "unit:a.service");
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/a.service", .claimed = 1, .owner = 1000});
+  EXPECT_EQ(table.find(kOne)->workload->id, "unit:1000/a.service");
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/a.service", .claimed = 1, .owner = 1001});
+  EXPECT_EQ(table.find(kOne)->workload->id, "unit:1001/a.service");
 }
 
 TEST_F(IdentifyTest, ProcessThatMovesGetsTheWorkloadOfItsNewCgroup) {

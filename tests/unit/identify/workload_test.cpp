@@ -54,6 +54,26 @@ TEST_F(WorkloadTest, UsersUnitSaysWhoseAndIsNeverTakenForRoots) {
   EXPECT_NE(id_of({}, own), id_of({}, "/machine.slice/libpod-" + id + ".scope"));
 }
 
+TEST_F(WorkloadTest, WhatADelegateNamedIsShownWithItsOwnerAndIsOnlyClaimed) {
+  Process process{.exe = "/bin/sh", .uid = 1000};
+  resolver.resolve(process, "/alice.slice/sshd.service", {.claimed = 1, .owner = 1000});
+  EXPECT_EQ(process.workload->id, "unit:1000/sshd.service");
+  EXPECT_EQ(process.workload->name, "alice/sshd.service");
+  EXPECT_EQ(process.workload->known_by, KnownBy::kClaimed);
+  EXPECT_NE(process.workload->id, id_of({}, "/system.slice/sshd.service"));
+}
+
+TEST_F(WorkloadTest, WhatProcSaysOfACgroupIsClaimedUntilTheKernelBearsItOut) {
+  Process process{.exe = "/bin/sh"};
+  resolver.resolve(process, "/kubepods/pod" + pod + "/" + id, {.known = false});
+  EXPECT_EQ(process.workload->id, "pod:" + pod + "/" + id);
+  EXPECT_EQ(process.workload->find(fact::kPodUid)->known_by, KnownBy::kClaimed);
+  resolver.resolve(process, "/kubepods/pod" + pod + "/" + id);
+  EXPECT_EQ(process.workload->find(fact::kPodUid)->known_by, KnownBy::kKernel);
+  resolver.resolve(process, "/kubepods/pod" + pod + "/" + id, {.known = false});
+  EXPECT_EQ(process.workload->find(fact::kPodUid)->known_by, KnownBy::kKernel) << "and stays borne out";
+}
+
 TEST_F(WorkloadTest, SessionIsThePersonWhoLoggedInEvenAsRoot) {
   const Process process = resolve({.uid = 0, .login_uid = 1000}, "/user.slice/user-1000.slice/session-3.scope");
   EXPECT_EQ(process.workload->kind, WorkloadKind::kLoginSession);
@@ -100,7 +120,7 @@ TEST_F(WorkloadTest, WithoutAnythingItIsThePersonOrTheProgram) {
 TEST_F(WorkloadTest, OneInterpreterInTwoCgroupsIsTwoWorkloads) {
   const Process python{.exe = "/usr/bin/python3.11"};
   EXPECT_NE(id_of(python, "/jobs/a"), id_of(python, "/jobs/b"));
-  EXPECT_EQ(name_of(python, "/jobs/a"), name_of(python, "/jobs/b"));
+  EXPECT_EQ(name_of(python, "/jobs/a"), "host: python3.11 in /jobs/a");
   EXPECT_NE(id_of(python, "/system.slice/a.service"), id_of(python, "/system.slice/b.service"));
 }
 

@@ -25,6 +25,16 @@ TEST_F(AgentSilencedTest, EachPartIsTold) {
   EXPECT_EQ(found[1].text, "the agent's hooks (exec) gave no sign for 10 s; what happened meanwhile may be unseen");
 }
 
+TEST_F(AgentSilencedTest, WhoDetachesAHookOrChangesATableIsTold) {
+  GapRow detached = gap("hook_detached", "connect");
+  detached.text = "The program at cgroup/connect4 was detached by somebody, and is attached again.";
+  const auto found = look({.rows = {row_of(detached, 7), row_of(gap("map_changed", "open"), 7)}});
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].text,
+            "the agent's hooks (connect) were tampered with; what happened meanwhile may be unseen: " + detached.text);
+  EXPECT_EQ(found[1].subject, "map_changed|open");
+}
+
 TEST_F(AgentSilencedTest, OtherGapsAreNone) {
   EXPECT_TRUE(look({.rows = {row_of(gap("worker_restart"), 7), row_of(gap("ring_full", "open"), 7)}}).empty());
 }

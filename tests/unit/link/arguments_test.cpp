@@ -151,7 +151,7 @@ TEST_F(Arguments, WhatTheKernelSideRecognisedIsKeptWhereTheExaminerCameTooLate) 
 }
 
 TEST_F(Arguments, MoreThanMayBeAskedAtOnceIsADoubt) {
-  make({.max_examinations = 0});
+  make({.max_questions = 0});
   start(10, {.env = aws_env(kA), .args_kept = ArgsKept::kWhole});
   call(10);
   EXPECT_EQ(told(), Lines{"possible not_seen_whole: " + kA});

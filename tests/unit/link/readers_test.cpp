@@ -211,5 +211,50 @@ TEST_F(Readers, what_an_earlier_run_knew_is_no_news_and_is_counted) {
   EXPECT_TRUE(acquired().empty());
 }
 
+TEST_F(Readers, WhoDropsRootIsTheUserThatItActsForNow) {
+  const auto become = [&](std::uint32_t pid, std::uint32_t uid, const char* name) {
+    change(pid, [&](Process& one) {
+      one.former = {one.credentials(), one.account, clock.now + 1};
+      one.uid = uid;
+      one.account = std::make_shared<const Account>(Account{.user = name, .login_user = {}});
+    });
+  };
+  start(10);
+  become(10, 0, "root");
+  open(10);
+  collect();
+  EXPECT_EQ(holders[10].at(kA).actor.user, "root");
+  become(10, 33, "www-data");
+  call(10);
+  collect();
+  ASSERT_EQ(uses.size(), 1U);
+  EXPECT_EQ(uses[0].actor.uid, 33U);
+  EXPECT_EQ(uses[0].actor.user, "www-data");
+  EXPECT_EQ(holders[10].at(kA).actor.user, "www-data") << "who has it, as whom it has it now";
+  ASSERT_EQ(acquisitions.size(), 1U);
+  EXPECT_EQ(acquisitions[0].actor.user, "root") << "who took it, as whom it took it";
+}
+
+TEST_F(Readers, AUseThatWaitsForItsKeysIsTheUsersOfThatMoment) {
+  start(10);
+  change(10, [](Process& one) { one.uid = 0; });
+  examiner.hold = true;
+  open(10);
+  call(10);
+  change(10, [&](Process& one) {
+    one.former = {one.credentials(), one.account, clock.now + 1};
+    one.uid = 33;
+  });
+  connect(10, 99, ip(2));
+  examiner.hold = false;
+  examiner.answer_all();
+  tick();
+  collect();
+  ASSERT_FALSE(uses.empty());
+  EXPECT_EQ(uses[0].actor.uid, 0U);
+  ASSERT_EQ(acquisitions.size(), 1U);
+  EXPECT_EQ(acquisitions[0].actor.uid, 0U) << "the examiner's answer came later";
+}
+
 }  // namespace
 }  // namespace keytrail::link

@@ -71,7 +71,9 @@ TEST_F(UnseenTest, whoever_called_nobody_is_counted_by_program) {
   Instance& kernel = process(4);
   kernel.called = false;
   kernel.doubts.exec_seen = false;
-  kernel.process = std::make_shared<Process>();
+  Process thread;
+  thread.origin = Origin::kBaseline;
+  kernel.process = std::make_shared<Process>(thread);
   EXPECT_THAT(look().callers, IsEmpty());
   Instance& other = process(5);
   other.called = false;
@@ -84,6 +86,18 @@ TEST_F(UnseenTest, whoever_called_nobody_is_counted_by_program) {
   EXPECT_EQ(lives.quiet[0].program, "curl");
   EXPECT_EQ(lives.quiet[0].processes, 2U);
   EXPECT_THAT(lives.quiet[1].kinds, ElementsAre("npm.token"));
+}
+
+TEST_F(UnseenTest, who_was_named_by_an_event_alone_is_no_thread_of_the_kernel) {
+  Instance& bare = process(3);
+  bare.called = false;
+  bare.doubts.exec_seen = false;
+  Process lost;
+  lost.origin = Origin::kInferred;
+  lost.comm = "thief";
+  bare.process = std::make_shared<Process>(lost);
+  ASSERT_EQ(look().quiet.size(), 1U);
+  EXPECT_EQ(look().quiet[0].program, "thief");
 }
 
 TEST_F(UnseenTest, a_caller_that_nobody_identified_is_named_by_its_number) {
@@ -123,6 +137,36 @@ TEST_F(UnseenLivesOfLink, who_is_over_the_bound_is_counted_until_it_ends) {
   EXPECT_EQ(look()->not_followed, 1U);
   exit(12);
   EXPECT_EQ(look()->not_followed, 0U);
+}
+
+TEST_F(UnseenLivesOfLink, nobody_who_lived_when_records_were_lost_was_seen_whole) {
+  const std::string key = "AKIAAAAAAAAAAAAAAAA2";
+  send({}, BaselineDoneEvent{.armed_ns = 1}, {});
+  start(10, {.env = aws_env(key)});
+  start(11);
+  call(10);
+  EXPECT_EQ(told().back(), "inferred only_key_held: " + key);
+  link->lose("ring_damaged", 0, clock.now - kMs, clock.now);
+  EXPECT_THAT(look()->callers, IsEmpty()) << "none was lost";
+  link->lose("ring_damaged", 5, clock.now - kMs, clock.now);
+  tick(1);
+  start(12, {.env = aws_env(key)});
+  const auto lives = look();
+  ASSERT_TRUE(lives);
+  ASSERT_EQ(lives->callers.size(), 1U);
+  EXPECT_EQ(lives->callers[0].actor.id.tgid, 10U);
+  EXPECT_EQ(lives->callers[0].reason, Reason::kGapInLife);
+  std::uint64_t quiet = 0;
+  for (const UnseenProgram& one : lives->quiet)
+    quiet += one.processes;
+  EXPECT_EQ(quiet, 2U) << "11 and the shell; 12 began later";
+  call(10);
+  EXPECT_EQ(told().back(), "possible gap_in_life: " + key);
+  call(12);
+  EXPECT_EQ(told().back(), "inferred only_key_held: " + key);
+  ASSERT_FALSE(gaps.empty());
+  EXPECT_EQ(gaps.back().cause, "ring_damaged");
+  EXPECT_EQ(gaps.back().lost, 5U);
 }
 
 }  // namespace

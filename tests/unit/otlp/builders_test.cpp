@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "exporters/otlp/attributes.h"
@@ -94,6 +95,79 @@ TEST(Segments, FifteenIdleMinutesOneHourOrTwoHundredSpansEndATrace) {
   EXPECT_EQ(traces.size(), 3U);
 }
 
+TEST(Segments, ASequenceThatComesAgainInAnotherEpochIsAnotherSpan) {
+  const std::vector<Row> rows{acquisition(9, 7, "AKIA1"), acquisition(10, 8, "AKIA2"), acquisition(11, 9, "AKIA3")};
+  const auto before = SpanBuilder(kHistory, {{1, 77}}).place(rows);
+  const auto after = SpanBuilder(kHistory, {{1, 77}, {10, 78}}).place(rows);
+  EXPECT_EQ(before[0].self.span_id, after[0].self.span_id) << "of the epoch that both know";
+  EXPECT_EQ(before[0].self.trace_id, after[0].self.trace_id);
+  for (const std::size_t i : {1U, 2U}) {
+    EXPECT_NE(before[i].self.span_id, after[i].self.span_id);
+    EXPECT_NE(before[i].self.trace_id, after[i].self.trace_id);
+  }
+  const auto old = SpanBuilder(kHistory).place(rows);
+  const auto grown = SpanBuilder(kHistory, {{11, 79}}).place(rows);
+  EXPECT_EQ(old[1].self.span_id, grown[1].self.span_id) << "rows of before there were epochs keep their ids";
+  EXPECT_NE(old[2].self.span_id, grown[2].self.span_id);
+}
+
+TEST(Segments, ATraceIsNamedByItsRootAndHasOne) {
+  std::vector<Row> rows{acquisition(1, 7, "AKIA1")};
+  for (std::uint64_t i = 2; i <= 9; ++i)
+    rows.push_back(use(i, 7, {"AKIA1"}, Evidence::kInferred, kNoon + static_cast<std::int64_t>(i - 1) * 10 * kMinute));
+  const std::vector<Row> later(rows.begin() + 4, rows.end());
+  // Whoever begins in the middle may draw other lines, but no two roots are in one trace.
+  std::map<std::string, std::set<std::string>> roots;
+  for (const auto& run : {rows, later}) {
+    for (const Place& place : SpanBuilder(kHistory).place(run)) {
+      if (place.parent.empty()) roots[place.self.trace_id].insert(place.self.span_id);
+    }
+  }
+  for (const auto& [trace, spans] : roots)
+    EXPECT_EQ(spans.size(), 1U);
+}
+
+TEST(Segments, ServiceNamesAreBoundedAndTheRestIsCounted) {
+  std::vector<Row> rows;
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    rows.push_back(acquisition(i + 1, 7, "AKIA1"));
+    auto& workload = std::get<AcquisitionRow>(rows.back().body).actor.workload;
+    workload.id = "unit:" + std::to_string(i);
+    workload.name = std::to_string(i) + ".service";
+  }
+  rows.push_back({5, kNoon, kNoon, GapRow{}});
+  rows.push_back(rows.front());
+  SpanBuilder builder(kHistory, {}, 2);
+  const auto places = builder.place(rows);
+  EXPECT_FALSE(places[0].other);
+  EXPECT_FALSE(places[1].other);
+  EXPECT_TRUE(places[2].other);
+  EXPECT_TRUE(places[3].other);
+  EXPECT_FALSE(places[4].other) << "the agent's own";
+  EXPECT_FALSE(places[5].other);
+  EXPECT_EQ(builder.others(), 2U);
+  const TraceRequest request = build_trace_request(rows, places, Sender{"node-1"});
+  ASSERT_EQ(request.resource_spans_size(), 4) << "each workload is a resource of its own all the same";
+  const auto& other = request.resource_spans(2).resource().attributes();
+  EXPECT_EQ(text(other, "service.name"), kOtherService);
+  EXPECT_EQ(text(other, "keytrail.workload.name"), "2.service");
+  EXPECT_EQ(text(other, "keytrail.workload.id"), "unit:2");
+  EXPECT_EQ(text(request.resource_spans(0).resource().attributes(), "service.name"), "0.service");
+  EXPECT_EQ(text(request.resource_spans(0).resource().attributes(), "keytrail.workload.name"), "(none)");
+}
+
+TEST(Segments, AServiceNameThatWasNotSeenForADayMakesRoom) {
+  constexpr std::int64_t kDay = 24 * 60 * kMinute;
+  ServiceNames names(2);
+  EXPECT_TRUE(names.admit("a", kNoon));
+  EXPECT_TRUE(names.admit("b", kNoon));
+  EXPECT_FALSE(names.admit("c", kNoon + kDay));
+  EXPECT_TRUE(names.admit("a", kNoon + kDay));
+  EXPECT_TRUE(names.admit("c", kNoon + kDay + kMinute)) << "in the place of b";
+  EXPECT_FALSE(names.admit("b", kNoon + kDay + kMinute));
+  EXPECT_EQ(names.others(), 2U);
+}
+
 TEST(Segments, MemoryIsBounded) {
   LastUsed<int> last(2);
   last.put("a", 1);
@@ -118,6 +192,8 @@ TEST(Spans, AUseCarriesWhoWhatWhereAndHowSure) {
   EXPECT_EQ(span.name(), "s3.PutObject");
   EXPECT_EQ(span.kind(), opentelemetry::proto::trace::v1::Span::SPAN_KIND_CLIENT);
   EXPECT_EQ(span.status().code(), opentelemetry::proto::trace::v1::Status::STATUS_CODE_ERROR);
+  EXPECT_EQ(span.start_time_unix_nano(), static_cast<std::uint64_t>(kNoon)) << "a window and its duration";
+  EXPECT_EQ(span.end_time_unix_nano() - span.start_time_unix_nano(), 5U);
   EXPECT_EQ(text(span.attributes(), "error.type"), "refused");
   EXPECT_EQ(text(span.attributes(), "keytrail.schema"), "1.0");
   EXPECT_EQ(text(span.attributes(), "keytrail.key.id"), "AKIA1");

@@ -70,6 +70,90 @@ TEST_F(ExporterTest, BothSignalsAreSentAndTheCursorMoves) {
   EXPECT_TRUE(eventually([&] { return exporter_->state().text == "idle"; }));
 }
 
+TEST_F(ExporterTest, ATraceGoesOnOverARestartWithItsRootAndItsLinks) {
+  config_.gzip = false;
+  config_.signals = {"traces"};
+  FakeCollector collector({http("200 OK")});
+  queue_.add({acquisition(1, 7, "AKIA1"), use(2, 7, {"AKIA1"}, Evidence::kInferred), acquisition(3, 9, "AKIA2")});
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  exporter_->stop();
+  queue_.add({use(4, 7, {"AKIA1"}, Evidence::kInferred, kNoon + kMinute), use(5, 8, {"AKIA2"}, Evidence::kPossible)});
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  TraceRequest before;
+  TraceRequest after;
+  const auto requests = collector.requests();
+  ASSERT_EQ(requests.size(), 2U);
+  ASSERT_TRUE(before.ParseFromString(body_of(requests[0])));
+  ASSERT_TRUE(after.ParseFromString(body_of(requests[1])));
+  const auto& root = before.resource_spans(0).scope_spans(0).spans(0);
+  const auto& other = before.resource_spans(0).scope_spans(0).spans(2);
+  const auto& next = after.resource_spans(0).scope_spans(0).spans(0);
+  const auto& elsewhere = after.resource_spans(0).scope_spans(0).spans(1);
+  EXPECT_EQ(next.trace_id(), root.trace_id());
+  EXPECT_EQ(next.parent_span_id(), root.span_id());
+  ASSERT_EQ(elsewhere.links_size(), 1);
+  EXPECT_EQ(elsewhere.links(0).span_id(), other.span_id());
+}
+
+TEST_F(ExporterTest, AnExporterThatSentNothingYetHasNoParentsFromBefore) {
+  config_.gzip = false;
+  config_.signals = {"traces"};
+  FakeCollector collector({http("200 OK")});
+  queue_.add({acquisition(1, 7, "AKIA1"), use(2, 7, {"AKIA1"}, Evidence::kInferred)});
+  queue_.begin_at(1);  // registered when row 1 was there
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  TraceRequest request;
+  ASSERT_TRUE(request.ParseFromString(body_of(collector.requests().at(0))));
+  ASSERT_EQ(request.resource_spans(0).scope_spans(0).spans_size(), 1);
+  EXPECT_EQ(request.resource_spans(0).scope_spans(0).spans(0).parent_span_id(), "");
+}
+
+TEST_F(ExporterTest, NamesOverTheBoundAreSaid) {
+  FakeCollector collector({http("200 OK")});
+  tuning_.services = 1;
+  queue_.add(acquisition(1, 7, "AKIA1"));
+  Row other = acquisition(2, 8, "AKIA1");
+  std::get<AcquisitionRow>(other.body).actor.workload.name = "other.service";
+  queue_.add(other);
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(eventually([&] {
+    return exporter_->state().text == "idle; 1 records under service.name _OTHER: more than 1 names";
+  })) << exporter_->state().text;
+}
+
+TEST_F(ExporterTest, AfterARestartNamesKeepTheirPlacesAndWhatWasSaidIsNotSaidAgain) {
+  FakeCollector collector({http("200 OK")});
+  config_.gzip = false;
+  config_.signals = {"logs"};
+  tuning_.services = 1;
+  const auto of_other = [](std::uint64_t seq) {
+    Row row = acquisition(seq, 8, "AKIA1");
+    std::get<AcquisitionRow>(row.body).actor.workload.name = "other.service";
+    return row;
+  };
+  queue_.add({acquisition(1, 7, "AKIA1"), of_other(2), of_other(3)});
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  exporter_->stop();
+  queue_.add(acquisition(4, 7, "AKIA1"));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(eventually([&] { return exporter_->state().text == "idle"; })) << exporter_->state().text;
+  exporter_->stop();
+  queue_.add(of_other(5));
+  launch(collector.endpoint());
+  ASSERT_TRUE(settled());
+  EXPECT_TRUE(eventually([&] {
+    return exporter_->state().text == "idle; 1 records under service.name _OTHER: more than 1 names";
+  })) << "it comes first now, and the name of before has the place all the same: "
+      << exporter_->state().text;
+  EXPECT_THAT(collector.requests().back(), HasSubstr("_OTHER"));
+}
+
 TEST_F(ExporterTest, BodiesAreGzipped) {
   FakeCollector collector({http("200 OK")});
   config_.signals = {"traces"};

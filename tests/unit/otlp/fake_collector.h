@@ -31,6 +31,14 @@ class FakeQueue final : public RowQueue {
     }
     return out;
   }
+  Result<std::vector<Row>> read_any(std::uint64_t after, std::size_t limit) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<Row> out;
+    for (const Row& row : rows_) {
+      if (row.seq > after && out.size() < limit) out.push_back(row);
+    }
+    return out;
+  }
   Result<void> settle(const std::string&, std::uint64_t up_to, std::uint64_t rejected) override {
     const std::lock_guard lock(mutex_);
     counters_.acknowledged += up_to - cursor_ - rejected;
@@ -46,6 +54,11 @@ class FakeQueue final : public RowQueue {
     return out;
   }
   void on_append(std::function<void()>) override {}
+  /// The cursor of an exporter that is new.
+  void begin_at(std::uint64_t seq) {
+    const std::lock_guard lock(mutex_);
+    cursor_ = seq;
+  }
   void add(Row row) { add(std::vector<Row>{std::move(row)}); }
   /// All at once, as one batch has them.
   void add(const std::vector<Row>& rows) {

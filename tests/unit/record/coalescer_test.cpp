@@ -89,15 +89,60 @@ TEST(Coalescer, a_clock_set_back_closes_windows_that_lie_too_far_ahead) {
   EXPECT_EQ(coalescer.due(100 * kMinute).size(), 1U);
 }
 
-TEST(Coalescer, touches_alone_make_one_row_an_hour_without_connections) {
+TEST(Coalescer, requests_on_counted_connections_are_calls) {
+  Amount sum;
+  Amount request;
+  request.requests = 1;
+  sum.add(request);
+  sum.add(request);
+  EXPECT_TRUE(sum.has_calls());
+  EXPECT_EQ(sum.requests, 2U);
+  EXPECT_EQ(sum.connections, 0U);
+}
+
+TEST(Coalescer, bytes_alone_make_no_row_and_ride_on_the_next_call) {
   Coalescer coalescer(kWindows);
   EdgeState& edge = coalescer.adopt({.id = 1});
-  coalescer.touch(edge, one(100 * kMinute), 100 * kMinute);
-  EXPECT_EQ(coalescer.next_end_ns(), 160 * kMinute);
-  auto row = coalescer.close(edge, 160 * kMinute);
+  ASSERT_TRUE(coalescer.use(edge, one(100 * kMinute), 100 * kMinute));
+  Coalescer::touch(edge, one(100 * kMinute + 30 * kSecond));
+  EXPECT_FALSE(coalescer.close(edge, 101 * kMinute)) << "a window in which only bytes came";
+  EXPECT_EQ(coalescer.next_end_ns(), 0) << "and none opens after it";
+  Coalescer::touch(edge, one(102 * kMinute));
+  EXPECT_EQ(coalescer.next_end_ns(), 0);
+  EXPECT_FALSE(coalescer.flush(edge)) << "nor at a stop";
+  EXPECT_EQ(edge.pending.bytes_sent, 10U);
+  EXPECT_EQ(edge.total.last_ns, 102 * kMinute);
+  const auto row = coalescer.use(edge, one(130 * kMinute), 130 * kMinute);
   ASSERT_TRUE(row);
-  EXPECT_EQ(row->connections, 0U);
-  EXPECT_EQ(row->bytes_sent, 5U);
+  EXPECT_EQ(row->connections, 1U);
+  EXPECT_EQ(row->bytes_sent, 15U);
+  EXPECT_EQ(row->first_ns, 130 * kMinute) << "it begins with its call";
+  EXPECT_EQ(edge.total.bytes_sent, 20U);
+  EXPECT_EQ(edge.total.first_ns, 100 * kMinute);
+}
+
+TEST(Coalescer, bytes_in_a_window_with_calls_are_part_of_its_row) {
+  Coalescer coalescer(kWindows);
+  EdgeState& edge = coalescer.adopt({.id = 1});
+  ASSERT_TRUE(coalescer.use(edge, one(100 * kMinute), 100 * kMinute));
+  EXPECT_FALSE(coalescer.use(edge, one(100 * kMinute + 9), 100 * kMinute + 9));
+  Coalescer::touch(edge, one(100 * kMinute + 40 * kSecond));
+  const auto row = coalescer.close(edge, 101 * kMinute);
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->connections, 1U);
+  EXPECT_EQ(row->first_ns, 100 * kMinute + 9);
+  EXPECT_EQ(row->last_ns, 100 * kMinute + 40 * kSecond);
+  EXPECT_EQ(row->bytes_sent, 10U);
+}
+
+TEST(Coalescer, how_many_processes_left_the_list_is_counted) {
+  EdgeState edge;
+  for (std::uint32_t pid = 1; pid <= kMaxInstances + 5; ++pid)
+    edge.saw({pid, 1, 1});
+  EXPECT_EQ(edge.instances.size(), kMaxInstances);
+  EXPECT_EQ(edge.cut, 5U);
+  edge.saw({kMaxInstances, 1, 1});
+  EXPECT_EQ(edge.cut, 5U) << "it is in the list";
 }
 
 }  // namespace

@@ -18,9 +18,10 @@ namespace keytrail::record {
 class FakeClock final : public Clock {
  public:
   [[nodiscard]] std::uint64_t boot_ns() const override { return static_cast<std::uint64_t>(now.load() - kStart); }
-  [[nodiscard]] std::int64_t wall_ns() const override { return now.load(); }
+  [[nodiscard]] std::int64_t wall_ns() const override { return now.load() + wrong.load(); }
   static constexpr std::int64_t kStart = 1'780'000'000 * kSecond;
   std::atomic<std::int64_t> now{kStart};
+  std::atomic<std::int64_t> wrong{0};  ///< by which the wall clock is ahead of the time that passes
 };
 
 class TemporaryDirectory {

@@ -153,14 +153,6 @@ TEST_F(HistoryFileTest, another_database_is_refused_and_stays_as_it_is) {
   EXPECT_EQ(bytes(options.path), before);
 }
 
-TEST_F(HistoryFileTest, garbage_is_refused_with_what_to_do) {
-  std::ofstream(options.path) << std::string(8192, 'x');
-  chmod(options.path.c_str(), 0600);
-  const std::string said = refusal();
-  EXPECT_NE(said.find("damaged"), std::string::npos) << said;
-  EXPECT_NE(said.find("mv " + options.path), std::string::npos) << said;
-}
-
 TEST_F(HistoryFileTest, flipped_bytes_never_crash_and_never_pass_silently_as_an_empty_answer) {
   start();
   Batch batch;

@@ -149,6 +149,46 @@ TEST_F(HistoryTest, a_touch_moves_the_edge_without_a_row) {
   EXPECT_EQ(edges->items.at(0).use.bytes_sent, 20U);
 }
 
+TEST_F(HistoryTest, a_connection_kept_open_makes_no_row_at_a_stop_and_its_bytes_ride_on_the_next_call) {
+  start();
+  UseRow use = make_use(make_actor(1), make_key("AKIA1"), clock.now);
+  record_use(use);
+  clock.now += 2 * kMinute;
+  Batch batch;
+  use.first_ns = use.last_ns = clock.now;
+  use.connections = 0;
+  batch.touches.push_back({use});
+  record(std::move(batch));
+  restart();
+  restart();
+  ASSERT_EQ(all_rows().size(), 1U);
+  use.connections = 1;
+  use.first_ns = use.last_ns = clock.now += 120 * kMinute;
+  record_use(use);
+  const std::vector<Row> rows = all_rows();
+  ASSERT_EQ(rows.size(), 2U);
+  const auto& second = std::get<UseRow>(rows[1].body);
+  EXPECT_EQ(second.connections, 1U);
+  EXPECT_EQ(second.bytes_sent, 20U);
+  EXPECT_EQ(second.first_ns, use.first_ns);
+}
+
+TEST_F(HistoryTest, an_edge_says_how_many_of_its_processes_it_does_not_list) {
+  start();
+  Batch batch;
+  for (std::uint32_t pid = 1; pid <= 20; ++pid)
+    batch.uses.push_back(make_use(make_actor(pid), make_key("AKIA1"), clock.now));
+  record(std::move(batch));
+  restart();
+  record_use(make_use(make_actor(21), make_key("AKIA1"), clock.now));
+  const auto edges = history->edges({});
+  ASSERT_EQ(edges->items.size(), 1U);
+  EXPECT_EQ(edges->items[0].instances.size(), 16U);
+  EXPECT_EQ(edges->items[0].instances.back().tgid, 21U);
+  EXPECT_TRUE(edges->items[0].instances_truncated);
+  EXPECT_EQ(edges->items[0].instances_cut, 5U);
+}
+
 TEST_F(HistoryTest, address_and_name_source_do_not_split_an_edge_and_outcome_does) {
   start();
   UseRow use = make_use(make_actor(1), make_key("AKIA1"), clock.now);

@@ -133,7 +133,7 @@ TEST_F(MigrateTest, every_row_edge_holding_finding_cursor_and_total_is_what_it_w
                      "(2, 'exec')) w ON "
                      "w.column1 = h.how ORDER BY 1, 2, 3"),
             how);
-  EXPECT_EQ(ask_file("PRAGMA user_version; PRAGMA application_id; PRAGMA integrity_check"), "3\n1263817265\nok\n");
+  EXPECT_EQ(ask_file("PRAGMA user_version; PRAGMA application_id; PRAGMA integrity_check"), "4\n1263817265\nok\n");
 }
 
 TEST_F(MigrateTest, slots_rotations_lives_and_the_session_are_taken_over) {
@@ -308,12 +308,12 @@ TEST_F(MigrateTest, killed_at_any_moment_the_file_has_one_format_or_the_other) {
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     const std::string version = ask_file("PRAGMA user_version");
-    ASSERT_TRUE(version == "1\n" || version == "3\n") << version;
+    ASSERT_TRUE(version == "1\n" || version == "4\n") << version;
     ASSERT_EQ(ask_file("PRAGMA integrity_check"), "ok\n");
     ASSERT_EQ(kept(), before);
     ASSERT_EQ(ask_file("SELECT count(*) FROM sqlite_schema WHERE name = 'state'"), version == "1\n" ? "1\n" : "0\n");
     ++(version == "1\n" ? old : done);
-    if (version == "3\n") make_old();
+    if (version == "4\n") make_old();
   }
   std::printf("[          ] %d times before, %d times after\n", old, done);
   EXPECT_GT(old, 0);
@@ -341,11 +341,11 @@ int MigrateTest::migrate_on_a_full_disk(bool reserve) {
   // Enough to look into the history, not enough to change it.
   if (truncate(filler.c_str(), static_cast<off_t>(std::filesystem::file_size(filler) - 65'536)) != 0) return 6;
   auto opened = History::open(options, clock);
-  if (reserve) return opened && ask_file("PRAGMA user_version") == "3\n" ? 0 : 1;
+  if (reserve) return opened && ask_file("PRAGMA user_version") == "4\n" ? 0 : 1;
   if (opened) return 2;
   const std::string& said = opened.error().message;
   std::printf("[          ] %s\n", said.c_str());
-  if (said.find("from format 1 to 3 and stays as it was: the history has no room") == std::string::npos) return 3;
+  if (said.find("from format 1 to 4 and stays as it was: the history has no room") == std::string::npos) return 3;
   unlink(filler.c_str());
   if (kept() != before || ask_file("PRAGMA user_version") != "1\n") return 4;
   return History::open(options, clock) ? 0 : 5;

@@ -131,7 +131,7 @@ TEST_P(ModelTest, total_is_rows_plus_pending_whatever_happens) {
     if (fate == 4) {
       open();
       ASSERT_TRUE(store->flush_all());
-      ASSERT_EQ(*store->db().number("SELECT count(*) FROM edge WHERE pending_first_ns != 0", -1), 0);
+      ASSERT_EQ(*store->db().number("SELECT count(*) FROM edge WHERE pending_connections != 0", -1), 0);
     }
     if (fate < 5) {
       ASSERT_NO_FATAL_FAILURE(check());

@@ -14,14 +14,17 @@
 namespace keytrail::record {
 namespace {
 
-/// A VFS over SQLite's own that fails writes or syncs on demand.
+/// A VFS over SQLite's own that fails or holds up writes, or fails syncs, on demand.
 class FaultyDisk {
  public:
   static inline std::atomic<int> fail_write{0};  ///< extended result code, 0 = write
   static inline std::atomic<int> fail_sync{0};
+  static inline std::atomic<bool> hold_write{false};
+  static inline std::atomic<bool> held{false};  ///< a write waits, or did
 
   FaultyDisk() {
     fail_write = fail_sync = 0;
+    hold_write = held = false;
     real_ = sqlite3_vfs_find(nullptr);
     vfs_ = *real_;
     vfs_.zName = "faulty";
@@ -30,6 +33,7 @@ class FaultyDisk {
     sqlite3_vfs_register(&vfs_, 1);
   }
   ~FaultyDisk() {
+    hold_write = false;
     sqlite3_vfs_unregister(&vfs_);
     sqlite3_vfs_register(real_, 1);
   }
@@ -56,6 +60,10 @@ class FaultyDisk {
       return of(f)->real->pMethods->xRead(of(f)->real, p, n, at);
     };
     self->methods.xWrite = [](sqlite3_file* f, const void* p, int n, sqlite3_int64 at) {
+      while (hold_write) {
+        held = true;
+        usleep(1000);
+      }
       return fail_write != 0 ? fail_write.load() : of(f)->real->pMethods->xWrite(of(f)->real, p, n, at);
     };
     self->methods.xTruncate = [](sqlite3_file* f, sqlite3_int64 n) {
@@ -124,8 +132,12 @@ TEST_F(TroubleTest, failing_writes_are_said_tried_again_and_nothing_is_lost) {
   history->submit(rows(10));
   EXPECT_TRUE(within(50, [this] { return !history->status()->error.empty(); }));
   EXPECT_FALSE(history->drain(std::chrono::milliseconds(100)));
+  EXPECT_EQ(history->status()->queue, 10U) << "what the writer has in its hands waits, too";
+  EXPECT_NE(history->status()->unsaved_since_ns, 0);
   FaultyDisk::fail_write = 0;
   EXPECT_TRUE(history->drain(std::chrono::seconds(10)));
+  EXPECT_EQ(history->status()->queue, 0U);
+  EXPECT_EQ(history->status()->unsaved_since_ns, 0);
   EXPECT_EQ(all_rows().size(), 20U);
   EXPECT_EQ(history->status()->error, "");
   history.reset();
@@ -151,6 +163,45 @@ TEST_F(TroubleTest, a_long_failure_fills_the_queue_and_the_gap_has_the_exact_cou
   EXPECT_GT(lost, 0U);
   EXPECT_EQ(stored + lost, given);
   EXPECT_EQ(history->status()->worker.recorded, given);
+  history.reset();
+}
+
+TEST_F(TroubleTest, a_batch_counts_as_stored_only_when_all_before_it_are_though_the_queue_is_full) {
+  const FaultyDisk disk;
+  options.queue_batches = 2;
+  start();
+  EXPECT_EQ(history->batches()->submitted, 0U);
+  ASSERT_NO_FATAL_FAILURE(record(rows(10)));
+  EXPECT_EQ(history->batches()->submitted, 1U);
+  EXPECT_EQ(history->batches()->stored, 1U);
+  FaultyDisk::hold_write = true;
+  history->submit(rows(10));
+  EXPECT_TRUE(within(50, [] { return FaultyDisk::held.load(); }));
+  for (int i = 0; i < 4; ++i)  // two wait, the rows of two do not fit
+    history->submit(rows(10));
+  Batch last;
+  last.counters.recorded = given;
+  last.holdings.push_back(make_holding(make_actor(1), make_key("AKIA0"), clock.now));
+  history->submit(std::move(last));
+  usleep(50'000);
+  EXPECT_EQ(history->batches()->submitted, 7U);
+  EXPECT_EQ(history->batches()->stored, 1U) << "while the disk takes its time, nobody waits for it who asks";
+  EXPECT_EQ(history->status()->queue, 30U);
+  EXPECT_EQ(history->status()->queue_dropped, 20U);
+  FaultyDisk::hold_write = false;
+  ASSERT_TRUE(history->drain(std::chrono::seconds(10)));
+  EXPECT_EQ(history->batches()->submitted, 7U);
+  EXPECT_EQ(history->batches()->stored, 7U) << "what was kept of those that did not fit is stored, too";
+  EXPECT_EQ(history->holders({})->size(), 1U);
+  std::uint64_t stored = 0, lost = 0;
+  for (const Row& row : all_rows()) {
+    const auto* gap = std::get_if<GapRow>(&row.body);
+    gap != nullptr ? lost += gap->lost.value_or(0) : ++stored;
+  }
+  EXPECT_EQ(stored, 40U);
+  EXPECT_EQ(lost, 20U);
+  ASSERT_NO_FATAL_FAILURE(record(rows(1)));
+  EXPECT_EQ(history->batches()->stored, 8U);
   history.reset();
 }
 
@@ -198,7 +249,8 @@ TEST_F(TroubleTest, readers_that_never_pause_do_not_let_the_log_grow) {
 }
 
 /// Runs in a child with a mount namespace of its own: an 8 MiB file system that somebody else fills.
-int fill_the_disk(const std::string& directory, HistoryOptions options, const Clock& clock) {
+/// `passed`: how many of the first 5,000 rows the only exporter has; none: there is no exporter.
+int fill_the_disk(const std::string& directory, HistoryOptions options, const Clock& clock, std::uint64_t passed) {
   if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
       mount("tmpfs", directory.c_str(), "tmpfs", 0, "size=16m,mode=0700") != 0) {
     return 77;
@@ -218,6 +270,7 @@ int fill_the_disk(const std::string& directory, HistoryOptions options, const Cl
   for (int i = 0; i < 10; ++i)
     submit(500);
   if (!history.drain(std::chrono::seconds(10))) return 2;
+  if (passed != 0 && (!history.open("otlp", true) || !history.settle("otlp", passed, 0))) return 10;
   const std::string filler = directory + "/filler";
   {
     const int fd = ::open(filler.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -255,21 +308,28 @@ int fill_the_disk(const std::string& directory, HistoryOptions options, const Cl
     const auto& gap = std::get<GapRow>(row.body);
     if (gap.cause == "disk_full") evicted += gap.lost.value_or(0);
   }
-  if (evicted == 0 || evicted != oldest->items.front().seq - 1) return 9;
+  if (evicted != oldest->items.front().seq - 1) return 9;
+  // Nothing went for the bytes of others that nobody had.
+  if (evicted > passed) return 11;
+  if (passed != 0 && history.counters("otlp")->expired != 0) return 12;
   return 0;
 }
 
-TEST_F(TroubleTest, a_full_disk_is_survived_with_the_reserve_and_left_again) {
+class FullDiskTest : public TroubleTest, public testing::WithParamInterface<std::uint64_t> {};
+
+TEST_P(FullDiskTest, is_survived_with_the_reserve_and_left_again_and_nothing_goes_that_nobody_had) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root for a file system of its own";
   const pid_t child = fork();
   ASSERT_GE(child, 0);
-  if (child == 0) _exit(fill_the_disk(directory.path(), options, clock));
+  if (child == 0) _exit(fill_the_disk(directory.path(), options, clock, GetParam()));
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status));
   if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "no mount namespace here";
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Passed, FullDiskTest, testing::Values(0U, 2000U));
 
 }  // namespace
 }  // namespace keytrail::record

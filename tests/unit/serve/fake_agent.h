@@ -90,6 +90,14 @@ class FakeHistory final : public HistoryReader {
   std::vector<KeyReader> reader_list;
   std::vector<WorkloadSummary> workload_list;
   HistoryStatus state_now;
+  std::vector<WatchedSpan> spans = watched_since(kNoon);  ///< without an end
+
+  static std::vector<WatchedSpan> watched_since(std::int64_t from_ns, std::int64_t to_ns = INT64_MAX) {
+    std::vector<WatchedSpan> out;
+    for (const FamilyEntry& one : kFamilyTable)
+      out.push_back({one.family, from_ns, to_ns});
+    return out;
+  }
   std::optional<Error> broken;
 
   /// While a server reads it.
@@ -122,6 +130,7 @@ class FakeHistory final : public HistoryReader {
     }
     return page;
   }
+  Result<std::vector<WatchedSpan>> watched() override { return spans; }
   Result<std::vector<Holding>> holders(const HistoryFilter& filter) override {
     std::vector<Holding> out;
     for (const Holding& holding : holding_list) {

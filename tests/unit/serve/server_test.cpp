@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server on a real Unix socket: peers, bounds, malformed requests, streams. Plain sockets on the other side.
+// The server on a real Unix socket: peers, bounds, malformed requests, the log. Plain sockets on the other side.
 #include "agent/serve/server.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,10 +15,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <sstream>
 #include <thread>
 
 #include "agent/base/fd.h"
-#include "tests/unit/serve/fake_agent.h"
+#include "agent/serve/share.h"
+#include "tests/unit/serve/server_fixture.h"
 
 namespace keytrail::serve {
 namespace {
@@ -27,63 +30,6 @@ using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-class ServerTest : public ::testing::Test {
- protected:
-  ServerTest() {
-    history_.stored = {make_row(1, make_acquisition()), make_row(2, make_use())};
-    history_.state_now.oldest_ns = kNoon;
-    options_.path = directory_.file("api.sock");
-    options_.request_timeout = 400ms;
-    options_.write_timeout = 1s;
-    options_.heartbeat = 100ms;
-  }
-  void start() {
-    server_ = std::make_unique<Server>(options_, history_, status_, catalog::Catalog::builtin());
-    const Result<void> started = server_->start();
-    ASSERT_TRUE(started) << started.error().message;
-  }
-  base::UniqueFd connect() const {
-    base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, options_.path.data(), options_.path.size());
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0) << std::strerror(errno);
-    return fd;
-  }
-  static void say(const base::UniqueFd& fd, const std::string& text) {
-    static_cast<void>(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL));
-  }
-  /// Reads until `until` was seen, the end, or the time is over.
-  static std::string hear(const base::UniqueFd& fd, const std::string& until = "\r\n\r\n\r\n",
-                          std::chrono::milliseconds limit = 3s) {
-    std::string out;
-    const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (!out.contains(until) && std::chrono::steady_clock::now() < deadline) {
-      pollfd wait{fd.get(), POLLIN, 0};
-      if (::poll(&wait, 1, 50) <= 0) continue;
-      char buffer[4096];
-      const ssize_t got = ::recv(fd.get(), buffer, sizeof buffer, 0);
-      if (got <= 0) break;
-      out.append(buffer, static_cast<std::size_t>(got));
-    }
-    return out;
-  }
-  std::string ask(const std::string& request) const {
-    const base::UniqueFd fd = connect();
-    say(fd, request);
-    return hear(fd);
-  }
-  static std::string get(const std::string& target, const std::string& headers = "Connection: close\r\n") {
-    return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n";
-  }
-
-  TemporaryDirectory directory_;
-  FakeHistory history_;
-  FakeStatus status_;
-  ServeOptions options_;
-  std::unique_ptr<Server> server_;
-};
 
 TEST_F(ServerTest, AnswersOverTheSocketAndKeepsTheConnection) {
   start();
@@ -196,67 +142,51 @@ TEST_F(ServerTest, OneUserLeavesRoomForOthers) {
   EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 200"));
 }
 
-TEST_F(ServerTest, WatchesAreBoundedAndTheOthersAreAnswered) {
-  options_.max_watches = 3;
-  options_.watches_of_one = 2;
+TEST_F(ServerTest, SeventyThatSayNothingKeepNobodyFromAnAnswer) {
+  std::atomic<uid_t> uid = 1000;
+  options_.group = 991;
+  options_.peer_of = [&](int) -> Result<Peer> { return Peer{77, uid, 991, {}, PeerPlace::kOurs}; };
+  options_.request_timeout = 5s;
+  options_.reserve_timeout = 200ms;
   start();
-  std::vector<base::UniqueFd> watching;
-  for (int i = 0; i < 2; ++i) {
-    watching.push_back(connect());
-    say(watching.back(), get("/v1/watch"));
-    EXPECT_THAT(hear(watching.back(), ": watching"), HasSubstr("200 OK"));
-  }
-  EXPECT_THAT(ask(get("/v1/watch")), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("too many watches")));
-  EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 200"));
-  watching.clear();
-  std::this_thread::sleep_for(300ms);  // its heartbeat finds that nobody is there
-  const base::UniqueFd again = connect();
-  say(again, get("/v1/watch"));
-  EXPECT_THAT(hear(again, ": watching"), HasSubstr("200 OK"));
+  std::vector<base::UniqueFd> silent;
+  for (int i = 0; i < 70; ++i)
+    silent.push_back(connect());
+  std::this_thread::sleep_for(500ms);  // whoever says nothing leaves the reserve
+  EXPECT_THAT(ask(get("/v1/status")), StartsWith("HTTP/1.1 200")) << "the same user";
+  EXPECT_THAT(ask(get("/v1/rows")), AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("\"code\":\"busy\"")));
+  uid = 1001;
+  EXPECT_THAT(ask(get("/v1/rows")), StartsWith("HTTP/1.1 200")) << "another";
 }
 
-TEST_F(ServerTest, WatchGivesNewRowsAsTheyCome) {
+TEST_F(ServerTest, TheLogSaysWhoAskedWhatAndNothingThatWasTyped) {
+  std::ostringstream log;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
   start();
-  const base::UniqueFd fd = connect();
-  say(fd, get("/v1/watch?kinds=use"));
-  EXPECT_THAT(hear(fd, ": watching\n\n"), HasSubstr("text/event-stream"));
-  server_->on_rows({make_row(3, make_use()), make_row(4, make_acquisition())});
-  const std::string pushed = hear(fd, "id: 3");
-  EXPECT_THAT(pushed, HasSubstr("event: row"));
-  EXPECT_THAT(pushed, Not(HasSubstr("id: 2\n"))) << "what is older was not asked for";
-  EXPECT_THAT(hear(fd, ": still here"), HasSubstr(": still here"));
+  EXPECT_THAT(ask(get("/v1/uses?key=hunter2&workload=hunter2")), StartsWith("HTTP/1.1 200"));
+  ask("HUNTER2hunter2 /v1/uses HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  ask("hunter2\r\n\r\n");
+  server_->stop();
+  spdlog::set_default_logger(before);
+  EXPECT_THAT(log.str(), HasSubstr("GET /v1/uses?key=(unknown)&workload -> 200"));
+  EXPECT_THAT(log.str(), HasSubstr("pid=" + std::to_string(::getpid()) + " program=serve_test "));
+  EXPECT_THAT(log.str(), AllOf(Not(HasSubstr("hunter2")), Not(HasSubstr("HUNTER2"))));
 }
 
-TEST_F(ServerTest, WatchReadsTheHistoryWhenItIsNotified) {
-  start();
-  const base::UniqueFd fd = connect();
-  say(fd, get("/v1/watch"));
-  hear(fd, ": watching\n\n");
-  history_.append(make_row(3, make_use()));
-  server_->notify();
-  EXPECT_THAT(hear(fd, "id: 3"), HasSubstr("id: 3"));
-}
-
-TEST_F(ServerTest, WatchResumesAfterTheLastEventId) {
-  start();
-  const base::UniqueFd fd = connect();
-  say(fd, get("/v1/watch", "Last-Event-ID: 1\r\n"));
-  const std::string text = hear(fd, "id: 2");
-  EXPECT_THAT(text, HasSubstr("id: 2\n"));
-  EXPECT_THAT(text, Not(HasSubstr("id: 1\n")));
-}
-
-TEST_F(ServerTest, ASlowWatcherIsToldHowManyItMissed) {
-  options_.watch_queue = 4;
-  start();
-  const base::UniqueFd fd = connect();
-  say(fd, get("/v1/watch"));
-  hear(fd, ": watching\n\n");
-  std::vector<Row> rows;
-  for (std::uint64_t seq = 3; seq < 103; ++seq)
-    rows.push_back(make_row(seq, make_use()));
-  server_->on_rows(std::move(rows));
-  EXPECT_THAT(hear(fd, "\"missed\""), HasSubstr("{\"missed\":96}"));
+TEST(Share, AUserThatHasNoneIsLetInThoughOthersHaveAll) {
+  Share share(4, 2, 1);
+  std::vector<Share::Taken> taken;
+  for (const uid_t uid : {1000U, 1000U, 1001U, 1001U})
+    taken.push_back(share.take(uid));
+  EXPECT_FALSE(share.take(1000));
+  const Share::Taken first = share.take(1002);
+  EXPECT_TRUE(first);
+  EXPECT_FALSE(share.take(1002)) << "only the first one";
+  EXPECT_FALSE(share.take(1003)) << "so many are bounded, too";
+  taken.pop_back();
+  EXPECT_FALSE(share.take(1001));
 }
 
 TEST_F(ServerTest, StopEndsEveryConnection) {
@@ -304,6 +234,7 @@ TEST(PeerOf, AProcessThatHasEndedIsInNoKnownPlace) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
   const base::UniqueFd mine(pair[0]), also(pair[1]);
   EXPECT_EQ(peer_of(mine.get())->place, PeerPlace::kOurs);
+  EXPECT_EQ(peer_of(mine.get())->program, "serve_test");
   base::UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -324,6 +255,7 @@ TEST(PeerOf, AProcessThatHasEndedIsInNoKnownPlace) {
   const Result<Peer> peer = peer_of(accepted.get());
   ASSERT_TRUE(peer);
   EXPECT_EQ(peer->place, PeerPlace::kUnknown);
+  EXPECT_EQ(peer->program, "");
 }
 
 }  // namespace

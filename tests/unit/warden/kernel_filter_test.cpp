@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <map>
 #include <string>
+#include <vector>
 
+#include "agent/warden/loader_guard.h"
 #include "agent/warden/loader_tables.h"
+#include "agent/warden/skeleton.h"
 
 namespace keytrail::warden {
 namespace {
@@ -35,6 +39,37 @@ TEST(KernelFilter, KeysTellNamesApart) {
   EXPECT_NE(name_key("a"), name_key("b"));
   EXPECT_EQ(name_key("token"), name_key("token"));
   EXPECT_NE(name_key("AAAAAAAAx"), name_key("AAAAAAAAy"));
+}
+
+TEST(KernelFilter, WritesEachNameOnceAndTheLastOfTwoCounts) {
+  const std::array<catalog::EnvName, 3> env{{{"TWICE", catalog::EnvAction::kSecret},
+                                             {"ONCE", catalog::EnvAction::kShow},
+                                             {"TWICE", catalog::EnvAction::kShow}}};
+  const Result<KernelFilter> filter = KernelFilter::make({{}, env, {}, {}, {}});
+  ASSERT_TRUE(filter);
+  keytrail_bpf* const skeleton = keytrail_bpf::open(nullptr);
+  ASSERT_NE(skeleton, nullptr);
+  std::map<std::string, int> seen;
+  filter->each_entry(
+      *skeleton, [&](bpf_map* map, const void* key, std::size_t, const void* value, std::size_t value_size) {
+        if (map != skeleton->maps.env_names) return;
+        ASSERT_EQ(value_size, 1U);
+        const auto [at, added] = seen.emplace(static_cast<const char*>(key), *static_cast<const kt_u8*>(value));
+        EXPECT_TRUE(added) << at->first;
+      });
+  EXPECT_EQ(seen, (std::map<std::string, int>{{"ONCE", KT_ENV_SHOW}, {"TWICE", KT_ENV_SHOW}}));
+  keytrail_bpf::destroy(skeleton);
+}
+
+TEST(WrittenKeys, AreKeptOnceAndBounded) {
+  WrittenKeys keys(3);
+  for (const kt_u64 key : {5U, 1U, 5U, 3U, 9U})
+    keys.add(key);
+  EXPECT_EQ(keys.keys(), (std::vector<kt_u64>{1, 3, 5}));
+  keys.remove(3);
+  keys.remove(4);
+  keys.add(9);
+  EXPECT_EQ(keys.keys(), (std::vector<kt_u64>{1, 5, 9}));
 }
 
 }  // namespace

@@ -67,6 +67,31 @@ TEST(RoleAbi, RefusesValuesOutsideTheirEnumeration) {
   EXPECT_FALSE(role::decode(&fact, sizeof(fact), fact_out));
 }
 
+TEST(RoleAbi, RefusesFactsWithControlCharactersAndFlagsThatAreNone) {
+  role::KeyFact out;
+  auto fact = role::make<role::KeyFact>(role::Type::kKeyFact);
+  fact.host.assign("api.example");
+  fact.principal.assign("Zo\xC3\xAB");
+  EXPECT_TRUE(role::decode(&fact, sizeof(fact), out));
+  for (const char* text : {"a\nb", "\x1b[2J", "\x7f", "a\xC2\x85"}) {
+    role::KeyFact wrong = fact;
+    wrong.host.assign(text);
+    EXPECT_FALSE(role::decode(&wrong, sizeof(wrong), out)) << text;
+    wrong = fact;
+    wrong.id.assign(text);
+    EXPECT_FALSE(role::decode(&wrong, sizeof(wrong), out)) << text;
+  }
+  fact.untold = 2;
+  EXPECT_FALSE(role::decode(&fact, sizeof(fact), out));
+  role::Opened opened_out;
+  auto opened = role::make<role::Opened>(role::Type::kOpened);
+  opened.named = 2;
+  EXPECT_FALSE(role::decode(&opened, sizeof(opened), opened_out));
+  opened.named = 1;
+  opened.place.size = role::kMaxPlace + 1;
+  EXPECT_FALSE(role::decode(&opened, sizeof(opened), opened_out));
+}
+
 TEST(RoleAbi, ATargetHasPlacesInReachAndAProcessWhereOneIsMeant) {
   role::AttachTarget out;
   auto target = role::make<role::AttachTarget>(role::Type::kAttachTarget);

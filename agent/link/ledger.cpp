@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/ledger.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace keytrail::link {
+
+void Ledger::give_up(std::string cause, std::string family, std::string scope, std::uint64_t count,
+                     std::uint64_t time_ns) {
+  if (count == 0) return;
+  Name name{std::move(cause), std::move(family), std::move(scope)};
+  if (entries_.size() >= max_entries_ && !entries_.contains(name)) std::get<2>(name).clear();
+  Entry& entry = entries_[std::move(name)];
+  if (entry.count == 0) entry.first_ns = entry.last_ns = time_ns;
+  entry.first_ns = std::min(entry.first_ns, time_ns);
+  entry.last_ns = std::max(entry.last_ns, time_ns);
+  entry.count += count;
+}
+
+std::vector<GivenUp> Ledger::take(std::uint64_t now_ns, bool all) {
+  std::vector<GivenUp> out;
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    auto& [name, entry] = *at;
+    if (!all && now_ns < entry.next_ns) {
+      ++at;
+      continue;
+    }
+    if (entry.count == 0) {  // nothing more came
+      at = entries_.erase(at);
+      continue;
+    }
+    const auto& [cause, family, scope] = name;
+    out.push_back({cause, family, scope, entry.count, entry.first_ns, entry.last_ns});
+    entry = {.next_ns = now_ns + kEveryNs};
+    ++at;
+  }
+  return out;
+}
+
+std::uint64_t Ledger::oldest_ns() const {
+  std::uint64_t oldest = 0;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.count != 0 && (oldest == 0 || entry.first_ns < oldest)) oldest = entry.first_ns;
+  }
+  return oldest;
+}
+
+}  // namespace keytrail::link

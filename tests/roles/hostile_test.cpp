@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// One role was taken over: what the others let it have. As root.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "tests/roles/roles_fixture.h"
+
+namespace keytrail::warden {
+namespace {
+
+/// Lines of the worker's that begin so and name this.
+std::string lines_of(const std::string& all, const std::string& begin, const std::string& about) {
+  std::istringstream in(all);
+  std::string out;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(begin + " ") && line.find(about) != std::string::npos) out += line + "\n";
+  }
+  return out;
+}
+
+TEST_F(RolesTest, AHostileWorkerGetsIdsAndRefusals) {
+  worker_ = "roles_hostile_worker";
+  const std::string notes = dir_ + "/notes.txt", shadow = "/etc/shadow", environment = "/proc/1/environ";
+  std::ofstream(notes) << "10.9.8.7 PRIVATEA PRIVATEB\nmachine PRIVATEC login PRIVATED password PRIVATEE0123456789\n"
+                          "https://PRIVATEF:PRIVATEG@PRIVATEH.example/PRIVATEI\nPRIVATEJ:5432:PRIVATEK:PRIVATEL:x\n"
+                          "[PRIVATEM]\npassword = PRIVATEN0123456789abcdef\nuser=PRIVATEO\nHost PRIVATEP\n"
+                          "secret PRIVATEQ\nIdentityFile /PRIVATER\ntoken: PRIVATES0123456789\n";
+  chmod(notes.c_str(), 0600);
+  ask_ = notes + " " + shadow + " " + environment + " /etc/gshadow /etc/ssh/ssh_host_ed25519_key /etc /dev/mem";
+  // A process of root's that was told to read another file of that name, and has the paths' parts as words elsewhere.
+  fs::create_directory(dir_ + "/other");
+  std::ofstream(dir_ + "/other/notes.txt") << "none\n";
+  const pid_t reader = fork();
+  if (reader == 0) {
+    const std::string other = dir_ + "/other/notes.txt";
+    if (chdir("/") == 0) execl("/usr/bin/env", "env", "A=notes.txt", "tail", "-n0", "-f", other.c_str(), nullptr);
+    _exit(127);
+  }
+  setenv("KEYTRAIL_TEST_READER", std::to_string(reader).c_str(), 1);
+  run();
+  unsetenv("KEYTRAIL_TEST_READER");
+  const bool asked = within(Ms(60'000), [&] { return said("asked again"); });
+  const bool lived = waitpid(reader, nullptr, WNOHANG) == 0;
+  kill(reader, SIGKILL);
+  waitpid(reader, nullptr, 0);
+  ASSERT_TRUE(asked) << slurp(dir_ + "/log");
+  EXPECT_TRUE(lived) << "the other reader";
+  const std::string all = slurp(out());
+  EXPECT_NE(lines_of(all, "done", notes), "") << "it was asked at all";
+  for (const std::string& path : {notes, shadow, std::string("/etc/gshadow")})
+    EXPECT_EQ(lines_of(all, "text", path), "") << path;
+  for (char letter = 'A'; letter <= 'S'; ++letter)
+    EXPECT_EQ(all.find(std::string("PRIVATE") + letter), std::string::npos) << letter;
+  for (const std::string& path : {environment, std::string("/etc as"), std::string("/dev/mem")}) {
+    EXPECT_EQ(lines_of(all, "id", path), "") << path;
+    EXPECT_EQ(lines_of(all, "text", path), "") << path;
+  }
+  std::ifstream users(shadow);
+  for (std::string line; std::getline(users, line);) {
+    const std::size_t hash = line.find('$');
+    if (hash == std::string::npos) continue;
+    EXPECT_EQ(all.find(line.substr(hash, 20)), std::string::npos) << "a password's hash";
+  }
+  EXPECT_NE(lines_of(all.substr(all.find("nonsense sent")), "done", notes), "") << "the warden lives and answers";
+  EXPECT_GT(child("roles_hostile_worker"), 0);
+}
+
+TEST_F(RolesTest, AHostileExaminersAnswersAreLeftOut) {
+  examiner_ = "roles_hostile_examiner";
+  std::ofstream(dir_ + "/token") << "hvs.abcdefghijklmnop\n";
+  ask_ = "raw_token:" + dir_ + "/token env:" + std::to_string(getpid());
+  run();
+  EXPECT_TRUE(within(Ms(10'000), [&] { return said("/token unread= key=THE-ONE/", 10); })) << slurp(out());
+  const std::string all = slurp(out());
+  for (const char* nothing : {"UNASKED", "CONTROL", "\x1b"})
+    EXPECT_EQ(all.find(nothing), std::string::npos) << nothing;
+  EXPECT_EQ(lines_of(all, "answer", "raw_token").find("VARIABLE"), std::string::npos) << "of another question's kind";
+  EXPECT_GT(child("roles_worker"), 0);
+  EXPECT_GT(child("roles_hostile_examiner"), 0);
+}
+
+}  // namespace
+}  // namespace keytrail::warden

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/link/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace keytrail::link {
+namespace {
+
+constexpr std::uint64_t kS = 1'000'000'000;
+
+std::string told(const std::vector<GivenUp>& all) {
+  std::string out;
+  for (const GivenUp& one : all)
+    out += one.cause + "/" + one.family + "/" + one.scope + " " + std::to_string(one.count) + " " +
+           std::to_string(one.first_ns / kS) + "-" + std::to_string(one.last_ns / kS) + "\n";
+  return out;
+}
+
+TEST(Ledger, TheFirstIsToldAtOnceAndTheRestTogether) {
+  Ledger ledger;
+  ledger.give_up("cut", "exec", "api", 1, 10 * kS);
+  EXPECT_EQ(told(ledger.take(10 * kS)), "cut/exec/api 1 10-10\n");
+  EXPECT_EQ(ledger.oldest_ns(), 0U);
+  ledger.give_up("cut", "exec", "api", 2, 11 * kS);
+  ledger.give_up("cut", "exec", "api", 3, 13 * kS);
+  EXPECT_EQ(told(ledger.take(14 * kS)), "");
+  EXPECT_EQ(ledger.oldest_ns(), 11 * kS) << "what is not told is not settled";
+  EXPECT_EQ(told(ledger.take(15 * kS)), "cut/exec/api 5 11-13\n");
+  EXPECT_EQ(told(ledger.take(60 * kS)), "");
+  ledger.give_up("cut", "exec", "api", 1, 61 * kS);
+  EXPECT_EQ(told(ledger.take(61 * kS)), "cut/exec/api 1 61-61\n") << "a quiet time begins anew";
+}
+
+TEST(Ledger, CausesFamiliesAndWorkloadsAreToldApart) {
+  Ledger ledger;
+  ledger.give_up("cut", "exec", "api", 1, kS);
+  ledger.give_up("cut", "exec", "web", 1, kS);
+  ledger.give_up("cut", "open", "api", 1, kS);
+  ledger.give_up("lost", "exec", "api", 1, kS);
+  ledger.give_up("lost", "exec", "api", 0, kS);
+  EXPECT_EQ(told(ledger.take(kS)), "cut/exec/api 1 1-1\ncut/exec/web 1 1-1\ncut/open/api 1 1-1\nlost/exec/api 1 1-1\n");
+}
+
+TEST(Ledger, WorkloadsOverTheBoundAreNotNamedButCounted) {
+  Ledger ledger(2);
+  for (int i = 0; i < 1000; ++i)
+    ledger.give_up("cut", "exec", "w" + std::to_string(i), 1, kS);
+  EXPECT_EQ(told(ledger.take(kS)), "cut/exec/ 998 1-1\ncut/exec/w0 1 1-1\ncut/exec/w1 1 1-1\n");
+}
+
+TEST(Ledger, AtTheEndAllIsTold) {
+  Ledger ledger;
+  ledger.give_up("cut", "", "", 1, kS);
+  (void)ledger.take(kS);
+  ledger.give_up("cut", "", "", 4, 2 * kS);
+  EXPECT_EQ(told(ledger.take(2 * kS, true)), "cut// 4 2-2\n");
+}
+
+}  // namespace
+}  // namespace keytrail::link

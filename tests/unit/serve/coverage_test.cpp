@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watched time and what an answer says of its period.
+#include "agent/serve/coverage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/unit/serve/fake_agent.h"
+
+namespace keytrail::serve {
+namespace {
+
+using ::testing::ElementsAre;
+using testing::FakeHistory;
+using ::testing::IsEmpty;
+using testing::kNoon;
+using testing::kSecond;
+using testing::make_row;
+
+TEST(WatchedTime, IsWhatAllFamiliesSaw) {
+  const std::vector<WatchedSpan> spans{{Family::kOpen, 10, 40}, {Family::kExec, 20, 30}, {Family::kExec, 35, 90}};
+  EXPECT_THAT(watched_by_all(spans, 0b11), ElementsAre(Period{20, 30}, Period{35, 40}));
+  EXPECT_THAT(watched_by_all(spans, 0b10), ElementsAre(Period{10, 40}));
+  EXPECT_THAT(watched_by_all(spans, 0b111), IsEmpty()) << "connect saw nothing";
+  EXPECT_THAT(watched_by_all(spans, 0), IsEmpty());
+  EXPECT_THAT(watched_by_all({}, 0b11), IsEmpty());
+}
+
+TEST(WatchedTime, SpansThatTouchOrOverlapAreOne) {
+  const std::vector<WatchedSpan> spans{
+      {Family::kExec, 30, 50}, {Family::kExec, 10, 20}, {Family::kExec, 20, 30}, {Family::kExec, 45, 60}};
+  EXPECT_THAT(watched_by_all(spans, 1), ElementsAre(Period{10, 60}));
+  EXPECT_THAT(watched_by_all(std::vector<WatchedSpan>{{Family::kExec, 9, 3}}, 1), IsEmpty()) << "ends before it begins";
+}
+
+TEST(WatchedTime, HolesAreWhatLiesBetweenAndAround) {
+  const std::vector<Period> watched{{10, 20}, {30, 40}};
+  EXPECT_THAT(unwatched({5, 50}, watched), ElementsAre(Period{5, 10}, Period{20, 30}, Period{40, 50}));
+  EXPECT_THAT(unwatched({12, 18}, watched), IsEmpty());
+  EXPECT_THAT(unwatched({15, 35}, watched), ElementsAre(Period{20, 30}));
+  EXPECT_THAT(unwatched({20, 30}, watched), ElementsAre(Period{20, 30}));
+  EXPECT_THAT(unwatched({15, 15}, watched), IsEmpty());
+}
+
+GapRow gap_of(std::int64_t from_ns, std::int64_t to_ns, std::optional<std::uint64_t> lost, std::string scope = {}) {
+  GapRow gap;
+  gap.cause = "ring_full";
+  gap.from_ns = from_ns;
+  gap.to_ns = to_ns;
+  gap.lost = lost;
+  gap.scope = std::move(scope);
+  return gap;
+}
+
+std::vector<Period> periods(const std::vector<GapRow>& gaps) {
+  std::vector<Period> out;
+  for (const GapRow& gap : gaps)
+    out.push_back({gap.from_ns, gap.to_ns});
+  return out;
+}
+
+TEST(MergeNearest, TheNearestBecomeOneThatCoversTheTimeBetweenThem) {
+  std::vector<GapRow> gaps{gap_of(100, 110, 3), gap_of(0, 10, 1), gap_of(12, 20, 2)};
+  merge_nearest(gaps, 3, false);
+  EXPECT_THAT(periods(gaps), ElementsAre(Period{100, 110}, Period{0, 10}, Period{12, 20})) << "they are few enough";
+  merge_nearest(gaps, 2, false);
+  EXPECT_THAT(periods(gaps), ElementsAre(Period{0, 20}, Period{100, 110}));
+  EXPECT_EQ(gaps[0].lost, 3U);
+  EXPECT_EQ(gaps[0].text, "Several gaps of this cause in this time.");
+  EXPECT_EQ(gaps[1].lost, 3U);
+  EXPECT_EQ(gaps[1].text, "");
+  gaps.push_back(gap_of(200, 210, std::nullopt));
+  merge_nearest(gaps, 1, false);
+  EXPECT_THAT(periods(gaps), ElementsAre(Period{0, 210}));
+  EXPECT_EQ(gaps[0].lost, std::nullopt) << "unknown with anything is unknown";
+}
+
+TEST(MergeNearest, WhatLiesInALongOneIsNearestToIt) {
+  std::vector<GapRow> gaps{gap_of(0, 100, 1), gap_of(20, 10, 1), gap_of(90, 95, 1), gap_of(101, 102, 1)};
+  merge_nearest(gaps, 2, false);
+  EXPECT_THAT(periods(gaps), ElementsAre(Period{0, 100}, Period{101, 102})) << "it goes on as long as it did";
+  EXPECT_EQ(gaps[0].lost, 3U) << "also one that was written while the clock was set back";
+}
+
+TEST(MergeNearest, CausesAndFamiliesStayApartAndScopesOnDemand) {
+  std::vector<GapRow> gaps{gap_of(0, 10, 1, "a"), gap_of(10, 20, 1, "b"), gap_of(30, 40, 1, "b")};
+  gaps.push_back(gap_of(10, 20, 1, "a"));
+  gaps.back().cause = "budget";
+  gaps.push_back(gap_of(10, 20, 1, "a"));
+  gaps.back().family = "open";
+  merge_nearest(gaps, 1, false);
+  ASSERT_EQ(gaps.size(), 4U) << "only those of b are alike";
+  EXPECT_EQ(std::ranges::count(gaps, "b", &GapRow::scope), 1);
+  EXPECT_TRUE(std::ranges::is_sorted(gaps, {}, &GapRow::from_ns));
+  merge_nearest(gaps, 1, true);
+  ASSERT_EQ(gaps.size(), 3U);
+  const auto whole = std::ranges::find(gaps, "", &GapRow::scope);
+  ASSERT_NE(whole, gaps.end()) << "of two workloads: it may concern each";
+  EXPECT_EQ((Period{whole->from_ns, whole->to_ns}), (Period{0, 40}));
+  EXPECT_EQ(whole->lost, 3U);
+}
+
+class CoverageTest : public ::testing::Test {
+ protected:
+  Coverage of(std::int64_t from_ns, std::int64_t to_ns) {
+    HistoryFilter filter;
+    filter.from_ns = from_ns;
+    filter.to_ns = to_ns;
+    return source_.of(filter);
+  }
+  /// "complete", or the reasons why not.
+  std::string why(std::int64_t from_ns, std::int64_t to_ns) {
+    const Coverage coverage = of(from_ns, to_ns);
+    std::string out;
+    for (const auto& one : coverage.json.at("why").as_array())
+      out += (out.empty() ? "" : " ") + std::string(one.as_string());
+    EXPECT_EQ(coverage.complete, out.empty());
+    return out.empty() ? "complete" : out;
+  }
+  void add_gap(std::int64_t from_ns, std::int64_t to_ns, std::optional<std::uint64_t> lost) {
+    history_.append(make_row(++seq_, gap_of(from_ns, to_ns, lost), to_ns));
+  }
+
+  FakeHistory history_;
+  testing::FakeStatus status_;
+  CoverageSource source_{history_, status_, 1000};
+  std::uint64_t seq_ = 0;
+};
+
+TEST_F(CoverageTest, APeriodThatWasWatchedInFullIsComplete) {
+  history_.spans = FakeHistory::watched_since(kNoon);
+  EXPECT_EQ(why(kNoon, kNoon + kSecond), "complete");
+  EXPECT_EQ(why(0, 0), "complete") << "all that the history has";
+  EXPECT_EQ(of(0, 0).json.at("from").as_string(), "2025-11-21T12:00:00.000000000Z");
+}
+
+TEST_F(CoverageTest, WhatWasNotWatchedIsSaidWithItsReason) {
+  history_.spans = FakeHistory::watched_since(kNoon, kNoon + 10 * kSecond);
+  for (const WatchedSpan& later : FakeHistory::watched_since(kNoon + 20 * kSecond))
+    history_.spans.push_back(later);
+  EXPECT_EQ(why(kNoon - kSecond, kNoon + kSecond), "before_history");
+  EXPECT_EQ(why(kNoon - 2 * kSecond, kNoon - kSecond), "before_history");
+  EXPECT_EQ(why(0, kNoon - kSecond), "before_history");
+  EXPECT_EQ(why(kNoon + 5 * kSecond, kNoon + 25 * kSecond), "not_watched");
+  EXPECT_EQ(why(kNoon + 12 * kSecond, kNoon + 13 * kSecond), "not_watched");
+  EXPECT_EQ(why(kNoon + 20 * kSecond, kNoon + 25 * kSecond), "complete") << "a restart does not spoil what is after it";
+  EXPECT_EQ(why(kNoon, kNoon + 10 * kSecond), "complete") << "nor what is before";
+  EXPECT_EQ(of(kNoon, kNoon + 30 * kSecond).json.at("unwatched").as_array().size(), 1U);
+  history_.state_now.kept_since_ns = kNoon + 25 * kSecond;
+  EXPECT_EQ(why(kNoon + 21 * kSecond, kNoon + 30 * kSecond), "evicted");
+  EXPECT_EQ(why(kNoon + 25 * kSecond, kNoon + 30 * kSecond), "complete");
+}
+
+TEST_F(CoverageTest, APeriodThatEndsBeforeItBeginsOrHasNotBegunIsNotComplete) {
+  EXPECT_EQ(why(kNoon + kSecond, kNoon), "from_after_to");
+  EXPECT_EQ(why(now_ns() + 60 * kSecond, 0), "not_watched");
+}
+
+TEST_F(CoverageTest, OneFamilyThatIsNotArmedIsEnough) {
+  std::erase_if(history_.spans, [](const WatchedSpan& span) { return span.family == Family::kName; });
+  EXPECT_EQ(why(kNoon, kNoon + kSecond), "before_history not_watched") << "names were never seen";
+}
+
+TEST_F(CoverageTest, ThePresentMustBeStoredAndSeen) {
+  const std::int64_t now = now_ns();
+  history_.spans = FakeHistory::watched_since(kNoon, now - kSecond);
+  EXPECT_EQ(why(kNoon, 0), "complete") << "the last moments are on their way";
+  history_.spans = FakeHistory::watched_since(kNoon, now - 60 * kSecond);
+  EXPECT_EQ(why(kNoon, 0), "not_watched unsaved");
+  EXPECT_EQ(why(kNoon, now - 120 * kSecond), "complete");
+  history_.spans = FakeHistory::watched_since(kNoon);
+  status_.now.families[1].silent = true;
+  EXPECT_EQ(why(kNoon, 0), "hook_not_armed");
+  EXPECT_EQ(why(kNoon, now - 120 * kSecond), "complete") << "the past was watched";
+}
+
+TEST_F(CoverageTest, AGapThatMayHideSomethingCountsWhereItOverlaps) {
+  history_.spans = FakeHistory::watched_since(kNoon);
+  add_gap(kNoon + 10 * kSecond, kNoon + 20 * kSecond, 0);
+  EXPECT_EQ(why(kNoon, kNoon + 30 * kSecond), "complete") << "the counters prove it empty";
+  add_gap(kNoon + 10 * kSecond, kNoon + 20 * kSecond, 3);
+  EXPECT_EQ(why(kNoon, kNoon + 30 * kSecond), "gap");
+  EXPECT_EQ(of(kNoon, kNoon + 30 * kSecond).json.at("lost").to_number<int>(), 3);
+  EXPECT_EQ(why(kNoon, kNoon + 10 * kSecond), "complete");
+  EXPECT_EQ(why(kNoon + 20 * kSecond, kNoon + 30 * kSecond), "complete");
+  add_gap(kNoon + 25 * kSecond, kNoon + 25 * kSecond, std::nullopt);
+  EXPECT_EQ(why(kNoon + 25 * kSecond, kNoon + 26 * kSecond), "gap") << "one of a moment";
+  add_gap(kNoon + 90 * kSecond, kNoon + 80 * kSecond, 1);
+  EXPECT_EQ(why(kNoon + 82 * kSecond, kNoon + 83 * kSecond), "gap") << "written while the clock was set back";
+}
+
+TEST_F(CoverageTest, NothingIsCompleteBeforeAllGapsWereRead) {
+  for (int i = 0; i < 140; ++i)
+    add_gap(kNoon + i * kSecond, kNoon + i * kSecond, 0);
+  CoverageSource slow(history_, status_, 1);  // 64 pages for an answer
+  EXPECT_TRUE(slow.of_the_living({}).complete) << "of them the past says nothing";
+  HistoryFilter filter;
+  filter.from_ns = kNoon;
+  filter.to_ns = kNoon + kSecond;
+  const Coverage early = slow.of(filter);
+  EXPECT_FALSE(early.complete);
+  EXPECT_EQ(boost::json::serialize(early.json.at("why")), R"(["gaps_not_all_known"])");
+  const Coverage later = slow.of(filter);
+  EXPECT_TRUE(later.complete) << boost::json::serialize(later.json.at("why"));
+}
+
+TEST_F(CoverageTest, OfVeryManyGapsTheNearestAreOneAndNoneIsForgotten) {
+  constexpr std::int64_t kMany = 10'500;
+  for (std::int64_t i = 0; i < kMany; ++i)  // further and further apart
+    add_gap(kNoon + i * (i + 1), kNoon + i * (i + 1) + 1, 1);
+  const auto found = of(kNoon, kNoon + kSecond).json;
+  EXPECT_EQ(found.at("gaps_total").to_number<int>(), 5000);
+  EXPECT_EQ(found.at("lost").to_number<int>(), kMany);
+  EXPECT_EQ(why(kNoon + 7, kNoon + 8), "gap") << "between two of the first that became one";
+  const std::int64_t last = kNoon + (kMany - 2) * (kMany - 1);
+  EXPECT_EQ(why(last + 1, last + 2), "complete") << "between two of the last";
+}
+
+TEST_F(CoverageTest, AHistoryThatCannotBeReadIsNotComplete) {
+  history_.state_now.error = "disk full";
+  EXPECT_EQ(why(kNoon, kNoon + kSecond), "history_error");
+  history_.state_now.error.clear();
+  history_.broken = Error{Error::Code::kSystem, "no"};
+  EXPECT_NE(why(kNoon, kNoon + kSecond), "complete");
+}
+
+TEST_F(CoverageTest, OfTheLivingOnlyThePresentCounts) {
+  const std::int64_t now = now_ns();
+  history_.spans = FakeHistory::watched_since(now - 60 * kSecond);
+  add_gap(now - 50 * kSecond, now - 40 * kSecond, 3);
+  EXPECT_TRUE(source_.of_the_living({}).complete);
+  history_.spans = FakeHistory::watched_since(now - 60 * kSecond, now - 30 * kSecond);
+  EXPECT_FALSE(source_.of_the_living({}).complete) << "what came since is not stored";
+}
+
+}  // namespace
+}  // namespace keytrail::serve

@@ -25,6 +25,7 @@ class Notices {
   [[nodiscard]] std::vector<std::string> shown(std::uint64_t now_ns) {
     std::erase_if(all_, [now_ns](const Note& one) { return now_ns > one.at_ns + kShownNs; });
     std::vector<std::string> out;
+    out.reserve(all_.size());
     for (const Note& one : all_)
       out.push_back("within the last minute: " + one.text);
     return out;

@@ -60,7 +60,8 @@ class FairShares {
       const auto name = names(owner);
       for (std::size_t level = 0; level < kOwnerLevels; ++level) {
         const auto group = groups[level].find(name[level]);
-        if ((group->second -= count) == 0) groups[level].erase(group);
+        group->second -= count;
+        if (group->second == 0) groups[level].erase(group);
       }
       taken -= count;
     }

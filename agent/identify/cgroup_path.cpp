@@ -212,7 +212,7 @@ CgroupPlace parse_cgroup_path(std::string_view path, const CgroupMakers& makers)
   std::string_view roots_part = path;
   for (std::size_t i = 0; i < makers.claimed && !roots_part.empty(); ++i)
     roots_part = roots_part.substr(0, roots_part.rfind('/'));
-  const CgroupPlace roots = parse_cgroup_path(roots_part);
+  CgroupPlace roots = parse_cgroup_path(roots_part);
   if (roots == all) return all;
   if (all.user != UINT32_MAX && all.user == roots.user) return all;  // a user's slice: what is in it is told as that
   if (roots.kind != WorkloadKind::kHost) return roots;               // the first owner ends the walk

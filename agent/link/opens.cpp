@@ -148,7 +148,7 @@ Done Opens::examine(const InstanceRef& instance, Asked asked, std::uint64_t time
   // A catalogued helper writes what it reads to its caller.
   if (instance->parent && instance->parent->alive)
     Examinations::add_receiver(asked.examination, instance->parent, How::kHelper);
-  ask(std::move(asked));
+  ask(asked);
   return Done::kLater;
 }
 
@@ -177,7 +177,7 @@ void Opens::give_up(const char* cause, const InstanceRef& instance, std::uint64_
 
 // Each who waits has a turn of his own, so that nobody waits behind what another one asked for before; and a question
 // for each way, so that nobody makes a file unreadable for those who have another name of it.
-void Opens::ask(Asked asked) {
+void Opens::ask(const Asked& asked) {
   const State state{asked.event.file, asked.entry};
   const Instance& asker = *asked.examination->receivers.front().instance;
   const base::Owners whose = owners_of(asker);
@@ -242,7 +242,7 @@ void Opens::on_content(Asked asked, const FileAnswer& answer) {
   if (asked.entry != nullptr) {
     note_key_file(*instance, asked.event, time_ns);
     asked.examination->kinds = kinds_in(*asked.entry);
-    return ask(std::move(asked));
+    return ask(asked);
   }
   if (!answer.unread.empty() || (asked.event.secret_shaped && answer.format == kSecretShaped))
     mark_receivers(*asked.examination, {});

@@ -87,7 +87,7 @@ class Opens {
   void give_up(const char* cause, const InstanceRef& instance, std::uint64_t time_ns);
   static Way way_of(const OpenEvent& event) { return {event.path, event.namespace_of_path()}; }
   /// Asks, or joins those who have asked the same.
-  void ask(Asked asked);
+  void ask(const Asked& asked);
   /// Whether there is still something to ask, now that it is somebody's turn.
   [[nodiscard]] bool goes_out(const State& state, std::uint64_t round, const Way& way, const base::Owners& whose);
   void on_answer_for_all(const State& state, std::uint64_t round, const Way& way, const FileAnswer& answer);

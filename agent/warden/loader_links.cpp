@@ -138,16 +138,18 @@ std::vector<Repair> Links::check(std::uint64_t now_ns) {
     one.hold = Hold();
     const std::string section = bpf_program__section_name(one.program);
     Result<Hold> again = hold(*one.choice, one.program);
-    if (again) one.hold = *std::move(again);
-    if (!again && now_ns < one.next_tell_ns) continue;
+    const bool held_again = again.has_value();
+    const std::string why = held_again ? std::string() : again.error().message;
+    if (held_again) one.hold = *std::move(again);
+    if (!held_again && now_ns < one.next_tell_ns) continue;
     Repair& repair = out.emplace_back();
     repair.cause = "hook_detached";
     repair.family = to_string(one.choice->family);
     repair.from_ns = std::exchange(one.good_ns, now_ns);
-    repair.done = again.has_value();
+    repair.done = held_again;
     repair.text = "The program at " + section + " was detached by somebody, and " +
-                  (again ? "is attached again." : "could not be attached again: " + again.error().message);
-    one.next_tell_ns = again ? 0 : now_ns + kTellEvery;
+                  (held_again ? "is attached again." : "could not be attached again: " + why);
+    one.next_tell_ns = held_again ? 0 : now_ns + kTellEvery;
   }
   return out;
 }

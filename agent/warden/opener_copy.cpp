@@ -105,14 +105,14 @@ std::string place_of(int found, int root) {
 }
 
 std::uint64_t mount_of(int fd) {
-  constexpr std::string_view kName = "mnt_id:";
+  static constexpr char kName[] = "mnt_id:";
   std::array<char, 48> name{};
   std::array<char, 256> text{};
   snprintf(name.data(), name.size(), "/proc/self/fdinfo/%d", fd);
   const base::UniqueFd info(open(name.data(), O_RDONLY | O_CLOEXEC));
   if (!info || read(info.get(), text.data(), text.size() - 1) <= 0) return 0;
-  const char* const at = strstr(text.data(), kName.data());
-  return at == nullptr ? 0 : key_of_mount(strtoull(at + kName.size(), nullptr, 10));
+  const char* const at = strstr(text.data(), kName);
+  return at == nullptr ? 0 : key_of_mount(strtoull(at + sizeof(kName) - 1, nullptr, 10));
 }
 
 void take_copy(Opening& opening, bool is_file) {

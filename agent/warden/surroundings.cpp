@@ -89,10 +89,11 @@ std::vector<std::string> what_is_missing(const Surroundings& here) {
   for (const int wanted : warden_capabilities()) {
     if (has(here.capabilities, wanted)) continue;
     const auto* const known = std::ranges::find(kCosts, wanted, &Capability::number);
-    const std::string name = known != kCosts.end() ? std::string(known->name) : "capability " + std::to_string(wanted);
-    const std::string costs = known != kCosts.end() ? ": " + std::string(known->costs) + "." : ".";
-    out.push_back(remark(name + " is missing" + costs,
-                         " Fix: add it to the container (securityContext.capabilities) or the unit."));
+    std::string text = known != kCosts.end() ? std::string(known->name) : "capability " + std::to_string(wanted);
+    text.append(" is missing");
+    if (known != kCosts.end()) text.append(": ").append(known->costs);
+    text.append(".");
+    out.push_back(remark(text, " Fix: add it to the container (securityContext.capabilities) or the unit."));
   }
   return out;
 }

@@ -175,7 +175,7 @@ system_cases() { # FOLDER
   counted "$1" /usr/bin/python3 tests/system/run.py --build "$build" --cases "$1" "${pattern[@]}"
 }
 
-# Debian's 6.12 in QEMU: the hooks that this machine's kernel may refuse. At most seven minutes; longer and other runs:
+# Debian's 6.12 in QEMU: the hooks that this machine's kernel may refuse. At most 15 minutes; longer and other runs:
 # tests/kernels/README.md.
 kernels() {
   local missing
@@ -185,7 +185,7 @@ kernels() {
   if [ -n "$missing" ] && [ $install = yes ]; then
     install_packages "$logs/apt" $missing || say "$(why_not_installed "$logs/apt")"
   fi
-  local much=(--minutes 6)
+  local much=(--minutes 14)
   [ -n "$full" ] && much=(--full --minutes 60)
   counted tests/kernels /usr/bin/python3 tests/kernels/run.py --build "$build" "${much[@]}"
 }

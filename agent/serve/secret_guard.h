@@ -10,8 +10,8 @@ namespace keytrail::serve {
 
 inline constexpr char kSecretTyped[] = "that is a secret, not a key ID";
 
-/// True when `text` has the form of a secret value rather than of a key id ("AKIA…", "fp:…", "login@host #5a0c…", a
-/// UUID, 40 hex digits).
+/// True when `text` has the form of a secret value rather than of a key id ("AKIA…", "fp:…", "login@host #5a0c…",
+/// a UUID, 40 hex digits).
 [[nodiscard]] bool looks_like_secret(const catalog::Catalog& catalog, std::string_view text);
 
 }  // namespace keytrail::serve

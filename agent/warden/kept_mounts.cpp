@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/warden/opener.h"
+#include "agent/warden/process.h"
 
 namespace keytrail::warden {
 

@@ -20,6 +20,7 @@
 #include "agent/warden/log.h"
 #include "agent/warden/opener.h"
 #include "agent/warden/privilege.h"
+#include "agent/warden/process.h"
 
 namespace keytrail::warden {
 namespace {

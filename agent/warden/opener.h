@@ -8,7 +8,6 @@
 #include <sys/types.h>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +27,12 @@ struct Opening {
   bool named = false;         ///< role::Examine::named
 };
 
+/// HangBoard's key of who asks for a way that is not in the kernel's memory: one user's file systems that hang are not
+/// another's.
+[[nodiscard]] std::uint64_t key_of(const role::Open& request);
+/// Who reads what a process has in memory waits for that process's own page faults.
+[[nodiscard]] std::uint64_t key_of_process(const role::Open& request);
+
 /// Follows the request (see role::Open). Blocks as long as the file system does. `kept_root`: a root of the process's
 /// mount namespace that serves when no process of it is left; -1: none. `guard` is told what is waited for.
 [[nodiscard]] Opening open_requested(const role::Open& request, int kept_root = -1, HangGuard guard = {});
@@ -39,38 +44,17 @@ void take_copy(Opening& opening, bool is_file);
 [[nodiscard]] std::string place_of(int found, int root);
 /// HangBoard's key of the mount that a descriptor is of; no file system is asked. 0 where the kernel does not tell.
 [[nodiscard]] std::uint64_t mount_of(int fd);
-/// Whether `text` (strings that each end with a NUL, as /proc/PID/cmdline has them) has a word that ends with this base
-/// name as its last part and of which `is_meant` says that it leads to the file. A word may begin in several places.
-[[nodiscard]] bool names_file(std::string_view text, std::string_view base_name,
-                              const std::function<bool(std::string_view word)>& is_meant);
-/// Whether this word, said by a process that stands in `standing`, is that path: the whole of it, or of a word with
-/// folders (which may be meant from elsewhere) its end. By the text alone.
-[[nodiscard]] bool means_file(std::string_view word, std::string_view path, std::string_view standing);
 /// Whether /proc/locks (`text`) shows a write lease on this file: even a look with O_NONBLOCK would break it. By device
 /// and inode; by the inode alone on overlayfs and btrfs, where stat shows another device than the kernel has.
 [[nodiscard]] bool shows_write_lease(std::string_view text, const role::Identity& file);
 /// The same of the machine's, as they were at most 1 s ago, mostly 200 ms: to read them holds up who locks files.
 [[nodiscard]] bool has_write_lease(const role::Identity& file);
 
-/// /proc/PID, which stays with this process even when the number is used again; empty when there is none.
-[[nodiscard]] base::UniqueFd open_process(std::uint32_t pid);
-/// The same, empty also when it began at another time. `start_ns`: ns since boot; 0: not checked.
-[[nodiscard]] base::UniqueFd open_named(std::uint32_t pid, std::uint64_t start_ns);
-/// Whose doing it is when what a process opened hangs: its real user, of a daemon that acts for somebody that one;
-/// kGoneUser when it has ended. What it runs as does not hide that (a program that is set-user-ID, or undumpable).
-inline constexpr uid_t kGoneUser = static_cast<uid_t>(-1);
-[[nodiscard]] uid_t user_of(std::uint32_t pid, std::uint64_t start_ns);
-/// Of a process's /proc/PID; 0 when it has ended.
-[[nodiscard]] std::uint32_t mount_namespace(int process);
-
 /// The file as an O_PATH descriptor: nothing is opened yet, no device woken, no FIFO waited for. Links lead no further
 /// than `root`. Empty with `error` when there is none.
 /// `cached_only`: without waiting for any file system; EAGAIN when that does not do.
 [[nodiscard]] base::UniqueFd find_in_root(int root, const std::string& path, int& error, bool cached_only = false);
 
-/// A number of /proc/PID/stat by its place (proc_pid_stat(5), 3 and up); 0 when it is not there. `text` ends with a
-/// NUL.
-[[nodiscard]] std::uint64_t stat_field(const char* text, int number);
 /// True for file systems that answer for themselves: ext2/3/4, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs,
 /// squashfs, erofs. FUSE, NFS, 9p, virtiofs and autofs may block for ever or lie: they are refused.
 [[nodiscard]] bool is_known_filesystem(std::uint64_t magic);

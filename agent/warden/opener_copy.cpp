@@ -128,45 +128,6 @@ void take_copy(Opening& opening, bool is_file) {
   if (opening.unread == role::Unread::kNone) opening.descriptor = std::move(out);
 }
 
-bool names_file(std::string_view text, std::string_view base_name,
-                const std::function<bool(std::string_view word)>& is_meant) {
-  constexpr std::size_t kLongest = 4096;
-  constexpr int kMostWords = 64;
-  constexpr std::string_view kEnds(":,; \0", 5), kBegins("=@:, \0", 6);
-  if (base_name.empty()) return false;
-  int words = 0;
-  for (std::size_t at = text.find(base_name); at != text.npos; at = text.find(base_name, at + 1)) {
-    const std::size_t end = at + base_name.size();
-    if (end < text.size() && !kEnds.contains(text[end])) continue;
-    if (at > 0 && text[at - 1] != '/' && !kBegins.contains(text[at - 1])) continue;
-    for (std::size_t begin = at; end - begin <= kLongest; --begin) {
-      if (begin == 0 || kBegins.contains(text[begin - 1])) {
-        if (++words > kMostWords) return false;
-        const std::string_view word = text.substr(begin, end - begin);
-        if (is_meant(word)) return true;
-        const std::size_t slash = word.find('/');  // "-K/srv/keys.conf"
-        if (word.front() == '-' && slash != word.npos && is_meant(word.substr(slash))) return true;
-      }
-      if (begin == 0 || text[begin - 1] == '\0') break;
-    }
-  }
-  return false;
-}
-
-bool means_file(std::string_view word, std::string_view path, std::string_view standing) {
-  while (word.starts_with("./"))
-    word.remove_prefix(2);
-  while (word.starts_with("//"))
-    word.remove_prefix(1);
-  if (word.empty() || path.empty()) return false;
-  if (word.front() == '/') return word == path;
-  if (word.size() >= path.size() || !path.ends_with(word)) return false;
-  std::string_view folder = path.substr(0, path.size() - word.size());
-  if (folder.back() != '/') return false;
-  folder.remove_suffix(1);
-  return word.contains('/') || (!standing.empty() && folder == (standing == "/" ? "" : standing));
-}
-
 bool has_write_lease(const role::Identity& file) {
   static std::string leases;
   static Clock::time_point renew;  // at most a tenth of the time is spent on it

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/warden/openers.h"
+#include "agent/warden/process.h"
 
 #include <errno.h>
 #include <string.h>

@@ -13,6 +13,7 @@
 
 #include "agent/warden/log.h"
 #include "agent/warden/messages.h"
+#include "agent/warden/process.h"
 #include "agent/warden/server.h"
 
 namespace keytrail::warden {

@@ -185,8 +185,8 @@ __weak __noinline int http__chunk(u32 which, u32 from)
 }
 
 /*
- * Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is none or not
- * yet one (http.state says which).
+ * Reduces the request in s->skip (http.input_len bytes) to s->buf[begin…]; returns its bytes, 0 when it is none or
+ * not yet one (http.state says which).
  */
 __weak __noinline int http__reduce(u32 which, u32 begin)
 {

@@ -41,8 +41,8 @@ struct UseTouch {
 /// stand in several files. When it happened is known as an interval: after the slot was last seen with the old key,
 /// before it was first seen with the new one. What a file says of its own times is no part of that.
 struct SlotChange {
-  /// Who means that file by its path: a container id, a unit (`unit:…`), "" = the machine; with `mnt:N` at its end, of
-  /// these the processes of one mount namespace, where the path is another file.
+  /// Who means that file by its path: a container id, a unit (`unit:…`), "" = the machine; with `mnt:N` at its end,
+  /// of these the processes of one mount namespace, where the path is another file.
   std::string scope;
   std::string place;          ///< path in it
   std::string selector;       ///< entry of a file that holds many keys, else empty

@@ -14,6 +14,7 @@
 #include "agent/identify/proc_reader.h"
 #include "agent/identify/user_names.h"
 #include "agent/warden/opener.h"
+#include "agent/warden/process.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerInitialize(int* argc, char*** argv);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "agent/warden/openers.h"
+#include "agent/warden/process.h"
 #include "tests/roles/fuse_server.h"
 #include "tests/roles/roles_fixture.h"
 

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "agent/warden/opener.h"
+#include "agent/warden/process.h"
+#include "agent/warden/told.h"
 
 namespace keytrail::warden {
 namespace {

@@ -49,8 +49,9 @@ void merge_nearest(std::vector<GapRow>& gaps, std::size_t most, bool across_scop
   for (GapRow& gap : gaps)
     if (gap.from_ns > gap.to_ns) std::swap(gap.from_ns, gap.to_ns);
   const auto kind = [across_scopes](const GapRow& gap) {
-    return std::tuple<std::string_view, std::string_view, std::string_view>(gap.cause, gap.family,
-                                                                            across_scopes ? "" : gap.scope);
+    // Not `? "" : gap.scope`: that is a string of its own, and the view would outlive it.
+    const std::string_view scope = across_scopes ? std::string_view() : std::string_view(gap.scope);
+    return std::tuple<std::string_view, std::string_view, std::string_view>(gap.cause, gap.family, scope);
   };
   std::ranges::sort(gaps, [&](const GapRow& a, const GapRow& b) {
     return std::tuple(kind(a), a.from_ns) < std::tuple(kind(b), b.from_ns);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.h"
 
+#include <malloc.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,7 +94,6 @@ Result<void> Pipeline::start() {
   link_.set_armed_ns(roles_.armed_ns());
   hooks_silence_.fill(Silence(clock_.boot_ns()));
   warden_silence_ = Silence(clock_.boot_ns());
-  watched_ns_ = drained_ns_ = roles_.armed_ns();
   adopt();
   book_restart();
   lost_from_ns_ = watched_ns_;
@@ -136,28 +136,56 @@ void Pipeline::adopt() {
   }
 }
 
-// What happened between what the history is settled to and now. A gap begins there: workers between may have lived too
-// short to store theirs. It is told before anything else is, so that no batch is stored without it. Within a session
-// the time is watched on: the rings kept what came, and what the worker before this one took is counted.
+// What happened between what the history is settled to and now: workers between may have lived too short to store
+// theirs. It is told before anything else is, so that no batch is stored without it.
 void Pipeline::book_restart() {
-  const std::uint64_t now = clock_.boot_ns();
   const record::LastBatch& last = history_.last_batch();
-  if (session_.continued() || roles_.life() > 1) {
-    capture::FamilyCounters counters = capture_.kernel_counters();
-    std::size_t backlog = capture_.backlog();
-    for (int i = 0; i < 100; ++i) {  // both must be of one moment
-      const auto again = capture_.kernel_counters();
-      if (sent_of(again) == sent_of(counters)) break;
-      counters = again;
-      backlog = capture_.backlog();
-    }
-    const std::uint64_t lost = session_.book_loss(sent_of(counters), backlog, "worker_restart");
-    watched_ns_ = std::max(watched_ns_, last.settled.boot_ns);
-    return link_.gap(watched_ns_, now, "worker_restart", lost, "");
+  Beginning at{.now_ns = clock_.boot_ns(),
+               .armed_ns = roles_.armed_ns(),
+               .settled_ns = last.settled.boot_ns,
+               .ended_ns = to_boot(last.wall_ns),
+               .has_past = last.wall_ns != 0,
+               .same_rings = session_.continued(),
+               .later_life = roles_.life() > 1,
+               .resumed = roles_.resumed()};
+  if (at.resumed) {
+    const capture::CaptureRest rest = capture_.rest_before(roles_.started_ns());
+    at.beat_ns = rest.last_beat_ns;
+    at.read_after = rest.records;
   }
-  if (last.wall_ns == 0) return;
-  const std::uint64_t ended = last.settled.boot_ns != 0 ? last.settled.boot_ns : to_boot(last.wall_ns);
-  link_.gap(std::min(ended, watched_ns_), watched_ns_, "agent_restart", std::nullopt, "");
+  if (at.same_rings || at.later_life || at.resumed) at.lost = book_loss();
+  if (at.same_rings) at.untold = last.counters.untold;
+  Restart restart = begin_again(at);
+  watched_ns_ = restart.watched_ns;
+  drained_ns_ = std::min(watched_ns_, at.armed_ns);
+  link_.set_armed_ns(drained_ns_);  // an exec that comes from the old hooks was seen, too
+  resume_losses();
+  for (RestartGap& gap : restart.gaps)
+    link_.gap(gap.from_ns, gap.to_ns, gap.cause, gap.lost, "", std::move(gap.text));
+}
+
+// What rows have told of the kernel's losses is not told again. What they have not lies after what is settled.
+void Pipeline::resume_losses() {
+  if (!session_.continued()) return capture_.losses_begin(watched_ns_);
+  capture::FamilyCounters told = capture_.kernel_counters();
+  for (std::size_t family = 0; family < kFamilies; ++family) {
+    for (auto& [cause, count] : told[family].lost)
+      count = session_.told(std::string(to_string(static_cast<Family>(family))), cause);
+  }
+  capture_.resume_loss(told, watched_ns_);
+}
+
+// What workers before this one took from these rings and did not store.
+std::uint64_t Pipeline::book_loss() {
+  capture::FamilyCounters counters = capture_.kernel_counters();
+  std::size_t backlog = capture_.backlog();
+  for (int i = 0; i < 100; ++i) {  // both must be of one moment
+    const auto again = capture_.kernel_counters();
+    if (sent_of(again) == sent_of(counters)) break;
+    counters = again;
+    backlog = capture_.backlog();
+  }
+  return session_.book_loss(sent_of(counters), backlog, "worker_restart");
 }
 
 std::uint64_t Pipeline::to_boot(std::int64_t wall_ns) const {
@@ -202,9 +230,8 @@ void Pipeline::tick() {
   if (drained < capture::Capture::kMaxPerDrain) drained_ns_ = now - std::min(now, capture::Capture::kWatermarkNs);
   if (now >= next_flush_) {
     next_flush_ = now + 50 * kMs;
-    for (const Event& loss : capture_.loss_since_last(now))
-      deliver(loss);
     tell_lost(now);
+    tell_given_up(now);
     link_.on_tick(now);
     flush();
     publish();
@@ -212,23 +239,33 @@ void Pipeline::tick() {
   if (now >= next_second_) {
     next_second_ = now + kSecond;
     identify_.expire(now);
-    for (const auto& [workload, count] : identify_.take_refused())
-      link_.give_up("processes_unread", {}, workload, count, now);
     tell_silence(now);
   }
   if (now >= next_sample_) {
     next_sample_ = now + std::uint64_t{options_.sample_s} * kSecond;
     roles_.sample_sockets();
+    ::malloc_trim(0);  // what a burst took and freed would stay resident; 0.3 to 4 ms
   }
   arm();
 }
 
 // Of a record that cannot be read it is not known when it was made: after all that was taken before.
 void Pipeline::tell_lost(std::uint64_t now) {
+  for (Event& loss : capture_.loss_since_last(now)) {
+    std::get<LossEvent>(loss.body).workload = identify_.workload_in(loss.head.cgroup_id);
+    deliver(loss);
+  }
   const std::uint64_t corrupt = capture_.stats().corrupt;
   const std::uint64_t from = std::exchange(lost_from_ns_, drained_ns_);
   link_.lose("ring_damaged", corrupt - std::exchange(corrupt_, corrupt), from, now);
   link_.lose("undecodable_event", std::exchange(undecodable_, 0), from, now);
+}
+
+void Pipeline::tell_given_up(std::uint64_t now) {
+  for (const auto& [what, count] : identify_.take_given_up())
+    link_.give_up(what.first, {}, what.second, count, now);
+  for (const auto& [id, count] : facts_.take_dropped())
+    link_.give_up("identity_posts_dropped", {}, identify_.workload_name(id), count, now);
 }
 
 // While the warden is silent, or about to be, no heartbeat is made: the hooks are not accused. A family that never beat
@@ -278,9 +315,18 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
     out.merge(source->counters());
 }
 
+void Pipeline::note_told(const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    const auto* gap = std::get_if<GapRow>(&row.body);
+    if (gap != nullptr && gap->lost && capture::is_kernel_loss(gap->cause))
+      session_.told(gap->family, gap->cause, *gap->lost);
+  }
+}
+
 void Pipeline::flush() {
   auto out = link_.take();
   watch(std::move(out.found));
+  note_told(out.rows);
   Batch batch{.rows = std::move(out.rows),
               .uses = std::move(out.uses),
               .touches = std::move(out.touches),
@@ -297,6 +343,7 @@ void Pipeline::flush() {
     batch.rows.push_back({.time_ns = wall, .observed_ns = wall, .body = *std::move(step)});
   judge_.on_batch(batch);
   batch.watched = watched();
+  batch.counters.untold = link_.untold();
   if (!std::exchange(session_stored_, true)) batch.session = session_.base();
   history_.submit(std::move(batch));
 }
@@ -376,6 +423,7 @@ void Pipeline::stop() {
       capture::Capture::kMaxPerDrain)
     drained_ns_ = now;
   tell_lost(now);
+  tell_given_up(now);
   link_.finish(now);
   flush();
   publish();

@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/clock_watch.h"
 #include "agent/capture/capture.h"
@@ -27,6 +28,7 @@
 #include "agent/link/link.h"
 #include "agent/notices.h"
 #include "agent/record/history.h"
+#include "agent/restart.h"
 #include "agent/session.h"
 #include "agent/silence.h"
 #include "keytrail/clock.h"
@@ -68,6 +70,10 @@ class Pipeline {
  private:
   void adopt();
   void book_restart();
+  std::uint64_t book_loss();
+  void resume_losses();
+  /// Which of the kernel's losses these rows tell.
+  void note_told(const std::vector<Row>& rows);
   void on_record(std::span<const std::byte> bytes);
   void deliver(const Event& event);
   void tick();
@@ -78,8 +84,10 @@ class Pipeline {
   std::optional<Watched> watched();
   /// What sources have learnt, for the batch.
   std::vector<WorkloadFacts> learn_facts(const std::vector<TokenTold>& told);
-  /// Records that could not be read may have been anybody's.
+  /// What the kernel side lost, and whose it was; records that could not be read may have been anybody's.
   void tell_lost(std::uint64_t now);
+  /// What bounds of identify turned away.
+  void tell_given_up(std::uint64_t now);
   /// Tells of hooks and of the warden when they give no sign.
   void tell_silence(std::uint64_t now);
   void count_identity(std::map<std::string, std::uint64_t>& out) const;

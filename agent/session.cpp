@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/session.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace keytrail {
@@ -36,6 +37,17 @@ std::uint64_t Session::book_loss(std::uint64_t sent, std::uint64_t backlog, cons
   if (lost > 0) totals_.dropped[reason] += lost;
   totals_.received = base_.counters.received + taken;
   return lost;
+}
+
+void Session::told(const std::string& family, const std::string& cause, std::uint64_t count) {
+  totals_.told[family + "/" + cause] += count;
+}
+
+std::uint64_t Session::told(const std::string& family, const std::string& cause) const {
+  const std::string name = family + "/" + cause;
+  const auto all = totals_.told.find(name), before = base_.counters.told.find(name);
+  if (all == totals_.told.end()) return 0;
+  return all->second - (before == base_.counters.told.end() ? 0 : std::min(before->second, all->second));
 }
 
 void Session::received() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The accounting across restarts. The kernel's counters begin when the warden loads its programs (a session) and
-// outlive a worker; the worker's totals are stored with every batch. What the last worker of the same session took and
-// did not commit is their exact difference. Thread: the pipeline's.
+// The accounting across restarts. The kernel's counters begin with their map (a session) and outlive a worker, where
+// systemd keeps them also a warden; the worker's totals are stored with every batch. What the last worker of the same
+// session took and did not commit is their exact difference. Thread: the pipeline's.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +22,11 @@ class Session {
   /// Books what the worker before this one lost: `sent` and `backlog` are of the rings now. Returns how many events
   /// that were.
   std::uint64_t book_loss(std::uint64_t sent, std::uint64_t backlog, const std::string& reason);
+
+  /// A row tells of events of this family that the kernel side lost.
+  void told(const std::string& family, const std::string& cause, std::uint64_t count);
+  /// What rows have told so, since the kernel's counters began.
+  [[nodiscard]] std::uint64_t told(const std::string& family, const std::string& cause) const;
 
   void received();
   void fate(Fate fate, const std::string& reason);

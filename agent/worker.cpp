@@ -174,6 +174,7 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   auto capture = capture::Capture::open({.high_ring = fds.get("high").get(),
                                          .low_ring = fds.get("low").get(),
                                          .counters = fds.get("counters").get(),
+                                         .cgroups_lost = fds.get("cgroups_lost").get(),
                                          .cpus = (*roles)->cpus()});
   if (!capture) return fail_with(kFailed, capture.error().message);
   const auto watch = [&site, &roles] {

@@ -200,7 +200,7 @@ int BPF_PROG(tp_btf__inet_sock_set_state, struct sock *sk, int old_state, int ne
 	ev.cookie = state->cookie;
 	ev.state = made ? KT_SOCKET_CLOSED : KT_SOCKET_FAILED;
 	ev.error = sk->sk_err;
-	socket__bytes((u64)sk, &ev.bytes_sent, &ev.bytes_received);
+	socket__bytes(sk, sk->__sk_common.skc_flags, &ev.bytes_sent, &ev.bytes_received);
 	event__send(&ring_low, c, KT_FAMILY_CONNECT, &ev, sizeof(ev), state->cgroup_id, 0);
 	return 0;
 }

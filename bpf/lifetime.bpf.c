@@ -237,7 +237,7 @@ static __always_inline void sweep__sample_socket(struct sock *sk)
 	head__fill(&ev.head, &state->owner, state->cgroup_id, KT_EV_SOCKET, KT_FAMILY_CONNECT);
 	ev.cookie = state->cookie;
 	ev.state = KT_SOCKET_SAMPLE;
-	socket__bytes((u64)sk, &ev.bytes_sent, &ev.bytes_received);
+	socket__bytes(sk, BPF_CORE_READ(sk, __sk_common.skc_flags), &ev.bytes_sent, &ev.bytes_received);
 	idle = (u32)bpf_jiffies64() - BPF_CORE_READ((struct tcp_sock *)sk, lsndtime);
 	ev.idle_ms = per_second ? (u32)((u64)idle * 1000 / per_second) : 0;
 	hit__end(c, KT_FAMILY_CONNECT, ring__send(&ring_low, &ev, sizeof(ev)));

@@ -166,8 +166,8 @@ static __always_inline bool plain__ends(struct __sk_buff *skb, struct socket_sta
 	return !bpf_skb_load_bytes(skb, at, head, sizeof(head)) && head[0] == TLS_HANDSHAKE && head[1] == 3;
 }
 
-/* A packet leaves. Of TCP most are of sockets that are not a client's, or have said what they are called: those are no
- * run, they end before anything is counted. */
+/* A packet leaves. Of TCP most have no data, or are of sockets that are not a client's or have said what they are
+ * called: those are no run, they end before anything is counted. */
 static __always_inline int packet__leaves(struct __sk_buff *skb, const bool fast)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -179,7 +179,7 @@ static __always_inline int packet__leaves(struct __sk_buff *skb, const bool fast
 	struct counters *c;
 	u32 at;
 
-	if (!sk)
+	if (!sk || packet__is_bare(skb))
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)

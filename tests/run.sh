@@ -101,7 +101,7 @@ gtests() {
   add "$4" "$5" "$6"
   if [ "$5" = 0 ]; then say "ok    $1: $4 tests ($(spent "$3"))"; return; fi
   say "FAIL  $1: $5 of $(($4 + $5)) tests"
-  grep -E 'FAILED|Failure|error:|ERROR:|WARNING: ThreadSanitizer|SUMMARY|Expected|Actual|Which is' "$2" |
+  grep -E 'FAILED|Failure|error:|ERROR:|WARNING: ThreadSanitizer|SUMMARY|Expected|Actual|Which is|Timeout' "$2" |
     head -n 80 | sed 's/^/      /'
   return 1
 }
@@ -109,7 +109,7 @@ gtests() {
 run_ctest() { # LABEL FOLDER OPTION…
   local filter=("${@:3}") begin; begin=$(now)
   [ -n "$only" ] && filter+=(-R "$only")
-  ctest --test-dir "$2" -j "$jobs" --timeout 300 --verbose "${filter[@]}" >"$logs/ctest" 2>&1
+  ctest --test-dir "$2" -j "$jobs" --timeout 900 --verbose "${filter[@]}" >"$logs/ctest" 2>&1
   if ! grep -q 'tests passed' "$logs/ctest"; then
     [ -n "$only" ] && return 0
     add 0 1 0; say "FAIL  $1: ctest ran nothing"; tail -n 20 "$logs/ctest"; return 1
@@ -243,7 +243,7 @@ if [ "$(id -u)" = 0 ]; then
   fi
   system_cases tests/system/cases
   system_cases tests/interop/cases
-  [ -z "$only" ] && counted tests/attacks timeout 300 /usr/bin/python3 tests/attacks/run.py --build "$build"
+  [ -z "$only" ] && counted tests/attacks timeout 600 /usr/bin/python3 tests/attacks/run.py --build "$build"
   [ -z "$only" ] && corpus
   [ -z "$only" ] && begin_tidy && kernels
 else

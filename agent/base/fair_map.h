@@ -8,6 +8,7 @@
 #include <list>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -38,7 +39,7 @@ class FairMap {
     by_size_.erase({own.size(), owner});
     own.push_front({owner, key, {}});
     by_size_.insert({own.size(), owner});
-    index_.emplace(key, own.begin());
+    index_.emplace(own.front().key, own.begin());
     return {&own.front().value, true};
   }
 
@@ -88,8 +89,8 @@ class FairMap {
   std::size_t limit_;
   std::uint64_t evicted_ = 0;
   std::unordered_map<std::string, std::list<Item>> owners_;
-  std::set<std::pair<std::size_t, std::string>> by_size_;  ///< of owners
-  std::unordered_map<std::string, typename std::list<Item>::iterator> index_;
+  std::set<std::pair<std::size_t, std::string>> by_size_;                           ///< of owners
+  std::unordered_map<std::string_view, typename std::list<Item>::iterator> index_;  ///< names are the items' own
   std::function<void(const std::string&, V&)> on_evict_;
 };
 

@@ -22,7 +22,7 @@ class LruMap {
 
   /// The value, now the freshest; nullptr when unknown.
   [[nodiscard]] V* find(const K& key) {
-    const auto it = index_.find(key);
+    const auto it = index_.find(&key);
     if (it == index_.end()) return nullptr;
     items_.splice(items_.begin(), items_, it->second);
     return &it->second->second;
@@ -33,20 +33,21 @@ class LruMap {
     if (V* known = find(key)) return {known, false};
     if (items_.size() >= limit_) {
       if (on_evict_) on_evict_(items_.back().first, items_.back().second);
-      index_.erase(items_.back().first);
+      index_.erase(&items_.back().first);
       items_.pop_back();
       ++evicted_;
     }
     items_.emplace_front(std::piecewise_construct, std::forward_as_tuple(key), std::forward_as_tuple());
-    index_.emplace(key, items_.begin());
+    index_.emplace(&items_.front().first, items_.begin());
     return {&items_.front().second, true};
   }
 
   void erase(const K& key) {
-    const auto it = index_.find(key);
+    const auto it = index_.find(&key);
     if (it == index_.end()) return;
-    items_.erase(it->second);
+    const auto item = it->second;
     index_.erase(it);
+    items_.erase(item);
   }
 
   [[nodiscard]] std::size_t size() const { return items_.size(); }
@@ -54,10 +55,18 @@ class LruMap {
   [[nodiscard]] std::list<Item>& items() { return items_; }
 
  private:
+  /// Keys are in the items alone: many are long texts. (What may throw is computed once and kept.)
+  struct HashOf {
+    std::size_t operator()(const K* key) const { return Hash{}(*key); }
+  };
+  struct Same {
+    bool operator()(const K* one, const K* other) const { return *one == *other; }
+  };
+
   std::size_t limit_;
   std::uint64_t evicted_ = 0;
   std::list<Item> items_;
-  std::unordered_map<K, typename std::list<Item>::iterator, Hash> index_;
+  std::unordered_map<const K*, typename std::list<Item>::iterator, HashOf, Same> index_;
   std::function<void(const K&, V&)> on_evict_;
 };
 

@@ -2,6 +2,8 @@
 #include "agent/capture/capture.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 namespace keytrail::capture {
@@ -13,6 +15,21 @@ constexpr std::chrono::milliseconds kShortestDelay = 2ms;
 constexpr std::chrono::milliseconds kLongestDelay = 20ms;
 constexpr std::uint64_t kImpossibleFutureNs = 1'000'000'000;
 
+Event loss_event(std::size_t family, const std::string& cause, std::uint64_t count, std::uint64_t cgroup_id,
+                 std::uint64_t from_ns, std::uint64_t now_ns) {
+  Event out;
+  out.head = {.time_ns = now_ns, .family = static_cast<Family>(family), .cgroup_id = cgroup_id};
+  out.body = LossEvent{.family = out.head.family, .cause = cause, .count = count, .from_ns = from_ns, .workload = {}};
+  return out;
+}
+
+bool is_heartbeat(const RingReader::Record& record) {
+  kt_u16 type = 0;
+  if (record.length < sizeof(ev_head)) return false;
+  std::memcpy(&type, record.data + offsetof(ev_head, type), sizeof type);
+  return type == KT_EV_HEARTBEAT;
+}
+
 }  // namespace
 
 Result<Capture> Capture::open(const CaptureFds& fds) {
@@ -22,11 +39,16 @@ Result<Capture> Capture::open(const CaptureFds& fds) {
   if (!low) return std::unexpected(low.error());
   auto counters = CounterReader::map(fds.counters, fds.cpus);
   if (!counters) return std::unexpected(counters.error());
-  return Capture(std::move(*high), std::move(*low), std::move(*counters));
+  auto losses = fds.cgroups_lost < 0 ? CgroupLosses() : CgroupLosses::map(fds.cgroups_lost);
+  if (!losses) return std::unexpected(losses.error());
+  return Capture(std::move(*high), std::move(*low), std::move(*counters), std::move(*losses));
 }
 
-Capture::Capture(RingReader high, RingReader low, CounterReader counters)
-    : high_{.ring = std::move(high)}, low_{.ring = std::move(low)}, counters_(std::move(counters)) {
+Capture::Capture(RingReader high, RingReader low, CounterReader counters, CgroupLosses losses)
+    : high_{.ring = std::move(high)},
+      low_{.ring = std::move(low)},
+      counters_(std::move(counters)),
+      losses_(std::move(losses)) {
   for (Side* side : {&high_, &low_}) {
     if (side->ring.skip_in_hand()) ++stats_.skipped_after_crash;
     side->cursor = side->ring.consumer();
@@ -59,6 +81,7 @@ Capture::Side* Capture::next(std::uint64_t now_boot_ns) {
 }
 
 void Capture::finish(Side& side) {
+  if (is_heartbeat(side.head)) side.ring.note_beat(side.head_time);
   if (side.head_time < newest_ns_) {
     ++stats_.late;
   } else {
@@ -78,26 +101,43 @@ void Capture::note_drained(std::size_t count) {
 std::vector<Event> Capture::loss_since_last(std::uint64_t now_boot_ns) {
   std::vector<Event> out;
   FamilyCounters now = counters_.read();
+  std::optional<std::map<std::uint32_t, CgroupLosses::Slot>> slots;  // read when there is something to tell
   for (std::size_t family = 0; family < kFamilies; ++family) {
     for (const auto& [cause, total] : now[family].lost) {
       const std::uint64_t before = reported_[family].lost[cause];
       // Below what was reported: the programs were loaded anew, and all of it is new.
-      const std::uint64_t lost = total >= before ? total - before : total;
-      if (lost == 0) continue;
-      Event event;
-      event.head = {.time_ns = now_boot_ns, .family = static_cast<Family>(family)};
-      event.body =
-          LossEvent{.family = static_cast<Family>(family), .cause = cause, .count = lost, .from_ns = reported_ns_};
-      out.push_back(std::move(event));
+      std::uint64_t lost = total >= before ? total - before : total;
+      if (lost != 0 && cause == kLostBudget) {
+        if (!slots) slots = losses_.read();
+        report_cgroups(lost, family, *slots, now_boot_ns, out);
+      }
+      if (lost != 0) out.push_back(loss_event(family, cause, lost, 0, reported_ns_, now_boot_ns));
     }
   }
-  resume_loss(now, now_boot_ns);
+  reported_ = std::move(now);
+  reported_ns_ = now_boot_ns;
   return out;
+}
+
+// What a slot has more than the counters is told when they have it, too: the sum is always theirs.
+void Capture::report_cgroups(std::uint64_t& lost, std::size_t family,
+                             const std::map<std::uint32_t, CgroupLosses::Slot>& slots, std::uint64_t now_boot_ns,
+                             std::vector<Event>& out) {
+  for (const auto& [number, slot] : slots) {
+    std::uint64_t& told = reported_cgroups_[number][family];
+    const std::uint64_t its = std::min(lost, slot.lost[family] - std::min(told, slot.lost[family]));
+    if (its == 0) continue;
+    out.push_back(loss_event(family, kLostBudget, its, slot.cgroup_id, reported_ns_, now_boot_ns));
+    told += its;
+    lost -= its;
+  }
 }
 
 void Capture::resume_loss(const FamilyCounters& reported, std::uint64_t at_boot_ns) {
   reported_ = reported;
   reported_ns_ = at_boot_ns;
+  for (const auto& [number, slot] : losses_.read())  // of these nobody knows what was reported
+    reported_cgroups_[number] = slot.lost;
 }
 
 std::size_t Capture::backlog() {
@@ -105,12 +145,32 @@ std::size_t Capture::backlog() {
   for (Side* side : {&high_, &low_}) {
     std::uint64_t cursor = side->cursor;
     RingReader::Record record;
-    while (side->ring.peek(cursor, record) == RingReader::Step::kRecord) {
-      ++count;
+    // One that is being written is not counted as sent; those behind it are.
+    for (auto step = RingReader::Step::kEmpty; (step = side->ring.peek(cursor, record)) != RingReader::Step::kEmpty;) {
+      if (step == RingReader::Step::kRecord) ++count;
       cursor = record.end;
     }
   }
   return count;
+}
+
+CaptureRest Capture::rest_before(std::uint64_t boot_ns) {
+  CaptureRest out;
+  const auto beat = [&](std::uint64_t time_ns) {
+    if (time_ns < boot_ns) out.last_beat_ns = std::max(out.last_beat_ns, time_ns);
+  };
+  for (Side* side : {&high_, &low_}) {
+    beat(side->ring.last_beat());
+    std::uint64_t cursor = side->cursor;
+    for (RingReader::Record record; side->ring.peek(cursor, record) == RingReader::Step::kRecord; cursor = record.end) {
+      std::uint64_t time_ns = boot_ns;
+      if (record.length >= sizeof time_ns) std::memcpy(&time_ns, record.data, sizeof time_ns);
+      if (time_ns >= boot_ns) continue;
+      ++out.records;
+      if (is_heartbeat(record)) beat(time_ns);
+    }
+  }
+  return out;
 }
 
 std::uint64_t Capture::backlog_bytes() const {

@@ -10,13 +10,16 @@
 // Restart. The consumer positions live in the maps, which the warden keeps: a new worker goes on where the last one
 // stopped. Lost are the record that was in hand when the worker died (passed over, counted in `skipped_after_crash`, so
 // that a record cannot kill every worker) and those delivered but not yet committed by record. Both show as the
-// difference between the kernel's `sent` and the totals in the history, which become an exact gap.
+// difference between the kernel's `sent` and the totals in the history, which become an exact gap. Where systemd keeps
+// the maps the same goes for a new warden's worker; `rest_before` says what it finds of the hooks before.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -32,6 +35,7 @@ struct CaptureFds {
   int high_ring = -1;  ///< BPF_MAP_TYPE_RINGBUF; none of them is kept or closed
   int low_ring = -1;
   int counters = -1;             ///< BPF_F_MMAPABLE array of u64
+  int cgroups_lost = -1;         ///< BPF_F_MMAPABLE array of kt_lost; -1: whose losses they are is not known
   std::uint32_t high_bytes = 0;  ///< sizes of the rings' data; 0 = ask the kernel (/proc/self/fdinfo)
   std::uint32_t low_bytes = 0;
   std::uint32_t cpus = 0;  ///< counter blocks in the array; 0 = ask the kernel
@@ -42,6 +46,12 @@ struct CaptureStats {
   std::uint64_t late = 0;                 ///< older than one that was delivered before
   std::uint64_t corrupt = 0;              ///< times that a ring's content made no sense and was given up
   std::uint64_t skipped_after_crash = 0;  ///< records that the worker before this one died with
+};
+
+/// What the hooks of an earlier warden left in the rings.
+struct CaptureRest {
+  std::uint64_t records = 0;       ///< that nobody has read
+  std::uint64_t last_beat_ns = 0;  ///< of their newest heartbeat, read or not, ns since boot; 0: none is known
 };
 
 class Capture {
@@ -74,16 +84,20 @@ class Capture {
   /// Sums over CPUs, by family.
   [[nodiscard]] FamilyCounters kernel_counters() const { return counters_.read(); }
 
-  /// What the kernel side lost since the last call: one event per family and cause that grew, from then to
-  /// `now_boot_ns`. The first call reports all since the programs were loaded, or since the moment given to
-  /// `resume_loss`: a gap is rather said twice than not.
+  /// What the kernel side lost since the last call: one event per family and cause that grew (of a spent budget one for
+  /// each cgroup that is known, and one for the others), from then to `now_boot_ns`. The first call reports all since
+  /// the counters began, or beyond what was given to `resume_loss`.
   [[nodiscard]] std::vector<Event> loss_since_last(std::uint64_t now_boot_ns);
-  /// The counters that an earlier worker has reported already (from the history), and when it looked at them.
+  /// Of the counters what rows of earlier workers tell (from the history), and a moment before what they do not.
   void resume_loss(const FamilyCounters& reported, std::uint64_t at_boot_ns);
+  /// What was lost before is in the history: what the next call reports, all since the counters began, lies after it.
+  void losses_begin(std::uint64_t boot_ns) { reported_ns_ = boot_ns; }
 
   /// Records waiting in both rings, of any age.
   [[nodiscard]] std::size_t backlog();
   [[nodiscard]] std::uint64_t backlog_bytes() const;
+  /// What was made before `boot_ns`. To be asked before anything is drained.
+  [[nodiscard]] CaptureRest rest_before(std::uint64_t boot_ns);
   [[nodiscard]] CaptureStats stats() const;
 
  private:
@@ -95,7 +109,11 @@ class Capture {
     bool loaded = false;
   };
 
-  Capture(RingReader high, RingReader low, CounterReader counters);
+  Capture(RingReader high, RingReader low, CounterReader counters, CgroupLosses losses);
+  /// Takes from `lost`, of that family, what cgroups are known to have lost since it was reported, and adds it to
+  /// `out`.
+  void report_cgroups(std::uint64_t& lost, std::size_t family, const std::map<std::uint32_t, CgroupLosses::Slot>& slots,
+                      std::uint64_t now_boot_ns, std::vector<Event>& out);
   bool load(Side& side, std::uint64_t now_boot_ns) const;
   Side* next(std::uint64_t now_boot_ns);
   void finish(Side& side);
@@ -103,7 +121,9 @@ class Capture {
 
   Side high_, low_;
   CounterReader counters_;
+  CgroupLosses losses_;
   FamilyCounters reported_{};
+  std::map<std::uint32_t, std::array<std::uint64_t, kFamilies>> reported_cgroups_;  // by slot
   std::uint64_t reported_ns_ = 0;
   std::uint64_t newest_ns_ = 0;  // time of the newest record delivered
   CaptureStats stats_;

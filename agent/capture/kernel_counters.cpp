@@ -15,6 +15,16 @@ namespace {
 
 constexpr std::uint32_t kMaxCpus = 8192;
 constexpr std::size_t kPerCpu = std::size_t{KT_FAMILIES} * KT_COUNTERS_PER_FAMILY, kPerFamily = KT_COUNTERS_PER_FAMILY;
+static_assert(kFamilies == KT_FAMILIES);
+
+Result<Mapping> map_to_read(int fd, std::size_t bytes) {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  bytes = (bytes + page - 1) / page * page;
+  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+  if (address == MAP_FAILED)
+    return fail(Error::Code::kSystem, fmt::format("mmap of the counters ({} bytes): {}", bytes, std::strerror(errno)));
+  return Mapping(address, bytes);
+}
 
 }  // namespace
 
@@ -28,12 +38,9 @@ Result<CounterReader> CounterReader::map(int fd, std::uint32_t cpus) {
   }
   if (cpus == 0 || cpus > kMaxCpus)
     return fail(Error::Code::kInvalid, fmt::format("counters of {} CPUs: not between 1 and {}", cpus, kMaxCpus));
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-  const std::size_t bytes = (std::size_t{cpus} * kPerCpu * sizeof(std::uint64_t) + page - 1) / page * page;
-  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
-  if (address == MAP_FAILED)
-    return fail(Error::Code::kSystem, fmt::format("mmap of the counters ({} bytes): {}", bytes, std::strerror(errno)));
-  return CounterReader(Mapping(address, bytes), cpus);
+  auto pages = map_to_read(fd, std::size_t{cpus} * kPerCpu * sizeof(std::uint64_t));
+  if (!pages) return std::unexpected(pages.error());
+  return CounterReader(*std::move(pages), cpus);
 }
 
 std::uint64_t CounterReader::sum(std::size_t family, std::size_t counter) const {
@@ -56,6 +63,26 @@ FamilyCounters CounterReader::read() const {
     at.sent = sum(family, KT_C_SENT);
     at.filtered = sum(family, KT_C_FILTERED) + sum(family, KT_C_REPEATED);
     at.hits = sum(family, KT_C_HITS);  // last: a hook counts its hit before the hit's fate
+  }
+  return out;
+}
+
+Result<CgroupLosses> CgroupLosses::map(int fd) {
+  auto pages = map_to_read(fd, std::size_t{KT_LOST_SLOTS} * sizeof(kt_lost));
+  if (!pages) return std::unexpected(pages.error());
+  return CgroupLosses(*std::move(pages));
+}
+
+std::map<std::uint32_t, CgroupLosses::Slot> CgroupLosses::read() const {
+  std::map<std::uint32_t, Slot> out;
+  const auto* slots = reinterpret_cast<const kt_lost*>(pages_.data());
+  for (std::uint32_t i = 0; slots != nullptr && i < KT_LOST_SLOTS; ++i) {
+    const std::uint64_t owner = __atomic_load_n(&slots[i].cgroup_id, __ATOMIC_ACQUIRE);
+    if (owner == 0) continue;
+    Slot& slot = out[i];
+    slot.cgroup_id = owner;
+    for (std::size_t family = 0; family < kFamilies; ++family)
+      slot.lost[family] = __atomic_load_n(&slots[i].lost[family], __ATOMIC_ACQUIRE);
   }
   return out;
 }

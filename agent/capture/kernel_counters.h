@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel side's counters, read from the inherited mmapable array. Summed over CPUs. Thread: any.
+// The kernel side's counters, read from the inherited mmapable arrays. Summed over CPUs. Thread: any.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <map>
+#include <string_view>
+#include <utility>
 
 #include "agent/capture/ring_reader.h"
 #include "keytrail/accounting.h"
@@ -18,6 +21,9 @@ inline constexpr const char* kLostRingFull = "ring_full";
 inline constexpr const char* kLostBudget = "budget";
 inline constexpr const char* kLostReadFault = "read_fault";
 inline constexpr const char* kLostScratch = "scratch";
+[[nodiscard]] inline bool is_kernel_loss(std::string_view cause) {
+  return cause == kLostRingFull || cause == kLostBudget || cause == kLostReadFault || cause == kLostScratch;
+}
 
 class CounterReader {
  public:
@@ -32,6 +38,28 @@ class CounterReader {
 
   Mapping pages_;
   std::uint32_t cpus_;
+};
+
+/// Whose the losses under kLostBudget were, as far as there was room to say so: the array of kt_lost.
+class CgroupLosses {
+ public:
+  struct Slot {
+    std::uint64_t cgroup_id = 0;  ///< as in EventHead; 0: nobody's
+    std::array<std::uint64_t, kFamilies> lost{};
+  };
+
+  /// Nobody's.
+  CgroupLosses() = default;
+  /// Maps the array behind `fd` (not kept, not closed).
+  static Result<CgroupLosses> map(int fd);
+  /// The slots that have an owner, by their numbers; they keep it for ever. What is lost is here before it is in the
+  /// counters: to be read after them.
+  [[nodiscard]] std::map<std::uint32_t, Slot> read() const;
+
+ private:
+  explicit CgroupLosses(Mapping pages) : pages_(std::move(pages)) {}
+
+  Mapping pages_;
 };
 
 }  // namespace keytrail::capture

@@ -89,6 +89,7 @@ RingReader::RingReader(Mapping consumer_page, Mapping producer_pages, std::uint3
       producer_pages_(std::move(producer_pages)),
       consumer_position_(reinterpret_cast<std::uint64_t*>(consumer_page_.data())),
       in_hand_(consumer_position_ + 1),  // the kernel uses the first word of this page only
+      last_beat_(consumer_position_ + 2),
       producer_position_(reinterpret_cast<const std::uint64_t*>(producer_pages_.data())),
       data_(producer_pages_.data() + page),
       bytes_(bytes) {}
@@ -112,8 +113,7 @@ RingReader::Step RingReader::peek(std::uint64_t& cursor, Record& out) {
     }
     const std::byte* header = data_ + (cursor & (bytes_ - 1));
     const std::uint32_t word = __atomic_load_n(reinterpret_cast<const std::uint32_t*>(header), __ATOMIC_ACQUIRE);
-    if ((word & kBusy) != 0) return Step::kBusy;
-    const std::uint32_t length = word & ~kDiscard;
+    const std::uint32_t length = word & ~(kBusy | kDiscard);
     const std::uint64_t whole = (std::uint64_t{length} + kHeaderBytes + 7U) & ~std::uint64_t{7};
     if (whole > std::min<std::uint64_t>(end - cursor, kRecordMax)) {
       ++corrupt_;
@@ -122,7 +122,7 @@ RingReader::Step RingReader::peek(std::uint64_t& cursor, Record& out) {
     }
     if ((word & kDiscard) == 0) {
       out = Record{.data = header + kHeaderBytes, .length = length, .position = cursor, .end = cursor + whole};
-      return Step::kRecord;
+      return (word & kBusy) != 0 ? Step::kBusy : Step::kRecord;
     }
     cursor += whole;
   }
@@ -130,6 +130,9 @@ RingReader::Step RingReader::peek(std::uint64_t& cursor, Record& out) {
 
 void RingReader::set_in_hand(std::uint64_t position) { __atomic_store_n(in_hand_, position + 1, __ATOMIC_RELAXED); }
 void RingReader::clear_in_hand() { __atomic_store_n(in_hand_, 0, __ATOMIC_RELAXED); }
+
+std::uint64_t RingReader::last_beat() const { return __atomic_load_n(last_beat_, __ATOMIC_RELAXED); }
+void RingReader::note_beat(std::uint64_t time_ns) { __atomic_store_n(last_beat_, time_ns, __ATOMIC_RELAXED); }
 
 bool RingReader::skip_in_hand() {
   const std::uint64_t mark = __atomic_load_n(in_hand_, __ATOMIC_RELAXED);

@@ -54,8 +54,8 @@ class RingReader {
   static Result<RingReader> map(int fd, std::uint32_t bytes);
 
   /// The record at `cursor`, passing over discarded ones (`cursor` moves to the record). kBusy: it is still being
-  /// written. A length that cannot be (over kRecordMax, or over what was written): everything written so far is given
-  /// up, `corrupt` grows, kEmpty.
+  /// written; where it ends is known. A length that cannot be (over kRecordMax, or over what was written): everything
+  /// written so far is given up, `corrupt` grows, kEmpty.
   Step peek(std::uint64_t& cursor, Record& out);
 
   [[nodiscard]] std::uint64_t consumer() const;
@@ -69,6 +69,10 @@ class RingReader {
   /// process.
   void set_in_hand(std::uint64_t position);
   void clear_in_hand();
+  /// When the newest heartbeat was made that was read from this ring, by whichever reader: ns since boot, 0: none yet.
+  /// It lies in the consumer page, too.
+  [[nodiscard]] std::uint64_t last_beat() const;
+  void note_beat(std::uint64_t time_ns);
   /// The record that the last reader died with: it is passed over, so that one bad record cannot end every worker. True
   /// when there was one.
   bool skip_in_hand();
@@ -80,6 +84,7 @@ class RingReader {
   Mapping producer_pages_;
   std::uint64_t* consumer_position_ = nullptr;
   std::uint64_t* in_hand_ = nullptr;
+  std::uint64_t* last_beat_ = nullptr;
   const std::uint64_t* producer_position_ = nullptr;
   const std::byte* data_ = nullptr;
   std::uint32_t bytes_ = 0;

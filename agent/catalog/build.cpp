@@ -112,13 +112,14 @@ void Built::files(const Model& m) {
   sort_patterns();
   for (std::size_t i = 0; i < patterns_.size(); ++i) {
     if (patterns_[i].exclusion) continue;
-    const std::string_view leaf = patterns_[i].segments.back();
+    const std::string_view leaf = patterns_[i].segments.back(), first = patterns_[i].segments.front();
     if (wild(leaf)) {
-      wild_.push_back(index(i));
+      heads_.push_back({wild(first) ? std::string_view() : first, index(i)});
     } else {
       leaves_.push_back({leaf, index(i)});
     }
   }
+  std::ranges::sort(heads_, {}, [](const tables::Head& h) { return std::pair(h.first, h.pattern); });
   std::ranges::sort(leaves_, {}, [](const tables::Leaf& l) { return std::pair(l.leaf, l.pattern); });
 }
 
@@ -304,7 +305,7 @@ void Built::point() {
               .files = files_,
               .patterns = patterns_,
               .exact_leaves = leaves_,
-              .wild_patterns = wild_,
+              .wild_heads = heads_,
               .file_flags = flags_,
               .file_options = options_,
               .env = env_,

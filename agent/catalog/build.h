@@ -62,7 +62,7 @@ class Built {
   std::vector<File> files_;
   std::vector<tables::FilePattern> patterns_;
   std::vector<tables::Leaf> leaves_;
-  std::vector<std::uint16_t> wild_;
+  std::vector<tables::Head> heads_;
   std::vector<tables::FileFlag> flags_;
   std::vector<tables::FileOption> options_;
   std::vector<Env> env_;

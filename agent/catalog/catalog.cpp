@@ -42,6 +42,8 @@ Catalog::Impl::Impl(const tables::Tables& tables)
     selectors_.push_back(
         {.id = data.id, .steps = {data.steps.begin(), data.steps.end()}, .host_binds = data.host_binds});
   }
+  for (const tables::Socket& socket : t_.sockets)
+    socket_paths_.push_back(cut_path(socket.path.substr(socket.path.starts_with("~/") ? 2 : 0)));
   for (std::size_t i = 0; i < t_.program_names.size(); ++i) {
     const auto index = static_cast<std::uint16_t>(i);
     if (t_.program_names[i].name.ends_with('*')) {
@@ -211,22 +213,7 @@ std::optional<Endpoint> Catalog::match_port(std::uint16_t port) const {
   return std::nullopt;
 }
 
-LocalSocket Catalog::match_socket(std::string_view path) const {
-  const std::vector<std::string_view> cut = cut_path(path);
-  for (const tables::Socket& entry : impl().tables().sockets) {
-    if (path.starts_with('@') || entry.path.starts_with('@')) {
-      if (glob(entry.path, path)) return entry.is;
-      continue;
-    }
-    if (!path.starts_with('/')) continue;
-    const bool home = entry.path.starts_with("~/");
-    const std::vector<std::string_view> segments = cut_path(home ? entry.path.substr(2) : entry.path);
-    const tables::FilePattern pattern{
-        .file = 0, .literals = 0, .exclusion = false, .home = home, .anywhere = home, .segments = segments};
-    if (fits(pattern, cut)) return entry.is;
-  }
-  return {};
-}
+LocalSocket Catalog::match_socket(std::string_view path) const { return impl().match_socket(path); }
 
 const Catalog::Format* Catalog::format(std::string_view id) const {
   for (const tables::FormatData& entry : impl().tables().formats) {

@@ -34,6 +34,7 @@ KEYTRAIL_NAMED(Program);
 KEYTRAIL_NAMED(Selector::Step);
 KEYTRAIL_NAMED(tables::FilePattern);
 KEYTRAIL_NAMED(tables::Leaf);
+KEYTRAIL_NAMED(tables::Head);
 KEYTRAIL_NAMED(tables::FileFlag);
 KEYTRAIL_NAMED(tables::FileOption);
 KEYTRAIL_NAMED(tables::EnvPattern);

@@ -39,6 +39,7 @@ class Catalog::Impl {
   explicit Impl(const tables::Tables& tables);
 
   [[nodiscard]] const File* match_file(std::string_view path) const;
+  [[nodiscard]] LocalSocket match_socket(std::string_view path) const;
   [[nodiscard]] const Env* match_env(std::string_view name) const;
   [[nodiscard]] std::optional<Endpoint> match_host(std::string_view host) const;
   [[nodiscard]] std::optional<Issue> match_metadata(const SocketAddress& remote, std::string_view host,
@@ -75,6 +76,7 @@ class Catalog::Impl {
   const tables::Tables& t_;
   std::deque<LazyRegex> host_regex_, service_regex_, binding_regex_, format_regex_;
   std::vector<Selector> selectors_;                                       ///< sorted by id
+  std::vector<std::vector<std::string_view>> socket_paths_;               ///< of tables().sockets, cut
   std::map<std::string_view, std::vector<std::uint16_t>> program_names_;  ///< whole names → program_names
   std::vector<std::uint16_t> program_prefixes_;
   /// Answers of match_host: a node calls few hosts many times, and an expression costs a hundred look-ups.

@@ -11,8 +11,6 @@ bool digits(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-bool wild(std::string_view text) { return text.find_first_of("*?") != std::string_view::npos; }
-
 /// Components against components; "**" stands for any number of them.
 bool fits_from(tables::Strings pattern, std::span<const std::string_view> path) {
   while (!pattern.empty()) {
@@ -74,28 +72,51 @@ bool fits(const tables::FilePattern& pattern, std::span<const std::string_view> 
 const File* Catalog::Impl::match_file(std::string_view path) const {
   const std::vector<std::string_view> cut = cut_path(path);
   if (cut.empty() || !path.starts_with('/')) return nullptr;
-  const tables::FilePattern* best = nullptr;
   const auto excluded = [&](std::uint16_t file) {
     // Exclusions follow the patterns of their file.
     const auto range = std::ranges::equal_range(t_.patterns, file, {}, &tables::FilePattern::file);
     return std::ranges::any_of(range, [&](const tables::FilePattern& p) { return p.exclusion && fits(p, cut); });
   };
-  const auto consider = [&](std::uint16_t index) {
+  // The one with most literals; of equal ones the first.
+  const auto consider = [&](std::uint16_t index, const tables::FilePattern*& best) {
     const tables::FilePattern& candidate = t_.patterns[index];
-    if (best != nullptr && candidate.literals <= best->literals) return;
-    if (fits(candidate, cut) && !excluded(candidate.file)) best = &candidate;
+    const bool better = best == nullptr || candidate.literals > best->literals ||
+                        (candidate.literals == best->literals && &candidate < best);
+    if (better && fits(candidate, cut) && !excluded(candidate.file)) best = &candidate;
   };
+  const tables::FilePattern* exact = nullptr;
   for (const tables::Leaf& leaf : std::ranges::equal_range(t_.exact_leaves, cut.back(), {}, &tables::Leaf::leaf))
-    consider(leaf.pattern);
-  for (const std::uint16_t index : t_.wild_patterns) {
-    const std::string_view first = t_.patterns[index].segments.front();
-    // Most patterns name an absolute directory that this path does not start with.
-    if (!t_.patterns[index].home && first != cut.front() && !wild(first)) continue;
-    const std::string_view last = t_.patterns[index].segments.back();
-    if (last != "**" && !glob(last, cut.back())) continue;
-    consider(index);
-  }
+    consider(leaf.pattern, exact);
+  const tables::FilePattern* wildcard = nullptr;
+  const auto consider_heads = [&](std::string_view first) {
+    auto head = std::ranges::lower_bound(t_.wild_heads, first, {}, &tables::Head::first);
+    for (; head != t_.wild_heads.end() && head->first == first; ++head) {
+      const std::string_view last = t_.patterns[head->pattern].segments.back();
+      if (last == "**" || glob(last, cut.back())) consider(head->pattern, wildcard);
+    }
+  };
+  // Wherever a pattern begins (at the root, at a home, at a directory below), its first component is one of the path.
+  consider_heads({});
+  std::ranges::for_each(cut, consider_heads);
+  const bool is_exact = exact != nullptr && (wildcard == nullptr || wildcard->literals <= exact->literals);
+  const tables::FilePattern* best = is_exact ? exact : wildcard;
   return best == nullptr ? nullptr : &t_.files[best->file];
+}
+
+LocalSocket Catalog::Impl::match_socket(std::string_view path) const {
+  const std::vector<std::string_view> cut = cut_path(path);
+  for (std::size_t i = 0; i < t_.sockets.size(); ++i) {
+    const tables::Socket& entry = t_.sockets[i];
+    if (path.starts_with('@') || entry.path.starts_with('@')) {
+      if (glob(entry.path, path)) return entry.is;
+      continue;
+    }
+    const bool home = entry.path.starts_with("~/");
+    const tables::FilePattern pattern{
+        .file = 0, .literals = 0, .exclusion = false, .home = home, .anywhere = home, .segments = socket_paths_[i]};
+    if (path.starts_with('/') && fits(pattern, cut)) return entry.is;
+  }
+  return {};
 }
 
 }  // namespace keytrail::catalog

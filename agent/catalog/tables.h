@@ -26,6 +26,11 @@ struct Leaf {
   std::string_view leaf;
   std::uint16_t pattern;
 };
+/// Patterns whose last component has a wildcard, sorted by their first one; that is "" where it has a wildcard, too.
+struct Head {
+  std::string_view first;
+  std::uint16_t pattern;
+};
 
 /// A flag whose value is a path to such a file; `program` empty: of every program.
 struct FileFlag {
@@ -141,7 +146,7 @@ struct Tables {
   std::span<const File> files;  ///< sorted by id
   std::span<const FilePattern> patterns;
   std::span<const Leaf> exact_leaves;
-  Indices wild_patterns;  ///< patterns whose last component has a wildcard
+  std::span<const Head> wild_heads;
   std::span<const FileFlag> file_flags;
   std::span<const FileOption> file_options;
   std::span<const Env> env;  ///< exact names sorted; then those with '*'

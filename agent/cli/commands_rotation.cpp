@@ -34,7 +34,7 @@ std::string progress(const json::object& answer) {
   const std::size_t untold = array(object(row, "cannot_tell"), "processes").size();
   return fmt::format("{} with the old key, {} with the new{}", thousands(number(object(row, "old"), "processes")),
                      thousands(number(object(row, "new"), "processes")),
-                     untold == 0 ? "" : fmt::format(", {} cannot be told", untold));
+                     untold == 0 ? "" : fmt::format(", {} cannot be checked", untold));
 }
 
 }  // namespace

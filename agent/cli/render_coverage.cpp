@@ -25,11 +25,12 @@ bool hides(const json::object& gap) { return is_null(gap, "lost") || number(gap,
 
 std::string gap_line(const json::object& gap, const View& view) {
   const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
-  const std::string family = text(gap, "family");
+  const std::string family = text(gap, "family"), scope = text(gap, "scope");
   const std::int64_t from = time(gap, "from");
-  return fmt::format("! GAP {} to {} {}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
+  return fmt::format("! GAP {} to {} {}{}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
                      format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
-                     family.empty() ? "" : " (" + printable(family) + ")", lost, printable(text(gap, "text")));
+                     family.empty() ? "" : " (" + printable(family) + ")",
+                     scope.empty() ? "" : ", of " + printable(scope) + " only", lost, printable(text(gap, "text")));
 }
 
 /// What hides something in the asked period.

@@ -97,7 +97,8 @@ std::string cannot_tell_text(const json::object& answer, const View& view) {
   }
   std::string out = table.empty() ? "" : table.text(view.width);
   const std::int64_t more = number(others, "not_listed") + static_cast<std::int64_t>(shown - std::min(shown, most));
-  if (more != 0) out += fmt::format("! and {} more processes of which it cannot be told\n", thousands(more));
+  if (more != 0)
+    out += fmt::format("! and {} more process{} that cannot be checked\n", thousands(more), more == 1 ? "" : "es");
   if (const std::int64_t over = number(others, "not_followed"); over != 0)
     out += fmt::format("! {} more process{} over the bound of what the agent follows: nothing is known of them\n",
                        thousands(over), over == 1 ? " is" : "es are");
@@ -115,7 +116,7 @@ std::int64_t cannot_be_told(const json::object& answer) {
 std::string nobody_seen(const json::object& holds, const json::object& answer, const std::string& id) {
   std::vector<std::string> why;
   if (const std::int64_t untold = cannot_be_told(holds); untold != 0)
-    why.push_back(fmt::format("{} process{} not seen whole", thousands(untold), untold == 1 ? " was" : "es were"));
+    why.push_back(fmt::format("{} process{} cannot be checked", thousands(untold), untold == 1 ? "" : "es"));
   if (const std::int64_t under_way = number(object(holds, "cannot_tell"), "under_way"); under_way != 0)
     why.push_back(fmt::format("{} key file{} being examined or stored right now (ask again)", thousands(under_way),
                               under_way == 1 ? " is" : "s are"));
@@ -175,7 +176,7 @@ std::string verdict(const json::object& row, const json::object& answer, const V
   return fmt::format("NOT DONE: {} of processes, {} of calls moved (since {}); {} process{} to go{}\n",
                      percent(row, "moved_processes"), percent(row, "moved_calls"),
                      format_when(time(row, "calls_since"), view.local), thousands(left), left == 1 ? "" : "es",
-                     untold == 0 ? "" : fmt::format(", {} cannot be told", thousands(untold)));
+                     untold == 0 ? "" : fmt::format(", {} cannot be checked", thousands(untold)));
 }
 
 /// What the verdict does not count, and somebody should know before the old key is revoked.
@@ -225,7 +226,7 @@ std::string render_holders(const json::object& answer, const View& view) {
   std::string out =
       fmt::format("NOT CLEAR: {} process{} it{}{}\n", count, count == 1 ? " holds" : "es hold",
                   last == 0 ? " (never seen used)" : fmt::format(" (last use {} ago)", format_age(view.now_ns - last)),
-                  untold == 0 ? "" : fmt::format(", {} cannot be told", thousands(untold)));
+                  untold == 0 ? "" : fmt::format(", {} cannot be checked", thousands(untold)));
   return with_coverage(out + holders_table(rows, view) + cannot_tell_text(answer, view), answer, view);
 }
 

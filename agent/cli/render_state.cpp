@@ -81,9 +81,14 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"connections_forgotten", "connections forgotten: their later calls are not seen"},
     {"payloads_without_connection", "calls on connections older than the agent or forgotten"},
     {"examine_overflow", "opens of key files not looked at, too many of one process, program or cgroup at once"},
+    {"files_unread", "reads of key files that were gone, changed or not answered again: their keys are unknown"},
     {"contents_over_budget", "files at no known place not looked at, too many of one process at once"},
     {"secret_shaped_over_budget", "processes that opened more secret-shaped files than are looked at"},
     {"processes_unread", "processes whose start was lost and of which nothing was read, too many of one cgroup"},
+    {"processes_not_kept", "events of processes that are not kept, too many of one cgroup and user"},
+    {"cgroups_not_kept", "cgroups whose name is not kept: what runs there is shown as the host's"},
+    {"workloads_over_bound", "workloads that learn nothing later, too many of one user, pod or directory"},
+    {"identity_posts_dropped", "facts of workloads not taken, too many at once of one pod"},
     {"held_uses_over_bound", "uses weighed before their key file was read"},
     {"environments_over_bound", "environments not read, too many at once"},
     {"environments_cut", "environments with more than is read: their programs' uses are at most possible"},
@@ -180,9 +185,23 @@ std::string watch_line(const json::object& row, const View& view) {
     return fmt::format("{}  ! GAP {}: {} lost. {}", at, printable(text(row, "cause")), lost,
                        printable(text(row, "text")));
   }
+  if (text(row, "what") == to_string(Revised::kBytes))
+    return fmt::format("{}  row {} revised: {} more bytes sent, {} received", at, number(row, "of_seq"),
+                       number_or_zero(row, "bytes_sent"), number_or_zero(row, "bytes_received"));
   return fmt::format("{}  row {} revised: {} is {}", at, number(row, "of_seq"), printable(text(row, "what")),
                      printable(text(row, "value")));
 }
+
+namespace {
+
+std::string program_line(const json::object& row) {
+  const json::object& actor = object(row, "actor");
+  const std::string exe = text(actor, "exe"), file = file_words(actor);
+  if (exe.empty() && file.empty()) return {};
+  return fmt::format("  program: {}{}{}\n", printable(exe.empty() ? "?" : exe), file.empty() ? "" : ", ", file);
+}
+
+}  // namespace
 
 std::string render_explain(const json::object& answer, const View& view) {
   const json::array& rows = array(answer, "rows");
@@ -194,6 +213,7 @@ std::string render_explain(const json::object& answer, const View& view) {
     const std::string count = thousands(count_of(row));
     out += fmt::format("{}: {} called {} {}×; {}\n", printable(evidence), process_words(row),
                        called_words(object(row, "destination")), count, why_words(row));
+    out += program_line(row);
     if (const std::string sentence = text(row, "explanation"); !sentence.empty())
       out += fmt::format("  reason: {} ({})\n", printable(sentence), printable(text(row, "reason")));
     for (const json::value& value : array(row, "keys")) {
@@ -214,7 +234,7 @@ std::string render_explain(const json::object& answer, const View& view) {
     if (const std::string hint = text(row, "note"); !hint.empty())
       out += fmt::format("  address: {} (a hint, no proof)\n", printable(hint));
   } else {
-    out += watch_line(row, view) + "\n";
+    out += watch_line(row, view) + "\n" + program_line(row);
   }
   for (std::size_t i = 1; i < rows.size(); ++i) {
     if (rows[i].is_object()) out += "  " + watch_line(rows[i].get_object(), view) + "\n";

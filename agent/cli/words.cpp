@@ -39,6 +39,14 @@ std::string process_words(const json::object& row) {
   return out;
 }
 
+std::string file_words(const json::object& actor) {
+  const json::object& file = object(actor, "exe_file");
+  if (number(file, "inode") == 0) return {};
+  return fmt::format("inode {} on device {}{}", static_cast<std::uint64_t>(number(file, "inode")),
+                     printable(text(file, "device")),
+                     flag(file, "deleted") ? ", under no name: deleted, replaced, or only in memory" : "");
+}
+
 std::string called_words(const json::object& destination) {
   const std::string provider = text(destination, "provider"), service = text(destination, "service"),
                     action = text(destination, "action"), region = text(destination, "region");

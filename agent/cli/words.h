@@ -16,6 +16,9 @@ namespace keytrail::cli {
 [[nodiscard]] std::string thousands(std::int64_t number);
 /// "python3[8121]"; of an edge with several processes "python3[8121] +3".
 [[nodiscard]] std::string process_words(const boost::json::object& row);
+/// Which file its program is: "inode 77 on device 8:1", with what it means that no name leads there; empty where it is
+/// not known.
+[[nodiscard]] std::string file_words(const boost::json::object& actor);
 /// "s3:GetObject eu-west-1", "s3:? eu-west-1", "api.example.com:443".
 [[nodiscard]] std::string called_words(const boost::json::object& destination);
 /// "s3 eu-west-1" of "aws / s3 / eu-west-1"; "github vcs" of "github / vcs / global".

@@ -7,7 +7,19 @@
 
 #include <algorithm>
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
 namespace keytrail::examine {
+namespace {
+
+constexpr std::size_t kUsualBytes = 256U << 10U;
+
+/// The next multiple of what `take` aligns to; less than `bytes` where there is none.
+std::size_t rounded_up(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+}  // namespace
 
 Arena::Arena(std::size_t bytes) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -31,15 +43,19 @@ Arena::~Arena() {
 }
 
 std::span<char> Arena::take(std::size_t bytes) {
-  const std::size_t rounded = (bytes + 15) / 16 * 16;
+  const std::size_t rounded = rounded_up(bytes);
   if (rounded < bytes || rounded > bytes_ - used_) return {};
   char* at = begin_ + used_;
   used_ += rounded;
   return {at, bytes};
 }
 
+void Arena::keep(std::size_t bytes) { used_ = std::min(used_, rounded_up(bytes)); }
+
 void Arena::wipe() {
   if (used_ > 0) explicit_bzero(begin_, used_);
+  // Of locked memory since Linux 5.18; before, it stays.
+  if (used_ > kUsualBytes) (void)madvise(begin_, bytes_, MADV_DONTNEED_LOCKED);
   used_ = 0;
 }
 

@@ -18,7 +18,10 @@ class Arena {
 
   /// `bytes` of zeroed memory, aligned to 16, valid until `wipe`; empty when the arena is used up.
   [[nodiscard]] std::span<char> take(std::size_t bytes);
-  /// Overwrites all that was taken and gives it back.
+  /// Of all that was taken nothing was written beyond the first `bytes`: that is given back as it is, and `wipe` makes
+  /// no page of it resident.
+  void keep(std::size_t bytes);
+  /// Overwrites all that was taken and gives it back; the memory of an unusually large file goes back to the kernel.
   void wipe();
   /// False when the kernel would not lock the memory (RLIMIT_MEMLOCK): it may then be swapped out.
   [[nodiscard]] bool locked() const { return locked_; }

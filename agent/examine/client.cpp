@@ -131,6 +131,7 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       session_id_ = hex(hello.session);
       cpus_ = hello.cpus;
       life_ = hello.life;
+      resumed_ = hello.resumed != 0;
       return;
     }
     case role::Type::kHook: {

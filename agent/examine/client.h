@@ -62,13 +62,16 @@ class RoleLink final : public Examiner {
   [[nodiscard]] std::uint64_t started_ns() const { return started_ns_; }
   /// ns since boot when the last hook family was attached.
   [[nodiscard]] std::uint64_t armed_ns() const { return armed_ns_; }
-  /// 32 hexadecimal digits, drawn when the kernel programs were loaded: the kernel's counters begin at 0 with it, and
-  /// outlive a worker.
+  /// 32 hexadecimal digits, drawn when rings and counters were made: the counters begin at 0 with it, and both outlive
+  /// a worker.
   [[nodiscard]] const std::string& session_id() const { return session_id_; }
   /// Counter blocks in the counters map.
   [[nodiscard]] std::uint32_t cpus() const { return cpus_; }
   /// 1 for the first worker of this warden, then 2, …
   [[nodiscard]] std::uint32_t life() const { return life_; }
+  /// Rings and counters are those of a warden before this one, which was killed: what has a time before started_ns()
+  /// came through its hooks.
+  [[nodiscard]] bool resumed() const { return resumed_; }
   /// The agent's processes as the warden last told of them.
   [[nodiscard]] const std::vector<RoleStatus>& processes() const { return processes_; }
   /// What could not be had (a sandbox, the user): sentences for `status`.
@@ -156,6 +159,7 @@ class RoleLink final : public Examiner {
   std::uint64_t started_ns_ = 0, armed_ns_ = 0;
   std::string session_id_;
   std::uint32_t cpus_ = 0, life_ = 0;
+  bool resumed_ = false;
   std::vector<std::string> remarks_;
   std::vector<RoleStatus> processes_;
   std::vector<WardenNotice> early_notices_;

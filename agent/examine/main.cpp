@@ -133,6 +133,7 @@ class Server {
     std::size_t length = 0;
     const bool read = !buffer.empty() && read_all(descriptor, buffer, length);
     if (!read) found.unread = role::Unread::kRefused;
+    if (read) file_.keep(length);  // else something may lie behind it
     bytes = {buffer.data(), length};
     return read;
   }

@@ -55,7 +55,7 @@ bool write_file(const ExamineQuestion& asked, const KindLookup& kinds, role::Ope
   out.flags = (question.look ? role::kOpenLook : 0U) | (question.told ? role::kOpenTold : 0U);
   out.file = identity_of(question.file);
   out.hints = hints_of(question, kinds);
-  return out.path.assign(question.path);
+  return out.path.assign(question.path) && out.teller.assign(question.teller);
 }
 
 ExamineAnswer file_answer(std::string unread, Gathered gathered) {

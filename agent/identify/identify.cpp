@@ -2,14 +2,30 @@
 #include "agent/identify/identify.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace keytrail::identify {
 namespace {
 
-constexpr std::size_t kMaxCgroups = 100'000;
 constexpr std::size_t kLooksPerExpire = 64;
 constexpr std::uint64_t kSettledNs = 2'000'000'000;
+
+CgroupMakers makers_of(const CgroupEvent& cgroup) { return {.claimed = cgroup.claimed, .owner = cgroup.owner}; }
+
+// Who may make cgroups makes them in a directory of his own (a pod, a user's manager, what root gave away): nobody
+// gains by making many.
+std::string_view first_directories(std::string_view path, std::size_t claimed) {
+  constexpr int kDirectories = 3;
+  for (; claimed > 0 && !path.empty(); --claimed)
+    path = path.substr(0, std::min(path.rfind('/'), path.size() - 1));
+  std::size_t end = 0;
+  for (int i = 0; i < kDirectories && end != std::string_view::npos; ++i)
+    end = path.find('/', end + 1);
+  return path.substr(0, end);
+}
 
 // Exec numbers wrap: the distance decides.
 bool older_exec(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
@@ -20,7 +36,8 @@ Identify::Identify(IdentifyOptions options)
     : options_(std::move(options)),
       proc_(options_.proc_root),
       workloads_(options_.max_workloads, options_.wall_ns),
-      resolver_(options_.passwd_path, workloads_) {}
+      resolver_(options_.passwd_path, workloads_),
+      room_(options_.max_processes) {}
 
 Identified Identify::on_event(const Event& event) {
   const EventHead& head = event.head;
@@ -142,15 +159,51 @@ Identified Identify::on_task(const EventHead& head, const ExecEvent& exec) {
 
 void Identify::on_cgroup(const CgroupEvent& cgroup) {
   if (cgroup.cgroup_id == 0) return;
-  if (cgroups_.size() >= kMaxCgroups && !cgroups_.contains(cgroup.cgroup_id)) cgroups_.erase(cgroups_.begin());
-  const auto [it, fresh] = cgroups_.try_emplace(cgroup.cgroup_id);
-  CgroupName named{cgroup.path, {.claimed = cgroup.claimed, .owner = cgroup.owner}};
-  const bool renamed = !fresh && it->second != named;  // or given to somebody else
-  it->second = std::move(named);
-  if (unresolved_.erase(cgroup.cgroup_id) == 0 && !renamed) return;
+  const bool full = unresolved_.size() >= kMaxUnresolved;  // then not all are in it
+  const bool awaited = unresolved_.erase(cgroup.cgroup_id) != 0 || full;
+  const bool known = cgroups_.contains(cgroup.cgroup_id);
+  CgroupName* const named = cgroup_named(cgroup);
+  if (named == nullptr) return give_up("cgroups_not_kept", resolver_.name_of(cgroup.path, makers_of(cgroup)));
+  const bool renamed = known && (named->path != cgroup.path || named->makers != makers_of(cgroup));  // or given away
+  named->path = cgroup.path;
+  named->makers = makers_of(cgroup);
+  named->directory = std::hash<std::string_view>{}(first_directories(cgroup.path, cgroup.claimed));
+  if (!awaited && !renamed) return;
+  named->processes = 0;
+  if (full) unresolved_.clear();  // of most of them no process lives any more: else each new name costs a look at all
   for (auto& [key, life] : lives_) {
-    if (life.current->cgroup_id == cgroup.cgroup_id) publish(life, finish(Process(*life.current)));
+    if (life.current->cgroup_id != cgroup.cgroup_id) {
+      if (full) await_name(life.current->cgroup_id);
+      continue;
+    }
+    ++named->processes;
+    publish(life, finish(Process(*life.current)));
   }
+}
+
+void Identify::await_name(std::uint64_t cgroup_id) {
+  if (cgroup_id != 0 && unresolved_.size() < kMaxUnresolved && !cgroups_.contains(cgroup_id))
+    unresolved_.insert(cgroup_id);
+}
+
+// Null: there are too many in which processes are.
+Identify::CgroupName* Identify::cgroup_named(const CgroupEvent& cgroup) {
+  if (const auto it = cgroups_.find(cgroup.cgroup_id); it != cgroups_.end()) return &it->second;
+  if (cgroups_.size() >= options_.max_cgroups)
+    std::erase_if(cgroups_, [](const auto& entry) { return entry.second.processes == 0; });
+  return cgroups_.size() >= options_.max_cgroups ? nullptr : &cgroups_[cgroup.cgroup_id];
+}
+
+void Identify::count_in_cgroup(std::uint64_t cgroup_id, bool more) {
+  const auto it = cgroups_.find(cgroup_id);
+  if (it == cgroups_.end()) return;
+  std::size_t& processes = it->second.processes;
+  processes = more ? processes + 1 : std::max<std::size_t>(processes, 1) - 1;
+}
+
+std::string Identify::workload_in(std::uint64_t cgroup_id) {
+  const auto it = cgroups_.find(cgroup_id);
+  return it == cgroups_.end() ? std::string() : resolver_.name_of(it->second.path, it->second.makers);
 }
 
 ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated) {
@@ -207,15 +260,18 @@ const Identify::Life* Identify::life_of(const InstanceId& id) const {
   return it == lives_.end() ? nullptr : &it->second;
 }
 
-// Puts the process into the table. False when it is full of live ones: the caller's object is all there is then.
+// Puts the process into the table. False when there is no room for it: the caller's object is all there is then.
 bool Identify::store(const ProcessRef& process, std::uint64_t time_ns) {
   const Key key = key_of(process->id);
   if (Life* life = life_of(process->id)) {
     replace_current(*life, process, time_ns);
     return true;
   }
-  if (!make_room()) {
+  const base::Owners owner = owner_of(*process);
+  base::FairShares::Share room = make_room(owner);
+  if (!room) {
     ++stats_.not_stored;
+    give_up("processes_not_kept", process->workload->name);
     return false;
   }
   // Two processes cannot have one PID: the earlier one's exit was missed.
@@ -226,7 +282,11 @@ bool Identify::store(const ProcessRef& process, std::uint64_t time_ns) {
       mark_exited(old, it->second, time_ns);
     }
   }
-  lives_.emplace(key, Life{.current = process});
+  Life& life = lives_[key];
+  life.current = process;
+  life.owner = owner;
+  life.room = std::move(room);
+  count_in_cgroup(process->cgroup_id, true);
   std::uint64_t& start = latest_[key.tgid];
   start = std::max(start, key.start_ns);
   ++stats_.live;
@@ -254,24 +314,59 @@ void Identify::publish(Life& life, ProcessRef process) {
       mounts_.erase(it);
     if (process->mnt_ns != 0) mounts_[process->mnt_ns].insert(entry);
   }
+  follow_owner(life, *process);
   life.current = std::move(process);
 }
 
-bool Identify::make_room() {
-  while (lives_.size() >= options_.max_processes && !exited_.empty()) {
-    const Key key = exited_.front().second;
-    exited_.pop_front();
-    if (!lives_.contains(key)) continue;
-    ++stats_.evicted;
-    erase(key);
+base::Owners Identify::owner_of(const Process& process) const {
+  const auto it = cgroups_.find(process.cgroup_id);
+  return {it == cgroups_.end() ? process.cgroup_id : it->second.directory, process.cgroup_id, process.uid};
+}
+
+// One that moves is its new owner's, where that has room.
+void Identify::follow_owner(Life& life, const Process& process) {
+  if (life.current->cgroup_id != process.cgroup_id) {
+    count_in_cgroup(life.current->cgroup_id, false);
+    count_in_cgroup(process.cgroup_id, true);
   }
-  return lives_.size() < options_.max_processes;
+  const base::Owners owner = owner_of(process);
+  if (owner == life.owner || life.exited_ns != 0) return;
+  auto room = room_.take(owner);
+  if (!room) return;
+  life.room = std::move(room);
+  life.owner = owner;
+}
+
+// Whoever has too much gives up its own that have exited, the oldest first; nobody else's.
+base::FairShares::Share Identify::make_room(const base::Owners& owner) {
+  auto room = room_.take(owner);
+  const auto own = room ? exited_.end() : exited_.find(owner);
+  while (!room && own != exited_.end() && !own->second.empty()) {
+    ++stats_.evicted;
+    erase(own->second.front().second);
+    own->second.pop_front();
+    room = room_.take(owner);
+  }
+  if (own != exited_.end() && own->second.empty()) exited_.erase(own);
+  return room;
+}
+
+void Identify::give_up(const char* cause, const std::string& workload) {
+  std::pair name(std::string(cause), workload);
+  if (given_up_.size() >= kMaxGivenUp && !given_up_.contains(name)) name.second.clear();
+  ++given_up_[std::move(name)];
+}
+
+Identify::GivenUp Identify::take_given_up() {
+  for (const auto& [workload, count] : workloads_.take_turned_away())
+    given_up_[{"workloads_over_bound", workload}] += count;
+  return std::exchange(given_up_, {});
 }
 
 void Identify::mark_exited(const Key& key, Life& life, std::uint64_t time_ns) {
   if (life.exited_ns != 0) return;
   life.exited_ns = std::max<std::uint64_t>(time_ns, 1);
-  exited_.emplace_back(life.exited_ns, key);
+  exited_[life.owner].emplace_back(life.exited_ns, key);
   --stats_.live;
   ++stats_.exited;
   if (const auto it = mounts_.find(life.current->mnt_ns); it != mounts_.end()) {
@@ -282,7 +377,10 @@ void Identify::mark_exited(const Key& key, Life& life, std::uint64_t time_ns) {
 
 // Only exited ones are erased.
 void Identify::erase(const Key& key) {
-  if (lives_.erase(key) == 0) return;
+  const auto life = lives_.find(key);
+  if (life == lives_.end()) return;
+  count_in_cgroup(life->second.current->cgroup_id, false);
+  lives_.erase(life);
   --stats_.exited;
   if (const auto it = latest_.find(key.tgid); it != latest_.end() && it->second == key.start_ns) latest_.erase(it);
 }
@@ -291,9 +389,11 @@ void Identify::expire(std::uint64_t now_boot_ns) {
   const auto due = [&](std::uint64_t time_ns) {
     return time_ns <= now_boot_ns - std::min(now_boot_ns, options_.keep_exited_ns);
   };
-  while (!exited_.empty() && due(exited_.front().first)) {
-    erase(exited_.front().second);
-    exited_.pop_front();
+  for (auto own = exited_.begin(); own != exited_.end();) {
+    auto& queue = own->second;
+    for (; !queue.empty() && due(queue.front().first); queue.pop_front())
+      erase(queue.front().second);
+    own = queue.empty() ? exited_.erase(own) : std::next(own);
   }
   while (!replaced_.empty() && due(replaced_.front().at_ns)) {
     const InstanceId id = replaced_.front().id;

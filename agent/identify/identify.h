@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/fair_queue.h"
 #include "agent/base/system_clock.h"
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/proc_reader.h"
@@ -30,7 +31,10 @@ namespace keytrail::identify {
 struct IdentifyOptions {
   std::string proc_root = "/proc";
   std::string passwd_path = "/etc/passwd";
+  /// Shared by directories of cgroups, cgroups and users (base::FairShares): one of all three alone gets a quarter.
   std::size_t max_processes = 200'000;
+  /// Over half of max_processes: who alone has so many leaves room for the cgroups of others.
+  std::size_t max_cgroups = 150'000;
   /// For events that come after the exit, and after an exec for those from before it.
   std::uint64_t keep_exited_ns = 30'000'000'000;
   /// A flood of unknown processes must not turn into a flood of opens. A cgroup may read as long as it has had less
@@ -45,8 +49,8 @@ struct IdentifyStats {
   std::uint64_t forks = 0, execs = 0;  ///< seen
   std::uint64_t inferred = 0;          ///< processes that an event named first
   std::uint64_t inferred_bare = 0;     ///< of them, those of which /proc said nothing (gone, or over the limit)
-  std::uint64_t evicted = 0;           ///< exited ones dropped early: the table was full
-  std::uint64_t not_stored = 0;        ///< live ones not kept: the table was full of live ones
+  std::uint64_t evicted = 0;           ///< exited ones dropped early, for newer ones of the same cgroup and user
+  std::uint64_t not_stored = 0;        ///< not kept: their cgroup and user have too many live ones
   std::uint64_t found_gone = 0;        ///< live ones whose exit was not seen
 };
 
@@ -96,12 +100,21 @@ class Identify {
   [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
   [[nodiscard]] const WorkloadStats& workload_stats() const { return workloads_.stats(); }
   [[nodiscard]] IdentifyStats stats() const;
-  /// Processes of which /proc was not read since the last call, because their cgroup had read too often: by the name of
-  /// the workload.
-  [[nodiscard]] std::map<std::string, std::uint64_t> take_refused() { return std::exchange(proc_refused_, {}); }
+  /// What bounds turned away since the last call, by cause and the name of the workload that it concerns (empty: of
+  /// several): "processes_unread" (/proc was not read, its cgroup had read too often), "processes_not_kept" (what later
+  /// events name is inferred anew), "cgroups_not_kept" (who is in them is not known), "workloads_over_bound".
+  using GivenUp = std::map<std::pair<std::string, std::string>, std::uint64_t>;
+  [[nodiscard]] GivenUp take_given_up();
+  /// The name of the workload in a cgroup: "backup.service", "cgroup /jobs" where its path names none. Empty: it is not
+  /// known, or the root's.
+  [[nodiscard]] std::string workload_in(std::uint64_t cgroup_id);
+  /// The name of a workload that is known, else the id.
+  [[nodiscard]] std::string workload_name(const std::string& id) const { return workloads_.name_of(id); }
 
  private:
-  static constexpr std::size_t kMaxEarlier = 64;  // execs of one process within 30 s that late events may still name
+  static constexpr std::size_t kMaxUnresolved = 10'000;
+  static constexpr std::size_t kMaxGivenUp = 256;  // causes and workloads that are told apart
+  static constexpr std::size_t kMaxEarlier = 64;   // execs of one process within 30 s that late events may still name
   struct Key {
     std::uint32_t tgid = 0;
     std::uint64_t start_ns = 0;
@@ -117,11 +130,14 @@ class Identify {
     ProcessRef current;
     std::vector<ProcessRef> earlier;  // before an exec, for late events
     std::uint64_t exited_ns = 0;      // 0 = lives
+    base::Owners owner{};             // who has `room`
+    base::FairShares::Share room;
   };
   struct CgroupName {
     std::string path;
     CgroupMakers makers;
-    bool operator==(const CgroupName&) const = default;
+    std::uint64_t directory = 0;  // what its cgroups share as one owner
+    std::size_t processes = 0;    // of the table, that are in it
   };
   struct Replaced {
     std::uint64_t at_ns;
@@ -148,7 +164,13 @@ class Identify {
   [[nodiscard]] const Life* life_of(const InstanceId& id) const;
   [[nodiscard]] static Key key_of(const InstanceId& id) { return {id.tgid, id.start_ns}; }
   bool store(const ProcessRef& process, std::uint64_t time_ns);
-  bool make_room();
+  [[nodiscard]] base::Owners owner_of(const Process& process) const;
+  base::FairShares::Share make_room(const base::Owners& owner);
+  void follow_owner(Life& life, const Process& process);
+  void count_in_cgroup(std::uint64_t cgroup_id, bool more);
+  void await_name(std::uint64_t cgroup_id);
+  CgroupName* cgroup_named(const CgroupEvent& cgroup);
+  void give_up(const char* cause, const std::string& workload);
   void replace_current(Life& life, ProcessRef process, std::uint64_t time_ns);
   void publish(Life& life, ProcessRef process);
   void mark_exited(const Key& key, Life& life, std::uint64_t time_ns);
@@ -164,15 +186,16 @@ class Identify {
   std::unordered_map<std::uint32_t, std::uint64_t> latest_;  // tgid → start
   // mnt_ns → (start, tgid) of live ones.
   std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;
-  std::deque<std::pair<std::uint64_t, Key>> exited_;       // by time of exit
-  std::deque<Replaced> replaced_;                          // by time of exec
-  std::unordered_map<std::uint64_t, CgroupName> cgroups_;  // by id
-  std::unordered_set<std::uint64_t> unresolved_;           // ids that processes have and no event has named yet
-  std::size_t cursor_ = 0;                                 // of look_for_gone, in buckets of latest_
+  base::FairShares room_;
+  std::map<base::Owners, std::deque<std::pair<std::uint64_t, Key>>> exited_;  // of each owner by time of exit
+  std::deque<Replaced> replaced_;                                             // by time of exec
+  std::unordered_map<std::uint64_t, CgroupName> cgroups_;                     // by id
+  std::unordered_set<std::uint64_t> unresolved_;  // ids that processes have and no event has named yet
+  std::size_t cursor_ = 0;                        // of look_for_gone, in buckets of latest_
   std::uint64_t proc_second_ = 0;
   std::uint32_t proc_reads_ = 0;
   std::unordered_map<std::uint64_t, std::uint32_t> proc_reads_of_;  // by cgroup, in this second
-  std::map<std::string, std::uint64_t> proc_refused_;               // by the workload's name, since it was taken
+  GivenUp given_up_;
 };
 
 }  // namespace keytrail::identify

@@ -8,8 +8,6 @@ namespace keytrail::identify {
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::size_t kMaxUnresolved = 10'000;
-constexpr std::size_t kMaxRefused = 256;  // workloads that are told apart
 
 }  // namespace
 
@@ -38,8 +36,7 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
 // Gives the process its workload and makes it immutable. The kernel's path wins over what /proc said a moment later.
 ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc) {
   const auto it = cgroups_.find(process.cgroup_id);
-  if (it == cgroups_.end() && process.cgroup_id != 0 && unresolved_.size() < kMaxUnresolved)
-    unresolved_.insert(process.cgroup_id);
+  if (it == cgroups_.end()) await_name(process.cgroup_id);
   if (it == cgroups_.end())
     resolver_.resolve(process, cgroup_of_proc, {.known = false});
   else
@@ -94,10 +91,7 @@ ProcessRef Identify::infer(const EventHead& head) {
   const bool allowed = fill_from_proc(process, head.time_ns, cgroup);
   if (head.users) process.set(*head.users);  // /proc is of a moment later, or says nothing at all
   ProcessRef made = finish(std::move(process), cgroup);
-  if (!allowed && (proc_refused_.size() < kMaxRefused || proc_refused_.contains(made->workload->name)))
-    ++proc_refused_[made->workload->name];
-  else if (!allowed)
-    ++proc_refused_[{}];
+  if (!allowed) give_up("processes_unread", made->workload->name);
   return made;
 }
 

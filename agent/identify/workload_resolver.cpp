@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "agent/base/program_name.h"
+#include "agent/base/workload_facts.h"
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/ci_job.h"
 
@@ -50,6 +51,14 @@ void WorkloadResolver::claim(Process& process) {
   const std::string id = process.workload->id;
   table_.learn({id, {{fact::kCiJob, std::move(job), KnownBy::kClaimed}}});
   if (auto told = table_.find(id)) process.workload = std::move(told);
+}
+
+std::string WorkloadResolver::name_of(const std::string& cgroup, const CgroupMakers& makers) {
+  if (cgroup.empty() || cgroup == "/") return {};
+  const Place place = place_of(Process(), cgroup, makers);
+  if (place.kind == WorkloadKind::kHost) return "cgroup " + cgroup;
+  if (const auto known = table_.find(place.id)) return known->name;
+  return base::shown_name(place.kind, place.facts).text;
 }
 
 std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& process, const std::string& cgroup,

@@ -21,6 +21,9 @@ class WorkloadResolver {
 
   /// Sets the process's workload and account. `cgroup`: path as the kernel names it; empty when it is not known.
   void resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers = {});
+  /// The name of what is in this cgroup, whoever it is: of the workload that its path names, else "cgroup PATH". Empty:
+  /// of nothing that has a name (the root's).
+  [[nodiscard]] std::string name_of(const std::string& cgroup, const CgroupMakers& makers);
   /// The account alone: its users are others now.
   void renew_account(Process& process) { process.account = account_of(process); }
   /// The same for the variables that were learnt of it later: only a CI job is told by them.

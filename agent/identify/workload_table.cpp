@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/identify/workload_table.h"
 
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -18,11 +19,31 @@ Workload build(std::string id, WorkloadKind kind, std::vector<Fact> facts) {
   return out;
 }
 
+constexpr std::int64_t kLookEveryNs = 1'000'000'000;
+
+// Who may have made many: of "unit:1000/x.service" that user, of "pod:UID/CONTAINER" the pod, of "cgroup:/a/b/c/d:sh"
+// whoever has the directory /a/b/c, of "host:sh" all that run in the root's.
+std::string_view owner_in(std::string_view id) {
+  constexpr std::string_view kHost = "host:";
+  constexpr int kDirectories = 3;
+  if (id.starts_with(kHost)) return kHost;
+  if (!id.starts_with("cgroup:")) return id.substr(0, id.find('/'));
+  std::size_t end = id.find('/');
+  for (int i = 0; i < kDirectories && end != std::string_view::npos; ++i)
+    end = id.find('/', end + 1);
+  return id.substr(0, end);
+}
+
 }  // namespace
 
 std::shared_ptr<const Workload> WorkloadTable::find(const std::string& id) const {
   const auto it = known_.find(id);
-  return it == known_.end() ? nullptr : it->second;
+  return it == known_.end() ? nullptr : it->second.workload;
+}
+
+std::string WorkloadTable::name_of(const std::string& id) const {
+  const auto it = known_.find(id);
+  return it == known_.end() ? id : it->second.workload->name;
 }
 
 std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts) {
@@ -38,19 +59,30 @@ std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind
     if (const auto it = learnt_.find(of); it != learnt_.end()) add(it->second);
   }
   auto made = std::make_shared<const Workload>(build(id, kind, std::move(all)));
-  if (make_room()) {
-    known_.emplace(std::move(id), made);
+  if (auto room = make_room(id)) {
+    known_.emplace(std::move(id), Entry{made, std::move(room)});
   } else {
-    ++stats_.over_bound;
+    turn_away(made->name);
   }
   return made;
 }
 
-// Those that no process refers to any more go first.
-bool WorkloadTable::make_room() {
-  if (known_.size() < max_) return true;
-  std::erase_if(known_, [](const auto& entry) { return entry.second.use_count() == 1; });
-  return known_.size() < max_;
+// Those that no process refers to any more go first. They are looked for once a second: whoever has too many in use
+// must not cost a look at all of them each time.
+base::FairShares::Share WorkloadTable::make_room(std::string_view id) {
+  const base::Owners owner{std::hash<std::string_view>{}(owner_in(id)), std::hash<std::string_view>{}(id), 0};
+  auto room = room_.take(owner);
+  const std::int64_t now = wall_ns_();
+  if (room || (now >= looked_ns_ && now - looked_ns_ < kLookEveryNs)) return room;
+  looked_ns_ = now;
+  std::erase_if(known_, [](const auto& entry) { return entry.second.workload.use_count() == 1; });
+  return room_.take(owner);
+}
+
+void WorkloadTable::turn_away(std::string name) {
+  ++stats_.over_bound;
+  if (turned_away_.size() >= kMaxTurnedAway && !turned_away_.contains(name)) name.clear();
+  ++turned_away_[std::move(name)];
 }
 
 void WorkloadTable::learn(WorkloadFacts facts) {
@@ -60,10 +92,7 @@ void WorkloadTable::learn(WorkloadFacts facts) {
       const auto next = known_.lower_bound(entry.first);
       return next == known_.end() || !next->first.starts_with(entry.first);
     });
-    if (learnt_.size() >= max_) {
-      ++stats_.over_bound;
-      return;
-    }
+    if (learnt_.size() >= max_) return turn_away(name_of(facts.id));
   }
   if (it == learnt_.end()) it = learnt_.try_emplace(facts.id).first;
   std::vector<Fact> fresh;
@@ -90,10 +119,11 @@ void WorkloadTable::learn(WorkloadFacts facts) {
 }
 
 void WorkloadTable::rebuild(Known::iterator at, const std::vector<Fact>& facts) {
-  std::vector<Fact> all(at->second->facts.begin(), at->second->facts.end());
+  const Workload& was = *at->second.workload;
+  std::vector<Fact> all(was.facts.begin(), was.facts.end());
   for (const Fact& one : facts)
     (void)base::join_fact(all, one);
-  at->second = std::make_shared<const Workload>(build(at->first, at->second->kind, std::move(all)));
+  at->second.workload = std::make_shared<const Workload>(build(at->first, was.kind, std::move(all)));
 }
 
 std::vector<WorkloadFacts> WorkloadTable::take_news() {

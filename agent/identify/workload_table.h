@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The workloads that are known, by id: one object for all processes of one, replaced by a new one when a fact is
-// learnt. What was learnt of a pod is given to containers of it that begin later. Bounded. Thread: the pipeline's.
+// learnt. What was learnt of a pod is given to containers of it that begin later. Bounded, and the room is shared: by
+// users, pods and directories of cgroups (base::FairShares), of which one alone gets half. Thread: the pipeline's.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +10,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "agent/base/fair_queue.h"
 #include "keytrail/workload.h"
 
 namespace keytrail::identify {
@@ -23,12 +27,14 @@ struct WorkloadStats {
 class WorkloadTable {
  public:
   using WallClock = std::function<std::int64_t()>;
-  WorkloadTable(std::size_t max, WallClock wall_ns) : max_(max), wall_ns_(std::move(wall_ns)) {}
+  WorkloadTable(std::size_t max, WallClock wall_ns) : max_(max), wall_ns_(std::move(wall_ns)), room_(max) {}
 
   /// Null when it is not known.
   [[nodiscard]] std::shared_ptr<const Workload> find(const std::string& id) const;
-  /// Makes one that is not known yet, with what was learnt of it before. When the table is full of workloads in use,
-  /// the caller's is all there is.
+  /// Its name, else the id.
+  [[nodiscard]] std::string name_of(const std::string& id) const;
+  /// Makes one that is not known yet, with what was learnt of it before. Where there is no room for it, the
+  /// caller's is all there is.
   std::shared_ptr<const Workload> make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts);
   /// Facts of a workload, or of all containers of a pod; also of one that no process has been seen of. `since_ns` 0 =
   /// now.
@@ -36,17 +42,28 @@ class WorkloadTable {
   /// What was news since the last call, for the history.
   [[nodiscard]] std::vector<WorkloadFacts> take_news();
   [[nodiscard]] const WorkloadStats& stats() const { return stats_; }
+  /// WorkloadStats::over_bound since the last call, by name (empty: of several).
+  [[nodiscard]] std::map<std::string, std::uint64_t> take_turned_away() { return std::exchange(turned_away_, {}); }
 
  private:
-  using Known = std::map<std::string, std::shared_ptr<const Workload>, std::less<>>;
+  static constexpr std::size_t kMaxTurnedAway = 256;  // workloads that are told apart
+  struct Entry {
+    std::shared_ptr<const Workload> workload;
+    base::FairShares::Share room;
+  };
+  using Known = std::map<std::string, Entry, std::less<>>;
   void rebuild(Known::iterator at, const std::vector<Fact>& facts);
-  bool make_room();
+  base::FairShares::Share make_room(std::string_view id);
+  void turn_away(std::string name);
 
   const std::size_t max_;
   const WallClock wall_ns_;
   Known known_;                                                   // sorted: a pod's containers stand together
   std::map<std::string, std::vector<Fact>, std::less<>> learnt_;  // by the id they were learnt of
   std::map<std::string, std::vector<Fact>, std::less<>> news_;
+  base::FairShares room_;
+  std::int64_t looked_ns_ = -1'000'000'000;  // for workloads that nobody refers to any more; wall clock
+  std::map<std::string, std::uint64_t> turned_away_;
   WorkloadStats stats_;
 };
 

@@ -25,6 +25,14 @@ std::uint64_t session_of(const Instance& instance) {
   return (std::uint64_t{instance.entered} << 32U) | login;
 }
 
+/// A mark of the file that it runs, whatever its path says; 0: not known.
+std::uint32_t file_of(const Instance& instance) {
+  const ExecutableFile file = instance.process ? instance.process->exe_file : ExecutableFile{};
+  if (file.inode == 0) return 0;
+  const std::uint64_t mixed = (file.inode ^ (std::uint64_t{file.dev} << 32U)) * 0x9E3779B97F4A7C15U;
+  return static_cast<std::uint32_t>(mixed >> 32U) | 1U;
+}
+
 std::string session_text(const Instance& instance) {
   const std::uint32_t login = instance.process ? instance.process->session_id : UINT32_MAX;
   std::string out = instance.entered != 0 ? "exec" : "";
@@ -39,6 +47,7 @@ Actor make_actor(const Instance& instance, std::uint64_t time_ns) {
   actor.id = instance.id;
   if (const Process* process = instance.process.get()) {
     actor.exe = process->exe;
+    actor.file = process->exe_file;
     actor.program = base::program_name(process->exe, process->filename, process->comm);
     actor.comm = process->comm;
     actor.uid = process->uid_at(time_ns);
@@ -75,11 +84,15 @@ bool Acquisitions::take(const Instance& instance, const Key& key, const Slot& sl
   bool fresh = false;
   Known& known = known_of(instance, key, slot, time_ns, fresh);
   count(known, instance, key, slot, baseline, time_ns);
-  return is_news(known, fresh, session_of(instance), time_ns);
+  return is_news(known, fresh, instance, time_ns);
 }
 
-bool Acquisitions::is_news(Known& known, bool fresh, std::uint64_t session, std::uint64_t time_ns) {
-  const bool other = std::exchange(known.session, session) != session;
+bool Acquisitions::is_news(Known& known, bool fresh, const Instance& instance, std::uint64_t time_ns) {
+  const std::uint64_t session = session_of(instance);
+  const std::uint32_t file = file_of(instance);
+  const bool replaced = file != 0 && known.file != 0 && file != known.file;
+  const bool other = std::exchange(known.session, session) != session || replaced;
+  if (file != 0) known.file = file;
   if (fresh) {
     known.quiet_ns = time_ns;
     return true;
@@ -97,7 +110,9 @@ bool Acquisitions::is_news(Known& known, bool fresh, std::uint64_t session, std:
 
 void Acquisitions::know(const Instance& instance, const Key& key, const Slot& slot) {
   bool fresh = false;
-  known_of(instance, key, slot, kNow, fresh).session = session_of(instance);
+  Known& known = known_of(instance, key, slot, kNow, fresh);
+  known.session = session_of(instance);
+  known.file = file_of(instance);
 }
 
 void Acquisitions::count(Known& known, const Instance& instance, const Key& key, const Slot& slot, bool baseline,
@@ -106,7 +121,7 @@ void Acquisitions::count(Known& known, const Instance& instance, const Key& key,
   if (known.round != round_ || known.counted != session) {
     known.round = round_;
     known.counted = session;
-    known.place = readers_.size();
+    known.place = static_cast<std::uint32_t>(readers_.size());
     KeyReader& made = readers_.emplace_back();
     made.actor = make_actor(instance, time_ns);
     made.key = key;
@@ -124,6 +139,7 @@ void Acquisitions::count(Known& known, const Instance& instance, const Key& key,
   }
   reader.instances.push_back(instance.id);
   reader.actor.id = instance.id;
+  if (instance.process) reader.actor.file = instance.process->exe_file;
 }
 
 std::vector<KeyReader> Acquisitions::take_readers(const Clock& clock) {
@@ -143,7 +159,7 @@ bool Acquisitions::is_unread_news(const Instance& instance, std::uint64_t time_n
   add_part(text_, path);
   add_part(text_, reason);
   const auto [known, fresh] = known_.get(text_);
-  return is_news(*known, fresh, session_of(instance), time_ns);
+  return is_news(*known, fresh, instance, time_ns);
 }
 
 }  // namespace keytrail::link

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who takes keys: counts every acquisition for its reader (workload, user, program, session, key, slot), and tells
-// which are news, so that they become a row: the first of a reader, and its further sessions at growing distances.
-// Bounded. One thread.
+// which are news, so that they become a row: the first of a reader, and at growing distances its further sessions and
+// other files that its program's path leads to. Bounded. One thread.
 #pragma once
 
 #include <cstdint>
@@ -38,17 +38,18 @@ class Acquisitions {
   [[nodiscard]] std::uint64_t repeats() const { return repeats_; }
 
  private:
-  /// A reader, whatever its session.
+  /// A reader, whatever its session and whichever file its program's path leads to.
   struct Known {
     std::uint64_t session = 0;   ///< the newest; see session_of
-    std::uint64_t quiet_ns = 0;  ///< another session is no row before this (ns since boot)
+    std::uint64_t quiet_ns = 0;  ///< another session or file is no row before this (ns since boot)
     std::uint64_t wait_ns = 0;
     std::uint64_t round = 0;  ///< in which it was counted last, in which session, and where
     std::uint64_t counted = 0;
-    std::size_t place = 0;
+    std::uint32_t place = 0;
+    std::uint32_t file = 0;  ///< the newest; see file_of
   };
   Known& known_of(const Instance& instance, const Key& key, const Slot& slot, std::uint64_t time_ns, bool& fresh);
-  bool is_news(Known& known, bool fresh, std::uint64_t session, std::uint64_t time_ns);
+  bool is_news(Known& known, bool fresh, const Instance& instance, std::uint64_t time_ns);
   void count(Known& known, const Instance& instance, const Key& key, const Slot& slot, bool baseline,
              std::uint64_t time_ns);
 

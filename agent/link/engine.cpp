@@ -89,7 +89,7 @@ Done Engine::dispatch(const Event& event, const ProcessRef& who, const ProcessRe
       [&](const BaselineDoneEvent& done) { return on_baseline_done(done); },
       [&](const HeartbeatEvent&) { return Done::kAbsorbed; },  // the pipeline's
       [&](const LossEvent& loss) {
-        gap({loss.from_ns, head.time_ns, loss.count, to_string(loss.family)}, loss.cause);
+        lose({loss.from_ns, head.time_ns, loss.count, to_string(loss.family)}, loss.cause, loss.workload);
         return Done::kRecorded;
       },
   };
@@ -144,11 +144,11 @@ void Engine::gap(const Gap& gap, std::string cause, std::string text) {
   outbox_.emit(gap, std::move(cause), std::move(text));
 }
 
-void Engine::lose(std::string cause, std::uint64_t count, std::uint64_t from_ns, std::uint64_t to_ns) {
-  if (count == 0) return;
-  watch_.gaps.add({from_ns, to_ns, count, {}});
+void Engine::lose(const Gap& gap, std::string cause, std::string scope) {
+  if (!gap.lost || *gap.lost == 0) return;
+  watch_.gaps.add(gap);
   watch_.news = true;
-  outbox_.give_up(std::move(cause), {}, {}, count, to_ns);
+  outbox_.lose(std::move(cause), gap.family, std::move(scope), *gap.lost, gap.from_ns, gap.to_ns);
 }
 
 void Engine::load(const Earlier& earlier) {
@@ -251,9 +251,11 @@ void Link::give_up(std::string cause, std::string family, std::string scope, std
   engine_->give_up(std::move(cause), std::move(family), std::move(scope), count, time_boot_ns);
 }
 void Link::lose(std::string cause, std::uint64_t count, std::uint64_t from_boot_ns, std::uint64_t to_boot_ns) {
-  engine_->lose(std::move(cause), count, from_boot_ns, to_boot_ns);
+  engine_->count(cause, count);
+  engine_->lose({from_boot_ns, to_boot_ns, count, {}}, std::move(cause), {});
 }
 std::uint64_t Link::settled_ns(std::uint64_t now_boot_ns) const { return engine_->settled_ns(now_boot_ns); }
+std::uint64_t Link::untold() const { return engine_->untold(); }
 std::map<std::string, std::uint64_t> Link::counters() const { return engine_->counters(); }
 std::optional<UnseenLives> Link::unseen(std::uint64_t now_boot_ns) const { return engine_->unseen(now_boot_ns); }
 

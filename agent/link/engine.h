@@ -36,8 +36,11 @@ class Engine {
   void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t time_ns) {
     outbox_.give_up(std::move(cause), std::move(family), std::move(scope), count, time_ns);
   }
-  void lose(std::string cause, std::uint64_t count, std::uint64_t from_ns, std::uint64_t to_ns);
+  /// Of whomever `scope` names; empty: of anybody.
+  void lose(const Gap& gap, std::string cause, std::string scope);
+  void count(const std::string& name, std::uint64_t more) { outbox_.count(name, more); }
   [[nodiscard]] std::uint64_t settled_ns(std::uint64_t now_ns) const;
+  [[nodiscard]] std::uint64_t untold() const { return outbox_.untold(); }
   void finish(std::uint64_t now_ns);
   [[nodiscard]] Link::Output take();
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const;

@@ -18,6 +18,12 @@ bool is_same_root(std::string_view one, std::string_view other, const Instance& 
   return mnt_ns != 0 && (Slots::scope_in(one, mnt_ns) == other || Slots::scope_in(other, mnt_ns) == one);
 }
 
+/// It came between that once; the next time there may be another key. Other reasons stand, as the first row says.
+bool is_passing(std::string_view unread) {
+  return unread == "gone" || unread == "changed" || unread == "timeout" || unread == "busy" ||
+         unread == "examiner restarted";
+}
+
 }  // namespace
 
 Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
@@ -94,7 +100,11 @@ bool Holders::tell(const Instance& instance, const HeldKey& what, std::uint64_t 
 
 bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
                               std::string reason, bool baseline) {
-  if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) return false;
+  if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) {
+    if (is_passing(reason))
+      outbox_.give_up("files_unread", to_string(Family::kOpen), workload_name(opener.process), 1, time_ns);
+    return false;
+  }
   AcquisitionRow row;
   row.actor = make_actor(opener, time_ns);
   row.key = std::move(usual);

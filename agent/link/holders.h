@@ -45,6 +45,7 @@ class Holders {
   /// The same for a key that is not held.
   bool tell(const Instance& instance, const HeldKey& what, std::uint64_t time_ns);
   /// A key file that could not be read; true when a row was made. `usual`: kind and class of what it usually holds.
+  /// What is no news is told as given up, where it may have been another key.
   bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
                        std::string reason, bool baseline);
   /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True

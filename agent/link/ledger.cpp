@@ -7,14 +7,17 @@
 namespace keytrail::link {
 
 void Ledger::give_up(std::string cause, std::string family, std::string scope, std::uint64_t count,
-                     std::uint64_t time_ns) {
+                     std::uint64_t from_ns, std::uint64_t to_ns) {
   if (count == 0) return;
   Name name{std::move(cause), std::move(family), std::move(scope)};
   if (entries_.size() >= max_entries_ && !entries_.contains(name)) std::get<2>(name).clear();
   Entry& entry = entries_[std::move(name)];
-  if (entry.count == 0) entry.first_ns = entry.last_ns = time_ns;
-  entry.first_ns = std::min(entry.first_ns, time_ns);
-  entry.last_ns = std::max(entry.last_ns, time_ns);
+  if (entry.count == 0) {
+    entry.first_ns = from_ns;
+    entry.last_ns = to_ns;
+  }
+  entry.first_ns = std::min(entry.first_ns, from_ns);
+  entry.last_ns = std::max(entry.last_ns, to_ns);
   entry.count += count;
 }
 
@@ -44,6 +47,13 @@ std::uint64_t Ledger::oldest_ns() const {
     if (entry.count != 0 && (oldest == 0 || entry.first_ns < oldest)) oldest = entry.first_ns;
   }
   return oldest;
+}
+
+std::uint64_t Ledger::untold() const {
+  std::uint64_t sum = 0;
+  for (const auto& [name, entry] : entries_)
+    sum += entry.count;
+  return sum;
 }
 
 }  // namespace keytrail::link

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What link gave up (a bound, a cut, a drop), summed: one entry for each cause, family and workload, the first at once
-// and then every five seconds. Each becomes a gap row, and coverage counts nothing else. Pure. One thread.
+// What was given up (a bound, a cut, a drop, a loss), summed: one entry for each cause, family and workload, the first
+// at once and then every five seconds. Each becomes a gap row, and coverage counts nothing else. Pure. One thread.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace keytrail::link {
@@ -26,11 +27,18 @@ class Ledger {
   /// `max_entries`: causes times workloads that are told apart; the workloads of more are not named.
   explicit Ledger(std::size_t max_entries = 256) : max_entries_(max_entries) {}
 
-  void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t time_ns);
+  void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t time_ns) {
+    give_up(std::move(cause), std::move(family), std::move(scope), count, time_ns, time_ns);
+  }
+  /// The same, where it is known only that it lies in a period.
+  void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t from_ns,
+               std::uint64_t to_ns);
   /// What is to be told by now; everything with `all`.
   [[nodiscard]] std::vector<GivenUp> take(std::uint64_t now_ns, bool all = false);
   /// The oldest that is not told yet, ns since boot; 0 = all is.
   [[nodiscard]] std::uint64_t oldest_ns() const;
+  /// How many that are.
+  [[nodiscard]] std::uint64_t untold() const;
 
  private:
   struct Entry {

@@ -80,6 +80,8 @@ class Link {
   /// Up to when all that was seen left by the next take(), or did before: what waits (an examination, a use that is
   /// held back) ends it. Ns since boot, at most `now_boot_ns`.
   [[nodiscard]] std::uint64_t settled_ns(std::uint64_t now_boot_ns) const;
+  /// What was given up and is in no row of take() yet.
+  [[nodiscard]] std::uint64_t untold() const;
   /// Settles everything that waits, as it stands now: before the worker stops.
   void finish(std::uint64_t now_boot_ns);
   [[nodiscard]] Output take();

@@ -89,10 +89,7 @@ std::string Looks::scope_of(const Instance& opener, const OpenEvent& event) {
 void Looks::on_read(const Instance& opener, const std::string& scope, const OpenEvent& event, std::uint64_t time_ns,
                     const catalog::File& entry, const FileAnswer& answer, bool remembered) {
   KnownFile& file = slots_.file(scope, Slots::place_of(event.path), std::string(workload_id(opener)));
-  file.format = entry.format;
-  file.kind = entry.kind;
-  file.other_kind = other_kind_of(entry, catalog_);
-  file.kinds = kinds_of(entry);
+  file.entry = &entry;
   if (remembered) return;  // its place holds something else by now; what that is shows the next look
   if (file.only_in != 0 && !is_same_mount(file, opener)) Slots::start_anew(file);
   Slots::follow(file, event.namespace_of_path(), event.file.dev);
@@ -114,8 +111,7 @@ Looks::Adopted Looks::adopt(const Instance& instance, const Holding& holding, st
   const catalog::File* entry = of_file ? catalog_.match_file(holding.slot.place) : nullptr;
   if (entry == nullptr) return {{}, std::move(scope)};
   KnownFile& file = slots_.file(scope, holding.slot.place);
-  file.format = entry->format;
-  file.kind = entry->kind;
+  file.entry = entry;
   if (!file.keys.contains(holding.slot.selector) && !holding.slot_changed)
     file.keys[holding.slot.selector] = holding.key.id;
   return {entry->selector, std::move(scope)};
@@ -170,7 +166,7 @@ void Looks::start() {
 
 void Looks::look(const std::string& key, const InstanceRef& through) {
   KnownFile* file = slots_.find(key);
-  if (file == nullptr || file->looking || file->format.empty()) return;
+  if (file == nullptr || file->looking || file->entry == nullptr || file->entry->format.empty()) return;
   Reach reach;
   if (through && through->alive && through->process && through->process->mnt_ns == file->mnt_ns)
     reach.who = through->id;
@@ -181,10 +177,10 @@ void Looks::look(const std::string& key, const InstanceRef& through) {
   FileQuestion question;
   question.path = file->path;
   question.file = file->identity;
-  question.format = file->format;
-  question.key_kind = file->kind;
-  question.other_kind = file->other_kind;
-  question.kinds = file->kinds;
+  question.format = file->entry->format;
+  question.key_kind = file->entry->kind;
+  question.other_kind = other_kind_of(*file->entry, catalog_);
+  question.kinds = kinds_of(*file->entry);
   question.look = true;
   ++running_;
   examinations_.ask(kOwn, std::move(reach), std::move(question),
@@ -198,7 +194,7 @@ void Looks::on_answer(const std::string& key, std::int64_t asked_ns, FileAnswer&
     if (answer.unread.empty() && answer.unchanged) seen->seen_ns = std::max(seen->seen_ns, asked_ns);
     if (answer.unread.empty() && !answer.unchanged) {
       for (KeyFact& fact : answer.keys) {
-        if (fact.key.kind.empty()) fact.key.kind = seen->kind;
+        if (fact.key.kind.empty() && seen->entry != nullptr) fact.key.kind = seen->entry->kind;
         if (fact.key.id.empty()) fact.key.id = fact.key.fingerprint.text();
         if (!fact.key.id.empty()) index_.learn(fact.key);
       }

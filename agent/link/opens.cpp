@@ -269,7 +269,7 @@ bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
   // git's credential store reads its file and puts another in its place at once: the second read of one file comes too
   // late.
   constexpr std::size_t kMaxFacts = 64;
-  const bool late = answer.unread == "changed";
+  const bool late = answer.unread == "changed" || answer.unread == "gone";
   if (file.inode == 0 || (!late && (!answer.unread.empty() || answer.keys.size() > kMaxFacts))) return false;
   const std::string identity = identity_of(file);
   if (!late) {
@@ -320,7 +320,7 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
       if (!leads_on(fact))
         recorded = facts_.hold(*examination, here, fact) || recorded;
       else if (here_too)
-        pointers_.follow(*examination, {entry, event.path, event.mnt_ns, scope}, fact);
+        pointers_.follow(*examination, {entry, event.path, event.mnt_ns, scope, 0, event.file}, fact);
       else
         mark_receivers(*examination, {});
     }

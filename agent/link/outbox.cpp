@@ -2,12 +2,25 @@
 #include "agent/link/outbox.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 namespace keytrail::link {
 namespace {
 
-/// "Given up: arguments cut, 3 times, of payments/api."
+/// Of these the count is of events that nobody has seen.
+bool is_loss(std::string_view cause) {
+  constexpr std::array<std::string_view, 6> kLosses{"ring_full", "budget",       "read_fault",
+                                                    "scratch",   "ring_damaged", "undecodable_event"};
+  return std::ranges::find(kLosses, cause) != kLosses.end();
+}
+
+/// "Given up: arguments cut, 3 times, of payments/api." "12 events were lost, of payments/api."
 std::string what_was_given_up(const GivenUp& one) {
+  if (is_loss(one.cause)) {
+    return std::to_string(one.count) + (one.count == 1 ? " event was lost" : " events were lost") +
+           (one.scope.empty() ? "." : ", of " + one.scope + ".");
+  }
   std::string words = one.cause;
   std::ranges::replace(words, '_', ' ');
   std::string text = "Given up: " + words + ", " + std::to_string(one.count) + (one.count == 1 ? " time" : " times");

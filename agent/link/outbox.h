@@ -34,16 +34,23 @@ class Outbox {
     counters_[cause] += count;
     ledger_.give_up(std::move(cause), std::move(family), std::move(scope), count, time_ns);
   }
+  /// Events were lost within a period (ns since boot), and counted by whoever lost them: told like what is given up.
+  void lose(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t from_ns,
+            std::uint64_t to_ns) {
+    ledger_.give_up(std::move(cause), std::move(family), std::move(scope), count, from_ns, to_ns);
+  }
   /// Makes rows of what was given up. Everything with `all`.
   void tell_given_up(std::uint64_t now_ns, bool all = false);
   /// The oldest that was given up and is no row yet, ns since boot; 0 = all is.
   [[nodiscard]] std::uint64_t untold_ns() const { return ledger_.oldest_ns(); }
+  /// How many that are.
+  [[nodiscard]] std::uint64_t untold() const { return ledger_.untold(); }
   void emit(const UseRow& use) { out_.uses.push_back(use); }
   void emit(TokenTold told) { out_.told.push_back(std::move(told)); }
   void emit(const Child& child) { out_.children.push_back(child); }
   void emit(UseTouch touch) { out_.touches.push_back(std::move(touch)); }
 
-  void count(const char* name, std::uint64_t more = 1) { counters_[name] += more; }
+  void count(const std::string& name, std::uint64_t more = 1) { counters_[name] += more; }
   [[nodiscard]] const std::map<std::string, std::uint64_t>& counters() const { return counters_; }
   [[nodiscard]] Link::Output take() { return std::exchange(out_, {}); }
 
@@ -63,6 +70,7 @@ class Outbox {
                                                  {"environments_over_bound", 0},
                                                  {"environments_unread", 0},
                                                  {"examine_overflow", 0},
+                                                 {"files_unread", 0},
                                                  {"held_uses_over_bound", 0},
                                                  {"holdings_over_bound", 0},
                                                  {"places_over_bound", 0},

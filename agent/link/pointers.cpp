@@ -4,46 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/base/told_path.h"
 #include "agent/link/looks.h"
 
 namespace keytrail::link {
 namespace {
 
 constexpr int kMaxDepth = 3;
-
-/// Whose home a file in it is of: "/root/.kube/config" → "/root"; empty when no part of its path is hidden.
-std::string_view home_of(std::string_view path) {
-  const std::size_t hidden = path.find("/.");
-  return hidden == std::string_view::npos || hidden == 0 ? std::string_view() : path.substr(0, hidden);
-}
-
-/// "/a/./b/../c" → "/a/c"
-std::string straight(std::string_view path) {
-  std::string out;
-  while (!path.empty()) {
-    const std::size_t end = std::min(path.find('/', 1), path.size());
-    const std::string_view part = path.substr(0, end);
-    path.remove_prefix(end);
-    if (part == "/..") {
-      out.resize(out.empty() ? 0 : out.rfind('/'));
-    } else if (part != "/." && part != "/") {
-      out += part;
-    }
-  }
-  return out;
-}
-
-/// The path that a file at `teller` names; as it is written where that depends on what is not known.
-std::string place_told(std::string_view teller, std::string_view path) {
-  if (path.starts_with("file://")) path.remove_prefix(7);
-  for (const std::string_view home : {"~/", "$HOME/", "${HOME}/", "%d/", "${user.home}/"}) {
-    if (!path.starts_with(home)) continue;
-    const std::string_view own = home_of(teller);
-    return own.empty() ? std::string(path) : straight(std::string(own) + "/" + std::string(path.substr(home.size())));
-  }
-  if (path.starts_with('/')) return straight(path);
-  return straight(std::string(teller.substr(0, teller.rfind('/') + 1)) + std::string(path));
-}
 
 }  // namespace
 
@@ -75,7 +42,7 @@ void Pointers::follow(const Examination& by, const Teller& teller, const KeyFact
   if (file == nullptr || file->format.empty()) return;
   if (teller.depth >= kMaxDepth) return mark_receivers(by, kinds_in(*file));
   Asked asked{.file = file,
-              .place = {.path = fact.path.empty() ? std::string() : place_told(teller.path, fact.path),
+              .place = {.path = fact.path.empty() ? std::string() : base::told_path(teller.path, fact.path),
                         .file = std::string(file->id),
                         .selector_rule = std::string(of.selector),
                         .selector = fact.selector,
@@ -86,6 +53,8 @@ void Pointers::follow(const Examination& by, const Teller& teller, const KeyFact
               .scope = teller.scope,
               .depth = teller.depth + 1,
               .include = !fact.path.empty() && file == &of,
+              .teller = teller.path,
+              .teller_file = teller.identity,
               .room = nullptr};
   asked.examination = examinations_.begin(by.time_ns, kinds_in(*file));
   bool room = true;
@@ -112,6 +81,8 @@ void Pointers::look(Asked asked) {
   const Instance& reader = *asked.examination->receivers.front().instance;
   FileQuestion question;
   question.path = asked.place.path;
+  question.file = asked.teller_file;
+  question.teller = asked.teller;
   question.format = asked.file->format;
   question.key_kind = asked.file->kind;
   question.other_kind = other_kind_of(*asked.file, catalog_);
@@ -129,7 +100,8 @@ void Pointers::on_file(const Asked& asked, FileAnswer& answer) {
   const Facts::Place here = place_of(asked, From::kFile, place, How::kTold);
   for (KeyFact& fact : answer.keys) {
     if (leads_on(fact)) {
-      follow(*asked.examination, {*asked.file, asked.place.path, asked.mnt_ns, asked.scope, asked.depth}, fact);
+      follow(*asked.examination, {*asked.file, asked.place.path, asked.mnt_ns, asked.scope, asked.depth, answer.file},
+             fact);
       continue;
     }
     (void)facts_.hold(*asked.examination, here, fact);

@@ -33,8 +33,9 @@ class Pointers {
     const catalog::File& file;
     std::string path;
     std::uint32_t mnt_ns = 0;
-    std::string scope;  ///< of the file: see SlotChange
-    int depth = 0;      ///< how many files led to it: includes
+    std::string scope;      ///< of the file: see SlotChange
+    int depth = 0;          ///< how many files led to it: includes
+    FileIdentity identity;  ///< as it was read
   };
   /// `fact`: an entry without a key of this file, which says where that is; `by`: its examination, with the readers.
   void follow(const Examination& by, const Teller& teller, const KeyFact& fact);
@@ -52,6 +53,8 @@ class Pointers {
     std::string scope;
     int depth = 0;
     bool include = false;  ///< more of the same: where there is none, nothing is missing
+    std::string teller;    ///< the path of the file that says so
+    FileIdentity teller_file;
     Room room;
   };
   void look(Asked asked);

@@ -26,12 +26,12 @@ struct KnownFile {
   std::string scope;          ///< see SlotChange
   std::uint32_t only_in = 0;  ///< the mount namespace in its scope; 0 = any
   std::string path;
-  std::uint32_t mnt_ns = 0;                     ///< where it is followed; 0 = not known yet (after a restart)
-  std::uint32_t dev = 0;                        ///< kernel encoding; 0 = not known yet (after a restart)
-  FileIdentity identity;                        ///< as last opened
-  std::string format, kind, other_kind, kinds;  ///< for the examiner
-  std::map<std::string, std::string> keys;      ///< selector → key id
-  std::int64_t seen_ns = 0;                     ///< Unix ns: when it was last known to hold them; 0 = not known
+  std::uint32_t mnt_ns = 0;                 ///< where it is followed; 0 = not known yet (after a restart)
+  std::uint32_t dev = 0;                    ///< kernel encoding; 0 = not known yet (after a restart)
+  FileIdentity identity;                    ///< as last opened
+  const catalog::File* entry = nullptr;     ///< as what it is read; nullptr = not known yet (after a restart)
+  std::map<std::string, std::string> keys;  ///< selector → key id
+  std::int64_t seen_ns = 0;                 ///< Unix ns: when it was last known to hold them; 0 = not known
   bool looking = false;
 };
 

@@ -104,7 +104,11 @@ std::vector<EdgeState*> Coalescer::soonest(std::size_t count) {
 }
 
 std::optional<Amount> Coalescer::close(EdgeState& edge, std::int64_t now_ns) {
-  if (!edge.pending.has_calls()) return flush(edge);
+  if (!edge.pending.has_calls()) {
+    open_window(edge, 0);
+    if (!edge.pending.has_bytes() || edge.last_seq == 0) return std::nullopt;
+    return std::exchange(edge.pending, Amount{});
+  }
   edge.level = std::min(edge.level + 1, windows_.size() - 1);
   open_window(edge, now_ns + windows_[edge.level]);
   return std::exchange(edge.pending, Amount{});

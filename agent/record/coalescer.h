@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which uses become rows at once and which wait for their window: pure, no clock, no database. Used by the store on the
 // writer's side. An edge's first use makes a row at once; repeats are pending until the window closes (1, 5, 15, then
-// 60 minutes) and become one row. What a connection that was counted before sends meanwhile is pending too and rides on
-// the row of the next call: no row counts nothing. Always: edge.total = sum of the counts of its rows + edge.pending.
+// 60 minutes) and become one row. What a connection that was counted before sends meanwhile is pending too. In a window
+// with calls it is part of their row; what came without any is a revision of the row before, when the window closes, or
+// rides on the row of the next call: no use counts nothing. Always: edge.total = sum of its rows + edge.pending.
 #pragma once
 
 #include <array>
@@ -45,6 +46,7 @@ struct Amount {
 
   /// Connections, or requests on one that was counted before.
   [[nodiscard]] bool has_calls() const { return connections != 0 || requests.value_or(0) != 0; }
+  [[nodiscard]] bool has_bytes() const { return bytes_sent != 0 || bytes_received != 0; }
   void add(const Amount& other);
   /// Moves `last` and the bytes, no connection.
   void touch(const Amount& other);
@@ -90,9 +92,10 @@ class Coalescer {
   [[nodiscard]] std::vector<EdgeState*> due(std::int64_t now_ns);
   /// The `count` edges whose windows end soonest.
   [[nodiscard]] std::vector<EdgeState*> soonest(std::size_t count);
-  /// Closes the window: the result, if any, is a row to append. The next longer window opens after one with calls.
+  /// Closes the window: the result, if any, is a row to append; without calls, a revision of the row before. The next
+  /// longer window opens after one with calls only, so that the next call is shown at once.
   std::optional<Amount> close(EdgeState& edge, std::int64_t now_ns);
-  /// Closes for good (start, stop, too many): pending calls become a row and no window opens.
+  /// Closes for good (start, stop, too many): pending calls become a row, bytes alone stay pending, no window opens.
   std::optional<Amount> flush(EdgeState& edge);
   /// Lets go of an edge that has no open window (after it was saved).
   void release(const EdgeIdentity& identity);

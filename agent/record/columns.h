@@ -24,23 +24,25 @@ inline constexpr std::string_view kTable<Slot> = "slot";
 template <>
 inline constexpr std::string_view kTable<Destination> = "destination";
 template <>
-inline constexpr std::string_view kTable<Actor> = "program";  ///< its texts: the rest is of one process, see kInTable
+inline constexpr std::string_view kTable<Actor> = "program";  ///< what many processes share, see kInTable
 
 /// What a column can hold without loss: no fractions, lists or optional values.
 template <typename T>
 inline constexpr bool kIsStored =
     std::is_integral_v<T> || std::is_enum_v<T> || std::is_same_v<T, std::string> || std::is_same_v<T, Fingerprint>;
 
-/// Whether a value of a record stands in the record's table. Of an actor only what many processes share: instance, uid
-/// and workload stand where the actor does.
+/// Whether a value of a record stands in the record's table. Of an actor only what many processes share, its texts and
+/// which file it ran: instance, uid and workload stand where the actor does.
 template <typename Record, typename Value>
-inline constexpr bool kInTable = !std::is_same_v<Record, Actor> || std::is_same_v<Value, std::string>;
+inline constexpr bool kInTable =
+    !std::is_same_v<Record, Actor> || std::is_same_v<Value, std::string> || std::is_same_v<Value, ExecutableFile>;
 
 struct Column {
   std::string name;
   std::string type;  ///< "TEXT" or "INTEGER"
 };
 
+/// The columns of a record; those of a record in it stand in its place.
 template <Described Record>
 [[nodiscard]] std::vector<Column> columns_of() {
   std::vector<Column> out;
@@ -48,9 +50,14 @@ template <Described Record>
     using Value = ValueOf<decltype(line.get), Record>;
     if constexpr (kInTable<Record, Value>) {
       static_assert(kIsField<Line>, "a record with a dictionary table has plain fields only");
-      static_assert(kIsStored<Value>, "a dictionary table stores text, whole numbers, flags and enumerators only");
-      const bool is_text = std::is_same_v<Value, std::string> || std::is_same_v<Value, Fingerprint>;
-      out.push_back({std::string(line.column), is_text ? "TEXT" : "INTEGER"});
+      if constexpr (Described<Value>) {
+        for (Column& column : columns_of<Value>())
+          out.push_back(std::move(column));
+      } else {
+        static_assert(kIsStored<Value>, "a dictionary table stores text, whole numbers, flags and enumerators only");
+        const bool is_text = std::is_same_v<Value, std::string> || std::is_same_v<Value, Fingerprint>;
+        out.push_back({std::string(line.column), is_text ? "TEXT" : "INTEGER"});
+      }
     }
   });
   return out;
@@ -83,13 +90,14 @@ template <typename T>
 /// "fp:…" back to bytes; empty when the text is none.
 [[nodiscard]] Fingerprint parse_fingerprint(const std::string& text);
 
-/// Reads a row of `select_sql`.
+/// Reads what a record has from this column on; `column` is the next one afterwards.
 template <Described Record>
-void load(const Cursor& cursor, Record& record) {
-  int column = 0;
+void load_columns(const Cursor& cursor, Record& record, int& column) {
   each_value(record, [&]<typename T>(const auto&, T& value) {
     if constexpr (!kInTable<Record, T>)
       return;
+    else if constexpr (Described<T>)
+      return load_columns(cursor, value, column);
     else if constexpr (std::is_same_v<T, std::string>)
       value = cursor.text(column);
     else if constexpr (std::is_same_v<T, Fingerprint>)
@@ -102,6 +110,13 @@ void load(const Cursor& cursor, Record& record) {
       value = static_cast<T>(cursor.integer(column));
     ++column;
   });
+}
+
+/// Reads a row of `select_sql`.
+template <Described Record>
+void load(const Cursor& cursor, Record& record) {
+  int column = 0;
+  load_columns(cursor, record, column);
 }
 
 /// Adds to a table of the history the columns that it lacks, empty or 0 in what is there; numbers and order stay.

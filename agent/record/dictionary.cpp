@@ -13,7 +13,7 @@
 namespace keytrail::record {
 namespace {
 
-constexpr std::size_t kCacheEntries = 16'384;
+constexpr std::size_t kCacheEntries = 4'096;
 
 static constexpr char kWorkloadSql[] =
     "INSERT INTO workload(wid, used_seq, kind, name, first_name, known_by) VALUES(?1, ?2, ?3, ?4, ?4, ?5) "
@@ -174,8 +174,14 @@ Result<void> Dictionary::learn(const WorkloadFacts& facts) {
 }
 
 Result<std::int64_t> Dictionary::program(const Actor& a, Ran of) {
-  const auto text_of = [&]<typename Line>(const Line& line) {
-    if constexpr (kInTable<Actor, ValueOf<decltype(line.get), Actor>>) {
+  const ExecutableFile file = of == Ran::kProcess ? a.file : ExecutableFile{};
+  const auto values_of = [&]<typename Line>(const Line& line) {
+    using Value = ValueOf<decltype(line.get), Actor>;
+    if constexpr (std::is_same_v<Value, ExecutableFile>) {
+      return std::apply([&](const auto&... part) { return std::tuple(get_from(part.get, file)...); },
+                        Fields<ExecutableFile>::kList);
+    } else if constexpr (kInTable<Actor, Value>) {
+      static_assert(std::is_member_object_pointer_v<decltype(line.get)>, "the view below outlives a text made here");
       const std::string& text = get_from(line.get, a);
       const bool left_out = (of != Ran::kProcess && &text == &a.comm) || (of == Ran::kUse && &text == &a.session);
       return std::tuple(left_out ? std::string_view() : std::string_view(text));
@@ -183,9 +189,9 @@ Result<std::int64_t> Dictionary::program(const Actor& a, Ran of) {
       return std::tuple<>();
     }
   };
-  const auto texts =
-      std::apply([&](const auto&... line) { return std::tuple_cat(text_of(line)...); }, Fields<Actor>::kList);
-  return std::apply([&](const auto&... text) { return intern(programs_, insert_sql<Actor>(), text...); }, texts);
+  const auto values =
+      std::apply([&](const auto&... line) { return std::tuple_cat(values_of(line)...); }, Fields<Actor>::kList);
+  return std::apply([&](const auto&... value) { return intern(programs_, insert_sql<Actor>(), value...); }, values);
 }
 
 template <typename Record>

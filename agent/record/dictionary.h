@@ -23,7 +23,8 @@ inline constexpr std::int64_t kIdentityMark = -1;
 [[nodiscard]] Destination identity_of(const Destination& destination);
 
 /// What of an actor an entry of `program` holds: all of one process; what makes a reader of keys the same one (without
-/// the comm, which a process may change); what makes a use the same (without its session either).
+/// the comm, which a process may change, and without which file it ran, which an update changes); what makes a use the
+/// same (without its session either).
 enum class Ran : std::uint8_t { kProcess, kReader, kUse };
 
 class Dictionary {

@@ -200,6 +200,10 @@ Result<EdgeState*> Store::edge_for(const EdgeIdentity& identity, const Latest& l
 
 Result<void> Store::emit(EdgeState& edge, const std::optional<Amount>& amount) {
   if (!amount) return {};
+  if (!amount->has_calls()) {
+    auto added = append_bytes(edge, *amount);
+    return added ? Result<void>() : std::unexpected(added.error());
+  }
   auto seq = append_use(edge, *amount);
   if (!seq) return std::unexpected(seq.error());
   edge.last_seq = *seq;

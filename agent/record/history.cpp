@@ -19,7 +19,7 @@ constexpr std::uint64_t kSmallestBytes = 1U << 20U;
 // The log is copied into the file by the writer itself, so that a failure there is seen (SQLite's own hook hides it).
 static constexpr char kWriterPragmas[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit "
-    "= 8388608; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY";
+    "= 8388608; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY";
 static constexpr char kJournalModeSql[] = "PRAGMA journal_mode";
 
 std::string read_boot_id() {

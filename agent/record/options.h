@@ -21,7 +21,7 @@ struct HistoryOptions {
   std::int64_t retention_ns = std::int64_t{30} * 24 * 60 * kMinute;
   std::uint64_t reserve_bytes = 4U << 20;  ///< size of the file that is removed to get out of a full disk; 0 = none
   std::array<std::int64_t, 4> windows_ns{kMinute, 5 * kMinute, 15 * kMinute, 60 * kMinute};
-  std::size_t max_open_windows = 32'768;  ///< more edges in use at a time close their windows early
+  std::size_t max_open_windows = 8'192;  ///< more edges in use at a time close their windows early
   std::size_t queue_batches = 1024;
   std::size_t queue_rows = 32'768;          ///< rows and uses waiting for the writer
   std::chrono::milliseconds merge_for{50};  ///< batches that come within this time share a transaction

@@ -26,10 +26,10 @@ static constexpr char kEdgesSql[] = KEYTRAIL_CHAIN
         "keyset") "ORDER BY id LIMIT ?13";
 // ?1 edge ids as a JSON array (ours, numbers), ?2 from, ?3 to
 static constexpr char kInTimeSql[] =
-    "SELECT edge, min(first_ns), max(last_ns), sum(amount), min(requests), sum(requests), sum(bytes_sent), "
-    "sum(bytes_received) FROM rows "
-    "WHERE kind = " KT_SQL_USE
-    " AND last_ns >= ?2 AND first_ns < ?3 AND edge IN (SELECT value FROM json_each(?1)) GROUP BY edge";
+    "SELECT edge, min(first_ns), max(last_ns), sum(iif(kind = " KT_SQL_USE ", amount, 0)), min(iif(kind = " KT_SQL_USE
+    ", requests, 0)), sum(iif(kind = " KT_SQL_USE
+    ", requests, 0)), sum(bytes_sent), sum(bytes_received) FROM rows WHERE kind IN (" KT_SQL_USE ", " KT_SQL_REVISION
+    ") AND last_ns >= ?2 AND first_ns < ?3 AND edge IN (SELECT value FROM json_each(?1)) GROUP BY edge";
 
 struct Pending {
   std::int64_t first_ns = 0, last_ns = 0;

@@ -85,7 +85,8 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
     return row;
   }
   if (kind == RowKind::kRevision) {
-    row.body = RevisionRow{c.natural(17), from_number<Revised>(c.integer(21)), c.text(23)};
+    row.body =
+        RevisionRow{c.natural(17), from_number<Revised>(c.integer(21)), c.text(23), c.natural(19), c.natural(20)};
     return row;
   }
   if (kind == kUnknownValue<RowKind>) {

@@ -34,6 +34,8 @@ void set_counter(WorkerCounters& out, const std::string& name, std::uint64_t val
   if (name == "recorded") out.recorded = value;
   if (name == "absorbed") out.absorbed = value;
   if (name.starts_with("dropped:")) out.dropped[name.substr(8)] = value;
+  if (name.starts_with("told:")) out.told[name.substr(5)] = value;
+  if (name == "untold") out.untold = value;
 }
 
 Result<void> check(const HistoryFilter& f) {
@@ -50,7 +52,7 @@ Result<std::unique_ptr<Reader>> Reader::open(const std::string& path, std::chron
                                              const Clock& clock) {
   auto db = Database::open(path, Database::Mode::kRead);
   if (!db) return std::unexpected(db.error());
-  if (auto r = (*db)->script("PRAGMA query_only = 1; PRAGMA cache_size = -2048; PRAGMA temp_store = MEMORY"); !r) {
+  if (auto r = (*db)->script("PRAGMA query_only = 1; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY"); !r) {
     return std::unexpected(r.error());
   }
   std::unique_ptr<Reader> reader(new Reader(std::move(*db), limit, clock));

@@ -54,6 +54,14 @@ Result<void> insert(Database& db, const Columns& c) {
 
 }  // namespace
 
+/// The number of the row that was just inserted, which is counted.
+std::uint64_t Store::appended() {
+  const auto seq = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(db_->handle()));
+  next_seq_ = seq + 1;
+  ++appended_;
+  return seq;
+}
+
 Result<Store::ActorIds> Store::intern(const Actor& actor) {
   auto workload = dictionary_.workload(actor.workload);
   if (!workload) return std::unexpected(workload.error());
@@ -116,6 +124,8 @@ Result<std::uint64_t> Store::append(const Row& row) {
     c.amount = static_cast<std::int64_t>(revision->of_seq);
     c.flags = static_cast<std::int64_t>(revision->what);
     c.note = revision->value;
+    c.bytes_sent = revision->bytes_sent;
+    c.bytes_received = revision->bytes_received;
   } else {
     return fail(Error::Code::kInvalid, "a use was given as a finished row: uses go to Batch::uses");
   }
@@ -131,9 +141,7 @@ Result<std::uint64_t> Store::append(const Row& row) {
     c.keyset = *keyset;
   }
   if (auto r = insert(*db_, c); !r) return std::unexpected(r.error());
-  const auto seq = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(db_->handle()));
-  next_seq_ = seq + 1;
-  ++appended_;
+  const std::uint64_t seq = appended();
   Result<void> noted;
   if (const auto* acquisition = std::get_if<AcquisitionRow>(&row.body)) {
     noted = note_sighting(acquisition->key, acquisition->slot, acquisition->actor.workload, row.time_ns);
@@ -172,10 +180,21 @@ Result<std::uint64_t> Store::append_use(const EdgeState& edge, const Amount& amo
   c.label = edge.latest.detail;
   c.note = edge.latest.via;
   if (auto r = insert(*db_, c); !r) return std::unexpected(r.error());
-  const auto seq = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(db_->handle()));
-  next_seq_ = seq + 1;
-  ++appended_;
-  return seq;
+  return appended();
+}
+
+Result<std::uint64_t> Store::append_bytes(const EdgeState& edge, const Amount& amount) {
+  Columns c;
+  c.kind = RowKind::kRevision;
+  c.time_ns = c.first_ns = c.last_ns = amount.last_ns;
+  c.observed_ns = now_ns_;
+  c.edge = edge.id;
+  c.amount = static_cast<std::int64_t>(edge.last_seq);
+  c.flags = static_cast<std::int64_t>(Revised::kBytes);
+  c.bytes_sent = amount.bytes_sent;
+  c.bytes_received = amount.bytes_received;
+  if (auto r = insert(*db_, c); !r) return std::unexpected(r.error());
+  return appended();
 }
 
 }  // namespace keytrail::record

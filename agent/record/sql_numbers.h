@@ -8,6 +8,7 @@
 #define KT_SQL_ACQUISITION "1"
 #define KT_SQL_USE "2"
 #define KT_SQL_FINDING "3"
+#define KT_SQL_REVISION "5"
 #define KT_SQL_OPEN "0"
 #define KT_SQL_RESOLVED "1"
 
@@ -20,6 +21,7 @@ consteval bool is_number_of(const char (&text)[kSize], E enumerator) {
 static_assert(is_number_of(KT_SQL_ACQUISITION, RowKind::kAcquisition));
 static_assert(is_number_of(KT_SQL_USE, RowKind::kUse));
 static_assert(is_number_of(KT_SQL_FINDING, RowKind::kFinding));
+static_assert(is_number_of(KT_SQL_REVISION, RowKind::kRevision));
 static_assert(is_number_of(KT_SQL_OPEN, FindingState::kOpen));
 static_assert(is_number_of(KT_SQL_RESOLVED, FindingState::kResolved));
 

@@ -208,6 +208,7 @@ Result<void> Store::touch_holdings(const EdgeState& edge, const UseRow& use) {
 
 Result<void> Store::store_totals(const WorkerCounters& counters) {
   if (auto r = set_counters(kSetTotalSql, counters); !r) return r;
+  if (auto r = db_->run(kSetTotalSql, "untold", counters.untold); !r) return r;
   return db_->run(kSetTotalSql, "last_batch_ns", now_ns_);
 }
 
@@ -217,6 +218,9 @@ Result<void> Store::set_counters(const char* sql, const WorkerCounters& counters
   if (auto r = db_->run(sql, "absorbed", counters.absorbed); !r) return r;
   for (const auto& [reason, count] : counters.dropped) {
     if (auto r = db_->run(sql, "dropped:" + reason, count); !r) return r;
+  }
+  for (const auto& [loss, count] : counters.told) {
+    if (auto r = db_->run(sql, "told:" + loss, count); !r) return r;
   }
   return {};
 }

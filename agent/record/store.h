@@ -73,8 +73,11 @@ class Store {
   Store(std::unique_ptr<Database> db, const HistoryOptions& options, const Clock& clock);
 
   // row_store.cpp
+  std::uint64_t appended();
   Result<std::uint64_t> append(const Row& row);
   Result<std::uint64_t> append_use(const EdgeState& edge, const Amount& amount);
+  /// What the calls of the edge's last row moved afterwards.
+  Result<std::uint64_t> append_bytes(const EdgeState& edge, const Amount& amount);
   struct ActorIds {
     std::int64_t workload = 0, program = 0;
   };

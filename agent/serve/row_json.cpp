@@ -38,6 +38,13 @@ void write(const T& value, Unit unit, const Sink& sink) {
       sink(value);
     else
       sink(unit == Unit::kUnixNs ? time_or_null(value) : seconds_or_null(value));
+  } else if constexpr (std::is_same_v<T, std::uint32_t>) {
+    if (unit != Unit::kDevice)
+      sink(value);
+    else if (value == 0)
+      sink(nullptr);
+    else
+      sink(device_text(value));
   } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, const char*>) {
     sink(value);
   } else if constexpr (std::is_enum_v<T>) {

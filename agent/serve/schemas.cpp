@@ -60,6 +60,7 @@ json::object value_schema(json::object& schemas, Unit unit) {
     return enumerator_schema<T>();
   } else if constexpr (std::is_integral_v<T>) {
     if (unit == Unit::kNone) return {{"type", "integer"}};
+    if (unit == Unit::kDevice) return {{"type", json::array{"string", "null"}}};
     return {{"type", json::array{"string", "null"}}, {"format", "date-time"}};
   } else if constexpr (std::is_floating_point_v<T>) {
     return {{"type", "number"}};

@@ -13,12 +13,14 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <optional>
 
 #include "agent/warden/heartbeat.h"
 #include "agent/warden/loader_guard.h"
 #include "agent/warden/loader_kernel.h"
 #include "agent/warden/loader_links.h"
+#include "agent/warden/loader_rings.h"
 #include "agent/warden/loader_tables.h"
 #include "agent/warden/plan.h"
 #include "agent/warden/skeleton.h"
@@ -104,6 +106,15 @@ class BpfLoader final : public Loader {
   int high_ring_fd() const override { return bpf_map__fd(skeleton_->maps.ring_high); }
   int low_ring_fd() const override { return bpf_map__fd(skeleton_->maps.ring_low); }
   int counters_fd() const override { return bpf_map__fd(skeleton_->maps.counters); }
+  int cgroups_lost_fd() const override { return bpf_map__fd(skeleton_->maps.cgroups_lost); }
+  KeptFds to_keep() const override {
+    return {.high = high_ring_fd(),
+            .low = low_ring_fd(),
+            .counters = counters_fd(),
+            .cgroups_lost = cgroups_lost_fd(),
+            .reported = bpf_map__fd(skeleton_->maps.reported)};
+  }
+  const Result<void>& resumed() const override { return resumed_; }
   std::uint32_t cpus() const override { return cpus_; }
   std::uint64_t armed_ns() const override { return armed_ns_; }
   const std::vector<HookReport>& report() const override { return plan_.reports; }
@@ -127,6 +138,13 @@ class BpfLoader final : public Loader {
     if (Result<void> ran = run(skeleton_->progs.iter__task_file, KT_SWEEP_BASELINE); !ran) return ran;
     learn_jiffies(was_jiffies, was_ns);
     return {};
+  }
+
+  void forget_cgroups() override {
+    kt_u64 id = 0;  // twice what the map holds: others may come meanwhile
+    for (int i = 0; i < (1 << 14) && bpf_map__get_next_key(skeleton_->maps.cgroups_seen, nullptr, &id, sizeof(id)) == 0;
+         ++i)
+      bpf_map__delete_elem(skeleton_->maps.cgroups_seen, &id, sizeof(id), 0);
   }
 
   Result<void> sample_sockets() override {
@@ -178,6 +196,17 @@ class BpfLoader final : public Loader {
     }
     if (!added) return fail(Error::Code::kSystem, "Watching one more file failed: " + errno_text(errno) + ".");
     return {};
+  }
+
+  bool was_opened(const kt_opened& what) const override {
+    std::array<kt_u64, 2> key{};
+    memcpy(key.data(), options_.fingerprint_key.data(), sizeof(key));
+    const kt_u64 tag = kt_opened_tag(&what, key[0], key[1]);
+    const auto set = static_cast<kt_u32>(tag & (KT_REPORTED_SETS - 1));
+    kt_reported known{};
+    return what.inode != 0 &&
+           bpf_map__lookup_elem(skeleton_->maps.reported, &set, sizeof(set), &known, sizeof(known), 0) == 0 &&
+           std::ranges::find(known.tags, tag) != std::end(known.tags);
   }
 
   Result<std::size_t> take_arguments(const kt_exec& program, std::span<char> out) override {
@@ -234,10 +263,7 @@ class BpfLoader final : public Loader {
   /// One attempt: what the plan chose is loaded and attached; what is refused is returned and everything is undone.
   Result<std::vector<Refusal>> load_and_attach() {
     links_.clear();
-    skeleton_.reset(keytrail_bpf::open(nullptr));
-    if (!skeleton_)
-      return fail(Error::Code::kSystem, "The kernel programs cannot be opened: " + errno_text(errno) + ".");
-    prepare();
+    if (Result<void> opened = open_skeleton(); !opened) return std::unexpected(opened.error());
     std::vector<Refusal> refusals = choose_programs();
     if (!refusals.empty()) return refusals;
     g_last_failure.clear();
@@ -251,6 +277,19 @@ class BpfLoader final : public Loader {
     }
     if (!refusals.empty()) links_.clear();
     return refusals;
+  }
+
+  /// With the rings that were kept, unless they do not fit.
+  Result<void> open_skeleton() {
+    skeleton_.reset(keytrail_bpf::open(nullptr));
+    if (!skeleton_)
+      return fail(Error::Code::kSystem, "The kernel programs cannot be opened: " + errno_text(errno) + ".");
+    prepare();
+    if (options_.kept.high < 0) return {};
+    resumed_ = reuse_rings(*skeleton_, options_.kept);
+    if (resumed_) return {};
+    options_.kept = {};
+    return open_skeleton();
   }
 
   void prepare() {
@@ -299,15 +338,6 @@ class BpfLoader final : public Loader {
                                            ". It needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN.");
   }
 
-  /// A restarted worker has not met any cgroup yet: each is announced again. (Twice what the map holds: others may come
-  /// meanwhile.)
-  void forget_cgroups() {
-    kt_u64 id = 0;
-    for (int i = 0; i < (1 << 14) && bpf_map__get_next_key(skeleton_->maps.cgroups_seen, nullptr, &id, sizeof(id)) == 0;
-         ++i)
-      bpf_map__delete_elem(skeleton_->maps.cgroups_seen, &id, sizeof(id), 0);
-  }
-
   Result<void> run(bpf_program* which, std::uint32_t mode) {
     if (bpf_program__fd(which) < 0)
       return fail(Error::Code::kUnavailable,
@@ -354,6 +384,7 @@ class BpfLoader final : public Loader {
   std::vector<kt_exec> kept_before_;  ///< programs whose arguments waited at the last check
   Plan plan_;
   std::uint64_t armed_ns_ = 0;
+  Result<void> resumed_ = fail(Error::Code::kNotFound, "No rings were kept.");
 };
 
 }  // namespace

@@ -3,15 +3,19 @@
 // worker, gives up what it does not need, and serves. Thread: one.
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/catalog/known_places.h"
 #include "agent/warden/configured.h"
 #include "agent/warden/files.h"
+#include "agent/warden/kept_rings.h"
 #include "agent/warden/loader.h"
 #include "agent/warden/log.h"
 #include "agent/warden/server.h"
@@ -37,13 +41,15 @@ void report_plan(const Loader& loader) {
   }
 }
 
-Result<std::unique_ptr<Loader>> load(const Options& options, std::vector<std::string> configured_off) {
+Result<std::unique_ptr<Loader>> load(const Options& options, std::vector<std::string> configured_off,
+                                     const std::optional<KeptRings>& kept) {
   Result<std::array<std::uint8_t, 16>> key = read_fingerprint_key(options.state_dir);
   if (!key) return std::unexpected(key.error());
   LoaderOptions loading;
   loading.fingerprint_key = *key;
   loading.disabled_features = options.disabled_features;
   loading.configured_off = std::move(configured_off);
+  if (kept) loading.kept = kept->fds();
   Result<std::unique_ptr<Loader>> loader = Loader::load(loading, catalog::kernel_tables());
   explicit_bzero(loading.fingerprint_key.data(), loading.fingerprint_key.size());
   explicit_bzero(key->data(), key->size());
@@ -70,7 +76,28 @@ int plan_only(const Options& options) {
   return loader ? print_plan(**loader) : refuse(loader.error());
 }
 
-int run(const Options& options) {
+/// Settles whose rings they are. systemd then has what the next warden is to go on with, and nothing else of ours.
+Result<void> settle_rings(const Loader& loader, const Stored& stored, Setup& setup) {
+  setup.resumed = loader.resumed().has_value();
+  if (setup.resumed) {
+    setup.session = stored.rings->session;
+    say(Level::kInfo, "The warden before this one did not end in order: what waits in its rings is read.");
+  } else if (getrandom(setup.session.data(), setup.session.size(), 0) != static_cast<ssize_t>(setup.session.size())) {
+    return fail(Error::Code::kSystem, std::string("getrandom: ") + strerror(errno) + ".");
+  } else if (stored.rings) {
+    say(Level::kWarn, "The rings that systemd kept are not used: %s", loader.resumed().error().message.c_str());
+    forget_rings(stored.rings->session);
+  }
+  for (const std::string& name : stored.stale)
+    forget_kept(name);
+  if (!keep_rings(loader.to_keep(), setup.session))
+    say(Level::kInfo,
+        "Nobody keeps the rings here (systemd's FileDescriptorStoreMax= would): what waits in them when the warden is "
+        "killed is lost with it; the gap says so.");
+  return {};
+}
+
+int run(const Options& options, std::vector<StoredFd> handed) {
   if (geteuid() != 0) {
     say(Level::kError, "Keytrail needs root to load its kernel side: start it with sudo, or through systemd.");
     return 1;
@@ -80,6 +107,8 @@ int run(const Options& options) {
               .worker_user = {},
               .examiner_user = {},
               .started_ns = boot_ns(),
+              .session = {},
+              .resumed = false,
               .api = {},
               .remarks = {},
               .places = catalog::known_places()};
@@ -110,10 +139,16 @@ int run(const Options& options) {
   if (!api) return refuse(api.error());
   setup.api = std::move(*api);
   const std::string socket_path = options.run_dir + "/api.sock";
-  const Result<std::unique_ptr<Loader>> loader = load(options, off ? std::move(*off) : std::vector<std::string>());
-  if (!loader) {
+  Stored stored = choose_rings(std::move(handed));
+  for (const std::string& sentence : stored.refused)
+    say(Level::kWarn, "%s", sentence.c_str());
+  const Result<std::unique_ptr<Loader>> loader =
+      load(options, off ? std::move(*off) : std::vector<std::string>(), stored.rings);
+  const Result<void> settled = loader ? settle_rings(**loader, stored, setup) : Result<void>();
+  stored.rings.reset();  // the loader has its own descriptors of them
+  if (!loader || !settled) {
     unlink(socket_path.c_str());
-    return refuse(loader.error());
+    return refuse(loader ? settled.error() : loader.error());
   }
   report_plan(**loader);
   for (std::string& missing : what_is_missing((*loader)->report()))
@@ -143,10 +178,5 @@ int main(int argc, char** argv) {
     puts("keytrail-warden " KEYTRAIL_VERSION);
     return 0;
   }
-  // What the caller left open (a lock, a pipe) must not live as long as the agent (close_range since Linux 5.9).
-  if (syscall(SYS_close_range, 3U, ~0U, 0U) != 0) {
-    for (int fd = 3; fd < 1024; ++fd)
-      close(fd);
-  }
-  return warden::run(*options);
+  return warden::run(*options, warden::take_handed());
 }

@@ -64,10 +64,9 @@ UniqueFd reopen(int path_only) {
   return fd;
 }
 
-Opening refused(Unread why, role::Identity file = {}) {
+Opening refused(Unread why) {
   Opening out;
   out.unread = why;
-  out.file = file;
   return out;
 }
 
@@ -77,28 +76,29 @@ Opening open_found(const UniqueFd& found, const role::Open& request, const HangG
   struct statfs system{};
   const std::uint64_t mount = mount_of(found.get());
   if (!guard.may_wait_for(mount)) return refused(Unread::kTimeout);
-  if (fstat(found.get(), &file) != 0 || !S_ISREG(file.st_mode)) return refused(Unread::kRefused);
-  if (fstatfs(found.get(), &system) != 0 || !is_known_filesystem(static_cast<std::uint64_t>(system.f_type)))
-    return refused(Unread::kRefused);
-  const role::Identity now = identity_of(file, static_cast<std::uint64_t>(system.f_type));
-  const bool look = (request.flags & role::kOpenLook) != 0;
-  const bool same = same_file(request.file, now);
-  if (look && same && request.file.inode != 0) {
-    Opening out = refused(Unread::kNone, now);
-    out.unchanged = true;
-    return out;
-  }
-  if (!look && !same) return refused(Unread::kChanged, now);
-  if (now.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0)
-    return refused(Unread::kTooLarge, now);
-  guard.rest();  // the machine's locks are not this mount's
-  if (has_write_lease(now)) return refused(Unread::kLeased, now);
-  if (!guard.may_wait_for(mount)) return refused(Unread::kTimeout, now);
-  Opening out = refused(Unread::kNone, now);
-  out.descriptor = reopen(found.get());
-  if (!out.descriptor) out.unread = errno == EWOULDBLOCK ? Unread::kLeased : Unread::kRefused;
+  if (fstat(found.get(), &file) != 0 || fstatfs(found.get(), &system) != 0) return refused(Unread::kRefused);
+  Opening out;
+  out.file = identity_of(file, static_cast<std::uint64_t>(system.f_type));
+  out.owner = file.st_uid;
   out.place = place_of(found.get(), root);
-  return out;
+  const auto ends = [&out](Unread why) {
+    out.unread = why;
+    return std::move(out);
+  };
+  if (!S_ISREG(file.st_mode) || !is_known_filesystem(out.file.fs_magic)) return ends(Unread::kRefused);
+  const bool look = (request.flags & role::kOpenLook) != 0;
+  const bool same = same_file(request.file, out.file);
+  if (look && same && request.file.inode != 0) {
+    out.unchanged = true;
+    return ends(Unread::kNone);
+  }
+  if (!look && !same) return ends(Unread::kChanged);
+  if (out.file.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0) return ends(Unread::kTooLarge);
+  guard.rest();  // the machine's locks are not this mount's
+  if (has_write_lease(out.file)) return ends(Unread::kLeased);
+  if (!guard.may_wait_for(mount)) return ends(Unread::kTimeout);
+  out.descriptor = reopen(found.get());
+  return ends(out.descriptor ? Unread::kNone : errno == EWOULDBLOCK ? Unread::kLeased : Unread::kRefused);
 }
 
 Unread unread_of(int error) {
@@ -132,9 +132,31 @@ Opening open_environment(const role::Open& request, int /*kept_root*/, const Han
   return out;
 }
 
+Opening find_file(const role::Open& request, int kept_root, const HangGuard& guard);
+
+/// Whether the file that is said to tell of the place does so; it is still what the process read.
+bool does_tell(const role::Open& request, int kept_root, const HangGuard& guard) {
+  role::Open teller = request;
+  teller.flags = 0;
+  teller.path = request.teller;
+  const Opening opening = find_file(teller, kept_root, guard);
+  if (!opening.descriptor) return false;
+  std::vector<char> text(opening.file.size);
+  std::size_t length = 0;
+  for (ssize_t n = 0;
+       length < text.size() && (n = read(opening.descriptor.get(), text.data() + length, text.size() - length)) > 0;)
+    length += static_cast<std::size_t>(n);
+  const bool tells = tells_of_place({text.data(), length}, request.teller.view(), request.path.view());
+  explicit_bzero(text.data(), text.size());
+  return tells;
+}
+
 /// By the bits alone: what only a further group allows, or a list, is no.
 /// A place that only a file tells of: the process that read that file opens this one, if it can.
-Opening open_told(const role::Open& request, const HangGuard& guard) {
+Opening open_told(const role::Open& asked, int kept_root, const HangGuard& guard) {
+  if (!does_tell(asked, kept_root, guard)) return refused(Unread::kGone);
+  role::Open request = asked;
+  request.file = {};  // of the one that tells
   const UniqueFd process = open_named(request.tgid, request.start_ns);
   const std::optional<Reader> reader = process ? reader_of(process.get()) : std::nullopt;
   if (!reader) return refused(Unread::kGone);
@@ -163,22 +185,24 @@ bool better(Unread now, Unread before) {
 }
 
 Opening find_file(const role::Open& request, int kept_root, const HangGuard& guard) {
-  if ((request.flags & role::kOpenTold) != 0) return open_told(request, guard);
+  if ((request.flags & role::kOpenTold) != 0) return open_told(request, kept_root, guard);
   Opening best = refused(Unread::kGone);
-  const auto attempt_below = [&](int root) {
+  const auto attempt_below = [&](int root, std::uint32_t mnt_ns) {
     if (root < 0 || best.unread == Unread::kNone) return;
     Opening now = open_below(root, request, guard);
+    if (place_of(root, -1) == "/") now.mnt_ns = mnt_ns;  // else its paths are not the namespace's
     if (better(now.unread, best.unread)) best = std::move(now);
   };
   const auto attempt = [&](const UniqueFd& process) {
     if (!process || best.unread == Unread::kNone) return;
-    attempt_below(UniqueFd(openat(process.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC)).get());
+    attempt_below(UniqueFd(openat(process.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC)).get(),
+                  mount_namespace(process.get()));
   };
   attempt(open_named(request.tgid, request.start_ns));
   for (std::uint32_t i = 0; i < request.alternatives_count; ++i)
     attempt(open_alternative(request.alternatives[i], request.mnt_ns));
   attempt(open_alternative(static_cast<std::uint32_t>(getpid()), request.mnt_ns));
-  attempt_below(kept_root);
+  attempt_below(kept_root, request.mnt_ns);
   const bool look = (request.flags & role::kOpenLook) != 0;  // at a place: what a process holds is none
   if (!look && best.unread != Unread::kNone && best.unread != Unread::kTooLarge) {  // it may have no name any more
     const UniqueFd process = open_named(request.tgid, request.start_ns);

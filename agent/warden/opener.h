@@ -25,6 +25,8 @@ struct Opening {
   base::UniqueFd descriptor;  ///< read-only
   std::string place;          ///< role::Opened::place: by the kernel, with all links gone
   bool named = false;         ///< role::Examine::named
+  std::uint32_t mnt_ns = 0;   ///< role::Opened::mnt_ns
+  std::uint32_t owner = role::kNobody;
 };
 
 /// HangBoard's key of who asks for a way that is not in the kernel's memory: one user's file systems that hang are not

@@ -55,6 +55,8 @@ void answer(int socket, const role::Open& request, const KeptMounts& kept, const
   answer.unchanged = opening.unchanged ? 1 : 0;
   answer.file = opening.file;
   answer.named = opening.named ? 1 : 0;
+  answer.mnt_ns = opening.mnt_ns;
+  answer.owner = opening.owner;
   answer.place.assign(opening.place);
   guard.answered();
   guard.end();

@@ -35,16 +35,18 @@ base::UniqueFd memory() {
 bool copy(int from, int to, std::uint64_t& bytes) {
   static std::array<char, 64U << 10U> room;
   bool good = true;
+  std::size_t used = 0;  // only that is wiped: the rest stays a page that all openers share
   bytes = 0;
   while (good && bytes <= role::kMaxFileBytes) {
     const std::size_t most = std::min<std::size_t>(room.size(), role::kMaxFileBytes + 1 - bytes);
     const ssize_t n = read(from, room.data(), most);
     if (n < 0 && errno == EINTR) continue;
+    if (n > 0) used = std::max(used, static_cast<std::size_t>(n));
     good = n >= 0 && write(to, room.data(), static_cast<std::size_t>(n)) == n;
     if (n <= 0) break;
     bytes += static_cast<std::uint64_t>(n);
   }
-  explicit_bzero(room.data(), room.size());
+  explicit_bzero(room.data(), good ? used : room.size());  // a failed read may have left anything
   return good;
 }
 

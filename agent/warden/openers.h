@@ -15,6 +15,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/warden/hang_guard.h"
+#include "agent/warden/named.h"
 #include "agent/warden/opener.h"
 #include "keytrail/hooks.h"
 #include "keytrail/role_abi.h"
@@ -25,6 +26,7 @@ namespace keytrail::warden {
 struct Job {
   role::Open open;
   std::optional<HookTarget> target;
+  NamedBy by = NamedBy::kNothing;
   uid_t user = 0;              ///< user_of: whose file systems it may hang on
   std::uint64_t asked_ns = 0;  ///< when it came, by CLOCK_MONOTONIC
   bool again = false;          ///< the child that had it never began: it may be tried once more

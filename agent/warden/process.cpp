@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,6 +41,21 @@ std::optional<std::uint64_t> id_in(const char* text, const char* name, ReadsAs w
     at = strchr(at + 1, '\t');
   if (at == nullptr) return std::nullopt;
   return strtoull(at + 1, nullptr, 10);
+}
+
+/// Who made the outermost user namespace that a process is in below ours; 0 when root did, or there is none. All the
+/// users that a rootless container maps (subuid) are its maker's doing.
+uid_t maker_of_namespace(int process) {
+  constexpr int kDeepest = 33;  // the kernel nests 32
+  UniqueFd space(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
+  uid_t maker = 0;
+  for (int depth = 0; space && depth < kDeepest; ++depth) {
+    UniqueFd parent(ioctl(space.get(), NS_GET_PARENT));
+    if (!parent) break;  // it is ours
+    if (ioctl(space.get(), NS_GET_OWNER_UID, &maker) != 0) maker = 0;
+    space = std::move(parent);
+  }
+  return maker;
 }
 
 constexpr unsigned kRead = 4, kSearch = 1;
@@ -85,6 +102,7 @@ uid_t user_of(std::uint32_t pid, std::uint64_t start_ns) {
   const auto real = id_in(text.data(), "\nUid:", ReadsAs::kReal),
              acts = id_in(text.data(), "\nUid:", ReadsAs::kFileSystem);
   if (!real || !acts) return kGoneUser;
+  if (const uid_t maker = maker_of_namespace(process.get()); maker != 0) return maker;
   return static_cast<uid_t>(*real != 0 ? *real : *acts);
 }
 

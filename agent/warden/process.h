@@ -19,8 +19,9 @@ namespace keytrail::warden {
 [[nodiscard]] base::UniqueFd open_process(std::uint32_t pid);
 /// The same, empty also when it began at another time. `start_ns`: ns since boot; 0: not checked.
 [[nodiscard]] base::UniqueFd open_named(std::uint32_t pid, std::uint64_t start_ns);
-/// Whose doing it is when what a process opened hangs: its real user, of a daemon that acts for somebody that one;
-/// kGoneUser when it has ended. What it runs as does not hide that (a program that is set-user-ID, or undumpable).
+/// Whose doing it is when what a process opened hangs: its real user, of a daemon that acts for somebody that one, in a
+/// user namespace that a user made (a rootless container) that user; kGoneUser when it has ended. What it runs as does
+/// not hide that (a program that is set-user-ID, or undumpable).
 inline constexpr uid_t kGoneUser = static_cast<uid_t>(-1);
 [[nodiscard]] uid_t user_of(std::uint32_t pid, std::uint64_t start_ns);
 /// Of a process's /proc/PID; 0 when it has ended.

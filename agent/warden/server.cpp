@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -87,8 +86,7 @@ bool Server::prepare() {
   signals_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   std::array<int, 2> pair{};
-  if (!signals_ || !epoll_ || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0 ||
-      getrandom(session_.data(), session_.size(), 0) != static_cast<ssize_t>(session_.size())) {
+  if (!signals_ || !epoll_ || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.data()) != 0) {
     say(Level::kError, "Cannot set up the event loop: %s.", strerror(errno));
     return false;
   }
@@ -98,6 +96,7 @@ bool Server::prepare() {
   }
   facts_examiner_end_.reset(pair[0]);
   facts_worker_end_.reset(pair[1]);
+  begin_named();
   watch(signals_.get(), kSignals);
   if (openers_.ready() >= 0) watch(openers_.ready(), kOpener);
   own(0, getpid());
@@ -278,7 +277,8 @@ void Server::send_hello() {
   auto hello = role::make<role::Hello>(role::Type::kHello);
   hello.started_ns = setup_.started_ns;
   hello.armed_ns = loader_.armed_ns();
-  hello.session = session_;
+  hello.session = setup_.session;
+  hello.resumed = setup_.resumed ? 1 : 0;
   hello.cpus = loader_.cpus();
   hello.hooks = static_cast<std::uint32_t>(loader_.report().size());
   hello.remarks = static_cast<std::uint32_t>(setup_.remarks.size() + examiner_remarks_.size());

@@ -15,6 +15,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/warden/child.h"
+#include "agent/warden/kept_rings.h"
 #include "agent/warden/known_places.h"
 #include "agent/warden/loader.h"
 #include "agent/warden/openers.h"
@@ -29,6 +30,8 @@ struct Setup {
   User worker_user;
   User examiner_user;
   std::uint64_t started_ns = 0;              ///< ns since boot when the warden began
+  SessionId session{};                       ///< of the loader's rings and counters
+  bool resumed = false;                      ///< they were there before this warden
   base::UniqueFd api;                        ///< listening socket for the worker
   std::vector<std::string> remarks;          ///< what could not be had so far
   std::span<const std::string_view> places;  ///< where key files lie (KnownPlaces); none: nothing is looked for
@@ -102,6 +105,10 @@ class Server {
   void wait_for_opener(Job job);
   void pump();
   void hand_over_arguments(Job job);
+  /// What nothing names is not opened, and nothing is said of it.
+  void refuse_unnamed(const Job& job);
+  void begin_named();
+  void store_places();
   void settle(const Job& job, role::Unread unread, bool unchanged = false, const role::Identity& file = {});
   void hand_over(Ready ready);
   void pass_on();
@@ -137,15 +144,15 @@ class Server {
   base::UniqueFd control_;                                ///< to the worker; new for each of its lives
   base::UniqueFd examiner_socket_;                        ///< to the examiner; new for each of its lives
   base::UniqueFd facts_examiner_end_, facts_worker_end_;  ///< both kept, so that each side outlives the other
-  std::array<std::uint8_t, 16> session_{};
   Role worker_{.name = "worker"};
   Role examiner_{.name = "examiner"};
   Openers openers_{[this](std::size_t child, pid_t pid) { own(3 + static_cast<std::uint32_t>(child), pid); }};
   KnownPlaces places_;
+  std::optional<Named> named_;
+  std::uint64_t unnamed_ = 0, unnamed_said_ = 0;  ///< questions about files that nothing named
+  std::uint64_t next_unnamed_ns_ = 0;             ///< when that is said again
   std::deque<Job> waiting_;
-  bool pumping_ = false;
   std::deque<Ready> ready_;
-  bool examiner_full_ = false;  ///< its socket took nothing more: told when it does
   std::deque<std::vector<char>> outbox_;
   std::vector<role::Notice> kept_notices_;                  ///< for a worker that has not said that it is ready
   std::vector<role::Notice> sent_notices_, heard_notices_;  ///< since its last sign, and before it: the next one's
@@ -154,6 +161,9 @@ class Server {
   std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_target_check_ = 0, next_ask_ = 0, next_watchdog_ = 0,
                 watchdog_every_ = 0;
   std::uint64_t next_kept_check_ = 0, next_side_check_ = 0;
+  bool pumping_ = false;
+  bool examiner_full_ = false;  ///< its socket took nothing more: told when it does
+  bool unnamed_told_ = false;   ///< status has a remark of what nothing named
   bool heartbeat_failed_ = false;
   bool stopping_ = false;
   std::uint64_t kill_at_ = 0;

@@ -11,6 +11,7 @@
 #include <array>
 #include <utility>
 
+#include "agent/warden/files.h"
 #include "agent/warden/log.h"
 #include "agent/warden/messages.h"
 #include "agent/warden/process.h"
@@ -19,6 +20,7 @@
 namespace keytrail::warden {
 namespace {
 
+constexpr const char* kPlacesFile = "/warden/places";
 constexpr std::size_t kMaxWaiting = 4096;
 constexpr std::size_t kMaxReady = 16;                ///< each is a descriptor with up to 1 MiB behind it
 constexpr std::ptrdiff_t kLookAhead = 256;           ///< so many that wait for others are passed over
@@ -30,6 +32,13 @@ std::uint64_t awake_ns() {
   return (static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000) + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+std::string boot_id() {
+  const base::UniqueFd file(open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  std::array<char, 36> text{};
+  const ssize_t size = file ? read(file.get(), text.data(), text.size()) : 0;
+  return {text.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
 /// Nobody waits for it any more; who asked for a target always does.
 bool is_given_up(const Job& job) { return !job.target && awake_ns() - job.asked_ns >= kGivenUpNs; }
 
@@ -39,7 +48,39 @@ bool asks_for_arguments(const Job& job) {
 
 }  // namespace
 
+/// Without a key of its own the warden begins with no places, and stores none: a session's key is nobody's next time.
+void Server::begin_named() {
+  Result<base::SipKey> key = read_fingerprint_key(setup_.options.state_dir);
+  named_.emplace(key ? *key : setup_.session, mount_namespace(open_process(1).get()),
+                 [this](const kt_opened& what) { return loader_.was_opened(what); });
+  if (key) explicit_bzero(key->data(), key->size());
+  named_->load(setup_.options.state_dir + kPlacesFile, boot_id());
+}
+
+void Server::store_places() {
+  if (const Result<void> stored = named_->store(setup_.options.state_dir + kPlacesFile, boot_id()); !stored)
+    say(Level::kWarn, "%s After a restart these key files are known again when they are read.",
+        stored.error().message.c_str());
+}
+
+void Server::refuse_unnamed(const Job& job) {
+  constexpr std::uint64_t kSaidEveryNs = 60'000'000'000;
+  ++unnamed_;
+  if (const std::uint64_t now = boot_ns(); now >= next_unnamed_ns_) {
+    next_unnamed_ns_ = now + kSaidEveryNs;
+    say(Level::kWarn, "The worker asked for %llu files that nothing named (no event, no known place): refused.",
+        static_cast<unsigned long long>(unnamed_ - std::exchange(unnamed_said_, unnamed_)));
+  }
+  // A place may have been forgotten honestly; what is asked of an event is mostly known.
+  const bool is_look = (job.open.flags & (role::kOpenLook | role::kOpenTold)) == role::kOpenLook;
+  if (!is_look && !std::exchange(unnamed_told_, true))
+    add_remark("The worker asked the warden for a file that nothing named, and was refused: see the warden's log.");
+  settle(job, role::Unread::kRefused);
+}
+
 void Server::wait_for_opener(Job job) {
+  job.by = named_->what_names(job.open);
+  if (job.by == NamedBy::kNothing) return refuse_unnamed(job);
   if (waiting_.size() < kMaxWaiting) {
     job.user = user_of(job.open.tgid, job.open.start_ns);
     job.asked_ns = awake_ns();
@@ -122,6 +163,7 @@ void Server::give_up_late(std::uint64_t now) {
 }
 
 void Server::hand_over(Ready ready) {
+  if (!named_->limit(ready.job.by, ready.job.open, ready.opened)) ready.descriptor.reset();
   const auto unread = static_cast<role::Unread>(ready.opened.unread);
   const bool unchanged = ready.opened.unchanged != 0;
   if (unread != role::Unread::kNone || unchanged || !ready.descriptor) {

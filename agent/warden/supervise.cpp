@@ -166,6 +166,7 @@ void Server::start_worker() {
         .descriptors = {{"high", loader_.high_ring_fd()},
                         {"low", loader_.low_ring_fd()},
                         {"counters", loader_.counters_fd()},
+                        {"cgroups_lost", loader_.cgroups_lost_fd()},
                         {"control", theirs.get()},
                         {"examiner", facts_worker_end_.get()},
                         {"api", setup_.api.get()}},
@@ -234,12 +235,15 @@ void Server::on_ended(Role& role, int status) {
   if (&role == &worker_) {
     unwatch(control_);
     take_back_notices();
+    if (!stopping_) loader_.forget_cgroups();
     loader_.targets().detach_all();  // the next worker does not know them, nor the one that is being opened
     openers_.forget_targets();
   }
   if (&role == &examiner_) unwatch(examiner_socket_);
   send_role(role);
   if (stopping_) {
+    if (&role == &worker_ && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+      forget_rings(setup_.session);  // it has read and stored all that was in them
     if (&role == &worker_ && examiner_.pid > 0)
       kill(examiner_.pid, SIGTERM);  // after the worker: until then it may still be asked
     return;
@@ -265,6 +269,7 @@ void Server::begin_stop() {
   notify("STOPPING=1");
   kill_at_ = boot_ns() + kStopPatience;
   openers_.kill();
+  store_places();
   unwatch(places_.results());
   places_.kill();
   ready_.clear();
@@ -337,6 +342,7 @@ void Server::tick(std::uint64_t now) {
   if (now >= next_kept_check_) {
     next_kept_check_ = now + kKeptCheckEvery;
     loader_.drop_old_arguments();
+    store_places();
   }
   if (places_.tick(now)) watch(places_.results().get(), kPlaces);
   if (now >= next_target_check_) {

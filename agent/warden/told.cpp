@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "agent/base/told_path.h"
 #include "agent/warden/process.h"
 
 namespace keytrail::warden {
@@ -127,6 +128,29 @@ bool names_file(std::string_view text, std::string_view base_name,
         if (word.front() == '-' && slash != word.npos && is_meant(word.substr(slash))) return true;
       }
       if (begin == 0 || text[begin - 1] == '\0') break;
+    }
+  }
+  return false;
+}
+
+bool tells_of_place(std::string_view text, std::string_view teller, std::string_view path) {
+  constexpr std::size_t kLongest = 1024;
+  constexpr int kMostWords = 4096;
+  using namespace std::string_view_literals;
+  constexpr std::string_view kEnds = " \t\r\n\"'`,;:)]}<>#\0"sv, kBegins = " \t\n\"'`=:,;([{<>@\0"sv;
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (!path.starts_with('/') || name.empty()) return false;
+  int words = 0;
+  for (std::size_t at = text.find(name); at != text.npos; at = text.find(name, at + 1)) {
+    const std::size_t end = at + name.size();
+    if (end < text.size() && !kEnds.contains(text[end])) continue;
+    // It may hold what begins words, as a folder with a blank does: each beginning in its line is tried.
+    for (std::size_t begin = at; end - begin <= kLongest; --begin) {
+      if (begin == 0 || kBegins.contains(text[begin - 1])) {
+        if (++words > kMostWords) return false;
+        if (base::told_path(teller, text.substr(begin, end - begin)) == path) return true;
+      }
+      if (begin == 0 || text[begin - 1] == '\n') break;
     }
   }
   return false;

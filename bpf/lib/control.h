@@ -40,6 +40,29 @@ struct kt_kept {
 	kt_u8 text[KT_KEPT_MAX];
 };
 
+/*
+ * The open events that were sent, so that the warden can tell whether one named a file: a keyed tag of each, in the set
+ * that its low bits say; there the oldest goes. The last 100,000 are known (one of 10^10 is not).
+ */
+#define KT_REPORTED_SETS 4096
+#define KT_REPORTED_WAYS 64
+struct kt_reported {
+	kt_u64 tags[KT_REPORTED_WAYS];
+	kt_u64 next; /* where the next one goes, modulo */
+};
+
+/* Who opened which file, as it was then. */
+struct kt_opened {
+	kt_u64 start_ns;
+	kt_u64 inode;
+	kt_u64 size;
+	kt_s64 ctime_s;
+	kt_u32 ctime_ns;
+	kt_u32 dev;
+	kt_u32 tgid;
+	kt_u32 fs_magic;
+};
+
 /* Base name of the memfd through which the open and exec heartbeats go ("memfd:" is the kernel's own prefix). */
 #define KT_HEARTBEAT_MEMFD "keytrail-heartbeat"
 
@@ -121,6 +144,31 @@ static inline kt_u64 kt_place_key(kt_u64 name, kt_u64 folder)
 static inline kt_u64 kt_file_key(kt_u64 inode, kt_u32 dev)
 {
 	return kt_mix(inode, dev, 0, KT_NAME_KEY_FILE);
+}
+
+/* One word more in a tag. The factor is secret and odd: what another word makes of the tag cannot be foreseen. */
+static inline kt_u64 kt_tag_word(kt_u64 tag, kt_u64 word, kt_u64 factor)
+{
+	tag = (tag ^ word) * (factor | 1);
+	return tag ^ (tag >> 29);
+}
+
+/*
+ * The tag of an open event, by both words of the fingerprint key; it never leaves the kernel and the warden. Inline:
+ * the stack of those who call it is full.
+ */
+__attribute__((always_inline)) static inline kt_u64 kt_opened_tag(const struct kt_opened *of, kt_u64 first,
+								  kt_u64 second)
+{
+	kt_u64 tag = kt_tag_word(first, of->start_ns, second);
+
+	tag = kt_tag_word(tag, (kt_u64)of->fs_magic << 32 | of->tgid, second);
+	tag = kt_tag_word(tag, of->inode, second);
+	tag = kt_tag_word(tag, of->size, second);
+	tag = kt_tag_word(tag, (kt_u64)of->ctime_s, second);
+	tag = kt_tag_word(tag, (kt_u64)of->ctime_ns << 32 | of->dev, second);
+	tag = (tag ^ first) * 0xD6E8FEB86659FD93ULL;
+	return tag ^ (tag >> 32);
 }
 
 /* Slot of two bytes at a name's beginning or end; little endian. */

@@ -168,6 +168,21 @@ __weak __noinline int name__watch(u32 which, u32 from)
 	return name__watch_from(which);
 }
 
+/* Copies `n` bytes by words; what the last word has behind them is zero. Words, not a call: most are one to five. */
+static __always_inline void words__put(u8 *out, const u8 *from, u32 n, const u32 max)
+{
+	u64 word;
+	u32 i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < max; i += sizeof(u64)) {
+		if (i >= n)
+			break;
+		word = word__at(from + i);
+		*(u64 *)(out + i) = bytes__low(word, n - i);
+	}
+}
+
 /*
  * Appends an item: name = s->items.name (name_len bytes), value = s->text[from…from+len) or, for hash, s->items.hash.
  * False when the room is spent. `shape`: kind | flags << 8 | format << 16.
@@ -206,11 +221,14 @@ __weak __noinline int item__add(u32 which, u32 shape, u32 from, u32 value_len)
 	BOUNDED(name_len, 127);
 	BOUNDED(value_len, 511);
 	BOUNDED(from, 1023);
-	bpf_probe_read_kernel(out + sizeof(*item), name_len, s->items.name.text);
-	if (kind == KT_ITEM_ENV_SHOW || (flags & KT_ITEM_F_PUBLIC))
-		bpf_probe_read_kernel(out + sizeof(*item) + name_len, value_len, s->text + from);
-	else if (value_len)
-		bpf_probe_read_kernel(out + sizeof(*item) + name_len, 16, s->items.hash);
+	words__put(out + sizeof(*item), (const u8 *)s->items.name.text, name_len, KT_ITEM_NAME_MAX);
+	out += sizeof(*item) + name_len;
+	if (kind == KT_ITEM_ENV_SHOW || (flags & KT_ITEM_F_PUBLIC)) {
+		words__put(out, s->text + from, value_len, KT_ITEM_VALUE_MAX);
+	} else if (value_len) {
+		*(u64 *)out = s->items.hash[0];
+		*(u64 *)(out + sizeof(u64)) = s->items.hash[1];
+	}
 	s->items.next = off + total;
 	return 1;
 }

@@ -37,6 +37,15 @@ struct {
 	__type(value, struct counters);
 } counters __weak SEC(".maps");
 
+/* What cgroups lost because their budget was spent; mapped by the worker. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, KT_LOST_SLOTS);
+	__type(key, u32);
+	__type(value, struct kt_lost);
+} cgroups_lost __weak SEC(".maps");
+
 /* Per cgroup: events in the running second, and whether its path was sent. */
 struct cgroup_state {
 	u64 second;

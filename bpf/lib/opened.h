@@ -43,6 +43,35 @@ static __always_inline u64 open_key__tag(const struct open_key *key)
 	return tag ^ (tag >> 32);
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KT_REPORTED_SETS);
+	__type(key, u32);
+	__type(value, struct kt_reported);
+} reported __weak SEC(".maps");
+
+/* Its event goes out: the warden may open the file. Of two that meet in a set one may be forgotten. */
+static __always_inline void open__note_reported(const struct open_key *key, u64 fs_magic)
+{
+	struct kt_opened of = {.start_ns = key->start_ns,
+			       .inode = key->inode,
+			       .size = key->size,
+			       .ctime_s = key->ctime_s,
+			       .ctime_ns = key->ctime_ns,
+			       .dev = key->dev,
+			       .tgid = key->tgid,
+			       .fs_magic = (u32)fs_magic};
+	u64 tag = kt_opened_tag(&of, cfg_sip_key[0], cfg_sip_key[1]), at;
+	u32 set = tag & (KT_REPORTED_SETS - 1);
+	struct kt_reported *known = bpf_map_lookup_elem(&reported, &set);
+
+	if (!known)
+		return;
+	at = known->next;
+	known->next = at + 1;
+	known->tags[at & (KT_REPORTED_WAYS - 1)] = tag;
+}
+
 /*
  * A file that changes again and again under one reader is a first sight so often in a window (2^30 ns), the rest are
  * repeats: else whoever lets a file grow and reads it spends the budget of all that is in its cgroup. One word a slot:
@@ -301,10 +330,16 @@ static __always_inline int open__report(struct counters *c, u64 file, u64 dentry
 		ev->signs |= KT_OPEN_DETACHED;
 	ev->place_ns = s->walk.place_ns > MOUNT_INTERNAL && s->walk.place_ns != ev->mnt_ns ? s->walk.place_ns : 0;
 	ev->head.flags = flags | KT_F_LEAF_FIRST | (s->truncated ? KT_F_TRUNCATED : 0);
-	fate = event__send(&ring_high, c, KT_FAMILY_OPEN, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)), cgroup_id,
-			   node);
+	fate = KT_C_LOST_BUDGET;
+	if (cgroup__admit(&ev->head, cgroup_id, node)) {
+		open__note_reported(&key, ev->fs_magic); /* before the event: its reader may ask at once */
+		fate = ring__send(&ring_high, ev, sizeof(*ev) + (len & (2 * KT_PATH_MAX - 1)));
+	} else {
+		cgroup__lost(cgroup_id, KT_FAMILY_OPEN);
+	}
 	if (fate == KT_C_SENT)
 		opened_tags[tag & (OPENED_SLOTS - 1)] = tag;
+	hit__end(c, KT_FAMILY_OPEN, fate);
 	scratch__put(s);
 	return 0;
 }

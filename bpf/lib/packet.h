@@ -27,6 +27,31 @@ static __always_inline u32 packet__transport(struct __sk_buff *skb, u8 *protocol
 	return 40;
 }
 
+#define TCP_HEAD 20 /* the least of its header; where in it the header's length is: */
+#define TCP_HEAD_LEN 12
+
+/*
+ * Is it seen at once that a packet is a TCP segment without data (SYN, ACK, RST)? By loads from the packet itself,
+ * without a call. What is not in its linear part, or is built otherwise, counts as one with data.
+ */
+static __always_inline bool packet__is_bare(struct __sk_buff *skb)
+{
+	u8 *data = (u8 *)(long)skb->data, *end = (u8 *)(long)skb->data_end;
+	u32 head;
+
+	if (skb->protocol == bpf_htons(ETHERTYPE_IP)) {
+		head = 20;
+		if (data + 20 + TCP_HEAD > end || data[0] != 0x45 || data[9] != IPPROTO_TCP)
+			return false;
+	} else {
+		head = 40;
+		if (skb->protocol != bpf_htons(ETHERTYPE_IPV6) || data + 40 + TCP_HEAD > end || data[6] != IPPROTO_TCP)
+			return false;
+		data += 20;
+	}
+	return skb->len <= head + (data[20 + TCP_HEAD_LEN] >> 4) * 4;
+}
+
 /* Copies 1 to mask + 1 bytes. 6.1 forgets a test against zero, so the size is made one that cannot be. */
 static __always_inline bool packet__copy(struct __sk_buff *skb, u32 at, void *to, u32 size, const u32 mask)
 {

@@ -46,18 +46,19 @@ static __always_inline void sip__word(struct sip *v, u64 m)
 	v->v0 ^= m;
 }
 
-/* Hashes the value at s->text[from], `have` bytes of which are there, `full` long; the result goes to s->items.hash. */
+/* Hashes the value at s->text[from], `have` bytes of which are there, `full` long; the result goes to s->items.hash. In
+ * loops, so that it is short: it runs once in a while, when the CPU's caches have none of it. */
 __weak __noinline int sip__value(u32 which, u32 from, u32 have, u32 full)
 {
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
-	u64 k0 = cfg_sip_key[0], k1 = cfg_sip_key[1], tail;
+	u64 k0 = cfg_sip_key[0], k1 = cfg_sip_key[1], word;
 	struct sip v = {
 		k0 ^ 0x736f6d6570736575ULL,
 		k1 ^ 0x646f72616e646f6dULL ^ 0xee,
 		k0 ^ 0x6c7967656e657261ULL,
 		k1 ^ 0x7465646279746573ULL,
 	};
-	u32 i;
+	u32 i, words;
 
 	if (!s)
 		return 0;
@@ -65,27 +66,28 @@ __weak __noinline int sip__value(u32 which, u32 from, u32 have, u32 full)
 		have = KT_HASHED_MAX;
 	from &= 127;
 	s->items.words = have / 8; /* in memory, so that the verifier does not follow each of 65 lengths to the end */
-	sip__word(&v, full);
+	word = full;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < KT_HASHED_MAX / 8; i++) {
-		if (i >= *(volatile u32 *)&s->items.words)
+	for (i = 0; i <= KT_HASHED_MAX / 8 + 1; i++) { /* the length, the whole words, the rest */
+		sip__word(&v, word);
+		words = *(volatile u32 *)&s->items.words;
+		if (i > words)
 			break;
-		sip__word(&v, word__at(&s->text[from + i * 8]));
+		word = word__at(&s->text[from + i * 8]);
+		if (i == words) {
+			word &= (1ULL << ((have & 7) * 8)) - 1;
+			word |= (u64)(8 + have) << 56;
+		}
 	}
-	tail = word__at(&s->text[from + (*(volatile u32 *)&s->items.words & 127) * 8]);
-	tail = (have & 7) ? tail & ((1ULL << ((have & 7) * 8)) - 1) : 0;
-	sip__word(&v, tail | ((u64)(8 + have) << 56));
 	v.v2 ^= 0xee;
-	sip__round(&v);
-	sip__round(&v);
-	sip__round(&v);
-	sip__round(&v);
-	s->items.hash[0] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
-	v.v1 ^= 0xdd;
-	sip__round(&v);
-	sip__round(&v);
-	sip__round(&v);
-	sip__round(&v);
+#pragma clang loop unroll(disable)
+	for (i = 0; i < 8; i++) {
+		sip__round(&v);
+		if (i == 3) {
+			s->items.hash[0] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
+			v.v1 ^= 0xdd;
+		}
+	}
 	s->items.hash[1] = v.v0 ^ v.v1 ^ v.v2 ^ v.v3;
 	return 0;
 }

@@ -49,19 +49,21 @@ struct {
 	__type(value, struct socket_state);
 } sockets __weak SEC(".maps");
 
-/* Payload only. bytes_acked counts the SYN, and like bytes_received the FIN (RFC 4898 counts sequence numbers). */
-static __always_inline void socket__bytes(u64 sk, u64 *sent, u64 *received)
+/* Payload only. bytes_acked counts the SYN, and like bytes_received the FIN (RFC 4898 counts sequence numbers): the
+ * socket's `flags` say whether that came. A type that the verifier knows: its members are loaded without a call. */
+static __always_inline void socket__bytes(struct sock *sk, unsigned long flags, u64 *sent, u64 *received)
 {
-	struct tcp_sock *tp = (void *)sk;
-	u64 acked = BPF_CORE_READ(tp, bytes_acked);
-	u64 out = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
-	u64 in = BPF_CORE_READ(tp, bytes_received);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	u64 acked, out, in;
 
+	if (!tp)
+		return;
+	acked = tp->bytes_acked;
+	out = tp->bytes_sent - tp->bytes_retrans;
+	in = tp->bytes_received;
 	acked = acked ? acked - 1 : 0;
 	*sent = acked < out ? acked : out;
-	if (in && (BPF_CORE_READ((struct sock *)sk, __sk_common.skc_flags) >> SOCK_DONE_BIT) & 1)
-		in--;
-	*received = in;
+	*received = in && (flags >> SOCK_DONE_BIT) & 1 ? in - 1 : in;
 }
 
 #endif

@@ -50,7 +50,9 @@ void put_value(Attributes& out, const char* name, Sent sent, Unit unit, const T&
     else
       out.text(name, time_text(value, unit));
   } else if constexpr (std::is_integral_v<T>) {
-    if (sent == Sent::kAsText)
+    if (unit == Unit::kDevice)
+      out.text(name, device_text(static_cast<std::uint32_t>(value)));
+    else if (sent == Sent::kAsText)
       out.text(name, std::to_string(value));
     else if (sent != Sent::kUnlessZero || value != 0)
       out.number(name, value);

@@ -88,6 +88,9 @@ std::string say(const UseRow& row) {
 std::string say(const FindingRow& row) { return clean(row.text); }
 std::string say(const GapRow& row) { return clean(row.text); }
 std::string say(const RevisionRow& row) {
+  if (row.what == Revised::kBytes)
+    return std::to_string(row.bytes_sent) + " more bytes sent and " + std::to_string(row.bytes_received) +
+           " received by the calls of row " + std::to_string(row.of_seq);
   return std::string(to_string(row.what)) + " of row " + std::to_string(row.of_seq) + " is now " + clean(row.value);
 }
 

@@ -37,6 +37,8 @@ struct WorkerCounters {
   std::uint64_t recorded = 0;
   std::uint64_t absorbed = 0;
   std::map<std::string, std::uint64_t> dropped;  ///< by reason
+  std::map<std::string, std::uint64_t> told;     ///< kernel losses that gap rows tell, by "FAMILY/CAUSE"
+  std::uint64_t untold = 0;                      ///< given up, and no row says it yet: it is lost with the worker
 
   void add(Fate fate, const std::string& reason = {}) {
     switch (fate) {

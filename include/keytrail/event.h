@@ -205,12 +205,14 @@ struct HeartbeatEvent {
   Family family = Family::kExec;
 };
 
-/// The kernel's counters say that events were lost between two looks at them.
+/// The kernel's counters say that events were lost between two looks at them; head.cgroup_id: of that cgroup, 0 = of
+/// anybody.
 struct LossEvent {
   Family family = Family::kExec;
   std::string cause;  ///< "ring_full", "budget", "read_fault", …
   std::uint64_t count = 0;
   std::uint64_t from_ns = 0;  ///< ns since boot; the loss lies in [from_ns, head.time_ns]
+  std::string workload;       ///< name of that cgroup's; empty: not known, or anybody's
 };
 
 struct EventHead {

@@ -91,6 +91,16 @@ enum kt_event_type {
 #define KT_COUNTERS_PER_FAMILY 8
 #define KT_COUNTERS (KT_FAMILIES * KT_COUNTERS_PER_FAMILY)
 
+/* Whose losses LOST_BUDGET were: an mmapable array of KT_LOST_SLOTS of these. A slot is its first cgroup's for ever,
+ * one cgroup may have several, and what found none is in the counters alone. A loss is counted here before it is there.
+ */
+#define KT_LOST_SLOTS 512      /* a power of two */
+struct kt_lost {
+	kt_u64 cgroup_id;  /* as in ev_head; 0: nobody's */
+	kt_u64 takers;     /* who wanted it; the first one has it */
+	kt_u64 lost[KT_FAMILIES];
+};
+
 #define KT_PATH_MAX 1024       /* bytes of a path that leave the kernel side */
 #define KT_ITEMS_MAX 6144      /* bytes of all items of one exec */
 #define KT_ITEM_NAME_MAX 64
@@ -295,6 +305,8 @@ struct ev_cgroup {
 	kt_u32 owner;      /* uid of the topmost directory that is not root's; 0: none */
 };
 
+KT_ASSERT(sizeof(struct kt_lost) == 64, "kt_lost");
+KT_ASSERT(KT_OFFSET(kt_lost, lost) == 16, "kt_lost.lost");
 KT_ASSERT(sizeof(struct ev_head) == 56, "ev_head");
 KT_ASSERT(KT_OFFSET(ev_head, family) == 40, "ev_head.family");
 KT_ASSERT(KT_OFFSET(ev_head, uid) == 44, "ev_head.uid");

@@ -75,7 +75,8 @@ struct FileQuestion {
   std::string other_kind;  ///< what the place may hold besides: a password where `key_kind` is none, else no password
   std::string kinds;       ///< every kind that the place may hold, separated by blanks: a refresh token has its own
   bool look = false;       ///< look again at a known place: open what is there now; `file` is what was there before
-  bool told = false;       ///< with `look`: somebody says that it is read there: open it only if `Reach::who` could
+  bool told = false;       ///< with `look`: a file says that it is read there: open it only if `Reach::who` could
+  std::string teller;      ///< with `told`: the path of that file, which `who` has read; `file` is what it was then
 };
 
 struct EnvironmentAnswer {

@@ -19,8 +19,9 @@ namespace keytrail {
 template <typename Record>
 struct Fields;
 
-/// What the type of a value does not say of it. Times are written as RFC 3339 with ns, or null for 0.
-enum class Unit : std::uint8_t { kNone, kUnixSeconds, kUnixNs };
+/// What the type of a value does not say of it. Times are written as RFC 3339 with ns, or null for 0; the kernel's
+/// device numbers as "8:1", or null for 0.
+enum class Unit : std::uint8_t { kNone, kUnixSeconds, kUnixNs, kDevice };
 
 /// How OTLP sends a value. Empty text, a false flag and an absent number are never sent.
 enum class Sent : std::uint8_t {
@@ -91,6 +92,11 @@ template <typename Owner>
 template <typename Owner>
 [[nodiscard]] consteval auto time_ns(std::string_view name, std::int64_t Owner::* get, std::string_view doc) {
   return Field<decltype(get)>{name, get, doc, Unit::kUnixNs, nullptr, Sent::kAsIs, name};
+}
+/// The kernel's number of a device; 0 = not known.
+template <typename Owner>
+[[nodiscard]] consteval auto device(std::string_view name, std::uint32_t Owner::* get, std::string_view doc) {
+  return Field<decltype(get)>{name, get, doc, Unit::kDevice, nullptr, Sent::kAsIs, name};
 }
 [[nodiscard]] consteval auto constant(std::string_view name, const char* value, std::string_view doc) {
   return field(name, Constant{value}, doc);

@@ -65,12 +65,32 @@ struct Fields<Workload> {
 };
 
 template <>
+struct Fields<ExecutableFile> {
+  static constexpr char kName[] = "ExecutableFile";
+  static constexpr char kDoc[] = "Which file a program was, as the kernel knows it, whatever its path says.";
+  static constexpr auto kList = std::tuple{
+      device("device", &ExecutableFile::dev,
+             "Of its file system: major:minor, as in /proc/PID/mountinfo; null where the file is not known.")
+          .otlp("keytrail.executable.device")
+          .in_column("exe_dev"),
+      field("inode", &ExecutableFile::inode, "Its number there; 0 where the file is not known.")
+          .otlp("keytrail.executable.inode", Sent::kUnlessZero)
+          .in_column("exe_inode"),
+      field("deleted", &ExecutableFile::deleted,
+            "No name led to it when the program began, or when the agent did: removed, replaced, or only in memory.")
+          .otlp("keytrail.executable.deleted")
+          .in_column("exe_deleted"),
+  };
+};
+
+template <>
 struct Fields<Actor> {
   static constexpr char kName[] = "Actor";
   static constexpr char kDoc[] = "A process, as it was.";
   static constexpr auto kList = std::tuple{
       inlined(&Actor::id),
       field("exe", &Actor::exe, "Path of the executable.").otlp("process.executable.path"),
+      field("exe_file", &Actor::file, "Which file that path was: programs that took the same path differ in it."),
       field("program", &Actor::program, "What people know it by: a script's name, else the executable's.")
           .otlp("keytrail.program"),
       field("comm", &Actor::comm, "A label that the process can change: never evidence."),
@@ -243,7 +263,12 @@ struct Fields<RevisionRow> {
   static constexpr auto kList = std::tuple{
       field("of_seq", &RevisionRow::of_seq, "The earlier row.").otlp("keytrail.revision.of_seq"),
       field("what", &RevisionRow::what, "What is known better.").otlp("keytrail.revision.what"),
-      field("value", &RevisionRow::value, "What it is.").otlp("keytrail.revision.value"),
+      field("value", &RevisionRow::value, "What it is; empty for bytes.").otlp("keytrail.revision.value"),
+      field("bytes_sent", &RevisionRow::bytes_sent,
+            "Of bytes: what the calls of that row sent afterwards; it is in no other row.")
+          .otlp("keytrail.bytes.sent", Sent::kUnlessZero),
+      field("bytes_received", &RevisionRow::bytes_received, "The same of what they received.")
+          .otlp("keytrail.bytes.received", Sent::kUnlessZero),
   };
 };
 

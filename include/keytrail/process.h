@@ -41,12 +41,17 @@ struct Credentials {
 
 /// An executable as the kernel knows it, whatever its path says.
 struct ExecutableFile {
-  std::uint32_t dev = 0;  ///< super_block.s_dev, as in FileIdentity
-  std::uint64_t inode = 0;
-  bool deleted = false;  ///< no name leads to it any more: replaced by an update, removed, or memory (memfd)
+  std::uint32_t dev = 0;    ///< super_block.s_dev, as in FileIdentity
+  std::uint64_t inode = 0;  ///< 0: the file is not known
+  bool deleted = false;     ///< no name leads to it any more: replaced by an update, removed, or memory (memfd)
 
   bool operator==(const ExecutableFile&) const = default;
 };
+
+/// A device number of the kernel as /proc/PID/mountinfo writes it: "8:1"; empty for 0.
+[[nodiscard]] inline std::string device_text(std::uint32_t dev) {
+  return dev == 0 ? std::string() : std::to_string(dev >> 20U) + ":" + std::to_string(dev & 0xFFFFFU);
+}
 
 /// A variable of the initial environment that the catalog names. A secret's value is never here.
 struct EnvItem {

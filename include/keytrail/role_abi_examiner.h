@@ -30,6 +30,8 @@ struct Examine {
   Text<kMaxPlace> place;  ///< where the opener found the file, below its process's root; empty where no path leads
 };
 
+inline constexpr std::uint32_t kNobody = ~std::uint32_t{0};
+
 /// The opener child's answer; a descriptor comes with it when `unread` is 0 and `unchanged` is 0.
 struct Opened {
   Head head;
@@ -37,7 +39,9 @@ struct Opened {
   std::uint16_t unchanged = 0;
   std::uint32_t named = 0;  ///< as in Examine
   Identity file;
-  Text<kMaxPlace> place;  ///< as in Examine
+  std::uint32_t mnt_ns = 0;       ///< in which `Open::path` led to it from the root; 0: of another root, or held
+  std::uint32_t owner = kNobody;  ///< of what was found
+  Text<kMaxPlace> place;          ///< as in Examine
 };
 
 // ---- examiner → worker ----
@@ -115,7 +119,7 @@ inline bool lengths_ok(const Done& m) { return unread_ok(m.unread) && m.format.p
 
 static_assert(sizeof(FingerprintKey) == 32);
 static_assert(sizeof(Examine) == 432 + 8 + 1024);
-static_assert(sizeof(Opened) == 64 + 1024);
+static_assert(sizeof(Opened) == 72 + 1024);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128 + 512);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264 + 56);

@@ -14,7 +14,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 8;
+inline constexpr std::uint16_t kVersion = 9;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxTargetOffsets = 16;

@@ -30,6 +30,7 @@ struct Open {
   Identity file;
   Hints hints;
   Text<1022> path;
+  Text<1022> teller;  ///< see FileQuestion::teller
 };
 
 /// Attach a family's programs to places of this file, found as in Open. kTarget with the same request number answers.
@@ -83,12 +84,14 @@ struct Hello {
   Head head;
   std::uint64_t started_ns = 0;  ///< ns since boot when the warden began
   std::uint64_t armed_ns = 0;    ///< ns since boot when the last family was attached
-  /// Random, drawn when the kernel programs were loaded: the counters begin with it.
+  /// Random, drawn when rings and counters were made: the counters begin with it.
   std::array<std::uint8_t, 16> session{};
   std::uint32_t cpus = 0;     ///< counter blocks
   std::uint32_t hooks = 0;    ///< kHook messages that follow
   std::uint32_t remarks = 0;  ///< kRemark messages that follow
   std::uint32_t life = 0;     ///< 1 for the first worker of this warden
+  std::uint32_t resumed = 0;  ///< 1: rings and counters are older than this warden
+  std::uint32_t pad = 0;
 };
 
 struct HookRefused {
@@ -164,7 +167,7 @@ struct TargetCounts {
 
 namespace detail {
 inline bool lengths_ok(const Open& m) {
-  return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid();
+  return m.alternatives_count <= kMaxAlternatives && lengths_ok(m.hints) && m.path.valid() && m.teller.valid();
 }
 inline bool lengths_ok(const AttachTarget& m) {
   return m.family < kFamilies && m.this_process <= 1 && (m.this_process == 0 || m.tgid != 0) &&
@@ -195,14 +198,14 @@ inline bool lengths_ok(const Notice& m) {
 }
 }  // namespace detail
 
-static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 376 + 1024);
+static_assert(sizeof(Open) == 16 + 32 + 32 + 40 + 376 + 2 * 1024);
 static_assert(sizeof(AttachTarget) == 16 + 32 + 32 + 40 + 128 + 1024);
 static_assert(sizeof(DetachTarget) == 24);
 static_assert(sizeof(Target) == 16 + 16 + 256);
 static_assert(sizeof(TargetCounts) == 48);
 static_assert(sizeof(WatchName) == 272);
 static_assert(sizeof(WatchFound) == 16 + 16 + 256 + 256);
-static_assert(sizeof(Hello) == 64);
+static_assert(sizeof(Hello) == 72);
 static_assert(sizeof(RoleState) == 16 + 8 + 16 + 64);
 static_assert(sizeof(HookRefused) == 224);
 static_assert(sizeof(Hook) == 16 + 16 + 192 + 128 + 384 + 8 * 224);

@@ -21,6 +21,7 @@ namespace keytrail {
 struct Actor {
   InstanceId id;
   std::string exe;      ///< executable path
+  ExecutableFile file;  ///< which file that path was; two programs of one path differ in it
   std::string program;  ///< what people know it by: the script of a `#!` program, else the executable's base name
   std::string comm;
   std::uint32_t uid = 0;
@@ -102,17 +103,21 @@ struct GapRow {
   std::int64_t to_ns = 0;
   std::optional<std::uint64_t> lost;  ///< exact count; absent = unknown
   std::string text;                   ///< one sentence
-  std::string scope;                  ///< the workload that it concerns, by its name then; empty = the whole node
+  /// The workload that it concerns, by its name then, or "cgroup PATH": whatever is in there; empty = the whole node.
+  std::string scope;
 };
 
 /// What a revision says anew.
-enum class Revised : std::uint8_t { kKey = 0, kEvidence = 1, kState = 2 };
+enum class Revised : std::uint8_t { kKey = 0, kEvidence = 1, kState = 2, kBytes = 3 };
 
 /// Later knowledge of an earlier row.
 struct RevisionRow {
   std::uint64_t of_seq = 0;
   Revised what = Revised::kKey;
-  std::string value;  ///< kState: the word of a FindingState
+  std::string value;  ///< kState: the word of a FindingState; kBytes: empty
+  /// kBytes: what the calls of that row moved afterwards. No other row has it: sums over uses and revisions are whole.
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
 };
 
 /// The kinds of rows, in the order of `Row::body`.
@@ -146,6 +151,7 @@ inline constexpr auto kWords<Revised> = words<Revised>({
     {Revised::kKey, "key"},
     {Revised::kEvidence, "evidence"},
     {Revised::kState, "state"},
+    {Revised::kBytes, "bytes"},
 });
 
 template <>

@@ -87,11 +87,14 @@ KernelSide::KernelSide(const warden::LoaderOptions& options) {
   counters_bytes_ = (std::size_t{loader_->cpus()} * KT_COUNTERS * sizeof(kt_u64) + 4095) / 4096 * 4096;
   counters_ =
       static_cast<const kt_u64*>(mmap(nullptr, counters_bytes_, PROT_READ, MAP_SHARED, loader_->counters_fd(), 0));
+  lost_ = static_cast<const kt_lost*>(
+      mmap(nullptr, KT_LOST_SLOTS * sizeof(kt_lost), PROT_READ, MAP_SHARED, loader_->cgroups_lost_fd(), 0));
 }
 
 KernelSide::~KernelSide() {
   ring_buffer__free(rings_);
   munmap(const_cast<kt_u64*>(counters_), counters_bytes_);
+  munmap(const_cast<kt_lost*>(lost_), KT_LOST_SLOTS * sizeof(kt_lost));
 }
 
 std::vector<Record> KernelSide::drain() {
@@ -126,6 +129,16 @@ Totals KernelSide::totals(std::uint32_t family) const {
       out[i] += __atomic_load_n(&counters_[cpu * KT_COUNTERS + family * KT_COUNTERS_PER_FAMILY + i], __ATOMIC_RELAXED);
   }
   return out;
+}
+
+std::uint64_t KernelSide::lost_of(std::uint64_t cgroup_id, std::uint32_t family) const {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < KT_LOST_SLOTS; ++i) {
+    const std::uint64_t owner = __atomic_load_n(&lost_[i].cgroup_id, __ATOMIC_RELAXED);
+    if (owner != 0 && (cgroup_id == 0 || owner == cgroup_id))
+      sum += __atomic_load_n(&lost_[i].lost[family], __ATOMIC_RELAXED);
+  }
+  return sum;
 }
 
 void KernelSide::expect_identity() const {

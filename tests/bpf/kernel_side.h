@@ -58,6 +58,8 @@ class KernelSide {
   /// Of those, the events of one type by one process (0 = any).
   std::vector<Record> events(std::uint16_t type, std::uint32_t tgid);
   [[nodiscard]] Totals totals(std::uint32_t family) const;
+  /// What cgroups are said to have lost because their budget was spent: of one cgroup, or (0) of all.
+  [[nodiscard]] std::uint64_t lost_of(std::uint64_t cgroup_id, std::uint32_t family) const;
   /// hits = filtered + repeated + sent + lost, per family.
   void expect_identity() const;
 
@@ -66,6 +68,7 @@ class KernelSide {
   ring_buffer* rings_ = nullptr;
   const kt_u64* counters_ = nullptr;
   std::size_t counters_bytes_ = 0;
+  const kt_lost* lost_ = nullptr;
   std::vector<Record> pending_;
 };
 

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <set>
 #include <thread>
@@ -83,6 +84,29 @@ TEST(Lifetime, TheCgroupOfAnEventWasAnnouncedWithItsPath) {
   fresh.expect_identity();
 }
 
+TEST(Lifetime, ACgroupThatIsForgottenIsAnnouncedAgainBeforeItsNextEvent) {
+  KernelSide fresh;
+  const auto run = [&fresh] {
+    const std::uint32_t tgid = in_child([] {
+      execl("/bin/true", "true", nullptr);
+      return 1;
+    });
+    std::map<std::uint64_t, std::uint64_t> announced;
+    const ev_head* exec = nullptr;
+    const std::vector<Record> records = fresh.drain();
+    for (const Record& record : records) {
+      if (record.head().type == KT_EV_CGROUP) announced[record.head().cgroup_id] = record.head().time_ns;
+      if (record.head().type == KT_EV_EXEC && record.head().tgid == tgid) exec = &record.head();
+    }
+    EXPECT_NE(exec, nullptr);
+    return exec != nullptr && announced.contains(exec->cgroup_id) && announced[exec->cgroup_id] <= exec->time_ns;
+  };
+  EXPECT_TRUE(run());
+  EXPECT_FALSE(run()) << "once is enough for one worker";
+  fresh.loader().forget_cgroups();
+  EXPECT_TRUE(run()) << "the next one has not met it";
+}
+
 /// Where cgroups of v2 are; empty: nowhere.
 std::string cgroup2() {
   std::ifstream mounts("/proc/mounts");
@@ -135,6 +159,54 @@ TEST(Lifetime, OfACgroupItIsToldWhichNamesAreNotRoots) {
   for (const std::string& one : {shared, leaf, inner, top})
     remove_group(one);
   fresh.expect_identity();
+}
+
+TEST(Lifetime, WhatASpentBudgetCostsIsSaidOfTheCgroupThatSpentItAndTheSumIsExact) {
+  if (cgroup2().empty()) GTEST_SKIP() << "no cgroup v2 is mounted";
+  warden::LoaderOptions options;
+  options.budget_per_cgroup = 100;
+  KernelSide limited(options);
+  const std::string group = cgroup2() + "/keytrail-flood-" + std::to_string(getpid()), other = group + "-not";
+  for (const std::string& one : {group, other})
+    ASSERT_EQ(mkdir(one.c_str(), 0755), 0) << one;
+  const Folder folder;
+  const std::string quiet = folder.file("credentials");
+  const auto cgroup_of = [&](const std::string& where, const std::function<int()>& work) -> std::uint64_t {
+    const std::uint32_t tgid = in_child([&] {
+      std::ofstream(where + "/cgroup.procs") << getpid() << std::flush;
+      return work();
+    });
+    const std::vector<Record> opens = limited.events(KT_EV_OPEN, tgid);
+    return opens.empty() ? 0 : opens.front().head().cgroup_id;
+  };
+  const std::uint64_t flooder = cgroup_of(group, [&] {
+    for (int i = 0; i < 1000; ++i) {
+      const int fd = open(folder.file("of-" + std::to_string(i) + "/KeyTrailFlood").c_str(), O_RDONLY);
+      if (fd < 0) return 1;
+      close(fd);
+    }
+    return 0;
+  });
+  const std::uint64_t bystander = cgroup_of(other, [&] { return open(quiet.c_str(), O_RDONLY) < 0 ? 1 : 0; });
+  ASSERT_NE(flooder, 0U);
+  ASSERT_NE(bystander, 0U) << "another cgroup has a budget of its own";
+  ASSERT_NE(bystander, flooder);
+  EXPECT_GT(limited.lost_of(flooder, KT_FAMILY_OPEN), 0U);
+  EXPECT_EQ(limited.lost_of(bystander, KT_FAMILY_OPEN), 0U);
+  // Others of this machine spend their budgets meanwhile: both sums must be of one moment.
+  const auto is_exact = [&](std::uint32_t family) {
+    for (int i = 0; i < 1000; ++i) {
+      const kt_u64 lost = limited.totals(family)[KT_C_LOST_BUDGET];
+      const std::uint64_t of_all = limited.lost_of(0, family);
+      if (of_all == lost && limited.totals(family)[KT_C_LOST_BUDGET] == lost) return true;
+    }
+    return false;
+  };
+  for (std::uint32_t family = 0; family < KT_FAMILIES; ++family)
+    EXPECT_TRUE(is_exact(family)) << "family " << family;
+  for (const std::string& one : {group, other})
+    remove_group(one);
+  limited.expect_identity();
 }
 
 /// A process with a key file open, a client connection and a server's side of it, older than the sweep.

@@ -72,6 +72,21 @@ TEST(Name, BytesBeyondAHandshakeAreReportedOnce) {
   EXPECT_EQ(protocols_of("no record"), both) << "what is none counts";
 }
 
+TEST(Name, SegmentsWithoutDataAreNoRun) {
+  constexpr int kConnections = 300;  // others' traffic is counted too: far less than the three segments of each
+  const Totals before = kernel_side().totals(KT_FAMILY_NAME);
+  in_namespaces([] {
+    for (int i = 0; i < kConnections; ++i) {
+      const auto [client, peer] = connected();
+      if (peer < 0) return 2;
+      close(client);
+      close(peer);
+    }
+    return 0;
+  });
+  EXPECT_LT(kernel_side().totals(KT_FAMILY_NAME)[KT_C_HITS] - before[KT_C_HITS], std::uint64_t{kConnections});
+}
+
 TEST(Name, AHugeClientHelloIsCutAndSaysSo) {
   EXPECT_EQ(payload_of(send_first(client_hello(6000))).data, client_hello(6000));
   const std::string hello = as_records(handshake(20'000), 16'000);

@@ -255,5 +255,61 @@ TEST(Open, ADeepPathIsCutAndSaysSo) {
   EXPECT_TRUE(joined(events[0].rest<ev_open>()).ends_with("/credentials"));
 }
 
+TEST(Open, WhatAnEventNamedIsKnownToTheWarden) {
+  const Folder folder;
+  const std::string path = folder.file("credentials");
+  const std::uint32_t tgid = in_child([&] { return read_once(path); });
+  const std::vector<Record> events = kernel_side().events(KT_EV_OPEN, tgid);
+  ASSERT_EQ(events.size(), 1U);
+  const auto& event = events[0].as<ev_open>();
+  const kt_opened opened{.start_ns = event.head.start_ns,
+                         .inode = event.inode,
+                         .size = event.size,
+                         .ctime_s = event.ctime_s,
+                         .ctime_ns = event.ctime_ns,
+                         .dev = event.dev,
+                         .tgid = event.head.tgid,
+                         .fs_magic = static_cast<kt_u32>(event.fs_magic)};
+  EXPECT_TRUE(kernel_side().loader().was_opened(opened)) << "also when who opened it has ended";
+  for (const auto& change :
+       {+[](kt_opened& o) { ++o.start_ns; }, +[](kt_opened& o) { ++o.inode; }, +[](kt_opened& o) { ++o.size; },
+        +[](kt_opened& o) { ++o.ctime_s; }, +[](kt_opened& o) { ++o.ctime_ns; }, +[](kt_opened& o) { ++o.dev; },
+        +[](kt_opened& o) { ++o.tgid; }, +[](kt_opened& o) { ++o.fs_magic; }, +[](kt_opened& o) { o.inode = 0; }}) {
+    kt_opened other = opened;
+    change(other);
+    EXPECT_FALSE(kernel_side().loader().was_opened(other));
+  }
+}
+
+TEST(Open, ThousandsOfEventsLaterItIsStillKnown) {
+  const Folder folder;
+  constexpr int kFiles = 3000;
+  for (int i = 0; i < kFiles; ++i)
+    folder.file(std::to_string(i) + "/credentials");
+  const std::uint32_t tgid = in_child([&] {
+    int failed = 0;
+    for (int i = 0; i < kFiles; ++i)
+      failed |= read_once(folder.at(std::to_string(i) + "/credentials"));
+    return failed;
+  });
+  const std::vector<Record> events = kernel_side().events(KT_EV_OPEN, tgid);
+  ASSERT_EQ(events.size(), static_cast<std::size_t>(kFiles));
+  std::size_t known = 0;
+  for (const Record& one : events) {
+    const auto& event = one.as<ev_open>();
+    known += kernel_side().loader().was_opened({.start_ns = event.head.start_ns,
+                                                .inode = event.inode,
+                                                .size = event.size,
+                                                .ctime_s = event.ctime_s,
+                                                .ctime_ns = event.ctime_ns,
+                                                .dev = event.dev,
+                                                .tgid = event.head.tgid,
+                                                .fs_magic = static_cast<kt_u32>(event.fs_magic)})
+                 ? 1U
+                 : 0U;
+  }
+  EXPECT_EQ(known, events.size());
+}
+
 }  // namespace
 }  // namespace keytrail::tests

@@ -19,8 +19,10 @@ def unix_nano(text):
 
 
 def _actor(row):
-    actor = row["actor"]
+    actor, file = row["actor"], row["actor"]["exe_file"]
     return {"process.pid": actor["pid"], "process.executable.path": actor["exe"],
+            "keytrail.executable.device": file["device"] or "", "keytrail.executable.deleted": file["deleted"],
+            **({"keytrail.executable.inode": file["inode"]} if file["inode"] else {}),
             "process.executable.name": actor["exe"].rsplit("/", 1)[-1],
             "user.id": str(actor["uid"]), "user.name": actor["user"], "keytrail.login_user": actor["login_user"],
             "keytrail.program": actor["program"], "keytrail.session": actor["session"],
@@ -75,7 +77,8 @@ def _gap(row):
 
 def _revision(row):
     return {"keytrail.revision.of_seq": row["of_seq"], "keytrail.revision.what": row["what"],
-            "keytrail.revision.value": row["value"]}
+            "keytrail.revision.value": row["value"],
+            **{"keytrail.bytes." + way: row["bytes_" + way] for way in ("sent", "received") if row["bytes_" + way]}}
 
 
 def wanted_attributes(row):

@@ -12,7 +12,8 @@ import rows_at_collector as at_collector  # noqa: E402
 WORKLOAD = {"id": "unit:backup.service", "name": "backup.service", "kind": "systemd_unit", "known_by": "kernel",
             "facts": [{"name": "keytrail.systemd.unit", "value": "backup.service", "known_by": "kernel",
                        "since": None}]}
-ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws", "program": "aws", "comm": "aws", "uid": 0,
+ACTOR = {"pid": 7, "start_ns": 1, "exec": 2, "exe": "/usr/bin/aws",
+         "exe_file": {"device": "8:1", "inode": 77, "deleted": True}, "program": "aws", "comm": "aws", "uid": 0,
          "user": "root", "login_user": "", "session": "", "workload": WORKLOAD}
 KEY = {"id": "AKIAQQQQQQQQQQQQQQQQ", "kind": "aws.access_key", "class": "access_key", "lifetime": "long_lived",
        "principal": "", "parent": ""}
@@ -30,7 +31,10 @@ ROWS = [{"seq": 1, "type": "acquisition", **WHEN, "actor": ACTOR, "key": KEY, "s
          "finding_type": "old_key_in_use", "severity": "high", "text": "t", "attack": ["T1552"], "subject": "s"},
         {"seq": 4, "type": "gap", **WHEN, "cause": "ring_full", "family": "open", "from": WHEN["time"],
          "to": WHEN["observed"], "lost": None, "text": "t"},
-        {"seq": 5, "type": "revision", **WHEN, "of_seq": 3, "what": "state", "value": "resolved"},
+        {"seq": 5, "type": "revision", **WHEN, "of_seq": 3, "what": "state", "value": "resolved", "bytes_sent": 0,
+         "bytes_received": 0},
+        {"seq": 6, "type": "revision", **WHEN, "of_seq": 2, "what": "bytes", "value": "", "bytes_sent": 7,
+         "bytes_received": 0},
 ]
 SCOPE = {"name": "keytrail", "version": "1"}
 

@@ -111,4 +111,29 @@ class FakeCounters {
   std::uint64_t* words_ = nullptr;
 };
 
+/// The array of kt_lost.
+class FakeCgroupLosses {
+ public:
+  FakeCgroupLosses() : fd_(::memfd_create("cgroups_lost", MFD_CLOEXEC)) {
+    if (::ftruncate(fd_.get(), static_cast<off_t>(kBytes)) != 0) return;
+    void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+    slots_ = at == MAP_FAILED ? nullptr : static_cast<kt_lost*>(at);
+  }
+  FakeCgroupLosses(const FakeCgroupLosses&) = delete;
+  FakeCgroupLosses& operator=(const FakeCgroupLosses&) = delete;
+  ~FakeCgroupLosses() {
+    if (slots_ != nullptr) ::munmap(slots_, kBytes);
+  }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  void add(std::size_t slot, std::uint64_t cgroup_id, std::size_t family, std::uint64_t count) {
+    slots_[slot].cgroup_id = cgroup_id;
+    slots_[slot].lost[family] += count;
+  }
+
+ private:
+  static constexpr std::size_t kBytes = std::size_t{KT_LOST_SLOTS} * sizeof(kt_lost);
+  base::UniqueFd fd_;
+  kt_lost* slots_ = nullptr;
+};
+
 }  // namespace keytrail::replay

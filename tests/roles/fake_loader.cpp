@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A loader without a kernel side, and catalog tables of two variables: the roles are tested alone.
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 
 #include "agent/base/fd.h"
 #include "agent/catalog/known_places.h"
@@ -70,10 +75,10 @@ class FakeTargets final : public TargetTable {
 
 class FakeLoader final : public Loader {
  public:
-  FakeLoader()
-      : high_(memfd_create("high", MFD_CLOEXEC)),
-        low_(memfd_create("low", MFD_CLOEXEC)),
-        counters_(memfd_create("counters", MFD_CLOEXEC)) {
+  explicit FakeLoader(const KeptFds& kept) : resumed_(is_ring(kept.high)) {
+    high_.reset(resumed_ ? fcntl(kept.high, F_DUPFD_CLOEXEC, 3) : memfd_create("high", MFD_CLOEXEC));
+    low_.reset(resumed_ ? fcntl(kept.low, F_DUPFD_CLOEXEC, 3) : memfd_create("low", MFD_CLOEXEC));
+    counters_.reset(resumed_ ? fcntl(kept.counters, F_DUPFD_CLOEXEC, 3) : memfd_create("counters", MFD_CLOEXEC));
     timespec now{};
     clock_gettime(CLOCK_BOOTTIME, &now);
     armed_ns_ = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
@@ -83,15 +88,37 @@ class FakeLoader final : public Loader {
   int high_ring_fd() const override { return high_.get(); }
   int low_ring_fd() const override { return low_.get(); }
   int counters_fd() const override { return counters_.get(); }
+  int cgroups_lost_fd() const override { return counters_.get(); }  // nobody here looks into it
+  KeptFds to_keep() const override {
+    return {.high = high_.get(),
+            .low = low_.get(),
+            .counters = counters_.get(),
+            .cgroups_lost = counters_.get(),
+            .reported = counters_.get()};
+  }
+  const Result<void>& resumed() const override { return resumed_; }
   std::uint32_t cpus() const override { return 2; }
   std::uint64_t armed_ns() const override { return armed_ns_; }
   const std::vector<HookReport>& report() const override { return report_; }
   Result<void> set_own_process(std::uint32_t, std::uint32_t) override { return {}; }
   Result<void> sweep() override { return {}; }
+  /// A mark in the test's folder for each time.
+  void forget_cgroups() override {
+    if (const char* out = getenv("KEYTRAIL_TEST_OUT"); out != nullptr)
+      std::ofstream(std::string(out) + ".forgotten", std::ios::app) << "x";
+  }
   Result<void> sample_sockets() override { return {}; }
   Result<void> watch_name(const std::string&) override { return {}; }
   Result<void> watch_found(std::uint64_t, std::uint32_t, std::string_view, std::string_view, bool) override {
     return {};
+  }
+  /// Every file was opened by everybody; where KEYTRAIL_TEST_OPENED names inodes, separated by blanks, only those.
+  bool was_opened(const kt_opened& what) const override {
+    const char* const inodes = getenv("KEYTRAIL_TEST_OPENED");
+    if (inodes == nullptr) return true;
+    std::istringstream all(inodes);
+    const std::istream_iterator<std::uint64_t> begin(all), end;
+    return what.inode != 0 && std::find(begin, end, what.inode) != end;
   }
   /// Every process but number 404 was started with these, which can be taken as often as one likes.
   void drop_old_arguments() override {}
@@ -119,6 +146,14 @@ class FakeLoader final : public Loader {
   Result<void> heartbeat() override { return {}; }
 
  private:
+  /// Its rings are files in memory.
+  static Result<void> is_ring(int fd) {
+    if (fd < 0) return fail(Error::Code::kNotFound, "No rings were kept.");
+    if (fcntl(fd, F_GET_SEALS) >= 0) return {};
+    return fail(Error::Code::kInvalid, "What was kept as high is no ring.");
+  }
+
+  Result<void> resumed_;
   base::UniqueFd high_, low_, counters_;
   std::uint64_t armed_ns_ = 0;
   std::vector<HookReport> report_;
@@ -132,7 +167,7 @@ Result<std::unique_ptr<Loader>> Loader::load(const LoaderOptions& options, const
     if (name == "all")
       return fail(Error::Code::kUnavailable, "This kernel has no BTF: use a kernel with CONFIG_DEBUG_INFO_BTF.");
   }
-  return std::make_unique<FakeLoader>();
+  return std::make_unique<FakeLoader>(options.kept);
 }
 
 }  // namespace keytrail::warden

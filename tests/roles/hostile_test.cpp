@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -67,6 +69,85 @@ TEST_F(RolesTest, AHostileWorkerGetsIdsAndRefusals) {
   }
   EXPECT_NE(lines_of(all.substr(all.find("nonsense sent")), "done", notes), "") << "the warden lives and answers";
   EXPECT_GT(child("roles_hostile_worker"), 0);
+}
+
+/// What came back for this path: each different answer once.
+std::set<std::string> answers_for(const std::string& all, const std::string& path) {
+  std::istringstream in(all);
+  std::set<std::string> out;
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t at = line.find(' ');
+    if (at == line.npos || !line.substr(at + 1).starts_with(path + " as ")) continue;
+    out.insert(line.substr(0, at) + line.substr(line.rfind(": ")));
+  }
+  return out;
+}
+
+TEST_F(RolesTest, AHostileWorkerGetsNothingOfWhatNobodyNamed) {
+  worker_ = "roles_hostile_worker";
+  const std::string secret = dir_ + "/secret", named = dir_ + "/named", missing = dir_ + "/missing";
+  const std::string elsewhere = dir_ + "/other/secret";
+  for (const std::string& path : {secret, named}) {
+    std::ofstream(path) << "hvs.abcdefghijklmnop\n";
+    chmod(path.c_str(), 0600);
+  }
+  // A file that is in a mount namespace of its reader's only.
+  fs::create_directory(dir_ + "/other");
+  std::array<int, 2> ready{};
+  ASSERT_EQ(pipe2(ready.data(), O_CLOEXEC), 0);
+  const pid_t reader = fork();
+  if (reader == 0) {
+    const bool mounted = unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         mount("none", (dir_ + "/other").c_str(), "tmpfs", 0, nullptr) == 0;
+    if (mounted) std::ofstream(elsewhere) << "hvs.ponmlkjihgfedcba\n";
+    (void)!write(ready[1], mounted ? "y" : "n", 1);
+    while (true)
+      pause();
+  }
+  char mounted = 'n';
+  EXPECT_TRUE(read(ready[0], &mounted, 1) == 1 && mounted == 'y');
+  for (const int end : ready)
+    close(end);
+  ask_ = secret + " " + missing + " " + elsewhere + " /etc/shadow " + dir_;
+  struct stat file{};
+  ASSERT_EQ(stat(named.c_str(), &file), 0);
+  setenv("KEYTRAIL_TEST_OPENED", std::to_string(file.st_ino).c_str(), 1);
+  setenv("KEYTRAIL_TEST_READER", std::to_string(reader).c_str(), 1);
+  setenv("KEYTRAIL_TEST_CLAIM", named.c_str(), 1);
+  run();
+  const bool asked = within(Ms(60'000), [&] { return said("asked all"); });
+  for (const char* variable : {"KEYTRAIL_TEST_OPENED", "KEYTRAIL_TEST_READER", "KEYTRAIL_TEST_CLAIM"})
+    unsetenv(variable);
+  kill(reader, SIGKILL);
+  waitpid(reader, nullptr, 0);
+  ASSERT_TRUE(asked) << slurp(dir_ + "/log");
+  const std::string all = slurp(out());
+  const std::set<std::string> nothing{"failed: refused inode 0 size 0 time 0", "failed: gone inode 0 size 0 time 0"};
+  EXPECT_EQ(answers_for(all, missing), nothing);
+  for (const std::string& path : {secret, elsewhere, std::string("/etc/shadow"), dir_})
+    EXPECT_EQ(answers_for(all, path), nothing) << path << ": as if there were none";
+  EXPECT_NE(slurp(dir_ + "/log").find("files that nothing named"), std::string::npos);
+}
+
+TEST_F(RolesTest, WhatAnEventNamedIsReadAtItsPlaceAndNowhereElse) {
+  worker_ = "roles_hostile_worker";
+  const std::string named = dir_ + "/named";
+  std::ofstream(named) << "hvs.abcdefghijklmnop\n";
+  chmod(named.c_str(), 0600);
+  ask_ = named;
+  struct stat file{};
+  ASSERT_EQ(stat(named.c_str(), &file), 0);
+  setenv("KEYTRAIL_TEST_OPENED", std::to_string(file.st_ino).c_str(), 1);
+  setenv("KEYTRAIL_TEST_CLAIM", named.c_str(), 1);
+  run();
+  const bool asked = within(Ms(60'000), [&] { return said("asked all"); });
+  for (const char* variable : {"KEYTRAIL_TEST_OPENED", "KEYTRAIL_TEST_CLAIM"})
+    unsetenv(variable);
+  ASSERT_TRUE(asked) << slurp(dir_ + "/log");
+  const std::string all = slurp(out());
+  EXPECT_NE(lines_of(all, "done", named + " as raw_token"), "");
+  EXPECT_NE(lines_of(all, "id", named + " as raw_token"), "");
+  EXPECT_EQ(lines_of(all, "done", "/./"), "") << "without that file's identity";
 }
 
 TEST_F(RolesTest, AHostileExaminersAnswersAreLeftOut) {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker that was taken over: it has what the warden gives the real one, and asks for whatever KEYTRAIL_TEST_ASK
 // names (paths, separated by blanks) as every format, with every kind of question, for the warden (whose environment
-// names them) and for the process KEYTRAIL_TEST_READER, then for nonsense. Every text that comes back goes to the file
+// names them) and for the process KEYTRAIL_TEST_READER, and as if they were the file KEYTRAIL_TEST_CLAIM, then for
+// nonsense. Every text that comes back goes to the file
 // KEYTRAIL_TEST_OUT: "id" what names a key, "text" anything else.
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
@@ -43,7 +46,11 @@ class Hostile {
     }
     if (const char* const reader = std::getenv("KEYTRAIL_TEST_READER"); reader != nullptr) {
       for (const char* const format : {"configuration", "dotenv", "netrc", "pgpass", "ssh_config"})
-        ask(path, format, role::Asks::kFile, role::kOpenLook, static_cast<std::uint32_t>(std::atoi(reader)));
+        ask(path, format, role::Asks::kFile, 0, static_cast<std::uint32_t>(std::atoi(reader)));
+    }
+    if (const char* const claim = std::getenv("KEYTRAIL_TEST_CLAIM"); claim != nullptr) {
+      for (const char* const format : {"netrc", "raw_token", "content"})
+        ask(path, format, role::Asks::kFile, 0, 0, identity_of(claim));
     }
     ask(path, "opaque", role::Asks::kFile, 0);
     ask(path, "no_such_format", role::Asks::kFile, 0);
@@ -52,7 +59,7 @@ class Hostile {
     // Around its name.
     for (const std::string& way : {"/root/.aws/../.." + path, "/proc/self/root" + path, "/proc/1/root" + path,
                                    "/dev/fd/../.." + path, "/./" + path, path + "/", path + "/."})
-      ask(way, "netrc", role::Asks::kFile, role::kOpenLook);
+      ask(way, "netrc", role::Asks::kFile, 0);
   }
 
   /// Messages of every type with bytes that nobody would send; none of them may end the warden.
@@ -90,18 +97,34 @@ class Hostile {
   }
 
  private:
+  static role::Identity identity_of(const char* path) {
+    struct stat file{};
+    if (stat(path, &file) != 0) return {};
+    return {.inode = file.st_ino,
+            .fs_magic = 0,
+            .ctime_s = file.st_ctim.tv_sec,
+            .size = static_cast<std::uint64_t>(file.st_size),
+            .ctime_ns = static_cast<std::uint32_t>(file.st_ctim.tv_nsec),
+            .dev = (major(file.st_dev) << 20U) | minor(file.st_dev)};
+  }
+
   void ask(const std::string& path, const std::string& format, role::Asks asks, std::uint32_t flags,
-           std::uint32_t reader = 0) {
+           std::uint32_t reader = 0, const role::Identity& file = {}) {
     auto open = role::make<role::Open>(role::Type::kOpen, ++last_);
     open.tgid = reader != 0 ? reader : asks == role::Asks::kEnvironment ? 1U : static_cast<std::uint32_t>(getppid());
     open.flags = flags;
+    open.file = file;
     if ((flags & role::kOpenLook) != 0) open.file.inode = 1;  // not that one: what is there now is read
+    if ((flags & role::kOpenTold) != 0) open.teller.assign(path);
     open.hints.asks = static_cast<std::uint8_t>(asks);
     open.hints.format.assign(format);
     open.hints.key_kind.assign("acme.none");
     open.path.assign(path);
-    // Arguments are the named process's: no path is asked for (the fake loader has some of its own for every process).
-    asked_[last_] = asks == role::Asks::kArguments ? "arguments of a process" : path + " as " + format;
+    // Arguments and environment are the named process's: no path is asked for (the fake loader has some arguments of
+    // its own for every process).
+    asked_[last_] = asks == role::Asks::kFile        ? path + " as " + format
+                    : asks == role::Asks::kArguments ? "arguments of a process"
+                                                     : "environment of a process";
     (void)!send(control_, &open, sizeof(open), MSG_NOSIGNAL);
     hear(asked_.size() % 64 == 0 ? 20 : 0);
   }
@@ -140,7 +163,9 @@ class Hostile {
         break;
       case role::Type::kOpenFailed:
         if (role::decode(buffer.data(), size, failed))
-          say("failed " + asked_[failed.head.request] + ": " + role::text_of(static_cast<role::Unread>(failed.unread)));
+          say("failed " + asked_[failed.head.request] + ": " + role::text_of(static_cast<role::Unread>(failed.unread)) +
+              " inode " + std::to_string(failed.file.inode) + " size " + std::to_string(failed.file.size) + " time " +
+              std::to_string(failed.file.ctime_s) + (failed.unchanged != 0 ? " unchanged" : ""));
         break;
       case role::Type::kAreYouThere: {
         const auto here = role::make<role::Bare>(role::Type::kHere);

@@ -279,7 +279,11 @@ TEST_F(OpenerTest, OpensAPlaceThatIsOnlyToldAsItsReaderCould) {
   ASSERT_TRUE(nobody->ok());
   auto asked = request(nobody->pid(), dir_ + "/key");
   EXPECT_EQ(content(open_requested(asked)), "secret") << "a read that was seen";
+  put("config",
+      dir_ + "/key\n" + dir_ + "/own/key\n" + dir_ + "/own/folder/key\n" + dir_ + "/own/loop\n" + dir_ + "/own/good\n");
   asked.flags = role::kOpenLook | role::kOpenTold;
+  asked.teller.assign(dir_ + "/config");
+  asked.file = identity("config");
   EXPECT_EQ(open_requested(asked).unread, Unread::kRefused) << "its folder is root's";
   chmod(dir_.c_str(), 0755);
   EXPECT_EQ(content(open_requested(asked)), "secret");
@@ -291,12 +295,19 @@ TEST_F(OpenerTest, OpensAPlaceThatIsOnlyToldAsItsReaderCould) {
   fs::create_symlink(dir_ + "/closed/key", dir_ + "/own/key");
   fs::create_symlink("../closed", dir_ + "/own/folder");
   fs::create_symlink("../key", dir_ + "/own/good");
-  for (const char* name : {"/own/key", "/own/folder/key", "/own/good/../../closed/key", "/own/loop"}) {
+  for (const char* name : {"/own/key", "/own/folder/key", "/own/loop"}) {
     asked.path.assign(dir_ + name);
     EXPECT_NE(open_requested(asked).unread, Unread::kNone) << "where a link leads through what is closed: " << name;
   }
+  put("own/untold", "secret");
+  chmod((dir_ + "/own/untold").c_str(), 0644);
+  asked.path.assign(dir_ + "/own/untold");
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone) << "nothing tells of it";
   asked.path.assign(dir_ + "/own/good");
   EXPECT_EQ(content(open_requested(asked)), "secret");
+  asked.file.size += 1;
+  EXPECT_EQ(open_requested(asked).unread, Unread::kGone) << "that is not the file any more that he read";
+  asked.file.size -= 1;
   asked.path.assign(dir_ + "/key");
   chmod((dir_ + "/key").c_str(), 0640);
   EXPECT_EQ(open_requested(asked).unread, Unread::kRefused);

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -86,6 +87,7 @@ class RolesTest : public testing::Test {
       for (std::string& text : arguments)
         argv.push_back(text.data());
       argv.push_back(nullptr);
+      if (before_exec_) before_exec_();
       execv(argv[0], argv.data());
       _exit(127);
     }
@@ -162,6 +164,7 @@ class RolesTest : public testing::Test {
   std::string ask_;
   std::string worker_ = "roles_worker", examiner_ = "roles_examiner";  ///< their programs
   pid_t warden_ = -1;
+  std::function<void()> before_exec_;  ///< in the warden's process
 };
 
 }  // namespace keytrail::warden

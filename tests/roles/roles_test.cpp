@@ -185,6 +185,7 @@ TEST_F(RolesTest, AKilledWorkerIsBackWithinASecondAndTheNextOneIsTold) {
   run();
   kill(child("roles_worker"), SIGKILL);
   EXPECT_TRUE(within(Ms(1000), [&] { return said("life=2") && said("notice worker_restart"); })) << slurp(out());
+  EXPECT_EQ(slurp(out() + ".forgotten"), "x") << "cgroups are announced anew to the next one";
   const std::string all = slurp(out());
   const auto session = [&](std::size_t from) { return all.substr(all.find("session=", from), 40); };
   EXPECT_EQ(session(0), session(all.find("life=2")));

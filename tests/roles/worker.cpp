@@ -104,12 +104,13 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", link.error().message.c_str());
     return 2;
   }
-  Worker::say("worker pid=" + std::to_string(getpid()) + " uid=" + std::to_string(getuid()) +
-              " life=" + std::to_string((*link)->life()) + " cpus=" + std::to_string((*link)->cpus()) +
-              " hooks=" + std::to_string((*link)->hooks().size()) + " session=" + (*link)->session_id() +
-              " dumpable=" + std::to_string(prctl(PR_GET_DUMPABLE)) + " args=" + std::to_string(argc) + ":" +
-              argv[argc - 1] + " api=" + std::to_string(fds.get("api") ? 1 : 0) + " rings=" +
-              std::to_string(fds.get("high") && fds.get("low") && fds.get("counters") ? 1 : 0) + capabilities());
+  Worker::say(
+      "worker pid=" + std::to_string(getpid()) + " uid=" + std::to_string(getuid()) +
+      " life=" + std::to_string((*link)->life()) + " cpus=" + std::to_string((*link)->cpus()) +
+      " hooks=" + std::to_string((*link)->hooks().size()) + " session=" + (*link)->session_id() +
+      " resumed=" + std::to_string((*link)->resumed() ? 1 : 0) + " dumpable=" + std::to_string(prctl(PR_GET_DUMPABLE)) +
+      " args=" + std::to_string(argc) + ":" + argv[argc - 1] + " api=" + std::to_string(fds.get("api") ? 1 : 0) +
+      " rings=" + std::to_string(fds.get("high") && fds.get("low") && fds.get("counters") ? 1 : 0) + capabilities());
   for (const std::string& remark : (*link)->remarks())
     Worker::say("remark " + remark);
   (*link)->on_notice([](const examine::WardenNotice& notice) {

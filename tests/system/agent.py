@@ -57,6 +57,7 @@ class Agent:
         self.sink = Sink() if sink else None
         self.variables = {}  # of its environment, beside PATH
         self.within = []  # the command that runs it: setpriv, unshare
+        self.handed = ()  # descriptors that it gets under their own numbers
         self.process, self._output, self.small_disk_mb = None, b"", 0
         self.configure("sampling:\n  slots_s: 2\n" + config)
 
@@ -89,7 +90,7 @@ class Agent:
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                         env={"PATH": PATH, **self.variables}, start_new_session=True,
-                                        preexec_fn=die_with_runner)
+                                        pass_fds=self.handed, preexec_fn=die_with_runner)
         log.close()
         limit = time.monotonic() + wait
         while time.monotonic() < limit:

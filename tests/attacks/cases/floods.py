@@ -60,7 +60,7 @@ class Floods(Attack):
 
         def right(rows):
             scopes = {row["scope"] for row in self.agent.rows()
-                      if row["type"] == "gap" and row["cause"] == "examine_overflow"}
+                      if row["type"] == "gap" and row["cause"] in ("examine_overflow", "budget")}
             others = [scope for scope in scopes if not scope.endswith("-flood.service")]
             return self.taken(wanted, rows) + [f"a gap of {scope or 'the whole node'}, which floods nothing"
                                                for scope in sorted(others)]

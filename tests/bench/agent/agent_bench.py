@@ -9,6 +9,8 @@ sink. Needs root.
   agent_bench.py --build DIR loops [MINUTES]     shell loops of curl and aws: accounting, memory, rows
   agent_bench.py --build DIR execs [COUNT]       a build's short programs, without and with a secret in their
                                                  environment
+  agent_bench.py --build DIR load [MINUTES]      memory and user CPU of all roles before, under and for so many minutes
+                                                 after a load (load.py)
 """
 import argparse
 import json
@@ -24,7 +26,7 @@ import accounting  # noqa: E402
 from agent import Build, UnixHttp  # noqa: E402
 from case import S3, Run, SystemCase  # noqa: E402
 from stage import keys  # noqa: E402
-from stage.world import World  # noqa: E402
+from stage.world import PYTHON, World  # noqa: E402
 
 CREDENTIALS = "/root/.aws/credentials"
 SETTLE_S = 15
@@ -43,6 +45,20 @@ def cpu_s(pid):
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def user_s(agent):
+    """{role: user CPU in s}, in steps of a clock tick; openers are one."""
+    out = {}
+    for name, pid in roles(agent).items():
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                ticks = int(file.read().rsplit(")", 1)[1].split()[11])
+        except OSError:
+            continue  # an opener that ended meanwhile
+        name = "openers" if name.startswith("opener") else name
+        out[name] = out.get(name, 0) + ticks / os.sysconf("SC_CLK_TCK")
+    return out
 
 
 def roles(agent):
@@ -175,6 +191,63 @@ class Bench(SystemCase):
                   f"most {max(kb)}; CPU {(cpu_s(pid) - cpu[name]) / (minutes * 60) * 100:.1f} % of a core; raw: "
                   + " ".join(str(value) for value in kb[::max(1, len(kb) // 20)]))
 
+    # ---- load
+
+    def sizes(self):
+        """{name: PSS in kB}; openers come and go, so they are one."""
+        out = {"warden": 0, "worker": 0, "examiner": 0, "openers": 0}
+        for name, pid in roles(self.agent).items():
+            try:
+                out[name if name in out else "openers"] += memory(pid)[1]
+            except (OSError, KeyError):
+                continue  # an opener that ended meanwhile
+        return {**out, "all": sum(out.values())}
+
+    def show(self, what, sizes):
+        print(f"{what:<30}" + "".join(f"{name} {kb / 1024:5.1f}  " for name, kb in sizes.items()) + "MB PSS",
+              flush=True)
+
+    def run_load(self, name, seconds, rate, *more):
+        """One load: its peak, and user CPU for each event that the kernel side sent."""
+        sent = self.agent.status()["accounting"]["kernel"]["sent"]
+        begin, before = time.monotonic(), user_s(self.agent)
+        load = self.start([PYTHON, "-I", os.path.join(HERE, "load.py"), str(seconds), str(rate), "/root/load", *more])
+        peak = self.sizes()
+        while load.process.poll() is None:
+            time.sleep(1)
+            now = self.sizes()
+            peak = {role: max(peak[role], now[role]) for role in now}
+        did = load.wait().output().strip()
+        time.sleep(3)  # what waits is done; questions would count, too
+        spent = {role: s - before.get(role, 0) for role, s in user_s(self.agent).items()}
+        every = sum(spent.values())
+        beyond = every - self.idle * (time.monotonic() - begin)
+        status = self.agent.quiet(2, 60)
+        events = max(status["accounting"]["kernel"]["sent"] - sent, 1)
+        self.show(f"{name}, most of each", peak)
+        print(f"  {did}\n  {events} events; user CPU " + ", ".join(f"{role} {s:.2f} s" for role, s in spent.items())
+              + f"; {every / events * 1e6:.1f} us an event, {beyond / events * 1e6:.1f} beyond what rest takes\n"
+              f"  load average {os.getloadavg()[0]:.1f}; lost {status['accounting']['kernel']['lost']}; accounting: "
+              + ("; ".join(accounting.broken(status)) or "difference 0"), flush=True)
+
+    def load(self, minutes):
+        """Peaks are those of samples, one a second."""
+        self.agent.start()
+        time.sleep(SETTLE_S)
+        begin = sum(user_s(self.agent).values())
+        time.sleep(SETTLE_S)
+        self.idle = (sum(user_s(self.agent).values()) - begin) / SETTLE_S
+        rest = self.sizes()
+        self.show("at rest", rest)
+        print(f"  user CPU {self.idle * 100:.2f} % of a core")
+        self.run_load("not examined", 30, 50)
+        self.run_load("examined too", 60, 50, "examined")
+        for minute in range(1, int(minutes) + 1):
+            time.sleep(60)
+            if minute in (1, 3, 5, 10) or minute == int(minutes):
+                after = self.sizes()
+                self.show(f"{minute} min after, {after['all'] / rest['all']:.2f} of rest", after)
+
     # ---- execs
 
     def execs(self, count):
@@ -202,7 +275,7 @@ class Bench(SystemCase):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
-    parser.add_argument("what", choices=("rest", "latency", "loops", "execs"))
+    parser.add_argument("what", choices=("rest", "latency", "loops", "execs", "load"))
     parser.add_argument("count", nargs="?", type=float)
     options = parser.parse_args()
     bench = Bench()
@@ -213,7 +286,7 @@ def main():
         bench._testMethodName = options.what
         bench.setUp()
         kind, usual = {"rest": (int, 3), "latency": (int, 100), "loops": (float, 10),
-                       "execs": (int, 10000)}[options.what]
+                       "execs": (int, 10000), "load": (int, 5)}[options.what]
         getattr(bench, options.what)(kind(options.count or usual))
     finally:
         bench.doCleanups()

@@ -146,7 +146,7 @@ BENCHMARK_CAPTURE(ring_to, identify, kIdentify);
 
 void fork_of_200000_processes(benchmark::State& state) {
   for (auto _ : state) {
-    identify::Identify table({.max_proc_reads_per_s = 0});
+    identify::Identify table({.max_processes = 1'000'000, .max_proc_reads_per_s = 0});
     Event exec{.head = {.time_ns = kStart, .who = {1, kStart, 1}},
                .body = ExecEvent{.exe = "/usr/bin/python3.11",
                                  .mnt_ns = 7,

@@ -22,6 +22,7 @@ constexpr std::uint64_t kMs = 1'000'000;
 struct CaptureTest : testing::Test {
   FakeRing high{kBytes}, low{kBytes};
   FakeCounters counters{2};
+  replay::FakeCgroupLosses losses;
   Capture capture = open();
   std::vector<std::uint64_t> seen;  // times, in order of delivery
 
@@ -29,6 +30,7 @@ struct CaptureTest : testing::Test {
     return *Capture::open({.high_ring = high.fd(),
                            .low_ring = low.fd(),
                            .counters = counters.fd(),
+                           .cgroups_lost = losses.fd(),
                            .high_bytes = kBytes,
                            .low_bytes = kBytes,
                            .cpus = 2});
@@ -82,6 +84,15 @@ TEST_F(CaptureTest, BusyRecordHoldsItsOwnRingOnly) {
   high.set_last_header(sizeof(ev_head));
   EXPECT_EQ(drain(100 * kMs), 1U);
   EXPECT_EQ(capture.stats().late, 1U);
+}
+
+TEST_F(CaptureTest, WhatWaitsBehindABusyRecordIsBacklogToo) {
+  send(high, 1 * kMs);
+  send(high, 2 * kMs, FakeRing::kBusy);
+  EXPECT_EQ(capture.backlog(), 1U) << "it is not sent yet";
+  send(high, 3 * kMs);
+  send(high, 4 * kMs);
+  EXPECT_EQ(capture.backlog(), 3U) << "else they were taken for lost, and what is lost the next time was not";
 }
 
 TEST_F(CaptureTest, TimeInTheFutureDoesNotBlockTheRing) {
@@ -198,6 +209,41 @@ TEST_F(CaptureTest, CountersThatFellBelongToNewProgramsAndAreAllNew) {
   const auto loss = capture.loss_since_last(1);
   ASSERT_EQ(loss.size(), 1U);
   EXPECT_EQ(std::get<LossEvent>(loss[0].body).count, 4U);
+}
+
+/// "cgroup count" of each event, in their order.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> whose(const std::vector<Event>& losses) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> out;
+  for (const Event& event : losses)
+    out.emplace_back(event.head.cgroup_id, std::get<LossEvent>(event.body).count);
+  return out;
+}
+
+TEST_F(CaptureTest, LossesOfASpentBudgetAreToldForEachCgroupAndTheSumIsTheCounters) {
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 10);
+  losses.add(5, 77, KT_FAMILY_OPEN, 4);
+  losses.add(6, 88, KT_FAMILY_OPEN, 3);
+  losses.add(6, 88, KT_FAMILY_EXEC, 9);  // not in that family's counter yet
+  EXPECT_THAT(whose(capture.loss_since_last(1)),
+              ElementsAre(testing::Pair(77, 4), testing::Pair(88, 3), testing::Pair(0, 3)))
+      << "the three for which there was no slot are anybody's";
+  EXPECT_THAT(capture.loss_since_last(2), IsEmpty());
+  counters.add(1, KT_FAMILY_EXEC, KT_C_LOST_BUDGET, 2);
+  EXPECT_THAT(whose(capture.loss_since_last(3)), ElementsAre(testing::Pair(88, 2)));
+  counters.add(1, KT_FAMILY_EXEC, KT_C_LOST_BUDGET, 7);
+  EXPECT_THAT(whose(capture.loss_since_last(4)), ElementsAre(testing::Pair(88, 7)));
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_RING, 2);
+  losses.add(5, 77, KT_FAMILY_OPEN, 2);
+  EXPECT_THAT(whose(capture.loss_since_last(5)), ElementsAre(testing::Pair(0, 2))) << "a full ring is nobody's";
+}
+
+TEST_F(CaptureTest, WhatCgroupsLostBeforeAnEarlierReportIsNotTakenForWhatCameSince) {
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 5);
+  losses.add(5, 77, KT_FAMILY_OPEN, 4);
+  capture.resume_loss(capture.kernel_counters(), 1);
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 3);
+  losses.add(9, 88, KT_FAMILY_OPEN, 2);
+  EXPECT_THAT(whose(capture.loss_since_last(2)), ElementsAre(testing::Pair(88, 2), testing::Pair(0, 1)));
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ TEST_F(RingReaderTest, BusyRecordStopsTheReaderUntilItIsWritten) {
   std::uint64_t cursor = 0;
   EXPECT_EQ(reader.peek(cursor, record), Step::kBusy);
   EXPECT_EQ(cursor, 0U);
+  EXPECT_EQ(record.end, 24U);
 }
 
 TEST_F(RingReaderTest, DiscardedRecordsArePassedOver) {

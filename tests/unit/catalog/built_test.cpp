@@ -100,6 +100,7 @@ TEST(Built, TheTreeInTwoPartsIsTheTree) {
   EXPECT_TRUE(same(both.tables().files, whole.tables().files, "files"));
   EXPECT_TRUE(same(both.tables().patterns, whole.tables().patterns, "patterns"));
   EXPECT_TRUE(same(both.tables().exact_leaves, whole.tables().exact_leaves, "leaves"));
+  EXPECT_TRUE(same(both.tables().wild_heads, whole.tables().wild_heads, "heads"));
 }
 
 }  // namespace

@@ -35,24 +35,23 @@ TEST_F(RenderTest, HoldersNameOfWhomItCannotBeTold) {
   status_.lives = std::make_shared<UnseenLives>(lives);
   view_.key = kKeyId;
   std::string text = render_holders(ask("/v1/holders"), view_);
-  EXPECT_THAT(text, HasSubstr("CANNOT TELL: no process was seen that holds AKIAIOSFODNN7EXAMPLE, but 48 processes were "
-                              "not seen whole.\n"));
+  EXPECT_THAT(text, HasSubstr("CANNOT TELL: no process was seen that holds AKIAIOSFODNN7EXAMPLE, but 48 processes "
+                              "cannot be checked.\n"));
   EXPECT_THAT(text, HasSubstr("python3[412]  older than the agent, or its start was not seen\n"));
   EXPECT_THAT(text, HasSubstr("python3[413]  a gap overlaps its life\n"));
   EXPECT_THAT(text, HasSubstr("TO MAKE SURE restart the pod payments/api\n"));
-  EXPECT_THAT(text, HasSubstr("! and 5 more processes"));
+  EXPECT_THAT(text, HasSubstr("! and 5 more processes that cannot be checked\n"));
   EXPECT_THAT(text, HasSubstr("! 41 processes were not seen from their start on and connected to nobody since: "
                               "sshd ×40, bash. Each may hold "
                               "it: start them again, or leave them out with --ignore-quiet.\n"));
-  EXPECT_THAT(render_holders(ask("/v1/holders?quiet=false"), view_),
-              HasSubstr("but 7 processes were not seen whole.\n"));
+  EXPECT_THAT(render_holders(ask("/v1/holders?quiet=false"), view_), HasSubstr("but 7 processes cannot be checked.\n"));
   status_.lives = nullptr;
   EXPECT_THAT(render_holders(ask("/v1/holders"), view_),
               HasSubstr("but the agent has not looked at all processes yet."));
   status_.lives = std::make_shared<UnseenLives>(lives);
   history_.holding_list.push_back({make_actor(), make_key(), make_slot(), kNoon, 0, How::kDirect, true});
   text = render_holders(ask("/v1/holders"), view_);
-  EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (never seen used), 48 cannot be told\n"));
+  EXPECT_THAT(text, HasSubstr("NOT CLEAR: 1 process holds it (never seen used), 48 cannot be checked\n"));
 }
 
 TEST_F(RenderTest, CoverageSaysOnlyWhatLimitsThisAnswer) {
@@ -100,6 +99,22 @@ TEST_F(RenderTest, CoverageSaysWhenNobodyWatched) {
   text = coverage_text(ask("/v1/keys?since=2025-11-21T11:00:00Z&until=2025-11-21T12:00:30Z"), view_);
   EXPECT_THAT(text, HasSubstr("Coverage: node node-1 · 2025-11-21 12:00:00Z to 2025-11-21 12:00:30Z · nothing is "
                               "recorded of the time before · INCOMPLETE\n"));
+}
+
+TEST_F(RenderTest, AGapOfOneWorkloadIsNotTakenForTheWholeNodes) {
+  GapRow gap;
+  gap.cause = "budget";
+  gap.family = "open";
+  gap.from_ns = kNoon;
+  gap.to_ns = kNoon + kSecond;
+  gap.lost = 12;
+  gap.text = "It opened too many files.";
+  gap.scope = "payments/api";
+  history_.stored = {make_row(1, gap)};
+  EXPECT_THAT(
+      coverage_text(ask("/v1/uses"), view_),
+      HasSubstr("! GAP 2025-11-21 12:00:00 to 2025-11-21 12:00:01 budget (open), of payments/api only: 12 lost. "
+                "It opened too many files.\n"));
 }
 
 TEST_F(RenderTest, AnEmptyAnswerSaysByWhatItWasNarrowed) {

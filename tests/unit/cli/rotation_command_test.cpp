@@ -75,7 +75,7 @@ TEST_F(RotationCommandTest, AProcessThatCannotBeToldIsWaitedFor) {
   EXPECT_EQ(run_rotation(options_, world_), kTimeOver);
   EXPECT_EQ(now_, kNoon + 1800 * kSecond);
   EXPECT_THAT(out(), HasSubstr("python3[412]"));
-  EXPECT_THAT(err(), HasSubstr("0 with the old key, 0 with the new, 1 cannot be told\n"));
+  EXPECT_THAT(err(), HasSubstr("0 with the old key, 0 with the new, 1 cannot be checked\n"));
 }
 
 TEST_F(RotationCommandTest, WhoConnectsToNobodyIsNotWaitedForAndCanBeLeftOut) {

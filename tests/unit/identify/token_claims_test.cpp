@@ -66,14 +66,33 @@ TEST_F(TokenClaimsTest, TokenWithoutClaimsIsNothing) {
   EXPECT_TRUE(queue.take().empty());
 }
 
-TEST(FactQueue, CountsWhatItDrops) {
-  FactQueue queue(2);
-  for (int i = 0; i < 3; ++i)
-    queue.post({"unit:a", {}});
-  EXPECT_EQ(queue.take().size(), 2U);
-  EXPECT_EQ(queue.dropped(), 1U);
+TEST(FactQueue, WhoIsToldOfVeryOftenTurnsAwayOnlyItself) {
+  FactQueue queue(40);
+  for (int i = 0; i < 100; ++i)
+    queue.post({"pod:flood/" + std::to_string(i), {}});
+  queue.post({"pod:victim/1", {}});
+  queue.post({"unit:b", {}});
+  const auto taken = queue.take();
+  ASSERT_EQ(taken.size(), 12U) << "a pod alone, whatever containers it has: a quarter";
+  EXPECT_EQ(taken[10].id, "pod:victim/1");
+  EXPECT_EQ(taken[11].id, "unit:b");
+  EXPECT_EQ(queue.dropped(), 90U);
+  std::uint64_t told = 0;
+  for (const auto& [id, count] : queue.take_dropped()) {
+    EXPECT_TRUE(id.starts_with("pod:flood/")) << id;
+    told += count;
+  }
+  EXPECT_EQ(told, 90U);
+  EXPECT_TRUE(queue.take_dropped().empty());
+  queue.post({"pod:flood/1", {}});
+  EXPECT_EQ(queue.take().size(), 1U) << "what was taken has given its room back";
+}
+
+TEST(FactQueue, MoreFactsThanAWorkloadMayHaveAreDropped) {
+  FactQueue queue;
   queue.post({"unit:a", std::vector<Fact>(kMaxFacts + 1)});
-  EXPECT_EQ(queue.dropped(), 2U);
+  EXPECT_EQ(queue.dropped(), 1U);
+  EXPECT_EQ(queue.take_dropped().at("unit:a"), 1U);
 }
 
 TEST(Sources, AllCanBeMade) {

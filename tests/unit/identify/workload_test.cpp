@@ -203,9 +203,46 @@ TEST_F(WorkloadTest, BoundsAreCounted) {
   for (int i = 0; i < 70; ++i)
     held.push_back(resolve({.exe = "/x"}, "/jobs/" + std::to_string(i)));
   EXPECT_EQ(table.stats().over_bound, 6U);
+  EXPECT_EQ(table.take_turned_away().size(), 6U) << "by name";
+  EXPECT_TRUE(table.take_turned_away().empty());
   held.clear();  // nothing refers to them: there is room again
+  now += 1'000'000'000;
   resolve({.exe = "/x"}, "/jobs/next");
   EXPECT_EQ(table.stats().over_bound, 6U);
+}
+
+TEST_F(WorkloadTest, WhoMakesManyWorkloadsLeavesRoomForThoseOfOthers) {
+  std::vector<Process> held;
+  const auto flood = [&](int count, const std::string& directory, const CgroupMakers& makers) {
+    for (int i = 0; i < count; ++i) {
+      held.push_back({.exe = "/x"});
+      resolver.resolve(held.back(), directory + std::to_string(i) + ".service", makers);
+    }
+  };
+  flood(100, "/alice.slice/", {.claimed = 1, .owner = 1000});
+  EXPECT_EQ(table.stats().over_bound, 68U) << "one user's alone: half of the 64";
+  flood(4, "/bob.slice/", {.claimed = 1, .owner = 1001});
+  flood(4, "/system.slice/", {});
+  EXPECT_EQ(table.stats().over_bound, 68U);
+  for (int i = 0; i < 100; ++i) {
+    held.push_back({.exe = "/x"});
+    resolver.resolve(held.back(), "/jobs/a/b/" + std::to_string(i));
+  }
+  now += 1'000'000'000;
+  EXPECT_TRUE(table.find(id_of({}, "/system.slice/new.service"))) << "whatever a directory's owner makes in it";
+}
+
+TEST_F(WorkloadTest, WhatIsInACgroupHasTheNameOfItsPathWhoeverItIs) {
+  EXPECT_EQ(resolver.name_of("/system.slice/backup.service", {}), "backup.service");
+  EXPECT_EQ(resolver.name_of("/system.slice/backup.service", {.claimed = 1, .owner = 1000}), "alice/backup.service");
+  EXPECT_EQ(resolver.name_of("/user.slice/user-1000.slice/session-1.scope", {}), "person: alice");
+  EXPECT_EQ(resolver.name_of("/jobs/nightly", {}), "cgroup /jobs/nightly") << "all programs in it";
+  EXPECT_EQ(resolver.name_of("/", {}), "");
+  const std::string path = "/kubepods/pod" + pod + "/" + id;
+  EXPECT_EQ(resolver.name_of(path, {}), "pod: " + pod + "/" + id.substr(0, 12));
+  resolve({}, path);
+  table.learn({"pod:" + pod, {{fact::kNamespace, "pay", KnownBy::kToken}, {fact::kPodName, "api", KnownBy::kToken}}});
+  EXPECT_EQ(resolver.name_of(path, {}), "pay/api");
 }
 
 TEST_F(WorkloadTest, FirstNameOfAUserWinsAndUnknownOnesAreNumbers) {

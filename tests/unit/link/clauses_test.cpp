@@ -41,6 +41,7 @@ TEST_F(Clauses, LossInItsLife) {
   loss.count = 4;
   loss.from_ns = clock.now - kMs;
   send({}, loss, {});
+  tick();
   call(10);
   expect("gap_in_life");
   ASSERT_EQ(gaps.size(), 1U);
@@ -49,6 +50,30 @@ TEST_F(Clauses, LossInItsLife) {
   open(11);
   call(11);
   EXPECT_EQ(told().back(), "inferred only_key_held: " + kA) << "who started later is not concerned";
+}
+
+TEST_F(Clauses, LossOfOneWorkloadIsAGapThatNamesIt) {
+  start(10);
+  LossEvent loss{Family::kOpen, "budget", 4, clock.now - kMs, "flood"};
+  send({}, loss, {});
+  tick();
+  loss.workload = "other";
+  send({}, loss, {});
+  loss.workload = "flood";
+  send({}, loss, {});
+  tick(1);
+  tick(5'000);
+  collect();
+  ASSERT_EQ(gaps.size(), 3U) << "the first of each at once, the rest together";
+  std::uint64_t flood = 0;
+  for (const GapRow& gap : gaps) {
+    EXPECT_EQ(gap.cause, "budget");
+    EXPECT_EQ(gap.family, "open");
+    EXPECT_LT(gap.from_ns, gap.to_ns);
+    if (gap.scope == "flood") flood += gap.lost.value_or(0);
+  }
+  EXPECT_EQ(gaps[0].text, "4 events were lost, of flood.");
+  EXPECT_EQ(flood, 8U);
 }
 
 TEST_F(Clauses, HookFamilyNotArmed) {

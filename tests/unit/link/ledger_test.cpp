@@ -27,7 +27,9 @@ TEST(Ledger, TheFirstIsToldAtOnceAndTheRestTogether) {
   ledger.give_up("cut", "exec", "api", 3, 13 * kS);
   EXPECT_EQ(told(ledger.take(14 * kS)), "");
   EXPECT_EQ(ledger.oldest_ns(), 11 * kS) << "what is not told is not settled";
+  EXPECT_EQ(ledger.untold(), 5U);
   EXPECT_EQ(told(ledger.take(15 * kS)), "cut/exec/api 5 11-13\n");
+  EXPECT_EQ(ledger.untold(), 0U);
   EXPECT_EQ(told(ledger.take(60 * kS)), "");
   ledger.give_up("cut", "exec", "api", 1, 61 * kS);
   EXPECT_EQ(told(ledger.take(61 * kS)), "cut/exec/api 1 61-61\n") << "a quiet time begins anew";
@@ -48,6 +50,14 @@ TEST(Ledger, WorkloadsOverTheBoundAreNotNamedButCounted) {
   for (int i = 0; i < 1000; ++i)
     ledger.give_up("cut", "exec", "w" + std::to_string(i), 1, kS);
   EXPECT_EQ(told(ledger.take(kS)), "cut/exec/ 998 1-1\ncut/exec/w0 1 1-1\ncut/exec/w1 1 1-1\n");
+}
+
+TEST(Ledger, WhatLiesInAPeriodMakesAGapOfAllOfIt) {
+  Ledger ledger;
+  ledger.give_up("budget", "open", "api", 7, 3 * kS, 4 * kS);
+  EXPECT_EQ(ledger.oldest_ns(), 3 * kS);
+  ledger.give_up("budget", "open", "api", 2, 4 * kS, 5 * kS);
+  EXPECT_EQ(told(ledger.take(5 * kS)), "budget/open/api 9 3-5\n");
 }
 
 TEST(Ledger, AtTheEndAllIsTold) {

@@ -52,6 +52,23 @@ TEST_F(Pointers, WhoReadTheOneFileMayHaveTheKeyOfTheOther) {
   EXPECT_EQ(acquired(), Lines{}) << "its read was not seen";
 }
 
+TEST_F(Pointers, TheQuestionSaysWhichFileTellsOfThePlace) {
+  start(10, kKubectl);
+  open(10, kKubeconfig);
+  const auto question_about = [&](const std::string& path) {
+    for (const ExamineRequest& one : examiner.asked) {
+      const auto* file = std::get_if<FileQuestion>(&one.question);
+      if (file != nullptr && file->path == path) return *file;
+    }
+    return FileQuestion{};
+  };
+  const FileQuestion first = question_about(kKubeconfig), second = question_about(kToken);
+  EXPECT_TRUE(first.teller.empty());
+  EXPECT_EQ(second.teller, kKubeconfig);
+  EXPECT_NE(second.file.inode, 0U);
+  EXPECT_EQ(second.file, first.file) << "as its reader opened it: the warden opens nothing that nobody named";
+}
+
 TEST_F(Pointers, ItsReadMakesItTheEntrysKey) {
   start(10, kKubectl);
   open(10, kKubeconfig);

@@ -133,6 +133,28 @@ TEST_F(Readers, another_login_session_is_another_reader_and_a_row) {
   EXPECT_EQ(acquired().size(), 2U);
 }
 
+TEST_F(Readers, another_file_under_the_programs_path_is_a_row_and_no_other_reader) {
+  const auto cat_of = [&](std::uint32_t pid, ExecutableFile file) {
+    start(pid, kCat);
+    change(pid, [&](Process& one) { one.exe_file = file; });
+    open(pid);
+  };
+  cat_of(10, {.dev = 1, .inode = 77});
+  cat_of(11, {.dev = 1, .inode = 77, .deleted = true});
+  cat_of(12, {});
+  cat_of(13, {.dev = 1, .inode = 77});
+  EXPECT_EQ(acquired().size(), 1U) << "the same file, whatever became of its name, and one that nobody knows";
+  cat_of(14, {.dev = 1, .inode = 78});
+  EXPECT_EQ(read(), Lines{"5 host:test cat '' by 10 11 12 13 14"});
+  ASSERT_EQ(acquired().size(), 2U);
+  EXPECT_EQ(acquisitions[0].actor.file.inode, 77U);
+  EXPECT_EQ(acquisitions[1].actor.file.inode, 78U);
+  EXPECT_EQ(readers.back().actor.file.inode, 78U) << "that of the newest process";
+  for (std::uint32_t pid = 20; pid < 220; ++pid)
+    cat_of(pid, {.dev = 1, .inode = pid, .deleted = true});
+  EXPECT_LT(acquired().size(), 6U) << "a program in memory is another file at each start";
+}
+
 TEST_F(Readers, a_job_that_logs_in_each_minute_makes_few_rows) {
   constexpr std::uint64_t kMinute = 60'000 * kMs;
   for (std::uint32_t run = 0; run < 600; ++run) {
@@ -195,6 +217,34 @@ TEST_F(Readers, a_file_that_could_not_be_read_is_news_in_another_session_too) {
     cat(pid++, session);
   EXPECT_EQ(acquired().size(), 2U);
   EXPECT_TRUE(read().empty()) << "of which key is not known";
+}
+
+TEST_F(Readers, what_was_gone_again_is_no_row_but_a_gap_for_it_may_be_another_key) {
+  for (const std::string why : {"gone", "changed", "timeout", "busy", "examiner restarted", "too large", "refused"}) {
+    make();
+    acquisitions.clear();
+    gaps.clear();
+    examiner.files[kCredentials].unread = why;
+    cat(10, 4);
+    tick();
+    EXPECT_EQ(acquired().size(), 1U) << why;
+    EXPECT_TRUE(gaps.empty()) << why << ": the row says it";
+    const std::uint64_t second_ns = clock.now;
+    for (std::uint32_t pid = 11; pid < 14; ++pid)
+      cat(pid, 4);
+    const bool stands = why == "too large" || why == "refused";
+    EXPECT_EQ(link->untold(), stands ? 0U : 3U) << why;
+    tick();
+    EXPECT_EQ(link->untold(), 0U) << why;
+    EXPECT_EQ(acquired().size(), 1U) << why;
+    ASSERT_EQ(gaps.size(), stands ? 0U : 1U) << why;
+    if (stands) continue;
+    EXPECT_EQ(gaps[0].cause, "files_unread");
+    EXPECT_EQ(gaps[0].family, "open");
+    EXPECT_FALSE(gaps[0].scope.empty());
+    EXPECT_EQ(gaps[0].lost, 3U);
+    EXPECT_GE(gaps[0].from_ns, clock.to_wall(second_ns));
+  }
 }
 
 TEST_F(Readers, what_an_earlier_run_knew_is_no_news_and_is_counted) {

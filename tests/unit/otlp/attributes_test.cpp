@@ -93,5 +93,19 @@ TEST(Attributes, AKeysTimesAndTheLoginUserAreSent) {
   EXPECT_FALSE(attributes(row).contains("keytrail.key.expires"));
 }
 
+TEST(Attributes, WhichFileAProgramWasIsSentWhereItIsKnown) {
+  Row row = filled_row<UseRow>();
+  Actor& actor = std::get<UseRow>(row.body).actor;
+  actor.file = {.dev = 8U << 20U | 1U, .inode = 77, .deleted = true};
+  Named sent = attributes(row);
+  EXPECT_EQ(sent["keytrail.executable.device"], "text 8:1");
+  EXPECT_EQ(sent["keytrail.executable.inode"], "number 77");
+  EXPECT_EQ(sent["keytrail.executable.deleted"], "true");
+  actor.file = {};
+  sent = attributes(row);
+  for (const char* name : {"keytrail.executable.device", "keytrail.executable.inode", "keytrail.executable.deleted"})
+    EXPECT_FALSE(sent.contains(name)) << name;
+}
+
 }  // namespace
 }  // namespace keytrail::otlp

@@ -281,7 +281,8 @@ TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
   const std::vector<Row> rows{acquisition(1, 7, "AKIA1"),
                               {2, kNoon, kNoon, finding},
                               {3, kNoon, kNoon, GapRow{"ring_full", "open", 1, 2, 9, "9 lost."}},
-                              {4, kNoon, kNoon, RevisionRow{2, Revised::kState, "resolved"}}};
+                              {4, kNoon, kNoon, RevisionRow{2, Revised::kState, "resolved"}},
+                              {5, kNoon, kNoon, RevisionRow{1, Revised::kBytes, "", 4000, 0}}};
   const auto places = SpanBuilder(kHistory).place(rows);
   const LogRequest request = build_log_request(rows, places, Sender{"node-1"});
   ASSERT_EQ(request.resource_logs_size(), 2);  // the workload, and the agent for the gap
@@ -301,6 +302,11 @@ TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {
   EXPECT_EQ(revision.event_name(), "keytrail.revision");
   EXPECT_EQ(get(revision.attributes(), "keytrail.revision.of_seq")->int_value(), 2);
   EXPECT_EQ(revision.body().string_value(), "state of row 2 is now resolved");
+  EXPECT_EQ(get(revision.attributes(), "keytrail.bytes.sent"), nullptr);
+  const auto& bytes = request.resource_logs(1).scope_logs(0).log_records(2);
+  EXPECT_EQ(bytes.body().string_value(), "4000 more bytes sent and 0 received by the calls of row 1");
+  EXPECT_EQ(get(bytes.attributes(), "keytrail.bytes.sent")->int_value(), 4000);
+  EXPECT_EQ(get(bytes.attributes(), "keytrail.revision.what")->string_value(), "bytes");
 }
 
 }  // namespace

@@ -100,13 +100,30 @@ TEST(Coalescer, requests_on_counted_connections_are_calls) {
   EXPECT_EQ(sum.connections, 0U);
 }
 
-TEST(Coalescer, bytes_alone_make_no_row_and_ride_on_the_next_call) {
+TEST(Coalescer, bytes_of_a_call_that_was_told_come_when_its_window_closes) {
+  Coalescer coalescer(kWindows);
+  EdgeState& edge = coalescer.adopt({.id = 1});
+  ASSERT_TRUE(coalescer.use(edge, one(100 * kMinute), 100 * kMinute));
+  edge.last_seq = 7;
+  Coalescer::touch(edge, one(100 * kMinute + 30 * kSecond));
+  const auto later = coalescer.close(edge, 101 * kMinute);
+  ASSERT_TRUE(later);
+  EXPECT_FALSE(later->has_calls());
+  EXPECT_EQ(later->bytes_sent, 5U);
+  EXPECT_EQ(later->last_ns, 100 * kMinute + 30 * kSecond);
+  EXPECT_EQ(coalescer.next_end_ns(), 0) << "no window opens: the next call is shown at once";
+  EXPECT_TRUE(coalescer.use(edge, one(101 * kMinute + 1), 101 * kMinute + 1));
+  EXPECT_FALSE(coalescer.close(edge, 102 * kMinute)) << "nothing came";
+}
+
+TEST(Coalescer, bytes_without_a_window_make_no_row_and_ride_on_the_next_call) {
   Coalescer coalescer(kWindows);
   EdgeState& edge = coalescer.adopt({.id = 1});
   ASSERT_TRUE(coalescer.use(edge, one(100 * kMinute), 100 * kMinute));
   Coalescer::touch(edge, one(100 * kMinute + 30 * kSecond));
-  EXPECT_FALSE(coalescer.close(edge, 101 * kMinute)) << "a window in which only bytes came";
-  EXPECT_EQ(coalescer.next_end_ns(), 0) << "and none opens after it";
+  EXPECT_FALSE(coalescer.close(edge, 101 * kMinute)) << "no row that they could belong to";
+  edge.last_seq = 7;
+  EXPECT_EQ(coalescer.next_end_ns(), 0) << "no window opens after one in which only bytes came";
   Coalescer::touch(edge, one(102 * kMinute));
   EXPECT_EQ(coalescer.next_end_ns(), 0);
   EXPECT_FALSE(coalescer.flush(edge)) << "nor at a stop";

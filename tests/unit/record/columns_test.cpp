@@ -104,11 +104,28 @@ TEST_F(Columns, AColumnOfANewerProgramStays) {
   EXPECT_EQ(*db_->number("SELECT count(*) FROM pragma_table_info('slot') WHERE name = 'depth'", 0), 1);
 }
 
-TEST_F(Columns, OfAnActorTheTextsStandInItsTable) {
+TEST_F(Columns, OfAnActorItsTextsAndItsFileStandInItsTable) {
   std::vector<std::string> names;
   for (const Column& column : columns_of<Actor>())
     names.push_back(column.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"exe", "program", "comm", "user", "login_user", "session"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"exe", "exe_dev", "exe_inode", "exe_deleted", "program", "comm", "user",
+                                             "login_user", "session"}));
+}
+
+TEST_F(Columns, FilesOfOnePathAreToldApartWhereAProcessIsMeant) {
+  Dictionary dictionary(*db_, 100);
+  Actor first = filled<Actor>(), second = first;
+  first.file = {.dev = 0x800001, .inode = UINT64_MAX, .deleted = false};
+  second.file = {.dev = 0x800001, .inode = 78, .deleted = true};
+  const auto a = dictionary.program(first, Ran::kProcess), b = dictionary.program(second, Ran::kProcess);
+  ASSERT_TRUE(a && b);
+  EXPECT_NE(*a, *b);
+  for (const Ran of : {Ran::kReader, Ran::kUse})
+    EXPECT_EQ(*dictionary.program(first, of), *dictionary.program(second, of)) << "an update splits no edge";
+  DictionaryView view(*db_);
+  EXPECT_EQ((*view.program(*a))->file, first.file);
+  EXPECT_EQ((*view.program(*b))->file, second.file);
+  EXPECT_EQ((*view.program(*b))->program, second.program) << "what stands behind it is read, too";
 }
 
 }  // namespace

@@ -91,6 +91,35 @@ TEST_F(HistoryTest, gives_back_every_kind_of_row_as_it_was_stored) {
   EXPECT_EQ(u.reason_detail, "only AWS key");
 }
 
+TEST_F(HistoryTest, rows_of_one_edge_say_which_file_the_program_was) {
+  start();
+  Actor before = make_actor(1), after = make_actor(2);
+  before.file = {.dev = 0x800001, .inode = 77};
+  after.file = {.dev = 0x800001, .inode = 78, .deleted = true};
+  Batch batch;
+  for (const Actor& actor : {before, after}) {
+    batch.rows.push_back(make_acquisition(actor, make_key("AKIA1"), clock.now));
+    batch.holdings.push_back(make_holding(actor, make_key("AKIA1"), clock.now));
+  }
+  record(std::move(batch));
+  record_use(make_use(before, make_key("AKIA1"), clock.now));
+  record_use(make_use(after, make_key("AKIA1"), clock.now + 1));
+  const auto rows = all_rows();
+  ASSERT_GE(rows.size(), 3U);
+  EXPECT_EQ(std::get<AcquisitionRow>(rows[0].body).actor.file, before.file);
+  EXPECT_EQ(std::get<AcquisitionRow>(rows[1].body).actor.file, after.file);
+  EXPECT_EQ(std::get<UseRow>(rows[2].body).actor.file, before.file);
+  const auto edges = history->edges({});
+  ASSERT_TRUE(edges);
+  ASSERT_EQ(edges->items.size(), 1U);
+  EXPECT_EQ(edges->items[0].use.connections, 2U);
+  EXPECT_EQ(edges->items[0].use.actor.file, after.file) << "that of the newest process";
+  const auto held = history->holders({});
+  ASSERT_TRUE(held);
+  ASSERT_EQ(held->size(), 2U);
+  EXPECT_NE((*held)[0].actor.file, (*held)[1].actor.file);
+}
+
 TEST_F(HistoryTest, first_use_makes_a_row_and_repeats_wait_in_the_edge) {
   start();
   const Actor actor = make_actor(1);
@@ -147,6 +176,41 @@ TEST_F(HistoryTest, a_touch_moves_the_edge_without_a_row) {
   EXPECT_EQ(edges->items.at(0).use.last_ns, clock.now + 60 * kSecond);
   EXPECT_EQ(edges->items.at(0).use.connections, 1U);
   EXPECT_EQ(edges->items.at(0).use.bytes_sent, 20U);
+}
+
+TEST_F(HistoryTest, the_bytes_of_a_lone_call_are_a_revision_of_its_row) {
+  start();
+  UseRow use = make_use(make_actor(1), make_key("AKIA1"), clock.now);
+  record_use(use);
+  Batch batch;
+  use.connections = 0;
+  use.first_ns = use.last_ns = clock.now + kSecond;
+  use.bytes_sent = 4000;
+  use.bytes_received = 0;
+  batch.touches.push_back({use});
+  record(std::move(batch));
+  clock.now += kMinute + kSecond;
+  for (int i = 0; i < 50 && all_rows().size() < 2; ++i)
+    usleep(100'000);
+  const std::vector<Row> rows = all_rows();
+  ASSERT_EQ(rows.size(), 2U);
+  const auto& later = std::get<RevisionRow>(rows[1].body);
+  EXPECT_EQ(rows[1].time_ns, use.last_ns);
+  EXPECT_EQ(later.of_seq, rows[0].seq);
+  EXPECT_EQ(later.what, Revised::kBytes);
+  EXPECT_EQ(later.bytes_sent, 4000U);
+  EXPECT_EQ(later.bytes_received, 0U);
+  const auto edges = history->edges({});
+  ASSERT_EQ(edges->items.size(), 1U);
+  EXPECT_EQ(edges->items[0].last_seq, rows[0].seq) << "explain asks for a use";
+  EXPECT_EQ(edges->items[0].use.bytes_sent, 4010U);
+  HistoryFilter part;
+  part.to_ns = clock.now;
+  part.from_ns = std::get<UseRow>(rows[0].body).first_ns + 1;
+  const auto inside = history->edges(part);
+  ASSERT_EQ(inside->items.size(), 1U);
+  EXPECT_EQ(inside->items[0].use.bytes_sent, 4000U);
+  EXPECT_EQ(inside->items[0].use.connections, 0U) << "of that time only its bytes are";
 }
 
 TEST_F(HistoryTest, a_connection_kept_open_makes_no_row_at_a_stop_and_its_bytes_ride_on_the_next_call) {
@@ -253,15 +317,20 @@ TEST_F(HistoryTest, counters_are_stored_with_the_batch) {
   batch.counters.recorded = 7;
   batch.counters.absorbed = 2;
   batch.counters.dropped["decode"] = 1;
+  batch.counters.told["open/ring_full"] = 6;
+  batch.counters.untold = 5;
   record(std::move(batch));
   Batch second;
   second.counters.received = 11;
+  second.counters.untold = 3;
   record(std::move(second));
   const auto id = history->history_id();
   restart();
   EXPECT_EQ(history->last_batch().wall_ns, clock.now);
   EXPECT_EQ(history->last_batch().counters.received, 11U);
   EXPECT_EQ(history->last_batch().counters.dropped.at("decode"), 1U);
+  EXPECT_EQ(history->last_batch().counters.told.at("open/ring_full"), 6U);
+  EXPECT_EQ(history->last_batch().counters.untold, 3U) << "what is told by now is told";
   EXPECT_TRUE(history->last_batch().clean_stop);
   EXPECT_EQ(history->status()->worker.dropped.at("decode"), 1U);
   EXPECT_EQ(history->history_id(), id);

@@ -383,5 +383,22 @@ TEST_F(MigrateTest, a_new_file_and_a_migrated_one_have_the_same_tables) {
   EXPECT_EQ(ask_file(schema), migrated);
 }
 
+TEST_F(MigrateTest, which_file_a_program_was_is_known_of_new_rows_only) {
+  clock.now = 1795897700 * kSecond;
+  start();
+  Actor actor = make_actor(1);
+  actor.file = {.dev = 0x800001, .inode = 77, .deleted = true};
+  Batch batch;
+  batch.rows.push_back(make_acquisition(actor, make_key("AKIA1"), clock.now));
+  record(std::move(batch));
+  const std::vector<Row> rows = all_rows();
+  ASSERT_GT(rows.size(), 1U);
+  for (const Row& row : rows) {
+    const auto* taken = std::get_if<AcquisitionRow>(&row.body);
+    if (taken == nullptr) continue;
+    EXPECT_EQ(taken->actor.file, taken->key.id == "AKIA1" ? actor.file : ExecutableFile{}) << row.seq;
+  }
+}
+
 }  // namespace
 }  // namespace keytrail::record

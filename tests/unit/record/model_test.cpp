@@ -63,8 +63,8 @@ class ModelTest : public testing::TestWithParam<unsigned> {
   void check() {
     auto total = sums("SELECT id, connections, bytes_sent FROM edge WHERE id_destination != 0");
     auto told = sums(
-        "SELECT edge, amount, bytes_sent FROM rows WHERE kind = 2 UNION ALL SELECT id, pending_connections, "
-        "pending_bytes_sent FROM edge WHERE id_destination != 0");
+        "SELECT edge, iif(kind = 2, amount, 0), bytes_sent FROM rows WHERE kind IN (2, 5) UNION ALL "
+        "SELECT id, pending_connections, pending_bytes_sent FROM edge WHERE id_destination != 0");
     ASSERT_EQ(total, told);
     Sum all;
     for (const auto& [id, sum] : total) {

@@ -224,8 +224,12 @@ TEST_F(StateTest, a_session_comes_back_with_the_totals_of_its_beginning) {
   start();
   EXPECT_EQ(earlier().session.id, "");
   Batch batch;
-  batch.session = SessionBase{
-      "one", {.received = 10, .recorded = 4, .absorbed = 3, .dropped = {{"decode", 2}, {"worker_restart", 1}}}};
+  batch.session = SessionBase{"one",
+                              {.received = 10,
+                               .recorded = 4,
+                               .absorbed = 3,
+                               .dropped = {{"decode", 2}, {"worker_restart", 1}},
+                               .told = {{"open/budget", 5}}}};
   record(std::move(batch));
   record({});
   restart();
@@ -235,6 +239,7 @@ TEST_F(StateTest, a_session_comes_back_with_the_totals_of_its_beginning) {
   EXPECT_EQ(found.counters.recorded, 4U);
   EXPECT_EQ(found.counters.absorbed, 3U);
   EXPECT_EQ(found.counters.dropped, (std::map<std::string, std::uint64_t>{{"decode", 2}, {"worker_restart", 1}}));
+  EXPECT_EQ(found.counters.told, (std::map<std::string, std::uint64_t>{{"open/budget", 5}}));
   Batch next;
   next.session = SessionBase{"two", {.received = 20}};
   record(std::move(next));

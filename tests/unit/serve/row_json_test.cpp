@@ -64,6 +64,16 @@ TEST(RowJson, UseHasEveryAgreedField) {
   EXPECT_TRUE(row.at("keys").as_array().at(0).at("key").at("expires").is_null());
 }
 
+TEST(RowJson, AnExecutableIsAFileAndNotItsPath) {
+  UseRow use = make_use();
+  const auto file = [&] { return json::serialize(to_json(make_row(7, use)).at("actor").at("exe_file")); };
+  EXPECT_EQ(file(), R"({"device":null,"inode":0,"deleted":false})") << "not known";
+  use.actor.file = {.dev = 8U << 20U | 1U, .inode = 77};
+  EXPECT_EQ(file(), R"({"device":"8:1","inode":77,"deleted":false})");
+  use.actor.file = {.dev = 1, .inode = UINT64_MAX, .deleted = true};
+  EXPECT_EQ(file(), R"({"device":"0:1","inode":18446744073709551615,"deleted":true})") << "in memory only";
+}
+
 TEST(RowJson, GapRevisionAndFindingHaveTheirs) {
   GapRow gap;
   gap.cause = "ring_full";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data's way on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them by the
-// ports of include/. In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that of its
-// io_context.
+// The data, on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them by
+// the ports of include/. In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that
+// of its io_context.
 #pragma once
 
 #include <array>

@@ -25,7 +25,7 @@ struct Sandbox {
 };
 [[nodiscard]] Sandbox enter_sandbox(const SandboxOptions& options);
 
-/// Tries what must be refused (open, openat, socket, ptrace, execve, fork, …) and prints one line each on descriptor 1.
+/// Tries what must be refused (open, socket, ptrace, execve, fork, …) and prints one line each on descriptor 1.
 /// True when all were refused.
 bool self_test();
 

@@ -51,7 +51,7 @@ KeyFact fact_of_id(std::string_view id, const Work& work) {
   return work.usual_fact();
 }
 
-/// "[profile \"x\"]" → "x", "registries.mine" → "mine": the words that only say what sort of section it is are dropped.
+/// "[profile \"x\"]" → "x", "registries.mine" → "mine": words that only say what sort of section it is go.
 std::string_view section_name(std::string_view text) {
   text = trimmed(text);
   for (const std::string_view sort :

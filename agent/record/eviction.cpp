@@ -44,6 +44,12 @@ Result<void> note_evicted(Database& db, const Evicted& evicted) {
   return db.run(kMostSql, kTo, evicted.to_ns);
 }
 
+Result<bool> has_untold(Database& db) {
+  auto untold = db.number(kTotalSql, 0, kUntold);
+  if (!untold) return std::unexpected(untold.error());
+  return *untold != 0;
+}
+
 Result<std::optional<GapRow>> due_gap(Database& db, std::int64_t now_ns) {
   auto untold = db.number(kTotalSql, 0, kUntold);
   auto told = db.number(kTotalSql, 0, kToldAt);

@@ -21,6 +21,8 @@ struct Evicted {
 [[nodiscard]] Result<Evicted> evicted_by(Database& db, std::uint64_t last_seq);
 /// They went.
 Result<void> note_evicted(Database& db, const Evicted& evicted);
+/// Rows went that were not told of yet.
+[[nodiscard]] Result<bool> has_untold(Database& db);
 /// What is to be told now: the whole period since rows were first evicted, and how many went since it was last told.
 /// Marks it as told.
 [[nodiscard]] Result<std::optional<GapRow>> due_gap(Database& db, std::int64_t now_ns);

@@ -29,13 +29,9 @@ std::string read_boot_id() {
   return id;
 }
 
-std::unexpected<Error> damage(std::string_view how) {
-  return fail(Error::Code::kInvalid, fmt::format("the history is damaged: {}", how));
-}
-
 /// What to do about a file that cannot be used as it is.
 Error advise(const std::string& path, Error error) {
-  if (error.message.find("damaged") != std::string::npos) {
+  if (is_damage(error)) {
     error.message = fmt::format(
         "{} in {}: move it away together with its -wal file (mv {} {}.damaged) and start again; a new history begins",
         error.message, path, path, path);
@@ -55,9 +51,9 @@ Result<std::unique_ptr<History>> History::open(const HistoryOptions& options, co
   std::unique_ptr<History> history(new History(complete, clock));
   Result<void> started;
   if (is_marked_damaged(options.path)) {
-    started = damage("it was found to be while it was in use");
+    started = std::unexpected(damage_error("it was found to be while it was in use"));
   } else if (is_emptied(options.path)) {
-    started = damage("nothing is left in it");
+    started = std::unexpected(damage_error("nothing is left in it"));
   } else {
     started = history->start();
   }

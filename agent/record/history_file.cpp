@@ -105,7 +105,7 @@ std::uint64_t HistoryFile::free_bytes() const {
 
 bool HistoryFile::make_reserve(std::uint64_t bytes) const {
   if (bytes == 0) return true;
-  const std::string name = path_ + ".reserve";
+  const std::string name = path_ + kReserveSuffix;
   struct stat st{};
   if (lstat(name.c_str(), &st) == 0 && S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) == bytes)
     return true;
@@ -119,6 +119,6 @@ bool HistoryFile::make_reserve(std::uint64_t bytes) const {
   return error != ENOSPC && error != EDQUOT;
 }
 
-bool HistoryFile::drop_reserve() const { return unlink((path_ + ".reserve").c_str()) == 0; }
+bool HistoryFile::drop_reserve() const { return unlink((path_ + kReserveSuffix).c_str()) == 0; }
 
 }  // namespace keytrail::record

@@ -10,6 +10,9 @@
 
 namespace keytrail::record {
 
+/// Of the reserve file, behind the name of the history.
+inline constexpr char kReserveSuffix[] = ".reserve";
+
 class HistoryFile {
  public:
   /// Checks directory and file, creates the file (0600, empty) if it is missing, and takes the lock.

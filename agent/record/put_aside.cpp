@@ -16,19 +16,19 @@
 
 #include "agent/base/fd.h"
 #include "agent/record/history_file.h"
+#include "agent/record/options.h"
 
 namespace keytrail::record {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::string_view kMark = ".damaged";
 constexpr std::string_view kAside = ".damaged-";
 constexpr std::string_view kLogs[] = {"-wal", "-shm"};
 
 std::string time_words(std::int64_t now_ns) {
-  const std::time_t seconds = now_ns / kSecondNs;
+  const std::time_t seconds = now_ns / kSecond;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
   char text[32];
@@ -38,15 +38,15 @@ std::string time_words(std::int64_t now_ns) {
 std::int64_t written_ns(const std::string& path) {
   struct stat status{};
   if (stat(path.c_str(), &status) != 0 || status.st_size == 0) return 0;
-  return std::int64_t{status.st_mtim.tv_sec} * kSecondNs + status.st_mtim.tv_nsec;
+  return std::int64_t{status.st_mtim.tv_sec} * kSecond + status.st_mtim.tv_nsec;
 }
 
 /// A name that is free, so that nothing is written over.
 std::string free_name(const std::string& path, std::int64_t now_ns) {
   std::error_code error;
   std::string name = fmt::format("{}{}{}", path, kAside, time_words(now_ns));
-  for (; fs::exists(fs::symlink_status(name, error)); now_ns += kSecondNs)
-    name = fmt::format("{}{}{}", path, kAside, time_words(now_ns + kSecondNs));
+  for (; fs::exists(fs::symlink_status(name, error)); now_ns += kSecond)
+    name = fmt::format("{}{}{}", path, kAside, time_words(now_ns + kSecond));
   return name;
 }
 
@@ -66,7 +66,7 @@ bool is_marked_damaged(const std::string& path) {
 bool is_emptied(const std::string& path) {
   struct stat history{}, reserve{};
   return lstat(path.c_str(), &history) == 0 && S_ISREG(history.st_mode) && history.st_size == 0 &&
-         lstat((path + ".reserve").c_str(), &reserve) == 0;
+         lstat((path + kReserveSuffix).c_str(), &reserve) == 0;
 }
 
 Result<PutAside> put_aside(const std::string& path, std::int64_t now_ns) {

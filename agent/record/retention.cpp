@@ -27,7 +27,6 @@ static constexpr char kPagesSql[] =
     "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)";
 static constexpr char kAllPagesSql[] = "PRAGMA page_count";
 static constexpr char kMostPagesSql[] = "PRAGMA max_page_count";
-static constexpr char kUntoldSql[] = "SELECT coalesce((SELECT value FROM totals WHERE name = 'evicted_untold'), 0)";
 static constexpr char kClockSql[] = "SELECT CAST(value AS TEXT) FROM meta WHERE name = 'retention_clock'";
 static constexpr char kSetClockSql[] =
     "INSERT INTO meta(name, value) VALUES('retention_clock', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
@@ -112,6 +111,12 @@ Result<void> tell_evicted(Database& db, std::int64_t now_ns, const Append& appen
 
 }  // namespace
 
+Result<void> Store::remove_up_to(std::uint64_t last_seq) {
+  if (auto r = db_->run(kExpireSql, last_seq); !r) return r;
+  if (auto r = note_removed(last_seq); !r) return r;
+  return db_->run(kDeleteRowsSql, last_seq);
+}
+
 Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
   auto oldest = db_->number(kOldestSql, 0);
   if (!oldest) return std::unexpected(oldest.error());
@@ -120,11 +125,7 @@ Result<std::uint64_t> Store::remove_oldest(std::uint64_t count) {
   if (*oldest == 0 || count == 0) return 0;
   const auto first = static_cast<std::uint64_t>(*oldest);
   const std::uint64_t last = std::min(first + count - 1, static_cast<std::uint64_t>(*newest));
-  auto done = in_transaction([&]() -> Result<void> {
-    if (auto r = db_->run(kExpireSql, last); !r) return r;
-    if (auto r = note_removed(last); !r) return r;
-    return db_->run(kDeleteRowsSql, last);
-  });
+  auto done = in_transaction([&] { return remove_up_to(last); });
   if (!done) return done;
   rows_removed_ = true;
   return last - first + 1;
@@ -160,9 +161,7 @@ Result<Store::Room> Store::make_room(bool gently) {
     auto done = in_transaction([&]() -> Result<void> {
       auto evicted = evicted_by(*db_, last);
       if (!evicted) return std::unexpected(evicted.error());
-      if (auto r = db_->run(kExpireSql, last); !r) return r;
-      if (auto r = note_removed(last); !r) return r;
-      if (auto r = db_->run(kDeleteRowsSql, last); !r) return r;
+      if (auto r = remove_up_to(last); !r) return r;
       if (auto r = note_evicted(*db_, *evicted); !r) return r;
       return tell_evicted(*db_, now_ns_, [this](const Row& row) { return append(row); });
     });
@@ -238,9 +237,9 @@ Result<bool> Store::retain() {
     return room->rows != 0;
   }
   if (auto cleaned = clean(before); !cleaned) return std::unexpected(cleaned.error());
-  auto untold = db_->number(kUntoldSql, 0);
-  if (!untold) return std::unexpected(untold.error());
-  if (*untold == 0) return false;
+  auto untold = has_untold(*db_);
+  if (!untold) return untold;
+  if (!*untold) return false;
   auto told =
       in_transaction([this] { return tell_evicted(*db_, now_ns_, [this](const Row& row) { return append(row); }); });
   if (!told) return std::unexpected(told.error());

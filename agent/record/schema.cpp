@@ -90,8 +90,7 @@ Result<std::array<std::uint8_t, 16>> read_history_id(Database& db) {
   Cursor cursor = db.query(kHistoryIdSql);
   auto row = cursor.next();
   if (!row) return std::unexpected(row.error());
-  if (!*row || cursor.bytes(0).size() != id.size())
-    return fail(Error::Code::kInvalid, "the history is damaged: it has no id");
+  if (!*row || cursor.bytes(0).size() != id.size()) return std::unexpected(damage_error("it has no id"));
   std::copy_n(cursor.bytes(0).begin(), id.size(), id.begin());
   return id;
 }

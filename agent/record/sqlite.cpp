@@ -54,7 +54,7 @@ Error database_error(sqlite3* db, int code) {
       return {Error::Code::kUnavailable, "the history is locked by another program"};
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return {Error::Code::kInvalid, fmt::format("{}: {} (code {})", kDamaged, text, code)};
+      return damage_error(fmt::format("{} (code {})", text, code));
     default:
       return {Error::Code::kSystem, fmt::format("the history failed: {} (code {}): {}", text, code,
                                                 db != nullptr ? sqlite3_errmsg(db) : "no memory")};
@@ -64,6 +64,8 @@ Error database_error(sqlite3* db, int code) {
 bool is_no_room(const Error& error) {
   return error.code == Error::Code::kUnavailable && error.message.ends_with(kNoRoom);
 }
+
+Error damage_error(std::string_view how) { return {Error::Code::kInvalid, fmt::format("{}: {}", kDamaged, how)}; }
 
 bool is_damage(const Error& error) { return error.code == Error::Code::kInvalid && error.message.contains(kDamaged); }
 

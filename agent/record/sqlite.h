@@ -110,7 +110,9 @@ class Database {
 /// True when the error means that there is no room: disk, quota or the page bound.
 [[nodiscard]] bool is_no_room(const Error& error);
 
-/// True when the error means that the file is damaged: no SQLite file, or one that contradicts itself.
+/// The file is damaged: no SQLite file, or one that contradicts itself; `how` ends the sentence.
+[[nodiscard]] Error damage_error(std::string_view how);
+/// True for such an error.
 [[nodiscard]] bool is_damage(const Error& error);
 
 /// A transaction that rolls back unless it is committed.

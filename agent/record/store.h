@@ -124,6 +124,8 @@ class Store {
   Result<void> set_counters(const char* sql, const WorkerCounters& counters);
   Result<void> add_total(const char* name, std::uint64_t value);
   Result<std::uint64_t> clean(std::int64_t before_ns);
+  /// In the open transaction: these rows go, and count as expired where an exporter has not passed them.
+  Result<void> remove_up_to(std::uint64_t last_seq);  // retention.cpp
   static int on_commit(void* self, sqlite3* db, const char* name, int frames);
   Result<std::uint64_t> in_transaction(const std::function<Result<void>()>& work);
 

@@ -29,8 +29,8 @@ struct Query {
   bool from_after_to = false;    ///< since is not before until: no question about the past
 };
 
-/// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter is
-/// there twice.
+/// Takes a request target ("/v1/uses?key=AKIA…") apart. Errors: kInvalid when malformed, over 4 KiB, or a parameter
+/// is there twice.
 [[nodiscard]] Result<Target> parse_target(std::string_view target);
 /// Checks the parameters. Errors: kInvalid with the parameter's name and what it takes, never its value; kRefused when
 /// a value is a secret.

@@ -53,12 +53,6 @@ unsigned status_of(const beast::error_code& error) {
   return 0;
 }
 
-/// Unix ns: what `until` of a watch is measured by.
-std::int64_t wall_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 bool asks_for_status(std::string_view target) { return target.substr(0, target.find('?')) == "/v1/status"; }
 
 bool asks_about_now(std::string_view target) {
@@ -123,7 +117,7 @@ class Server::Impl {
   std::chrono::nanoseconds pause_until(std::int64_t until_ns) const {
     if (until_ns == 0) return options_.heartbeat;
     const std::chrono::nanoseconds settle = options_.watch_settle;
-    return std::clamp(std::chrono::nanoseconds(until_ns - wall_ns()) + settle, std::chrono::nanoseconds(0),
+    return std::clamp(std::chrono::nanoseconds(until_ns - now_ns()) + settle, std::chrono::nanoseconds(0),
                       std::chrono::nanoseconds(options_.heartbeat));
   }
   asio::awaitable<bool> replay(Stream& stream, Watcher& watcher);

@@ -110,7 +110,7 @@ struct Fields<Key> {
   static constexpr char kName[] = "Key";
   static constexpr char kDoc[] = "A key; never a secret.";
   static constexpr auto kList = std::tuple{
-      field("id", &Key::id, "The one id: AKIA…, fp:…, login@host #5a0c….").otlp("keytrail.key.id").in_column("key_id"),
+      field("id", &Key::id, "AKIA…, fp:…, login@host #5a0c….").otlp("keytrail.key.id").in_column("key_id"),
       field("kind", &Key::kind, "Kind in the catalog, like aws.access_key.").otlp("keytrail.key.kind"),
       field("class", &Key::key_class, "What it is for.").otlp("keytrail.key.class"),
       field("lifetime", &Key::lifetime, "Whether it ends by itself.").otlp("keytrail.key.lifetime"),

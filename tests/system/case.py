@@ -17,6 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ACTOR = HERE + "/actor.py"
 S3 = "s3.eu-west-1.amazonaws.com"
 STS = "sts.eu-west-1.amazonaws.com"
+CREDENTIALS = "/root/.aws/credentials"
 
 
 class Run:
@@ -315,3 +316,16 @@ class SystemCase(unittest.TestCase):
     def tearDown(self):
         if not self._finished and self.agent is not None and self.agent.process is not None:
             self.finish()
+
+
+class OneHolder(SystemCase):
+    """A process that took a key and used it, and waits for the flag "end"."""
+
+    def setUp(self):
+        super().setUp()
+        self.key = self.maker.aws()
+        self.plant(".aws/credentials", self.key.profile())
+        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("end"))
+        self.holder.until("call")
+        self.expect([rows.Acquisition("file", CREDENTIALS, self.key.id, selector="default")],
+                    [rows.Use("inferred", "only_key_held", [self.key.id])])

@@ -3,23 +3,11 @@
 import subprocess
 import time
 
-from case import S3, Run, SystemCase
-from rows import Acquisition, Use
+from case import S3, OneHolder, Run
 from stage.world import PATH
 
-CREDENTIALS = "/root/.aws/credentials"
 
-
-class Answers(SystemCase):
-    def setUp(self):
-        super().setUp()
-        self.key = self.maker.aws()
-        self.plant(".aws/credentials", self.key.profile())
-        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("end"))
-        self.holder.until("call")
-        self.expect([Acquisition("file", CREDENTIALS, self.key.id, selector="default")],
-                    [Use("inferred", "only_key_held", [self.key.id])])
-
+class Answers(OneHolder):
     def test_uses_of_a_key(self):
         _, text = self.agent.cli("uses", self.key.id, check=0)
         for part in ("inferred", "s3", "eu-west-1", f"[{self.holder.pid}]"):

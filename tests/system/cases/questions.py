@@ -7,23 +7,11 @@ import socket
 import subprocess
 import time
 
-from case import S3, Run, SystemCase
-from rows import Acquisition, Use
+from case import CREDENTIALS, S3, OneHolder, Run, SystemCase
 from stage.world import PATH
 
-CREDENTIALS = "/root/.aws/credentials"
 
-
-class CannotBeTold(SystemCase):
-    def setUp(self):
-        super().setUp()
-        self.key = self.maker.aws()
-        self.plant(".aws/credentials", self.key.profile())
-        self.holder = self.actor("read", CREDENTIALS, "call", S3, "wait", self.flag("end"))
-        self.holder.until("call")
-        self.expect([Acquisition("file", CREDENTIALS, self.key.id, selector="default")],
-                    [Use("inferred", "only_key_held", [self.key.id])])
-
+class CannotBeTold(OneHolder):
     def refused(self, words, code, said):
         done = subprocess.run([Run.build.keytrail, *words, "--socket", self.agent.socket], capture_output=True,
                               text=True, env={"PATH": PATH}, check=False, timeout=30)

@@ -15,10 +15,11 @@ DEMO_PACKAGES="$STAGE_PACKAGES awscli curl python3-boto3"
 # machines have it from elsewhere.
 TEST_PACKAGES="$STAGE_PACKAGES clang-format-19 clang-tidy-19 clang-tools-19 git libbenchmark-dev libclang-rt-19-dev
   libgmock-dev libgtest-dev python3-yaml"
-SYSTEM_PACKAGES="$DEMO_PACKAGES httpie openssh-client php-cli php-curl python3-dotenv python3-pip python3-requests
-  python3-venv ruby tar wget"
-SYSTEM_PROGRAMS="javac:openjdk-17-jdk-headless kubectl:kubernetes-client node:nodejs psql:postgresql-client
-  rclone:rclone skopeo:skopeo twine:twine"
+SYSTEM_PACKAGES="$DEMO_PACKAGES httpie openssh-client php-cli php-curl python3-dotenv python3-grpcio python3-pip
+  python3-protobuf python3-requests python3-venv ruby tar wget"
+# A node for the pod is containerd with runc, which the tests start themselves.
+SYSTEM_PROGRAMS="busybox:busybox-static containerd:containerd javac:openjdk-17-jdk-headless kubectl:kubernetes-client
+  node:nodejs psql:postgresql-client rclone:rclone runc:runc skopeo:skopeo twine:twine"
 KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
 
 # missing_packages NAME…: prints those that are not installed, each once.

@@ -33,8 +33,8 @@ done
 passed=0 failed=0 skipped=0
 jobs=$(nproc) ticks=$(getconf CLK_TCK)
 logs=$(mktemp -d /tmp/keytrail-tests-XXXXXXXX)
-tidy=""  # its pid
-trap 'rm -rf "$logs"; [ -z "$tidy" ] || kill "$tidy"' EXIT
+beside=""  # the session of begin_beside
+trap 'rm -rf "$logs"; [ -z "$beside" ] || kill -- "-$beside"' EXIT
 trap 'echo "interrupted"; exit 130' INT TERM
 
 say() { printf '%s\n' "$*"; }
@@ -117,6 +117,9 @@ run_ctest() { # LABEL FOLDER OPTION…
   gtests "$1" "$logs/ctest" "$begin"
 }
 
+ASAN=(asan -DKEYTRAIL_FUZZ=ON)  # address and undefined
+TSAN=(tsan -DKEYTRAIL_SANITIZE=thread -L threads)
+
 sanitized() { # NAME OPTION [OPTION OF CTEST…]: the unit tests that these options choose
   local folder="$build-$1"
   step "configure $1" configure "$folder" -DCMAKE_BUILD_TYPE=Debug "$2" || return
@@ -124,6 +127,28 @@ sanitized() { # NAME OPTION [OPTION OF CTEST…]: the unit tests that these opti
   targets=$(unit_targets "$folder" "${@:3}")
   # shellcheck disable=SC2086
   build_step "build unit tests with $1" "$folder" $targets && run_ctest "unit tests with $1" "$folder" "${@:3}"
+}
+
+# What wants nothing but processors goes on beside the suites that mostly wait: the sanitizers' builds, which the steps
+# behind those suites then find done, and clang-tidy, whose words and exit code are this one's. In a session of its
+# own, with the least weight there is (sched(7), autogroup).
+begin_beside() {
+  export -f configure unit_targets compile_beside work_beside
+  export build jobs full logs
+  setsid bash -c "ASAN=(${ASAN[*]}) TSAN=(${TSAN[*]}); work_beside" >"$logs/beside" 2>&1 & beside=$!
+}
+await_beside() { local code=0; wait "$beside" || code=$?; beside=""; cat "$logs/beside"; return $code; }
+# shellcheck disable=SC2086
+work_beside() {
+  echo 19 2>/dev/null >/proc/self/autogroup
+  chrt --idle --pid 0 $$
+  { compile_beside "${ASAN[@]}"; ninja -C "$build-asan" fuzz; compile_beside "${TSAN[@]}"; } >"$logs/compiled" 2>&1
+  exec /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs" $full
+}
+# shellcheck disable=SC2046
+compile_beside() { # as sanitized
+  configure "$build-$1" -DCMAKE_BUILD_TYPE=Debug "$2" &&
+    ninja -C "$build-$1" $(unit_targets "$build-$1" "${@:3}")
 }
 
 fuzz() { # FOLDER: short runs; tests/fuzz/README.md tells of the long ones
@@ -140,12 +165,6 @@ own_sources() {
   find agent bpf exporters include tests \( -name '*.cpp' -o -name '*.h' -o -name '*.bpf.c' \) ! -name vmlinux_core.h
 }
 check_format() { own_sources | xargs clang-format-19 --dry-run --Werror; }
-# clang-tidy uses what tests/kernels leaves of the processors.
-# shellcheck disable=SC2086
-begin_tidy() {
-  chrt --idle 0 /usr/bin/python3 tests/tidy.py --build "$build" --jobs "$jobs" $full >"$logs/tidy" 2>&1 & tidy=$!
-}
-await_tidy() { local code=0; wait "$tidy" || code=$?; tidy=""; cat "$logs/tidy"; return $code; }
 
 root_program() { # TARGET: a test program that needs root
   build_step "build $1" "$build" "$1" || return
@@ -230,11 +249,8 @@ if [ $quick = yes ]; then
     "--quick (they need root)"
   end
 fi
-if [ -z "$only" ]; then
-  sanitized asan -DKEYTRAIL_FUZZ=ON  # address and undefined
-  fuzz "$build-asan"
-  sanitized tsan -DKEYTRAIL_SANITIZE=thread -L threads
-fi
+[ -z "$only" ] && begin_beside
+[ -z "$only" ] && counted tests/packaging /usr/bin/python3 tests/packaging/run.py --build "$build"
 if [ "$(id -u)" = 0 ]; then
   if [ -z "$only" ]; then
     step "tests of the clean root" /usr/bin/python3 tests/clean_root/self_test.py
@@ -242,13 +258,19 @@ if [ "$(id -u)" = 0 ]; then
     root_program roles_test
   fi
   system_cases tests/system/cases
+  [ -n "$full" ] && export KEYTRAIL_FULL=1  # what takes long to build is built
   system_cases tests/interop/cases
   [ -z "$only" ] && counted tests/attacks timeout 600 /usr/bin/python3 tests/attacks/run.py --build "$build"
   [ -z "$only" ] && corpus
-  [ -z "$only" ] && begin_tidy && kernels
+  [ -z "$only" ] && kernels
 else
   skip "tests/bpf, tests/roles, tests/system, tests/attacks, tests/interop, tests/kernels, tests/corpus" \
     "not root. Try: sudo tests/run.sh"
 fi
-[ -z "$only" ] && { [ -n "$tidy" ] || begin_tidy; } && step "clang-tidy" await_tidy
+if [ -z "$only" ]; then
+  step "clang-tidy" await_beside
+  sanitized "${ASAN[@]}"
+  fuzz "$build-asan"
+  sanitized "${TSAN[@]}"
+fi
 end

@@ -88,7 +88,37 @@ struct FindingConfig {
   std::map<std::string, std::uint32_t> numbers;  ///< settings that the file gives
 };
 
+/// auto: the API server when this is a pod of a cluster, else nothing.
+inline constexpr std::array kKubernetesModes{"auto", "api", "kubelet", "off"};
+inline constexpr std::size_t kMaxLabels = 32;     ///< shown labels of a pod
+inline constexpr std::size_t kMaxLabelKey = 112;  ///< bytes: with its prefix it is the name of a fact
+
+/// Names of this node's pods, from the API server or the kubelet.
+struct KubernetesConfig {
+  std::string mode = "auto";  ///< one of kKubernetesModes
+  std::string api_server;     ///< "https://10.0.0.1:443"; empty = KUBERNETES_SERVICE_HOST and …_PORT
+  std::string kubelet;        ///< "https://node-1:10250"; empty = the node's name, port 10250
+  std::string token_file = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+  std::string ca_file = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
+  std::string node_name;  ///< empty = KEYTRAIL_NODE_NAME or NODE_NAME
+  /// Keys of the labels that become facts.
+  std::vector<std::string> labels{"app",
+                                  "app.kubernetes.io/name",
+                                  "app.kubernetes.io/instance",
+                                  "app.kubernetes.io/component",
+                                  "app.kubernetes.io/part-of",
+                                  "app.kubernetes.io/version"};
+  std::string team_annotation = "keytrail/team";
+};
+
+/// Where names of workloads come from beside the kernel.
+struct IdentityConfig {
+  bool runtime = true;  ///< the container runtimes' state on this node
+  KubernetesConfig kubernetes;
+};
+
 struct Config {
+  IdentityConfig identity;
   HistoryConfig history;
   ApiConfig api;
   std::vector<OtlpConfig> otlp;

@@ -83,7 +83,11 @@ class Client final : public HttpClient {
   Result<HttpResponse> attempt(const HttpRequest& request, const std::string& bytes, Deadline until) {
     answered_ = false;
     if (!stream_) {
-      Result<std::unique_ptr<NetStream>> stream = NetStream::connect(target_.address, tls_.get(), cancel_.get(), until);
+      const Deadline connected = request.connect_timeout.count() == 0
+                                     ? until
+                                     : std::min(until, std::chrono::steady_clock::now() + request.connect_timeout);
+      Result<std::unique_ptr<NetStream>> stream =
+          NetStream::connect(target_.address, tls_.get(), cancel_.get(), connected);
       if (!stream) return std::unexpected(stream.error());
       stream_ = std::move(*stream);
       unread_.clear();

@@ -38,7 +38,8 @@ struct HttpRequest {
   std::string path = "/";  ///< encoded, with the query; the target's own path is not put before it
   HttpHeaders headers;     ///< beside Host, User-Agent and Content-Length; those of the same name replace them
   std::string body;
-  std::chrono::milliseconds timeout{10'000};  ///< of all of it; with `on_body` of each silence
+  std::chrono::milliseconds timeout{10'000};    ///< of all of it; with `on_body` of each silence
+  std::chrono::milliseconds connect_timeout{};  ///< of a new connection, where it is less; 0 = `timeout`
   /// Given: pieces of the body as they come instead of HttpResponse::body. False ends the request (and the connection).
   std::function<bool(unsigned status, std::string_view piece)> on_body;
 };

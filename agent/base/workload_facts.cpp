@@ -11,6 +11,17 @@ namespace {
 constexpr std::size_t kShownId = 12;
 constexpr std::size_t kContainerId = 64;
 
+/// What may make a pod, the outermost first: a cron job's jobs and a deployment's replica sets come and go.
+struct PodOwner {
+  const char* fact;
+  const char* word;  ///< kubectl's short name
+};
+constexpr PodOwner kPodOwners[] = {{fact::kDeployment, "deploy"},
+                                   {fact::kStatefulSet, "sts"},
+                                   {fact::kDaemonSet, "ds"},
+                                   {fact::kCronJob, "cronjob"},
+                                   {fact::kJob, "job"}};
+
 bool before(const Fact& a, const Fact& b) { return std::tie(a.name, a.known_by) < std::tie(b.name, b.known_by); }
 
 /// Puts a name together and keeps the weakest way in which its parts are known.
@@ -34,11 +45,30 @@ class Naming {
     }
     return *this;
   }
-  /// By its first 12 digits, as the runtimes show it; an id of free text whole.
-  Naming& container() {
-    const Fact* id = find(fact::kContainerId);
-    return fact(fact::kContainerId, id != nullptr && id->value.size() == kContainerId ? kShownId : kMaxFactValue);
+  /// A container's by its first 12 digits, as the runtimes show it; an id of free text whole.
+  Naming& id(std::string_view name) {
+    const Fact* id = find(name);
+    return fact(name, id != nullptr && id->value.size() == kContainerId ? kShownId : kMaxFactValue);
   }
+  /// "deploy/api" of what the cluster says made the pod; the pod's own name where nothing did.
+  Naming& pod() {
+    for (const PodOwner& owner : kPodOwners) {
+      if (has(owner.fact)) return text(owner.word).text("/").fact(owner.fact);
+    }
+    return fact(fact::kPodName);
+  }
+  /// " (nginx:1.25)": without the registry and the digest.
+  Naming& image() {
+    const Fact* found = find(fact::kImageName);
+    if (found == nullptr) return *this;
+    std::string_view image = found->value;
+    image = image.substr(0, image.find('@'));
+    image.remove_prefix(image.rfind('/') + 1);
+    out_.known_by = std::max(out_.known_by, found->known_by);
+    return text(" (").text(image).text(")");
+  }
+  /// Of what is in a container that is a machine of its own: equal names would make it one with what is not.
+  Naming& place() { return has(fact::kOuterContainer) ? text(" in container ").id(fact::kOuterContainer) : *this; }
   [[nodiscard]] ShownName done() { return std::move(out_); }
 
  private:
@@ -73,13 +103,18 @@ ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts) {
     case WorkloadKind::kPod:
     case WorkloadKind::kContainer:
       if (name.has(fact::kNamespace) && name.has(fact::kPodName))
-        return name.fact(fact::kNamespace).text("/").fact(fact::kPodName).done();
+        return name.fact(fact::kNamespace).text("/").pod().place().done();
       if (kind == WorkloadKind::kPod) {
         name.text("pod: ").fact(fact::kPodUid);
-        return name.has(fact::kContainerId) ? name.text("/").container().done() : name.done();
+        if (name.has(fact::kContainerId)) name.text("/").id(fact::kContainerId);
+        return name.place().done();
       }
       name.text("container: ");
-      return name.has(fact::kContainerName) ? name.fact(fact::kContainerName).done() : name.container().done();
+      if (name.has(fact::kContainerName))
+        name.fact(fact::kContainerName);
+      else
+        name.id(fact::kContainerId);
+      return name.image().place().done();
     case WorkloadKind::kSystemdUnit:
       if (name.has(fact::kUnitOwner)) name.fact(fact::kUnitOwner).text("/");
       return name.fact(fact::kUnit).done();
@@ -94,6 +129,26 @@ ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts) {
   name.text("host: ").fact(fact::kProgram);
   // One interpreter in two directories is two workloads: equal names would make them one in whatever goes by the name.
   return name.is_below_root() ? name.text(" in ").fact(fact::kCgroup).done() : name.done();
+}
+
+std::optional<Fact> service_name(std::span<const Fact> facts) {
+  // https://opentelemetry.io/docs/specs/semconv/non-normative/k8s-attributes/; kServiceName is the annotation's.
+  static constexpr const char* kOrder[] = {fact::kServiceName,
+                                           "k8s.pod.label.app.kubernetes.io/instance",
+                                           "k8s.pod.label.app.kubernetes.io/name",
+                                           fact::kDeployment,
+                                           fact::kReplicaSet,
+                                           fact::kStatefulSet,
+                                           fact::kDaemonSet,
+                                           fact::kCronJob,
+                                           fact::kJob,
+                                           fact::kPodName,
+                                           fact::kK8sContainer};
+  for (const char* name : kOrder) {
+    const auto it = std::ranges::find(facts, std::string_view(name), &Fact::name);
+    if (it != facts.end()) return *it;
+  }
+  return std::nullopt;
 }
 
 std::string_view parent_id(std::string_view id) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,12 +30,21 @@ struct ShownName {
 };
 
 /// The name of a workload from its facts, and from nothing else (`facts` sorted as above):
-///   pod, container   "NAMESPACE/POD"; else "pod: UID/CONTAINER12", "container: NAME", "container: CONTAINER12"
+///   pod              "payments/deploy/api", "payments/sts/db", "payments/ds/agent", "payments/cronjob/x",
+///                    "payments/job/x" where the cluster says what made it, else "payments/POD"; with nothing but the
+///                    kernel's facts "pod: UID/CONTAINER12"
+///   container        "container: NAME", "container: CONTAINER12", each with " (IMAGE:TAG)" where that is known
+///   in another one   the same with " in container CONTAINER12" (a node of kind, LXC, Docker in Docker)
 ///   unit             "backup.service"; of a user's own manager "alice/sync.service"
 ///   person           "person: alice"
 ///   CI job           "ci: acme/shop deploy #4412"
 ///   else             "host: cron"; in a directory that nobody named "host: python3 in /jobs/backup"
 [[nodiscard]] ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts);
+
+/// The fact that `service.name` is taken from, by the convention for Kubernetes: annotation, labels
+/// app.kubernetes.io/instance and name, deployment, replica set, stateful set, daemon set, cron job, job, pod,
+/// container. Nothing: none of these is known (the shown name is the best there is).
+[[nodiscard]] std::optional<Fact> service_name(std::span<const Fact> facts);
 
 /// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty.
 [[nodiscard]] std::string_view parent_id(std::string_view id);

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <optional>
 #include <span>
+#include <utility>
 #include <vector>
+
+#include "agent/identify/cgroup_names.h"
 
 namespace keytrail::identify {
 namespace {
@@ -14,10 +16,6 @@ namespace {
 using Parts = std::span<const std::string_view>;
 
 constexpr std::size_t kMaxParts = 64;
-
-bool is_hex(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
 
 std::vector<std::string_view> split(std::string_view path) {
   std::vector<std::string_view> out;
@@ -29,181 +27,253 @@ std::vector<std::string_view> split(std::string_view path) {
   return out;
 }
 
-std::string_view without(std::string_view text, std::string_view suffix) {
-  return text.ends_with(suffix) ? text.substr(0, text.size() - suffix.size()) : text;
-}
+/// What the makers of one tree of cgroups have named: the first owner ends the walk.
+struct Found {
+  CgroupPlace place;
+  std::size_t parts = 0;   ///< how many lead to it, its own directory the last
+  bool free_text = false;  ///< nothing but its place says that this is a container's id
 
-// "docker-ID.scope", "cri-containerd-ID.scope", "crio-ID", "libpod-ID.scope", …; not the monitors
-// ("libpod-conmon-ID.scope").
-std::string_view container_of(std::string_view part) {
-  static constexpr std::array<std::string_view, 6> kPrefixes{"docker-", "cri-containerd-", "crio-",
-                                                             "libpod-", "nerdctl-",        "containerd-"};
-  const std::string_view name = without(part, ".scope");
-  for (std::string_view prefix : kPrefixes) {
-    if (name.starts_with(prefix) && is_container_id(name.substr(prefix.size()))) return name.substr(prefix.size());
+  static Found container(std::string_view id, std::size_t parts, const char* runtime = "") {
+    return {{.kind = WorkloadKind::kContainer, .container = std::string(id), .runtime = runtime}, parts};
   }
-  return {};
-}
-
-// "kubepods-burstable-pod1234_….slice:cri-containerd:ID": systemd's form under the cgroupfs driver.
-struct ColonForm {
-  std::string_view slice, id;
+  static Found unit(std::string_view name, std::size_t parts, std::uint32_t user = UINT32_MAX) {
+    return {{.kind = WorkloadKind::kSystemdUnit, .unit = std::string(name), .user = user}, parts};
+  }
+  Found& below(std::size_t more) {
+    if (parts != 0) parts += more;
+    return *this;
+  }
+  [[nodiscard]] bool is_of_runtime() const {
+    return place.kind == WorkloadKind::kContainer || place.kind == WorkloadKind::kPod;
+  }
 };
-std::optional<ColonForm> colon_form(std::string_view part) {
-  const std::size_t first = part.find(':');
-  const std::size_t last = part.rfind(':');
-  if (first == last || !is_container_id(part.substr(last + 1))) return std::nullopt;
-  return ColonForm{.slice = part.substr(0, first), .id = part.substr(last + 1)};
+
+// "POD.slice:cri-containerd:ID", "system.slice:docker:ID" at the end of `parts` directories.
+Found read_colon(const ColonForm& colon, std::size_t parts) {
+  Found out = Found::container(colon.id, parts);
+  out.place.pod_uid = pod_of(colon.slice);
+  if (!out.place.pod_uid.empty()) out.place.kind = WorkloadKind::kPod;
+  return out;
 }
 
-// "pod1234-…", "kubepods-burstable-pod1234_….slice", "kubelet-kubepods-pod….slice" → "1234-…".
-std::string pod_of(std::string_view part) {
-  std::string_view name = without(part, ".slice");
-  if (const std::size_t at = name.rfind("-pod"); at != std::string_view::npos) {
-    const std::string_view tree = name.substr(0, at);
-    if (!tree.starts_with("kubepods") && !tree.starts_with("kubelet-kubepods")) return {};
-    name.remove_prefix(at + 1);
-  }
-  if (!name.starts_with("pod")) return {};
-  std::string uid(name.substr(3));
-  std::replace(uid.begin(), uid.end(), '_', '-');
-  if (uid.size() == 32 && is_hex(uid)) return uid;
-  if (uid.size() != 36) return {};
-  for (std::size_t i = 0; i < uid.size(); ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? uid[i] != '-' : !is_hex(std::string_view(uid).substr(i, 1))) return {};
-  }
-  return uid;
-}
-
-CgroupPlace read_kubepods(Parts parts) {
-  CgroupPlace out;
-  for (std::string_view part : parts) {
+// Below kubepods.
+Found read_kubepods(Parts parts) {
+  Found out;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view part = parts[i];
     if (const auto colon = colon_form(part)) {
-      const std::string pod = out.pod_uid.empty() ? pod_of(colon->slice) : out.pod_uid;
-      return pod.empty() ? out
-                         : CgroupPlace{.kind = WorkloadKind::kPod, .container = std::string(colon->id), .pod_uid = pod};
+      Found found = read_colon(*colon, i + 1);
+      if (!out.place.pod_uid.empty()) found.place.pod_uid = out.place.pod_uid;
+      if (found.place.pod_uid.empty()) return out;
+      found.place.kind = WorkloadKind::kPod;
+      return found;
     }
-    if (out.pod_uid.empty()) {
-      out.pod_uid = pod_of(part);
-      if (!out.pod_uid.empty()) out.kind = WorkloadKind::kPod;
+    if (out.place.pod_uid.empty()) {
+      if (out.place.pod_uid = pod_of(part); !out.place.pod_uid.empty()) {
+        out.place.kind = WorkloadKind::kPod;
+        out.parts = i + 1;
+      }
       continue;
     }
-    const std::string_view id = is_container_id(part) ? part : container_of(part);
-    out.container = id;
+    out.place.container = is_container_id(part) ? part : container_of(part);
+    if (!out.place.container.empty()) out.parts = i + 1;
     break;  // whatever it is: what lies below is the container's
   }
   return out;
 }
 
+// A unit that starts one container has it in a directory of its own: it stays the unit, the id changes at each start.
+Found read_unit(std::string_view unit, Parts parts, std::uint32_t user = UINT32_MAX) {
+  Found out = Found::unit(unit, 1, user);
+  if (!parts.empty()) out.place.container = payload_of(parts[0]);
+  return out;
+}
+
 // Below user@UID.service everything is made by that user.
-CgroupPlace read_user_manager(Parts parts, std::uint32_t user, std::string_view manager) {
-  for (std::string_view part : parts) {
+Found read_user_manager(Parts parts, std::uint32_t user, std::string_view manager) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view part = parts[i];
     if (const std::string_view id = container_of(part); !id.empty()) {
-      return {
-          .kind = WorkloadKind::kContainer, .known_by = KnownBy::kClaimed, .container = std::string(id), .user = user};
+      Found out = Found::container(id, i + 1);
+      out.place.known_by = KnownBy::kClaimed;
+      out.place.user = user;
+      return out;
     }
     if (part == "init.scope") break;
-    if (part.ends_with(".scope")) return {.kind = WorkloadKind::kLoginSession, .unit = std::string(part), .user = user};
+    if (part.ends_with(".scope"))
+      return {{.kind = WorkloadKind::kLoginSession, .unit = std::string(part), .user = user}, i + 1};
     if (part.ends_with(".service")) {
-      return {
-          .kind = WorkloadKind::kSystemdUnit, .known_by = KnownBy::kClaimed, .unit = std::string(part), .user = user};
+      Found out = read_unit(part, parts.subspan(i + 1), user).below(i);
+      out.place.known_by = KnownBy::kClaimed;
+      return out;
     }
     if (!part.ends_with(".slice")) break;
   }
-  return {.kind = WorkloadKind::kSystemdUnit, .unit = std::string(manager), .user = user};
+  return Found::unit(manager, 0, user);
 }
 
-CgroupPlace read_user_slice(Parts parts) {
+// Below user.slice.
+Found read_user_slice(Parts parts) {
   if (parts.empty() || !parts[0].starts_with("user-") || !parts[0].ends_with(".slice")) return {};
-  const std::string_view digits = without(parts[0].substr(5), ".slice");
+  const std::string_view digits = parts[0].substr(5, parts[0].size() - 5 - 6);
   std::uint32_t user = UINT32_MAX;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), user);
   if (error != std::errc{} || end != digits.data() + digits.size()) return {};
-  if (parts.size() == 1) return {.user = user};
+  const CgroupPlace slice{.user = user};
+  if (parts.size() == 1) return {slice};
   const std::string_view part = parts[1];
   if (part.starts_with("session-") && part.ends_with(".scope"))
-    return {.kind = WorkloadKind::kLoginSession, .unit = std::string(part), .user = user};
-  if (part.starts_with("user@") && part.ends_with(".service")) return read_user_manager(parts.subspan(2), user, part);
-  if (part.ends_with(".service") || part.ends_with(".scope"))
-    return {.kind = WorkloadKind::kSystemdUnit, .unit = std::string(part), .user = user};
-  return {.user = user};
-}
-
-bool is_runtime_unit(std::string_view unit) {
-  static constexpr std::array<std::string_view, 11> kUnits{
-      "containerd.service",    "docker.service",     "crio.service",
-      "k3s.service",           "k3s-agent.service",  "kubelet.service",
-      "rke2-server.service",   "rke2-agent.service", "snap.microk8s.daemon-containerd.service",
-      "k0scontroller.service", "k0sworker.service"};
-  return std::find(kUnits.begin(), kUnits.end(), unit) != kUnits.end();
-}
-
-bool is_kubepods(std::string_view part) {
-  return part == "kubepods" || part == "kubepods.slice" || part == "kubelet-kubepods.slice";
-}
-
-// Directories in which runtimes without systemd put their containers: Docker, containerd by namespace, ECS, Podman.
-bool is_runtime_directory(std::string_view part) {
-  static constexpr std::array<std::string_view, 7> kNames{"docker", "k8s.io",        "default", "moby",
-                                                          "ecs",    "libpod_parent", "buildkit"};
-  return std::find(kNames.begin(), kNames.end(), part) != kNames.end();
-}
-
-CgroupPlace read_runtime_directory(std::string_view directory, Parts parts) {
-  if (directory == "ecs" && parts.size() > 1) parts = parts.subspan(1);  // /ecs/TASK/CONTAINER
-  if (parts.empty()) return {};
-  if (const std::string_view id = container_of(parts[0]); !id.empty())
-    return {.kind = WorkloadKind::kContainer, .container = std::string(id)};
-  // containerd's ids are free text; elsewhere only the usual ones are taken for containers.
-  const bool free_text = directory == "k8s.io" || directory == "default" || directory == "ecs";
-  if (!free_text && !is_container_id(parts[0])) return {};
-  return {.kind = WorkloadKind::kContainer, .container = std::string(parts[0])};
-}
-
-// A unit; a runtime's unit may have its containers below.
-CgroupPlace read_service(std::string_view unit, Parts parts) {
-  if (is_runtime_unit(unit) && !parts.empty()) {
-    if (const auto colon = colon_form(parts[0])) {
-      std::string pod = pod_of(colon->slice);
-      const WorkloadKind kind = pod.empty() ? WorkloadKind::kContainer : WorkloadKind::kPod;
-      return {.kind = kind, .container = std::string(colon->id), .pod_uid = std::move(pod)};
-    }
-    CgroupPlace below;
-    if (is_kubepods(parts[0])) below = read_kubepods(parts.subspan(1));
-    if (is_runtime_directory(parts[0])) below = read_runtime_directory(parts[0], parts.subspan(1));
-    if (below.kind != WorkloadKind::kHost) return below;
+    return {{.kind = WorkloadKind::kLoginSession, .unit = std::string(part), .user = user}, 2};
+  if (part.starts_with("user@") && part.ends_with(".service")) {
+    Found out = read_user_manager(parts.subspan(2), user, part);
+    out.parts += 2;
+    return out;
   }
-  return {.kind = WorkloadKind::kSystemdUnit, .unit = std::string(unit)};
+  if (part.ends_with(".service") || part.ends_with(".scope")) return Found::unit(part, 2, user);
+  return {slice};
+}
+
+// LXC, LXD, Incus, Proxmox: "lxc.payload.NAME", "lxc.payload/NAME", "lxc/NAME"; not "lxc.monitor.NAME".
+Found read_lxc(Parts parts) {
+  constexpr std::string_view kPayload = "lxc.payload.";
+  if (parts[0].starts_with(kPayload) && parts[0].size() > kPayload.size())
+    return Found::container(parts[0].substr(kPayload.size()), 1, "lxc");
+  if ((parts[0] == "lxc" || parts[0] == "lxc.payload") && parts.size() > 1) return Found::container(parts[1], 2, "lxc");
+  return {};
+}
+
+// Directories in which runtimes give ids of free text: containerd by its namespace, ECS.
+Found read_free_text(Parts parts) {
+  if (parts.size() < 2 || is_container_id(parts[1])) return {};
+  Found out;
+  if (parts[0] == "k8s.io" || parts[0] == "default") out = Found::container(parts[1], 2);
+  if (parts[0] == "ecs") {  // ecs/[CLUSTER/]TASK/CONTAINER
+    for (std::size_t i = 2; i < parts.size(); ++i) {
+      if (is_container_id(parts[i])) return Found::container(parts[i], i + 1);
+    }
+    const std::size_t last = std::min<std::size_t>(parts.size(), 3);
+    out = Found::container(parts[last - 1], last);
+  }
+  out.free_text = true;
+  return out;
+}
+
+// Plain directories, which only root can make: a runtime with the cgroupfs driver has its containers there, by default
+// in "docker" or "libpod_parent", with --cgroup-parent anywhere.
+Found read_directories(Parts parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view part = parts[i];
+    if (part.ends_with(".scope") || part.ends_with(".service") || part.ends_with(".slice") || is_kubepods(part) ||
+        !pod_of(part).empty()) {
+      break;  // none of these has its place here
+    }
+    if (is_container_id(part)) return Found::container(part, i + 1);
+    if (const std::string_view id = container_of(part); !id.empty()) return Found::container(id, i + 1);
+    if (i > 0 && parts[i - 1] == "buildkit" && is_build_id(part)) return Found::container(part, i + 1, "buildkit");
+    if (parts[0] == "nomad" && !nomad_task_of(part).empty()) return Found::container(part, i + 1, "nomad");
+  }
+  return {};
+}
+
+Found read(Parts parts);
+
+Found read_service(std::string_view unit, Parts parts) {
+  if (is_runtime_unit(unit) && !parts.empty()) {
+    if (const auto colon = colon_form(parts[0])) return read_colon(*colon, 1).below(1);
+    if (Found found = read(parts); found.is_of_runtime()) return found.below(1);
+  }
+  return read_unit(unit, parts);
+}
+
+// systemd-nspawn and what else registers machines: its supervisor is the unit, all else is in the machine.
+Found read_machine(std::string_view unit, std::string name, Parts parts) {
+  if (!parts.empty() && parts[0] == "supervisor") return Found::unit(unit, 1);
+  return Found::container(name, !parts.empty() && parts[0] == "payload" ? 2 : 1, "nspawn");
+}
+
+// Slices are systemd's, and so are the units in them.
+Found read_slices(Parts parts) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::string_view part = parts[i];
+    const Parts rest = parts.subspan(i + 1);
+    if (is_kubepods(part)) return read_kubepods(rest).below(i + 1);
+    if (const std::string_view id = container_of(part); !id.empty())
+      return Found::container(id, i + 1, is_build_id(id) ? "buildkit" : "");
+    if (std::string machine = machine_of(part); !machine.empty() && i > 0 && parts[0] == "machine.slice")
+      return read_machine(part, std::move(machine), rest).below(i);
+    if (const std::string_view task = nomad_task_of(part); !task.empty() && parts[0] == "nomad.slice")
+      return Found::container(task, i + 1, "nomad");
+    if (part.ends_with(".service")) return read_service(part, rest).below(i);
+    if (part.ends_with(".scope")) return Found::unit(part, i + 1);
+    if (const auto colon = colon_form(part); colon && colon->slice.ends_with(".slice"))
+      return read_colon(*colon, i + 1);
+    if (!part.ends_with(".slice")) break;  // a directory that somebody made
+  }
+  return {};
+}
+
+Found read(Parts parts) {
+  if (parts.empty()) return {};
+  const std::string_view first = parts[0];
+  if (first == "kubepods") return read_kubepods(parts.subspan(1)).below(1);
+  if (first == "kubelet" && parts.size() > 1 && parts[1] == "kubepods") return read_kubepods(parts.subspan(2)).below(2);
+  if (first == "user.slice") return read_user_slice(parts.subspan(1)).below(1);
+  if (first.ends_with(".slice") || first.ends_with(".service") || first.ends_with(".scope") || first.contains(':'))
+    return read_slices(parts);
+  for (const auto reader : {read_lxc, read_free_text}) {
+    if (Found found = reader(parts); found.is_of_runtime()) return found;
+  }
+  return read_directories(parts);
+}
+
+// Where a container's own tree begins: crun and Proxmox put a directory between.
+Parts own_tree(Parts parts) {
+  const bool between = !parts.empty() && (parts[0] == "container" || parts[0] == "ns");
+  return between ? parts.subspan(1) : parts;
+}
+
+std::size_t rank(const CgroupPlace& place) {
+  const std::size_t nested = place.outer_container.empty() ? 0 : 1;
+  switch (place.kind) {
+    case WorkloadKind::kHost:
+      return 0;
+    case WorkloadKind::kPod:
+      return 6 + nested;
+    case WorkloadKind::kContainer:
+      return 4 + nested;
+    default:
+      return 2;
+  }
 }
 
 }  // namespace
 
-bool is_container_id(std::string_view text) { return text.size() == 64 && is_hex(text); }
-
 CgroupPlace parse_cgroup_path(std::string_view path) {
   if (!path.starts_with('/')) return {};  // its beginning was cut: what is left may imitate another tree
   const std::vector<std::string_view> all = split(path);
-  const Parts parts(all);
-  if (parts.empty()) return {};
-  if (is_kubepods(parts[0])) return read_kubepods(parts.subspan(1));
-  if ((parts[0] == "kubelet" || parts[0] == "kubelet.slice") && parts.size() > 1 && is_kubepods(parts[1]))
-    return read_kubepods(parts.subspan(2));
-  if (parts[0] == "user.slice") return read_user_slice(parts.subspan(1));
-  if (is_runtime_directory(parts[0])) return read_runtime_directory(parts[0], parts.subspan(1));
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string_view part = parts[i];
-    if (const std::string_view id = container_of(part); !id.empty())
-      return {.kind = WorkloadKind::kContainer, .container = std::string(id)};
-    if (part.ends_with(".service")) return read_service(part, parts.subspan(i + 1));
-    if (part.ends_with(".scope")) return {.kind = WorkloadKind::kSystemdUnit, .unit = std::string(part)};
-    if (const auto colon = colon_form(part);
-        colon && colon->slice.ends_with(".slice") && pod_of(colon->slice).empty()) {
-      return {.kind = WorkloadKind::kContainer, .container = std::string(colon->id)};
-    }
-    if (!part.ends_with(".slice")) return {};  // a directory that somebody made
+  Parts parts(all);
+  Found found = read(parts);
+  const CgroupPlace outermost = found.place;
+  CgroupPlace out = found.place;
+  const auto length_of = [&](std::size_t count) {
+    return count == 0 ? 0 : static_cast<std::size_t>(parts[count - 1].data() + parts[count - 1].size() - path.data());
+  };
+  out.length = length_of(found.parts);
+  // A container that is a machine of its own (a node of kind or k3d, LXC, Docker in Docker) names what is in it: that
+  // is its word, not root's.
+  while (found.is_of_runtime() && !found.place.container.empty()) {
+    parts = own_tree(parts.subspan(found.parts));
+    found = read(parts);
+    if (!found.is_of_runtime() || found.free_text) break;
+    if (found.place.container == out.container) continue;  // once more the same: the host's path in a v1 container
+    out = found.place;
+    out.known_by = KnownBy::kClaimed;
+    out.user = outermost.user;
+    out.length = length_of(found.parts);
+    out.outer_container = outermost.container;
+    out.outer_pod = outermost.pod_uid;
   }
-  return {};
+  return out;
 }
 
 CgroupPlace parse_cgroup_path(std::string_view path, const CgroupMakers& makers) {
@@ -215,27 +285,44 @@ CgroupPlace parse_cgroup_path(std::string_view path, const CgroupMakers& makers)
   CgroupPlace roots = parse_cgroup_path(roots_part);
   if (roots == all) return all;
   if (all.user != UINT32_MAX && all.user == roots.user) return all;  // a user's slice: what is in it is told as that
-  if (roots.kind != WorkloadKind::kHost) return roots;               // the first owner ends the walk
+  // What is in a container, and which container a unit has, is claimed already.
+  const bool in_it = !all.outer_container.empty() &&
+                     (all.outer_container == roots.container || all.outer_container == roots.outer_container);
+  if (in_it || (roots.kind == WorkloadKind::kSystemdUnit && roots.unit == all.unit)) return all;
+  if (roots.kind != WorkloadKind::kHost) return roots;  // the first owner ends the walk
   if (all.kind != WorkloadKind::kContainer && all.kind != WorkloadKind::kSystemdUnit) return {};
   all.known_by = KnownBy::kClaimed;
   all.user = makers.owner;
   return all;
 }
 
+std::string_view directory_of_owner(std::string_view path, std::size_t claimed) {
+  constexpr int kDirectories = 3;
+  for (; claimed > 0 && !path.empty(); --claimed)
+    path = path.substr(0, std::min(path.rfind('/'), path.size() - 1));
+  std::size_t end = 0;
+  for (int i = 0; i < kDirectories && end != std::string_view::npos; ++i)
+    end = path.find('/', end + 1);
+  return path.substr(0, end);
+}
+
 std::string choose_cgroup_path(std::string_view proc_pid_cgroup) {
-  std::string best = "/";
+  std::string_view best = "/";
+  std::size_t best_rank = 0;
   while (!proc_pid_cgroup.empty()) {
     const std::string_view line = proc_pid_cgroup.substr(0, proc_pid_cgroup.find('\n'));
     proc_pid_cgroup.remove_prefix(std::min(proc_pid_cgroup.size(), line.size() + 1));
     const std::size_t first = line.find(':');  // ID:CONTROLLERS:PATH
     const std::size_t second = first == std::string_view::npos ? first : line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
-    std::string_view path = line.substr(second + 1);
+    const std::string_view path = line.substr(second + 1);
     if (path.empty() || path == "/") continue;
-    if (parse_cgroup_path(path).kind != WorkloadKind::kHost) return std::string(path);
-    if (best == "/") best = path;
+    const std::size_t now = rank(parse_cgroup_path(path));
+    if (best != "/" && now <= best_rank) continue;
+    best = path;
+    best_rank = now;
   }
-  return best;
+  return std::string(best);
 }
 
 }  // namespace keytrail::identify

@@ -3,14 +3,15 @@
 // any thread.
 #pragma once
 
-#include <string>
+#include <vector>
 
 #include "keytrail/process.h"
 
 namespace keytrail::identify {
 
-/// "acme/shop deploy", or empty; never the number of the run. GitHub Actions (GITHUB_REPOSITORY, GITHUB_JOB), GitLab
-/// (CI_PROJECT_PATH, CI_JOB_NAME), Jenkins (BUILD_TAG, with JENKINS_URL). At most 200 bytes.
-[[nodiscard]] std::string ci_job_name(const SharedList<EnvItem>& env);
+/// kCiJob ("acme/shop deploy"; never the number of the run) and what is said beside it: the system, the repository, the
+/// pipeline, the job in it, the run; all claimed, values of at most 200 bytes. Empty: it says nothing of a job. GitHub
+/// Actions, GitLab, Buildkite, CircleCI, Azure Pipelines, Argo Workflows, Jenkins.
+[[nodiscard]] std::vector<Fact> ci_job_facts(const SharedList<EnvItem>& env);
 
 }  // namespace keytrail::identify

@@ -10,22 +10,11 @@
 namespace keytrail::identify {
 namespace {
 
-constexpr std::size_t kLooksPerExpire = 64;
+constexpr std::size_t kMinLooks = 4, kMaxLooks = 64;  // at processes, each time
+constexpr std::size_t kTimesForAll = 32;
 constexpr std::uint64_t kSettledNs = 2'000'000'000;
 
 CgroupMakers makers_of(const CgroupEvent& cgroup) { return {.claimed = cgroup.claimed, .owner = cgroup.owner}; }
-
-// Who may make cgroups makes them in a directory of his own (a pod, a user's manager, what root gave away): nobody
-// gains by making many.
-std::string_view first_directories(std::string_view path, std::size_t claimed) {
-  constexpr int kDirectories = 3;
-  for (; claimed > 0 && !path.empty(); --claimed)
-    path = path.substr(0, std::min(path.rfind('/'), path.size() - 1));
-  std::size_t end = 0;
-  for (int i = 0; i < kDirectories && end != std::string_view::npos; ++i)
-    end = path.find('/', end + 1);
-  return path.substr(0, end);
-}
 
 // Exec numbers wrap: the distance decides.
 bool older_exec(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) < 0; }
@@ -95,6 +84,7 @@ ProcessRef Identify::follow_changes(const EventHead& head, ProcessRef process, s
   if (!current) return std::make_shared<const Process>(std::move(changed));
   if (moved) changed.cgroup_id = head.cgroup_id;
   if (remounted) changed.mnt_ns = mnt_ns;
+  if (remounted && !moved) note_namespaces(changed, process.get());
   ProcessRef made = moved ? finish(std::move(changed)) : std::make_shared<const Process>(std::move(changed));
   publish(*life, made);
   return made;
@@ -106,7 +96,7 @@ void Identify::set_users(Process& process, const Credentials& users, std::uint64
   const bool logged_in = process.login_uid != users.login_uid;
   process.set(users);
   if (const auto it = cgroups_.find(process.cgroup_id); logged_in && it != cgroups_.end())
-    resolver_.resolve(process, it->second.path, it->second.makers);
+    resolve(process, it->second.path, it->second.makers);
   else
     resolver_.renew_account(process);
 }
@@ -167,7 +157,7 @@ void Identify::on_cgroup(const CgroupEvent& cgroup) {
   const bool renamed = known && (named->path != cgroup.path || named->makers != makers_of(cgroup));  // or given away
   named->path = cgroup.path;
   named->makers = makers_of(cgroup);
-  named->directory = std::hash<std::string_view>{}(first_directories(cgroup.path, cgroup.claimed));
+  named->directory = std::hash<std::string_view>{}(directory_of_owner(cgroup.path, cgroup.claimed));
   if (!awaited && !renamed) return;
   named->processes = 0;
   if (full) unresolved_.clear();  // of most of them no process lives any more: else each new name costs a look at all
@@ -190,7 +180,7 @@ void Identify::await_name(std::uint64_t cgroup_id) {
 Identify::CgroupName* Identify::cgroup_named(const CgroupEvent& cgroup) {
   if (const auto it = cgroups_.find(cgroup.cgroup_id); it != cgroups_.end()) return &it->second;
   if (cgroups_.size() >= options_.max_cgroups)
-    std::erase_if(cgroups_, [](const auto& entry) { return entry.second.processes == 0; });
+    stats_.cgroups_forgotten += std::erase_if(cgroups_, [](const auto& entry) { return entry.second.processes == 0; });
   return cgroups_.size() >= options_.max_cgroups ? nullptr : &cgroups_[cgroup.cgroup_id];
 }
 
@@ -204,6 +194,11 @@ void Identify::count_in_cgroup(std::uint64_t cgroup_id, bool more) {
 std::string Identify::workload_in(std::uint64_t cgroup_id) {
   const auto it = cgroups_.find(cgroup_id);
   return it == cgroups_.end() ? std::string() : resolver_.name_of(it->second.path, it->second.makers);
+}
+
+std::uint64_t Identify::owner_of_cgroup(std::uint64_t cgroup_id) const {
+  const auto it = cgroups_.find(cgroup_id);
+  return it == cgroups_.end() ? 0 : it->second.directory;
 }
 
 ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated) {
@@ -265,6 +260,7 @@ bool Identify::store(const ProcessRef& process, std::uint64_t time_ns) {
   const Key key = key_of(process->id);
   if (Life* life = life_of(process->id)) {
     replace_current(*life, process, time_ns);
+    if (life->current == process) own_mounts(*process);  // a program that begins settles whose its namespace is
     return true;
   }
   const base::Owners owner = owner_of(*process);
@@ -291,6 +287,7 @@ bool Identify::store(const ProcessRef& process, std::uint64_t time_ns) {
   start = std::max(start, key.start_ns);
   ++stats_.live;
   if (process->mnt_ns != 0) mounts_[process->mnt_ns].emplace(key.start_ns, key.tgid);
+  own_mounts(*process);
   return true;
 }
 
@@ -308,11 +305,8 @@ void Identify::replace_current(Life& life, ProcessRef process, std::uint64_t tim
 
 void Identify::publish(Life& life, ProcessRef process) {
   if (life.exited_ns == 0 && life.current->mnt_ns != process->mnt_ns) {
-    const std::pair entry{process->id.start_ns, process->id.tgid};
-    if (const auto it = mounts_.find(life.current->mnt_ns);
-        it != mounts_.end() && it->second.erase(entry) > 0 && it->second.empty())
-      mounts_.erase(it);
-    if (process->mnt_ns != 0) mounts_[process->mnt_ns].insert(entry);
+    leave_mounts(*life.current);
+    if (process->mnt_ns != 0) mounts_[process->mnt_ns].emplace(process->id.start_ns, process->id.tgid);
   }
   follow_owner(life, *process);
   life.current = std::move(process);
@@ -369,10 +363,7 @@ void Identify::mark_exited(const Key& key, Life& life, std::uint64_t time_ns) {
   exited_[life.owner].emplace_back(life.exited_ns, key);
   --stats_.live;
   ++stats_.exited;
-  if (const auto it = mounts_.find(life.current->mnt_ns); it != mounts_.end()) {
-    it->second.erase({key.start_ns, key.tgid});
-    if (it->second.empty()) mounts_.erase(it);
-  }
+  leave_mounts(*life.current);
 }
 
 // Only exited ones are erased.
@@ -407,8 +398,9 @@ void Identify::expire(std::uint64_t now_boot_ns) {
 // When exit events were lost, processes would stay for ever: a few are looked up each time, round and round.
 void Identify::look_for_gone(std::uint64_t now_boot_ns) {
   if (latest_.empty()) return;
+  const std::size_t most = std::clamp(stats_.live / kTimesForAll, kMinLooks, kMaxLooks);
   std::size_t looks = 0;
-  for (std::size_t buckets = 0; buckets < latest_.bucket_count() && looks < kLooksPerExpire; ++buckets) {
+  for (std::size_t buckets = 0; buckets < latest_.bucket_count() && looks < most; ++buckets) {
     cursor_ = (cursor_ + 1) % latest_.bucket_count();
     for (auto it = latest_.begin(cursor_); it != latest_.end(cursor_); ++it) {
       const Key key{it->first, it->second};

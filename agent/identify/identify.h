@@ -24,6 +24,7 @@
 #include "agent/identify/proc_reader.h"
 #include "agent/identify/workload_resolver.h"
 #include "keytrail/event.h"
+#include "keytrail/identity_source.h"
 #include "keytrail/process.h"
 
 namespace keytrail::identify {
@@ -36,7 +37,7 @@ struct IdentifyOptions {
   /// Over half of max_processes: who alone has so many leaves room for the cgroups of others.
   std::size_t max_cgroups = 150'000;
   /// For events that come after the exit, and after an exec for those from before it.
-  std::uint64_t keep_exited_ns = 30'000'000'000;
+  std::uint64_t keep_exited_ns = 10'000'000'000;
   /// A flood of unknown processes must not turn into a flood of opens. A cgroup may read as long as it has had less
   /// than what is left of this second: one alone half of it.
   std::uint32_t max_proc_reads_per_s = 1'000;
@@ -52,6 +53,8 @@ struct IdentifyStats {
   std::uint64_t evicted = 0;           ///< exited ones dropped early, for newer ones of the same cgroup and user
   std::uint64_t not_stored = 0;        ///< not kept: their cgroup and user have too many live ones
   std::uint64_t found_gone = 0;        ///< live ones whose exit was not seen
+  /// Names of empty cgroups that were dropped: who comes into one is the host's until the kernel side names it again.
+  std::uint64_t cgroups_forgotten = 0;
 };
 
 struct Identified {
@@ -72,7 +75,7 @@ class Identify {
   /// their process is looked up, never made.
   Identified on_event(const Event& event);
 
-  /// This very instance, or null. Exited and replaced ones for about 30 s.
+  /// This very instance, or null. Exited and replaced ones for about 10 s.
   [[nodiscard]] ProcessRef find(const InstanceId& id) const;
   /// The instance that this PID is now (or was last), or null.
   [[nodiscard]] ProcessRef latest(std::uint32_t tgid) const;
@@ -90,14 +93,16 @@ class Identify {
   /// The variables of a process that ran before the agent, from the examiner: published as a new object, the workload
   /// resolved again. Null when unknown.
   ProcessRef learn_environment(const InstanceId& id, std::vector<EnvItem> env, bool truncated);
-  /// Frees what exited or was replaced more than 30 s before `now_boot_ns`, and looks at 64 live processes whose exit
-  /// may have been missed. Call about once a second.
+  /// Frees what exited or was replaced more than 10 s before `now_boot_ns`, and looks at some live processes whose exit
+  /// may have been missed: a 32nd of all, 4 to 64. Call about once a second.
   void expire(std::uint64_t now_boot_ns);
   /// What a source posted. Processes keep the workload they were published with: later ones get the new one, and the
   /// history joins facts by the id.
   void learn_facts(WorkloadFacts facts) { workloads_.learn(std::move(facts)); }
   /// Facts that were news since the last call.
   [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
+  /// Workloads that were seen for the first time since the last call, each with a process of it.
+  [[nodiscard]] std::vector<WorkloadSeen> take_first_seen() { return std::exchange(first_seen_, {}); }
   [[nodiscard]] const WorkloadStats& workload_stats() const { return workloads_.stats(); }
   [[nodiscard]] IdentifyStats stats() const;
   /// What bounds turned away since the last call, by cause and the name of the workload that it concerns (empty: of
@@ -108,13 +113,15 @@ class Identify {
   /// The name of the workload in a cgroup: "backup.service", "cgroup /jobs" where its path names none. Empty: it is not
   /// known, or the root's.
   [[nodiscard]] std::string workload_in(std::uint64_t cgroup_id);
+  /// Process::cgroup_owner of whoever is in there.
+  [[nodiscard]] std::uint64_t owner_of_cgroup(std::uint64_t cgroup_id) const;
   /// The name of a workload that is known, else the id.
   [[nodiscard]] std::string workload_name(const std::string& id) const { return workloads_.name_of(id); }
 
  private:
   static constexpr std::size_t kMaxUnresolved = 10'000;
   static constexpr std::size_t kMaxGivenUp = 256;  // causes and workloads that are told apart
-  static constexpr std::size_t kMaxEarlier = 64;   // execs of one process within 30 s that late events may still name
+  static constexpr std::size_t kMaxEarlier = 64;   // execs of one process within 10 s that late events may still name
   struct Key {
     std::uint32_t tgid = 0;
     std::uint64_t start_ns = 0;
@@ -158,7 +165,16 @@ class Identify {
   ProcessRef infer_earlier(const InstanceId& id, Life& life, std::uint64_t time_ns);
   /// False when its cgroup has read too often.
   bool fill_from_proc(Process& process, std::uint64_t time_ns, std::string& cgroup);
+  /// Its workload; one that is new is noted with this process.
+  void resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers);
   ProcessRef finish(Process&& process, const std::string& cgroup_of_proc = {});
+
+  // presence.cpp: how a process came to where it is
+  [[nodiscard]] const Process* before(const Process& process) const;
+  static void note_login(Process& process, const Process* was);
+  void note_namespaces(Process& process, const Process* was);
+  void own_mounts(const Process& process);
+  void leave_mounts(const Process& process);
 
   Life* life_of(const InstanceId& id);
   [[nodiscard]] const Life* life_of(const InstanceId& id) const;
@@ -186,6 +202,8 @@ class Identify {
   std::unordered_map<std::uint32_t, std::uint64_t> latest_;  // tgid → start
   // mnt_ns → (start, tgid) of live ones.
   std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;
+  std::unordered_map<std::uint32_t, std::shared_ptr<const Workload>> mount_owners_;  // mnt_ns → whose it is
+  std::uint32_t host_mnt_ns_ = 0;                                                    // 0: not known yet
   base::FairShares room_;
   std::map<base::Owners, std::deque<std::pair<std::uint64_t, Key>>> exited_;  // of each owner by time of exit
   std::deque<Replaced> replaced_;                                             // by time of exec
@@ -196,6 +214,7 @@ class Identify {
   std::uint32_t proc_reads_ = 0;
   std::unordered_map<std::uint64_t, std::uint32_t> proc_reads_of_;  // by cgroup, in this second
   GivenUp given_up_;
+  std::vector<WorkloadSeen> first_seen_;
 };
 
 }  // namespace keytrail::identify

@@ -34,13 +34,26 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
 }
 
 // Gives the process its workload and makes it immutable. The kernel's path wins over what /proc said a moment later.
+void Identify::resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers) {
+  resolver_.resolve(process, cgroup, makers);
+  for (auto& made : workloads_.take_made())
+    first_seen_.push_back({std::move(made), {.who = process.id, .mnt_ns = process.mnt_ns, .same_mount_ns = {}}});
+}
+
 ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc) {
   const auto it = cgroups_.find(process.cgroup_id);
-  if (it == cgroups_.end()) await_name(process.cgroup_id);
-  if (it == cgroups_.end())
-    resolver_.resolve(process, cgroup_of_proc, {.known = false});
-  else
-    resolver_.resolve(process, it->second.path, it->second.makers);
+  process.cgroup_owner = it == cgroups_.end() ? 0 : it->second.directory;
+  const Process* const was = before(process);
+  if (it == cgroups_.end()) {
+    await_name(process.cgroup_id);
+    resolve(process, cgroup_of_proc, {.known = false});
+    // The kernel side tells a name once: it may be one of those that there was no room for.
+    if (stats_.cgroups_forgotten > 0 && process.cgroup_id != 0) give_up("cgroups_not_kept", process.workload->name);
+  } else {
+    resolve(process, it->second.path, it->second.makers);
+  }
+  note_login(process, was);
+  note_namespaces(process, was);
   return std::make_shared<const Process>(std::move(process));
 }
 

@@ -6,14 +6,28 @@
 #include <memory>
 #include <vector>
 
+#include "agent/base/config.h"
+#include "keytrail/examiner.h"
 #include "keytrail/identity_source.h"
 
 namespace keytrail::identify {
 
-/// The claims of service account tokens that pods read (token_claims.cpp).
-[[nodiscard]] std::unique_ptr<IdentitySource> token_claims();
+/// What a source may need beside the sink.
+struct SourceMeans {
+  const base::IdentityConfig& config;
+  Examiner& examiner;  ///< to be asked on the pipeline's thread only; outlives the sources
+};
 
-/// One of each, not started.
-[[nodiscard]] std::vector<std::unique_ptr<IdentitySource>> all_sources();
+/// The claims of service account tokens that pods read (token_claims.cpp).
+[[nodiscard]] std::unique_ptr<IdentitySource> token_claims(const SourceMeans& means);
+
+/// The container runtimes' state on this node (runtime_state.cpp).
+[[nodiscard]] std::unique_ptr<IdentitySource> runtime_state(const SourceMeans& means);
+
+/// The API server or the kubelet, of this node's pods (kube_source.cpp).
+[[nodiscard]] std::unique_ptr<IdentitySource> kubernetes(const SourceMeans& means);
+
+/// One of each that the configuration does not leave out, not started.
+[[nodiscard]] std::vector<std::unique_ptr<IdentitySource>> all_sources(const SourceMeans& means);
 
 }  // namespace keytrail::identify

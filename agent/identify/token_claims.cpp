@@ -70,6 +70,6 @@ class TokenClaims final : public IdentitySource {
 
 }  // namespace
 
-std::unique_ptr<IdentitySource> token_claims() { return std::make_unique<TokenClaims>(); }
+std::unique_ptr<IdentitySource> token_claims(const SourceMeans&) { return std::make_unique<TokenClaims>(); }
 
 }  // namespace keytrail::identify

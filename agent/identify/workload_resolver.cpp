@@ -19,9 +19,16 @@ std::string program_of(const Process& process) {
 }
 
 // The path down to the directory that makes the workload: what lies below it, a delegate may rename at will.
-std::string own_path(const std::string& cgroup, const std::string& name) {
-  const std::size_t at = name.empty() ? std::string::npos : cgroup.find(name);
-  return at == std::string::npos ? cgroup : cgroup.substr(0, cgroup.find('/', at));
+std::string own_path(const std::string& cgroup, const CgroupPlace& at) {
+  return at.length == 0 ? cgroup : cgroup.substr(0, at.length);
+}
+
+// What somebody else than root made is that one's word: it must never pass for what root made under the same name.
+std::string owner_of(const CgroupPlace& at) {
+  std::string out;
+  if (at.known_by == KnownBy::kClaimed && at.user != kUnset) out = std::to_string(at.user) + "/";
+  if (!at.outer_container.empty()) out += at.outer_container + "/";
+  return out;
 }
 
 }  // namespace
@@ -31,6 +38,7 @@ struct WorkloadResolver::Place {
   std::string id;
   WorkloadKind kind = WorkloadKind::kHost;
   std::vector<Fact> facts;
+  std::string owner;  ///< who may have made many like it
 
   Place& add(const char* name, std::string value, KnownBy known_by = KnownBy::kKernel) {
     if (!value.empty()) facts.push_back({name, std::move(value), known_by});
@@ -45,11 +53,11 @@ void WorkloadResolver::resolve(Process& process, const std::string& cgroup, cons
 }
 
 void WorkloadResolver::claim(Process& process) {
-  std::string job = ci_job_name(process.env);
+  std::vector<Fact> job = ci_job_facts(process.env);
   if (job.empty()) return;
   // A label: who it is stays what the kernel says, for a variable may be set by anybody.
   const std::string id = process.workload->id;
-  table_.learn({id, {{fact::kCiJob, std::move(job), KnownBy::kClaimed}}});
+  table_.learn({id, std::move(job)});
   if (auto told = table_.find(id)) process.workload = std::move(told);
 }
 
@@ -65,11 +73,13 @@ std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& pro
                                                               const CgroupMakers& makers) {
   Place place = place_of(process, cgroup, makers);
   auto known = table_.find(place.id);
-  if (!known) return table_.make(std::move(place.id), place.kind, place.facts);
-  // What was only claimed (a path of /proc) the kernel may bear out later.
+  if (!known) return table_.make(std::move(place.id), place.kind, place.facts, place.owner);
+  // What was only claimed (a path of /proc) the kernel may bear out later; a unit may start its container anew.
   const bool better = std::ranges::any_of(place.facts, [&](const Fact& now) {
     const Fact* had = known->find(now.name);
-    return had != nullptr && now.known_by < had->known_by;
+    if (had == nullptr || now.known_by < had->known_by) return true;
+    return place.kind == WorkloadKind::kSystemdUnit && now.name == fact::kContainerId &&
+           now.known_by == had->known_by && now.value != had->value;
   });
   if (!better) return known;
   table_.learn({place.id, std::move(place.facts)});
@@ -82,30 +92,43 @@ WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const
   const CgroupPlace at = parse_cgroup_path(cgroup, makers);
   // Whose a name is /proc does not say: the same workload, but nobody has borne it out.
   const KnownBy known_by = makers.known ? at.known_by : KnownBy::kClaimed;
-  Place out{.id = {}, .kind = at.kind, .facts = {}};
-  // What somebody else than root made is that one's word: it must never pass for what root made under the same name.
-  const std::string owner = at.known_by == KnownBy::kClaimed ? std::to_string(at.user) + "/" : std::string();
+  Place out{.id = {}, .kind = at.kind, .facts = {}, .owner = {}};
+  const std::string owner = owner_of(at);
+  const auto made = [&](std::string_view kind, std::string_view name) {
+    out.id.append(kind).append(owner).append(at.runtime).append(at.runtime.empty() ? "" : "/").append(name);
+    // Of "unit:1000/x.service" that user, of "pod:UID/CONTAINER" the pod, of what runs in a container that one.
+    out.owner = owner.empty() ? out.id.substr(0, out.id.find('/')) : owner;
+  };
   switch (at.kind) {
     case WorkloadKind::kPod:
-      out.id = "pod:" + at.pod_uid + (at.container.empty() ? "" : "/" + at.container);
-      return out.add(fact::kPodUid, at.pod_uid, known_by)
-          .add(fact::kContainerId, at.container, known_by)
-          .add(fact::kCgroup, own_path(cgroup, at.container));
+      made("pod:" + at.pod_uid + (owner.empty() && at.container.empty() ? "" : "/"), at.container);
+      break;
     case WorkloadKind::kContainer:
-      out.id = "container:" + owner + at.container;
-      return out.add(fact::kContainerId, at.container, known_by).add(fact::kCgroup, own_path(cgroup, at.container));
+      made("container:", at.container);
+      break;
     case WorkloadKind::kSystemdUnit:
-      out.id = "unit:" + owner + at.unit;
+      made("unit:", at.unit);
       if (!owner.empty()) out.add(fact::kUnitOwner, users_.name(at.user));
-      return out.add(fact::kUnit, at.unit, known_by).add(fact::kCgroup, own_path(cgroup, at.unit));
+      out.add(fact::kUnit, at.unit, known_by);
+      break;
     default:
       break;
+  }
+  if (!out.id.empty()) {
+    const bool is_unit = at.kind == WorkloadKind::kSystemdUnit;
+    const KnownBy outer = makers.known && at.user == kUnset ? KnownBy::kKernel : KnownBy::kClaimed;
+    return out.add(fact::kPodUid, at.pod_uid, known_by)
+        .add(fact::kContainerId, at.container, is_unit ? KnownBy::kClaimed : known_by)
+        .add(fact::kRuntime, at.runtime, known_by)
+        .add(fact::kOuterContainer, at.outer_container, outer)
+        .add(fact::kOuterPod, at.outer_pod, outer)
+        .add(fact::kCgroup, own_path(cgroup, at));
   }
   // A session is a person: its number comes again after the next boot, and a desktop has a scope for each program
   // started.
   if (process.login_uid != kUnset || at.kind == WorkloadKind::kLoginSession) {
     const std::uint32_t uid = process.login_uid != kUnset ? process.login_uid : at.user;
-    out.id = "user:" + std::to_string(uid);
+    out.id = out.owner = "user:" + std::to_string(uid);
     out.kind = WorkloadKind::kLoginSession;
     return out.add(fact::kPerson, users_.name(uid));
   }
@@ -115,6 +138,7 @@ WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const
   const std::string program = program_of(process);
   const bool root = cgroup.empty() || cgroup == "/";
   out.id = (root ? "host:" : "cgroup:" + cgroup + ":") + (claimed ? "comm/" : "") + program;
+  out.owner = root ? "host:" : directory_of_owner(cgroup, makers.claimed);
   out.add(fact::kProgram, program, claimed ? KnownBy::kClaimed : KnownBy::kKernel);
   return out.add(fact::kCgroup, cgroup);
 }

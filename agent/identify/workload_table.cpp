@@ -21,19 +21,6 @@ Workload build(std::string id, WorkloadKind kind, std::vector<Fact> facts) {
 
 constexpr std::int64_t kLookEveryNs = 1'000'000'000;
 
-// Who may have made many: of "unit:1000/x.service" that user, of "pod:UID/CONTAINER" the pod, of "cgroup:/a/b/c/d:sh"
-// whoever has the directory /a/b/c, of "host:sh" all that run in the root's.
-std::string_view owner_in(std::string_view id) {
-  constexpr std::string_view kHost = "host:";
-  constexpr int kDirectories = 3;
-  if (id.starts_with(kHost)) return kHost;
-  if (!id.starts_with("cgroup:")) return id.substr(0, id.find('/'));
-  std::size_t end = id.find('/');
-  for (int i = 0; i < kDirectories && end != std::string_view::npos; ++i)
-    end = id.find('/', end + 1);
-  return id.substr(0, end);
-}
-
 }  // namespace
 
 std::shared_ptr<const Workload> WorkloadTable::find(const std::string& id) const {
@@ -46,7 +33,8 @@ std::string WorkloadTable::name_of(const std::string& id) const {
   return it == known_.end() ? id : it->second.workload->name;
 }
 
-std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts) {
+std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts,
+                                                    std::string_view owner) {
   std::vector<Fact> all;
   const auto add = [&](const std::vector<Fact>& some) {
     for (Fact one : some) {
@@ -59,8 +47,9 @@ std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind
     if (const auto it = learnt_.find(of); it != learnt_.end()) add(it->second);
   }
   auto made = std::make_shared<const Workload>(build(id, kind, std::move(all)));
-  if (auto room = make_room(id)) {
+  if (auto room = make_room(id, owner)) {
     known_.emplace(std::move(id), Entry{made, std::move(room)});
+    made_.push_back(made);
   } else {
     turn_away(made->name);
   }
@@ -69,8 +58,8 @@ std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind
 
 // Those that no process refers to any more go first. They are looked for once a second: whoever has too many in use
 // must not cost a look at all of them each time.
-base::FairShares::Share WorkloadTable::make_room(std::string_view id) {
-  const base::Owners owner{std::hash<std::string_view>{}(owner_in(id)), std::hash<std::string_view>{}(id), 0};
+base::FairShares::Share WorkloadTable::make_room(std::string_view id, std::string_view maker) {
+  const base::Owners owner{std::hash<std::string_view>{}(maker), std::hash<std::string_view>{}(id), 0};
   auto room = room_.take(owner);
   const std::int64_t now = wall_ns_();
   if (room || (now >= looked_ns_ && now - looked_ns_ < kLookEveryNs)) return room;

@@ -34,11 +34,14 @@ class WorkloadTable {
   /// Its name, else the id.
   [[nodiscard]] std::string name_of(const std::string& id) const;
   /// Makes one that is not known yet, with what was learnt of it before. Where there is no room for it, the
-  /// caller's is all there is.
-  std::shared_ptr<const Workload> make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts);
+  /// caller's is all there is. `owner`: who may have made many like it, and shares the room for them.
+  std::shared_ptr<const Workload> make(std::string id, WorkloadKind kind, const std::vector<Fact>& facts,
+                                       std::string_view owner);
   /// Facts of a workload, or of all containers of a pod; also of one that no process has been seen of. `since_ns` 0 =
   /// now.
   void learn(WorkloadFacts facts);
+  /// Those that `make` made and keeps, since the last call; an id comes again after it was given up for others.
+  [[nodiscard]] std::vector<std::shared_ptr<const Workload>> take_made() { return std::exchange(made_, {}); }
   /// What was news since the last call, for the history.
   [[nodiscard]] std::vector<WorkloadFacts> take_news();
   [[nodiscard]] const WorkloadStats& stats() const { return stats_; }
@@ -53,11 +56,12 @@ class WorkloadTable {
   };
   using Known = std::map<std::string, Entry, std::less<>>;
   void rebuild(Known::iterator at, const std::vector<Fact>& facts);
-  base::FairShares::Share make_room(std::string_view id);
+  base::FairShares::Share make_room(std::string_view id, std::string_view maker);
   void turn_away(std::string name);
 
   const std::size_t max_;
   const WallClock wall_ns_;
+  std::vector<std::shared_ptr<const Workload>> made_;
   Known known_;                                                   // sorted: a pod's containers stand together
   std::map<std::string, std::vector<Fact>, std::less<>> learnt_;  // by the id they were learnt of
   std::map<std::string, std::vector<Fact>, std::less<>> news_;

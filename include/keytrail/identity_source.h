@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "keytrail/examiner.h"
 #include "keytrail/key.h"
 #include "keytrail/workload.h"
 
@@ -21,6 +22,12 @@ struct TokenTold {
   std::string key_kind;                      ///< catalog kind of the token
   std::string place;                         ///< file it was read from, in the process's own root
   std::vector<Claim> claims;
+};
+
+/// A workload that was not known before, and the process that it was first seen by.
+struct WorkloadSeen {
+  std::shared_ptr<const Workload> workload;  ///< never null
+  Reach reach;                               ///< that process; it may have ended
 };
 
 /// Takes what sources learn. A queue of bounded length: what does not fit is dropped and counted.
@@ -37,10 +44,15 @@ class IdentitySource {
   virtual ~IdentitySource() = default;
   /// Called once, before anything else; `sink` outlives the source. Threads end in the destructor.
   virtual void start(IdentitySink& sink) = 0;
-  /// On the pipeline's thread; must not block.
+  /// These three on the pipeline's thread; they must not block.
   virtual void on_token(const TokenTold&) {}
+  virtual void on_workload(const WorkloadSeen&) {}
+  /// About 20 times a second; `now_ns` since boot.
+  virtual void on_turn(std::uint64_t /*now_ns*/) {}
   /// For status, by name: what it left out, and why. On the pipeline's thread.
   [[nodiscard]] virtual std::map<std::string, std::uint64_t> counters() const { return {}; }
+  /// What it cannot learn now, why, and what to do; for status and doctor. Empty: nothing is amiss. On the same thread.
+  [[nodiscard]] virtual std::string remark() const { return {}; }
 };
 
 }  // namespace keytrail

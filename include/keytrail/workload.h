@@ -44,15 +44,44 @@ inline constexpr char kPodName[] = "k8s.pod.name";
 inline constexpr char kNamespace[] = "k8s.namespace.name";
 inline constexpr char kNodeName[] = "k8s.node.name";
 inline constexpr char kServiceAccount[] = "keytrail.k8s.serviceaccount.name";
+inline constexpr char kReplicaSet[] = "k8s.replicaset.name";
+inline constexpr char kDeployment[] = "k8s.deployment.name";
+inline constexpr char kStatefulSet[] = "k8s.statefulset.name";
+inline constexpr char kDaemonSet[] = "k8s.daemonset.name";
+inline constexpr char kJob[] = "k8s.job.name";
+inline constexpr char kCronJob[] = "k8s.cronjob.name";
+inline constexpr char kK8sContainer[] = "k8s.container.name";  ///< as the pod's manifest calls it
+inline constexpr char kPodLabel[] = "k8s.pod.label.";          ///< and the label's key behind it
 inline constexpr char kContainerId[] = "container.id";
-inline constexpr char kContainerName[] = "container.name";
+inline constexpr char kContainerName[] = "container.name";  ///< as the runtime calls it
+inline constexpr char kImageName[] = "container.image.name";
+inline constexpr char kImageDigest[] = "container.image.repo_digests";  ///< "NAME@sha256:…", or the digest alone
+inline constexpr char kRuntime[] = "container.runtime.name";            ///< containerd, cri-o, docker, podman, nspawn
+inline constexpr char kContainerType[] = "keytrail.container.type";     ///< of a pod: "sandbox", "container"
+inline constexpr char kComposeProject[] = "keytrail.compose.project";   ///< Docker Compose's
+inline constexpr char kComposeService[] = "keytrail.compose.service";
+inline constexpr char kRuntimeUnknown[] = "keytrail.runtime.unknown";  ///< why the runtime's state tells nothing of it
+inline constexpr char kServiceName[] = "service.name";
+inline constexpr char kTeam[] = "keytrail.team";
+inline constexpr char kSpiffeId[] = "keytrail.spiffe.id";
 inline constexpr char kUnit[] = "keytrail.systemd.unit";
 inline constexpr char kUnitOwner[] = "keytrail.systemd.user";  ///< of a unit that a user's own manager runs
 /// As the kernel names it, down to the one that makes the workload.
 inline constexpr char kCgroup[] = "keytrail.cgroup.path";
+/// Of what runs in a container that is a machine of its own (a node of kind, LXC, Docker in Docker): the outermost one.
+inline constexpr char kOuterContainer[] = "keytrail.outer.container";  ///< its id
+inline constexpr char kOuterPod[] = "keytrail.outer.pod";              ///< and its pod's uid
+/// Whose mount namespace a process of it was last seen in, beside its own: a workload's name, or "host" (nsenter,
+/// setns).
+inline constexpr char kNamespacesOf[] = "keytrail.namespaces.of";
 inline constexpr char kPerson[] = "keytrail.person";
 inline constexpr char kProgram[] = "keytrail.workload.program";
-inline constexpr char kCiJob[] = "keytrail.ci.job";
+inline constexpr char kCiJob[] = "keytrail.ci.job";        ///< "acme/shop deploy"
+inline constexpr char kCiSystem[] = "keytrail.ci.system";  ///< github, gitlab, jenkins, …
+inline constexpr char kCiPipeline[] = "cicd.pipeline.name";
+inline constexpr char kCiRun[] = "cicd.pipeline.run.id";
+inline constexpr char kCiTask[] = "cicd.pipeline.task.name";  ///< the job in the pipeline
+inline constexpr char kVcsRepository[] = "vcs.repository.name";
 }  // namespace fact
 
 inline constexpr std::size_t kMaxFacts = 64;       ///< per workload

@@ -55,7 +55,7 @@ struct Letter {
   role::Type type;
   std::size_t size;
 };
-constexpr std::array<Letter, 14> kLetters{{{'t', role::Type::kTarget, sizeof(role::Target)},
+constexpr std::array<Letter, 15> kLetters{{{'t', role::Type::kTarget, sizeof(role::Target)},
                                            {'c', role::Type::kTargetCounts, sizeof(role::TargetCounts)},
                                            {'k', role::Type::kKeyFact, sizeof(role::KeyFact)},
                                            {'e', role::Type::kEnvFact, sizeof(role::EnvFact)},
@@ -68,6 +68,7 @@ constexpr std::array<Letter, 14> kLetters{{{'t', role::Type::kTarget, sizeof(rol
                                            {'H', role::Type::kHello, sizeof(role::Hello)},
                                            {'E', role::Type::kHelloEnd, sizeof(role::Bare)},
                                            {'C', role::Type::kClaimFact, sizeof(role::ClaimFact)},
+                                           {'b', role::Type::kBundleFact, sizeof(role::BundleFact)},
                                            {'a', role::Type::kAreYouThere, sizeof(role::Bare)}}};
 
 bool is_fact(std::uint16_t type) { return type >= static_cast<std::uint16_t>(role::Type::kKeyFact); }
@@ -90,6 +91,14 @@ void play(std::string_view input, std::uint64_t request, const Pair& control, co
     std::memcpy(bytes.data(), &head, sizeof head);
     send_all(is_fact(head.type) ? facts.other.get() : control.other.get(), bytes.data(), bytes.size());
   }
+}
+
+void check(const BundleAnswer& answer) {
+  require(answer.unread.size() <= 32, "the reason is one of the words");
+  require(answer.facts.size() <= kBundleFacts.size(), "an answer has at most one of each fact");
+  for (const BundleFact& fact : answer.facts)
+    require(fact.what < kBundleFacts.size() && fact.value.size() <= 510 && fuzz::is_shown_safely(fact.value),
+            "a fact is a known one, and plain");
 }
 
 void check(const auto& answer) {
@@ -126,10 +135,11 @@ void run(std::string_view input) {
     if (const auto* environment = std::get_if<EnvironmentAnswer>(&answer))
       require(environment->env.size() <= role::kMaxKeysPerFile, "an answer has at most 256 variables");
   };
-  // Any kind, as the input says by its length.
+  // Any kind, as the input says by its length or beginning.
   ExamineQuestion question = FileQuestion{.path = "/root/.aws/credentials"};
   if (input.size() % 3 == 1) question = EnvironmentQuestion{};
   if (input.size() % 3 == 2) question = ArgumentsQuestion{.program = "curl"};
+  if (input.starts_with('b')) question = BundleQuestion{.container = "c1"};
   (*link)->examine({{}, std::move(question)}, take);
   (*link)->on_notice(
       [](const WardenNotice& notice) { require(notice.from_ns <= notice.to_ns, "a notice's period runs forward"); });

@@ -38,6 +38,7 @@ void open(std::string_view bytes) {
   require(request.path.view().size() <= request.path.bytes.size(), "a text lies within its message");
   if (request.hints.asks == static_cast<std::uint8_t>(role::Asks::kEnvironment))
     return;  // of any process by its number: not this machine's
+  if (request.hints.asks == static_cast<std::uint8_t>(role::Asks::kBundle)) request.file = {};  // made by the warden
   request.tgid = static_cast<std::uint32_t>(::getpid());
   request.start_ns = 0;
   request.alternatives_count = 0;

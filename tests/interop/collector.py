@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real OpenTelemetry Collector: builds it once per version of its sources (otelcol/), runs it, shuts its gate, and
 reads what it wrote."""
-import hashlib
 import json
 import os
 import signal
@@ -9,6 +8,8 @@ import socket
 import subprocess
 import time
 
+import go_build
+from go_build import Missing  # noqa: F401
 from stage.world import PATH, die_with_runner, end
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -17,47 +18,9 @@ SOURCES = HERE + "/otelcol"
 RESOURCE_EXHAUSTED, UNAVAILABLE, INVALID_ARGUMENT = 8, 14, 3
 
 
-class Missing(Exception):
-    """The collector cannot be had here; the text says why."""
-
-
-def _go():
-    for place in (*(f"{folder}/go" for folder in PATH.split(":")), "/usr/local/go/bin/go"):
-        if os.access(place, os.X_OK):
-            return place
-    raise Missing("no Go on this machine (1.26 or newer builds the OpenTelemetry Collector)")
-
-
-def _run_go(*words):
-    home = os.environ.get("HOME", "/root")
-    env = {"PATH": PATH, "HOME": home, "GOFLAGS": "-buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local",
-           "GOPROXY": os.environ.get("GOPROXY", "https://proxy.golang.org"),
-           **{name: value for name, value in os.environ.items()
-              if name in ("GOCACHE", "GOMODCACHE", "GOSUMDB", "https_proxy", "HTTPS_PROXY", "SSL_CERT_FILE")}}
-    return subprocess.run([_go(), *words], cwd=SOURCES, env=env, capture_output=True, text=True, timeout=900,
-                          stdin=subprocess.DEVNULL, check=False)
-
-
 def built(folder):
-    """Path of the collector, built under `folder` unless these very sources were built there before. Raises Missing
-    when Go or its proxy cannot be reached."""
-    digest = hashlib.sha256()
-    for name in sorted(os.listdir(SOURCES)):
-        with open(f"{SOURCES}/{name}", "rb") as file:
-            digest.update(name.encode() + b"\0" + file.read())
-    path = f"{folder}/interop/otelcol-{digest.hexdigest()[:16]}"
-    if os.access(path, os.X_OK):
-        return path
-    fetched = _run_go("mod", "download")
-    if fetched.returncode:
-        raise Missing("Go cannot fetch the collector's modules: "
-                      + (fetched.stderr.strip().splitlines() or ["?"])[-1][:300])
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    done = _run_go("build", "-trimpath", "-ldflags=-s -w", "-p", "2", "-o", path + ".tmp", ".")
-    if done.returncode:
-        raise RuntimeError("the collector does not build:\n" + done.stderr[-3000:])
-    os.rename(path + ".tmp", path)
-    return path
+    """Path of the collector, built under `folder` at first need. Raises Missing."""
+    return go_build.built(SOURCES, folder, "otelcol")
 
 
 def free_port():

@@ -2,7 +2,6 @@
 // The HTTP client against a server of sockets, plain and with TLS by a private authority.
 #include "agent/base/http_client.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/pem.h>
@@ -17,6 +16,9 @@
 #include <filesystem>
 #include <functional>
 #include <thread>
+#include <tuple>
+
+#include "tests/unit/loopback.h"
 
 namespace keytrail::base {
 namespace {
@@ -28,16 +30,8 @@ using Clock = std::chrono::steady_clock;
 /// Accepts connections one after the other and gives each to `talk` on its own thread of control.
 class Server {
  public:
-  explicit Server(std::function<void(int peer)> talk)
-      : talk_(std::move(talk)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof at;
-    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&at), size), 0);
-    EXPECT_EQ(::listen(listener_.get(), 8), 0);
-    EXPECT_EQ(::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
-    port_ = ntohs(at.sin_port);
+  explicit Server(std::function<void(int peer)> talk) : talk_(std::move(talk)) {
+    std::tie(listener_, port_) = listen_on_loopback();
     thread_ = std::thread([this] {
       for (int peer = ::accept(listener_.get(), nullptr, nullptr); peer >= 0;
            peer = ::accept(listener_.get(), nullptr, nullptr)) {

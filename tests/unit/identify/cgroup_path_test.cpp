@@ -71,14 +71,6 @@ TEST(CgroupPathTest, PodsOwnCgroupHasNoContainer) {
   EXPECT_EQ(place.container, "");
 }
 
-TEST(CgroupPathTest, TheOutermostContainerCounts) {
-  const CgroupPlace place = parse_cgroup_path("/kubepods/pod" + kPod + "/" + kId +
-                                              "/kubepods/pod11111111-1111-1111-1111-111111111111/" + kOther);
-  EXPECT_EQ(place.pod_uid, kPod);
-  EXPECT_EQ(place.container, kId);
-  EXPECT_EQ(parse_cgroup_path("/docker/" + kId + "/docker/" + kOther).container, kId);
-}
-
 TEST(CgroupPathTest, ContainersOutsideKubernetes) {
   for (const std::string& path :
        {"/system.slice/docker-" + kId + ".scope", "/docker/" + kId, "/k8s.io/" + kId,

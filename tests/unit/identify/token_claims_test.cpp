@@ -11,9 +11,15 @@ namespace {
 constexpr char kUid[] = "11111111-2222-3333-4444-555555555555";
 constexpr char kOwnPlace[] = "/run/secrets/kubernetes.io/serviceaccount/token";
 
+struct NobodyAsked final : Examiner {
+  void examine(ExamineRequest, std::function<void(ExamineAnswer)>) override { ADD_FAILURE() << "asked"; }
+};
+
 struct TokenClaimsTest : testing::Test {
   FactQueue queue;
-  std::unique_ptr<IdentitySource> source = token_claims();
+  base::IdentityConfig config;
+  NobodyAsked examiner;
+  std::unique_ptr<IdentitySource> source = token_claims({config, examiner});
   const std::vector<Claim> claims{{fact::kNamespace, "shop"}, {fact::kPodName, "api-1"}, {fact::kPodUid, kUid}};
 
   void SetUp() override { source->start(queue); }
@@ -96,7 +102,9 @@ TEST(FactQueue, MoreFactsThanAWorkloadMayHaveAreDropped) {
 }
 
 TEST(Sources, AllCanBeMade) {
-  const auto sources = all_sources();
+  const base::IdentityConfig config;
+  NobodyAsked examiner;
+  const auto sources = all_sources({config, examiner});
   EXPECT_FALSE(sources.empty());
   for (const auto& source : sources)
     EXPECT_TRUE(source);

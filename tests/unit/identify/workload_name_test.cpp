@@ -21,6 +21,11 @@ const std::string kId = "0123456789abcdef0123456789abcdef0123456789abcdef0123456
 TEST(ShownName, IsMadeFromTheFactsOfEachKind) {
   const Fact uid{fact::kPodUid, "11111111-2222-3333-4444-555555555555", kKernel};
   const Fact container{fact::kContainerId, kId, kKernel};
+  const auto pod = [&](std::vector<Fact> more) {
+    more.insert(more.end(),
+                {uid, container, {fact::kNamespace, "shop", kRuntime}, {fact::kPodName, "api-1", kRuntime}});
+    return more;
+  };
   const NameCase cases[] = {
       {WorkloadKind::kPod, {uid, container}, "pod: 11111111-2222-3333-4444-555555555555/0123456789ab", kKernel},
       {WorkloadKind::kPod, {uid}, "pod: 11111111-2222-3333-4444-555555555555", kKernel},
@@ -39,6 +44,34 @@ TEST(ShownName, IsMadeFromTheFactsOfEachKind) {
         {fact::kCiJob, "a/b #1", kClaimed}},
        "shop/api-1",
        kToken},
+      {WorkloadKind::kPod, pod({{fact::kDeployment, "api", kCluster}, {fact::kReplicaSet, "api-6d4f", kCluster}}),
+       "shop/deploy/api", kCluster},
+      {WorkloadKind::kPod, pod({{fact::kStatefulSet, "db", kCluster}}), "shop/sts/db", kCluster},
+      {WorkloadKind::kPod, pod({{fact::kDaemonSet, "agent", kCluster}}), "shop/ds/agent", kCluster},
+      {WorkloadKind::kPod, pod({{fact::kCronJob, "night", kCluster}, {fact::kJob, "night-281", kCluster}}),
+       "shop/cronjob/night", kCluster},
+      {WorkloadKind::kPod, pod({{fact::kJob, "migrate", kCluster}}), "shop/job/migrate", kCluster},
+      {WorkloadKind::kPod, pod({{fact::kReplicaSet, "bare", kCluster}}), "shop/api-1", kRuntime},
+      {WorkloadKind::kPod, pod({{fact::kOuterContainer, kId, kKernel}}), "shop/api-1 in container 0123456789ab",
+       kRuntime},
+      {WorkloadKind::kPod,
+       {uid, container, {fact::kOuterContainer, "ci", kKernel}},
+       "pod: 11111111-2222-3333-4444-555555555555/0123456789ab in container ci",
+       kKernel},
+      {WorkloadKind::kContainer,
+       {container,
+        {fact::kContainerName, "web", kRuntime},
+        {fact::kImageName, "docker.io/library/nginx:1.25", kRuntime}},
+       "container: web (nginx:1.25)",
+       kRuntime},
+      {WorkloadKind::kContainer,
+       {container, {fact::kImageName, "r.test:5000/web@sha256:0011", kRuntime}, {fact::kOuterContainer, "ci", kKernel}},
+       "container: 0123456789ab (web) in container ci",
+       kRuntime},
+      {WorkloadKind::kSystemdUnit,
+       {{fact::kUnit, "web.service", kKernel}, {fact::kContainerId, kId, kClaimed}},
+       "web.service",
+       kKernel},
       {WorkloadKind::kContainer, {container}, "container: 0123456789ab", kKernel},
       {WorkloadKind::kContainer, {{fact::kContainerId, "web1", kKernel}}, "container: web1", kKernel},
       {WorkloadKind::kContainer, {container, {fact::kContainerName, "redis", kRuntime}}, "container: redis", kRuntime},
@@ -92,6 +125,28 @@ TEST(ShownName, AnotherValueKnownInTheSameWayTakesThePlace) {
   EXPECT_EQ(facts[0].value, "2");
   EXPECT_EQ(join_fact(facts, {"", "2", kToken}), Joined::kRefused);
   EXPECT_EQ(join_fact(facts, {"a", "", kToken}), Joined::kRefused);
+}
+
+TEST(ServiceName, IsTheFirstOfTheConventionForKubernetes) {
+  std::vector<Fact> facts;
+  EXPECT_FALSE(service_name(facts));
+  const std::string label = fact::kPodLabel;
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, const char*>>{{fact::kK8sContainer, "web"},
+                                                        {fact::kPodName, "api-6d4f-x"},
+                                                        {fact::kJob, "j"},
+                                                        {fact::kCronJob, "cj"},
+                                                        {fact::kDaemonSet, "ds"},
+                                                        {fact::kStatefulSet, "sts"},
+                                                        {fact::kReplicaSet, "rs"},
+                                                        {fact::kDeployment, "api"},
+                                                        {label + "app.kubernetes.io/name", "shop"},
+                                                        {label + "app.kubernetes.io/instance", "shop-eu"},
+                                                        {fact::kServiceName, "checkout"}}) {
+    ASSERT_EQ(join_fact(facts, {name, value, kCluster}), Joined::kNew);
+    ASSERT_TRUE(service_name(facts)) << name;
+    EXPECT_EQ(service_name(facts)->value, value);
+  }
 }
 
 TEST(ShownName, OnlyAPodIsAboveOthers) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "agent/identify/ci_job.h"
 #include "agent/identify/workload_resolver.h"
 #include "tests/unit/identify/fake_proc.h"
@@ -102,6 +104,42 @@ TEST_F(WorkloadTest, PodAndContainerAreNamedByTheirIds) {
   EXPECT_EQ(name_of({}, "/default/web1"), "container: web1");
 }
 
+TEST_F(WorkloadTest, WhatRunsInAContainerIsNeverTakenForWhatRootsRuntimeMade) {
+  const std::string node(64, 'd'), inner = "/kubepods/pod" + pod + "/" + id;
+  const auto nested = resolve({}, "/docker/" + node + inner).workload;
+  EXPECT_EQ(nested->id, "pod:" + pod + "/" + node + "/" + id);
+  EXPECT_NE(nested->id, id_of({}, inner));
+  EXPECT_EQ(nested->name, "pod: " + pod + "/cccccccccccc in container dddddddddddd");
+  EXPECT_EQ(nested->known_by, KnownBy::kClaimed);
+  EXPECT_EQ(nested->value(fact::kOuterContainer), node);
+  EXPECT_EQ(nested->find(fact::kOuterContainer)->known_by, KnownBy::kKernel);
+  EXPECT_EQ(nested->value(fact::kCgroup), "/docker/" + node + inner);
+  const auto built = resolve({}, inner + "/docker/" + node).workload;
+  EXPECT_EQ(built->id, "container:" + id + "/" + node);
+  EXPECT_EQ(built->value(fact::kOuterPod), pod);
+  EXPECT_EQ(id_of({}, "/lxc.payload.web"), "container:lxc/web");
+  EXPECT_EQ(id_of({}, "/machine.slice/systemd-nspawn@web.service/payload"), "container:nspawn/web");
+  EXPECT_EQ(id_of({}, "/default/web"), "container:web");
+  Process process;
+  resolver.resolve(process, "/lxc.payload.web/docker/" + id, {.known = false});
+  EXPECT_EQ(process.workload->find(fact::kOuterContainer)->known_by, KnownBy::kClaimed) << "by a path of /proc";
+}
+
+TEST_F(WorkloadTest, AUnitThatStartsAContainerStaysTheUnit) {
+  const std::string unit = "/system.slice/web.service", other(64, 'd');
+  const auto first = resolve({}, unit + "/supervisor").workload;
+  const auto web = resolve({}, unit + "/libpod-payload-" + id).workload;
+  EXPECT_EQ(web->id, first->id);
+  EXPECT_EQ(web->name, "web.service");
+  EXPECT_EQ(web->known_by, KnownBy::kKernel);
+  ASSERT_NE(web->find(fact::kContainerId), nullptr) << "a fact that came later";
+  EXPECT_EQ(web->find(fact::kContainerId)->known_by, KnownBy::kClaimed);
+  EXPECT_EQ(web->value(fact::kCgroup), unit);
+  const auto again = resolve({}, unit + "/libpod-payload-" + other).workload;
+  EXPECT_EQ(again->id, first->id);
+  EXPECT_EQ(again->value(fact::kContainerId), other) << "started anew";
+}
+
 TEST_F(WorkloadTest, CgroupFactEndsWhereTheWorkloadDoes) {
   EXPECT_EQ(resolve({}, "/docker/" + id + "/init.scope").workload->value(fact::kCgroup), "/docker/" + id);
   EXPECT_EQ(resolve({}, "/system.slice/a.service/payload/x").workload->value(fact::kCgroup), "/system.slice/a.service");
@@ -146,13 +184,87 @@ TEST_F(WorkloadTest, CiJobIsALabelAndReplacesNoName) {
   }
 }
 
-TEST_F(WorkloadTest, CiSystemsAreKnownByTheirVariablesWithoutTheNumberOfTheRun) {
-  EXPECT_EQ(ci_job_name(env({{"CI_PROJECT_PATH", "g/p"}, {"CI_JOB_NAME", "t"}, {"CI_JOB_ID", "7"}})), "g/p t");
-  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x-1"}})), "jenkins-x");
-  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x2"}})), "jenkins-x2");
-  EXPECT_EQ(ci_job_name(env({{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "-1"}})), "-1");
-  EXPECT_EQ(ci_job_name(env({{"BUILD_TAG", "jenkins-x-1"}})), "");
-  EXPECT_LE(ci_job_name(env({{"GITHUB_REPOSITORY", std::string(256, 'a').c_str()}})).size(), 200U);
+TEST_F(WorkloadTest, CiSystemsAreKnownByTheirVariables) {
+  struct Case {
+    std::initializer_list<std::pair<const char*, const char*>> variables;
+    const char *job, *system, *repository, *pipeline, *task, *run;
+  };
+  const Case cases[] = {
+      {{{"GITHUB_REPOSITORY", "acme/shop"},
+        {"GITHUB_WORKFLOW", "CD"},
+        {"GITHUB_JOB", "deploy"},
+        {"GITHUB_RUN_ID", "9"}},
+       "acme/shop deploy",
+       "github",
+       "acme/shop",
+       "CD",
+       "deploy",
+       "9"},
+      {{{"CI_PROJECT_PATH", "g/p"}, {"CI_JOB_NAME", "t"}, {"CI_PIPELINE_ID", "7"}, {"CI_JOB_ID", "8"}},
+       "g/p t",
+       "gitlab",
+       "g/p",
+       "",
+       "t",
+       "7"},
+      {{{"BUILDKITE_ORGANIZATION_SLUG", "acme"},
+        {"BUILDKITE_PIPELINE_SLUG", "shop"},
+        {"BUILDKITE_STEP_KEY", "deploy"},
+        {"BUILDKITE_BUILD_NUMBER", "3"}},
+       "acme/shop deploy",
+       "buildkite",
+       "",
+       "shop",
+       "deploy",
+       "3"},
+      {{{"CIRCLE_PROJECT_USERNAME", "acme"}, {"CIRCLE_PROJECT_REPONAME", "shop"}, {"CIRCLE_JOB", "b"}},
+       "acme/shop b",
+       "circleci",
+       "acme/shop",
+       "",
+       "b",
+       ""},
+      {{{"BUILD_REPOSITORY_NAME", "shop"},
+        {"BUILD_DEFINITIONNAME", "CD"},
+        {"AGENT_JOBNAME", "J"},
+        {"BUILD_BUILDID", "5"}},
+       "shop J",
+       "azure",
+       "shop",
+       "CD",
+       "J",
+       "5"},
+      {{{"ARGO_WORKFLOW_NAME", "etl-x7"}, {"ARGO_CONTAINER_NAME", "main"}, {"ARGO_NODE_ID", "etl-x7-12"}},
+       "etl-x7 main",
+       "argo",
+       "",
+       "etl-x7",
+       "main",
+       "etl-x7-12"},
+      {{{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x-1"}}, "jenkins-x", "jenkins", "", "jenkins-x", "", "1"},
+      {{{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "jenkins-x2"}}, "jenkins-x2", "jenkins", "", "jenkins-x2", "", ""},
+      {{{"JENKINS_URL", "http://j"}, {"BUILD_TAG", "-1"}}, "-1", "jenkins", "", "-1", "", ""},
+  };
+  for (const Case& one : cases) {
+    const std::vector<Fact> facts = ci_job_facts(env(one.variables));
+    const auto value = [&](const char* name) {
+      const auto it = std::ranges::find(facts, std::string_view(name), &Fact::name);
+      return it == facts.end() ? std::string() : it->value;
+    };
+    EXPECT_EQ(value(fact::kCiJob), one.job);
+    EXPECT_EQ(value(fact::kCiSystem), one.system) << one.job;
+    EXPECT_EQ(value(fact::kVcsRepository), one.repository) << one.job;
+    EXPECT_EQ(value(fact::kCiPipeline), one.pipeline) << one.job;
+    EXPECT_EQ(value(fact::kCiTask), one.task) << one.job;
+    EXPECT_EQ(value(fact::kCiRun), one.run) << one.job;
+    for (const Fact& fact : facts)
+      EXPECT_EQ(fact.known_by, KnownBy::kClaimed) << one.job;
+  }
+  EXPECT_TRUE(ci_job_facts(env({{"BUILD_TAG", "jenkins-x-1"}})).empty());
+  EXPECT_TRUE(ci_job_facts(env({{"BUILD_REPOSITORY_NAME", "shop"}})).empty());
+  const std::string long_name(256, 'a');
+  for (const Fact& fact : ci_job_facts(env({{"GITHUB_REPOSITORY", long_name.c_str()}})))
+    EXPECT_LE(fact.value.size(), 200U);
 }
 
 TEST_F(WorkloadTest, ProcessesOfAWorkloadAndOfItsUsersShareOneObject) {
@@ -206,6 +318,7 @@ TEST_F(WorkloadTest, BoundsAreCounted) {
   EXPECT_EQ(table.take_turned_away().size(), 6U) << "by name";
   EXPECT_TRUE(table.take_turned_away().empty());
   held.clear();  // nothing refers to them: there is room again
+  (void)table.take_made();
   now += 1'000'000'000;
   resolve({.exe = "/x"}, "/jobs/next");
   EXPECT_EQ(table.stats().over_bound, 6U);
@@ -224,6 +337,18 @@ TEST_F(WorkloadTest, WhoMakesManyWorkloadsLeavesRoomForThoseOfOthers) {
   flood(4, "/bob.slice/", {.claimed = 1, .owner = 1001});
   flood(4, "/system.slice/", {});
   EXPECT_EQ(table.stats().over_bound, 68U);
+  held.clear();
+  (void)table.take_made();
+  now += 1'000'000'000;
+  for (int i = 0; i < 200; ++i) {  // programs in directories of one that was given away, however deep it lies
+    held.push_back({.exe = "/x"});
+    resolver.resolve(held.back(), "/a/b/" + std::to_string(i), {.claimed = 1, .owner = 1000});
+  }
+  flood(20, "/system.slice/", {});
+  EXPECT_EQ(table.stats().over_bound, 68U + 168U) << "half of the 64, and nobody else is turned away";
+  held.clear();
+  (void)table.take_made();
+  now += 1'000'000'000;
   for (int i = 0; i < 100; ++i) {
     held.push_back({.exe = "/x"});
     resolver.resolve(held.back(), "/jobs/a/b/" + std::to_string(i));

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Annotations and labels may come from a pod's manifest or from an image, so each runtime is asked for its own only,
+// which it sets last. Which runtime it is the place says.
+#include "agent/examine/bundle.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <exception>
+#include <string>
+
+#include "agent/examine/document.h"
+
+namespace keytrail::examine {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kContainerd = "/io.containerd.runtime.v2.task/";
+constexpr std::string_view kUserData = "/userdata/";
+constexpr std::size_t kMetadataRoom = 64U << 10U;
+
+class Reading {
+ public:
+  Reading(std::string_view container, std::string_view place, const ExaminerState& state, Arena& scratch, Found& found)
+      : container_(container), place_(place), state_(state), scratch_(scratch), found_(found) {}
+
+  /// False when it is no such file.
+  bool oci(const json::value& file) {
+    const json::object* const bundle = file.if_object();
+    const json::object* const linux = bundle != nullptr ? object_of(*bundle, "linux") : nullptr;
+    if (linux == nullptr) return false;
+    add(fact::kCgroup, text_of(*linux, "cgroupsPath"));
+    static const json::object kNone;
+    const json::object* const annotations = object_of(*bundle, "annotations");
+    const json::object& all = annotations != nullptr ? *annotations : kNone;
+    if (place_.find(kContainerd) != place_.npos) {
+      if (name_space() == "moby") {
+        add(fact::kRuntime, "docker");
+      } else {
+        of_containerd(all);
+      }
+    } else if (place_.find(kUserData) != place_.npos) {
+      of_containers_storage(all);
+    }
+    return true;
+  }
+
+  /// dockerd's config.v2.json.
+  bool docker(const json::value& file) {
+    const json::object* const all = file.if_object();
+    if (all == nullptr || text_of(*all, "ID") != container_) return false;
+    std::string_view name = text_of(*all, "Name");
+    if (name.starts_with('/')) name.remove_prefix(1);
+    add(fact::kContainerName, name);
+    const json::object* const config = object_of(*all, "Config");
+    if (config == nullptr) return true;
+    add_image(text_of(*config, "Image"));
+    const json::object* const labels = object_of(*config, "Labels");
+    if (labels == nullptr) return true;
+    add(fact::kComposeProject, text_of(*labels, "com.docker.compose.project"));
+    add(fact::kComposeService, text_of(*labels, "com.docker.compose.service"));
+    // cri-dockerd's: https://github.com/Mirantis/cri-dockerd/blob/master/core/labels.go
+    of_kubelet(*labels);
+    const std::string_view type = text_of(*labels, "io.kubernetes.docker.type");
+    add(fact::kContainerType, type == "podsandbox" ? "sandbox" : type);
+    return true;
+  }
+
+  /// containers.json of containers/storage: all of its containers.
+  bool storage(const json::value& file) {
+    const json::array* const all = file.if_array();
+    if (all == nullptr) return false;
+    for (const json::value& one : *all) {
+      const json::object* const entry = one.if_object();
+      if (entry == nullptr || text_of(*entry, "id") != container_) continue;
+      const json::array* const names = array_of(*entry, "names");
+      const json::string* const name = names == nullptr || names->empty() ? nullptr : names->front().if_string();
+      if (name != nullptr) add(fact::kContainerName, std::string_view(name->data(), name->size()));
+      TreeMemory memory(scratch_, kMetadataRoom);
+      const auto metadata = read_json(text_of(*entry, "metadata"), memory);
+      if (metadata && metadata->is_object()) add_image(text_of(metadata->get_object(), "image-name"));
+      break;
+    }
+    return true;
+  }
+
+ private:
+  void add(std::string_view name, std::string_view value) {
+    if (value.empty()) return;
+    const auto what = static_cast<std::uint8_t>(std::ranges::find(kBundleFacts, name) - kBundleFacts.begin());
+    if (std::ranges::find(found_.facts, what, &BundleFact::what) != found_.facts.end()) return;
+    role::Text<510> fits;
+    if (!is_name(value, fits.bytes.size()) || !fits.assign(value) || !fits.plain() ||
+        is_secret_by_shape(value, state_.formats)) {
+      ++found_.skipped;
+      return;
+    }
+    found_.facts.push_back({what, std::string(value)});
+  }
+
+  /// "registry.example/shop/api:1", "…@sha256:…"; "sha256:…" alone is an image's id and names nothing.
+  void add_image(std::string_view image) {
+    if (image.starts_with("sha256:")) return;
+    const std::size_t at = image.find("@sha256:");
+    add(fact::kImageName, image.substr(0, at));
+    if (at != image.npos) add(fact::kImageDigest, image);
+  }
+
+  /// containerd's namespace: the folder above the container's.
+  [[nodiscard]] std::string_view name_space() const {
+    const std::string_view below = place_.substr(place_.find(kContainerd) + kContainerd.size());
+    return below.substr(0, below.find('/'));
+  }
+
+  /// https://github.com/containerd/containerd/blob/main/internal/cri/annotations/annotations.go
+  void of_containerd(const json::object& all) {
+    add(fact::kRuntime, "containerd");
+    add(fact::kContainerType, text_of(all, "io.kubernetes.cri.container-type"));
+    add(fact::kNamespace, text_of(all, "io.kubernetes.cri.sandbox-namespace"));
+    add(fact::kPodName, text_of(all, "io.kubernetes.cri.sandbox-name"));
+    add(fact::kPodUid, text_of(all, "io.kubernetes.cri.sandbox-uid"));
+    add(fact::kK8sContainer, text_of(all, "io.kubernetes.cri.container-name"));
+    add_image(text_of(all, "io.kubernetes.cri.image-name"));
+    add(fact::kContainerName, text_of(all, "nerdctl/name"));
+  }
+
+  /// CRI-O (internal/factory/container: the kubelet's labels are its last annotations) or Podman, whose annotations
+  /// may be the image's.
+  void of_containers_storage(const json::object& all) {
+    const std::string_view manager = text_of(all, "io.container.manager");
+    if (manager == "libpod") return add(fact::kRuntime, "podman");
+    if (manager != "cri-o") return;
+    add(fact::kRuntime, "cri-o");
+    add(fact::kContainerType, text_of(all, "io.kubernetes.cri-o.ContainerType"));
+    of_kubelet(all);
+    const std::string_view asked_for = text_of(all, "io.kubernetes.cri-o.Image");
+    add_image(asked_for.find("@sha256:") != asked_for.npos ? asked_for : text_of(all, "io.kubernetes.cri-o.ImageName"));
+  }
+
+  /// https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubelet/pkg/types/labels.go
+  void of_kubelet(const json::object& labels) {
+    add(fact::kNamespace, text_of(labels, "io.kubernetes.pod.namespace"));
+    add(fact::kPodName, text_of(labels, "io.kubernetes.pod.name"));
+    add(fact::kPodUid, text_of(labels, "io.kubernetes.pod.uid"));
+    const std::string_view container = text_of(labels, "io.kubernetes.container.name");
+    if (container != "POD") add(fact::kK8sContainer, container);  // the sandbox's own
+  }
+
+  std::string_view container_, place_;
+  const ExaminerState& state_;
+  Arena& scratch_;
+  Found& found_;
+};
+
+}  // namespace
+
+void parse_bundle(std::string_view format, std::string_view container, std::string_view place, std::string_view bytes,
+                  const ExaminerState& state, Arena& scratch, Found& found) {
+  found.unread = role::Unread::kUnknownFormat;
+  try {
+    TreeMemory memory(scratch, tree_bytes(bytes.size()));
+    const auto file = read_json(bytes, memory);
+    if (!file) return;
+    Reading reading(container, place, state, scratch, found);
+    const bool read = format == bundle::kOci                                      ? reading.oci(*file)
+                      : format == bundle::kDocker                                 ? reading.docker(*file)
+                      : format == bundle::kStorage || format == bundle::kVolatile ? reading.storage(*file)
+                                                                                  : false;
+    if (read) found.unread = role::Unread::kNone;
+  } catch (const std::exception&) {  // out of memory, or the library's: its text may quote the file
+    found.facts.clear();
+    ++found.skipped;
+  }
+}
+
+}  // namespace keytrail::examine

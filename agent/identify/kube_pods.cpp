@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/identify/kube_pods.h"
+
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <boost/json/value.hpp>
+#include <charconv>
+#include <utility>
+
+#include "agent/base/log.h"
+#include "agent/base/times.h"
+
+namespace keytrail::identify {
+namespace {
+
+namespace json = boost::json;
+
+constexpr char kServiceNameAnnotation[] = "resource.opentelemetry.io/service.name";
+
+const json::object& object_at(const json::object& in, std::string_view key) {
+  static const json::object kNothing;
+  const json::value* found = in.if_contains(key);
+  return found != nullptr && found->is_object() ? found->get_object() : kNothing;
+}
+
+std::string_view text_at(const json::object& in, std::string_view key) {
+  const json::value* found = in.if_contains(key);
+  return found != nullptr && found->is_string() ? std::string_view(found->get_string()) : std::string_view();
+}
+
+/// The objects of a list; what is none is left out.
+template <typename Take>
+void each_of(const json::object& in, std::string_view key, const Take& take) {
+  const json::value* found = in.if_contains(key);
+  if (found == nullptr || !found->is_array()) return;
+  for (const json::value& one : found->get_array()) {
+    if (one.is_object()) take(one.get_object());
+  }
+}
+
+bool is_hex(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+bool is_uuid(std::string_view text) {
+  if (text.size() != 36) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : !is_hex(text.substr(i, 1))) return false;
+  }
+  return true;
+}
+
+/// At most `max` bytes, whole characters.
+std::string_view cut(std::string_view text, std::size_t max) {
+  if (text.size() <= max) return text;
+  while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xC0U) == 0x80U)
+    --max;
+  return text.substr(0, max);
+}
+
+PodOwner controller_in(const json::object& meta) {
+  PodOwner out;
+  each_of(meta, "ownerReferences", [&](const json::object& one) {
+    const json::value* controller = one.if_contains("controller");
+    if (!out.kind.empty() || controller == nullptr || !controller->is_bool() || !controller->get_bool()) return;
+    const std::string_view version = text_at(one, "apiVersion");
+    const std::size_t slash = version.find('/');
+    out = {.kind = std::string(text_at(one, "kind")),
+           .name = std::string(text_at(one, "name")),
+           .uid = std::string(text_at(one, "uid")),
+           .group = std::string(slash == std::string_view::npos ? "" : version.substr(0, slash))};
+  });
+  return out;
+}
+
+class PodReader {
+ public:
+  PodReader(const json::object& pod, const PodHead& head, const base::KubernetesConfig& config, PodLosses& losses)
+      : meta_(object_at(pod, "metadata")),
+        spec_(object_at(pod, "spec")),
+        status_(object_at(pod, "status")),
+        labels_(object_at(meta_, "labels")),
+        annotations_(object_at(meta_, "annotations")),
+        head_(head),
+        config_(config),
+        losses_(losses) {}
+
+  std::vector<WorkloadFacts> read(const OwnerOf& owner_of) {
+    pod_.id = head_.id;
+    const std::string_view name = text_at(meta_, "name");
+    add(pod_, fact::kNamespace, text_at(meta_, "namespace"));
+    add(pod_, fact::kPodName, name);
+    add(pod_, fact::kNodeName, head_.node);
+    add(pod_, fact::kServiceAccount, text_at(spec_, "serviceAccountName"));
+    for (const std::string& key : config_.labels)
+      add(pod_, fact::kPodLabel + key, text_at(labels_, key));
+    add(pod_, fact::kTeam, text_at(annotations_, config_.team_annotation));
+    add_owners(owner_of);
+    // Where there is none, whoever shows one takes what the convention names next (base::service_name).
+    add(pod_, fact::kServiceName, text_at(annotations_, kServiceNameAnnotation));
+    add_ci_job();
+    out_.push_back(std::move(pod_));
+    add_containers("containers", "containerStatuses");
+    add_containers("initContainers", "initContainerStatuses");
+    add_containers("ephemeralContainers", "ephemeralContainerStatuses");
+    return std::move(out_);
+  }
+
+ private:
+  void add(WorkloadFacts& to, std::string name, std::string_view text, KnownBy known_by = KnownBy::kCluster) {
+    if (text.empty()) return;
+    const std::string clean = base::printable(cut(text, kMaxFactValue));
+    const std::string_view kept = cut(clean, kMaxFactValue);
+    if (text.size() > kMaxFactValue || kept.size() < clean.size()) ++losses_.texts_cut;
+    to.facts.push_back({std::move(name), std::string(kept), known_by});
+  }
+
+  void add_owners(const OwnerOf& owner_of) {
+    const PodOwner owner = controller_in(meta_);
+    const auto is = [](const PodOwner& one, std::string_view kind, std::string_view group) {
+      return one.kind == kind && one.group == group;
+    };
+    if (is(owner, "StatefulSet", "apps")) return add(pod_, fact::kStatefulSet, owner.name);
+    if (is(owner, "DaemonSet", "apps")) return add(pod_, fact::kDaemonSet, owner.name);
+    const bool replica_set = is(owner, "ReplicaSet", "apps");
+    if (!replica_set && !is(owner, "Job", "batch")) return;
+    add(pod_, replica_set ? fact::kReplicaSet : fact::kJob, owner.name);
+    const char* name = replica_set ? fact::kDeployment : fact::kCronJob;
+    if (const std::optional<PodOwner> above = owner_of(text_at(meta_, "namespace"), owner)) {
+      if (is(*above, replica_set ? "Deployment" : "CronJob", owner.group)) add(pod_, name, above->name);
+      return;
+    }
+    add(pod_, name,
+        replica_set ? deployment_by_name(owner.name, text_at(labels_, "pod-template-hash"))
+                    : cron_job_by_name(owner.name, created_s()),
+        KnownBy::kClaimed);
+  }
+
+  [[nodiscard]] std::int64_t created_s() const {
+    const auto time = base::parse_rfc3339(text_at(meta_, "creationTimestamp"));
+    return time ? *time / 1'000'000'000 : 0;
+  }
+
+  // What the agents of CI systems in the cluster write onto the pods that they make: tekton.dev/docs/pipelines/labels,
+  // argo-workflows.readthedocs.io/en/latest/workflow-concepts. A workflow's name is that of one run.
+  void add_ci_job() {
+    const std::string_view pipeline = text_at(labels_, "tekton.dev/pipeline");
+    std::string_view task = text_at(labels_, "tekton.dev/pipelineTask");
+    if (task.empty()) task = text_at(labels_, "tekton.dev/task");
+    const std::string_view workflow = text_at(labels_, "workflows.argoproj.io/workflow");
+    if (!task.empty()) {
+      add(pod_, fact::kCiSystem, "tekton");
+      add(pod_, fact::kCiPipeline, pipeline);
+      add(pod_, fact::kCiRun, text_at(labels_, "tekton.dev/pipelineRun"));
+      add(pod_, fact::kCiTask, task);
+      add(pod_, fact::kCiJob, pipeline.empty() ? std::string(task) : std::string(pipeline).append(" ").append(task));
+    } else if (!workflow.empty()) {
+      add(pod_, fact::kCiSystem, "argo");
+      add(pod_, fact::kCiRun, workflow);
+    }
+  }
+
+  void add_containers(std::string_view manifests, std::string_view statuses) {
+    each_of(status_, statuses, [&](const json::object& one) {
+      const std::string_view name = text_at(one, "name");
+      std::string_view image = text_at(one, "image");
+      if (image.empty() || image.starts_with("sha256:")) {  // the runtime knows no name of it
+        each_of(spec_, manifests, [&](const json::object& meant) {
+          if (text_at(meant, "name") == name) image = text_at(meant, "image");
+        });
+      }
+      std::string_view before;
+      const std::string_view now = text_at(one, "containerID");
+      for (const std::string_view id : {now, text_at(object_at(object_at(one, "state"), "terminated"), "containerID"),
+                                        text_at(object_at(object_at(one, "lastState"), "terminated"), "containerID")}) {
+        if (id.empty() || id == before) continue;
+        // The digest is that of the one that runs: after an update the last one had another.
+        add_container(id, name, id == now ? image : std::string_view(),
+                      id == now ? text_at(one, "imageID") : std::string_view());
+        before = id;
+      }
+    });
+  }
+
+  void add_container(std::string_view uri, std::string_view name, std::string_view image, std::string_view image_id) {
+    const std::size_t scheme = uri.find("://");
+    if (scheme == std::string_view::npos) return;
+    const std::string_view id = uri.substr(scheme + 3);
+    if (id.empty() || id.size() > 64 || !is_hex(id)) return;
+    if (out_.size() > kMaxPodContainers) {
+      ++losses_.containers_over;
+      return;
+    }
+    WorkloadFacts facts{.id = head_.id + "/" + std::string(id), .facts = {}};
+    add(facts, fact::kK8sContainer, name);
+    add(facts, fact::kRuntime, uri.substr(0, scheme));
+    add(facts, fact::kImageName, image);
+    if (const std::size_t pulled = image_id.find("://"); pulled != std::string_view::npos)
+      image_id.remove_prefix(pulled + 3);
+    if (image_id.contains("sha256:")) add(facts, fact::kImageDigest, image_id);
+    if (!facts.facts.empty()) out_.push_back(std::move(facts));
+  }
+
+  const json::object &meta_, &spec_, &status_, &labels_, &annotations_;
+  const PodHead& head_;
+  const base::KubernetesConfig& config_;
+  PodLosses& losses_;
+  WorkloadFacts pod_;
+  std::vector<WorkloadFacts> out_;
+};
+
+}  // namespace
+
+// A static pod runs under the hash of its manifest; the API shows a mirror of it with a uid of its own. Only a hash is
+// taken for one: a pod whose author wrote such an annotation never passes for one with a UUID.
+std::optional<PodHead> pod_head(const json::object& pod) {
+  const json::object& meta = object_at(pod, "metadata");
+  PodHead out{.uid = std::string(text_at(meta, "uid")), .id = {}, .node = {}};
+  const bool is_hash = out.uid.size() == 32 && is_hex(out.uid);  // the kubelet shows static pods so
+  if (!is_hash && !is_uuid(out.uid)) return std::nullopt;
+  const std::string_view mirror = text_at(object_at(meta, "annotations"), "kubernetes.io/config.mirror");
+  out.id = "pod:" + (mirror.size() == 32 && is_hex(mirror) ? std::string(mirror) : out.uid);
+  out.node = base::printable(cut(text_at(object_at(pod, "spec"), "nodeName"), kMaxFactValue));
+  return out;
+}
+
+bool has_container(const json::object& pod) {
+  bool out = false;
+  for (const char* statuses : {"initContainerStatuses", "containerStatuses"})
+    each_of(object_at(pod, "status"), statuses,
+            [&](const json::object& one) { out = out || !text_at(one, "containerID").empty(); });
+  return out;
+}
+
+std::vector<WorkloadFacts> pod_facts(const json::object& pod, const PodHead& head, const base::KubernetesConfig& config,
+                                     const OwnerOf& owner_of, PodLosses& losses) {
+  return PodReader(pod, head, config, losses).read(owner_of);
+}
+
+PodOwner controller_of(const json::object& object) { return controller_in(object_at(object, "metadata")); }
+
+std::string_view deployment_by_name(std::string_view replica_set, std::string_view template_hash) {
+  if (template_hash.empty() || !replica_set.ends_with(template_hash)) return {};
+  replica_set.remove_suffix(template_hash.size());
+  return replica_set.ends_with('-') ? replica_set.substr(0, replica_set.size() - 1) : std::string_view();
+}
+
+std::string_view cron_job_by_name(std::string_view job, std::int64_t created_s) {
+  constexpr std::int64_t kDay = 24 * 60 * 60;
+  const std::size_t dash = job.rfind('-');
+  if (dash == std::string_view::npos) return {};
+  std::int64_t minutes = 0;
+  const std::string_view digits = job.substr(dash + 1);
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), minutes);
+  if (digits.size() != 8 || code != std::errc{} || end != digits.data() + digits.size()) return {};
+  const std::int64_t away = created_s - minutes * 60;
+  return away > kDay || away < -kDay ? std::string_view() : job.substr(0, dash);
+}
+
+}  // namespace keytrail::identify

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Source of identity: what the container runtime on this node has written down of a container: its pod, its names, its
+// image. Asked of the examiner by the id in the cgroup's path, and believed where the state puts the container into
+// that very cgroup: a directory may be named like anybody's container. Thread: the pipeline's.
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/identify/cgroup_path.h"
+#include "agent/identify/proc_reader.h"
+#include "agent/identify/runtime_cgroup.h"
+#include "agent/identify/sources.h"
+
+namespace keytrail::identify {
+namespace {
+
+constexpr std::size_t kMaxLooks = 4'096;  ///< containers that are being looked up
+constexpr std::size_t kMaxAsked = 64;     ///< at once: link has questions, too
+/// The state is written before the first process runs, but Docker's a moment later; a runtime may be restarting.
+constexpr std::array<std::uint64_t, 3> kAgainAfterNs{200'000'000, 1'000'000'000, 5'000'000'000};
+
+std::string_view value_of(const std::vector<BundleFact>& facts, std::string_view name) {
+  const auto it = std::ranges::find_if(
+      facts, [&](const BundleFact& one) { return one.what < kBundleFacts.size() && kBundleFacts[one.what] == name; });
+  return it == facts.end() ? std::string_view() : std::string_view(it->value);
+}
+
+bool is_of_pod(std::string_view name) {
+  return name == fact::kNamespace || name == fact::kPodName || name == fact::kPodUid;
+}
+
+/// What a pod calls it, and as what it is in it.
+bool is_in_pod(std::string_view name) { return name == fact::kK8sContainer || name == fact::kContainerType; }
+
+/// Labels, which an image may bring with it.
+bool is_label(std::string_view name) { return name == fact::kComposeProject || name == fact::kComposeService; }
+
+/// "container:1000/ID": that user's own runtime keeps its state where he may write.
+bool is_of_user(std::string_view id) {
+  constexpr std::string_view kContainer = "container:";
+  if (!id.starts_with(kContainer)) return false;
+  id.remove_prefix(kContainer.size());
+  const std::size_t end = id.find('/');
+  return end != id.npos && end <= 10 &&
+         std::ranges::all_of(id.substr(0, end), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+class RuntimeState final : public IdentitySource {
+ public:
+  explicit RuntimeState(Examiner& examiner) : examiner_(examiner) {}
+
+  void start(IdentitySink& sink) override { sink_ = &sink; }
+
+  void on_workload(const WorkloadSeen& seen) override {
+    const Workload& workload = *seen.workload;
+    const bool container = workload.kind == WorkloadKind::kPod || workload.kind == WorkloadKind::kContainer;
+    const std::string_view id = container ? workload.value(fact::kContainerId) : std::string_view();
+    if (id.empty() || looks_.contains(workload.id)) return;
+    if (!workload.value(fact::kRuntime).empty()) return;  // LXC, nspawn, Nomad, BuildKit: the path says it all
+    if (is_of_user(workload.id)) {
+      ++of_users_;
+      return;
+    }
+    Look look{.workload = seen.workload, .reach = seen.reach};
+    if (!is_bundle_id(id)) return unknown(look, "no runtime gives such an id", unreadable_);
+    if (looks_.size() >= kMaxLooks) {
+      ++over_bound_;
+      return;
+    }
+    looks_.emplace(workload.id, std::move(look));
+    due_.emplace(0, workload.id);
+    ask_due();
+  }
+
+  void on_turn(std::uint64_t now_ns) override {
+    now_ns_ = now_ns;
+    ask_due();
+  }
+
+  [[nodiscard]] std::map<std::string, std::uint64_t> counters() const override {
+    return {{"runtime_containers_known", known_},           {"runtime_containers_gone", gone_},
+            {"runtime_containers_unreadable", unreadable_}, {"runtime_cgroup_disagrees", disagrees_},
+            {"runtime_containers_of_users", of_users_},     {"runtime_looks_over_bound", over_bound_}};
+  }
+
+ private:
+  struct Look {
+    std::shared_ptr<const Workload> workload;
+    Reach reach;
+    std::string_view format = bundle::kOci;
+    std::size_t again = 0;
+  };
+
+  void ask_due() {
+    while (asked_ < kMaxAsked && !due_.empty() && due_.begin()->first <= now_ns_) {
+      const std::string id = std::move(due_.begin()->second);
+      due_.erase(due_.begin());
+      ask(id, looks_.at(id));
+    }
+  }
+
+  void ask(const std::string& id, const Look& look) {
+    ++asked_;
+    const std::string container(look.workload->value(fact::kContainerId));
+    examiner_.ask<BundleQuestion>(look.reach, {.container = container, .format = std::string(look.format)},
+                                  [this, id, alive = std::weak_ptr<bool>(alive_)](const BundleAnswer& answer) {
+                                    if (alive.expired()) return;
+                                    --asked_;
+                                    take(id, answer);
+                                    ask_due();
+                                  });
+  }
+
+  void take(const std::string& id, const BundleAnswer& answer) {
+    Look& look = looks_.at(id);
+    const bool later = answer.unread == "gone" || answer.unread == "busy" || answer.unread == "timeout" ||
+                       answer.unread == "changed" || answer.unread == "examiner restarted";
+    if (later && look.again < kAgainAfterNs.size()) {
+      due_.emplace(now_ns_ + kAgainAfterNs[look.again++], id);
+      return;
+    }
+    std::string_view next;
+    if (look.format != bundle::kOci) {
+      post(look, answer.facts);
+      if (look.format == bundle::kStorage && answer.facts.empty()) next = bundle::kVolatile;
+    } else if (answer.unread.empty()) {
+      next = take_bundle(look, answer.facts);
+    } else if (answer.unread == "gone") {
+      unknown(look, "gone before the runtime's state was read", gone_);
+    } else {
+      unknown(look, "the runtime's state cannot be read: " + answer.unread, unreadable_);
+    }
+    if (next.empty()) {
+      looks_.erase(id);
+      return;
+    }
+    look.format = next;
+    look.again = 0;
+    due_.emplace(0, id);
+  }
+
+  /// Gives the file that tells more, if there is one.
+  std::string_view take_bundle(const Look& look, const std::vector<BundleFact>& facts) {
+    const std::string_view pod = value_of(facts, fact::kPodUid), kernels = look.workload->value(fact::kPodUid);
+    const bool other_pod = !pod.empty() && !kernels.empty() && pod != kernels;
+    if (other_pod || !is_there(look, value_of(facts, fact::kCgroup))) {
+      unknown(look, "the runtime has this container in another cgroup", disagrees_);
+      return {};
+    }
+    ++known_;
+    post(look, facts);
+    const std::string_view runtime = value_of(facts, fact::kRuntime);
+    return runtime == "docker" ? bundle::kDocker : runtime == "podman" ? bundle::kStorage : std::string_view();
+  }
+
+  /// The kernel's path begins at the machine's root; the runtime's where the node has its own (a node that is itself a
+  /// container), and so does what this agent reads in /proc.
+  [[nodiscard]] bool is_there(const Look& look, std::string_view cgroups_path) const {
+    const std::string_view container = look.workload->value(fact::kContainerId);
+    if (is_in_bundle(look.workload->value(fact::kCgroup), cgroups_path, container)) return true;
+    const auto process = proc_.read(look.reach.who.tgid, look.reach.who.start_ns);
+    return process && is_in_bundle(process->cgroup, cgroups_path, container);
+  }
+
+  void post(const Look& look, const std::vector<BundleFact>& facts) {
+    const Workload& workload = *look.workload;
+    const std::string pod(workload.value(fact::kPodUid));
+    // What dockerd has of a pod are labels: they count where the kernel has that pod.
+    const bool names_pod = look.format == bundle::kOci || (!pod.empty() && value_of(facts, fact::kPodUid) == pod);
+    WorkloadFacts own{.id = workload.id, .facts = {}}, of_pod{.id = "pod:" + pod, .facts = {}};
+    for (const BundleFact& one : facts) {
+      const std::string_view name = kBundleFacts[one.what];
+      if (name == fact::kCgroup || ((is_of_pod(name) || is_in_pod(name)) && !names_pod)) continue;
+      WorkloadFacts& to = is_of_pod(name) && !pod.empty() ? of_pod : own;
+      to.facts.push_back({std::string(name), one.value, is_label(name) ? KnownBy::kClaimed : KnownBy::kRuntime});
+    }
+    if (look.format == bundle::kOci)
+      own.facts.push_back({fact::kContainerId, std::string(workload.value(fact::kContainerId)), KnownBy::kRuntime});
+    for (WorkloadFacts* const to : {&of_pod, &own}) {
+      if (!to->facts.empty() && sink_ != nullptr) sink_->post(std::move(*to));
+    }
+  }
+
+  void unknown(const Look& look, std::string because, std::uint64_t& counter) {
+    ++counter;
+    if (sink_ != nullptr)
+      sink_->post({look.workload->id, {{fact::kRuntimeUnknown, std::move(because), KnownBy::kRuntime}}});
+  }
+
+  Examiner& examiner_;
+  ProcReader proc_{"/proc"};
+  IdentitySink* sink_ = nullptr;
+  std::map<std::string, Look> looks_;              // by the workload's id
+  std::multimap<std::uint64_t, std::string> due_;  // those that are not being asked, by when they are to be
+  std::size_t asked_ = 0;
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t known_ = 0, gone_ = 0, unreadable_ = 0, disagrees_ = 0, of_users_ = 0, over_bound_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after the end
+};
+
+}  // namespace
+
+std::unique_ptr<IdentitySource> runtime_state(const SourceMeans& means) {
+  return means.config.runtime ? std::make_unique<RuntimeState>(means.examiner) : nullptr;
+}
+
+}  // namespace keytrail::identify

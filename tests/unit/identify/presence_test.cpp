@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// By which login a process came, and in whose namespaces it is.
+#include <gtest/gtest.h>
+
+#include "agent/identify/identify.h"
+#include "tests/unit/identify/fake_proc.h"
+
+namespace keytrail::identify {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+constexpr std::uint32_t kHostMounts = 1, kWebMounts = 50, kDbMounts = 60;
+constexpr std::uint64_t kHostGroup = 1, kWebGroup = 2, kDbGroup = 3, kSessionGroup = 4;
+constexpr std::uint32_t kUnset = UINT32_MAX;
+
+struct PresenceTest : testing::Test {
+  test::FakeProc proc;
+  Identify table{{.proc_root = proc.root(), .passwd_path = proc.passwd()}};
+  std::uint64_t now = 1000 * kSecond;
+  const std::string web = std::string(60, 'a') + "0001", db = std::string(60, 'b') + "0002";
+
+  void SetUp() override {
+    name(kHostGroup, "/init.scope");
+    name(kWebGroup, "/docker/" + web);
+    name(kDbGroup, "/docker/" + db);
+    name(kSessionGroup, "/user.slice/user-1000.slice/session-3.scope");
+    table.on_event({.head = {.time_ns = ++now, .who = {1, 1, 1}, .cgroup_id = kHostGroup},
+                    .body = TaskEvent{{.exe = "/sbin/init", .mnt_ns = kHostMounts}}});
+  }
+  void name(std::uint64_t id, std::string path) {
+    table.on_event({.head = {.time_ns = ++now}, .body = CgroupEvent{.cgroup_id = id, .path = std::move(path)}});
+  }
+  struct Program {
+    InstanceId who;
+    std::uint64_t cgroup;
+    std::uint32_t mounts;
+    InstanceId parent{1, 1, 1};
+    std::string exe = "/bin/sh";
+    std::uint32_t login = kUnset, session = kUnset;
+  };
+  ProcessRef exec(const Program& one) {
+    return table
+        .on_event({.head = {.time_ns = ++now, .who = one.who, .cgroup_id = one.cgroup},
+                   .body = ExecEvent{.parent = one.parent,
+                                     .exe = one.exe,
+                                     .login_uid = one.login,
+                                     .session_id = one.session,
+                                     .mnt_ns = one.mounts}})
+        .who;
+  }
+  ProcessRef open(const InstanceId& who, std::uint64_t cgroup, std::uint32_t mounts) {
+    return table
+        .on_event({.head = {.time_ns = ++now, .who = who, .cgroup_id = cgroup}, .body = OpenEvent{.mnt_ns = mounts}})
+        .who;
+  }
+  void fork(const InstanceId& who, std::uint64_t cgroup, const InstanceId& child) {
+    table.on_event({.head = {.time_ns = ++now, .who = who, .cgroup_id = cgroup}, .body = ForkEvent{.child = child}});
+  }
+  static InstanceId at(std::uint32_t tgid, std::uint32_t exec = 1) { return {tgid, tgid * kSecond, exec}; }
+  static std::string namespaces(const ProcessRef& process) {
+    return process->namespaces_of ? *process->namespaces_of : std::string();
+  }
+};
+
+TEST_F(PresenceTest, ALoginSessionSaysByWhatItBegan) {
+  struct Case {
+    const char* daemon;
+    LoginBy by;
+  };
+  std::uint32_t tgid = 10;
+  for (const Case& one :
+       {Case{"/usr/sbin/sshd", LoginBy::kSsh}, Case{"/usr/lib/openssh/sshd-session", LoginBy::kSsh},
+        Case{"/usr/bin/login", LoginBy::kConsole}, Case{"/usr/sbin/cron", LoginBy::kSchedule},
+        Case{"/usr/libexec/gdm-session-worker", LoginBy::kDesktop}, Case{"/opt/own/daemon", LoginBy::kUnknown}}) {
+    const InstanceId daemon = at(tgid), shell = at(tgid + 1), sudo = at(tgid + 2);
+    exec({.who = daemon, .cgroup = kHostGroup, .mounts = kHostMounts, .exe = one.daemon});
+    fork(daemon, kHostGroup, shell);
+    const InstanceId bash{shell.tgid, shell.start_ns, 2}, root{sudo.tgid, sudo.start_ns, 2};
+    const ProcessRef began = exec({.who = bash,
+                                   .cgroup = kSessionGroup,
+                                   .mounts = kHostMounts,
+                                   .parent = daemon,
+                                   .login = 1000,
+                                   .session = tgid});
+    EXPECT_EQ(began->login_by, one.by) << one.daemon;
+    fork(bash, kSessionGroup, sudo);
+    const ProcessRef later = exec({.who = root,
+                                   .cgroup = kSessionGroup,
+                                   .mounts = kHostMounts,
+                                   .parent = bash,
+                                   .exe = "/usr/bin/sshd",
+                                   .login = 1000,
+                                   .session = tgid});
+    EXPECT_EQ(later->login_by, one.by) << "what it runs, whatever it is called, changes nothing";
+    EXPECT_EQ(later->account->login_user, "alice");
+    tgid += 10;
+  }
+}
+
+TEST_F(PresenceTest, WhoEntersAContainersNamespacesFromTheHostIsSaidToBeThere) {
+  exec({.who = at(10), .cgroup = kWebGroup, .mounts = kWebMounts});
+  const ProcessRef entered = exec({.who = at(20), .cgroup = kSessionGroup, .mounts = kWebMounts, .login = 1000});
+  EXPECT_EQ(entered->workload->name, "person: alice") << "the cgroup's word stays";
+  EXPECT_EQ(namespaces(entered), "container: aaaaaaaaaaaa");
+  EXPECT_EQ(entered->workload->value(fact::kNamespacesOf), "container: aaaaaaaaaaaa");
+  EXPECT_EQ(entered->workload->find(fact::kNamespacesOf)->known_by, KnownBy::kKernel);
+  fork(at(20), kSessionGroup, at(21));
+  EXPECT_EQ(namespaces(table.find(at(21))), "container: aaaaaaaaaaaa");
+  const ProcessRef left = exec({.who = at(20, 2), .cgroup = kSessionGroup, .mounts = kHostMounts, .login = 1000});
+  EXPECT_EQ(namespaces(left), "");
+  EXPECT_EQ(namespaces(open(at(20, 2), kSessionGroup, kWebMounts)), "container: aaaaaaaaaaaa") << "without an exec";
+}
+
+TEST_F(PresenceTest, WhoLeavesItsContainerForTheHostOrAnotherIsSaidToBeThere) {
+  exec({.who = at(10), .cgroup = kWebGroup, .mounts = kWebMounts});
+  exec({.who = at(11), .cgroup = kDbGroup, .mounts = kDbMounts});
+  fork(at(10), kWebGroup, at(12));
+  const ProcessRef out = exec({.who = at(12, 2), .cgroup = kWebGroup, .mounts = kHostMounts, .parent = at(10)});
+  EXPECT_EQ(namespaces(out), "host");
+  EXPECT_EQ(out->workload->name, "container: aaaaaaaaaaaa");
+  EXPECT_EQ(out->workload->value(fact::kNamespacesOf), "host");
+  EXPECT_EQ(namespaces(exec({.who = at(12, 3), .cgroup = kWebGroup, .mounts = kHostMounts})), "host") << "still";
+  EXPECT_EQ(namespaces(exec({.who = at(12, 4), .cgroup = kWebGroup, .mounts = kDbMounts})), "container: bbbbbbbbbbbb");
+  EXPECT_EQ(namespaces(exec({.who = at(12, 5), .cgroup = kWebGroup, .mounts = kWebMounts})), "") << "home again";
+}
+
+TEST_F(PresenceTest, NothingIsSaidOfARuntimeThatStartsOrOfExecInAContainer) {
+  // It joins the cgroup first, and the namespaces then.
+  const ProcessRef runc = exec({.who = at(10), .cgroup = kWebGroup, .mounts = kHostMounts, .exe = "/usr/bin/runc"});
+  EXPECT_EQ(namespaces(runc), "");
+  EXPECT_EQ(namespaces(exec({.who = at(10, 2), .cgroup = kWebGroup, .mounts = kWebMounts})), "");
+  EXPECT_EQ(namespaces(exec({.who = at(11), .cgroup = kWebGroup, .mounts = kWebMounts})), "") << "docker exec";
+  EXPECT_EQ(namespaces(exec({.who = at(12), .cgroup = kWebGroup, .mounts = 77})), "") << "a sandbox of its own";
+  EXPECT_EQ(namespaces(exec({.who = at(13), .cgroup = kHostGroup, .mounts = 78})), "") << "a unit's own /tmp";
+}
+
+TEST_F(PresenceTest, ContainersOfAPodMayShareTheirNamespaces) {
+  const std::string pod = "/kubepods/pod11111111-2222-3333-4444-555555555555/";
+  name(70, pod + web);
+  name(71, pod + db);
+  exec({.who = at(10), .cgroup = 70, .mounts = kWebMounts});
+  exec({.who = at(11), .cgroup = 71, .mounts = kDbMounts});
+  EXPECT_EQ(namespaces(exec({.who = at(11, 2), .cgroup = 71, .mounts = kWebMounts})), "");
+}
+
+TEST_F(PresenceTest, ANamespaceThatHasEndedHasNoOwner) {
+  exec({.who = at(10), .cgroup = kWebGroup, .mounts = kWebMounts});
+  table.on_event({.head = {.time_ns = ++now, .who = at(10), .cgroup_id = kWebGroup}, .body = ExitEvent{}});
+  EXPECT_EQ(namespaces(exec({.who = at(20), .cgroup = kHostGroup, .mounts = kWebMounts})), "")
+      << "its number came again";
+}
+
+}  // namespace
+}  // namespace keytrail::identify

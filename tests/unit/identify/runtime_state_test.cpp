@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runtime's state as a source of identity, against an examiner played by the test.
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "agent/identify/fact_queue.h"
+#include "agent/identify/runtime_cgroup.h"
+#include "agent/identify/sources.h"
+
+namespace keytrail::identify {
+namespace {
+
+constexpr std::uint64_t kMs = 1'000'000;
+const std::string kId = "1666cc3e917499cd90092759eda287f1c54b59272aeccd24f721478b28431101";
+const std::string kPod = "b0658d9e-60b7-4a25-8e49-84b4290349dd";
+const std::string kDirectory = "/kubepods/besteffort/pod" + kPod + "/" + kId;
+const std::string kRunc = "kubepods-besteffort-podb0658d9e.slice:cri-containerd:" + kId;
+
+TEST(RuntimeCgroup, TheColonFormIsAScopeInItsSlices) {
+  EXPECT_EQ(directory_of_bundle(kRunc),
+            "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podb0658d9e.slice/cri-containerd-" + kId +
+                ".scope");
+  EXPECT_EQ(directory_of_bundle("system.slice:docker:ab"), "/system.slice/docker-ab.scope");
+  EXPECT_EQ(directory_of_bundle("machine.slice:libpod:ab"), "/machine.slice/libpod-ab.scope");
+  EXPECT_EQ(directory_of_bundle(":docker:ab"), "/system.slice/docker-ab.scope");
+  EXPECT_EQ(directory_of_bundle("-.slice:docker:ab"), "/docker-ab.scope");
+  EXPECT_EQ(directory_of_bundle("/k8s.io/c1"), "/k8s.io/c1");
+  for (const char* bad : {"", "docker/ab", "a:b", "a--b.slice:x:y", "-a.slice:x:y", "a/b.slice:x:y",
+                          "a.slice:x:", "a.slice:x:y/z", "plain:x:y"})
+    EXPECT_EQ(directory_of_bundle(bad), "") << bad;
+}
+
+TEST(RuntimeCgroup, IsTheDirectoryOrBelowItAndNowhereElse) {
+  EXPECT_TRUE(is_in_bundle(kDirectory, kDirectory, kId));
+  EXPECT_TRUE(is_in_bundle(kDirectory + "/init.scope", kDirectory, kId));
+  EXPECT_FALSE(is_in_bundle("/kubepods/podx/y" + kDirectory, kDirectory, kId)) << "a directory made in another's";
+  EXPECT_FALSE(is_in_bundle(kDirectory + "x", kDirectory, kId));
+  EXPECT_FALSE(is_in_bundle("/", "/", kId));
+  EXPECT_FALSE(is_in_bundle("/a/b", "/a", kId)) << "the directory names another";
+  EXPECT_TRUE(is_in_bundle(directory_of_bundle(kRunc) + "/container", kRunc, kId));
+  EXPECT_TRUE(is_in_bundle("/system.slice/containerd.service/" + kRunc, kRunc, kId)) << "runc without systemd";
+  EXPECT_FALSE(is_in_bundle("/user.slice/containerd.service/" + kRunc, kRunc, kId));
+  EXPECT_FALSE(is_in_bundle("/system.slice/a.service/b/" + kRunc, kRunc, kId));
+}
+
+struct Asked final : Examiner {
+  std::deque<std::pair<ExamineRequest, std::function<void(ExamineAnswer)>>> waiting;
+  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override {
+    waiting.emplace_back(std::move(request), std::move(done));
+  }
+  /// The question that waits the longest.
+  [[nodiscard]] BundleQuestion question() const { return std::get<BundleQuestion>(waiting.at(0).first.question); }
+  void answer(std::string unread, std::vector<std::pair<std::string, std::string>> facts = {}) {
+    BundleAnswer out{.unread = std::move(unread), .facts = {}, .skipped = 0};
+    for (auto& [name, value] : facts) {
+      const auto what = std::ranges::find(kBundleFacts, name) - kBundleFacts.begin();
+      out.facts.push_back({static_cast<std::uint8_t>(what), std::move(value)});
+    }
+    auto done = std::move(waiting.at(0).second);
+    waiting.pop_front();
+    done(std::move(out));
+  }
+};
+
+struct RuntimeStateTest : testing::Test {
+  FactQueue queue;
+  Asked examiner;
+  base::IdentityConfig config;
+  std::unique_ptr<IdentitySource> source = runtime_state({.config = config, .examiner = examiner});
+
+  void SetUp() override { source->start(queue); }
+
+  static WorkloadSeen seen(WorkloadKind kind, const std::string& id, std::vector<Fact> facts) {
+    auto workload = std::make_shared<Workload>();
+    workload->id = id;
+    workload->kind = kind;
+    workload->facts = std::move(facts);
+    return {workload, {}};
+  }
+  static WorkloadSeen pod(const std::string& cgroup = kDirectory, KnownBy known_by = KnownBy::kKernel) {
+    return seen(WorkloadKind::kPod, "pod:" + kPod + "/" + kId,
+                {{fact::kContainerId, kId, known_by}, {fact::kPodUid, kPod, known_by}, {fact::kCgroup, cgroup}});
+  }
+  static WorkloadSeen container(const std::string& id, const std::string& cgroup) {
+    return seen(WorkloadKind::kContainer, "container:" + id, {{fact::kContainerId, id}, {fact::kCgroup, cgroup}});
+  }
+  /// What was posted: "ID NAME" → "VALUE known by".
+  std::map<std::string, std::string> posted() {
+    std::map<std::string, std::string> out;
+    for (const WorkloadFacts& one : queue.take()) {
+      for (const Fact& fact : one.facts)
+        out[one.id + " " + fact.name] = fact.value + " " + to_string(fact.known_by);
+    }
+    return out;
+  }
+  std::uint64_t count(const std::string& name) { return source->counters().at(name); }
+};
+
+using Posted = std::map<std::string, std::string>;
+constexpr char kShop[] = "shop";
+
+TEST_F(RuntimeStateTest, APodsNamesAreThePodsAndTheRestTheContainers) {
+  source->on_workload(pod());
+  EXPECT_EQ(examiner.question().container, kId);
+  EXPECT_EQ(examiner.question().format, bundle::kOci);
+  examiner.answer({}, {{fact::kCgroup, kDirectory},
+                       {fact::kRuntime, "containerd"},
+                       {fact::kNamespace, kShop},
+                       {fact::kPodName, "web-1"},
+                       {fact::kPodUid, kPod},
+                       {fact::kK8sContainer, "app"}});
+  const std::string whole = "pod:" + kPod + " ", own = "pod:" + kPod + "/" + kId + " ";
+  EXPECT_EQ(posted(), (Posted{{whole + fact::kNamespace, "shop runtime"},
+                              {whole + fact::kPodName, "web-1 runtime"},
+                              {whole + fact::kPodUid, kPod + " runtime"},
+                              {own + fact::kRuntime, "containerd runtime"},
+                              {own + fact::kK8sContainer, "app runtime"},
+                              {own + fact::kContainerId, kId + " runtime"}}));
+  EXPECT_EQ(count("runtime_containers_known"), 1U);
+  EXPECT_TRUE(examiner.waiting.empty());
+}
+
+TEST_F(RuntimeStateTest, OfAContainerWithoutAPodInItsPathAllIsItsOwn) {
+  source->on_workload(container("c1", "/k8s.io/c1"));
+  examiner.answer({}, {{fact::kCgroup, "/k8s.io/c1"}, {fact::kNamespace, kShop}, {fact::kPodName, "web-1"}});
+  const auto all = posted();
+  EXPECT_EQ(all.at(std::string("container:c1 ") + fact::kNamespace), "shop runtime");
+  EXPECT_EQ(all.at(std::string("container:c1 ") + fact::kPodName), "web-1 runtime");
+}
+
+TEST_F(RuntimeStateTest, AClaimedNameIsBorneOut) {
+  source->on_workload(pod(kDirectory, KnownBy::kClaimed));
+  examiner.answer({}, {{fact::kCgroup, kDirectory}, {fact::kPodUid, kPod}});
+  const auto all = posted();
+  EXPECT_EQ(all.at("pod:" + kPod + "/" + kId + " " + fact::kContainerId), kId + " runtime");
+  EXPECT_EQ(all.at("pod:" + kPod + " " + fact::kPodUid), kPod + " runtime");
+}
+
+TEST_F(RuntimeStateTest, AForgedCgroupNameIsNotBelieved) {
+  for (const std::string& cgroup : {"/kubepods/pod1/x" + kDirectory, std::string("/jobs/") + kId, std::string()}) {
+    source->on_workload(pod(cgroup));
+    examiner.answer({}, {{fact::kCgroup, kDirectory}, {fact::kNamespace, kShop}, {fact::kPodName, "victim"}});
+    EXPECT_EQ(posted(), (Posted{{"pod:" + kPod + "/" + kId + " " + fact::kRuntimeUnknown,
+                                 "the runtime has this container in another cgroup runtime"}}))
+        << cgroup;
+  }
+  source->on_workload(pod());
+  examiner.answer({}, {{fact::kCgroup, kDirectory}, {fact::kPodUid, "another"}, {fact::kPodName, "victim"}});
+  EXPECT_EQ(posted().size(), 1U) << "of another pod";
+  EXPECT_EQ(count("runtime_cgroup_disagrees"), 4U);
+  EXPECT_EQ(count("runtime_containers_known"), 0U);
+}
+
+TEST_F(RuntimeStateTest, WhatIsNotThereYetIsAskedForAgainAndThenSaid) {
+  source->on_turn(1);
+  source->on_workload(pod());
+  std::uint64_t now = 1;
+  for (const std::uint64_t wait : {200U, 1000U, 5000U}) {
+    examiner.answer("gone");
+    source->on_turn(now + (wait - 1) * kMs);
+    EXPECT_TRUE(examiner.waiting.empty()) << wait;
+    EXPECT_TRUE(posted().empty());
+    now += wait * kMs;
+    source->on_turn(now);
+    ASSERT_EQ(examiner.waiting.size(), 1U) << wait;
+  }
+  examiner.answer("gone");
+  source->on_turn(now + 60'000 * kMs);
+  EXPECT_TRUE(examiner.waiting.empty());
+  EXPECT_EQ(posted(), (Posted{{"pod:" + kPod + "/" + kId + " " + fact::kRuntimeUnknown,
+                               "gone before the runtime's state was read runtime"}}));
+  EXPECT_EQ(count("runtime_containers_gone"), 1U);
+}
+
+TEST_F(RuntimeStateTest, WhatCannotBeReadIsSaidAtOnce) {
+  for (const char* why : {"too large", "unknown format", "refused"}) {
+    source->on_workload(pod());
+    examiner.answer(why);
+    EXPECT_EQ(posted().begin()->second, std::string("the runtime's state cannot be read: ") + why + " runtime");
+  }
+  source->on_workload(container("a:b", "/k8s.io/a:b"));
+  EXPECT_TRUE(examiner.waiting.empty()) << "no path is made of such an id";
+  EXPECT_EQ(count("runtime_containers_unreadable"), 4U);
+}
+
+TEST_F(RuntimeStateTest, DockersAndPodmansNamesAreAskedForBesides) {
+  source->on_workload(container(kId, "/docker/" + kId));
+  examiner.answer({}, {{fact::kCgroup, "/docker/" + kId}, {fact::kRuntime, "docker"}});
+  EXPECT_EQ(examiner.question().format, bundle::kDocker);
+  (void)posted();
+  examiner.answer({}, {{fact::kContainerName, "web-1"},
+                       {fact::kComposeProject, kShop},
+                       {fact::kPodName, "victim"},
+                       {fact::kK8sContainer, "victim"},
+                       {fact::kContainerType, "sandbox"}});
+  const std::string own = "container:" + kId + " ";
+  EXPECT_EQ(posted(),
+            (Posted{{own + fact::kContainerName, "web-1 runtime"}, {own + fact::kComposeProject, "shop claimed"}}))
+      << "labels may be the image's";
+  EXPECT_TRUE(examiner.waiting.empty());
+
+  source->on_workload(container(kId, "/machine.slice/libpod-" + kId + ".scope"));
+  examiner.answer({}, {{fact::kCgroup, "machine.slice:libpod:" + kId}, {fact::kRuntime, "podman"}});
+  EXPECT_EQ(examiner.question().format, bundle::kStorage);
+  examiner.answer({});
+  EXPECT_EQ(examiner.question().format, bundle::kVolatile);
+  (void)posted();
+  examiner.answer({}, {{fact::kContainerName, "web-2"}});
+  EXPECT_EQ(posted(), (Posted{{own + fact::kContainerName, "web-2 runtime"}}));
+  EXPECT_TRUE(examiner.waiting.empty());
+}
+
+TEST_F(RuntimeStateTest, CriDockerdsPodIsBelievedOfThatPodOnly) {
+  source->on_workload(pod());
+  examiner.answer({}, {{fact::kCgroup, kDirectory}, {fact::kRuntime, "docker"}});
+  (void)posted();
+  examiner.answer(
+      {}, {{fact::kPodUid, kPod}, {fact::kNamespace, kShop}, {fact::kPodName, "web-1"}, {fact::kK8sContainer, "app"}});
+  const auto all = posted();
+  EXPECT_EQ(all.at("pod:" + kPod + " " + fact::kPodName), "web-1 runtime");
+  EXPECT_EQ(all.at("pod:" + kPod + "/" + kId + " " + fact::kK8sContainer), "app runtime");
+}
+
+TEST_F(RuntimeStateTest, OthersAreNotAskedAbout) {
+  source->on_workload(seen(WorkloadKind::kSystemdUnit, "unit:a.service", {{fact::kContainerId, kId}}));
+  source->on_workload(seen(WorkloadKind::kPod, "pod:" + kPod, {{fact::kPodUid, kPod}}));
+  source->on_workload(seen(WorkloadKind::kContainer, "container:1000/" + kId, {{fact::kContainerId, kId}}));
+  source->on_workload(
+      seen(WorkloadKind::kContainer, "container:lxc/web",
+           {{fact::kContainerId, "web"}, {fact::kRuntime, "lxc"}, {fact::kCgroup, "/lxc.payload.web"}}));
+  EXPECT_TRUE(examiner.waiting.empty());
+  EXPECT_EQ(count("runtime_containers_of_users"), 1U);
+  config.runtime = false;
+  EXPECT_EQ(runtime_state({.config = config, .examiner = examiner}), nullptr);
+}
+
+TEST_F(RuntimeStateTest, AFloodIsBoundedAndCounted) {
+  for (int i = 0; i < 5'000; ++i) {
+    const std::string id = "c" + std::to_string(i);
+    source->on_workload(container(id, "/k8s.io/" + id));
+  }
+  EXPECT_EQ(examiner.waiting.size(), 64U);
+  EXPECT_EQ(count("runtime_looks_over_bound"), 5'000U - 4'096U);
+  while (!examiner.waiting.empty()) {
+    ASSERT_LE(examiner.waiting.size(), 64U);
+    examiner.answer("refused");
+    (void)queue.take();
+  }
+  EXPECT_EQ(count("runtime_containers_unreadable"), 4'096U);
+}
+
+TEST_F(RuntimeStateTest, AnAnswerMayComeAfterItsEnd) {
+  source->on_workload(pod());
+  source.reset();
+  examiner.answer("gone");
+}
+
+}  // namespace
+}  // namespace keytrail::identify

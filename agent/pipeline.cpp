@@ -11,6 +11,7 @@
 #include <chrono>
 #include <future>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -22,13 +23,6 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1000 * kMs;
-
-std::uint64_t sent_of(const capture::FamilyCounters& counters) {
-  std::uint64_t sum = 0;
-  for (const KernelCounters& family : counters)
-    sum += family.sent;
-  return sum;
-}
 
 /// Time since boot without the machine's sleep.
 std::uint64_t awake_ns() {
@@ -67,6 +61,7 @@ Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, 
       roles_(roles),
       history_(history),
       clock_(clock),
+      sources_(identify::all_sources({options_.identity, roles})),
       session_(roles.session_id(), stored_session(history), history.last_batch().counters),
       link_(
           link_options(options, history), catalog, roles, clock,
@@ -99,6 +94,7 @@ Result<void> Pipeline::start() {
   lost_from_ns_ = watched_ns_;
   roles_.on_notice([this](const examine::WardenNotice& notice) {
     spdlog::warn("{}", base::printable(notice.text));
+    stored_notices_.heard(notice.number);
     // Its own restart it has told already, with what the one before it lost.
     if (notice.cause == "worker_restart") return;
     link_.gap(notice.from_ns, notice.to_ns, notice.cause, std::nullopt, notice.family, notice.text);
@@ -175,17 +171,17 @@ void Pipeline::resume_losses() {
   capture_.resume_loss(told, watched_ns_);
 }
 
-// What workers before this one took from these rings and did not store.
-std::uint64_t Pipeline::book_loss() {
-  capture::FamilyCounters counters = capture_.kernel_counters();
-  std::size_t backlog = capture_.backlog();
-  for (int i = 0; i < 100; ++i) {  // both must be of one moment
-    const auto again = capture_.kernel_counters();
-    if (sent_of(again) == sent_of(counters)) break;
-    counters = again;
-    backlog = capture_.backlog();
+// What workers before this one took from these rings and did not store; nothing: hooks were under way whenever it was
+// looked, so that the number may be a few too small.
+std::optional<std::uint64_t> Pipeline::book_loss() {
+  constexpr int kTries = 100;
+  capture::CaptureMoment now = capture_.moment();
+  for (int i = 0; i < kTries && !now.exact; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    now = capture_.moment();
   }
-  return session_.book_loss(sent_of(counters), backlog, "worker_restart");
+  const std::uint64_t lost = session_.book_loss(capture::sent_of(now.counters), now.backlog, "worker_restart");
+  return now.exact ? std::optional(lost) : std::nullopt;
 }
 
 std::uint64_t Pipeline::to_boot(std::int64_t wall_ns) const {
@@ -252,7 +248,9 @@ void Pipeline::tick() {
 // Of a record that cannot be read it is not known when it was made: after all that was taken before.
 void Pipeline::tell_lost(std::uint64_t now) {
   for (Event& loss : capture_.loss_since_last(now)) {
-    std::get<LossEvent>(loss.body).workload = identify_.workload_in(loss.head.cgroup_id);
+    auto& whose = std::get<LossEvent>(loss.body);
+    whose.workload = identify_.workload_in(loss.head.cgroup_id);
+    whose.owner = identify_.owner_of_cgroup(loss.head.cgroup_id);
     deliver(loss);
   }
   const std::uint64_t corrupt = capture_.stats().corrupt;
@@ -297,9 +295,13 @@ void Pipeline::tell_silence(std::uint64_t now) {
 }
 
 std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
+  const std::vector<WorkloadSeen> seen = identify_.take_first_seen();
   for (const auto& source : sources_) {
+    for (const WorkloadSeen& one : seen)
+      source->on_workload(one);
     for (const TokenTold& one : told)
       source->on_token(one);
+    source->on_turn(clock_.boot_ns());
   }
   for (WorkloadFacts& facts : facts_.take())
     identify_.learn_facts(std::move(facts));
@@ -308,6 +310,7 @@ std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& t
 
 void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
   const identify::WorkloadStats& stats = identify_.workload_stats();
+  out["cgroups_forgotten"] = identify_.stats().cgroups_forgotten;
   out["facts_over_bound"] = stats.facts_refused;
   out["workloads_over_bound"] = stats.over_bound;
   out["identity_posts_dropped"] = facts_.dropped();
@@ -346,6 +349,9 @@ void Pipeline::flush() {
   batch.counters.untold = link_.untold();
   if (!std::exchange(session_stored_, true)) batch.session = session_.base();
   history_.submit(std::move(batch));
+  if (const auto numbers = history_.batches()) {
+    if (const auto stored = stored_notices_.look(*numbers)) roles_.note_stored(*stored);
+  }
 }
 
 // Follows the one before without a hole: what a batch does not settle yet a later one does. Nothing is settled while
@@ -378,23 +384,19 @@ void Pipeline::watch(std::vector<FoundPlace> found) {
 
 void Pipeline::publish() {
   PipelineSnapshot next;
-  next.kernel = capture_.kernel_counters();
-  std::size_t backlog = capture_.backlog();
-  for (int i = 0; i < 3; ++i) {
-    auto again = capture_.kernel_counters();
-    const bool same = sent_of(again) == sent_of(next.kernel);
-    next.kernel = std::move(again);
-    if (same) break;
-    backlog = capture_.backlog();
-  }
+  capture::CaptureMoment now = capture_.moment();
+  next.kernel = std::move(now.counters);
   next.worker = session_.since_armed();
-  next.in_flight = backlog + session_.pending();
+  next.in_flight = now.backlog + session_.pending();
   next.tracking = link_.counters();
   count_identity(next.tracking);
   for (std::size_t i = 0; i < kFamilies; ++i)
     next.silent[i] = hooks_silence_[i].is_silent();
   next.warden_silent = warden_silence_.is_silent();
   next.told = notices_.shown(clock_.boot_ns());
+  for (const auto& source : sources_) {
+    if (std::string remark = source->remark(); !remark.empty()) next.told.push_back(std::move(remark));
+  }
   next.roles = roles_.processes();
   const std::scoped_lock lock(mutex_);
   snapshot_ = std::move(next);

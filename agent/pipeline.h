@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data, on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them by
-// the ports of include/. In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that
+// The data, on one thread: capture → decode → identify → link → judge → record. Owns the stages, wires them
+// by the ports of include/. In: the warden's rings. Out: batches for the recorder, a snapshot for status. Thread: that
 // of its io_context.
 #pragma once
 
@@ -43,11 +43,12 @@ struct PipelineSnapshot {
   std::map<std::string, std::uint64_t> tracking;  ///< link's counters, by name
   std::array<bool, kFamilies> silent{};
   bool warden_silent = false;
-  std::vector<std::string> told;  ///< by the warden, within the last minute
+  std::vector<std::string> told;  ///< by the warden, within the last minute; by sources of identity, now
   std::vector<RoleStatus> roles;
 };
 
 struct PipelineOptions {
+  base::IdentityConfig identity;
   std::map<std::string, base::FindingConfig> findings;
   std::uint32_t sample_s = 60;
   std::uint32_t slots_s = 5;
@@ -70,7 +71,7 @@ class Pipeline {
  private:
   void adopt();
   void book_restart();
-  std::uint64_t book_loss();
+  std::optional<std::uint64_t> book_loss();
   void resume_losses();
   /// Which of the kernel's losses these rows tell.
   void note_told(const std::vector<Row>& rows);
@@ -104,7 +105,7 @@ class Pipeline {
   identify::Identify identify_;
   identify::FactQueue facts_;
   /// End before the queue that they post to.
-  std::vector<std::unique_ptr<IdentitySource>> sources_ = identify::all_sources();
+  std::vector<std::unique_ptr<IdentitySource>> sources_;
   Session session_;
   link::Link link_;
   judge::Judge judge_;
@@ -121,6 +122,7 @@ class Pipeline {
   OwnStall own_stall_;
   base::ClockWatch clock_watch_;
   Notices notices_;
+  StoredNotices stored_notices_;
   std::uint64_t warden_asked_ = 0;
   mutable std::mutex mutex_;  ///< guards `snapshot_`
   PipelineSnapshot snapshot_;

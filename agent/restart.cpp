@@ -9,9 +9,11 @@ namespace {
 constexpr const char* kWorkerRestart = "worker_restart";
 constexpr const char* kAgentRestart = "agent_restart";
 
+std::string lost_words(const Beginning& at) { return at.lost ? std::to_string(*at.lost) : "an unknown number"; }
+
 std::string of_rings(const Beginning& at) {
   return "The warden did not end in order. Of what waited in its rings " + std::to_string(at.read_after) +
-         " events were read after all, " + std::to_string(at.lost) +
+         " events were read after all, " + lost_words(at) +
          " were lost with the worker; what else there was until new hooks were armed nobody knows.";
 }
 
@@ -20,10 +22,11 @@ std::uint64_t stored(const Beginning& at) { return at.settled_ns != 0 ? at.settl
 
 /// What went with the worker before this one.
 RestartGap of_worker(const Beginning& at, std::uint64_t from_ns) {
-  RestartGap out{from_ns, at.now_ns, kWorkerRestart, at.lost + at.untold, {}};
+  RestartGap out{from_ns, at.now_ns, kWorkerRestart, at.lost, {}};
+  if (out.lost) *out.lost += at.untold;
   if (at.untold != 0)
-    out.text = std::to_string(at.lost) + " events were lost, and the account of " + std::to_string(at.untold) +
-               " things that had been given up.";
+    out.text = lost_words(at) + (at.lost ? " events" : " of events") + " were lost, and the account of " +
+               std::to_string(at.untold) + " things that had been given up.";
   return out;
 }
 

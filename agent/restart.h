@@ -18,12 +18,12 @@ struct Beginning {
   bool has_past = false;         ///< the history holds a batch
   /// A worker before this one stored a batch of what came through these rings.
   bool same_rings = false;
-  bool later_life = false;       ///< another worker of this warden ran before
-  bool resumed = false;          ///< the rings are those of a warden that was killed
-  std::uint64_t beat_ns = 0;     ///< resumed: that warden's newest heartbeat; 0: none is known
-  std::uint64_t read_after = 0;  ///< resumed: events of its hooks that nobody had read
-  std::uint64_t lost = 0;        ///< events that were taken from the rings and never stored
-  std::uint64_t untold = 0;      ///< what the worker before this one had given up, and no row says it
+  bool later_life = false;                ///< another worker of this warden ran before
+  bool resumed = false;                   ///< the rings are those of a warden that was killed
+  std::uint64_t beat_ns = 0;              ///< resumed: that warden's newest heartbeat; 0: none is known
+  std::uint64_t read_after = 0;           ///< resumed: events of its hooks that nobody had read
+  std::optional<std::uint64_t> lost = 0;  ///< events that were taken from the rings and never stored; absent: not known
+  std::uint64_t untold = 0;               ///< what the worker before this one had given up, and no row says it
 };
 
 struct RestartGap {

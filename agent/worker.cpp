@@ -183,9 +183,11 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
   };
   watch();
 
-  Pipeline pipeline(
-      {.findings = config->findings, .sample_s = config->sampling.sockets_s, .slots_s = config->sampling.slots_s}, io,
-      *std::move(capture), **roles, **history, catalog, clock);
+  Pipeline pipeline({.identity = config->identity,
+                     .findings = config->findings,
+                     .sample_s = config->sampling.sockets_s,
+                     .slots_s = config->sampling.slots_s},
+                    io, *std::move(capture), **roles, **history, catalog, clock);
   Status::Exporters exporters;
   Status status(**roles, pipeline, site, exporters, clock);
   for (const std::string& name : record::all_put_aside(config->history.path))

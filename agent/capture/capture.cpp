@@ -11,7 +11,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds kShortestDelay = 2ms;
+constexpr std::chrono::milliseconds kShortestDelay = 2ms, kUsualDelay = 5ms;
+constexpr std::size_t kMany = 256;  // a ring has room for some 40,000
 constexpr std::chrono::milliseconds kLongestDelay = 20ms;
 constexpr std::uint64_t kImpossibleFutureNs = 1'000'000'000;
 
@@ -95,7 +96,10 @@ void Capture::finish(Side& side) {
 }
 
 void Capture::note_drained(std::size_t count) {
-  delay_ = count > 0 ? kShortestDelay : std::min(kLongestDelay, delay_ + delay_ / 2);
+  if (count == 0)
+    delay_ = std::min(kLongestDelay, delay_ + delay_ / 2);
+  else
+    delay_ = count < kMany ? kUsualDelay : kShortestDelay;
 }
 
 std::vector<Event> Capture::loss_since_last(std::uint64_t now_boot_ns) {
@@ -119,17 +123,34 @@ std::vector<Event> Capture::loss_since_last(std::uint64_t now_boot_ns) {
   return out;
 }
 
-// What a slot has more than the counters is told when they have it, too: the sum is always theirs.
+// What a slot has more than the counters is told when they have it, too: the sum is always theirs. Whoever lost
+// something is told first, so that one who loses all the time leaves the others their share.
 void Capture::report_cgroups(std::uint64_t& lost, std::size_t family,
                              const std::map<std::uint32_t, CgroupLosses::Slot>& slots, std::uint64_t now_boot_ns,
                              std::vector<Event>& out) {
+  struct Share {
+    std::uint64_t cgroup_id = 0;
+    std::uint64_t* told = nullptr;
+    std::uint64_t untold = 0, its = 0;
+  };
+  std::vector<Share> shares;
   for (const auto& [number, slot] : slots) {
-    std::uint64_t& told = reported_cgroups_[number][family];
-    const std::uint64_t its = std::min(lost, slot.lost[family] - std::min(told, slot.lost[family]));
-    if (its == 0) continue;
-    out.push_back(loss_event(family, kLostBudget, its, slot.cgroup_id, reported_ns_, now_boot_ns));
-    told += its;
-    lost -= its;
+    CgroupLosses::Slot& reported = reported_cgroups_[number];
+    if (reported.cgroup_id != slot.cgroup_id) reported = {.cgroup_id = slot.cgroup_id, .lost = {}};
+    std::uint64_t& told = reported.lost[family];
+    if (slot.lost[family] > told) shares.push_back({slot.cgroup_id, &told, slot.lost[family] - told});
+  }
+  for (const std::uint64_t most : {std::uint64_t{1}, UINT64_MAX}) {
+    for (Share& one : shares) {
+      const std::uint64_t part = std::min({lost, one.untold - one.its, most});
+      one.its += part;
+      lost -= part;
+    }
+  }
+  for (const Share& one : shares) {
+    if (one.its == 0) continue;
+    out.push_back(loss_event(family, kLostBudget, one.its, one.cgroup_id, reported_ns_, now_boot_ns));
+    *one.told += one.its;
   }
 }
 
@@ -137,7 +158,7 @@ void Capture::resume_loss(const FamilyCounters& reported, std::uint64_t at_boot_
   reported_ = reported;
   reported_ns_ = at_boot_ns;
   for (const auto& [number, slot] : losses_.read())  // of these nobody knows what was reported
-    reported_cgroups_[number] = slot.lost;
+    reported_cgroups_[number] = slot;
 }
 
 std::size_t Capture::backlog() {
@@ -152,6 +173,19 @@ std::size_t Capture::backlog() {
     }
   }
   return count;
+}
+
+CaptureMoment Capture::moment() {
+  constexpr int kTries = 3;
+  CaptureMoment out{.counters = counters_.read()};
+  for (int i = 0; i < kTries && !out.exact; ++i) {
+    const std::uint64_t before = sent_of(out.counters);
+    const bool at_rest = is_at_rest(out.counters);
+    out.backlog = backlog();
+    out.counters = counters_.read();
+    out.exact = at_rest && is_at_rest(out.counters) && sent_of(out.counters) == before;
+  }
+  return out;
 }
 
 CaptureRest Capture::rest_before(std::uint64_t boot_ns) {

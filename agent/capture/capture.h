@@ -54,6 +54,13 @@ struct CaptureRest {
   std::uint64_t last_beat_ns = 0;  ///< of their newest heartbeat, read or not, ns since boot; 0: none is known
 };
 
+/// Counters and what waits in the rings.
+struct CaptureMoment {
+  FamilyCounters counters{};
+  std::size_t backlog = 0;  ///< records in both rings, of any age
+  bool exact = false;       ///< both are of one moment, in which no hook was under way
+};
+
 class Capture {
  public:
   static constexpr std::uint64_t kWatermarkNs = 10'000'000;
@@ -78,7 +85,8 @@ class Capture {
     return count;
   }
 
-  /// When to drain again: 2 ms under load, slower step by step to 20 ms when nothing comes.
+  /// When to drain again: after 5 ms while something comes, 2 ms when it was much, slower step by step to 20 ms when
+  /// nothing comes.
   [[nodiscard]] std::chrono::milliseconds next_delay() const { return delay_; }
 
   /// Sums over CPUs, by family.
@@ -95,6 +103,8 @@ class Capture {
 
   /// Records waiting in both rings, of any age.
   [[nodiscard]] std::size_t backlog();
+  /// Tries a few times to find one that is exact.
+  [[nodiscard]] CaptureMoment moment();
   [[nodiscard]] std::uint64_t backlog_bytes() const;
   /// What was made before `boot_ns`. To be asked before anything is drained.
   [[nodiscard]] CaptureRest rest_before(std::uint64_t boot_ns);
@@ -123,7 +133,7 @@ class Capture {
   CounterReader counters_;
   CgroupLosses losses_;
   FamilyCounters reported_{};
-  std::map<std::uint32_t, std::array<std::uint64_t, kFamilies>> reported_cgroups_;  // by slot
+  std::map<std::uint32_t, CgroupLosses::Slot> reported_cgroups_;  // by number
   std::uint64_t reported_ns_ = 0;
   std::uint64_t newest_ns_ = 0;  // time of the newest record delivered
   CaptureStats stats_;

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -27,6 +28,22 @@ Result<Mapping> map_to_read(int fd, std::size_t bytes) {
 }
 
 }  // namespace
+
+std::uint64_t sent_of(const FamilyCounters& counters) {
+  std::uint64_t sum = 0;
+  for (const KernelCounters& family : counters)
+    sum += family.sent;
+  return sum;
+}
+
+bool is_at_rest(const FamilyCounters& counters) {
+  return std::ranges::all_of(counters, [](const KernelCounters& family) {
+    std::uint64_t fates = family.filtered + family.sent;
+    for (const auto& [cause, count] : family.lost)
+      fates += count;
+    return family.hits == fates;
+  });
+}
 
 Result<CounterReader> CounterReader::map(int fd, std::uint32_t cpus) {
   if (cpus == 0) {
@@ -83,6 +100,7 @@ std::map<std::uint32_t, CgroupLosses::Slot> CgroupLosses::read() const {
     slot.cgroup_id = owner;
     for (std::size_t family = 0; family < kFamilies; ++family)
       slot.lost[family] = __atomic_load_n(&slots[i].lost[family], __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&slots[i].cgroup_id, __ATOMIC_ACQUIRE) != owner) out.erase(i);  // it is given back just now
   }
   return out;
 }

@@ -25,6 +25,12 @@ inline constexpr const char* kLostScratch = "scratch";
   return cause == kLostRingFull || cause == kLostBudget || cause == kLostReadFault || cause == kLostScratch;
 }
 
+/// Of all families.
+[[nodiscard]] std::uint64_t sent_of(const FamilyCounters& counters);
+/// No hook was under way: each hit had its fate when these were read. (A record is in the ring a moment before it is
+/// counted as sent, and its hit is counted before both.)
+[[nodiscard]] bool is_at_rest(const FamilyCounters& counters);
+
 class CounterReader {
  public:
   /// Maps the array behind `fd` (not kept, not closed). `cpus`: counter blocks in it; 0 = ask the kernel.
@@ -52,8 +58,8 @@ class CgroupLosses {
   CgroupLosses() = default;
   /// Maps the array behind `fd` (not kept, not closed).
   static Result<CgroupLosses> map(int fd);
-  /// The slots that have an owner, by their numbers; they keep it for ever. What is lost is here before it is in the
-  /// counters: to be read after them.
+  /// The slots that have an owner, by their numbers; one whose cgroup is gone may get another. What is lost is here
+  /// before it is in the counters: to be read after them.
   [[nodiscard]] std::map<std::uint32_t, Slot> read() const;
 
  private:

@@ -297,6 +297,9 @@ class Catalog {
   /// does.
   [[nodiscard]] std::vector<std::string_view> issues(const Endpoint& endpoint, std::string_view kind,
                                                      std::string_view path = {}, bool usual_only = false) const;
+  /// Every kind that any issuer gives for a key of this kind, and for those, and so on; without the kind itself, unless
+  /// it comes again.
+  [[nodiscard]] std::vector<std::string_view> issued_with(std::string_view kind) const;
   /// Whether whoever calls there with a key of kind `with` is given one of kind `given`, whatever the request is: an
   /// OAuth client at its token endpoint, a pod's token at STS or Vault. Not where most calls with such a key are made
   /// for something else (STS's GetCallerIdentity, a Vault token that reads a secret).

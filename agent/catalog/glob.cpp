@@ -4,6 +4,9 @@
 namespace keytrail::catalog {
 
 bool glob(std::string_view pattern, std::string_view text) {
+  // Nearly all that do not match differ at the end.
+  const bool literal_end = !pattern.empty() && pattern.back() != '*' && pattern.back() != '?';
+  if (literal_end && (text.empty() || pattern.back() != text.back())) return false;
   std::size_t p = 0;
   std::size_t t = 0;
   std::size_t star = std::string_view::npos;

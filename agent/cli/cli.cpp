@@ -111,11 +111,14 @@ class Parser {
   }
 
   void about(CLI::App* sub, bool with_key) {
-    filter(sub, "--workload", "workload", "name or id, or a prefix that ends in *");
+    filter(sub, "--workload", "workload",
+           "NAMESPACE/NAME; pod, deploy, sts, ds, job, cronjob, sa/[NAMESPACE/]NAME; unit, user, ci, image, "
+           "container, team/NAME; an id; a name as shown; * at the end: any end");
     if (with_key) {
       auto* positional = sub->add_option("KEY", options_.key, "key ID: AKIA…, fp:…");
       sub->add_option("--key", options_.key, "the same")->excludes(positional);
       filter(sub, "--kind", "kind", "kind of key, like aws.access_key");
+      filter(sub, "--lifetime", "lifetime", "keys that are long-lived, short-lived or unknown");
       sub->add_flag("--no-chain", options_.no_chain, "without keys issued from it");
     }
   }
@@ -135,7 +138,12 @@ class Parser {
   }
 
   void questions() {
-    command(app_, "status", "state of the agent and its loss accounting", run_status, "status -o wide");
+    command(app_, "status", "state of the agent and its loss accounting", run_status, "status -o wide")
+        ->add_option(
+            "--probe", options_.probe,
+            "an orchestrator's question, exit 0 or 1: ready (it is armed, at least in part), live (and signs of "
+            "life come through all hooks that are armed)")
+        ->check(CLI::IsMember({"ready", "live"}));
     command(app_, "doctor", "what can be seen on this machine, and what is missing", run_doctor, "doctor");
     CLI::App* uses = command(app_, "uses", "who used which key, when, for what", run_uses,
                              "uses AKIAIOSFODNN7EXAMPLE --since 2h --service s3");
@@ -145,8 +153,23 @@ class Parser {
                              "keys --workload 'payments/*' --kind aws.access_key");
     list(keys, true);
     filter(keys, "--pid", "pid", "process id");
+    keys->footer(
+        "Example: keytrail keys --workload 'payments/*' --kind aws.access_key\n"
+        "Had it none for 30 days? keytrail keys --workload payments/api --lifetime long-lived --since 30d\n"
+        "With --workload and --lifetime: exit 0 it had none, 1 it had one, 3 cannot tell (incomplete, or a key of\n"
+        "unknown lifetime). Encryption keys and certificates are listed, and do not count.");
     CLI::App* workloads = command(app_, "workloads", "who has keys, how many, how busy", run_workloads, "workloads");
     list(workloads, false);
+    workloads
+        ->add_option_function<std::string>(
+            "--explain",
+            [this](const std::string& value) {
+              options_.filter["workload"] = value;
+              options_.explain = true;
+            },
+            "why this one is named so: every fact, how it is known, which one counts")
+        ->excludes("--workload");
+    workloads->footer("Example: keytrail workloads --explain payments/api");
     CLI::App* findings = command(app_, "findings", "what somebody should look at", run_findings,
                                  "findings --type old_key_in_use --since yesterday");
     list(findings, true);
@@ -231,6 +254,7 @@ class Parser {
     if (option == "provider") return listed(known.words(catalog::Vocabulary::kProviders));
     if (option == "service") return listed(known.words(catalog::Vocabulary::kServices));
     if (option == "kind") return listed(known.words(catalog::Vocabulary::kKinds));
+    if (option == "lifetime") return {"long-lived", "short-lived", "unknown"};
     if (option == "evidence") return listed(all_words<Evidence>());
     if (option == "kinds") return listed(all_words<RowKind>());
     if (option == "output") return {"table", "wide", "json", "jsonl", "yaml"};

@@ -14,6 +14,7 @@
 #include "agent/cli/local_doctor.h"
 #include "agent/cli/output.h"
 #include "agent/cli/question.h"
+#include "agent/cli/render_parts.h"
 #include "agent/cli/terminal.h"
 #include "agent/cli/when.h"
 #include "agent/cli/words.h"
@@ -83,9 +84,31 @@ World real_world(std::ostream& out, std::ostream& err) {
   return world;
 }
 
+/// Armed in part is no reason to end it: it sees the rest, and `status` without --probe says so.
+static int probe(const Options& options, const json::object& status, World& world) {
+  if (text(status, "state") == "not_armed") {
+    world.out << "not armed yet\n";
+    return kNo;
+  }
+  if (options.probe == "live") {
+    for (const json::value& one : array(status, "families")) {
+      const json::object& family = one.get_object();
+      if (!flag(family, "armed") || !flag(family, "silent")) continue;
+      world.out << text(family, "family") << ": its heartbeat does not come through\n";
+      return kNo;
+    }
+  }
+  world.out << options.probe << '\n';
+  return kOk;
+}
+
 int run_status(const Options& options, World& world) {
   const Asked answer = ask(options, world, "/v1/status", {});
   if (!answer) return answer.error();
+  if (!options.probe.empty()) {
+    const json::array& found = array(*answer, "rows");
+    return found.empty() ? static_cast<int>(kCannotTell) : probe(options, found[0].get_object(), world);
+  }
   const int code = print(options, world, *answer, [&](const View& view) { return render_status(*answer, view); });
   const json::array& rows = array(*answer, "rows");
   const std::string state = rows.empty() || !rows[0].is_object() ? "" : text(rows[0].get_object(), "state");
@@ -131,9 +154,24 @@ int run_uses(const Options& options, World& world) {
   });
 }
 
-int run_keys(const Options& options, World& world) { return list(options, world, "/v1/keys", render_keys); }
+int run_keys(const Options& options, World& world) {
+  const auto parameters = parameters_of(options, world);
+  if (!parameters) return parameters.error();
+  const Asked answer = ask_all(options, world, "/v1/keys", *parameters);
+  if (!answer) return answer.error();
+  echo_period(options, world, *answer);
+  const int code = print(options, world, *answer, [&](const View& view) { return render_keys(*answer, view); });
+  // Whether a workload had keys of one lifetime is a check: that it had none is the good answer.
+  if (!options.filter.contains("lifetime") || !options.filter.contains("workload")) return code;
+  if (!cannot_say(*answer, view_of(options, world)).empty()) return kCannotTell;
+  const bool held = std::ranges::any_of(array(*answer, "rows"), [](const json::value& row) {
+    return row.is_object() && !is_encryption(object(row.get_object(), "key"));
+  });
+  if (held) return kNo;
+  return is_complete(*answer) && number(*answer, "more") == 0 ? kOk : kCannotTell;
+}
 int run_workloads(const Options& options, World& world) {
-  return list(options, world, "/v1/workloads", render_workloads);
+  return list(options, world, "/v1/workloads", options.explain ? render_workload : render_workloads);
 }
 int run_findings(const Options& options, World& world) { return list(options, world, "/v1/findings", render_findings); }
 

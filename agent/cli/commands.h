@@ -24,11 +24,13 @@ struct Options {
   bool local = false, strict = false;
   std::uint64_t limit = 10'000;
   std::string key;  ///< positional or --key
-  /// API parameters: workload, pid, host, provider, service, kind, evidence, finding_type.
+  /// API parameters: workload, pid, host, provider, service, kind, lifetime, evidence, finding_type.
   std::map<std::string, std::string> filter;
   bool holders = false, copies = false, readers = false, no_chain = false;
   std::vector<std::string> words;  ///< positional words of explain, rotation, catalog match, config check
   std::string wait;                ///< rotation: for how long; empty = not at all
+  bool explain = false;            ///< workloads: all facts of those that were named
+  std::string probe;               ///< status: ready or live, an orchestrator's question
   bool unusual = false;            ///< watch: without what a file's usual reader reads
   std::uint64_t count = 0;         ///< watch: end after so many rows; 0 = never
 };

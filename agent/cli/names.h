@@ -41,6 +41,7 @@ inline constexpr std::string_view kOtherNames[] = {
     "exporters",
     "fallbacks",
     "families",
+    "files_unread",
     "filtered",
     "gaps",
     "gaps_total",
@@ -50,6 +51,7 @@ inline constexpr std::string_view kOtherNames[] = {
     "in_flight",
     "issued_holders",
     "kernel",
+    "key_known",
     "known",
     "lag_ms",
     "last_error",
@@ -89,6 +91,7 @@ inline constexpr std::string_view kOtherNames[] = {
     "state",
     "to_move",
     "tracking",
+    "undecided",
     "under_way",
     "until",
     "unwatched",
@@ -97,6 +100,7 @@ inline constexpr std::string_view kOtherNames[] = {
     "what",
     "why",
     "worker",
+    "workload_known",
 };
 
 namespace detail {

@@ -56,9 +56,9 @@ int secret_typed(World& world) {
 /// A message of the agent names parameters; people typed options.
 std::string in_options(std::string_view message) {
   constexpr std::pair<std::string_view, std::string_view> kOptions[] = {
-      {"provider", "--provider"}, {"service", "--service"}, {"kind", "--kind"}, {"finding_type", "--type"},
-      {"evidence", "--evidence"}, {"pid", "--pid"},         {"host", "--host"}, {"workload", "--workload"},
-      {"kinds", "--kinds"},       {"key", "the key ID"}};
+      {"provider", "--provider"}, {"service", "--service"}, {"kind", "--kind"},        {"finding_type", "--type"},
+      {"evidence", "--evidence"}, {"pid", "--pid"},         {"host", "--host"},        {"workload", "--workload"},
+      {"kinds", "--kinds"},       {"key", "the key ID"},    {"lifetime", "--lifetime"}};
   for (const auto& [parameter, option] : kOptions) {
     if (message.starts_with(parameter) && message.substr(parameter.size()).starts_with(": "))
       return std::string(option).append(message.substr(parameter.size()));

@@ -60,15 +60,16 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
                                    {"RECEIVED B", Align::kRight},
                                    {"SEQ", Align::kRight}});
   Table table(columns);
-  bool connections = false;
+  bool connections = false, none = false;
   for (const json::object& row : rows) {
     const json::object& actor = object(row, "actor");
     const json::object& destination = object(row, "destination");
-    connections = connections || is_null(row, "requests");
+    const std::string count = count_words(row);
+    none = none || count == "-";
+    connections = connections || (count != "-" && is_null(row, "requests"));
     const std::string outcome = text(row, "outcome");
-    std::vector<std::string> cells = {when_words(row, "first", view), when_words(row, "last", view),
-                                      thousands(count_of(row)), text(object(actor, "workload"), "name"),
-                                      process_words(row)};
+    std::vector<std::string> cells = {when_words(row, "first", view), when_words(row, "last", view), count,
+                                      text(object(actor, "workload"), "name"), process_words(row)};
     if (with_key) cells.push_back(key_words(row, view.key));
     for (std::string cell : {called_words(destination), outcome == "unknown" ? std::string("?") : outcome,
                              text(row, "evidence"), why_words(row)}) {
@@ -89,6 +90,7 @@ std::string uses_table(const std::vector<json::object>& rows, const View& view) 
   std::string out = table.text(view.width);
   if (table.has_unknown()) out += kUnknownNote;
   if (connections) out += "COUNT = connections where requests are not visible.\n";
+  if (none) out += "COUNT - = no call of this time: what earlier ones still sent or received.\n";
   return out;
 }
 
@@ -175,7 +177,11 @@ std::string keys_table(const std::vector<json::object>& rows, const char* title,
 
 bool is_complete(const json::object& answer) { return flag(answer, "complete"); }
 bool is_unknown_key(const json::object& answer) {
-  const json::value* known = answer.if_contains("key_known");
+  const json::value* known = field(answer, "key_known");
+  return known != nullptr && known->is_bool() && !known->get_bool();
+}
+bool is_unknown_workload(const json::object& answer) {
+  const json::value* known = field(answer, "workload_known");
   return known != nullptr && known->is_bool() && !known->get_bool();
 }
 
@@ -193,10 +199,36 @@ std::string render_uses(const json::object& answer, const View& view) {
   return with_coverage(std::move(out), answer, view);
 }
 
+namespace {
+
+/// "long-lived" where keys of one lifetime were asked for.
+std::string asked_lifetime(const json::object& answer) {
+  if (is_null(answer, "undecided")) return {};
+  std::string word = text(object(object(answer, "asked"), "parameters"), "lifetime");
+  std::ranges::replace(word, '_', '-');
+  return printable(word);
+}
+
+/// Any of them may live as long as was asked.
+std::string undecided_text(const json::object& answer, const std::string& lifetime, const View& view) {
+  std::vector<json::object> keys;
+  for (const json::value& one : array(answer, "undecided")) {
+    if (one.is_object()) keys.push_back(one.get_object());
+  }
+  if (keys.empty()) return {};
+  std::string out =
+      fmt::format("! {} key{} may be {}: how long {} last{} is not known\n", thousands(std::ssize(keys)),
+                  keys.size() == 1 ? "" : "s", lifetime, keys.size() == 1 ? "it" : "they", keys.size() == 1 ? "s" : "");
+  return out + keys_table(keys, "LIFETIME UNKNOWN", view);
+}
+
+}  // namespace
+
 std::string render_keys(const json::object& answer, const View& view) {
   std::vector<json::object> rows = rows_of(answer);
   sort_by_time(rows, "last_use");
-  if (rows.empty()) {
+  const std::string lifetime = asked_lifetime(answer);
+  if (rows.empty() && (lifetime.empty() || !cannot_say(answer, view).empty())) {
     if (!view.key.empty()) {
       return empty_text(fmt::format("Never {}: no process held or used {}, and no watched file has it. Not looked "
                                     "at: files nobody opened, other machines.\n",
@@ -208,45 +240,12 @@ std::string render_keys(const json::object& answer, const View& view) {
   const auto [access, others] =
       apart(std::move(rows), [](const json::object& row) { return is_encryption(object(row, "key")); });
   std::string out = access.empty() ? "" : keys_table(access, "ACCESS KEYS", view);
+  if (access.empty() && !lifetime.empty())
+    out = fmt::format("No {} key{} {}.\n", lifetime, array(answer, "undecided").empty() ? "" : " for certain",
+                      looked_at(answer, view));
   if (!others.empty()) out += (out.empty() ? "" : "\n") + keys_table(others, "ENCRYPTION KEYS", view);
+  if (!lifetime.empty()) out += undecided_text(answer, lifetime, view);
   return with_coverage(std::move(out), answer, view);
-}
-
-std::string render_workloads(const json::object& answer, const View& view) {
-  const std::vector<json::object> rows = rows_of(answer);
-  if (rows.empty())
-    return empty_text(fmt::format("No workload with keys {}.\n", looked_at(answer, view)), answer, view);
-  std::vector<Column> columns = {{"WORKLOAD"},
-                                 {"KNOWN BY"},
-                                 {"PROCESSES", Align::kRight},
-                                 {"LONG-LIVED", Align::kRight},
-                                 {"SHORT-LIVED", Align::kRight},
-                                 {"ENCRYPTION", Align::kRight},
-                                 {"USES/MIN", Align::kRight},
-                                 {"OPEN FINDINGS", Align::kRight}};
-  if (view.wide)
-    columns.insert(columns.end(), {{"KIND"}, {"SERVICE ACCOUNT"}, {"CI JOB (CLAIMED)"}, {"ID"}, {"CGROUP"}});
-  Table table(columns);
-  for (const json::object& row : rows) {
-    const json::object& workload = object(row, "workload");
-    const json::value* rate = field(row, "uses_per_minute");
-    std::vector<std::string> cells = {text(workload, "name"),
-                                      text(workload, "known_by"),
-                                      thousands(number(row, "processes")),
-                                      thousands(number(row, "long_lived")),
-                                      thousands(number(row, "short_lived")),
-                                      thousands(number(row, "encryption")),
-                                      rate != nullptr && rate->is_double() ? fmt::format("{:.3g}", rate->get_double())
-                                                                           : thousands(number(row, "uses_per_minute")),
-                                      thousands(number(row, "open_findings"))};
-    if (view.wide) {
-      for (std::string cell : {text(workload, "kind"), fact_of(workload, fact::kServiceAccount),
-                               fact_of(workload, fact::kCiJob), text(workload, "id"), text(workload, "cgroup")})
-        cells.push_back(std::move(cell));
-    }
-    table.add(std::move(cells));
-  }
-  return with_coverage(table.text(view.width), answer, view);
 }
 
 namespace {

@@ -27,6 +27,8 @@ struct View {
 /// Both keys, how far it is, and who has the old one still, why, and what moves it.
 [[nodiscard]] std::string render_rotation(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_workloads(const boost::json::object& answer, const View& view);
+/// Of each all facts: how known, since when, which one counts, and what the name is made of.
+[[nodiscard]] std::string render_workload(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_findings(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_explain(const boost::json::object& answer, const View& view);
 [[nodiscard]] std::string render_status(const boost::json::object& answer, const View& view);
@@ -34,8 +36,8 @@ struct View {
 
 /// One line of `watch`, without a line end.
 [[nodiscard]] std::string watch_line(const boost::json::object& row, const View& view);
-/// "AWS access key, long-lived, first seen … · 4,311 uses confirmed … · last 38 s ago · replaced …" from /v1/keys and
-/// /v1/uses; empty when the key is unknown.
+/// "AWS access key, long-lived, first seen … · 4,311 uses confirmed … · last 38 s ago · replaced …" from
+/// /v1/keys and /v1/uses; empty when the key is unknown.
 [[nodiscard]] std::string key_headline(const boost::json::object& keys_answer, const boost::json::object& uses_answer,
                                        const View& view);
 /// What limits the answer: gaps that may hide something (a line each, at most three), and the line "Coverage: …".
@@ -43,5 +45,7 @@ struct View {
 [[nodiscard]] bool is_complete(const boost::json::object& answer);
 /// The key that was asked for was never seen on the node: that nobody holds it says nothing.
 [[nodiscard]] bool is_unknown_key(const boost::json::object& answer);
+/// The same of the workload.
+[[nodiscard]] bool is_unknown_workload(const boost::json::object& answer);
 
 }  // namespace keytrail::cli

@@ -13,6 +13,7 @@
 #include "agent/cli/words.h"
 #include "keytrail/event.h"
 #include "keytrail/hooks.h"
+#include "keytrail/row.h"
 
 namespace keytrail::cli {
 
@@ -24,13 +25,15 @@ namespace {
 bool hides(const json::object& gap) { return is_null(gap, "lost") || number(gap, "lost") != 0; }
 
 std::string gap_line(const json::object& gap, const View& view) {
+  const std::string cause = text(gap, "cause");
   const std::string lost = is_null(gap, "lost") ? "an unknown number" : thousands(number(gap, "lost"));
   const std::string family = text(gap, "family"), scope = text(gap, "scope");
   const std::int64_t from = time(gap, "from");
-  return fmt::format("! GAP {} to {} {}{}{}: {} lost. {}\n", from == 0 ? "before" : format_when(from, view.local),
-                     format_when(time(gap, "to"), view.local), printable(text(gap, "cause")),
+  return fmt::format("! GAP {} to {} {}{}{}: {} {}. {}\n", from == 0 ? "before" : format_when(from, view.local),
+                     format_when(time(gap, "to"), view.local), printable(cause),
                      family.empty() ? "" : " (" + printable(family) + ")",
-                     scope.empty() ? "" : ", of " + printable(scope) + " only", lost, printable(text(gap, "text")));
+                     scope.empty() ? "" : ", of " + printable(scope) + " only", lost,
+                     cause == kFilesUnread ? "not read" : "lost", printable(text(gap, "text")));
 }
 
 /// What hides something in the asked period.
@@ -45,6 +48,22 @@ struct Gaps {
     lost_known = lost_known && !is_null(gap, "lost");
   }
 };
+
+/// "3 key files not read (2 gone, 1 refused)", "1 key file not read (gone)", or "".
+std::string unread_words(const json::object& coverage) {
+  const json::object& unread = object(coverage, "files_unread");
+  std::int64_t all = 0;
+  std::string why;
+  for (const auto& [reason, value] : unread) {
+    const std::int64_t count = counter(unread, reason);
+    all += count;
+    if (reason.empty()) continue;
+    why += (why.empty() ? "" : ", ") + (unread.size() == 1 ? "" : thousands(count) + " ") + printable(reason);
+  }
+  if (all == 0) return "";
+  return fmt::format("{} key file{} not read{}", thousands(all), all == 1 ? "" : "s",
+                     why.empty() ? "" : " (" + why + ")");
+}
 
 /// Not armed, lost, gaps, fallbacks: each only where there is one.
 std::string limits(const json::object& answer, const Gaps& gaps) {
@@ -62,6 +81,7 @@ std::string limits(const json::object& answer, const Gaps& gaps) {
   if (!fallbacks.empty()) out += " · sees less (see doctor): " + fallbacks;
   for (const std::string& reason : reasons_of(answer))
     out += " · " + reason;
+  if (const std::string unread = unread_words(coverage); !unread.empty()) out += " · " + unread;
   if (gaps.count != 0) {
     out += fmt::format(" · {} gap{}, {} lost", thousands(static_cast<std::int64_t>(gaps.count)),
                        gaps.count == 1 ? "" : "s", gaps.lost_known ? thousands(gaps.lost) : "an unknown number");
@@ -117,6 +137,7 @@ std::vector<std::string> reasons_of(const json::object& answer) {
       {"history_error", "the history has an error (see status)"},
       {"gaps_not_all_known", "not all gaps were looked at (ask again)"},
       {"unknown_key", "the key was never seen here"},
+      {"unknown_workload", "the workload was never seen here"},
       {"hook_not_armed", ""},  // not_armed_words names them
       {"gap", ""}};
   std::vector<std::string> out;
@@ -135,21 +156,23 @@ std::string coverage_text(const json::object& answer, const View& view) {
   const json::object& coverage = object(answer, "coverage");
   std::string out;
   Gaps gaps;
+  std::size_t shown = 0;
   for (const json::value& value : array(coverage, "gaps")) {
     if (!value.is_object() || !hides(value.get_object())) continue;
     const json::object& gap = value.get_object();
-    gaps.add(gap);
-    if (gaps.count <= kGapLines) out += gap_line(gap, view);
+    if (text(gap, "cause") != kFilesUnread) gaps.add(gap);  // those the line below tells in its own words
+    if (++shown <= kGapLines) out += gap_line(gap, view);
   }
   // The list of gaps is bounded, their number is not; those that are not listed may hide something.
   const std::int64_t unlisted =
       number(coverage, "gaps_total") - static_cast<std::int64_t>(array(coverage, "gaps").size());
   if (unlisted > 0) {
     gaps.count += static_cast<std::size_t>(unlisted);
+    shown += static_cast<std::size_t>(unlisted);
     gaps.lost = number(coverage, "lost");
     gaps.lost_known = !is_null(coverage, "lost");
   }
-  if (gaps.count > kGapLines) out += fmt::format("! {} more gaps: -o json lists them\n", gaps.count - kGapLines);
+  if (shown > kGapLines) out += fmt::format("! {} more gaps: -o json lists them\n", shown - kGapLines);
   if (const std::int64_t more = number(answer, "more"); more != 0)
     out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
   if (!is_null(answer, "cursor"))

@@ -312,13 +312,13 @@ std::string render_readers(const json::object& answer, const View& view) {
   if (view.wide) columns.insert(columns.end(), {{"WORKLOAD ID"}, {"EXECUTABLE"}});
   Table table(columns);
   std::int64_t count = 0;
-  bool exec = false;
+  std::string exec;  // when somebody came in, the last
   for (const json::object& row : rows) {
     const json::object& actor = object(row, "actor");
     const json::object& workload = object(actor, "workload");
     const std::string user = text(actor, "user"), login = text(actor, "login_user");
     count += number(row, "count");
-    exec = exec || text(actor, "session").starts_with("exec");
+    if (text(actor, "session").starts_with("exec")) exec = std::max(exec, when_words(row, "last", view));
     std::vector<std::string> cells = {
         (flag(row, "baseline") ? "≤ " : "") + when_words(row, "first", view),
         when_words(row, "last", view),
@@ -341,9 +341,10 @@ std::string render_readers(const json::object& answer, const View& view) {
   return with_coverage(fmt::format("{} reader{}, taken {} time{}; a process that reads again and again counts once\n",
                                    rows.size(), rows.size() == 1 ? "" : "s", thousands(count), count == 1 ? "" : "s") +
                            table.text(view.width) +
-                           (exec ? "exec: entered a running container; who did is not visible here (kubectl exec: the "
-                                   "API server's audit log).\n"
-                                 : ""),
+                           (exec.empty() ? ""
+                                         : "exec: entered a running container; person not visible on the node; the API "
+                                           "server's audit log at " +
+                                               exec + " has the name.\n"),
                        answer, view);
 }
 

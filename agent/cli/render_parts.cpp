@@ -44,6 +44,12 @@ std::string cannot_say(const json::object& answer, const View& view) {
         "Never seen on {}: no process held or used {}, and no watched file has it. Not looked at: files nobody opened, "
         "other machines, before {}. Is the ID right?\n",
         node, base::printable(view.key.empty() ? "this key" : view.key), format_when_zone(begin, view.local));
+  if (is_unknown_workload(answer))
+    return fmt::format(
+        "Never seen on {}: no workload of this name took, held or used a key. Not looked at: other machines, before "
+        "{}. "
+        "Is the name right? keytrail workloads lists them.\n",
+        node, format_when_zone(begin, view.local));
   const std::int64_t since = time(object(answer, "asked"), "since"), until = time(object(answer, "asked"), "until");
   if (until != 0 && until <= begin)
     return fmt::format("CANNOT TELL: the period ends {}, before what {} has recorded begins: {}.\n",
@@ -67,7 +73,7 @@ std::string looked_at(const json::object& answer, const View& view) {
   const json::object& coverage = object(answer, "coverage");
   std::string narrowed;
   for (const auto& [name, value] : object(object(answer, "asked"), "parameters")) {
-    constexpr std::string_view kNone[] = {"key", "chain", "kinds", "since", "until", "after", "limit"};
+    constexpr std::string_view kNone[] = {"key", "chain", "kinds", "lifetime", "since", "until", "after", "limit"};
     if (!value.is_string() || std::ranges::find(kNone, std::string_view(name)) != std::end(kNone)) continue;
     narrowed += fmt::format("{}{} {}", narrowed.empty() ? "with " : ", ", base::printable(name),
                             base::printable(value.get_string()));

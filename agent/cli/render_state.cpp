@@ -81,12 +81,13 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"connections_forgotten", "connections forgotten: their later calls are not seen"},
     {"payloads_without_connection", "calls on connections older than the agent or forgotten"},
     {"examine_overflow", "opens of key files not looked at, too many of one process, program or cgroup at once"},
-    {"files_unread", "reads of key files that were gone, changed or not answered again: their keys are unknown"},
+    {"files_unread", "key files opened and not read or not understood: their keys are unknown"},
     {"contents_over_budget", "files at no known place not looked at, too many of one process at once"},
     {"secret_shaped_over_budget", "processes that opened more secret-shaped files than are looked at"},
     {"processes_unread", "processes whose start was lost and of which nothing was read, too many of one cgroup"},
     {"processes_not_kept", "events of processes that are not kept, too many of one cgroup and user"},
     {"cgroups_not_kept", "cgroups whose name is not kept: what runs there is shown as the host's"},
+    {"cgroups_forgotten", "names of empty cgroups forgotten: what is put there again is shown as the host's at first"},
     {"workloads_over_bound", "workloads that learn nothing later, too many of one user, pod or directory"},
     {"identity_posts_dropped", "facts of workloads not taken, too many at once of one pod"},
     {"held_uses_over_bound", "uses weighed before their key file was read"},
@@ -188,6 +189,9 @@ std::string watch_line(const json::object& row, const View& view) {
   if (text(row, "what") == to_string(Revised::kBytes))
     return fmt::format("{}  row {} revised: {} more bytes sent, {} received", at, number(row, "of_seq"),
                        number_or_zero(row, "bytes_sent"), number_or_zero(row, "bytes_received"));
+  if (text(row, "what") == to_string(Revised::kWorkload))
+    return fmt::format("{}  {} is known better: {}", at, printable(text(object(row, "workload"), "name")),
+                       printable(text(row, "value")));
   return fmt::format("{}  row {} revised: {} is {}", at, number(row, "of_seq"), printable(text(row, "what")),
                      printable(text(row, "value")));
 }
@@ -199,6 +203,16 @@ std::string program_line(const json::object& row) {
   const std::string exe = text(actor, "exe"), file = file_words(actor);
   if (exe.empty() && file.empty()) return {};
   return fmt::format("  program: {}{}{}\n", printable(exe.empty() ? "?" : exe), file.empty() ? "" : ", ", file);
+}
+
+/// Who enters a running container has no login on this machine: only who let it in knows the person.
+std::string person_line(const json::object& row, const View& view) {
+  const json::object& actor = object(row, "actor");
+  if (!text(actor, "session").starts_with("exec") || !text(actor, "login_user").empty()) return {};
+  return fmt::format(
+      "  person: not visible on this node: somebody entered a container that ran already (kubectl exec, docker exec); "
+      "the API server's audit log of {} has the name\n",
+      when_words(row, "time", view));
 }
 
 }  // namespace
@@ -213,7 +227,7 @@ std::string render_explain(const json::object& answer, const View& view) {
     const std::string count = thousands(count_of(row));
     out += fmt::format("{}: {} called {} {}×; {}\n", printable(evidence), process_words(row),
                        called_words(object(row, "destination")), count, why_words(row));
-    out += program_line(row);
+    out += program_line(row) + person_line(row, view);
     if (const std::string sentence = text(row, "explanation"); !sentence.empty())
       out += fmt::format("  reason: {} ({})\n", printable(sentence), printable(text(row, "reason")));
     for (const json::value& value : array(row, "keys")) {
@@ -234,7 +248,7 @@ std::string render_explain(const json::object& answer, const View& view) {
     if (const std::string hint = text(row, "note"); !hint.empty())
       out += fmt::format("  address: {} (a hint, no proof)\n", printable(hint));
   } else {
-    out += watch_line(row, view) + "\n" + program_line(row);
+    out += watch_line(row, view) + "\n" + program_line(row) + person_line(row, view);
   }
   for (std::size_t i = 1; i < rows.size(); ++i) {
     if (rows[i].is_object()) out += "  " + watch_line(rows[i].get_object(), view) + "\n";

@@ -132,6 +132,10 @@ std::int64_t count_of(const json::object& use) {
   return is_null(use, "requests") ? number(use, "connections") : number(use, "requests");
 }
 
+std::string count_words(const json::object& use) {
+  return number(use, "connections") == 0 && is_null(use, "requests") ? "-" : thousands(count_of(use));
+}
+
 std::string when_words(const json::object& object, Name name, const View& view) {
   const std::int64_t at = time(object, name);
   return at == 0 ? "-" : format_when(at, view.local);

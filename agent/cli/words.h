@@ -33,11 +33,13 @@ namespace keytrail::cli {
 [[nodiscard]] std::string verb_words(std::string_view evidence);
 /// reason_detail where there is one, else the sentence of the reason.
 [[nodiscard]] std::string why_words(const boost::json::object& use);
-/// The key of a use and how many others it may have been: "AKIA…", "AKIA… +3", or "?" when none is known. The one that
-/// was asked for, where it is among them, else the best.
+/// The key of a use and how many others it may have been: "AKIA…", "AKIA… +3", or "?" when none is known. The one
+/// that was asked for, where it is among them, else the best.
 [[nodiscard]] std::string key_words(const boost::json::object& use, std::string_view asked = {});
 /// Requests where seen, else connections.
 [[nodiscard]] std::int64_t count_of(const boost::json::object& use);
+/// The same as text; "-" where only earlier calls went on.
+[[nodiscard]] std::string count_words(const boost::json::object& use);
 /// A time as the view wants it, "-" for null.
 [[nodiscard]] std::string when_words(const boost::json::object& object, Name name, const View& view);
 /// "FIRST (UTC)" or "FIRST".

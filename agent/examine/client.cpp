@@ -12,7 +12,6 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
-#include "agent/base/program_name.h"
 #include "keytrail/hooks_wire.h"
 
 namespace keytrail::examine {
@@ -185,6 +184,7 @@ void RoleLink::on_control_message(const char* data, std::size_t size) {
       const auto here = role::make<role::Bare>(role::Type::kHere);
       send(&here, sizeof(here));
       ++asked_;
+      if (stored_notice_ != 0) note_stored(stored_notice_);
       return;
     }
     default:
@@ -207,8 +207,12 @@ void RoleLink::take_process(const role::RoleState& state) {
 }
 
 void RoleLink::take_notice(const role::Notice& notice) {
-  WardenNotice out{std::string(notice.cause.view()), std::string(notice.text.view()), notice.from_ns, notice.to_ns,
-                   std::string(notice.family.view())};
+  WardenNotice out{std::string(notice.cause.view()),
+                   std::string(notice.text.view()),
+                   notice.from_ns,
+                   notice.to_ns,
+                   std::string(notice.family.view()),
+                   notice.head.request};
   if (out.family.empty()) out.family = "open";
   if (out.family == "*") out.family.clear();
   if (out.cause == "examiner_restart" || out.cause == "examiner_stalled") {
@@ -217,6 +221,12 @@ void RoleLink::take_notice(const role::Notice& notice) {
   }
   if (notice_handler_) return notice_handler_(std::move(out));
   if (early_notices_.size() < kMaxRemarks) early_notices_.push_back(std::move(out));
+}
+
+void RoleLink::note_stored(std::uint64_t number) {
+  stored_notice_ = number;
+  const auto stored = role::make<role::Bare>(role::Type::kStored, number);
+  send(&stored, sizeof(stored));
 }
 
 void RoleLink::on_notice(std::function<void(WardenNotice)> handler) {
@@ -251,6 +261,16 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
                                          std::string(fact.format.view())});
       return;
     }
+    case role::Type::kBundleFact: {
+      role::BundleFact fact;
+      if (!role::decode(data, size, fact)) break;
+      const auto at = pending_.find(fact.head.request);
+      if (at == pending_.end() || at->second.asks != role::Asks::kBundle ||
+          at->second.gathered.facts.size() >= kBundleFacts.size())
+        break;
+      at->second.gathered.facts.push_back({fact.what, std::string(fact.value.view())});
+      return;
+    }
     case role::Type::kDone: {
       role::Done done;
       if (!role::decode(data, size, done)) break;
@@ -259,7 +279,9 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       at->second.gathered.file = identity_of(done.file);
       at->second.gathered.skipped = done.skipped;
       at->second.gathered.format = std::string(done.format.view());
-      const bool complete = at->second.gathered.keys.size() == done.keys && at->second.gathered.env.size() == done.env;
+      const Gathered& got = at->second.gathered;
+      const bool complete =
+          got.keys.size() == done.keys && got.env.size() == done.env && got.facts.size() == done.facts;
       return finish(done.head.request,
                     complete ? role::text_of(static_cast<role::Unread>(done.unread)) : "examiner restarted");
     }
@@ -380,60 +402,6 @@ void RoleLink::on_timer() {
 bool RoleLink::send(const void* data, std::size_t size) {
   // A datagram goes whole or not at all.
   return ::send(control_.native_handle(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
-}
-
-bool RoleLink::sample_sockets() {
-  const auto message = role::make<role::Bare>(role::Type::kSampleSockets);
-  return send(&message, sizeof(message));
-}
-
-std::uint64_t RoleLink::attach_target(const Reach& reach, const std::string& path, const FileIdentity& file,
-                                      const HookTarget& target) {
-  auto message = role::make<role::AttachTarget>(role::Type::kAttachTarget, ++next_id_);
-  const bool fits = write_target(reach, path, file, target, message);
-  return fits && send(&message, sizeof(message)) ? next_id_ : 0;
-}
-
-bool RoleLink::detach_target(std::uint32_t id) {
-  auto message = role::make<role::DetachTarget>(role::Type::kDetachTarget);
-  message.target = id;
-  return send(&message, sizeof(message));
-}
-
-bool RoleLink::report_targets() {
-  const auto message = role::make<role::Bare>(role::Type::kReportTargets);
-  return send(&message, sizeof(message));
-}
-
-bool RoleLink::sweep() {
-  const auto message = role::make<role::Bare>(role::Type::kSweep);
-  return send(&message, sizeof(message));
-}
-
-bool RoleLink::keep_mounts(const InstanceId& who, std::uint32_t mnt_ns) {
-  auto message = role::make<role::KeepMounts>(role::Type::kKeepMounts);
-  message.start_ns = who.start_ns;
-  message.tgid = who.tgid;
-  message.mnt_ns = mnt_ns;
-  return send(&message, sizeof(message));
-}
-
-bool RoleLink::watch_name(std::string_view base_name) {
-  auto message = role::make<role::WatchName>(role::Type::kWatchName);
-  return message.base_name.assign(base_name) && send(&message, sizeof(message));
-}
-
-bool RoleLink::watch_found(const FoundPlace& place) {
-  auto message = role::make<role::WatchFound>(role::Type::kWatchFound);
-  message.inode = place.inode;
-  message.dev = place.dev;
-  message.over = place.over ? 1 : 0;
-  const std::string_view path = place.path;
-  const std::size_t slash = path.rfind('/');
-  const bool fits = slash != path.npos && message.name.assign(path.substr(slash + 1)) &&
-                    message.folder.assign(base::base_name(path.substr(0, slash)));
-  if (!fits) message.name = {};  // one of 255 bytes: the file alone
-  return send(&message, sizeof(message));
 }
 
 }  // namespace keytrail::examine

@@ -33,7 +33,8 @@ struct WardenNotice {
   std::string text;           ///< one sentence
   std::uint64_t from_ns = 0;  ///< ns since boot
   std::uint64_t to_ns = 0;
-  std::string family;  ///< GapRow::family
+  std::string family;        ///< GapRow::family
+  std::uint64_t number = 0;  ///< see RoleLink::note_stored
 };
 
 class RoleLink final : public Examiner {
@@ -79,6 +80,8 @@ class RoleLink final : public Examiner {
 
   /// Calls for each notice; those that came with the greeting are delivered at once (posted).
   void on_notice(std::function<void(WardenNotice)> handler);
+  /// All notices up to this number are in the history: the next worker is not told of them.
+  void note_stored(std::uint64_t number);
   /// Calls once when the warden is gone: the worker should write what it has and end.
   void on_closed(std::function<void()> handler) { closed_handler_ = std::move(handler); }
 
@@ -148,6 +151,7 @@ class RoleLink final : public Examiner {
   boost::asio::posix::stream_descriptor control_, facts_;
   boost::asio::steady_timer timer_;
   KindLookup kinds_;
+  std::uint64_t stored_notice_ = 0;  ///< said again with each sign: the warden may not have taken it
   std::unordered_map<std::uint64_t, Pending> pending_;
   std::deque<std::pair<Time, std::uint64_t>> deadlines_;
   std::deque<role::Open> outbox_;  ///< requests that the socket did not take yet; bounded by kMaxOutstanding

@@ -53,9 +53,10 @@ struct Found {
   std::vector<EnvItem> env;
   std::uint32_t skipped = 0;  ///< malformed or superfluous entries
   role::Unread unread = role::Unread::kNone;
-  std::string_view format;  ///< see FileAnswer::format
-  bool shown = false;       ///< a key showed by its value, or its variable's name, what it is
-  bool bare = false;        ///< nothing but ids leaves: nobody but the worker says what the file is (believed.h)
+  std::string_view format;        ///< see FileAnswer::format
+  bool shown = false;             ///< a key showed by its value, or its variable's name, what it is
+  bool bare = false;              ///< nothing but ids leaves: nobody but the worker says what the file is (believed.h)
+  std::vector<BundleFact> facts;  ///< of a container
 };
 
 /// What a value in a key's place is.

@@ -20,6 +20,7 @@
 #include "agent/base/fd.h"
 #include "agent/catalog/catalog.h"
 #include "agent/examine/believed.h"
+#include "agent/examine/bundle.h"
 #include "agent/examine/formats.h"
 #include "agent/examine/inherited.h"
 #include "agent/examine/pem_blocks.h"
@@ -168,10 +169,17 @@ class Server {
     parse(belief.hints, bytes, state_, scratch_, found);
   }
 
+  void read_bundle(const role::Examine& asked, int descriptor, Found& found) {
+    std::string_view bytes;
+    if (read_whole(descriptor, bytes, found))
+      parse_bundle(asked.hints.format.view(), asked.hints.kinds.view(), asked.place.view(), bytes, state_, scratch_,
+                   found);
+  }
+
   /// How each kind of question is read, in the order of role::Asks.
   using Reader = void (Server::*)(const role::Examine& asked, int descriptor, Found& found);
   static constexpr std::array<Reader, role::kAsks> kReaders{&Server::read_file, &Server::read_environment,
-                                                            &Server::read_arguments};
+                                                            &Server::read_arguments, &Server::read_bundle};
 
   bool answer(const role::Examine& asked, const Found& found) {
     for (const KeyFact& fact : found.keys) {
@@ -208,11 +216,18 @@ class Server {
       out.format.assign(item.format);
       if (!send_message(facts_, out)) return false;
     }
+    for (const BundleFact& fact : found.facts) {
+      auto out = role::make<role::BundleFact>(role::Type::kBundleFact, asked.head.request);
+      out.what = fact.what;
+      out.value.assign(fact.value);
+      if (!send_message(facts_, out)) return false;
+    }
     auto done = role::make<role::Done>(role::Type::kDone, asked.head.request);
     done.file = asked.file;
     done.unread = static_cast<std::uint16_t>(found.unread);
     done.keys = static_cast<std::uint16_t>(found.keys.size());
     done.env = static_cast<std::uint16_t>(found.env.size());
+    done.facts = static_cast<std::uint16_t>(found.facts.size());
     done.format.assign(found.format);
     done.skipped = static_cast<std::uint16_t>(std::min<std::uint32_t>(found.skipped, UINT16_MAX));
     return send_message(facts_, done);

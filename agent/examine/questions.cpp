@@ -81,6 +81,16 @@ ExamineAnswer arguments_answer(std::string unread, Gathered gathered) {
   return ArgumentsAnswer{std::move(unread), std::move(gathered.keys), gathered.skipped};
 }
 
+bool write_bundle(const ExamineQuestion& asked, const KindLookup& /*kinds*/, role::Open& out) {
+  const auto& question = std::get<BundleQuestion>(asked);
+  return is_bundle_id(question.container) && out.hints.kinds.assign(question.container) &&
+         out.hints.format.assign(question.format);
+}
+
+ExamineAnswer bundle_answer(std::string unread, Gathered gathered) {
+  return BundleAnswer{std::move(unread), std::move(gathered.facts), gathered.skipped};
+}
+
 struct QuestionKind {
   role::Asks asks;
   bool (*write)(const ExamineQuestion& question, const KindLookup& kinds, role::Open& out);
@@ -92,6 +102,7 @@ constexpr std::array<QuestionKind, role::kAsks> kKinds{{
     {role::Asks::kFile, write_file, file_answer},
     {role::Asks::kEnvironment, write_environment, environment_answer},
     {role::Asks::kArguments, write_arguments, arguments_answer},
+    {role::Asks::kBundle, write_bundle, bundle_answer},
 }};
 static_assert(kKinds.size() == std::variant_size_v<ExamineQuestion> &&
               kKinds.size() == std::variant_size_v<ExamineAnswer>);

@@ -22,6 +22,7 @@ using KindLookup = std::function<const catalog::Kind*(std::string_view id)>;
 struct Gathered {
   std::vector<KeyFact> keys;
   std::vector<EnvItem> env;
+  std::vector<BundleFact> facts;
   std::uint32_t skipped = 0;
   FileIdentity file;
   std::string format;

@@ -11,6 +11,8 @@ namespace {
 void tell(Rule& rule, const Batch& batch, std::int64_t now_ns) {
   for (const SlotChange& change : batch.slot_changes)
     rule.on_slot_change(change);
+  for (const WorkloadFacts& facts : batch.workloads)
+    rule.on_facts(facts);
   for (const Row& row : batch.rows)
     rule.on_row(row);
   for (const KeyReader& reader : batch.readers)

@@ -43,6 +43,7 @@ class Rule {
 
   // A batch, in this order. Touches of a use that sent something are uses.
   virtual void on_slot_change(const SlotChange&) {}
+  virtual void on_facts(const WorkloadFacts&) {}
   virtual void on_row(const Row&) {}
   virtual void on_reader(const KeyReader&) {}
   virtual void on_child(const Child&) {}

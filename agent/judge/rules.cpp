@@ -9,6 +9,8 @@
   X(kOldKeyInUse)            \
   X(kKeyInArguments)         \
   X(kPersonUsedWorkloadKey)  \
+  X(kForeignTokenRead)       \
+  X(kKeyMoved)               \
   X(kDeparture)              \
   X(kAgentSilenced)
 

@@ -34,9 +34,15 @@ std::uint32_t file_of(const Instance& instance) {
 }
 
 std::string session_text(const Instance& instance) {
-  const std::uint32_t login = instance.process ? instance.process->session_id : UINT32_MAX;
   std::string out = instance.entered != 0 ? "exec" : "";
-  if (login != UINT32_MAX && login != 0) out += (out.empty() ? "login " : ", login ") + std::to_string(login);
+  const Process* process = instance.process.get();
+  if (process == nullptr) return out;
+  const auto add = [&](std::string_view text) { out.append(out.empty() ? "" : ", ").append(text); };
+  if (process->session_id != UINT32_MAX && process->session_id != 0) {
+    add("login " + std::to_string(process->session_id));
+    if (process->login_by != LoginBy::kUnknown) out.append(" by ").append(to_string(process->login_by));
+  }
+  if (process->namespaces_of) add("namespaces of " + *process->namespaces_of);
   return out;
 }
 

@@ -19,7 +19,7 @@ namespace keytrail::link {
 std::optional<Reason> closed_world(const WorldFacts& facts) {
   if (!facts.exec_seen) return Reason::kExecNotSeen;
   const bool earlier_gap = facts.gap_ns != 0 && facts.gap_ns <= facts.use_ns;
-  if (earlier_gap || overlaps(facts.gaps, facts.life_from_ns, facts.use_ns)) return Reason::kGapInLife;
+  if (earlier_gap || overlaps(facts.gaps, facts.life_from_ns, facts.use_ns, facts.cgroups)) return Reason::kGapInLife;
   for (const Family family : {Family::kExec, Family::kOpen, Family::kConnect, Family::kName}) {
     if (!facts.armed[static_cast<std::size_t>(family)]) return Reason::kHooksNotArmed;
   }

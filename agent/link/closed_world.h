@@ -20,6 +20,7 @@ struct WorldFacts {
   std::uint64_t life_from_ns = 0;  ///< that exec
   std::uint64_t use_ns = 0;        ///< first payload
   std::span<const Gap> gaps;
+  CgroupOwners cgroups;      ///< in whose it was
   std::uint64_t gap_ns = 0;  ///< the first that an earlier worker knew of in its life
   std::array<bool, kFamilies> armed{};
   std::uint64_t broker_ns = 0;     ///< first talk to an unclassified local broker

@@ -89,7 +89,7 @@ Done Engine::dispatch(const Event& event, const ProcessRef& who, const ProcessRe
       [&](const BaselineDoneEvent& done) { return on_baseline_done(done); },
       [&](const HeartbeatEvent&) { return Done::kAbsorbed; },  // the pipeline's
       [&](const LossEvent& loss) {
-        lose({loss.from_ns, head.time_ns, loss.count, to_string(loss.family)}, loss.cause, loss.workload);
+        lose({loss.from_ns, head.time_ns, loss.count, to_string(loss.family), loss.owner}, loss.cause, loss.workload);
         return Done::kRecorded;
       },
   };

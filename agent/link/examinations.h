@@ -97,6 +97,9 @@ class Examinations {
 /// The kinds of key that can stand in this file; empty: any. Only a format that can hold nothing else says so: its
 /// place does not tell what stands in a .netrc, a .env or a configuration.
 [[nodiscard]] std::span<const std::string_view> kinds_in(const catalog::File& file);
+/// Every kind that a key of this file may be known by; empty: any. Other than kinds_in(): whoever asks for a key asks
+/// for what it was taken for, here or elsewhere, while a use asks which destinations may take it.
+[[nodiscard]] std::vector<std::string> kinds_found_in(const catalog::File& file);
 
 /// Whoever got what was in a file that could not be read holds something unknown, of one of `kinds` (empty: of any); a
 /// program that came by exec did not read it.

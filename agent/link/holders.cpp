@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "agent/link/life.h"
@@ -18,19 +20,17 @@ bool is_same_root(std::string_view one, std::string_view other, const Instance& 
   return mnt_ns != 0 && (Slots::scope_in(one, mnt_ns) == other || Slots::scope_in(other, mnt_ns) == one);
 }
 
-/// It came between that once; the next time there may be another key. Other reasons stand, as the first row says.
-bool is_passing(std::string_view unread) {
-  return unread == "gone" || unread == "changed" || unread == "timeout" || unread == "busy" ||
-         unread == "examiner restarted";
-}
-
 }  // namespace
 
 Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
-  for (Held& held : instance->holdings) {
-    if (held.what->key.id != what->key.id || held.what->slot != what->slot) continue;
+  const auto same = std::ranges::find_if(instance->holdings, [&](const Held& held) {
+    if (held.what->key.id != what->key.id || held.what->slot != what->slot) return false;
     // Of two roots: two files, each with its own rotations.
-    if (what->slot.from == From::kFile && !is_same_root(held.what->scope, what->scope, *instance)) continue;
+    return what->slot.from != From::kFile || is_same_root(held.what->scope, what->scope, *instance);
+  });
+  if (same != instance->holdings.end()) {
+    const auto at = static_cast<std::size_t>(same - instance->holdings.begin());
+    Held& held = instance->holdings.change()[at];
     if (how != How::kHelper && how != How::kTold && what->since_ns > held.last_opened_ns()) {
       held.opened_ns = what->since_ns;
       if (has_opened(held)) {
@@ -55,15 +55,18 @@ Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> 
     mark_doubts(instance);
     return nullptr;
   }
-  instance->holdings.push_back(Held{std::move(what), how});
   mark_dirty(instance);
-  return &instance->holdings.back();
+  return &instance->holdings.change().emplace_back(Held{std::move(what), how});
+}
+
+bool Holders::has_room(Instance& instance, std::size_t more) {
+  base::FairShares::Share& share = instance.holdings_share;
+  if (!share) share = shares_.none(owners_of(instance));
+  return instance.holdings.size() + more <= options_.max_holdings && share.grow(more);
 }
 
 bool Holders::admit(Instance& instance, std::size_t more, std::uint64_t time_ns) {
-  base::FairShares::Share& share = instance.holdings_share;
-  if (!share) share = shares_.none(owners_of(instance));
-  if (instance.holdings.size() + more <= options_.max_holdings && share.grow(more)) return true;
+  if (has_room(instance, more)) return true;
   instance.doubts.mark_cut(time_ns);
   // What it began with before anything was watched is given up now.
   outbox_.give_up("holdings_over_bound", {}, workload_name(instance.process), more, std::max(time_ns, watch_.armed_ns));
@@ -99,12 +102,10 @@ bool Holders::tell(const Instance& instance, const HeldKey& what, std::uint64_t 
 }
 
 bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
-                              std::string reason, bool baseline) {
-  if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) {
-    if (is_passing(reason))
-      outbox_.give_up("files_unread", to_string(Family::kOpen), workload_name(opener.process), 1, time_ns);
-    return false;
-  }
+                              std::vector<std::string> kinds, std::string reason, bool baseline) {
+  outbox_.give_up(GivenUp{kFilesUnread, to_string(Family::kOpen), workload_name(opener.process), reason,
+                          std::move(kinds), 1, time_ns, time_ns});
+  if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) return false;
   AcquisitionRow row;
   row.actor = make_actor(opener, time_ns);
   row.key = std::move(usual);
@@ -146,36 +147,32 @@ void Holders::tell_handed(const Instance& to, const Instance& from) { outbox_.em
 
 void Holders::inherit(Instance& child, const Instance& parent, std::uint64_t time_ns) {
   if (parent.holdings.empty() || !admit(child, parent.holdings.size(), time_ns)) return;
-  child.holdings = parent.holdings;
-  for (Held& held : child.holdings) {
-    if (held.how == How::kDirect || held.how == How::kExec) held.how = How::kFork;
-    held.last_use_ns = 0;
-    held.dirty = true;
-    held.stored = nullptr;
-  }
+  child.holdings = parent.holdings.of_fork();
 }
 
+// Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
+// runtime or a login service held three programs ago would name keys to half of the node's processes. A shell starts
+// programs with what a helper gave it (`$(cat key)`); others take that for themselves.
 void Holders::carry_over_exec(Instance& next, const Instance& before) {
-  // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
-  // runtime or a login service held three programs ago would name keys to half of the node's processes.
-  for (const Held& held : before.holdings) {
-    // A shell starts programs with what a helper gave it (`$(cat key)`); others take that for themselves.
-    const bool kept = held.how == How::kHelper && !is_shell(before);
-    if (held.how == How::kLostAtExec || kept || held.superseded_ns != 0) continue;
-    const bool again =
-        std::ranges::any_of(next.holdings, [&](const Held& own) { return own.what->key.id == held.what->key.id; });
-    if (again || !admit(next, 1, next.doubts.life_from_ns)) continue;
-    Held lost = held;
-    lost.how = How::kLostAtExec;
-    lost.dirty = true;
-    lost.stored = nullptr;
-    next.holdings.push_back(std::move(lost));
+  const Holdings lost = before.holdings.lost_at_exec(is_shell(before));
+  if (lost.empty()) return;
+  if (next.holdings.empty() && has_room(next, lost.size())) {
+    next.holdings = lost;
+    return;
+  }
+  std::unordered_set<std::string_view> own;
+  for (const Held& held : next.holdings)
+    own.insert(held.what->key.id);
+  for (const Held& held : lost) {
+    if (!own.contains(held.what->key.id) && admit(next, 1, next.doubts.life_from_ns))
+      next.holdings.change().push_back(held);
   }
 }
 
 void Holders::supersede(const InstanceRef& reader, std::string_view place, std::string_view scope, std::uint32_t dev,
                         std::span<const KeyFact> facts, std::uint64_t time_ns) {
-  for (Held& held : reader->holdings) {
+  for (std::size_t at = 0; at < reader->holdings.size(); ++at) {
+    const Held& held = reader->holdings[at];
     const HeldKey& what = *held.what;
     const bool of_it = what.slot.from == From::kFile && what.slot.place == place && what.since_ns < time_ns &&
                        (what.dev == 0 || dev == 0 || what.dev == dev) && held.how != How::kLostAtExec;
@@ -185,8 +182,9 @@ void Holders::supersede(const InstanceRef& reader, std::string_view place, std::
     };
     const auto still = [&](const KeyFact& fact) { return in_slot(fact) && fact.key.id == what.key.id; };
     if (!std::ranges::any_of(facts, in_slot) || std::ranges::any_of(facts, still)) continue;
-    held.superseded_ns = time_ns;
-    held.dirty = true;
+    Held& own = reader->holdings.change()[at];
+    own.superseded_ns = time_ns;
+    own.dirty = true;
     mark_dirty(reader);
   }
 }
@@ -196,16 +194,18 @@ void Holders::on_rotations(const std::vector<SlotChange>& rotations, const Insta
   if (rotations.empty()) return;
   outbox_.count("rotations", rotations.size());
   for (const auto& [tgid, instance] : live) {
-    if (instance.get() == reader || instance->holdings.empty()) continue;
-    for (Held& held : instance->holdings) {
+    if (instance.get() == reader) continue;
+    for (std::size_t at = 0; at < instance->holdings.size(); ++at) {
+      const Held& held = instance->holdings[at];
       const Slot& slot = held.what->slot;
       const bool hit = slot.from == From::kFile && std::ranges::any_of(rotations, [&](const SlotChange& rotation) {
                          return slot.place == rotation.place && slot.selector == rotation.selector &&
                                 held.what->key.id == rotation.old_id && held.what->scope == rotation.scope;
                        });
       if (!hit || held.slot_changed || held.superseded_ns != 0) continue;
-      held.slot_changed = true;
-      held.dirty = true;
+      Held& own = instance->holdings.change()[at];
+      own.slot_changed = true;
+      own.dirty = true;
       mark_dirty(instance);
     }
   }
@@ -289,8 +289,9 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
     return;
   }
   bool entries = false;
-  for (Held& held : instance->holdings) {
-    if (!held.dirty) continue;
+  for (std::size_t at = 0; at < instance->holdings.size(); ++at) {
+    if (!instance->holdings[at].dirty) continue;
+    Held& held = instance->holdings.change()[at];
     held.dirty = false;
     entries = entries || (held.stored != held.what && has_entry(*held.what)) || has_opened(held);
     instance->synced = true;
@@ -312,12 +313,14 @@ void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
   }
   if (!instance->synced) return;
   Doubts& doubts = instance->doubts;
-  if (doubts.gap_ns == 0) doubts.gap_ns = first_overlap(watch_.gaps.all(), doubts.life_from_ns);
+  if (doubts.gap_ns == 0) doubts.gap_ns = first_overlap(watch_.gaps.all(), doubts.life_from_ns, instance->cgroups);
   // Most changes are a use's time: the text is not made for these.
   if (!entries && instance->stored_doubts && same_doubts(*instance->stored_doubts, instance->doubts)) return;
   instance->stored_doubts = std::make_unique<const Doubts>(instance->doubts);
-  for (Held& held : instance->holdings)
-    held.stored = held.what;
+  if (!instance->holdings.empty()) {
+    for (Held& held : instance->holdings.change())
+      held.stored = held.what;
+  }
   std::string life = encode_life(*instance);
   const std::size_t hash = std::hash<std::string>()(life);
   if (std::exchange(instance->stored_life, hash) != hash) out.lives.push_back({instance->id, std::move(life)});

@@ -44,10 +44,10 @@ class Holders {
   bool announce_read(Instance& instance, Held& held, std::uint64_t time_ns);
   /// The same for a key that is not held.
   bool tell(const Instance& instance, const HeldKey& what, std::uint64_t time_ns);
-  /// A key file that could not be read; true when a row was made. `usual`: kind and class of what it usually holds.
-  /// What is no news is told as given up, where it may have been another key.
+  /// A key file that could not be read: each time given up, because it may have been any key of these kinds (empty:
+  /// of any). True when it is news and a row was made. `usual`: kind and class of what it usually holds.
   bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
-                       std::string reason, bool baseline);
+                       std::vector<std::string> kinds, std::string reason, bool baseline);
   /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True
   /// when a row was made.
   bool hold_found(const InstanceRef& instance, std::span<const FoundKey> found, std::uint64_t time_ns, How how,
@@ -87,7 +87,9 @@ class Holders {
   [[nodiscard]] std::uint64_t repeats() const { return acquisitions_.repeats(); }
 
  private:
-  /// Room for so many more holdings of this instance; else it may hold anything from now on, and that is told.
+  /// Takes room for so many more holdings of this instance.
+  [[nodiscard]] bool has_room(Instance& instance, std::size_t more);
+  /// The same; else it may hold anything from now on, and that is told.
   [[nodiscard]] bool admit(Instance& instance, std::size_t more, std::uint64_t time_ns);
   void sync_one(const InstanceRef& instance, Link::Output& out);
 

@@ -14,51 +14,11 @@
 #include "agent/base/fair_queue.h"
 #include "agent/catalog/catalog.h"
 #include "agent/link/doubts.h"
+#include "agent/link/holdings.h"
 #include "keytrail/event.h"
-#include "keytrail/key.h"
 #include "keytrail/process.h"
 
 namespace keytrail::link {
-
-/// The part of a holding that never changes: shared by all processes that inherited it.
-struct HeldKey {
-  Key key;
-  Slot slot;
-  std::string scope;               ///< of its file: see SlotChange
-  std::uint64_t since_ns = 0;      ///< kernel time of the open, exec or payload that brought it
-  std::uint32_t dev = 0;           ///< of its file
-  std::string_view selector_rule;  ///< catalog id of the selector of its file, or ""
-  Fingerprint selector_hash;
-  std::string entry;     ///< where another file names its place: the entry there; `selector_rule` is of that file
-  std::string host;      ///< host (and port) that the file says the entry is for, or ""
-  bool current = false;  ///< the file names this entry as the one in use
-  /// What its place may hold, when the key itself does not tell (catalog data); else empty.
-  std::vector<std::string_view> kinds;
-  bool issued = false;       ///< maybe issued: an issuer was called with `key.parent`
-  bool issue_told = false;   ///< and the path of the request, or what such a key is used there for, says so
-  bool issue_first = false;  ///< and `key.parent` was the likeliest key there
-  bool broker = false;       ///< from a local broker: possible at most
-  bool baseline = false;     ///< found by the sweep
-
-  /// It lies in a file, or a file says where.
-  [[nodiscard]] bool is_of_file() const { return slot.from == From::kFile || !entry.empty(); }
-  /// By which a selector chooses it.
-  [[nodiscard]] const std::string& chosen_by() const { return entry.empty() ? slot.selector : entry; }
-};
-
-struct Held {
-  std::shared_ptr<const HeldKey> what;
-  How how = How::kDirect;
-  std::int64_t last_use_ns = 0;  ///< Unix ns
-  bool announced = false;        ///< its acquisition was looked at by the news filter
-  bool slot_changed = false;
-  std::uint64_t superseded_ns = 0;  ///< kernel time at which it read another key from the slot of this one; 0 = not
-  bool dirty = true;                ///< the durable table does not know this yet
-  std::shared_ptr<const HeldKey> stored;  ///< what the stored life says of it; see life.h
-  std::uint64_t opened_ns = 0;            ///< kernel time at which its place was opened again, the last; 0 = not
-
-  [[nodiscard]] std::uint64_t last_opened_ns() const { return std::max(what->since_ns, opened_ns); }
-};
 
 struct Examination;
 
@@ -68,6 +28,7 @@ struct Instance {
   const catalog::Program* program = nullptr;
   std::shared_ptr<Instance> parent;  ///< only while both live and the child is a catalogued helper
   Doubts doubts;
+  CgroupOwners cgroups;  ///< since doubts.life_from_ns; of what an earlier worker knew doubts.gap_ns is left
   bool alive = true;
   bool called = false;            ///< it connected to somebody who may take keys
   std::uint32_t stdout_pipe = 0;  ///< that its program began with (ev_exec's number); 0: none, or a fork
@@ -84,10 +45,15 @@ struct Instance {
   bool synced = false;                          ///< the durable table holds rows of it
   bool queued_dirty = false;
   std::size_t held_uses = 0;  ///< waiting to be weighed
-  std::vector<Held> holdings;
+  Holdings holdings;
   base::FairShares::Share holdings_share;  ///< as many as it has, or had
   std::vector<std::shared_ptr<Examination>> pending;
 
+  /// What identify says of it now.
+  void set(ProcessRef known) {
+    process = std::move(known);
+    if (process) cgroups.note(process->cgroup_id, process->cgroup_owner);
+  }
   [[nodiscard]] bool reads_in_bulk() const { return doubts.bulk || (program != nullptr && program->bulk_reader); }
   [[nodiscard]] const SharedList<EnvItem>& env() const {
     static const SharedList<EnvItem> kNone;

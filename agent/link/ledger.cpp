@@ -6,19 +6,23 @@
 
 namespace keytrail::link {
 
-void Ledger::give_up(std::string cause, std::string family, std::string scope, std::uint64_t count,
-                     std::uint64_t from_ns, std::uint64_t to_ns) {
-  if (count == 0) return;
-  Name name{std::move(cause), std::move(family), std::move(scope)};
-  if (entries_.size() >= max_entries_ && !entries_.contains(name)) std::get<2>(name).clear();
+void Ledger::give_up(GivenUp what) {
+  if (what.count == 0) return;
+  Name name{std::move(what.cause), std::move(what.family), std::move(what.scope), std::move(what.detail),
+            std::move(what.kinds)};
+  if (entries_.size() >= max_entries_ && !entries_.contains(name)) {
+    std::get<2>(name).clear();
+    std::get<3>(name).clear();
+    std::get<4>(name).clear();
+  }
   Entry& entry = entries_[std::move(name)];
   if (entry.count == 0) {
-    entry.first_ns = from_ns;
-    entry.last_ns = to_ns;
+    entry.first_ns = what.first_ns;
+    entry.last_ns = what.last_ns;
   }
-  entry.first_ns = std::min(entry.first_ns, from_ns);
-  entry.last_ns = std::max(entry.last_ns, to_ns);
-  entry.count += count;
+  entry.first_ns = std::min(entry.first_ns, what.first_ns);
+  entry.last_ns = std::max(entry.last_ns, what.last_ns);
+  entry.count += what.count;
 }
 
 std::vector<GivenUp> Ledger::take(std::uint64_t now_ns, bool all) {
@@ -33,8 +37,8 @@ std::vector<GivenUp> Ledger::take(std::uint64_t now_ns, bool all) {
       at = entries_.erase(at);
       continue;
     }
-    const auto& [cause, family, scope] = name;
-    out.push_back({cause, family, scope, entry.count, entry.first_ns, entry.last_ns});
+    const auto& [cause, family, scope, detail, kinds] = name;
+    out.push_back({cause, family, scope, detail, kinds, entry.count, entry.first_ns, entry.last_ns});
     entry = {.next_ns = now_ns + kEveryNs};
     ++at;
   }

@@ -157,7 +157,7 @@ Done Opens::on_cut_path(const InstanceRef& instance, const OpenEvent& event, con
   instance->doubts.mark_unidentified(head.time_ns, {});
   holders_.mark_doubts(instance);
   const bool recorded =
-      holders_.announce_unread(*instance, head.time_ns, event.path, {}, "path not whole", head.baseline);
+      holders_.announce_unread(*instance, head.time_ns, event.path, {}, {}, "path not whole", head.baseline);
   return recorded ? Done::kRecorded : Done::kAbsorbed;
 }
 
@@ -249,7 +249,7 @@ void Opens::on_content(Asked asked, const FileAnswer& answer) {
   // A mount that nobody else can go to is no place to pass over in silence.
   const bool recorded =
       !answer.unread.empty() && asked.event.detached &&
-      holders_.announce_unread(*instance, time_ns, asked.event.path, {}, answer.unread, asked.baseline);
+      holders_.announce_unread(*instance, time_ns, asked.event.path, {}, {}, answer.unread, asked.baseline);
   examinations_.finish(asked.examination);
   outbox_.settle(asked.from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
   uses_.weigh_ready();
@@ -290,16 +290,23 @@ void Opens::on_answer(const Asked& asked, FileAnswer& answer) {
   const InstanceRef opener = examination->receivers.front().instance;
   outbox_.count("entries_unparsed", answer.skipped);
   if (answer.skipped > 0 && answer.keys.size() >= role::kMaxKeysPerFile)  // else they are not understood
-    outbox_.give_up("entries_over_bound", to_string(Family::kOpen), workload_name(opener->process), answer.skipped,
-                    examination->time_ns);
+    outbox_.give_up(GivenUp{"entries_over_bound",
+                            to_string(Family::kOpen),
+                            workload_name(opener->process),
+                            {},
+                            kinds_found_in(entry),
+                            answer.skipped,
+                            examination->time_ns,
+                            examination->time_ns});
   const bool remembered = remember(event.file, answer);
   bool recorded = false;
   if (!answer.unread.empty()) {
     // What is not of its place's format may be anything.
     const bool of_format = answer.unread != "unknown format";
     mark_receivers(*examination, of_format ? kinds_in(entry) : std::span<const std::string_view>());
-    recorded =
-        holders_.announce_unread(*opener, examination->time_ns, event.path, usual_key(entry), answer.unread, baseline);
+    recorded = holders_.announce_unread(*opener, examination->time_ns, event.path, usual_key(entry),
+                                        of_format ? kinds_found_in(entry) : std::vector<std::string>(), answer.unread,
+                                        baseline);
   } else {
     if (answer.skipped > 0) mark_receivers(*examination, kinds_in(entry));  // entries that are not understood
     const std::string scope = looks_.scope_of(*opener, event);

@@ -15,17 +15,23 @@ bool is_loss(std::string_view cause) {
   return std::ranges::find(kLosses, cause) != kLosses.end();
 }
 
-/// "Given up: arguments cut, 3 times, of payments/api." "12 events were lost, of payments/api."
+/// "Given up: arguments cut, 3 times, of payments/api." "12 events were lost, of payments/api." "1 key file was not
+/// read (gone), of payments/api."
 std::string what_was_given_up(const GivenUp& one) {
+  const std::string count = std::to_string(one.count);
+  const bool single = one.count == 1;
+  std::string text;
   if (is_loss(one.cause)) {
-    return std::to_string(one.count) + (one.count == 1 ? " event was lost" : " events were lost") +
-           (one.scope.empty() ? "." : ", of " + one.scope + ".");
+    text = count + (single ? " event was lost" : " events were lost");
+  } else if (one.cause == kFilesUnread) {
+    text = count + (single ? " key file was not read" : " key files were not read");
+    if (!one.detail.empty()) text += " (" + one.detail + ")";
+  } else {
+    std::string words = one.cause;
+    std::ranges::replace(words, '_', ' ');
+    text = "Given up: " + words + ", " + count + (single ? " time" : " times");
   }
-  std::string words = one.cause;
-  std::ranges::replace(words, '_', ' ');
-  std::string text = "Given up: " + words + ", " + std::to_string(one.count) + (one.count == 1 ? " time" : " times");
-  if (!one.scope.empty()) text += ", of " + one.scope;
-  return text + ".";
+  return text + (one.scope.empty() ? "." : ", of " + one.scope + ".");
 }
 
 }  // namespace
@@ -44,17 +50,18 @@ void Outbox::emit(const Gap& gap, std::string cause, std::string text) {
            : gap.lost ? std::to_string(*gap.lost) + " events were lost."
                       : "An unknown number of events may be missing.";
   }
-  emit(gap, std::move(cause), {}, std::move(text));
+  GapRow row;
+  row.cause = std::move(cause);
+  row.text = std::move(text);
+  emit(gap, std::move(row));
 }
 
-void Outbox::emit(const Gap& gap, std::string cause, std::string scope, std::string text) {
-  GapRow row{.cause = std::move(cause),
-             .family = gap.family,
-             .from_ns = clock_.to_wall(gap.from_ns),
-             .to_ns = clock_.to_wall(gap.to_ns),
-             .lost = gap.lost,
-             .text = std::move(text),
-             .scope = std::move(scope)};
+/// `row`: without what `gap` says.
+void Outbox::emit(const Gap& gap, GapRow row) {
+  row.family = gap.family;
+  row.from_ns = clock_.to_wall(gap.from_ns);
+  row.to_ns = clock_.to_wall(gap.to_ns);
+  row.lost = gap.lost;
   Row& out = out_.rows.emplace_back();
   out.time_ns = row.to_ns;
   out.observed_ns = clock_.wall_ns();
@@ -63,9 +70,13 @@ void Outbox::emit(const Gap& gap, std::string cause, std::string scope, std::str
 
 void Outbox::tell_given_up(std::uint64_t now_ns, bool all) {
   for (GivenUp& one : ledger_.take(now_ns, all)) {
-    std::string text = what_was_given_up(one);
-    emit(Gap{one.first_ns, one.last_ns, one.count, std::move(one.family)}, std::move(one.cause), std::move(one.scope),
-         std::move(text));
+    GapRow row;
+    row.text = what_was_given_up(one);
+    row.cause = std::move(one.cause);
+    row.scope = std::move(one.scope);
+    row.detail = std::move(one.detail);
+    row.kinds = std::move(one.kinds);
+    emit(Gap{one.first_ns, one.last_ns, one.count, std::move(one.family)}, std::move(row));
   }
 }
 

@@ -31,13 +31,16 @@ class Outbox {
   /// Something that may have mattered was given up: counted under `cause`, and told as gaps (see Ledger). `scope`: the
   /// name of the workload that it concerns, or empty; `time_ns`: ns since boot.
   void give_up(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t time_ns) {
-    counters_[cause] += count;
-    ledger_.give_up(std::move(cause), std::move(family), std::move(scope), count, time_ns);
+    give_up(GivenUp{std::move(cause), std::move(family), std::move(scope), {}, {}, count, time_ns, time_ns});
+  }
+  void give_up(GivenUp what) {
+    counters_[what.cause] += what.count;
+    ledger_.give_up(std::move(what));
   }
   /// Events were lost within a period (ns since boot), and counted by whoever lost them: told like what is given up.
   void lose(std::string cause, std::string family, std::string scope, std::uint64_t count, std::uint64_t from_ns,
             std::uint64_t to_ns) {
-    ledger_.give_up(std::move(cause), std::move(family), std::move(scope), count, from_ns, to_ns);
+    ledger_.give_up({std::move(cause), std::move(family), std::move(scope), {}, {}, count, from_ns, to_ns});
   }
   /// Makes rows of what was given up. Everything with `all`.
   void tell_given_up(std::uint64_t now_ns, bool all = false);
@@ -55,7 +58,7 @@ class Outbox {
   [[nodiscard]] Link::Output take() { return std::exchange(out_, {}); }
 
  private:
-  void emit(const Gap& gap, std::string cause, std::string scope, std::string text);
+  void emit(const Gap& gap, GapRow row);
 
   const Clock& clock_;
   const Link::FateCall fate_;
@@ -70,7 +73,7 @@ class Outbox {
                                                  {"environments_over_bound", 0},
                                                  {"environments_unread", 0},
                                                  {"examine_overflow", 0},
-                                                 {"files_unread", 0},
+                                                 {kFilesUnread, 0},
                                                  {"held_uses_over_bound", 0},
                                                  {"holdings_over_bound", 0},
                                                  {"places_over_bound", 0},

@@ -57,7 +57,7 @@ void Processes::insert(const InstanceRef& instance) {
 /// What it has, as whom it has it now.
 void Processes::show_again(const InstanceRef& instance) {
   if (instance->holdings.empty()) return;
-  for (Held& held : instance->holdings)
+  for (Held& held : instance->holdings.change())
     held.dirty = true;
   holders_.mark_dirty(instance);
 }
@@ -79,7 +79,8 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
     const InstanceRef& known = it->second;
     if (known->id == id) {
       if (process && process != known->process) {
-        const ProcessRef was = std::exchange(known->process, process);
+        const ProcessRef was = known->process;
+        known->set(process);
         // Who has a key is shown as the user that it is now.
         if (was && was->credentials() != process->credentials()) show_again(known);
         note_entry(*known, was.get(), known->entered);
@@ -93,7 +94,7 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
     if (late) {
       auto passing = std::make_shared<Instance>();
       passing->id = id;
-      passing->process = process;
+      passing->set(process);
       passing->alive = false;
       return passing;
     }
@@ -101,7 +102,7 @@ InstanceRef Processes::instance_of(const InstanceId& id, const ProcessRef& who) 
   // Neither fork nor exec was seen: nothing may be inferred of it.
   auto fresh = std::make_shared<Instance>();
   fresh->id = id;
-  fresh->process = process;
+  fresh->set(process);
   fresh->doubts.life_from_ns = process ? process->exec_ns : 0;
   if (process) fresh->program = catalog_.match_program(process->exe, process->filename);
   const InstanceRef before = find_live(id);
@@ -130,8 +131,9 @@ void Processes::on_fork(const ForkEvent& event, const EventHead& head, const Pro
   const InstanceRef parent = instance_of(head.who, parent_process);
   auto child = std::make_shared<Instance>();
   child->id = event.child;
-  child->process = child_process;
   child->doubts.life_from_ns = head.time_ns;
+  if (parent) child->cgroups = parent->cgroups;
+  child->set(child_process);  // whose room its keys take depends on it
   if (parent) {
     child->program = parent->program;
     child->doubts = parent->doubts.inherit();
@@ -197,7 +199,7 @@ std::pair<InstanceRef, Done> Processes::on_exec(const ExecEvent& event, const Ev
   const InstanceRef before = find_live(head.who);
   auto next = std::make_shared<Instance>();
   next->id = head.who;
-  next->process = who;
+  next->set(who);
   next->program = catalog_.match_program(event.exe, event.filename);
   const bool seen = !head.baseline && (watch_.armed_ns == 0 || head.time_ns >= watch_.armed_ns);
   next->doubts = Doubts::of_new_program(head.time_ns, seen, !event.env_truncated && !event.args_truncated);

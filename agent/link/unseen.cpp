@@ -23,9 +23,11 @@ struct Missed {
 };
 
 /// In the order of the closed world, and only what may have brought a key.
-std::optional<Missed> missed_of(const Doubts& doubts, std::span<const Gap> gaps, std::uint64_t now_ns) {
+std::optional<Missed> missed_of(const Instance& instance, std::span<const Gap> gaps, std::uint64_t now_ns) {
+  const Doubts& doubts = instance.doubts;
   if (!doubts.exec_seen) return Missed{Reason::kExecNotSeen, {}};
-  if (doubts.gap_ns != 0 || overlaps(gaps, doubts.life_from_ns, now_ns)) return Missed{Reason::kGapInLife, {}};
+  if (doubts.gap_ns != 0 || overlaps(gaps, doubts.life_from_ns, now_ns, instance.cgroups))
+    return Missed{Reason::kGapInLife, {}};
   if (doubts.broker_ns != 0 || !doubts.local_talks.empty()) return Missed{Reason::kLocalBroker, {}};
   if (doubts.cut_ns != 0) return Missed{Reason::kNotSeenWhole, {}};
   if (doubts.unidentified.empty()) return std::nullopt;
@@ -74,7 +76,7 @@ UnseenLives unseen_lives(const std::unordered_map<std::uint32_t, InstanceRef>& l
     const Process* process = instance->process.get();
     const bool has_program = process != nullptr && (!process->exe.empty() || process->origin == Origin::kInferred);
     if (!has_program && !instance->called) continue;
-    std::optional<Missed> missed = missed_of(instance->doubts, gaps, now_ns);
+    std::optional<Missed> missed = missed_of(*instance, gaps, now_ns);
     if (!missed) continue;
     if (!instance->called)
       quiet.add(*instance, std::move(missed->kinds));

@@ -172,6 +172,7 @@ Verdict Uses::verdict_of(const HeldUse& use, std::uint64_t now_ns) {
   question.world.use_ns = use.late ? std::max(now_ns, exchange.time_ns) : exchange.time_ns;
   question.world.connected_ns = use.connection->connected_ns;
   question.world.gaps = watch_.gaps.all();
+  question.world.cgroups = exchange.writer->cgroups;
   question.world.armed = watch_.armed;
   return weigh(question, index_, catalog_);
 }
@@ -197,8 +198,9 @@ void Uses::note_used(const HeldUse& use, const Verdict& verdict) {
                           verdict.keys.front().reason == Reason::kFromHelper ? How::kHelper : How::kDirect);
   }
   for (std::size_t i = 0; i < verdict.held.size(); ++i) {
-    for (Held& held : caller.holdings) {
-      if (held.what != verdict.held[i]) continue;
+    for (std::size_t at = 0; at < caller.holdings.size(); ++at) {
+      if (caller.holdings[at].what != verdict.held[i]) continue;
+      Held& held = caller.holdings.change()[at];
       holders_.announce(caller, held);
       // Only the key that was used, or most likely was: the others of a list were not seen used, and what an unknown
       // place was sent is not known.

@@ -99,16 +99,19 @@ Result<void> complete_table(Database& db, std::string_view table, const std::vec
   return db.script(script.c_str());
 }
 
-Result<void> complete_column(Database& db, std::string_view table, std::string_view column) {
+Result<void> complete_column(Database& db, std::string_view table, const Column& column) {
   const auto columns = columns_in(db, table);
   if (!columns) return std::unexpected(columns.error());
-  if (std::ranges::find(*columns, column, &Column::name) != columns->end()) return {};
-  const std::string script = fmt::format("ALTER TABLE {} ADD COLUMN {} INTEGER NOT NULL DEFAULT 0", table, column);
+  if (std::ranges::find(*columns, column.name, &Column::name) != columns->end()) return {};
+  const std::string script = fmt::format("ALTER TABLE {} ADD COLUMN {} {} NOT NULL DEFAULT {}", table, column.name,
+                                         column.type, nothing_in(column));
   return db.script(script.c_str());
 }
 
 Result<void> complete_tables(Database& db) {
-  if (auto r = complete_column(db, "slot_history", "after_ns"); !r) return r;
+  if (auto r = complete_column(db, "slot_history", {"after_ns", "INTEGER"}); !r) return r;
+  if (auto r = complete_column(db, "rows", {"detail", "TEXT"}); !r) return r;
+  if (auto r = complete_column(db, "rows", {"kinds", "TEXT"}); !r) return r;
   if (auto r = complete_table(db, kTable<Key>, columns_of<Key>()); !r) return r;
   if (auto r = complete_table(db, kTable<Slot>, columns_of<Slot>()); !r) return r;
   if (auto r = complete_table(db, kTable<Actor>, columns_of<Actor>()); !r) return r;

@@ -122,8 +122,8 @@ void load(const Cursor& cursor, Record& record) {
 /// Adds to a table of the history the columns that it lacks, empty or 0 in what is there; numbers and order stay.
 /// In the caller's transaction. A column that is not wanted stays: a newer program put it there.
 Result<void> complete_table(Database& db, std::string_view table, const std::vector<Column>& wanted);
-/// A number that a table of another make has besides since it was first made; 0 in what is there.
-Result<void> complete_column(Database& db, std::string_view table, std::string_view column);
+/// A column that a table of another make has besides since it was first made; empty or 0 in what is there.
+Result<void> complete_column(Database& db, std::string_view table, const Column& column);
 /// The same for all tables above, and the columns that others got later.
 Result<void> complete_tables(Database& db);
 

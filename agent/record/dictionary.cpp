@@ -26,6 +26,9 @@ static constexpr char kFactSql[] =
 // ?1 an id, also of a pod: then its containers, too ('0' follows '/').
 static constexpr char kConcernedSql[] =
     "SELECT wid FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
+static constexpr char kKnownSql[] =
+    "SELECT value, since_ns FROM workload_fact WHERE wid = ?1 AND name = ?2 AND known_by = ?3";
+static constexpr char kMarkSql[] = "UPDATE workload SET used_seq = ?2 WHERE wid = ?1 RETURNING id";
 static constexpr char kRenameSql[] =
     "UPDATE workload SET name = ?2, known_by = ?3 WHERE wid = ?1 AND (name != ?2 OR known_by != ?3)";
 static constexpr char kKindSql[] = "SELECT kind FROM workload WHERE wid = ?1";
@@ -153,10 +156,32 @@ Result<void> Dictionary::rename(std::string_view wid) {
   return db_.run(kRenameSql, wid, name.text, name.known_by);
 }
 
-Result<void> Dictionary::learn(const WorkloadFacts& facts) {
+Result<std::string> Dictionary::news_of(const WorkloadFacts& facts) {
+  constexpr std::size_t kMost = 900;  // bytes; the row's workload has the rest
+  std::string out;
+  std::size_t more = 0;
+  for (const Fact& fact : facts.facts) {
+    Cursor known = db_.query(kKnownSql, facts.id, fact.name, fact.known_by);
+    auto row = known.next();
+    if (!row) return std::unexpected(row.error());
+    const bool sure = fact.known_by <= KnownBy::kCluster;
+    if (*row && (!sure || known.text(0) == fact.value || known.integer(1) >= fact.since_ns)) continue;
+    if (out.size() > kMost)
+      ++more;
+    else
+      out += fmt::format("{}{}={} ({})", out.empty() ? "" : ", ", fact.name, fact.value, to_string(fact.known_by));
+  }
+  return more == 0 ? out : fmt::format("{} and {} more", out, more);
+}
+
+Result<Dictionary::News> Dictionary::learn(const WorkloadFacts& facts) {
+  News out;
+  auto text = news_of(facts);
+  if (!text) return std::unexpected(text.error());
+  out.text = std::move(*text);
   auto changed = put_facts(facts.id, facts.facts);
   if (!changed) return std::unexpected(changed.error());
-  if (!*changed) return {};
+  if (!*changed) return out;
   std::vector<std::string> concerned;
   {
     Cursor cursor = db_.query(kConcernedSql, facts.id);
@@ -168,9 +193,13 @@ Result<void> Dictionary::learn(const WorkloadFacts& facts) {
     }
   }
   for (const std::string& wid : concerned) {
-    if (auto r = rename(wid); !r) return r;
+    if (auto r = rename(wid); !r) return std::unexpected(r.error());
+    if (out.text.empty()) continue;
+    auto number = db_.number(kMarkSql, 0, wid, seq_);
+    if (!number) return std::unexpected(number.error());
+    out.workloads.push_back(*number);
   }
-  return {};
+  return out;
 }
 
 Result<std::int64_t> Dictionary::program(const Actor& a, Ran of) {

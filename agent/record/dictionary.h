@@ -41,9 +41,15 @@ class Dictionary {
   /// With `identity`, keys count by id and kind only.
   Result<std::int64_t> keyset(const std::vector<Candidate>& candidates, bool identity);
 
+  /// What earlier rows did not say of their workloads.
+  struct News {
+    std::vector<std::int64_t> workloads;
+    std::string text;  ///< "k8s.namespace.name=payments, k8s.pod.name=api-1 (cluster)"; empty: there is none
+  };
   /// Facts of a workload, or of all containers of a pod. Those that are kept already stay; names are made anew where
-  /// something changed.
-  Result<void> learn(const WorkloadFacts& facts);
+  /// something changed. News is what was not known in this way, and another value of what nobody can claim: whoever
+  /// changes a claim all the time makes no rows by it.
+  Result<News> learn(const WorkloadFacts& facts);
 
   /// The sequence of the next row, for the marks.
   void at(std::uint64_t seq) { seq_ = seq; }
@@ -65,6 +71,7 @@ class Dictionary {
   using Cache = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
 
   Result<bool> put_facts(std::string_view wid, std::span<const Fact> facts);
+  Result<std::string> news_of(const WorkloadFacts& facts);
   Result<void> rename(std::string_view wid);
   /// A record whose table is made from its description.
   template <typename Record>

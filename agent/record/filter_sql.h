@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parts of the questions that rows and edges share. Bound by position; nothing from outside is ever part of the text.
-//   ?1 key ('' = any)  ?2 follow the chain  ?3 workload ('' = any)  ?4 it is a prefix  ?5 key kind  ?6 provider  ?7
-//   service  ?8 host
+//   ?1 key ('' = any)  ?2 follow the chain  ?3 workloads (see workload_numbers)  ?4 lifetime or -1  ?5 key kind
+//   ?6 provider  ?7 service  ?8 host
 #pragma once
 
 #define KEYTRAIL_CHAIN                                                                                                 \
@@ -11,14 +11,10 @@
   "(?1 = '' OR " column                                                                                              \
   " IN (SELECT c.keyset FROM candidate c JOIN key k ON k.id = c.key WHERE k.key_id IN (SELECT key_id FROM chain))) " \
   "AND "                                                                                                             \
-  "(?5 = '' OR " column " IN (SELECT c.keyset FROM candidate c JOIN key k ON k.id = c.key WHERE k.kind = ?5)) "
-// By its name of today, the one it was first known by (which alerts and exports may show), or its id.
-#define KEYTRAIL_IS_NAMED                                                                                           \
-  "CASE WHEN ?4 THEN substr(name, 1, length(?3)) = ?3 OR substr(first_name, 1, length(?3)) = ?3 OR substr(wid, 1, " \
-  "length(?3)) = ?3 "                                                                                               \
-  "ELSE ?3 IN (name, first_name, wid) END"
-#define KEYTRAIL_HAS_WORKLOAD(column) \
-  "(?3 = '' OR " column " IN (SELECT id FROM workload WHERE " KEYTRAIL_IS_NAMED ")) "
+  "(?5 = '' OR " column                                                                                              \
+  " IN (SELECT c.keyset FROM candidate c JOIN key k ON k.id = c.key WHERE k.kind = ?5)) AND "                        \
+  "(?4 < 0 OR " column " IN (SELECT c.keyset FROM candidate c JOIN key k ON k.id = c.key WHERE k.lifetime = ?4)) "
+#define KEYTRAIL_HAS_WORKLOAD(column) "(?3 = '' OR " column " IN (SELECT value FROM json_each(?3))) "
 #define KEYTRAIL_HAS_DESTINATION(column)                                                            \
   "((?6 = '' AND ?7 = '' AND ?8 = '') OR " column                                                   \
   " IN (SELECT id FROM destination WHERE (?6 = '' OR provider = ?6) AND (?7 = '' OR service = ?7) " \

@@ -115,6 +115,8 @@ void History::submit(Batch batch) {
 
 std::vector<Batch> History::take(std::unique_lock<std::mutex>& lock) {
   if (!stopping_ && !urgent_ && !queue_.empty()) {
+    // What has no row waits for one: a transaction costs more than most of what happens on a quiet node.
+    changed_.wait_for(lock, options_.wait_for_row, [this] { return stopping_ || urgent_ || queued_rows_ != 0; });
     const auto until = steady_clock::now() + options_.merge_for;
     changed_.wait_until(lock, until, [this] { return stopping_ || urgent_ || queued_rows_ >= options_.merge_rows; });
   }

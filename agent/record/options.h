@@ -23,8 +23,9 @@ struct HistoryOptions {
   std::array<std::int64_t, 4> windows_ns{kMinute, 5 * kMinute, 15 * kMinute, 60 * kMinute};
   std::size_t max_open_windows = 8'192;  ///< more edges in use at a time close their windows early
   std::size_t queue_batches = 1024;
-  std::size_t queue_rows = 32'768;          ///< rows and uses waiting for the writer
-  std::chrono::milliseconds merge_for{50};  ///< batches that come within this time share a transaction
+  std::size_t queue_rows = 32'768;              ///< rows and uses waiting for the writer
+  std::chrono::milliseconds merge_for{50};      ///< batches that come within this time share a transaction
+  std::chrono::milliseconds wait_for_row{200};  ///< batches without a row wait so long for one before that
   std::size_t merge_rows = 2000;
   std::chrono::milliseconds query_limit{3000};  ///< a question that takes longer is refused
   /// Called once, on any thread, when the file turns out to be damaged while it is in use: it is put aside when it is

@@ -116,7 +116,7 @@ Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<
   while (true) {
     auto more = cursor.next();
     if (!more) return std::unexpected(more.error());
-    if (!*more) return {};
+    if (!*more) break;
     UseRow& use = beyond.at(cursor.integer(0))->edge.use;
     const bool pending = use.first_ns != 0;
     use.first_ns = pending ? std::min(use.first_ns, cursor.integer(1)) : cursor.integer(1);
@@ -129,6 +129,10 @@ Result<void> restrict_to_time(Database& db, const HistoryFilter& f, std::vector<
     use.bytes_sent += cursor.natural(6);
     use.bytes_received += cursor.natural(7);
   }
+  for (auto& [id, one] : beyond) {
+    if (one->edge.use.connections == 0) one->edge.use.requests.reset();  // calls from before: none was counted here
+  }
+  return {};
 }
 
 struct Found {
@@ -137,13 +141,14 @@ struct Found {
 };
 
 Result<Found> find_edges(Database& db, const HistoryFilter& f, bool readers) {
-  const NamePattern workload = name_pattern(f.workload);
+  const auto workloads = workload_numbers(db, f);
+  if (!workloads) return std::unexpected(workloads.error());
   DictionaryView names(db);
   Found out;
   // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
   const std::int64_t limit = f.pid != 0 ? -1 : static_cast<std::int64_t>(f.limit) + 1;
   Cursor cursor =
-      db.query(kEdgesSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service, f.host,
+      db.query(kEdgesSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, f.provider, f.service, f.host,
                f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit, readers);
   while (true) {
     auto more = cursor.next();

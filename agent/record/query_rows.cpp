@@ -15,7 +15,8 @@ namespace {
 #define KEYTRAIL_ROW_COLUMNS                                                                                          \
   "seq, kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, pid, start_ns, exec, " \
   "uid, outcome, "                                                                                                    \
-  "evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, note, subject, tags"
+  "evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, note, subject, tags, "               \
+  "detail, kinds"
 
 // ?9 kinds as bits, ?10 after, ?11 from, ?12 to, ?13 evidence or -1, ?14 finding type, ?15 pid, ?16 limit
 static constexpr char kRowsSql[] = KEYTRAIL_CHAIN
@@ -47,18 +48,23 @@ UseRow read_use(const Cursor& c) {
   return use;
 }
 
+std::vector<std::string> read_words(const std::string& text) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find(' ', at), text.size());
+    out.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return out;
+}
+
 FindingRow read_finding(const Cursor& c) {
   FindingRow finding;
   finding.type = c.text(22);
   finding.severity = from_number<Severity>(c.integer(21));
   finding.text = c.text(23);
   finding.subject = c.text(24);
-  const std::string tags = c.text(25);
-  for (std::size_t at = 0; at < tags.size();) {
-    const std::size_t end = std::min(tags.find(' ', at), tags.size());
-    finding.attack.push_back(tags.substr(at, end - at));
-    at = end + 1;
-  }
+  finding.attack = read_words(c.text(25));
   return finding;
 }
 
@@ -71,6 +77,8 @@ GapRow read_gap(const Cursor& c) {
   if (c.integer(17) >= 0) gap.lost = c.natural(17);
   gap.text = c.text(23);
   gap.scope = c.text(25);
+  gap.detail = c.text(26);
+  gap.kinds = read_words(c.text(27));
   return gap;
 }
 
@@ -85,8 +93,18 @@ Result<Row> read_row(const Cursor& c, DictionaryView& names) {
     return row;
   }
   if (kind == RowKind::kRevision) {
-    row.body =
-        RevisionRow{c.natural(17), from_number<Revised>(c.integer(21)), c.text(23), c.natural(19), c.natural(20)};
+    RevisionRow revision{.of_seq = c.natural(17),
+                         .what = from_number<Revised>(c.integer(21)),
+                         .value = c.text(23),
+                         .bytes_sent = c.natural(19),
+                         .bytes_received = c.natural(20),
+                         .workload = {}};
+    if (c.integer(6) != 0) {
+      const auto workload = names.workload(c.integer(6));
+      if (!workload) return std::unexpected(workload.error());
+      revision.workload = **workload;
+    }
+    row.body = std::move(revision);
     return row;
   }
   if (kind == kUnknownValue<RowKind>) {
@@ -157,9 +175,10 @@ Result<std::vector<Row>> read_acquisitions(Database& db, std::uint64_t after_seq
 Result<Page<Row>> Reader::rows(const HistoryFilter& f, RowKinds kinds) {
   if (auto r = check(f); !r) return std::unexpected(r.error());
   return reading<Page<Row>>([&]() -> Result<Page<Row>> {
-    const NamePattern workload = name_pattern(f.workload);
+    const auto workloads = workload_numbers(*db_, f);
+    if (!workloads) return std::unexpected(workloads.error());
     auto rows =
-        read_all(db_->query(kRowsSql, f.key, f.chain, workload.text, workload.prefix, f.kind, f.provider, f.service,
+        read_all(db_->query(kRowsSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, f.provider, f.service,
                             f.host, bits_of(kinds), f.after_seq, f.from_ns, end_of(f),
                             f.evidence ? static_cast<int>(*f.evidence) : -1, f.finding_type, f.pid, f.limit + 1),
                  *db_);

@@ -15,19 +15,14 @@ static constexpr char kHoldersSql[] = KEYTRAIL_CHAIN
     "SELECT h.pid, h.start_ns, h.exec, h.key, h.slot, h.workload, h.program, h.uid, h.since_ns, h.last_use_ns, h.how, "
     "h.slot_changed FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key "
     "WHERE key_id IN (SELECT key_id FROM chain))) "
-    "AND (?5 = '' OR h.key IN (SELECT id FROM key WHERE kind = ?5)) AND " KEYTRAIL_HAS_WORKLOAD(
-        "h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
+    "AND (?5 = '' OR h.key IN (SELECT id FROM key WHERE kind = ?5)) AND (?4 < 0 OR h.key IN (SELECT id FROM key WHERE "
+    "lifetime = ?4)) AND " KEYTRAIL_HAS_WORKLOAD("h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
 static constexpr char kTotalsSql[] = "SELECT name, value FROM totals";
 static constexpr char kOldestSql[] = "SELECT time_ns FROM rows ORDER BY seq LIMIT 1";
 static constexpr char kBytesSql[] =
     "SELECT (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)";
 
 }  // namespace
-
-NamePattern name_pattern(const std::string& asked) {
-  if (!asked.empty() && asked.back() == '*') return {asked.substr(0, asked.size() - 1), true};
-  return {asked, false};
-}
 
 void set_counter(WorkerCounters& out, const std::string& name, std::uint64_t value) {
   if (name == "received") out.received = value;
@@ -70,10 +65,11 @@ Result<std::vector<Holding>> Reader::holders(const HistoryFilter& filter, std::s
 }
 
 Result<std::vector<Holding>> Reader::read_holdings(const HistoryFilter& f, std::size_t limit) {
-  const NamePattern workload = name_pattern(f.workload);
+  const auto workloads = workload_numbers(*db_, f);
+  if (!workloads) return std::unexpected(workloads.error());
   DictionaryView names(*db_);
   std::vector<Holding> out;
-  Cursor c = db_->query(kHoldersSql, f.key, f.chain, workload.text, workload.prefix, f.kind, "", "", "", f.pid,
+  Cursor c = db_->query(kHoldersSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, "", "", "", f.pid,
                         limit == 0 ? std::int64_t{-1} : static_cast<std::int64_t>(limit));
   while (true) {
     auto more = c.next();

@@ -107,12 +107,14 @@ Result<T> Reader::reading(Work work) {
   return filter.to_ns == 0 ? INT64_MAX : filter.to_ns;
 }
 
-/// "payments/*" is asked for as a prefix: the name without the star, and whether there was one.
-struct NamePattern {
-  std::string text;
-  bool prefix = false;
-};
-[[nodiscard]] NamePattern name_pattern(const std::string& asked);
+/// The numbers of the workloads that a filter asks for, as a JSON array; "" = any. In the caller's transaction. What is
+/// known of them today decides, so that what was stored before a name was known is found by it.
+[[nodiscard]] Result<std::string> workload_numbers(Database& db, const HistoryFilter& filter);
+[[nodiscard]] inline int lifetime_number(const HistoryFilter& filter) {
+  return filter.lifetime ? static_cast<int>(*filter.lifetime) : -1;
+}
+/// "aws / s3 / eu-west-1"; a place that no catalog knows by its host or address.
+[[nodiscard]] std::string place_of(const Destination& destination);
 
 /// Takes a stored total ("received", "dropped:REASON"); others are left alone.
 void set_counter(WorkerCounters& out, const std::string& name, std::uint64_t value);

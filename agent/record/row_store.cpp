@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Appending one row of each kind.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -13,9 +15,9 @@ namespace {
 static constexpr char kInsertRowSql[] =
     "INSERT INTO rows(kind, time_ns, observed_ns, first_ns, last_ns, workload, program, keyset, destination, edge, "
     "pid, start_ns, exec, uid, outcome, evidence, reason, amount, requests, bytes_sent, bytes_received, flags, label, "
-    "note, subject, tags) "
+    "note, subject, tags, detail, kinds) "
     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
-    "?24, ?25, ?26)";
+    "?24, ?25, ?26, ?27, ?28)";
 static constexpr char kSightingSql[] =
     "INSERT INTO sighting(id_key, slot, id_workload, first_ns, last_ns) VALUES(?1, ?2, ?3, ?4, ?4) "
     "ON CONFLICT DO UPDATE SET first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
@@ -42,14 +44,17 @@ struct Columns {
   std::int64_t reason = 0, amount = 0, requests = -1;
   std::uint64_t bytes_sent = 0, bytes_received = 0;
   std::int64_t flags = 0;
-  std::string_view label, note, subject, tags;
+  std::string_view label, note, subject, tags, detail, kinds;
 };
+
+/// As read_words() of query_rows.cpp takes them apart.
+std::string in_one(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
 Result<void> insert(Database& db, const Columns& c) {
   return db.run(kInsertRowSql, c.kind, c.time_ns, c.observed_ns, c.first_ns, c.last_ns, c.workload, c.program, c.keyset,
                 c.destination, c.edge, c.instance.tgid, c.instance.start_ns, c.instance.exec, c.uid, c.outcome,
                 c.evidence, c.reason, c.amount, c.requests, c.bytes_sent, c.bytes_received, c.flags, c.label, c.note,
-                c.subject, c.tags);
+                c.subject, c.tags, c.detail, c.kinds);
 }
 
 }  // namespace
@@ -89,7 +94,7 @@ Result<void> Store::note_finding(const FindingRow& row, std::int64_t time_ns, st
 
 Result<std::uint64_t> Store::append(const Row& row) {
   Columns c;
-  std::string tags;
+  std::string words;
   c.time_ns = c.first_ns = c.last_ns = row.time_ns;
   c.observed_ns = row.observed_ns != 0 ? row.observed_ns : now_ns_;
   const Actor* actor = nullptr;
@@ -108,9 +113,7 @@ Result<std::uint64_t> Store::append(const Row& row) {
     c.label = finding->type;
     c.note = finding->text;
     c.subject = finding->subject;
-    for (const std::string& id : finding->attack)
-      tags += (tags.empty() ? "" : " ") + id;
-    c.tags = tags;
+    c.tags = words = in_one(finding->attack);
   } else if (const auto* gap = std::get_if<GapRow>(&row.body)) {
     c.kind = RowKind::kGap;
     std::tie(c.first_ns, c.last_ns) = std::minmax(gap->from_ns, gap->to_ns);  // the clock may have been set back
@@ -119,6 +122,8 @@ Result<std::uint64_t> Store::append(const Row& row) {
     c.note = gap->text;
     c.subject = gap->family;
     c.tags = gap->scope;
+    c.detail = gap->detail;
+    c.kinds = words = in_one(gap->kinds);
   } else if (const auto* revision = std::get_if<RevisionRow>(&row.body)) {
     c.kind = RowKind::kRevision;
     c.amount = static_cast<std::int64_t>(revision->of_seq);
@@ -193,6 +198,17 @@ Result<std::uint64_t> Store::append_bytes(const EdgeState& edge, const Amount& a
   c.flags = static_cast<std::int64_t>(Revised::kBytes);
   c.bytes_sent = amount.bytes_sent;
   c.bytes_received = amount.bytes_received;
+  if (auto r = insert(*db_, c); !r) return std::unexpected(r.error());
+  return appended();
+}
+
+Result<std::uint64_t> Store::append_news(std::int64_t workload, const std::string& facts) {
+  Columns c;
+  c.kind = RowKind::kRevision;
+  c.time_ns = c.first_ns = c.last_ns = c.observed_ns = now_ns_;
+  c.workload = workload;
+  c.flags = static_cast<std::int64_t>(Revised::kWorkload);
+  c.note = facts;
   if (auto r = insert(*db_, c); !r) return std::unexpected(r.error());
   return appended();
 }

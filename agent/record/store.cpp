@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 namespace keytrail::record {
 namespace {
@@ -24,6 +25,13 @@ static constexpr char kSetHoldingSql[] =
     "boot_id = excluded.boot_id";
 static constexpr char kDropHoldingSql[] =
     "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3 AND id_key = ?4 AND slot = ?5";
+// ?4 when it ended. A sighting lasts as long as the workload had the key.
+#define KT_SIGHTED_UNTIL                                                                                       \
+  "UPDATE sighting SET last_ns = max(last_ns, ?4) WHERE (id_key, slot, id_workload) IN (SELECT id_key, slot, " \
+  "workload FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3"
+static constexpr char kEndSightingsSql[] = KT_SIGHTED_UNTIL ")";
+static constexpr char kEndSightingSql[] = KT_SIGHTED_UNTIL " AND id_key = ?5 AND slot = ?6)";
+static constexpr char kLastBatchSql[] = "SELECT value FROM totals WHERE name = 'last_batch_ns'";
 static constexpr char kEndHoldingSql[] = "DELETE FROM holding WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kEndLifeSql[] = "DELETE FROM life WHERE pid = ?1 AND start_ns = ?2 AND exec = ?3";
 static constexpr char kTouchHoldingSql[] =
@@ -80,7 +88,19 @@ Result<std::uint64_t> Store::in_transaction(const std::function<Result<void>()>&
     if (auto r = add_total("rows", appended_); !r) return std::unexpected(r.error());
   }
   if (auto r = transaction->commit(); !r) return std::unexpected(r.error());
+  give_back();
   return appended_;
+}
+
+/// What a burst of rows filled a minute with few of them gives back.
+void Store::give_back() {
+  constexpr std::uint64_t kFew = 256;
+  counted_rows_ += appended_;
+  if (now_ns_ >= counted_ns_ && now_ns_ - counted_ns_ < kMinute) return;
+  counted_ns_ = now_ns_;
+  if (std::exchange(counted_rows_, 0) >= kFew) return;
+  dictionary_.forget();
+  sqlite3_db_release_memory(db_->handle());
 }
 
 Result<std::uint64_t> Store::apply(std::span<const Batch> batches, const std::optional<GapRow>& lost) {
@@ -162,7 +182,11 @@ Result<void> Store::apply_one(const Batch& batch) {
   }
   // After the rows: what is learnt of a workload is not older than the row that made it known.
   for (const WorkloadFacts& facts : batch.workloads) {
-    if (auto r = dictionary_.learn(facts); !r) return r;
+    const auto news = dictionary_.learn(facts);
+    if (!news) return std::unexpected(news.error());
+    for (const std::int64_t workload : news->workloads) {
+      if (auto seq = append_news(workload, news->text); !seq) return std::unexpected(seq.error());
+    }
   }
   return apply_state(batch);
 }
@@ -170,7 +194,7 @@ Result<void> Store::apply_one(const Batch& batch) {
 Result<void> Store::change_holding(const HoldingChange& change) {
   const Holding& h = change.holding;
   const InstanceId& id = h.actor.id;
-  if (change.kind == HoldingChange::Kind::kEnd) return end_instance(id);
+  if (change.kind == HoldingChange::Kind::kEnd) return end_instance(id, now_ns_);
   auto ids = intern(h.actor);
   if (!ids) return std::unexpected(ids.error());
   auto id_key = dictionary_.key(identity_of(h.key));
@@ -179,8 +203,10 @@ Result<void> Store::change_holding(const HoldingChange& change) {
   for (const auto* number : {&id_key, &key, &slot}) {
     if (!*number) return std::unexpected(number->error());
   }
-  if (change.kind == HoldingChange::Kind::kDrop)
+  if (change.kind == HoldingChange::Kind::kDrop) {
+    if (auto r = db_->run(kEndSightingSql, id.tgid, id.start_ns, id.exec, now_ns_, *id_key, *slot); !r) return r;
     return db_->run(kDropHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot);
+  }
   if (auto r = db_->run(kSetHoldingSql, id.tgid, id.start_ns, id.exec, *id_key, *slot, *key, ids->workload,
                         ids->program, h.actor.uid, h.since_ns, h.last_use_ns, h.how, h.slot_changed, options_.boot_id);
       !r) {
@@ -189,7 +215,8 @@ Result<void> Store::change_holding(const HoldingChange& change) {
   return note_sighting(h.key, h.slot, h.actor.workload, h.since_ns);
 }
 
-Result<void> Store::end_instance(const InstanceId& id) {
+Result<void> Store::end_instance(const InstanceId& id, std::int64_t at_ns) {
+  if (auto r = db_->run(kEndSightingsSql, id.tgid, id.start_ns, id.exec, at_ns); !r) return r;
   if (auto r = db_->run(kEndHoldingSql, id.tgid, id.start_ns, id.exec); !r) return r;
   return db_->run(kEndLifeSql, id.tgid, id.start_ns, id.exec);
 }
@@ -242,8 +269,11 @@ Result<std::uint64_t> Store::retain_holdings(const std::string& boot_id,
     }
   }
   auto done = in_transaction([&]() -> Result<void> {
+    // When they ended nobody saw; until then they surely had their keys.
+    const auto last = db_->number(kLastBatchSql, 0);
+    if (!last) return std::unexpected(last.error());
     for (const InstanceId& id : ended) {
-      if (auto r = end_instance(id); !r) return r;
+      if (auto r = end_instance(id, *last); !r) return r;
     }
     return {};
   });

@@ -78,6 +78,8 @@ class Store {
   Result<std::uint64_t> append_use(const EdgeState& edge, const Amount& amount);
   /// What the calls of the edge's last row moved afterwards.
   Result<std::uint64_t> append_bytes(const EdgeState& edge, const Amount& amount);
+  /// Facts of a workload that rows may name: exporters tell them, so that a name learnt late reaches what was sent.
+  Result<std::uint64_t> append_news(std::int64_t workload, const std::string& facts);
   struct ActorIds {
     std::int64_t workload = 0, program = 0;
   };
@@ -116,7 +118,7 @@ class Store {
 
   // store.cpp
   Result<void> apply_one(const Batch& batch);
-  Result<void> end_instance(const InstanceId& id);
+  Result<void> end_instance(const InstanceId& id, std::int64_t at_ns);
   Result<void> change_holding(const HoldingChange& change);
   Result<void> touch_holdings(const EdgeState& edge, const UseRow& use);
   Result<void> store_totals(const WorkerCounters& counters);
@@ -126,6 +128,7 @@ class Store {
   Result<std::uint64_t> clean(std::int64_t before_ns);
   /// In the open transaction: these rows go, and count as expired where an exporter has not passed them.
   Result<void> remove_up_to(std::uint64_t last_seq);  // retention.cpp
+  void give_back();
   static int on_commit(void* self, sqlite3* db, const char* name, int frames);
   Result<std::uint64_t> in_transaction(const std::function<Result<void>()>& work);
 
@@ -138,10 +141,12 @@ class Store {
   std::vector<std::int64_t> new_readers_;  ///< edges that the open transaction made
   std::uint64_t appended_ = 0;             ///< rows of the open transaction
   std::uint64_t next_seq_ = 1;
-  std::int64_t now_ns_ = 0;   ///< Unix ns of the open transaction
-  std::uint64_t chunks_ = 0;  ///< of retention
-  int log_pages_ = 0;         ///< in the write-ahead log
-  int copied_pages_ = 0;      ///< of them, when it was last copied
+  std::int64_t now_ns_ = 0;         ///< Unix ns of the open transaction
+  std::int64_t counted_ns_ = 0;     ///< since then, Unix ns, …
+  std::uint64_t counted_rows_ = 0;  ///< … so many rows were appended
+  std::uint64_t chunks_ = 0;        ///< of retention
+  int log_pages_ = 0;               ///< in the write-ahead log
+  int copied_pages_ = 0;            ///< of them, when it was last copied
   std::chrono::steady_clock::time_point next_hard_;
   bool marked_running_ = false;  ///< the file says that an agent runs
   bool rows_removed_ = false;    ///< dictionaries may hold what nothing needs

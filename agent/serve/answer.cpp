@@ -68,8 +68,8 @@ ApiAnswer failed(const Error& error) {
 }
 
 ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::array rows, json::object coverage,
-                   bool complete, std::uint64_t cursor, std::size_t more, std::optional<bool> key_known,
-                   std::optional<json::object> cannot_tell) {
+                   bool complete, std::uint64_t cursor, std::size_t more, const Known& known,
+                   std::optional<json::object> cannot_tell, std::optional<json::array> undecided) {
   json::object parameters;
   for (const auto& [name, value] : target.parameters)
     parameters[base::printable(name)] = base::printable(value);
@@ -77,12 +77,14 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
   for (const std::string& segment : target.path)
     path += "/" + base::printable(segment);
   ApiAnswer answer;
-  if (key_known.value_or(false)) answer.known_keys.push_back(filter.key);
-  if (!key_known.value_or(true)) {
+  if (known.key.value_or(false)) answer.known_keys.push_back(filter.key);
+  for (const auto& [is_known, reason] :
+       {std::pair(known.key, "unknown_key"), std::pair(known.workload, "unknown_workload")}) {
+    if (is_known.value_or(true)) continue;
     complete = false;
     json::value& why = coverage["why"];
     if (!why.is_array()) why = json::array();
-    why.get_array().emplace_back("unknown_key");
+    why.get_array().emplace_back(reason);
   }
   json::object body{{"schema", "1.0"},
                     {"asked",
@@ -96,7 +98,12 @@ ApiAnswer envelope(const Target& target, const HistoryFilter& filter, json::arra
                     {"complete", complete},
                     {"more", more},
                     {"cursor", cursor == 0 ? json::value() : json::value(std::to_string(cursor))}};
-  if (key_known) body["key_known"] = *key_known;
+  if (known.key) body["key_known"] = *known.key;
+  if (known.workload) body["workload_known"] = *known.workload;
+  if (undecided) {
+    body["complete"] = complete && undecided->empty();
+    body["undecided"] = *std::move(undecided);
+  }
   if (cannot_tell) body["cannot_tell"] = *std::move(cannot_tell);
   answer.body = json::serialize(body) + "\n";
   return answer;

@@ -36,11 +36,18 @@ inline constexpr char kBusy[] = "busy";                  ///< too many at once: 
 [[nodiscard]] ApiAnswer failed(unsigned status, std::string_view message, std::string_view code = {});
 [[nodiscard]] ApiAnswer failed(const Error& error);
 
-/// The envelope of every answer. `key_known`: of an answer about one key; nothing is complete about one that was never
-/// seen here.
+/// Whether what was asked for was ever seen on this node: that nobody holds a key, or that a workload has none, says
+/// nothing of one that nobody knows. Absent: none was asked for.
+struct Known {
+  std::optional<bool> key, workload;
+};
+
+/// The envelope of every answer; nothing is complete about what was never seen here. `undecided`: what may belong to
+/// the rows as well, and nobody can tell.
 [[nodiscard]] ApiAnswer envelope(const Target& target, const HistoryFilter& filter, boost::json::array rows,
                                  boost::json::object coverage, bool complete, std::uint64_t cursor,
-                                 std::size_t more = 0, std::optional<bool> key_known = std::nullopt,
-                                 std::optional<boost::json::object> cannot_tell = std::nullopt);
+                                 std::size_t more = 0, const Known& known = {},
+                                 std::optional<boost::json::object> cannot_tell = std::nullopt,
+                                 std::optional<boost::json::array> undecided = std::nullopt);
 
 }  // namespace keytrail::serve

@@ -44,8 +44,6 @@ bool is_of_a_key(const Row& row) {
   return !std::holds_alternative<GapRow>(row.body) && !std::holds_alternative<RevisionRow>(row.body);
 }
 
-/// Whether the key that was asked for was ever seen on this node: that nobody holds or used a key which nobody knows
-/// says nothing. Empty where no key was asked for.
 template <typename Items>
 Result<std::optional<bool>> key_known(HistoryReader& history, const HistoryFilter& asked, const Items& rows) {
   if (asked.key.empty()) return std::nullopt;
@@ -56,6 +54,20 @@ Result<std::optional<bool>> key_known(HistoryReader& history, const HistoryFilte
   const auto keys = history.keys(filter);
   if (!keys) return std::unexpected(keys.error());
   return !keys->empty();
+}
+
+template <typename Items>
+Result<Known> known_of(HistoryReader& history, const HistoryFilter& asked, const Items& rows) {
+  const auto key = key_known(history, asked, rows);
+  if (!key) return std::unexpected(key.error());
+  Known out{*key, std::nullopt};
+  if (asked.workload.empty()) return out;
+  out.workload = std::ranges::any_of(rows, [](const auto& row) { return is_of_a_key(row); });
+  if (*out.workload) return out;
+  const auto workloads = history.workloads({.workload = asked.workload, .limit = 1});
+  if (!workloads) return std::unexpected(workloads.error());
+  out.workload = !workloads->empty();
+  return out;
 }
 
 /// "Who has it now" has no period: one that is given is not silently passed over.
@@ -99,7 +111,7 @@ ApiAnswer Api::page(const Request& request, const Result<Page<Item>>& page) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
   const HistoryFilter& filter = request.query.filter;
-  const Result<std::optional<bool>> known = key_known(history_, filter, page->items);
+  const Result<Known> known = known_of(history_, filter, page->items);
   if (!known) return failed(known.error());
   Coverage covered = coverage_.of(filter);
   return envelope(request.target, filter, to_array(page->items), std::move(covered.json), covered.complete, page->next,
@@ -124,17 +136,27 @@ ApiAnswer Api::readers(const Request& request) {
 }
 
 ApiAnswer Api::keys(const Request& request) {
-  Result<std::vector<KeySummary>> list = history_.keys(request.query.filter);
+  const HistoryFilter& filter = request.query.filter;
+  Result<std::vector<KeySummary>> list = history_.keys(filter);
   if (!list) return failed(list.error());
   if (list->empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
-  const auto known = key_known(history_, request.query.filter, *list);
+  const auto known = known_of(history_, filter, *list);
   if (!known) return failed(known.error());
-  const std::size_t more = cut(*list, request.query.filter.limit);
-  Coverage covered = coverage_.of(request.query.filter);
-  return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
-                  more, *known);
+  const std::size_t more = cut(*list, filter.limit);
+  Coverage covered = coverage_.of(filter);
+  // A key of which it is not known how long it lives may be one of those that are asked for.
+  std::optional<json::array> undecided;
+  if (filter.lifetime && *filter.lifetime != Lifetime::kUnknown) {
+    HistoryFilter others = filter;
+    others.lifetime = Lifetime::kUnknown;
+    const auto found = history_.keys(others);
+    if (!found) return failed(found.error());
+    undecided = to_array(*found);
+  }
+  return envelope(request.target, filter, to_array(*list), std::move(covered.json), covered.complete, 0, more, *known,
+                  std::nullopt, std::move(undecided));
 }
 
 ApiAnswer Api::holders(const Request& request) {
@@ -145,11 +167,11 @@ ApiAnswer Api::holders(const Request& request) {
   if (list->empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
-  const auto known = key_known(history_, request.query.filter, *list);
+  const auto known = known_of(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
   Coverage covered = coverage_.of_the_living(request.query.filter);
   std::string kind = list->empty() ? "" : list->front().key.kind;
-  if (list->empty() && known->value_or(false)) {
+  if (list->empty() && known->key.value_or(false)) {
     const auto keys = history_.keys({.key = request.query.filter.key, .limit = 1});
     if (keys && !keys->empty()) kind = keys->front().key.kind;
   }
@@ -169,7 +191,7 @@ ApiAnswer Api::places(const Request& request) {
   if (list->empty()) {
     if (auto why = mistyped(request)) return *std::move(why);
   }
-  const auto known = key_known(history_, request.query.filter, *list);
+  const auto known = known_of(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage_.of(request.query.filter);
@@ -202,10 +224,15 @@ ApiAnswer Api::rotation(const Request& request) {
 ApiAnswer Api::workloads(const Request& request) {
   Result<std::vector<WorkloadSummary>> list = history_.workloads(request.query.filter);
   if (!list) return failed(list.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request)) return *std::move(why);
+  }
+  const auto known = known_of(history_, request.query.filter, *list);
+  if (!known) return failed(known.error());
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
-                  more);
+                  more, *known);
 }
 
 ApiAnswer Api::status_answer(const Request& request, bool doctor) {

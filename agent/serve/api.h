@@ -27,7 +27,7 @@ class Api {
         catalog_(catalog),
         max_rows_(max_rows),
         finding_types_(finding_types),
-        coverage_(history, status, max_rows) {}
+        coverage_(history, status, catalog, max_rows) {}
 
   /// Answers; never throws. `last_event_id` is the header of a resumed watch, or empty. `lives`: for questions about
   /// now, when what was under way before them was waited for.

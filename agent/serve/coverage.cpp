@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <compare>
+#include <map>
 #include <set>
+#include <span>
 #include <string_view>
 #include <tuple>
 #include <utility>
 #include <variant>
 
 #include "agent/base/log.h"
+#include "agent/serve/concern.h"
 #include "agent/serve/row_json.h"
 
 namespace keytrail::serve {
@@ -32,6 +36,19 @@ constexpr std::uint32_t needed_families() {
   return bits;
 }
 
+/// Those that may become one.
+struct GapKind {
+  std::string_view cause, family, scope, detail;
+  std::span<const std::string> kinds;
+
+  friend std::weak_ordering operator<=>(const GapKind& a, const GapKind& b) {
+    const auto words = [](const GapKind& one) { return std::tie(one.cause, one.family, one.scope, one.detail); };
+    if (const auto order = words(a) <=> words(b); order != 0) return order;
+    return std::lexicographical_compare_three_way(a.kinds.begin(), a.kinds.end(), b.kinds.begin(), b.kinds.end());
+  }
+  friend bool operator==(const GapKind& a, const GapKind& b) { return (a <=> b) == 0; }
+};
+
 bool overlaps(const GapRow& gap, Period period) {
   const std::int64_t from = std::min(gap.from_ns, gap.to_ns), to = std::max(gap.from_ns, gap.to_ns);
   return from < period.to_ns && (to > period.from_ns || (from == to && from >= period.from_ns));
@@ -51,10 +68,13 @@ void merge_nearest(std::vector<GapRow>& gaps, std::size_t most, bool across_scop
   const auto kind = [across_scopes](const GapRow& gap) {
     // Not `? "" : gap.scope`: that is a string of its own, and the view would outlive it.
     const std::string_view scope = across_scopes ? std::string_view() : std::string_view(gap.scope);
-    return std::tuple<std::string_view, std::string_view, std::string_view>(gap.cause, gap.family, scope);
+    const std::string_view detail = across_scopes ? std::string_view() : std::string_view(gap.detail);
+    const std::span<const std::string> kinds(gap.kinds.begin(), across_scopes ? 0 : gap.kinds.size());
+    return GapKind{gap.cause, gap.family, scope, detail, kinds};
   };
   std::ranges::sort(gaps, [&](const GapRow& a, const GapRow& b) {
-    return std::tuple(kind(a), a.from_ns) < std::tuple(kind(b), b.from_ns);
+    const auto order = kind(a) <=> kind(b);
+    return order != 0 ? order < 0 : a.from_ns < b.from_ns;
   });
   // How much time that no gap covers would be covered, for each with the one before it.
   std::vector<std::int64_t> between;
@@ -78,6 +98,8 @@ void merge_nearest(std::vector<GapRow>& gaps, std::size_t most, bool across_scop
     into.to_ns = std::max(into.to_ns, gap.to_ns);
     into.lost = into.lost && gap.lost ? std::optional(*into.lost + *gap.lost) : std::nullopt;
     if (into.scope != gap.scope) into.scope.clear();
+    if (into.detail != gap.detail) into.detail.clear();
+    if (into.kinds != gap.kinds) into.kinds.clear();
     into.text = "Several gaps of this cause in this time.";
   }
   std::ranges::sort(out, {}, &GapRow::from_ns);
@@ -153,6 +175,8 @@ Coverage CoverageSource::of(const HistoryFilter& filter, bool living) {
   std::size_t overlapping = 0;
   std::uint64_t lost = 0;
   bool lost_known = true;
+  std::map<std::string, std::uint64_t> unread;  // key files, by why
+  Concern concern(history_, catalog_, filter);
   if (!living) {
     if (watch.periods.empty() || (filter.from_ns != 0 && period.empty() && !why.contains("from_after_to")))
       why.insert("not_watched");
@@ -169,14 +193,19 @@ Coverage CoverageSource::of(const HistoryFilter& filter, bool living) {
     if (!gaps_all_known_) why.insert("gaps_not_all_known");
     for (const GapRow& gap : gaps_) {
       // What was before the beginning is not watched, and that is said already.
-      if (gap.cause == "baseline" || !overlaps(gap, period)) continue;
+      if (gap.cause == "baseline" || !overlaps(gap, period) || !concern.with(gap)) continue;
       ++overlapping;
       if (gap.lost) lost += *gap.lost;
       lost_known = lost_known && gap.lost;
+      if (gap.cause == kFilesUnread) unread[gap.detail] += gap.lost.value_or(1);
       if (!gap.lost || *gap.lost != 0) why.insert("gap");  // one that the counters prove empty hides nothing
       if (gaps.size() < kMaxShown) gaps.push_back(to_json(gap));
     }
   }
+
+  json::object files_unread;
+  for (const auto& [reason, count] : unread)
+    files_unread[base::printable(reason)] = count;
 
   Coverage out;
   out.complete = why.empty();
@@ -193,6 +222,7 @@ Coverage CoverageSource::of(const HistoryFilter& filter, bool living) {
               {"gaps", std::move(gaps)},
               {"gaps_total", overlapping},
               {"lost", lost_known ? json::value(lost) : json::value()},
+              {"files_unread", std::move(files_unread)},
               {"families", std::move(families)},
               {"not_armed", std::move(not_armed)},
               {"fallbacks", std::move(fallbacks)},

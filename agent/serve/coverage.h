@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/catalog/catalog.h"
 #include "agent/serve/watched_time.h"
 #include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
@@ -25,16 +26,17 @@ struct Coverage {
   bool complete = false;
 };
 
-/// Makes `most` gaps of more, or fewer: of those of one cause, family and scope (or of any scope) the nearest become
-/// one, which covers the time between them, too.
+/// Makes `most` gaps of more, or fewer: of those of one cause and family that concern the same (or whatever they
+/// concern) the nearest become one, which covers the time between them, too.
 void merge_nearest(std::vector<GapRow>& gaps, std::size_t most, bool across_scopes);
 
 class CoverageSource {
  public:
-  CoverageSource(HistoryReader& history, AgentStatusSource& status, std::size_t max_rows)
-      : history_(history), status_(status), max_rows_(max_rows) {}
+  CoverageSource(HistoryReader& history, AgentStatusSource& status, const catalog::Catalog& catalog,
+                 std::size_t max_rows)
+      : history_(history), status_(status), catalog_(catalog), max_rows_(max_rows) {}
 
-  /// Of an answer about the filter's period.
+  /// Of an answer about the filter's period. Gaps that cannot concern what it asks for are left out (see Concern).
   [[nodiscard]] Coverage of(const HistoryFilter& filter) { return of(filter, false); }
   /// Of an answer about processes that live now: only the present must be watched. What was not watched while they
   /// lived is said of each of them (see rotation.h), so the time and its gaps say no more.
@@ -54,6 +56,7 @@ class CoverageSource {
 
   HistoryReader& history_;
   AgentStatusSource& status_;
+  const catalog::Catalog& catalog_;
   std::size_t max_rows_;
   /// Each answer reads only what came since. At most kMaxGaps: when there are more, the nearest alike are made one.
   std::vector<GapRow> gaps_;

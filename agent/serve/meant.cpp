@@ -8,11 +8,13 @@
 
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
+#include "agent/base/workload_pattern.h"
 
 namespace keytrail::serve {
 namespace {
 
 constexpr std::size_t kMostKeys = 10'000;
+constexpr std::size_t kMostWorkloads = 10'000;
 constexpr std::size_t kMostShown = 5;
 
 template <int (*Letter)(int)>
@@ -160,6 +162,27 @@ Result<void> check_key_meant(HistoryReader& history, const std::string& key) {
   return {};
 }
 
+Result<void> check_workload_meant(HistoryReader& history, const std::string& asked) {
+  const auto pattern = base::WorkloadPattern::parse(asked);
+  if (!pattern) return std::unexpected(pattern.error());
+  if (pattern->is_open()) return {};  // what it means may be yet to come
+  const auto known = history.workloads({.workload = asked, .limit = 1});
+  if (!known) return std::unexpected(known.error());
+  if (!known->empty()) return {};
+  const auto all = history.workloads({.limit = kMostWorkloads});
+  if (!all) return std::unexpected(all.error());
+  std::vector<std::string> names;
+  for (const WorkloadSummary& one : *all) {
+    for (std::string& text : pattern->texts_of(one.workload))
+      names.push_back(std::move(text));
+  }
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  const std::string near = base::nearest_few(folded_word(asked), views);
+  if (near.empty()) return {};
+  return fail(Error::Code::kInvalid,
+              fmt::format("workload: none of that name was seen; did you mean {}?", base::printable(near)));
+}
+
 std::string unknown_word(const catalog::Catalog& catalog, std::span<const std::string_view> finding_types,
                          const HistoryFilter& asked) {
   for (const Word& word : words(catalog, finding_types)) {
@@ -179,6 +202,9 @@ Result<void> check_meant(HistoryReader& history, const catalog::Catalog& catalog
     const auto seen = in_history(history, only, word.where);
     if (!seen) return std::unexpected(seen.error());
     if (!*seen) return fail(Error::Code::kInvalid, word.none(asked, "known or was seen"));
+  }
+  if (!asked.workload.empty()) {
+    if (auto r = check_workload_meant(history, asked.workload); !r) return r;
   }
   return asked.key.empty() ? Result<void>{} : check_key_meant(history, asked.key);
 }

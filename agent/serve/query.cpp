@@ -12,6 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
 #include "agent/base/times.h"
+#include "agent/base/workload_pattern.h"
 #include "agent/serve/meant.h"
 #include "agent/serve/secret_guard.h"
 
@@ -24,9 +25,9 @@ constexpr std::size_t kMaxValue = 512;
 constexpr std::string_view kPaths[] = {"rows",    "uses",     "keys",      "holders",     "places",
                                        "readers", "rotation", "workloads", "findings",    "status",
                                        "doctor",  "explain",  "watch",     "openapi.json"};
-constexpr std::string_view kParameters[] = {"key",   "workload", "kind",         "provider", "service", "host",
-                                            "pid",   "evidence", "finding_type", "chain",    "kinds",   "since",
-                                            "until", "after",    "limit",        "old",      "new",     "quiet"};
+constexpr std::string_view kParameters[] = {
+    "key",   "workload", "kind",  "provider", "service", "host", "pid", "evidence", "finding_type", "chain",
+    "kinds", "since",    "until", "after",    "limit",   "old",  "new", "quiet",    "lifetime"};
 
 bool is_one_of(std::string_view word, std::span<const std::string_view> words) {
   return std::ranges::find(words, word) != words.end();
@@ -76,6 +77,21 @@ Result<void> set_evidence(const std::string& text, std::optional<Evidence>& out)
   return {};
 }
 
+Result<void> set_lifetime(std::string text, std::optional<Lifetime>& out) {
+  std::ranges::replace(text, '-', '_');  // as tables write it
+  out = from_word<Lifetime>(text);
+  if (!out) return invalid("lifetime: must be " + words_text<Lifetime>() + meant<Lifetime>(text));
+  return {};
+}
+
+Result<void> set_workload(const std::string& text, std::string& out) {
+  if (text.empty() || text.size() > kMaxValue)
+    return invalid(fmt::format("workload: must be 1 to {} bytes", kMaxValue));
+  if (const auto pattern = base::WorkloadPattern::parse(text); !pattern) return std::unexpected(pattern.error());
+  out = text;
+  return {};
+}
+
 Result<void> set_flag(const std::string& name, const std::string& text, bool& out) {
   if (text != "true" && text != "false") return invalid(name + ": must be true or false");
   out = text == "true";
@@ -92,7 +108,8 @@ Result<void> set_text(const std::string& name, const std::string& text, std::str
 /// In the letters that rows have: words of the catalog and host names are low, a key id as its kind has it.
 std::string folded(const catalog::Catalog& catalog, const std::string& name, const std::string& value) {
   if (is_key(name)) return folded_key(catalog, value);
-  constexpr std::string_view kWordsOf[] = {"provider", "service", "kind", "host", "evidence", "finding_type", "kinds"};
+  constexpr std::string_view kWordsOf[] = {"provider", "service",      "kind",  "host",
+                                           "evidence", "finding_type", "kinds", "lifetime"};
   return is_one_of(name, kWordsOf) ? folded_word(value) : value;
 }
 
@@ -100,18 +117,15 @@ Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& n
                            Query& query, std::size_t max_rows) {
   const std::string value = folded(catalog, name, given);
   HistoryFilter& f = query.filter;
-  const std::pair<std::string_view, std::string*> plain[] = {{"key", &f.key},
-                                                             {"workload", &f.workload},
-                                                             {"kind", &f.kind},
-                                                             {"provider", &f.provider},
-                                                             {"service", &f.service},
-                                                             {"host", &f.host},
-                                                             {"finding_type", &f.finding_type},
-                                                             {"old", &query.old_key},
-                                                             {"new", &query.new_key}};
+  const std::pair<std::string_view, std::string*> plain[] = {
+      {"key", &f.key},         {"kind", &f.kind},      {"provider", &f.provider},
+      {"service", &f.service}, {"host", &f.host},      {"finding_type", &f.finding_type},
+      {"old", &query.old_key}, {"new", &query.new_key}};
   const auto* text =
       std::ranges::find(plain, std::string_view(name), &std::pair<std::string_view, std::string*>::first);
   if (text != std::end(plain)) return set_text(name, value, *text->second);
+  if (name == "workload") return set_workload(value, f.workload);
+  if (name == "lifetime") return set_lifetime(value, f.lifetime);
   if (name == "kinds") return set_kinds(value, query.kinds);
   if (name == "since") return set_time(name, value, f.from_ns);
   if (name == "until") return set_time(name, value, f.to_ns);
@@ -142,22 +156,24 @@ Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& n
 bool key_fits(const HistoryFilter& f, const Key& key) {
   const bool id =
       f.key.empty() || key.id == f.key || key.fingerprint.text() == f.key || (f.chain && key.parent == f.key);
-  return id && (f.kind.empty() || key.kind == f.kind);
+  return id && (f.kind.empty() || key.kind == f.kind) && (!f.lifetime || key.lifetime == *f.lifetime);
+}
+
+bool workload_fits(const HistoryFilter& f, const Workload& workload) {
+  if (f.workload.empty()) return true;
+  const auto pattern = base::WorkloadPattern::parse(f.workload);
+  return pattern && pattern->matches(workload);
 }
 
 bool actor_fits(const HistoryFilter& f, const Actor& actor) {
-  if (f.pid != 0 && actor.id.tgid != f.pid) return false;
-  if (f.workload.empty()) return true;
-  if (f.workload.ends_with('*'))
-    return actor.workload.name.starts_with(std::string_view(f.workload).substr(0, f.workload.size() - 1));
-  return actor.workload.name == f.workload;
+  return (f.pid == 0 || actor.id.tgid == f.pid) && workload_fits(f, actor.workload);
 }
 
 bool about_destination(const HistoryFilter& f) {
   return !f.provider.empty() || !f.service.empty() || !f.host.empty() || f.evidence;
 }
 bool about_key_or_actor(const HistoryFilter& f) {
-  return !f.key.empty() || !f.kind.empty() || f.pid != 0 || !f.workload.empty();
+  return !f.key.empty() || !f.kind.empty() || f.lifetime || f.pid != 0 || !f.workload.empty();
 }
 
 bool body_fits(const AcquisitionRow& row, const Query& q) {
@@ -168,7 +184,7 @@ bool body_fits(const AcquisitionRow& row, const Query& q) {
 bool body_fits(const UseRow& row, const Query& q) {
   const HistoryFilter& f = q.filter;
   const Destination& d = row.destination;
-  const bool key = (f.key.empty() && f.kind.empty()) ||
+  const bool key = (f.key.empty() && f.kind.empty() && !f.lifetime) ||
                    std::ranges::any_of(row.keys, [&](const Candidate& c) { return key_fits(f, c.key); });
   return q.kinds.uses && key && actor_fits(f, row.actor) && (!f.evidence || row.evidence == *f.evidence) &&
          (f.provider.empty() || d.provider == f.provider) && (f.service.empty() || d.service == f.service) &&
@@ -181,8 +197,11 @@ bool body_fits(const FindingRow& row, const Query& q) {
 }
 
 bool body_fits(const GapRow&, const Query& q) { return q.kinds.gaps && q.filter.finding_type.empty(); }
-bool body_fits(const RevisionRow&, const Query& q) {
-  return q.kinds.revisions && !about_destination(q.filter) && !about_key_or_actor(q.filter);
+bool body_fits(const RevisionRow& row, const Query& q) {
+  HistoryFilter others = q.filter;
+  if (!row.workload.id.empty()) others.workload.clear();  // what is known of a workload is of it alone
+  return q.kinds.revisions && !about_destination(others) && !about_key_or_actor(others) &&
+         workload_fits(q.filter, row.workload);
 }
 
 }  // namespace

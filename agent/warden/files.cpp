@@ -34,8 +34,9 @@ Result<UniqueFd> own_directory(int at, const std::string& name, const std::strin
     return fail(Error::Code::kRefused,
                 shown + " does not belong to root: remove it, or `chown root` it if its content is trusted.");
   const bool right = (now.st_mode & 07777U) == mode && now.st_uid == 0 && now.st_gid == group;
-  if (!right && (fchown(fd.get(), 0, group) != 0 || fchmod(fd.get(), mode) != 0))
-    return system_error("Cannot set owner and mode of " + shown);
+  if (!right && fchown(fd.get(), 0, group) != 0)
+    return system_error("Cannot give " + shown + " to its group (that needs CAP_CHOWN, and a file system with owners)");
+  if (!right && fchmod(fd.get(), mode) != 0) return system_error("Cannot set the mode of " + shown);
   return fd;
 }
 
@@ -157,8 +158,8 @@ Result<UniqueFd> listen_api(const std::string& run_dir, gid_t group) {
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   umask(before);
   if (bound != 0) return system_error("Cannot make the socket " + path);
-  if (lchown(path.c_str(), 0, group) != 0 || chmod(path.c_str(), 0660) != 0)
-    return system_error("Cannot set owner and mode of " + path);
+  if (lchown(path.c_str(), 0, group) != 0) return system_error("Cannot give " + path + " to its group (CAP_CHOWN)");
+  if (chmod(path.c_str(), 0660) != 0) return system_error("Cannot set the mode of " + path);
   if (listen(fd.get(), 128) != 0) return system_error("Cannot listen on " + path);
   return fd;
 }

@@ -22,6 +22,7 @@
 #include "agent/warden/loader_links.h"
 #include "agent/warden/loader_rings.h"
 #include "agent/warden/loader_tables.h"
+#include "agent/warden/lost_slots.h"
 #include "agent/warden/plan.h"
 #include "agent/warden/skeleton.h"
 #include "agent/warden/targets.h"
@@ -89,6 +90,7 @@ class BpfLoader final : public Loader {
       if (refusals->empty()) {
         armed_ns_ = boot_ns();
         guard_.begin(*skeleton_, armed_ns_);
+        (void)lost_slots_.map(cgroups_lost_fd());  // without it each slot stays its first cgroup's
         kernel_.forget_types();
         ::malloc_trim(0);  // what loading took; the opener's child is a copy of this process
         return {};
@@ -243,6 +245,7 @@ class BpfLoader final : public Loader {
   std::vector<Repair> check() override {
     const std::uint64_t now = boot_ns();
     std::vector<Repair> out = links_.check(now);
+    lost_slots_.give_back([this](std::uint64_t id) { return cgroup_ids_.is_gone(id); });
     for (Repair& one : guard_.check(*skeleton_, now))
       out.push_back(std::move(one));
     return out;
@@ -380,7 +383,9 @@ class BpfLoader final : public Loader {
   Skeleton skeleton_;
   Links links_{kernel_};  ///< detached before the skeleton goes
   TableGuard guard_{filter_};
-  std::optional<Targets> targets_;    ///< the same
+  std::optional<Targets> targets_;  ///< the same
+  LostSlots lost_slots_;
+  CgroupIds cgroup_ids_;
   std::vector<kt_exec> kept_before_;  ///< programs whose arguments waited at the last check
   Plan plan_;
   std::uint64_t armed_ns_ = 0;

@@ -130,6 +130,17 @@ std::string Kernel::try_trampoline() const {
   return {};
 }
 
+// Without CAP_NET_ADMIN none of them loads, and each would cost the verifier a try of all programs.
+std::string Kernel::try_cgroup() const {
+  if (!cgroup_root_) return no_cgroup_;
+  const std::array<bpf_insn, 2> program{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1}, {.code = BPF_JMP | BPF_EXIT}}};
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+  const base::UniqueFd fd(
+      bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "try_cgroup", "GPL", program.data(), program.size(), &options));
+  return fd ? "" : "cgroup programs are refused at load: " + errno_text(errno) + " (they need CAP_NET_ADMIN)";
+}
+
 namespace {
 
 /// What the tried uprobes stand on; it is never called.
@@ -177,7 +188,7 @@ Features Kernel::features() const {
     set(Feature::kBtfTrace, "the kernel's BTF has no tracepoint types");
   if (btf__find_by_name_kind(btf_, "bpf_iter__task_file", BTF_KIND_STRUCT) < 0)
     set(Feature::kIterator, "no bpf_iter__task_file");
-  if (!cgroup_root_) set(Feature::kCgroup, no_cgroup_);
+  set(Feature::kCgroup, try_cgroup());
   if (btf__find_by_name_kind(btf_, "bpf_sock_addr_set_sun_path", BTF_KIND_FUNC) < 0)
     set(Feature::kCgroupUnix, "cgroup/connect_unix came with Linux 6.7");
   set(Feature::kUprobeMulti, try_uprobe_multi());

@@ -42,6 +42,7 @@ class Kernel {
  private:
   Kernel() = default;
   [[nodiscard]] std::string try_trampoline() const;
+  [[nodiscard]] std::string try_cgroup() const;
   static std::string try_uprobe_multi();
   static std::string try_uprobe();
 

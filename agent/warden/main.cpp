@@ -18,6 +18,7 @@
 #include "agent/warden/kept_rings.h"
 #include "agent/warden/loader.h"
 #include "agent/warden/log.h"
+#include "agent/warden/runtime_files.h"
 #include "agent/warden/server.h"
 #include "agent/warden/surroundings.h"
 #include "keytrail/hooks_wire.h"
@@ -103,6 +104,9 @@ int run(const Options& options, std::vector<StoredFd> handed) {
     return 1;
   }
   if (options.plan) return plan_only(options);
+  const Surroundings here = look_around();
+  if (const Result<void> possible = can_begin(here); !possible) return refuse(possible.error());
+  add_containerd_states(options.containerd_states);
   Setup setup{.options = options,
               .worker_user = {},
               .examiner_user = {},
@@ -127,7 +131,7 @@ int run(const Options& options, std::vector<StoredFd> handed) {
     return 2;  // as the worker would: see supervise.cpp
   }
   if (!off) setup.remarks.push_back(off.error().message);
-  for (std::string& missing : what_is_missing(look_around()))
+  for (std::string& missing : what_is_missing(here))
     setup.remarks.push_back(std::move(missing));
   for (const std::string& remark : setup.remarks)
     say(Level::kWarn, "%s", remark.c_str());
@@ -135,7 +139,10 @@ int run(const Options& options, std::vector<StoredFd> handed) {
   const Result<base::UniqueFd> lock = take_lock(options.run_dir);
   if (!lock) return refuse(lock.error());
   if (const Result<void> made = make_state_dir(options.state_dir, *user); !made) return refuse(made.error());
-  Result<base::UniqueFd> api = listen_api(options.run_dir, user->fallback ? 0 : user->gid);
+  const Result<gid_t> group =
+      options.api_group.empty() ? Result<gid_t>(user->fallback ? 0 : user->gid) : find_group(options.api_group);
+  if (!group) return refuse(group.error());
+  Result<base::UniqueFd> api = listen_api(options.run_dir, *group);
   if (!api) return refuse(api.error());
   setup.api = std::move(*api);
   const std::string socket_path = options.run_dir + "/api.sock";

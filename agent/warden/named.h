@@ -27,6 +27,7 @@ enum class NamedBy : std::uint8_t {
   kTeller,   ///< a file that the process has read; whether it does tell of it the opener looks
   kHosts,    ///< /etc/hosts of a mount namespace
   kProcess,  ///< no file: an environment or arguments, which are the process's
+  kRuntime,  ///< what a container runtime keeps of a container: a path of the warden's own making
 };
 
 /// The opening of a file that a question, or one that a file's word led to, is about.

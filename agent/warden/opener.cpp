@@ -23,6 +23,7 @@
 
 #include "agent/warden/held_files.h"
 #include "agent/warden/process.h"
+#include "agent/warden/runtime_files.h"
 #include "agent/warden/told.h"
 #include "keytrail/examiner.h"
 
@@ -68,37 +69,6 @@ Opening refused(Unread why) {
   Opening out;
   out.unread = why;
   return out;
-}
-
-/// Opens what was found, if it may be and is what is meant. `root`: of the process through which it was found.
-Opening open_found(const UniqueFd& found, const role::Open& request, const HangGuard& guard, int root = -1) {
-  struct stat file{};
-  struct statfs system{};
-  const std::uint64_t mount = mount_of(found.get());
-  if (!guard.may_wait_for(mount)) return refused(Unread::kTimeout);
-  if (fstat(found.get(), &file) != 0 || fstatfs(found.get(), &system) != 0) return refused(Unread::kRefused);
-  Opening out;
-  out.file = identity_of(file, static_cast<std::uint64_t>(system.f_type));
-  out.owner = file.st_uid;
-  out.place = place_of(found.get(), root);
-  const auto ends = [&out](Unread why) {
-    out.unread = why;
-    return std::move(out);
-  };
-  if (!S_ISREG(file.st_mode) || !is_known_filesystem(out.file.fs_magic)) return ends(Unread::kRefused);
-  const bool look = (request.flags & role::kOpenLook) != 0;
-  const bool same = same_file(request.file, out.file);
-  if (look && same && request.file.inode != 0) {
-    out.unchanged = true;
-    return ends(Unread::kNone);
-  }
-  if (!look && !same) return ends(Unread::kChanged);
-  if (out.file.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0) return ends(Unread::kTooLarge);
-  guard.rest();  // the machine's locks are not this mount's
-  if (has_write_lease(out.file)) return ends(Unread::kLeased);
-  if (!guard.may_wait_for(mount)) return ends(Unread::kTimeout);
-  out.descriptor = reopen(found.get());
-  return ends(out.descriptor ? Unread::kNone : errno == EWOULDBLOCK ? Unread::kLeased : Unread::kRefused);
 }
 
 Unread unread_of(int error) {
@@ -226,11 +196,45 @@ Opening open_nothing(const role::Open& /*request*/, int /*kept_root*/, const Han
   return refused(Unread::kRefused);
 }
 
+Opening open_bundle(const role::Open& request, int /*kept_root*/, const HangGuard& guard) {
+  return open_runtime_file(request, guard);
+}
+
 /// How each kind of question is opened, in the order of role::Asks.
 using Way = Opening (*)(const role::Open& request, int kept_root, const HangGuard& guard);
-constexpr std::array<Way, role::kAsks> kWays{open_file, open_environment, open_nothing};
+constexpr std::array<Way, role::kAsks> kWays{open_file, open_environment, open_nothing, open_bundle};
 
 }  // namespace
+
+Opening open_found(const UniqueFd& found, const role::Open& request, const HangGuard& guard, int root) {
+  struct stat file{};
+  struct statfs system{};
+  const std::uint64_t mount = mount_of(found.get());
+  if (!guard.may_wait_for(mount)) return refused(Unread::kTimeout);
+  if (fstat(found.get(), &file) != 0 || fstatfs(found.get(), &system) != 0) return refused(Unread::kRefused);
+  Opening out;
+  out.file = identity_of(file, static_cast<std::uint64_t>(system.f_type));
+  out.owner = file.st_uid;
+  out.place = place_of(found.get(), root);
+  const auto ends = [&out](Unread why) {
+    out.unread = why;
+    return std::move(out);
+  };
+  if (!S_ISREG(file.st_mode) || !is_known_filesystem(out.file.fs_magic)) return ends(Unread::kRefused);
+  const bool look = (request.flags & role::kOpenLook) != 0;
+  const bool same = same_file(request.file, out.file);
+  if (look && same && request.file.inode != 0) {
+    out.unchanged = true;
+    return ends(Unread::kNone);
+  }
+  if (!look && !same) return ends(Unread::kChanged);
+  if (out.file.size > role::kMaxFileBytes && (request.flags & role::kOpenAnySize) == 0) return ends(Unread::kTooLarge);
+  guard.rest();  // the machine's locks are not this mount's
+  if (has_write_lease(out.file)) return ends(Unread::kLeased);
+  if (!guard.may_wait_for(mount)) return ends(Unread::kTimeout);
+  out.descriptor = reopen(found.get());
+  return ends(out.descriptor ? Unread::kNone : errno == EWOULDBLOCK ? Unread::kLeased : Unread::kRefused);
+}
 
 UniqueFd find_in_root(int root, const std::string& path, int& error, bool cached_only) {
   open_how how{};

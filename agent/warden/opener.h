@@ -38,6 +38,10 @@ struct Opening {
 /// Follows the request (see role::Open). Blocks as long as the file system does. `kept_root`: a root of the process's
 /// mount namespace that serves when no process of it is left; -1: none. `guard` is told what is waited for.
 [[nodiscard]] Opening open_requested(const role::Open& request, int kept_root = -1, HangGuard guard = {});
+/// Opens what was found, if it may be and is what is meant: a regular file of a known file system, of at most 1 MiB,
+/// with no write lease. `root`: of the process through which it was found; -1: of the mount namespace.
+[[nodiscard]] Opening open_found(const base::UniqueFd& found, const role::Open& request, const HangGuard& guard,
+                                 int root = -1);
 /// Puts a sealed copy in memory in place of the descriptor: nobody else ever waits for that file. `is_file`: it must
 /// still be what was opened, or it is kChanged. Blocks as long as the file system does.
 void take_copy(Opening& opening, bool is_file);

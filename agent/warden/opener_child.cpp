@@ -44,7 +44,7 @@ void wait_for_request(int socket, KeptMounts& kept) {
 void answer(int socket, const role::Open& request, const KeptMounts& kept, const HangGuard& guard) {
   guard.begin(request.head.request);
   Opening opening = open_requested(request, kept.root_of(request.mnt_ns), guard);
-  const bool is_file = request.hints.asks == static_cast<std::uint8_t>(role::Asks::kFile);
+  const bool is_file = request.hints.asks != static_cast<std::uint8_t>(role::Asks::kEnvironment);
   if (is_file && opening.descriptor && !guard.may_wait_for(mount_of(opening.descriptor.get()))) {
     opening.descriptor.reset();
     opening.unread = role::Unread::kTimeout;

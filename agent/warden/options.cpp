@@ -17,7 +17,9 @@ enum Code {
   kWorker,
   kExaminer,
   kConfig,
+  kApiGroup,
   kNoFeature,
+  kContainerdState,
   kForeground,
   kPlan,
   kHelp,
@@ -31,7 +33,9 @@ constexpr option kLong[] = {{"state-dir", required_argument, nullptr, kStateDir}
                             {"worker", required_argument, nullptr, kWorker},
                             {"examiner", required_argument, nullptr, kExaminer},
                             {"config", required_argument, nullptr, kConfig},
+                            {"api-group", required_argument, nullptr, kApiGroup},
                             {"no-feature", required_argument, nullptr, kNoFeature},
+                            {"containerd-state", required_argument, nullptr, kContainerdState},
                             {"foreground", no_argument, nullptr, kForeground},
                             {"plan", no_argument, nullptr, kPlan},
                             {"help", no_argument, nullptr, kHelp},
@@ -70,8 +74,14 @@ void store(int code, const char* value, Options& out) {
     case kConfig:
       out.config = value;
       break;
+    case kApiGroup:
+      out.api_group = value;
+      break;
     case kNoFeature:
       out.disabled_features.emplace_back(value);
+      break;
+    case kContainerdState:
+      out.containerd_states.emplace_back(value);
       break;
     case kForeground:
       out.foreground = true;
@@ -108,6 +118,10 @@ Result<Options> read_options(int argc, char** argv) {
     if (dir->empty() || dir->front() != '/' || *dir == "/")
       return fail(Error::Code::kInvalid, "--state-dir and --run-dir need an absolute path below /.");
   }
+  for (const std::string& folder : out.containerd_states) {
+    if (!folder.starts_with('/'))
+      return fail(Error::Code::kInvalid, "--containerd-state needs an absolute path: containerd's `state`.");
+  }
   if (out.worker.empty()) out.worker = beside("keytrail");
   if (out.examiner.empty()) out.examiner = beside("keytrail-examiner");
   return out;
@@ -117,13 +131,16 @@ const char* usage() {
   return "keytrail-warden: loads the kernel side of Keytrail and starts examiner and worker.\n"
          "  --state-dir DIR      history and fingerprint key (/var/lib/keytrail)\n"
          "  --run-dir DIR        API socket and lock (/run/keytrail)\n"
-         "  --user NAME          the worker's user and the API socket's group (keytrail; nobody when it does not "
-         "exist)\n"
+         "  --user NAME          the worker's user (keytrail; nobody when it does not exist)\n"
          "  --examiner-user NAME the examiner's user (keytrail-examiner; else nobody)\n"
          "  --worker PATH        the program `keytrail` (beside this one)\n"
          "  --examiner PATH      the program `keytrail-examiner` (beside this one)\n"
          "  --config PATH        the worker's configuration\n"
+         "  --api-group GROUP    who may ask on the API socket beside root: a name, or a number where the group is the "
+         "node's\n"
+         "                       and not the container's (the group of --user)\n"
          "  --no-feature=NAME    do without a kernel feature, to try the next alternative; may be repeated\n"
+         "  --containerd-state DIR  containerd's `state` where it is not a usual one; may be repeated\n"
          "  --foreground         run by hand\n"
          "  --plan               load, say how each hook family would be armed, and end: for `keytrail doctor`\n"
          "  --help, --version\n";

@@ -14,12 +14,14 @@ struct Options {
   std::string run_dir = "/run/keytrail";
   std::string user = "keytrail";
   std::string examiner_user = "keytrail-examiner";
-  std::string worker;    ///< default: `keytrail` beside this program
-  std::string examiner;  ///< default: `keytrail-examiner` beside this program
-  std::string config;    ///< handed to the worker; "" = its default
+  std::string worker;     ///< default: `keytrail` beside this program
+  std::string examiner;   ///< default: `keytrail-examiner` beside this program
+  std::string config;     ///< handed to the worker; "" = its default
+  std::string api_group;  ///< who may ask beside root, by name or number; "" = the group of `user`
   std::vector<std::string> disabled_features;
-  bool foreground = false;  ///< said by hand: nothing differs but the words at the end
-  bool plan = false;        ///< only say what this kernel offers
+  std::vector<std::string> containerd_states;  ///< `state` folders of containerd beside the usual ones
+  bool foreground = false;                     ///< said by hand: nothing differs but the words at the end
+  bool plan = false;                           ///< only say what this kernel offers
   bool help = false;
   bool version = false;
 };

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace keytrail::warden {
 namespace {
@@ -62,6 +63,16 @@ Result<User> find_user(const std::string& name) {
   if (const passwd* nobody = getpwnam("nobody"); nobody != nullptr && nobody->pw_uid != 0)
     return User{nobody->pw_uid, nobody->pw_gid, true};
   return User{65534, 65534, true};
+}
+
+Result<gid_t> find_group(const std::string& name) {
+  if (const group* entry = getgrnam(name.c_str()); entry != nullptr) return entry->gr_gid;
+  gid_t number = 0;
+  const char* const end = name.data() + name.size();
+  const auto [rest, error] = std::from_chars(name.data(), end, number);
+  if (error == std::errc() && rest == end && number != static_cast<gid_t>(-1)) return number;
+  return fail(Error::Code::kInvalid,
+              "--api-group " + name + ": there is no such group here; give its number, or make it.");
 }
 
 std::span<const int> warden_capabilities() { return kWarden; }

@@ -20,6 +20,9 @@ struct User {
 /// Looks `name` up; `nobody` when it does not exist. Never root: that is refused.
 [[nodiscard]] Result<User> find_user(const std::string& name);
 
+/// The group of that name, else of that number (0 to 4294967294): a container has names of its own.
+[[nodiscard]] Result<gid_t> find_group(const std::string& name);
+
 /// What the warden goes on with: load and read maps (BPF, PERFMON, NET_ADMIN), open (SYS_PTRACE, DAC_READ_SEARCH,
 /// FOWNER), start and end children (SETUID, SETGID, SETPCAP, KILL), build the examiner's sandbox (SYS_ADMIN,
 /// SYS_CHROOT, IPC_LOCK).

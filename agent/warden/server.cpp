@@ -28,7 +28,6 @@ namespace {
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1'000 * kMs;
 constexpr std::size_t kMaxOutbox = 8192;
-constexpr std::size_t kMaxNotices = 256;
 constexpr int kBurst = 64;  ///< messages taken from one socket before the others get their turn
 
 }  // namespace
@@ -174,8 +173,13 @@ void Server::on_control_message(const char* data, std::size_t size) {
       return;
     }
     case role::Type::kHere:
-      confirm_notices();
       return note_sign(worker_);
+    case role::Type::kStored: {
+      role::Bare stored;
+      if (!role::decode(data, size, stored)) return;
+      notices_.stored(stored.head.request);
+      return send_kept_notices();
+    }
     case role::Type::kReady:
       worker_ready_ = true;
       send_kept_notices();
@@ -221,47 +225,15 @@ void Server::notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_n
   message.cause.assign(cause);
   message.text.assign(text);
   message.family.assign(family);
-  keep_notice(message);
+  notices_.keep(message);
   send_kept_notices();
-}
-
-/// Over the bound one of the same cause and family tells of both times; of a family that has none, anyone's does.
-void Server::keep_notice(const role::Notice& message) {
-  if (kept_notices_.size() < kMaxNotices) return kept_notices_.push_back(message);
-  auto same = std::ranges::find_if(kept_notices_, [&](const role::Notice& one) {
-    return one.cause.view() == message.cause.view() && one.family.view() == message.family.view();
-  });
-  if (same == kept_notices_.end()) {
-    same = std::prev(kept_notices_.end());
-    same->family.assign("*");
-  }
-  same->from_ns = std::min(same->from_ns, message.from_ns);
-  same->to_ns = std::max(same->to_ns, message.to_ns);
 }
 
 void Server::send_kept_notices() {
-  if (!worker_ready_ || !control_) return;
-  while (!kept_notices_.empty() && outbox_.size() < kMaxOutbox && sent_notices_.size() < kMaxNotices) {
-    sent_notices_.push_back(kept_notices_.front());
-    kept_notices_.erase(kept_notices_.begin());
-    to_worker(sent_notices_.back());
-  }
-}
-
-/// A sign answers a question of 2 s ago: what was sent before the last but one was heard, and is in the history.
-void Server::confirm_notices() {
-  heard_notices_ = std::exchange(sent_notices_, {});
-  send_kept_notices();
-}
-
-/// It may have ended before it wrote them down: the next one is told.
-void Server::take_back_notices() {
-  worker_ready_ = false;
-  std::vector<role::Notice> later = std::exchange(kept_notices_, {});
-  for (const std::vector<role::Notice>& some :
-       {std::exchange(heard_notices_, {}), std::exchange(sent_notices_, {}), std::move(later)}) {
-    for (const role::Notice& one : some)
-      keep_notice(one);
+  while (worker_ready_ && control_ && outbox_.size() < kMaxOutbox) {
+    const std::optional<role::Notice> next = notices_.next();
+    if (!next) return;
+    to_worker(*next);
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/warden/child.h"
+#include "agent/warden/kept_notices.h"
 #include "agent/warden/kept_rings.h"
 #include "agent/warden/known_places.h"
 #include "agent/warden/loader.h"
@@ -123,10 +124,7 @@ class Server {
   /// `family`: whose events may be missing; empty: files are not opened, "*": anyone's.
   void notice(const char* cause, std::uint64_t from_ns, std::uint64_t to_ns, const std::string& text,
               std::string_view family = {});
-  void keep_notice(const role::Notice& message);
   void send_kept_notices();
-  void confirm_notices();
-  void take_back_notices();
   void add_remark(const std::string& text);
 
   /// Has the kernel side looked at, and tells what was not as it had been left.
@@ -154,9 +152,8 @@ class Server {
   std::deque<Job> waiting_;
   std::deque<Ready> ready_;
   std::deque<std::vector<char>> outbox_;
-  std::vector<role::Notice> kept_notices_;                  ///< for a worker that has not said that it is ready
-  std::vector<role::Notice> sent_notices_, heard_notices_;  ///< since its last sign, and before it: the next one's
-  bool worker_ready_ = false;                               ///< in this life
+  KeptNotices notices_;
+  bool worker_ready_ = false;  ///< in this life
   std::vector<std::string> examiner_remarks_;
   std::uint64_t next_heartbeat_ = 0, next_sample_ = 0, next_target_check_ = 0, next_ask_ = 0, next_watchdog_ = 0,
                 watchdog_every_ = 0;

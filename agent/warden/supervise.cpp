@@ -234,7 +234,8 @@ void Server::on_ended(Role& role, int status) {
                                    : "exit status " + std::to_string(WEXITSTATUS(status));
   if (&role == &worker_) {
     unwatch(control_);
-    take_back_notices();
+    worker_ready_ = false;
+    notices_.take_back();
     if (!stopping_) loader_.forget_cgroups();
     loader_.targets().detach_all();  // the next worker does not know them, nor the one that is being opened
     openers_.forget_targets();

@@ -28,6 +28,7 @@ constexpr std::size_t kLongest = 254;              ///< of role::Remark
 struct Capability {
   int number;
   std::string_view name, costs;
+  bool blinds = true;  ///< without it something is not seen, or a role runs with too much
 };
 constexpr std::array kCosts{
     Capability{CAP_BPF, "CAP_BPF", "kernel programs may not load"},
@@ -35,15 +36,18 @@ constexpr std::array kCosts{
     Capability{CAP_NET_ADMIN, "CAP_NET_ADMIN", "connections may not be seen"},
     Capability{CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "key files in containers and environments of others stay unread"},
     Capability{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "key files of other users stay unread"},
-    Capability{CAP_FOWNER, "CAP_FOWNER", "reading a key file changes its time of access"},
+    Capability{CAP_FOWNER, "CAP_FOWNER", "reading a key file changes its time of access", false},
     Capability{CAP_SETUID, "CAP_SETUID", "the worker cannot give root up"},
     Capability{CAP_SETGID, "CAP_SETGID", "the worker cannot give root up"},
-    Capability{CAP_SETPCAP, "CAP_SETPCAP", "the roles cannot give up their capabilities"},
+    Capability{CAP_SETPCAP, "CAP_SETPCAP",
+               "the roles have no capability, but keep the set of those that a program may give", false},
     Capability{CAP_KILL, "CAP_KILL", "a role that stops cannot be ended and started again"},
-    Capability{CAP_SYS_ADMIN, "CAP_SYS_ADMIN",
-               "tracefs and other mounts are not reached, the examiner's sandbox is weaker"},
-    Capability{CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "the examiner's sandbox is weaker"},
-    Capability{CAP_IPC_LOCK, "CAP_IPC_LOCK", "what the examiner reads may be swapped to a disk"},
+    // What it is needed for to see is said by the family that is not armed.
+    Capability{CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "the examiner has no namespaces of its own", false},
+    Capability{CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "the examiner is kept from files by its system call filter alone",
+               false},
+    Capability{CAP_IPC_LOCK, "CAP_IPC_LOCK", "the examiner's memory, but for its buffers, may be swapped to a disk",
+               false},
 };
 
 bool has(std::uint64_t set, int capability) {
@@ -52,8 +56,8 @@ bool has(std::uint64_t set, int capability) {
   return bit(capability) || (part_of_admin && bit(CAP_SYS_ADMIN));
 }
 
-std::string remark(std::string text, std::string_view fix) {
-  text.insert(0, kPartlyArmed);
+std::string remark(std::string text, std::string_view fix, bool blinds = true) {
+  if (blinds) text.insert(0, kPartlyArmed);
   const std::size_t room = kLongest - std::min(kLongest, fix.size());
   if (text.size() > room) text.resize(room);
   return text.append(fix);
@@ -76,6 +80,17 @@ Surroundings look_around() {
   return out;
 }
 
+Result<void> can_begin(const Surroundings& here) {
+  for (const int needed : {CAP_SETUID, CAP_SETGID}) {
+    if (has(here.capabilities, needed)) continue;
+    const auto* const known = std::ranges::find(kCosts, needed, &Capability::number);
+    return fail(Error::Code::kRefused, std::string(known->name) + " is missing: " + std::string(known->costs) +
+                                           ", so nothing is started. Fix: add it to the container "
+                                           "(securityContext.capabilities) or the unit.");
+  }
+  return {};
+}
+
 std::vector<std::string> what_is_missing(const Surroundings& here) {
   std::vector<std::string> out;
   if (here.pid_ns != 0 && here.pid_ns != kFirstPidNs)
@@ -93,7 +108,11 @@ std::vector<std::string> what_is_missing(const Surroundings& here) {
     text.append(" is missing");
     if (known != kCosts.end()) text.append(": ").append(known->costs);
     text.append(".");
-    out.push_back(remark(text, " Fix: add it to the container (securityContext.capabilities) or the unit."));
+    const bool blinds = known == kCosts.end() || known->blinds;
+    out.push_back(remark(text,
+                         blinds ? " Fix: add it to the container (securityContext.capabilities) or the unit."
+                                : " Everything is seen without it.",
+                         blinds));
   }
   return out;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "keytrail/hooks.h"
+#include "keytrail/result.h"
 
 namespace keytrail::warden {
 
@@ -23,8 +24,11 @@ struct Surroundings {
 };
 [[nodiscard]] Surroundings look_around();
 
+/// Fails where the roles could not be made others than root: then nothing is begun. Pure.
+[[nodiscard]] Result<void> can_begin(const Surroundings& here);
+
 /// A sentence for each thing that is missing, with what that costs and the fix; at most 254 bytes each, so that it goes
-/// into a remark. Pure.
+/// into a remark. A capability without which everything is seen makes nothing PARTLY ARMED. Pure.
 [[nodiscard]] std::vector<std::string> what_is_missing(const Surroundings& here);
 /// The same for each family that no answer can do without and that is not armed. Pure.
 [[nodiscard]] std::vector<std::string> what_is_missing(std::span<const HookReport> hooks);

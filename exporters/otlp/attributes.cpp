@@ -11,6 +11,8 @@
 #include "agent/base/log.h"
 #include "agent/base/program_name.h"
 #include "agent/base/times.h"
+#include "agent/base/workload_facts.h"
+#include "agent/base/workload_pattern.h"
 #include "exporters/otlp/service_names.h"
 #include "keytrail/fields.h"
 
@@ -180,10 +182,21 @@ const Actor* actor_of(const Row& row) {
       row.body);
 }
 
+const Workload* workload_of(const Row& row) {
+  if (const Actor* actor = actor_of(row)) return &actor->workload;
+  const auto* revision = std::get_if<RevisionRow>(&row.body);
+  return revision == nullptr || revision->workload.id.empty() ? nullptr : &revision->workload;
+}
+
+std::string service_of(const Workload& workload) {
+  const auto named = base::service_name({workload.facts.begin(), workload.facts.end()});
+  return named ? named->value : workload.name;
+}
+
 std::string resource_key(const Row& row, bool other) {
-  const Actor* actor = actor_of(row);
-  if (actor == nullptr) return {};
-  return (other ? "o\n" : "w\n") + actor->workload.id + "\n" + actor->workload.name;
+  const Workload* workload = workload_of(row);
+  if (workload == nullptr) return {};
+  return (other ? "o\n" : "w\n") + workload->id + "\n" + workload->name;
 }
 
 namespace {
@@ -204,24 +217,43 @@ void put_sender(Attributes& put, const Sender& sender, bool own) {
 
 }  // namespace
 
+namespace {
+
+/// Under the fact's own name, but for what the conventions want in another form.
+void put_fact(Attributes& put, const Workload& w, const Fact& fact) {
+  if (fact.name == fact::kServiceName) return;  // it is what service_of() gives
+  const base::ImageParts image = base::image_parts(fact.value);
+  if (fact.name == fact::kImageName) {
+    put.text(fact::kImageName, image.name);
+    if (!image.tag.empty()) put.texts("container.image.tags", {std::string(image.tag)});
+  } else if (fact.name == fact::kImageDigest) {
+    const std::string_view name = base::image_parts(w.value(fact::kImageName)).name;
+    const bool bare = image.digest.empty() && !name.empty();
+    put.texts(fact::kImageDigest, {bare ? std::string(name) + "@" + fact.value : fact.value});
+  } else {
+    put.text(fact.name.c_str(), fact.value);
+    if (fact.name == fact::kNamespace) put.text("service.namespace", fact.value);
+  }
+}
+
+}  // namespace
+
 void fill_resource(resource::Resource& out, const Row& row, const Sender& sender, bool other) {
   Attributes put(out.mutable_attributes());
-  put_sender(put, sender, actor_of(row) == nullptr);
-  const Actor* actor = actor_of(row);
-  if (actor == nullptr) {
+  const Workload* of = workload_of(row);
+  put_sender(put, sender, of == nullptr);
+  if (of == nullptr) {
     put.text("service.name", sender.service_name);
     return;
   }
-  Workload w = actor->workload;
+  Workload w = *of;
+  w.name = other ? kOtherService : service_of(*of);
   if (w.name.empty()) put.text("service.name", "unknown_service");
-  if (other) {
-    put.text("keytrail.workload.name", w.name);
-    w.name = kOtherService;
-  }
   put_fields(put, w);
+  put.text("keytrail.workload.name", of->name);
   std::string_view before;
   for (const Fact& fact : w.facts) {
-    if (fact.name != before) put.text(fact.name.c_str(), fact.value);  // the first of a name is the one that counts
+    if (fact.name != before) put_fact(put, w, fact);  // the first of a name is the one that counts
     before = fact.name;
   }
 }

@@ -48,10 +48,14 @@ void put_row(Attributes& out, const Row& row);
 
 /// Who did it, or nullptr for gaps and revisions.
 [[nodiscard]] const Actor* actor_of(const Row& row);
+/// Whose resource the row has: the actor's, or that of which a revision tells facts; nullptr: the agent's own.
+[[nodiscard]] const Workload* workload_of(const Row& row);
+/// The value of `service.name`: by the convention for Kubernetes, else as the workload is shown.
+[[nodiscard]] std::string service_of(const Workload& workload);
 /// What makes two rows share a resource.
 [[nodiscard]] std::string resource_key(const Row& row, bool other = false);
-/// The workload of the row; the agent itself for a row without an actor. `other`: its name is not sent as that of a
-/// service (service_names.h).
+/// The workload of the row; the agent itself for a row without one. `other`: its name is not sent as that of a service
+/// (service_names.h).
 void fill_resource(resource::Resource& out, const Row& row, const Sender& sender, bool other = false);
 void fill_scope(common::InstrumentationScope& out);
 

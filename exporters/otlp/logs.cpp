@@ -29,7 +29,9 @@ struct Kind {
 Kind kind_of(const AcquisitionRow&) { return {"keytrail.acquire", kInfo}; }
 Kind kind_of(const UseRow&) { return {"keytrail.use", kInfo}; }
 Kind kind_of(const GapRow&) { return {"keytrail.gap", kWarn}; }
-Kind kind_of(const RevisionRow&) { return {"keytrail.revision", kInfo}; }
+Kind kind_of(const RevisionRow& row) {
+  return {row.what == Revised::kWorkload ? "keytrail.workload" : "keytrail.revision", kInfo};
+}
 Kind kind_of(const FindingRow& row) {
   switch (row.severity) {
     case Severity::kInfo:
@@ -91,6 +93,8 @@ std::string say(const RevisionRow& row) {
   if (row.what == Revised::kBytes)
     return std::to_string(row.bytes_sent) + " more bytes sent and " + std::to_string(row.bytes_received) +
            " received by the calls of row " + std::to_string(row.of_seq);
+  if (row.what == Revised::kWorkload)
+    return clean(row.workload.name) + " (" + clean(row.workload.id) + ") is known better: " + clean(row.value);
   return std::string(to_string(row.what)) + " of row " + std::to_string(row.of_seq) + " is now " + clean(row.value);
 }
 

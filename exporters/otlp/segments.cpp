@@ -110,8 +110,8 @@ std::vector<Place> SpanBuilder::place(std::span<const Row> rows) {
   places.reserve(rows.size());
   for (const Row& row : rows) {
     Place place = place_row(row);
-    if (const Actor* actor = actor_of(row); actor != nullptr && !actor->workload.name.empty())
-      place.other = !services_.admit(actor->workload.name, row.time_ns);
+    if (const Workload* of = workload_of(row); of != nullptr && !of->name.empty())
+      place.other = !services_.admit(service_of(*of), row.time_ns);
     places.push_back(std::move(place));
   }
   return places;

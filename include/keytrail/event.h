@@ -213,6 +213,7 @@ struct LossEvent {
   std::uint64_t count = 0;
   std::uint64_t from_ns = 0;  ///< ns since boot; the loss lies in [from_ns, head.time_ns]
   std::string workload;       ///< name of that cgroup's; empty: not known, or anybody's
+  std::uint64_t owner = 0;    ///< as Process::cgroup_owner; 0: the same
 };
 
 struct EventHead {

@@ -91,8 +91,9 @@ enum kt_event_type {
 #define KT_COUNTERS_PER_FAMILY 8
 #define KT_COUNTERS (KT_FAMILIES * KT_COUNTERS_PER_FAMILY)
 
-/* Whose losses LOST_BUDGET were: an mmapable array of KT_LOST_SLOTS of these. A slot is its first cgroup's for ever,
- * one cgroup may have several, and what found none is in the counters alone. A loss is counted here before it is there.
+/* Whose losses LOST_BUDGET were: an mmapable array of KT_LOST_SLOTS of these. A slot is its first cgroup's until the
+ * warden finds that one gone, one cgroup may have several, and what found none is in the counters alone. A loss is
+ * counted here before it is there.
  */
 #define KT_LOST_SLOTS 512      /* a power of two */
 struct kt_lost {

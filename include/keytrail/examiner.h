@@ -3,6 +3,8 @@
 // the bytes never reach the worker.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -14,6 +16,7 @@
 #include "keytrail/event.h"
 #include "keytrail/key.h"
 #include "keytrail/process.h"
+#include "keytrail/workload.h"
 
 namespace keytrail {
 
@@ -105,9 +108,51 @@ struct ArgumentsQuestion {
   std::string program;  ///< the thread's name at exec: whose rules count
 };
 
+/// What may be learnt of a container from its runtime's state, in the order of role::BundleFact::what. Nothing else of
+/// it leaves the examiner: it has environments and arguments, too. fact::kCgroup is the path that the runtime wanted.
+inline constexpr std::array<std::string_view, 12> kBundleFacts{
+    fact::kCgroup,    fact::kRuntime,     fact::kContainerType,  fact::kNamespace,
+    fact::kPodName,   fact::kPodUid,      fact::kK8sContainer,   fact::kContainerName,
+    fact::kImageName, fact::kImageDigest, fact::kComposeProject, fact::kComposeService};
+
+struct BundleFact {
+  std::uint8_t what = 0;  ///< index into kBundleFacts
+  std::string value;      ///< printable, at most 510 bytes
+};
+
+struct BundleAnswer {
+  std::string unread;             ///< as in FileAnswer; "gone": no runtime that is known has such a container
+  std::vector<BundleFact> facts;  ///< at most one of each
+  std::uint32_t skipped = 0;      ///< values that were malformed
+};
+
+/// Where a runtime's state of one container stands: the formats of a BundleQuestion.
+namespace bundle {
+inline constexpr std::string_view kOci = "oci";                    ///< config.json of the OCI bundle
+inline constexpr std::string_view kDocker = "docker";              ///< dockerd's config.v2.json
+inline constexpr std::string_view kStorage = "storage";            ///< containers.json of containers/storage
+inline constexpr std::string_view kVolatile = "storage_volatile";  ///< volatile-containers.json: of Podman's --rm
+}  // namespace bundle
+
+/// What does the container runtime's state on this node say of this container? The warden makes the path.
+struct BundleQuestion {
+  using Answer = BundleAnswer;
+  std::string container;  ///< is_bundle_id; as the kernel's cgroup path has it
+  std::string format{bundle::kOci};
+};
+
+/// What a container's id may be: it becomes a part of a path.
+[[nodiscard]] constexpr bool is_bundle_id(std::string_view id) {
+  return !id.empty() && id.size() <= 128 && id.front() != '.' && id.find("..") == id.npos &&
+         std::ranges::all_of(id, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+                  c == '-';
+         });
+}
+
 /// A kind is added at the end of both; agent/examine/README.md, "To add a question kind", says where else.
-using ExamineQuestion = std::variant<FileQuestion, EnvironmentQuestion, ArgumentsQuestion>;
-using ExamineAnswer = std::variant<FileAnswer, EnvironmentAnswer, ArgumentsAnswer>;
+using ExamineQuestion = std::variant<FileQuestion, EnvironmentQuestion, ArgumentsQuestion, BundleQuestion>;
+using ExamineAnswer = std::variant<FileAnswer, EnvironmentAnswer, ArgumentsAnswer, BundleAnswer>;
 
 struct ExamineRequest {
   Reach reach;

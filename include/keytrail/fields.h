@@ -99,7 +99,8 @@ struct Fields<Actor> {
       field("login_user", &Actor::login_user, "Who logged in (the audit login user), or empty.")
           .otlp("keytrail.login_user"),
       field("session", &Actor::session,
-            "What it came in by: login and the number of the audit session, exec into a running container, or empty.")
+            "What it came in by: login, number of the audit session and its way (ssh), exec into a running "
+            "container, namespaces of another workload; or empty.")
           .otlp("keytrail.session"),
       field("workload", &Actor::workload, "What it belongs to."),
   };
@@ -211,8 +212,10 @@ struct Fields<UseRow> {
       field("via", &UseRow::via, "Name of a relay, or empty.").otlp("keytrail.via"),
       time_ns("first", &UseRow::first_ns, "First of the window."),
       time_ns("last", &UseRow::last_ns, "Last of the window."),
-      field("connections", &UseRow::connections, "Connections of the window."),
-      field("requests", &UseRow::requests, "Requests of the window; null where they are not visible."),
+      field("connections", &UseRow::connections,
+            "Connections of the window; 0: what earlier ones still moved, no call of this time."),
+      field("requests", &UseRow::requests,
+            "Requests of the window; null where they are not visible, and where there are no connections."),
       field("bytes_sent", &UseRow::bytes_sent, "Bytes to the destination.").otlp("keytrail.bytes.sent"),
       field("bytes_received", &UseRow::bytes_received, "Bytes from the destination.").otlp("keytrail.bytes.received"),
   };
@@ -244,7 +247,7 @@ struct Fields<GapRow> {
       field("cause", &GapRow::cause,
             "ring_full, budget, read_fault, scratch, worker_restart, agent_restart, examiner_restart, baseline, "
             "disk_full, evicted, storage_error, clock_step, warden_silent, hook_silent, hook_detached, map_changed, "
-            "history_damaged, holdings_over_bound, arguments_cut and others.")
+            "history_damaged, files_unread, holdings_over_bound, arguments_cut and others.")
           .otlp("keytrail.gap.cause"),
       field("family", &GapRow::family, "Hook family; empty for all.").otlp("keytrail.gap.family"),
       time_ns("from", &GapRow::from_ns, "Its beginning.").otlp("keytrail.gap.from_unix_nano", Sent::kAsNumber),
@@ -253,22 +256,29 @@ struct Fields<GapRow> {
       field("text", &GapRow::text, "One sentence."),
       field("scope", &GapRow::scope, "The workload that it concerns; empty for the whole node.")
           .otlp("keytrail.gap.scope"),
+      field("detail", &GapRow::detail, "Of files_unread: why (gone, changed, refused …); else empty.")
+          .otlp("keytrail.gap.detail"),
+      field("kinds", &GapRow::kinds, "The only kinds of key that it can concern; empty for any.")
+          .otlp("keytrail.gap.kinds"),
   };
 };
 
 template <>
 struct Fields<RevisionRow> {
   static constexpr char kName[] = "Revision";
-  static constexpr char kDoc[] = "Later knowledge of an earlier row.";
+  static constexpr char kDoc[] = "Later knowledge of an earlier row, or of a workload that earlier rows may name.";
   static constexpr auto kList = std::tuple{
-      field("of_seq", &RevisionRow::of_seq, "The earlier row.").otlp("keytrail.revision.of_seq"),
+      field("of_seq", &RevisionRow::of_seq, "The earlier row; 0 of a workload.")
+          .otlp("keytrail.revision.of_seq", Sent::kUnlessZero),
       field("what", &RevisionRow::what, "What is known better.").otlp("keytrail.revision.what"),
-      field("value", &RevisionRow::value, "What it is; empty for bytes.").otlp("keytrail.revision.value"),
+      field("value", &RevisionRow::value, "What it is; empty for bytes; of a workload the facts that were learnt.")
+          .otlp("keytrail.revision.value"),
       field("bytes_sent", &RevisionRow::bytes_sent,
             "Of bytes: what the calls of that row sent afterwards; it is in no other row.")
           .otlp("keytrail.bytes.sent", Sent::kUnlessZero),
       field("bytes_received", &RevisionRow::bytes_received, "The same of what they received.")
           .otlp("keytrail.bytes.received", Sent::kUnlessZero),
+      field("workload", &RevisionRow::workload, "Of workload: whose facts, with all of them; else without an id."),
   };
 };
 
@@ -378,16 +388,36 @@ struct Fields<KeyReader> {
 };
 
 template <>
+struct Fields<KeyCount> {
+  static constexpr char kName[] = "KeyCount";
+  static constexpr char kDoc[] = "How many keys of one class and lifetime.";
+  static constexpr auto kList = std::tuple{
+      field("class", &KeyCount::key_class, "What they are for."),
+      field("lifetime", &KeyCount::lifetime, "Whether they end by themselves."),
+      field("count", &KeyCount::count, "How many."),
+  };
+};
+
+template <>
 struct Fields<WorkloadSummary> {
   static constexpr char kName[] = "WorkloadSummary";
-  static constexpr char kDoc[] = "A workload and its counts.";
+  static constexpr char kDoc[] = "Workloads that are shown alike, like the pods of one deployment, and their counts.";
   static constexpr auto kList = std::tuple{
       constant("type", "workload", "What this is."),
-      field("workload", &WorkloadSummary::workload, "The workload."),
+      field("workload", &WorkloadSummary::workload, "The one of them that was seen last."),
+      field("ids", &WorkloadSummary::ids, "Ids of all of them, at most 64."),
+      field("ids_total", &WorkloadSummary::ids_total, "How many they are."),
       field("processes", &WorkloadSummary::processes, "Live processes that have keys."),
-      field("long_lived", &WorkloadSummary::long_lived, "Keys that do not end by themselves."),
+      field("long_lived", &WorkloadSummary::long_lived, "Keys that do not end by themselves, without encryption keys."),
       field("short_lived", &WorkloadSummary::short_lived, "Keys that do."),
-      field("encryption", &WorkloadSummary::encryption, "Encryption keys."),
+      field("unknown_lifetime", &WorkloadSummary::unknown_lifetime, "Keys of which that is not known."),
+      field("encryption", &WorkloadSummary::encryption, "Encryption keys and certificates."),
+      field("keys", &WorkloadSummary::keys, "The same keys by class and lifetime."),
+      field("sources", &WorkloadSummary::sources, "Where its keys came from, oldest first, at most 64."),
+      field("destinations", &WorkloadSummary::destinations,
+            "Provider, service and region that it called, oldest first, at most 64."),
+      time_ns("first_seen", &WorkloadSummary::first_seen_ns, "When it was first seen with a key, or calling."),
+      time_ns("last_seen", &WorkloadSummary::last_seen_ns, "The same for last; now while a process has a key."),
       field("uses_per_minute", &WorkloadSummary::uses_per_minute, "Over the last 10 minutes."),
       field("open_findings", &WorkloadSummary::open_findings, "Findings that are open."),
   };

@@ -20,8 +20,9 @@ namespace keytrail {
 struct HistoryFilter {
   std::string key;  ///< key id; matches a row that lists it, or (with `chain`) keys issued from it
   bool chain = true;
-  std::string workload;  ///< exact name, or a prefix ending in '*'
+  std::string workload;  ///< as agent/base/workload_pattern.h takes it; what it means is decided by today's facts
   std::string kind;      ///< key kind
+  std::optional<Lifetime> lifetime;  ///< of the key
   std::string provider, service, host;
   std::string finding_type;
   std::optional<Evidence> evidence;
@@ -78,9 +79,26 @@ struct KeyPlace {
   std::int64_t replaced_ns = 0;
 };
 
+/// How many keys of one class and lifetime.
+struct KeyCount {
+  KeyClass key_class = KeyClass::kAccessKey;
+  Lifetime lifetime = Lifetime::kUnknown;
+  std::uint64_t count = 0;
+};
+
+/// Workloads that are shown alike, like the pods of one deployment.
 struct WorkloadSummary {
-  Workload workload;
-  std::uint64_t processes = 0, long_lived = 0, short_lived = 0, encryption = 0;
+  Workload workload;             ///< the one that was seen last
+  std::vector<std::string> ids;  ///< of all, at most 64
+  std::uint64_t ids_total = 0;
+  std::uint64_t processes = 0;  ///< live, with keys
+  /// Keys that it had in the asked time. Encryption keys and certificates count as `encryption` alone.
+  std::uint64_t long_lived = 0, short_lived = 0, unknown_lifetime = 0, encryption = 0;
+  std::vector<KeyCount> keys;             ///< the same, by class and lifetime
+  std::vector<Slot> sources;              ///< where they came from, oldest first, at most 64
+  std::vector<std::string> destinations;  ///< "aws / s3 / eu-west-1", oldest first, at most 64
+  std::int64_t first_seen_ns = 0;         ///< with a key, or calling somebody
+  std::int64_t last_seen_ns = 0;
   double uses_per_minute = 0;  ///< over the last 10 minutes
   std::uint64_t open_findings = 0;
 };
@@ -121,11 +139,13 @@ class HistoryReader {
   virtual Result<Page<Row>> rows(const HistoryFilter& filter, RowKinds kinds) = 0;
   virtual Result<Page<Edge>> edges(const HistoryFilter& filter) = 0;
   virtual Result<std::vector<Holding>> holders(const HistoryFilter& filter) = 0;
+  /// At most `filter.limit` and one more.
   virtual Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) = 0;
   /// Where a key (`filter.key`, with its chain) was found, oldest first; at most `filter.limit` and one more.
   virtual Result<std::vector<KeyPlace>> places(const HistoryFilter& filter) = 0;
   /// Who took a key, each with its sums since it was first seen, also where the asked time cuts it.
   virtual Result<Page<KeyReader>> readers(const HistoryFilter& filter) = 0;
+  /// By name; at most `filter.limit` and one more.
   virtual Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) = 0;
   virtual Result<std::optional<Row>> row(std::uint64_t seq) = 0;
   /// All watched time that is still kept, by family and time.

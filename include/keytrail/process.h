@@ -12,6 +12,7 @@
 
 #include "keytrail/fingerprint.h"
 #include "keytrail/shared_list.h"
+#include "keytrail/words.h"
 #include "keytrail/workload.h"
 
 namespace keytrail {
@@ -83,6 +84,18 @@ enum class Origin : std::uint8_t {
   kInferred,  ///< an event named it, but neither fork nor exec was seen (a lost event)
 };
 
+/// By what kind of program a login session began.
+enum class LoginBy : std::uint8_t { kUnknown, kSsh, kConsole, kDesktop, kSchedule };
+
+template <>
+inline constexpr auto kWords<LoginBy> = words<LoginBy>({
+    {LoginBy::kUnknown, "unknown"},
+    {LoginBy::kSsh, "ssh"},
+    {LoginBy::kConsole, "console"},
+    {LoginBy::kDesktop, "desktop"},
+    {LoginBy::kSchedule, "cron"},
+});
+
 /// The users behind a process, by name (or number, where the node's passwd does not know it). Shared by all processes
 /// of the same users.
 struct Account {
@@ -107,10 +120,12 @@ struct Process {
   std::uint32_t pid_ns = 0;
   std::uint32_t net_ns = 0;
   std::uint64_t cgroup_id = 0;
-  std::uint64_t exec_ns = 0;  ///< when its program began (exec, or fork), ns since boot
+  std::uint64_t cgroup_owner = 0;  ///< equal for cgroups that one owner may make and move processes between; 0: unknown
+  std::uint64_t exec_ns = 0;       ///< when its program began (exec, or fork), ns since boot
   Origin origin = Origin::kInferred;
-  bool env_truncated = false;  ///< variables were left unread at exec
-  SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
+  LoginBy login_by = LoginBy::kUnknown;  ///< of its login session
+  bool env_truncated = false;            ///< variables were left unread at exec
+  SharedList<EnvItem> env;               ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
   std::shared_ptr<const Account> account;  ///< never null once published
   /// Whom it acted for before its newest change of users: rows of a moment before that are told with these.
@@ -120,6 +135,9 @@ struct Process {
     std::uint64_t until_ns = 0;  ///< ns since boot; 0: there was no change
   };
   Former former;
+  /// Whose mount namespace it is in, where that is not its workload's (nsenter, setns): a name, or "host". Null: in its
+  /// own, or that is not known.
+  std::shared_ptr<const std::string> namespaces_of;
   /// Never null once published; as it was known then: the history joins later facts by its id.
   std::shared_ptr<const Workload> workload;
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 
+#include "keytrail/examiner.h"
 #include "keytrail/role_abi_parts.h"
 
 namespace keytrail::role {
@@ -88,6 +89,15 @@ struct EnvFact {
   Text<54> format;  ///< of a secret name: the catalog's format that its value has
 };
 
+/// What a container's state says: keytrail::BundleFact.
+struct BundleFact {
+  Head head;
+  std::uint8_t what = 0;
+  std::uint8_t more = 1;
+  std::uint8_t pad[4]{};
+  Text<510> value;
+};
+
 struct Done {
   Head head;
   Identity file;
@@ -96,6 +106,8 @@ struct Done {
   std::uint16_t env = 0;      ///< kEnvFact messages
   std::uint16_t skipped = 0;  ///< malformed entries left out
   Text<46> format;            ///< see FileAnswer::format
+  std::uint16_t facts = 0;    ///< kBundleFact messages
+  std::uint16_t pad[3]{};
 };
 
 namespace detail {
@@ -114,6 +126,7 @@ inline bool lengths_ok(const ClaimFact& m) { return m.name.plain() && m.value.pl
 inline bool lengths_ok(const EnvFact& m) {
   return m.name.plain() && m.value.valid() && m.format.plain() && m.truncated <= 1;
 }
+inline bool lengths_ok(const BundleFact& m) { return m.what < kBundleFacts.size() && m.value.plain(); }
 inline bool lengths_ok(const Done& m) { return unread_ok(m.unread) && m.format.plain(); }
 }  // namespace detail
 
@@ -123,6 +136,7 @@ static_assert(sizeof(Opened) == 72 + 1024);
 static_assert(sizeof(KeyFact) == 16 + 16 + 32 + 8 + 256 + 64 + 256 + 256 + 128 + 64 + 128 + 512);
 static_assert(sizeof(ClaimFact) == 16 + 64 + 256);
 static_assert(sizeof(EnvFact) == 16 + 16 + 8 + 72 + 264 + 56);
-static_assert(sizeof(Done) == 112);
+static_assert(sizeof(BundleFact) == 16 + 6 + 512 + 2);
+static_assert(sizeof(Done) == 120);
 
 }  // namespace keytrail::role

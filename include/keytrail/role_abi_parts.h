@@ -14,7 +14,7 @@
 
 namespace keytrail::role {
 
-inline constexpr std::uint16_t kVersion = 9;
+inline constexpr std::uint16_t kVersion = 10;
 inline constexpr std::size_t kMaxAlternatives = 8;
 inline constexpr std::size_t kMaxRefused = 8;
 inline constexpr std::size_t kMaxTargetOffsets = 16;
@@ -35,7 +35,8 @@ enum class Type : std::uint16_t {
   kReportTargets,
   kKeepMounts,
   kWatchFound,
-  kHere,  ///< to kAreYouThere; of the examiner too
+  kHere,    ///< to kAreYouThere; of the examiner too
+  kStored,  ///< Head::request: of the last kNotice up to which all are in the history
   // warden → worker
   kHello = 32,
   kHook,
@@ -60,6 +61,7 @@ enum class Type : std::uint16_t {
   kEnvFact,
   kDone,
   kClaimFact,
+  kBundleFact,
 };
 
 /// Text of at most N bytes. `size` is checked when a message is decoded.
@@ -108,8 +110,8 @@ struct Identity {
 };
 
 /// What is asked of the examiner: the kinds of ExamineQuestion. The warden opens by it, the examiner reads by it.
-enum class Asks : std::uint8_t { kFile, kEnvironment, kArguments };
-inline constexpr std::size_t kAsks = 3;
+enum class Asks : std::uint8_t { kFile, kEnvironment, kArguments, kBundle };
+inline constexpr std::size_t kAsks = 4;
 
 /// What was wrong with a request; `text_of` gives the words of the answers' `unread`.
 enum class Unread : std::uint16_t {
@@ -154,10 +156,11 @@ enum class Unread : std::uint16_t {
 /// What the worker says that the examiner should look for. None of it is believed where the place is in the catalog,
 /// and elsewhere no text of the file leaves for it (see Examine::named). The warden passes it on as it is.
 struct Hints {
-  Text<46> format;               ///< parser's name; of arguments: the program's; of an environment: the variable's
-  Text<62> key_kind;             ///< catalog kind to give when the format does not tell
-  Text<62> other_kind;           ///< the same for passwords where key_kind is none, for others where it is one
-  Text<190> kinds;               ///< every kind that the place may hold, separated by blanks
+  /// The parser's name; of arguments: the program's; of an environment: the variable's; of a bundle: BundleQuestion's.
+  Text<46> format;
+  Text<62> key_kind;    ///< catalog kind to give when the format does not tell
+  Text<62> other_kind;  ///< the same for passwords where key_kind is none, for others where it is one
+  Text<190> kinds;      ///< every kind that the place may hold, separated by blanks; of a bundle: the container's id
   std::uint8_t key_class = 0;    ///< of key_kind, as enum KeyClass
   std::uint8_t lifetime = 0;     ///< of key_kind, as enum Lifetime
   std::uint8_t guessable = 0;    ///< 1: fingerprints of this kind stay in the examiner
@@ -167,7 +170,7 @@ struct Hints {
   std::uint16_t pad = 0;
 };
 
-/// kSampleSockets, kSweep, kReady, kReportTargets, kHelloEnd, kSandboxReady: a head alone.
+/// kSampleSockets, kSweep, kReady, kReportTargets, kHere, kStored, kHelloEnd, kSandboxReady: a head alone.
 struct Bare {
   Head head;
 };

@@ -134,7 +134,8 @@ struct OpenFailed {
   Identity file;  ///< what is there now, where known
 };
 
-/// A period that may lack something: the worker makes a gap row of it.
+/// A period that may lack something: the worker makes a gap row of it. Head::request is its number, which kStored names
+/// when that row is stored: else the next worker is told of it again.
 struct Notice {
   Head head;
   std::uint64_t from_ns = 0;  ///< ns since boot

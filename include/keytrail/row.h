@@ -27,8 +27,9 @@ struct Actor {
   std::uint32_t uid = 0;
   std::string user;        ///< name (or number) of the user it runs as
   std::string login_user;  ///< who logged in (audit loginuid), or empty
-  /// What it came in by: "login 17" (the audit session), "exec" (into a container that ran already: kubectl exec,
-  /// docker exec), "exec, login 17"; else empty.
+  /// What it came in by: "login 17 by ssh" (the audit session; also console, desktop, cron), "exec" (into a container
+  /// that ran already: kubectl exec, docker exec), "namespaces of NAME" (whose mount namespace it is in, where that is
+  /// not its own: nsenter), or several with ", " between; else empty.
   std::string session;
   Workload workload;
 };
@@ -90,6 +91,10 @@ struct FindingRow {
   FindingState state = FindingState::kOpen;  ///< where it stands when it is read; not stored with the row
 };
 
+/// Cause of the gaps of key files that were opened and not read or not understood: any of them may have held the key
+/// that is asked for.
+inline constexpr char kFilesUnread[] = "files_unread";
+
 /// A period or count in which something may be missing.
 struct GapRow {
   /// The kernel side's losses: "ring_full", "budget", "read_fault", "scratch"; and "worker_restart", "agent_restart",
@@ -105,19 +110,23 @@ struct GapRow {
   std::string text;                   ///< one sentence
   /// The workload that it concerns, by its name then, or "cgroup PATH": whatever is in there; empty = the whole node.
   std::string scope;
+  std::string detail;              ///< of files_unread: why, as in AcquisitionRow::unread; else empty
+  std::vector<std::string> kinds;  ///< the only kinds of key that it can concern; empty = any
 };
 
 /// What a revision says anew.
-enum class Revised : std::uint8_t { kKey = 0, kEvidence = 1, kState = 2, kBytes = 3 };
+enum class Revised : std::uint8_t { kKey = 0, kEvidence = 1, kState = 2, kBytes = 3, kWorkload = 4 };
 
-/// Later knowledge of an earlier row.
+/// Later knowledge of an earlier row, or (kWorkload) of a workload that earlier rows may name.
 struct RevisionRow {
   std::uint64_t of_seq = 0;
   Revised what = Revised::kKey;
-  std::string value;  ///< kState: the word of a FindingState; kBytes: empty
+  /// kState: the word of a FindingState; kBytes: empty; kWorkload: the facts that were learnt, as people read them.
+  std::string value;
   /// kBytes: what the calls of that row moved afterwards. No other row has it: sums over uses and revisions are whole.
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  Workload workload;  ///< kWorkload: of whom, with all that is known; else without an id
 };
 
 /// The kinds of rows, in the order of `Row::body`.
@@ -152,6 +161,7 @@ inline constexpr auto kWords<Revised> = words<Revised>({
     {Revised::kEvidence, "evidence"},
     {Revised::kState, "state"},
     {Revised::kBytes, "bytes"},
+    {Revised::kWorkload, "workload"},
 });
 
 template <>

@@ -129,6 +129,7 @@ class FakeCgroupLosses {
     slots_[slot].cgroup_id = cgroup_id;
     slots_[slot].lost[family] += count;
   }
+  void give_back(std::size_t slot) { slots_[slot] = {}; }
 
  private:
   static constexpr std::size_t kBytes = std::size_t{KT_LOST_SLOTS} * sizeof(kt_lost);

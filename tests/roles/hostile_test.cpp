@@ -129,6 +129,34 @@ TEST_F(RolesTest, AHostileWorkerGetsNothingOfWhatNobodyNamed) {
   EXPECT_NE(slurp(dir_ + "/log").find("files that nothing named"), std::string::npos);
 }
 
+TEST_F(RolesTest, AHostileWorkerGetsNothingButFactsOfContainersByTheirIds) {
+  worker_ = "roles_hostile_worker";
+  const std::string tasks = dir_ + "/ctr/io.containerd.runtime.v2.task/k8s.io/", huge(150, 'a');
+  fs::create_directories(tasks + "c1");
+  fs::create_directories(tasks + "linked");
+  const std::string bundle =
+      R"({"process": {"args": ["PRIVATEARG"], "env": ["A=PRIVATEENV"]}, "linux": {"cgroupsPath": "/k8s.io/c1"},)"
+      R"( "annotations": {"io.kubernetes.cri.sandbox-name": "web-1", "more": "PRIVATEOTHER"}})";
+  std::ofstream(tasks + "c1/config.json") << bundle;
+  std::ofstream(dir_ + "/config.json") << bundle;
+  fs::create_symlink("/etc/shadow", tasks + "linked/config.json");
+  ask_ = "../../../../etc/shadow ../k8s.io/c1 ../../.. /etc/shadow linked not-there " + huge + " c1";
+  warden_ = start({"--containerd-state", dir_ + "/ctr"});
+  ASSERT_TRUE(within(Ms(60'000), [&] { return said("asked again"); })) << slurp(dir_ + "/log");
+  const std::string all = slurp(out());
+  EXPECT_NE(lines_of(all, "text", "bundle c1 as oci: web-1"), "") << "it was asked at all";
+  EXPECT_EQ(all.find("PRIVATE"), std::string::npos);
+  for (const std::string& id :
+       {std::string("../../../../etc/shadow"), std::string("../k8s.io/c1"), std::string("../../.."),
+        std::string("/etc/shadow"), std::string("linked"), std::string("not-there"), huge}) {
+    EXPECT_EQ(lines_of(all, "text", "bundle " + id + " as"), "") << id;
+    EXPECT_EQ(lines_of(all, "done", "bundle " + id + " as"), "") << id;
+    const std::string failed = lines_of(all, "failed", "bundle " + id + " as oci");
+    EXPECT_NE(failed.find(" inode 0 size 0 time 0"), std::string::npos) << id << ": " << failed;
+  }
+  EXPECT_EQ(lines_of(all, "text", "bundle c1 as netrc"), "");
+}
+
 TEST_F(RolesTest, WhatAnEventNamedIsReadAtItsPlaceAndNowhereElse) {
   worker_ = "roles_hostile_worker";
   const std::string named = dir_ + "/named";

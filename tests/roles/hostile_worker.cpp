@@ -56,6 +56,8 @@ class Hostile {
     ask(path, "no_such_format", role::Asks::kFile, 0);
     ask(path, "PRIVATE", role::Asks::kEnvironment, 0);
     ask(path, "curl", role::Asks::kArguments, 0);
+    for (const char* const format : {"oci", "docker", "storage", "netrc"})
+      ask(path, format, role::Asks::kBundle, ~0U);
     // Around its name.
     for (const std::string& way : {"/root/.aws/../.." + path, "/proc/self/root" + path, "/proc/1/root" + path,
                                    "/dev/fd/../.." + path, "/./" + path, path + "/", path + "/."})
@@ -120,10 +122,12 @@ class Hostile {
     open.hints.format.assign(format);
     open.hints.key_kind.assign("acme.none");
     open.path.assign(path);
+    if (asks == role::Asks::kBundle) open.hints.kinds.assign(path);
     // Arguments and environment are the named process's: no path is asked for (the fake loader has some arguments of
     // its own for every process).
     asked_[last_] = asks == role::Asks::kFile        ? path + " as " + format
                     : asks == role::Asks::kArguments ? "arguments of a process"
+                    : asks == role::Asks::kBundle    ? "bundle " + path + " as " + format
                                                      : "environment of a process";
     (void)!send(control_, &open, sizeof(open), MSG_NOSIGNAL);
     hear(asked_.size() % 64 == 0 ? 20 : 0);
@@ -137,6 +141,7 @@ class Hostile {
     role::KeyFact key;
     role::ClaimFact claim;
     role::EnvFact env;
+    role::BundleFact bundle;
     role::Done done;
     role::OpenFailed failed;
     switch (role::type_of(buffer.data(), size)) {
@@ -156,6 +161,10 @@ class Hostile {
         if (role::decode(buffer.data(), size, env))
           say("env " + asked_[env.head.request] + ": " + std::string(env.name.view()) + "=" +
               std::string(env.value.view()));
+        break;
+      case role::Type::kBundleFact:
+        if (role::decode(buffer.data(), size, bundle))
+          say("text " + asked_[bundle.head.request] + ": " + std::string(bundle.value.view()));
         break;
       case role::Type::kDone:
         if (role::decode(buffer.data(), size, done))

@@ -45,6 +45,24 @@ TEST_F(RolesTest, AFileIsReadAndTheSecretStaysInTheExaminer) {
   expect_nowhere(canary, "AKIAAAAAAAAAAAAAAAAA");
 }
 
+TEST_F(RolesTest, AContainersBundleGivesItsNamesAndNothingElse) {
+  const std::string secret = "PLANTED-6f1c0a", id(64, 'b');
+  const std::string folder = dir_ + "/ctr/io.containerd.runtime.v2.task/k8s.io/" + id;
+  fs::create_directories(folder);
+  std::ofstream(folder + "/config.json")
+      << R"({"process": {"args": ["/bin/x", ")" << secret << R"("], "env": ["TOKEN=)" << secret
+      << R"("]}, "annotations": {"io.kubernetes.cri.sandbox-namespace": "shop", "other": ")" << secret
+      << R"("}, "linux": {"cgroupsPath": "/kubepods/pod1/)" << id << R"("}})";
+  ask_ = "bundle:" + id + " bundle:not-there";
+  warden_ = start({"--containerd-state", dir_ + "/ctr"});
+  EXPECT_TRUE(within(Ms(5000), [&] {
+    return said("answer bundle:" + id + " unread= keytrail.cgroup.path=/kubepods/pod1/" + id +
+                " container.runtime.name=containerd k8s.namespace.name=shop\n");
+  })) << slurp(out());
+  EXPECT_TRUE(within(Ms(5000), [&] { return said("answer bundle:not-there unread=gone\n"); })) << slurp(out());
+  expect_nowhere(secret, "k8s.namespace.name");
+}
+
 TEST_F(RolesTest, ATargetIsOpenedByTheWardenAndItsEndIsTold) {
   std::ofstream(dir_ + "/library") << "a library of 23 bytes, ";
   std::ofstream(dir_ + "/short") << "x";
@@ -287,7 +305,7 @@ TEST_F(RolesTest, WhatAWorkerWasToldAndDidNotLiveToWriteDownTheNextOneIsTold) {
   ASSERT_TRUE(within(Ms(3000), [&] { return said("notice hook_detached"); })) << slurp(out());
   kill(child("roles_worker"), SIGKILL);
   ASSERT_TRUE(within(Ms(3000), [&] { return said("life=2") && said("notice hook_detached", 2); })) << slurp(out());
-  std::this_thread::sleep_for(Ms(6000));  // it says twice that it is there: this was heard
+  std::this_thread::sleep_for(Ms(200));  // this one says that it stored it
   kill(child("roles_worker"), SIGKILL);
   ASSERT_TRUE(within(Ms(3000), [&] { return said("life=3") && said("notice worker_restart", 2); })) << slurp(out());
   EXPECT_FALSE(said("notice hook_detached", 3)) << slurp(out());

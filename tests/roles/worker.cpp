@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what
-// KEYTRAIL_TEST_ASK names ("format:path", "format:path@pid" or "env:pid"; "target:path" attaches there, separated by
-// spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
+// KEYTRAIL_TEST_ASK names ("format:path", "format:path@pid", "env:pid" or "bundle:id"; "target:path" attaches there,
+// separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -69,6 +69,14 @@ class Worker {
       reach.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str()));
       return link_.ask(reach, ArgumentsQuestion{"curl"}, [tell](const ArgumentsAnswer& answer) { tell(answer, {}); });
     }
+    if (first == "bundle") {
+      return link_.ask(reach, BundleQuestion{.container = second}, [what](const BundleAnswer& answer) {
+        std::string line = "answer " + what + " unread=" + answer.unread;
+        for (const BundleFact& fact : answer.facts)
+          line += " " + std::string(kBundleFacts.at(fact.what)) + "=" + fact.value;
+        say(line);
+      });
+    }
     const std::size_t at = second.find('@');
     reach.who.tgid =
         static_cast<std::uint32_t>(at == std::string::npos ? getppid() : std::atoi(second.c_str() + at + 1));
@@ -113,9 +121,10 @@ int main(int argc, char** argv) {
       " rings=" + std::to_string(fds.get("high") && fds.get("low") && fds.get("counters") ? 1 : 0) + capabilities());
   for (const std::string& remark : (*link)->remarks())
     Worker::say("remark " + remark);
-  (*link)->on_notice([](const examine::WardenNotice& notice) {
+  (*link)->on_notice([&](const examine::WardenNotice& notice) {
     Worker::say("notice " + notice.cause + " " + std::to_string((notice.to_ns - notice.from_ns) / 1'000'000) + " " +
                 notice.text);
+    if ((*link)->life() > 1) (*link)->note_stored(notice.number);
   });
   (*link)->on_target([&](std::uint64_t request, const TargetReport& target) {
     static constexpr const char* kStates[] = {"attached", "refused", "detached", "dropped"};

@@ -261,9 +261,9 @@ class Agent:
         except FileNotFoundError:
             return ""
 
-    def leaks(self, secrets, key_ids=()):
-        """Where a secret appears: history, write-ahead log, logs, sent bytes, API and command line output, the worker's
-        memory."""
+    def leaks(self, secrets, key_ids=(), memory=True):
+        """Where a secret appears: history, write-ahead log, logs, sent bytes, API and command line output, and with
+        `memory` the worker's."""
         scanner = canary.Scanner(secrets)
         for words in (["status"], ["uses"], ["keys"], ["workloads"], ["findings"], ["status", "-o", "json"],
                       ["keys", "-o", "json"], *(["key", key_id, "--holders"] for key_id in list(key_ids)[:3])):
@@ -280,7 +280,7 @@ class Agent:
         hits += scanner.hits(self._output, "API and command line")
         if self.sink:
             hits += scanner.hits(self.sink.bytes(), "OTLP")
-        if self.process is not None:
+        if memory and self.process is not None:
             for name, data in canary.process_memory(self.role("worker")):
                 hits += scanner.hits(data, f"worker memory {name}")
         return hits

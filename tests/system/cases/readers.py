@@ -85,6 +85,34 @@ class Readers(Taken):
         self.assertEqual(self.readers(), [("cat", "", 1, 1), ("cat", "exec", 1, 1)])
 
 
+class Programs(Taken):
+    """Which file a program was: its path says it of one moment."""
+    TOOL = "/root/tool"
+
+    def run_shell(self, *lines):
+        script = "\n".join(("set -e", f"cp {CAT} {self.TOOL}", *lines, "sleep 0.3"))
+        return self.start(["/bin/sh", "-c", script]).wait()
+
+    def program_files(self):
+        """The file of the program of each acquisition, in the order of the rows."""
+        return [row["actor"]["exe_file"] for row in self.rows() if row["type"] == "acquisition"]
+
+    def test_another_file_under_one_path_is_another_taker(self):
+        take = f"{self.TOOL} {CREDENTIALS} >/dev/null"
+        self.run_shell(take, take, f"cp {CAT} {self.TOOL}.next", f"mv {self.TOOL}.next {self.TOOL}", take, take)
+        self.expect([self.taken(self.TOOL), self.taken(self.TOOL)])
+        before, after = self.program_files()
+        self.assertNotEqual(0, before["inode"])
+        self.assertNotEqual((before["device"], before["inode"]), (after["device"], after["inode"]))
+        self.assertEqual((before["deleted"], after["deleted"]), (False, False))
+        self.assertEqual(self.readers(), [("tool", "", 4, 4)], "an update of a program is no other reader")
+
+    def test_a_program_whose_file_has_no_name_any_more_is_said_to_be_deleted(self):
+        self.run_shell(f"exec 3<{self.TOOL}", f"rm {self.TOOL}", f"/proc/self/fd/3 {CREDENTIALS} >/dev/null")
+        self.expect([self.taken(exe=None)])
+        self.assertTrue(self.program_files()[0]["deleted"], self.program_files())
+
+
 class Restarted(Taken):
     def make_agent(self):
         return self.own_agent()

@@ -55,7 +55,7 @@ class World {
 
   void ask() {
     history_->drain(std::chrono::seconds(5));
-    serve::CoverageSource source(*history_, status_, 1000);
+    serve::CoverageSource source(*history_, status_, catalog::Catalog::builtin(), 1000);
     for (int i = 0; i < 60; ++i) {
       HistoryFilter filter;
       const std::int64_t from = first_ + below(static_cast<int>(last_ - first_) + 20) - 10;

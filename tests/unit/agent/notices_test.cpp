@@ -28,5 +28,19 @@ TEST(NoticesTest, AreBounded) {
   EXPECT_EQ(shown.back(), "within the last minute: 99");
 }
 
+TEST(StoredNotices, ANumberIsGivenWhenItsBatchIsStoredAndOnce) {
+  StoredNotices notices;
+  EXPECT_FALSE(notices.look({.submitted = 4, .stored = 4})) << "nothing was heard";
+  notices.heard(7);
+  notices.heard(8);
+  EXPECT_FALSE(notices.look({.submitted = 5, .stored = 4}));
+  notices.heard(9);
+  EXPECT_FALSE(notices.look({.submitted = 6, .stored = 4}));
+  EXPECT_EQ(notices.look({.submitted = 7, .stored = 5}), 8U) << "9 is in a later batch";
+  EXPECT_FALSE(notices.look({.submitted = 7, .stored = 6}));
+  EXPECT_EQ(notices.look({.submitted = 7, .stored = 7}), 9U);
+  EXPECT_FALSE(notices.look({.submitted = 9, .stored = 9}));
+}
+
 }  // namespace
 }  // namespace keytrail

@@ -18,6 +18,17 @@ void expect(const RestartGap& gap, std::uint64_t from_ns, std::uint64_t to_ns, c
   EXPECT_EQ(gap.lost, lost);
 }
 
+TEST(Restart, WhatIsNotCountedIsNotKnown) {
+  Beginning at{.now_ns = 30 * kSecond, .armed_ns = 10 * kSecond, .settled_ns = 20 * kSecond, .same_rings = true};
+  at.lost.reset();
+  at.untold = 3;
+  const Restart out = begin_again(at);
+  ASSERT_EQ(out.gaps.size(), 1U);
+  expect(out.gaps[0], 20 * kSecond, 30 * kSecond, "worker_restart", std::nullopt);
+  EXPECT_EQ(out.gaps[0].text,
+            "an unknown number of events were lost, and the account of 3 things that had been given up.");
+}
+
 TEST(Restart, AFirstStartHasNoGap) {
   const Restart out = begin_again({.now_ns = 11 * kSecond, .armed_ns = 10 * kSecond});
   EXPECT_TRUE(out.gaps.empty());

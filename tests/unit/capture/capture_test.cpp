@@ -95,6 +95,30 @@ TEST_F(CaptureTest, WhatWaitsBehindABusyRecordIsBacklogToo) {
   EXPECT_EQ(capture.backlog(), 3U) << "else they were taken for lost, and what is lost the next time was not";
 }
 
+TEST_F(CaptureTest, ASlotThatWasGivenBackIsTheNextCgroupsFromTheBeginning) {
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 4);
+  losses.add(5, 77, KT_FAMILY_OPEN, 4);
+  (void)capture.loss_since_last(1);
+  losses.give_back(5);
+  losses.add(5, 88, KT_FAMILY_OPEN, 3);
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 3);
+  const auto lost = capture.loss_since_last(2);
+  ASSERT_EQ(lost.size(), 1U);
+  EXPECT_EQ(lost[0].head.cgroup_id, 88U);
+  EXPECT_EQ(std::get<LossEvent>(lost[0].body).count, 3U);
+}
+
+TEST_F(CaptureTest, AMomentIsExactWhenNoHookIsUnderWay) {
+  send(high, 1 * kMs);
+  counters.add(0, KT_FAMILY_OPEN, KT_C_HITS, 2);
+  counters.add(1, KT_FAMILY_OPEN, KT_C_FILTERED, 1);
+  EXPECT_FALSE(capture.moment().exact) << "the record is in the ring and not counted yet";
+  counters.add(0, KT_FAMILY_OPEN, KT_C_SENT, 1);
+  const CaptureMoment now = capture.moment();
+  EXPECT_TRUE(now.exact);
+  EXPECT_EQ(sent_of(now.counters), now.backlog);
+}
+
 TEST_F(CaptureTest, TimeInTheFutureDoesNotBlockTheRing) {
   send(high, UINT64_MAX - 5);
   send(high, 1 * kMs);
@@ -167,6 +191,10 @@ TEST_F(CaptureTest, DrainsSlowerWhenNothingComes) {
   EXPECT_EQ(capture.next_delay(), 20ms);
   send(high, 1);
   drain(100 * kMs);
+  EXPECT_EQ(capture.next_delay(), 5ms);
+  for (int i = 0; i < 256; ++i)
+    send(high, 2);
+  drain(100 * kMs);
   EXPECT_EQ(capture.next_delay(), 2ms);
 }
 
@@ -235,6 +263,15 @@ TEST_F(CaptureTest, LossesOfASpentBudgetAreToldForEachCgroupAndTheSumIsTheCounte
   counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_RING, 2);
   losses.add(5, 77, KT_FAMILY_OPEN, 2);
   EXPECT_THAT(whose(capture.loss_since_last(5)), ElementsAre(testing::Pair(0, 2))) << "a full ring is nobody's";
+}
+
+TEST_F(CaptureTest, WhoLosesAllTheTimeHidesNobodyElsesLoss) {
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 8);
+  losses.add(5, 77, KT_FAMILY_OPEN, 10);  // three came while this was read: the counters have them later
+  losses.add(6, 88, KT_FAMILY_OPEN, 1);
+  EXPECT_THAT(whose(capture.loss_since_last(1)), ElementsAre(testing::Pair(77, 7), testing::Pair(88, 1)));
+  counters.add(0, KT_FAMILY_OPEN, KT_C_LOST_BUDGET, 3);
+  EXPECT_THAT(whose(capture.loss_since_last(2)), ElementsAre(testing::Pair(77, 3)));
 }
 
 TEST_F(CaptureTest, WhatCgroupsLostBeforeAnEarlierReportIsNotTakenForWhatCameSince) {

@@ -91,8 +91,9 @@ TEST(KernelEnvironment, APasswordHasNoFingerprint) {
 }
 
 TEST(KernelEnvironment, WhatNamesACiJobIsShown) {
-  for (const char* name : {"GITHUB_REPOSITORY", "GITHUB_JOB", "GITHUB_RUN_ID", "CI_PROJECT_PATH", "CI_JOB_NAME",
-                           "CI_JOB_ID", "BUILD_TAG", "JENKINS_URL"}) {
+  for (const char* name :
+       {"GITHUB_REPOSITORY", "GITHUB_JOB", "GITHUB_RUN_ID", "CI_PROJECT_PATH", "CI_JOB_NAME", "CI_JOB_ID", "BUILD_TAG",
+        "JENKINS_URL", "BUILDKITE_PIPELINE_SLUG", "CIRCLE_JOB", "BUILD_DEFINITIONNAME", "ARGO_WORKFLOW_NAME"}) {
     ASSERT_NE(env(name), nullptr) << name;
     EXPECT_EQ(env(name)->action, EnvAction::kShow) << name;
   }

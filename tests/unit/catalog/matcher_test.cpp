@@ -254,6 +254,15 @@ TEST(Requests, ThePathNarrowsWhatAnIssuerGives) {
   EXPECT_EQ(catalog().issues(*vault, "vault.token", "/v1/secret/data/app"), all);
 }
 
+TEST(Requests, WhatIsMadeFromAKeyIsFollowedToTheEnd) {
+  const auto has = [](const std::vector<std::string_view>& all, std::string_view kind) {
+    return std::ranges::find(all, kind) != all.end();
+  };
+  EXPECT_TRUE(has(catalog().issued_with("aws.access_key"), "aws.session"));
+  EXPECT_TRUE(has(catalog().issued_with("k8s.projected_token"), "aws.session"));
+  EXPECT_TRUE(catalog().issued_with("pgp.nothing").empty());
+}
+
 TEST(Kinds, WhatTheExaminerNamesExists) {
   for (const char* kind :
        {"aws.access_key", "aws.session", "generic.identity_token", "generic.secret", "k8s.legacy_service_account_token",

@@ -174,6 +174,23 @@ TEST_F(CommandsTest, StatusSaysNoWhereItIsArmedInPart) {
   EXPECT_THAT(out(), HasSubstr("! PARTLY ARMED: no host PID namespace. Fix: hostPID: true\n"));
 }
 
+TEST_F(CommandsTest, StatusAnswersAnOrchestratorsProbes) {
+  start();
+  options_.probe = "ready";
+  status_.now.remarks = {"PARTLY ARMED: no host PID namespace. Fix: hostPID: true"};
+  EXPECT_EQ(run_status(options_, world_), kOk);
+  options_.probe = "live";
+  EXPECT_EQ(run_status(options_, world_), kOk);
+  status_.now.families[0].silent = true;
+  out_.str("");
+  EXPECT_EQ(run_status(options_, world_), kNo);
+  EXPECT_THAT(out(), HasSubstr(": its heartbeat does not come through\n"));
+  options_.probe = "ready";
+  EXPECT_EQ(run_status(options_, world_), kOk);
+  status_.now.armed_since_ns = 0;
+  EXPECT_EQ(run_status(options_, world_), kNo);
+}
+
 TEST_F(CommandsTest, UsesOfAKeyHaveAHeadline) {
   start();
   options_.key = kKeyId;

@@ -81,6 +81,27 @@ TEST_F(RenderTest, CoverageSaysOnlyWhatLimitsThisAnswer) {
   EXPECT_THAT(coverage_text(ask("/v1/holders"), view_), Not(HasSubstr("gap"))) << "told by who lived through it";
 }
 
+TEST_F(RenderTest, CoverageSaysHowManyKeyFilesWereNotReadAndWhy) {
+  GapRow gap;
+  gap.cause = kFilesUnread;
+  gap.detail = "gone";
+  gap.from_ns = gap.to_ns = kNoon;
+  gap.lost = 1;
+  gap.text = "1 key file was not read (gone), of host: cat.";
+  gap.scope = "host: cat";
+  history_.stored = {make_row(1, gap)};
+  std::string text = coverage_text(ask("/v1/keys"), view_);
+  EXPECT_THAT(text, HasSubstr("files_unread, of host: cat only: 1 not read. 1 key file was not read (gone)"));
+  EXPECT_THAT(text, HasSubstr("Z · 1 key file not read (gone) · INCOMPLETE\n"));
+  gap.lost = 2;
+  gap.detail = "too large";
+  history_.stored.push_back(make_row(2, gap));
+  gap.cause = "ring_full";
+  history_.stored.push_back(make_row(3, gap));
+  text = coverage_text(ask("/v1/keys"), view_);
+  EXPECT_THAT(text, HasSubstr(" · 3 key files not read (1 gone, 2 too large) · 1 gap, 2 lost · INCOMPLETE\n"));
+}
+
 TEST_F(RenderTest, CoverageSaysWhenNobodyWatched) {
   history_.spans = FakeHistory::watched_since(kNoon, kNoon + 60 * kSecond);
   for (const WatchedSpan& span : FakeHistory::watched_since(kNoon + 90 * kSecond))
@@ -119,8 +140,11 @@ TEST_F(RenderTest, AGapOfOneWorkloadIsNotTakenForTheWholeNodes) {
 
 TEST_F(RenderTest, AnEmptyAnswerSaysByWhatItWasNarrowed) {
   history_.edge_list.clear();
+  history_.workload_list.push_back({.workload = make_actor().workload});
+  EXPECT_THAT(render_uses(ask("/v1/uses?workload=payments/api&limit=5"), view_),
+              ::testing::StartsWith("No use with workload payments/api seen "));
   EXPECT_THAT(render_uses(ask("/v1/uses?workload=nosuch&limit=5"), view_),
-              ::testing::StartsWith("No use with workload nosuch seen "));
+              ::testing::StartsWith("Never seen on node-1: no workload of this name "));
   EXPECT_THAT(render_uses(ask("/v1/uses"), view_), ::testing::StartsWith("No use seen "));
 }
 

@@ -9,9 +9,7 @@
 #include <boost/json.hpp>
 #include <sstream>
 
-#include "agent/cli/event_stream.h"
 #include "agent/cli/names.h"
-#include "agent/cli/output.h"
 #include "agent/cli/table.h"
 #include "agent/cli/terminal.h"
 #include "agent/cli/words.h"
@@ -67,6 +65,18 @@ TEST_F(RenderTest, UsesAsATable) {
             "    ?        inferred      profile prod\n"
             "? = not visible: the request was not readable, or the key did not cross a watched boundary.\n"
             "COUNT = connections where requests are not visible.\n");
+}
+
+TEST_F(RenderTest, AUseOfWhichOnlyEarlierCallsWentOnHasNoCount) {
+  history_.edge_list.push_back({make_use(), 2, {{8121, 5000, 2}}, false});
+  UseRow later = make_use();
+  later.connections = 0;
+  history_.edge_list.push_back({later, 3, {{8121, 5000, 2}}, false});
+  const std::string out = render_uses(ask("/v1/uses"), quiet());
+  EXPECT_THAT(out, HasSubstr("\n    -\n")) << out;
+  EXPECT_THAT(out, HasSubstr("COUNT - = no call of this time: what earlier ones still sent or received.\n"));
+  history_.edge_list.erase(history_.edge_list.begin());
+  EXPECT_THAT(render_uses(ask("/v1/uses"), quiet()), Not(HasSubstr("COUNT = connections")));
 }
 
 TEST_F(RenderTest, CandidatesAreCountedAndTheOneAskedForIsShown) {
@@ -160,15 +170,16 @@ TEST_F(RenderTest, ReadersSayWhoTookItWhereFromWhenAndHowOften) {
   EXPECT_THAT(text, HasSubstr("2 readers, taken 1,235 times"));
   EXPECT_THAT(text, HasSubstr("FIRST (UTC)"));
   EXPECT_THAT(text, HasSubstr("≤ 2025-11-21 12:00:00  2025-11-21 12:01:30  1,234  payments/api   python3[8121] +1"));
-  EXPECT_THAT(
-      text, HasSubstr("2025-11-21 12:01:00      1  person: alice  cat[31337]        alice→root  login 17 and earlier"));
+  EXPECT_THAT(text, HasSubstr("2025-11-21 12:01:00      1  person: alice  cat[31337]        alice→root  "
+                              "login 17 and earlier"));
   EXPECT_LT(text.find("alice"), text.find("payments/api")) << "the newest is next to the prompt";
   EXPECT_THAT(text, HasSubstr("FROM file /root/.aws/credentials [prod]"));
   EXPECT_THAT(text, Not(HasSubstr("audit log")));
   view_.wide = true;
   EXPECT_THAT(render_readers(ask(target), view_), HasSubstr("/usr/bin/cat"));
   history_.reader_list[1].actor.session = "exec";
-  EXPECT_THAT(render_readers(ask(target), view_), HasSubstr("who did is not visible here"));
+  EXPECT_THAT(render_readers(ask(target), view_),
+              HasSubstr("person not visible on the node; the API server's audit log at "));
   history_.reader_list.clear();
   EXPECT_THAT(render_readers(ask(target), view_),
               HasSubstr(std::string("Never seen on node-1: no process held or used ") + kKeyId));
@@ -203,7 +214,7 @@ TEST_F(RenderTest, AnEmptyAnswerSaysWhatWasLookedAt) {
 }
 
 TEST_F(RenderTest, WideShowsServiceAccountAndCiJobBesideTheName) {
-  history_.workload_list.push_back({.workload = make_actor().workload});
+  history_.workload_list.push_back({.workload = make_actor().workload, .ids = {"pod:u/c"}, .ids_total = 1});
   view_.wide = true;
   const std::string text = render_workloads(ask("/v1/workloads"), view_);
   for (const char* part : {"payments/api", "token", "SERVICE ACCOUNT", "acme/shop #1", "pod:u/c"})
@@ -215,13 +226,6 @@ TEST_F(RenderTest, PlacesOfUseReadByServiceAndRegion) {
   EXPECT_EQ(used_for_words("github / vcs / global"), "github vcs");
   EXPECT_EQ(used_for_words("stripe / stripe / global"), "stripe");
   EXPECT_EQ(used_for_words("api.example.com"), "api.example.com");
-}
-
-TEST(Table, ARowThatWouldBeTallIsWrittenInLines) {
-  Table table({{"A"}, {"WHY"}});
-  table.add({std::string(30, 'a'), "one two three four five six seven eight nine ten eleven twelve thirteen"});
-  table.add({std::string(30, 'b'), "-"});
-  EXPECT_THAT(table.text(40), HasSubstr("A " + std::string(30, 'a') + "\n  WHY one two"));
 }
 
 TEST_F(RenderTest, FindingsAreCounted) {
@@ -287,13 +291,13 @@ TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
   status_.now.remarks.push_back("no seccomp");
   const std::string text = render_status(ask("/v1/status"), view_);
   EXPECT_THAT(text, HasSubstr("kernel: hits 500 = filtered 450 + sent 40 + lost 10 · difference 0\n"));
-  EXPECT_THAT(text, HasSubstr("worker: sent 40 = recorded 30 + absorbed 9 + dropped 1 + in flight 0 · difference 0\n"));
-  EXPECT_THAT(
-      text,
-      HasSubstr("export siem http://collector:4318: retrying: 503 · lag 4 s · rows 10 = acknowledged 5 + rejected 1 + "
-                "expired 2 + waiting 2 · difference 0\n"));
-  EXPECT_THAT(text, HasSubstr("  last error 2 s ago: /v1/logs will be tried again: 503 · 4 sent again · last accepted "
-                              "never since start\n"));
+  EXPECT_THAT(text, HasSubstr("worker: sent 40 = recorded 30 + absorbed 9 + dropped 1 + in flight 0 · "
+                              "difference 0\n"));
+  EXPECT_THAT(text, HasSubstr("export siem http://collector:4318: retrying: 503 · lag 4 s · rows 10 = "
+                              "acknowledged 5 + "
+                              "rejected 1 + expired 2 + waiting 2 · difference 0\n"));
+  EXPECT_THAT(text, HasSubstr("  last error 2 s ago: /v1/logs will be tried again: 503 · 4 sent again · last "
+                              "accepted never since start\n"));
   EXPECT_THAT(text, HasSubstr("examiner[77] 1 restart (killed by signal 9)"));
   EXPECT_THAT(text, HasSubstr("! no seccomp"));
   EXPECT_THAT(text, HasSubstr("following: 1,312 processes · 45 connections · "));
@@ -373,68 +377,6 @@ TEST_F(RenderTest, TextFromOutsideCannotDriveTheTerminal) {
     EXPECT_THAT(text, Not(HasSubstr("\a")));
     EXPECT_THAT(text, HasSubstr("pay\\x0aments"));
   }
-}
-
-TEST(Words, ThousandsAndKinds) {
-  EXPECT_EQ(thousands(0), "0");
-  EXPECT_EQ(thousands(999), "999");
-  EXPECT_EQ(thousands(8'812'400), "8,812,400");
-  EXPECT_EQ(thousands(-1000), "-1,000");
-  EXPECT_EQ(kind_words("no.such.kind"), "no.such.kind");
-}
-
-TEST(Table, WidthsCountWhatIsSeen) {
-  Table table({{"A"}, {"B", Align::kRight}});
-  table.add({"äö", "1"});
-  table.add({"", "22"});
-  EXPECT_EQ(table.text(), "A    B\näö   1\n-   22\n");
-  EXPECT_FALSE(table.has_unknown());
-  EXPECT_EQ(display_width("日本"), 4U);
-}
-
-TEST(Table, WhatIsEqualInAllRowsIsSaidOnce) {
-  Table table({{"A"}, {"B"}, {"C"}});
-  table.add({"1", "same", ""});
-  EXPECT_EQ(table.text(), "A  B     C\n1  same  -\n") << "one row has no others to be equal to";
-  table.add({"2", "same", ""});
-  EXPECT_EQ(table.text(), "In all rows: B same\nA\n1\n2\n");
-}
-
-TEST(Table, CellsWrapAtBlanksAndRowsWhereNoWordMayBeBroken) {
-  Table table({{"ID"}, {"WHY"}});
-  table.add({"AKIAIOSFODNN7EXAMPLE", "one two three four five"});
-  EXPECT_EQ(table.text(36),
-            "ID                    WHY\nAKIAIOSFODNN7EXAMPLE  one two three\n                      four five\n");
-  EXPECT_EQ(table.text(25), "ID AKIAIOSFODNN7EXAMPLE\n  WHY one two three four\n  five\n");
-}
-
-TEST(Terminal, LongLinesAreBrokenAndVerdictsColoured) {
-  EXPECT_EQ(for_terminal("short\n", 40, false), "short\n");
-  EXPECT_EQ(for_terminal("  one two three four five six seven eight nine ten\n", 40, false),
-            "  one two three four five six seven\n      eight nine ten\n");
-  EXPECT_EQ(for_terminal("NOT CLEAR: 1\nx\n", 0, true), "\x1b[31mNOT CLEAR: 1\x1b[0m\nx\n");
-  EXPECT_EQ(for_terminal("NOT CLEAR: 1\n", 0, false), "NOT CLEAR: 1\n");
-}
-
-TEST(Output, JsonYamlAndLines) {
-  const json::object answer =
-      json::parse(R"({"rows":[{"a":1},{"a":2.5}],"coverage":{"lost":0},"complete":true,"cursor":null})").as_object();
-  EXPECT_EQ(json_lines(answer), "{\"a\":1}\n{\"a\":2.5E0}\n{\"type\":\"coverage\",\"lost\":0,\"complete\":true}\n");
-  EXPECT_THAT(pretty_json(answer), HasSubstr("\"a\": 2.5\n"));
-  EXPECT_EQ(json::parse(pretty_json(answer)), json::value(answer));
-  EXPECT_THAT(to_yaml(answer), HasSubstr("complete: true"));
-}
-
-TEST(EventStream, EventsInAnyPieces) {
-  std::string seen;
-  EventStream stream([&](std::string_view name, std::string_view data) {
-    seen += std::string(name) + "=" + std::string(data) + ";";
-    return data != "end";
-  });
-  for (const char c : std::string(": hello\n\nid: 1\nevent: row\r\ndata: {\"a\":1}\n\ndata: two\ndata: lines\n\n"))
-    EXPECT_TRUE(stream.feed(std::string(1, c)));
-  EXPECT_EQ(seen, "row={\"a\":1};message=two\nlines;");
-  EXPECT_FALSE(stream.feed("data: end\n\ndata: never\n\n"));
 }
 
 }  // namespace

@@ -57,6 +57,17 @@ hooks: {disable: [fentry]}
 catalog: {directory: /tmp/c}
 sampling: {sockets_s: 10, slots_s: 2}
 queries: {max_rows: 100, timeout_s: 2}
+identity:
+  runtime: false
+  kubernetes:
+    mode: api
+    api_server: https://10.0.0.1:6443
+    kubelet: https://node-1:10250
+    token_file: /etc/token
+    ca_file: /etc/kube.crt
+    node_name: node-1
+    labels: [app, example.org/tier, app]
+    team_annotation: example.org/team
 )");
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->history.max_mb, 64U);
@@ -70,6 +81,36 @@ queries: {max_rows: 100, timeout_s: 2}
   EXPECT_EQ(config->disabled_hooks, std::vector<std::string>{"fentry"});
   EXPECT_EQ(config->queries.max_rows, 100U);
   EXPECT_TRUE(config->remarks.empty());
+  EXPECT_FALSE(config->identity.runtime);
+  const KubernetesConfig& kubernetes = config->identity.kubernetes;
+  EXPECT_EQ(kubernetes.mode, "api");
+  EXPECT_EQ(kubernetes.api_server, "https://10.0.0.1:6443");
+  EXPECT_EQ(kubernetes.kubelet, "https://node-1:10250");
+  EXPECT_EQ(kubernetes.token_file + kubernetes.ca_file, "/etc/token/etc/kube.crt");
+  EXPECT_EQ(kubernetes.node_name, "node-1");
+  EXPECT_EQ(kubernetes.labels, (std::vector<std::string>{"app", "example.org/tier"}));
+  EXPECT_EQ(kubernetes.team_annotation, "example.org/team");
+  const Result<Config> again = parse(render_config(*config).substr(render_config(*config).find("identity:")));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->identity.kubernetes.labels, kubernetes.labels);
+  EXPECT_EQ(again->identity.kubernetes.api_server, kubernetes.api_server);
+}
+
+TEST(Config, IdentityIsCheckedToo) {
+  const auto kubernetes = [](const std::string& text) { return error_of("identity: {kubernetes: {" + text + "}}"); };
+  EXPECT_THAT(kubernetes("mode: maybe"), HasSubstr("identity.kubernetes.mode: must be one of: auto, api"));
+  EXPECT_THAT(kubernetes("api_server: 10.0.0.1"), HasSubstr("must be https://HOST:PORT"));
+  EXPECT_THAT(kubernetes("api_server: \"https://a/path\""), HasSubstr("without a path"));
+  EXPECT_THAT(kubernetes("token_file: token"), HasSubstr("absolute path"));
+  for (const char* key : {"a b", "/x", "x/", "-a", "a/b/c", "\"\""})
+    EXPECT_THAT(kubernetes("labels: [" + std::string(key) + "]"), HasSubstr("labels[0]: must be the key of a label"))
+        << key;
+  EXPECT_THAT(kubernetes("team_annotation: " + std::string(113, 'x')), HasSubstr("longer than 112 bytes"));
+  std::string many;
+  for (int i = 0; i < 33; ++i)
+    many += "l" + std::to_string(i) + ",";
+  EXPECT_THAT(kubernetes("labels: [" + many + "]"), HasSubstr("more than 32 entries"));
+  EXPECT_THAT(error_of("identity: {runtime: 1}"), HasSubstr("must be true or false"));
 }
 
 TEST(Config, UnknownKeyNamesTheNearestOneWithFileAndLine) {

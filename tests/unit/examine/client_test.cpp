@@ -87,6 +87,46 @@ TEST_F(RoleLinkTest, KnowsThePlanFromTheGreeting) {
   EXPECT_EQ(link_->hooks()[0].refused.at(0).why, "not compiled in");
 }
 
+TEST_F(RoleLinkTest, GathersWhatARuntimeSaysOfAContainer) {
+  std::optional<BundleAnswer> answer;
+  link_->ask({}, BundleQuestion{.container = "c1"}, [&answer](BundleAnswer got) { answer = std::move(got); });
+  role::Open open{};
+  ASSERT_TRUE(hear(open));
+  EXPECT_EQ(open.hints.asks, static_cast<std::uint8_t>(role::Asks::kBundle));
+  EXPECT_EQ(open.hints.kinds.view(), "c1");
+  EXPECT_EQ(open.hints.format.view(), bundle::kOci);
+  auto fact = role::make<role::BundleFact>(role::Type::kBundleFact, open.head.request);
+  fact.what = 3;
+  fact.value.assign("shop");
+  tell(examiner_, fact);
+  auto unknown = fact;
+  unknown.what = static_cast<std::uint8_t>(kBundleFacts.size());
+  tell(examiner_, unknown);
+  auto control = fact;
+  control.value.assign("a\x1b[31m");
+  tell(examiner_, control);
+  auto done = role::make<role::Done>(role::Type::kDone, open.head.request);
+  done.facts = 1;
+  tell(examiner_, done);
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "");
+  ASSERT_EQ(answer->facts.size(), 1U);
+  EXPECT_EQ(kBundleFacts.at(answer->facts[0].what), keytrail::fact::kNamespace);
+  EXPECT_EQ(answer->facts[0].value, "shop");
+  EXPECT_EQ(link_->ignored(), 2U);
+}
+
+TEST_F(RoleLinkTest, AnIdThatIsNoPartOfAPathGoesNowhere) {
+  std::optional<BundleAnswer> answer;
+  link_->ask({}, BundleQuestion{.container = "../../etc"}, [&answer](BundleAnswer got) { answer = std::move(got); });
+  role::Open open{};
+  EXPECT_FALSE(hear(open));
+  run_until(answer);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->unread, "refused");
+}
+
 TEST_F(RoleLinkTest, GathersTheFactsOfARequest) {
   std::optional<FileAnswer> answer;
   const role::Open open = ask(answer, "vault.token");
@@ -217,6 +257,30 @@ TEST_F(RoleLinkTest, SaysThatTheExaminerWasRestarted) {
   ASSERT_TRUE(lost);
   EXPECT_EQ(lost->unread, "examiner restarted");
   EXPECT_EQ(text, "examiner_restart|It was.");
+}
+
+TEST_F(RoleLinkTest, SaysWhichNoticesAreStoredAndAgainWithItsSigns) {
+  std::uint64_t number = 0;
+  link_->on_notice([&](const WardenNotice& notice) { number = notice.number; });
+  tell(warden_, role::make<role::Notice>(role::Type::kNotice, 7));
+  io_.run_for(std::chrono::milliseconds(50));
+  ASSERT_EQ(number, 7U);
+  link_->note_stored(number);
+  const auto heard = [&] {
+    std::array<char, role::kMaxMessage> buffer;
+    std::vector<std::pair<role::Type, std::uint64_t>> out;
+    for (ssize_t n = 0; (n = recv(warden_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT)) > 0;) {
+      role::Head head;
+      std::memcpy(&head, buffer.data(), sizeof(head));
+      out.emplace_back(role::type_of(buffer.data(), static_cast<std::size_t>(n)), head.request);
+    }
+    return out;
+  };
+  using Heard = std::vector<std::pair<role::Type, std::uint64_t>>;
+  EXPECT_EQ(heard(), (Heard{{role::Type::kStored, 7}}));
+  tell(warden_, role::make<role::Bare>(role::Type::kAreYouThere));
+  io_.run_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(heard(), (Heard{{role::Type::kHere, 0}, {role::Type::kStored, 7}})) << "the warden may not have taken it";
 }
 
 TEST_F(RoleLinkTest, OneThatWasEndedAsStalledWasRestartedToo) {

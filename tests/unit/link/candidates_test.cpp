@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How evidence is weighed, as a table: what a process holds, what it calls and what was seen in the request → evidence,
-// reason, keys.
+// How evidence is weighed, as a table: what a process holds, what it calls and what was seen in the request →
+// evidence, reason, keys.
 #include "agent/link/candidates.h"
 
 #include <gtest/gtest.h>
@@ -162,7 +162,7 @@ TEST(Weighing, AKeyThatNothingTiesToTheDestinationIsNeverInferred) {
 
 TEST(Weighing, ADestinationWhoseOwnerDecidesIsNeverInferred) {
   Instance caller = instance_of({});
-  caller.holdings = {from_file(aws_fact(kA))};
+  caller.holdings = std::vector{from_file(aws_fact(kA))};
   Resolved where = resolved(caller, hello(kS3));
   where.endpoint.open = true;
   WorldFacts world;

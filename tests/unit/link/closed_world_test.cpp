@@ -148,7 +148,53 @@ TEST(GapList, WhenFullTheOldestBecomeOne) {
   EXPECT_EQ(list.all().size(), 3U);
   EXPECT_EQ(list.all().front().from_ns, 10U);
   EXPECT_EQ(list.all().front().to_ns, 81U);
-  EXPECT_TRUE(overlaps(list.all(), 50, 50));
+  EXPECT_TRUE(overlaps(list.all(), 50, 50, {}));
+}
+
+TEST(GapList, OfTwoOwnersTheyAreAnybodys) {
+  GapList list(2);
+  list.add({10, 11, 1, "open", 7});
+  list.add({11, 12, 1, "open", 7});
+  EXPECT_EQ(list.all().size(), 1U) << "it goes on";
+  list.add({12, 13, 1, "open", 8});
+  ASSERT_EQ(list.all().size(), 2U) << "that is another's";
+  list.add({20, 21, 1, "open", 8});
+  ASSERT_EQ(list.all().size(), 2U);
+  EXPECT_EQ(list.all().front().owner, 0U);
+  EXPECT_EQ(list.all().back().owner, 8U);
+}
+
+TEST(CgroupOwners, AGapConcernsWhoMayHaveBeenThere) {
+  CgroupOwners in;
+  in.note(0, 0);
+  EXPECT_TRUE(in.may_include(7)) << "nothing is known";
+  in.note(100, 0);
+  EXPECT_TRUE(in.may_include(7)) << "its cgroup has no name yet";
+  in.note(100, 1);
+  EXPECT_TRUE(in.may_include(1));
+  EXPECT_FALSE(in.may_include(7));
+  EXPECT_TRUE(in.may_include(0)) << "anybody's";
+  in.note(100, 2);
+  EXPECT_TRUE(in.may_include(1) && in.may_include(2)) << "the cgroup was given to another one";
+  in.note(101, 7);
+  EXPECT_TRUE(in.may_include(7)) << "it was moved";
+  EXPECT_TRUE(in.may_include(1)) << "and was there before";
+  for (std::uint64_t cgroup = 200; cgroup < 300; ++cgroup)
+    in.note(cgroup, 7);
+  EXPECT_FALSE(in.may_include(9)) << "all of them one owner's";
+  for (std::uint64_t cgroup = 300; cgroup < 300 + CgroupOwners::kMost; ++cgroup)
+    in.note(cgroup, cgroup);
+  EXPECT_TRUE(in.may_include(9)) << "more than is kept";
+}
+
+TEST(CgroupOwners, AGapOfOthersHidesNothing) {
+  CgroupOwners in;
+  in.note(100, 1);
+  const std::vector<Gap> gaps{{10, 20, 1, "open", 7}, {30, 40, 1, "open", 1}};
+  EXPECT_FALSE(overlaps(gaps, 5, 25, in));
+  EXPECT_TRUE(overlaps(gaps, 5, 35, in));
+  EXPECT_EQ(first_overlap(gaps, 5, in), 30U);
+  EXPECT_EQ(first_overlap(gaps, 5, {}), 10U);
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ TEST(Doubts, WhatIsKnownOfAKeyBesideItComesBackFromTheText) {
   instance.stdin_pipe = 11;
   instance.stdout_pipe = 12;
   instance.channel = true;
-  instance.holdings.push_back({std::make_shared<const HeldKey>(what)});
+  instance.holdings.change().push_back({std::make_shared<const HeldKey>(what)});
   const std::string text = encode_life(instance);
   apply_entry(again, text, known);
   EXPECT_EQ(again.scope, "0123456789abcdef");
@@ -126,7 +126,7 @@ TEST(Doubts, WhatIsKnownOfAKeyBesideItComesBackFromTheText) {
 TEST(Doubts, TheScopeOfAFileComesBackAlsoWhereItIsTheMachines) {
   HeldKey what{.key = {.id = kA}, .slot = {From::kFile, kCredentials, "default"}};
   Instance instance;
-  instance.holdings.push_back({std::make_shared<const HeldKey>(what)});
+  instance.holdings.change().push_back({std::make_shared<const HeldKey>(what)});
   const std::string text = encode_life(instance);
   EXPECT_EQ(scope_in_entry(text, kA, what.slot).value_or("none"), "");
   what.scope = "guessed";

@@ -54,11 +54,18 @@ std::map<std::string, Row> rows() {
   use.requests.reset();
   use.outcome = Outcome::kRefused;
   use.destination.host.clear();
-  return {{"acquisition", filled_row<AcquisitionRow>()}, {"from_file", file},
-          {"several_keys", filled_row<UseRow>()},        {"one_key", one},
-          {"finding", filled_row<FindingRow>()},         {"gap", filled_row<GapRow>()},
-          {"revision", filled_row<RevisionRow>()},       {"empty_acquisition", Row{0, 0, 0, AcquisitionRow{}}},
-          {"empty_use", Row{0, 0, 0, UseRow{}}},         {"empty_gap", Row{0, 0, 0, GapRow{}}}};
+  Row revision = filled_row<RevisionRow>();
+  std::get<RevisionRow>(revision.body).workload = {};  // schema 1.0 had those of rows only
+  return {{"acquisition", filled_row<AcquisitionRow>()},
+          {"from_file", file},
+          {"several_keys", filled_row<UseRow>()},
+          {"one_key", one},
+          {"finding", filled_row<FindingRow>()},
+          {"gap", filled_row<GapRow>()},
+          {"revision", revision},
+          {"empty_acquisition", Row{0, 0, 0, AcquisitionRow{}}},
+          {"empty_use", Row{0, 0, 0, UseRow{}}},
+          {"empty_gap", Row{0, 0, 0, GapRow{}}}};
 }
 
 TEST(Attributes, WhatSchema1SentIsSentAsItWas) {
@@ -105,6 +112,66 @@ TEST(Attributes, WhichFileAProgramWasIsSentWhereItIsKnown) {
   sent = attributes(row);
   for (const char* name : {"keytrail.executable.device", "keytrail.executable.inode", "keytrail.executable.deleted"})
     EXPECT_FALSE(sent.contains(name)) << name;
+}
+
+Named resource_of(const Row& row, bool other = false) {
+  resource::Resource resource;
+  fill_resource(resource, row, Sender{"node-1"}, other);
+  return named(resource.attributes());
+}
+
+Row of_pod(std::vector<Fact> facts) {
+  Row row = filled_row<UseRow>();
+  Workload& workload = std::get<UseRow>(row.body).actor.workload;
+  workload = {.id = "pod:u/c", .kind = WorkloadKind::kPod, .name = "payments/deploy/api"};
+  workload.facts = std::move(facts);
+  return row;
+}
+
+TEST(Attributes, APodsResourceFollowsTheConventions) {
+  const Row row = of_pod({{fact::kContainerId, "c"},
+                          {fact::kImageDigest, "sha256:aa", KnownBy::kRuntime},
+                          {fact::kImageName, "reg:5000/acme/api:1.2", KnownBy::kRuntime},
+                          {fact::kDeployment, "api", KnownBy::kCluster},
+                          {fact::kNamespace, "payments", KnownBy::kCluster},
+                          {fact::kPodName, "api-1", KnownBy::kCluster},
+                          {fact::kPodName, "forged", KnownBy::kClaimed}});
+  Named sent = resource_of(row);
+  EXPECT_EQ(sent["service.name"], "text api");
+  EXPECT_EQ(sent["service.namespace"], "text payments");
+  EXPECT_EQ(sent["k8s.namespace.name"], "text payments");
+  EXPECT_EQ(sent["k8s.pod.name"], "text api-1");
+  EXPECT_EQ(sent["k8s.deployment.name"], "text api");
+  EXPECT_EQ(sent["container.id"], "text c");
+  EXPECT_EQ(sent["container.image.name"], "text reg:5000/acme/api");
+  EXPECT_EQ(sent["container.image.tags"], "list [text 1.2]");
+  EXPECT_EQ(sent["container.image.repo_digests"], "list [text reg:5000/acme/api@sha256:aa]");
+  EXPECT_EQ(sent["keytrail.workload.name"], "text payments/deploy/api");
+  EXPECT_EQ(sent["keytrail.workload.id"], "text pod:u/c");
+  EXPECT_EQ(sent["host.name"], "text node-1");
+  sent = resource_of(row, true);
+  EXPECT_EQ(sent["service.name"], "text _OTHER");
+  EXPECT_EQ(sent["keytrail.workload.name"], "text payments/deploy/api");
+}
+
+TEST(Attributes, AServicesOwnNameIsSentOnceAndADigestWithItsNameAsItIs) {
+  Named sent = resource_of(of_pod({{fact::kImageDigest, "reg/api@sha256:aa", KnownBy::kRuntime},
+                                   {fact::kServiceName, "checkout", KnownBy::kCluster}}));
+  EXPECT_EQ(sent["service.name"], "text checkout");
+  EXPECT_EQ(sent["container.image.repo_digests"], "list [text reg/api@sha256:aa]");
+}
+
+TEST(Attributes, FactsOfAWorkloadAreARecordOfThatWorkload) {
+  Row row{7, 1, 1, RevisionRow{.what = Revised::kWorkload, .value = "k8s.pod.name=api-1 (cluster)"}};
+  std::get<RevisionRow>(row.body).workload = std::get<UseRow>(of_pod({{fact::kPodName, "api-1"}}).body).actor.workload;
+  Named sent = attributes(row);
+  EXPECT_EQ(sent["keytrail.revision.what"], "text workload");
+  EXPECT_EQ(sent["keytrail.revision.value"], "text k8s.pod.name=api-1 (cluster)");
+  EXPECT_FALSE(sent.contains("keytrail.revision.of_seq"));
+  sent = resource_of(row);
+  EXPECT_EQ(sent["keytrail.workload.id"], "text pod:u/c");
+  EXPECT_EQ(sent["k8s.pod.name"], "text api-1");
+  EXPECT_EQ(resource_key(row), resource_key(of_pod({}))) << "one resource with the rows of that workload";
 }
 
 }  // namespace

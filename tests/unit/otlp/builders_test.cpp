@@ -153,7 +153,7 @@ TEST(Segments, ServiceNamesAreBoundedAndTheRestIsCounted) {
   EXPECT_EQ(text(other, "keytrail.workload.name"), "2.service");
   EXPECT_EQ(text(other, "keytrail.workload.id"), "unit:2");
   EXPECT_EQ(text(request.resource_spans(0).resource().attributes(), "service.name"), "0.service");
-  EXPECT_EQ(text(request.resource_spans(0).resource().attributes(), "keytrail.workload.name"), "(none)");
+  EXPECT_EQ(text(request.resource_spans(0).resource().attributes(), "keytrail.workload.name"), "0.service");
 }
 
 TEST(Segments, AServiceNameThatWasNotSeenForADayMakesRoom) {
@@ -268,6 +268,22 @@ TEST(Logs, TheVerbSaysHowSureItIs) {
   EXPECT_THAT(sentence(use(1, 7, {}, Evidence::kUnattributed)), HasSubstr(" with no key known"));
   EXPECT_THAT(sentence(acquisition(1, 7, "AKIA1")),
               HasSubstr(" took AKIA1 from file /root/.aws/credentials, entry prod"));
+}
+
+TEST(Logs, WhatIsLearntOfAWorkloadIsARecordInItsResource) {
+  RevisionRow news{.what = Revised::kWorkload, .value = "k8s.pod.name=api-1 (cluster)"};
+  news.workload = actor(7).workload;
+  const std::vector<Row> rows{acquisition(1, 7, "AKIA1"), {2, kNoon, kNoon, news}};
+  const auto places = SpanBuilder(kHistory).place(rows);
+  EXPECT_TRUE(places[1].self.span_id.empty()) << "no span";
+  const LogRequest request = build_log_request(rows, places, Sender{"node-1"});
+  ASSERT_EQ(request.resource_logs_size(), 1) << "that of its other records";
+  const auto& record = request.resource_logs(0).scope_logs(0).log_records(1);
+  EXPECT_EQ(record.event_name(), "keytrail.workload");
+  EXPECT_EQ(record.body().string_value(),
+            "backup.service (unit:backup.service) is known better: k8s.pod.name=api-1 (cluster)");
+  EXPECT_EQ(get(request.resource_logs(0).resource().attributes(), "keytrail.workload.id")->string_value(),
+            "unit:backup.service");
 }
 
 TEST(Logs, RecordsShareTheirSpansIdsAndFindingsPointAtTheirs) {

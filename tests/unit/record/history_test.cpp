@@ -211,6 +211,7 @@ TEST_F(HistoryTest, the_bytes_of_a_lone_call_are_a_revision_of_its_row) {
   ASSERT_EQ(inside->items.size(), 1U);
   EXPECT_EQ(inside->items[0].use.bytes_sent, 4000U);
   EXPECT_EQ(inside->items[0].use.connections, 0U) << "of that time only its bytes are";
+  EXPECT_FALSE(inside->items[0].use.requests) << "nobody saw that there was none";
 }
 
 TEST_F(HistoryTest, a_connection_kept_open_makes_no_row_at_a_stop_and_its_bytes_ride_on_the_next_call) {

@@ -48,6 +48,27 @@ class QueryTest : public HistoryTest {
   }
 };
 
+TEST_F(QueryTest, a_gap_keeps_all_that_it_says) {
+  start();
+  Batch batch;
+  GapRow gap{"files_unread", "open", clock.now - kSecond, clock.now, 3, "3 key files were not read (gone), of api."};
+  gap.scope = "api";
+  gap.detail = "gone";
+  gap.kinds = {"aws.access_key", "aws.session"};
+  batch.rows.push_back({.time_ns = clock.now, .body = gap});
+  gap.kinds.clear();
+  batch.rows.push_back({.time_ns = clock.now, .body = gap});
+  record(std::move(batch));
+  const auto page = history->rows({}, RowKinds{});
+  ASSERT_TRUE(page) << page.error().message;
+  ASSERT_EQ(page->items.size(), 2U);
+  const auto& first = std::get<GapRow>(page->items[0].body);
+  EXPECT_EQ(first.detail, "gone");
+  EXPECT_EQ(first.scope, "api");
+  EXPECT_EQ(first.kinds, (std::vector<std::string>{"aws.access_key", "aws.session"}));
+  EXPECT_TRUE(std::get<GapRow>(page->items[1].body).kinds.empty());
+}
+
 TEST_F(QueryTest, each_filter_narrows) {
   story();
   EXPECT_EQ(count({}), 6U);
@@ -155,6 +176,7 @@ TEST_F(QueryTest, keys_say_where_they_live_who_holds_them_and_what_replaced_them
   EXPECT_EQ(history->keys({.kind = "oauth.token"})->size(), 1U);
   EXPECT_EQ(history->keys({.service = "ec2"})->size(), 1U);
   EXPECT_EQ(history->keys({.key = "never seen"})->size(), 0U);
+  EXPECT_EQ(history->keys({.limit = 1})->size(), 2U) << "one more says that there are more";
 }
 
 TEST_F(QueryTest, workloads_count_processes_keys_uses_and_findings) {

@@ -67,6 +67,26 @@ TEST_F(RoomTest, what_goes_for_the_own_bound_is_told_by_one_gap_once_a_minute) {
   EXPECT_EQ(rows_there(), 1000 - first->rows - second->rows - third->rows);
 }
 
+TEST_F(RoomTest, a_quiet_minute_gives_back_the_memory_that_a_burst_filled) {
+  ASSERT_NO_FATAL_FAILURE(open());
+  ASSERT_NO_FATAL_FAILURE(fill(0));  // the minute begins
+  ASSERT_NO_FATAL_FAILURE(fill(3000));
+  const auto cached = [&] {
+    int now = 0, most = 0;
+    sqlite3_db_status(store->db().handle(), SQLITE_DBSTATUS_CACHE_USED, &now, &most, 0);
+    return now;
+  };
+  const int full = cached();
+  clock.now += 61 * kSecond;
+  ASSERT_NO_FATAL_FAILURE(fill(10));
+  EXPECT_GE(cached(), full) << "the minute of the burst";
+  clock.now += 61 * kSecond;
+  ASSERT_NO_FATAL_FAILURE(fill(10));
+  EXPECT_LT(cached(), full / 4);
+  ASSERT_NO_FATAL_FAILURE(fill(10));
+  EXPECT_EQ(rows_there(), 3030U);
+}
+
 TEST_F(RoomTest, on_a_disk_full_of_others_only_what_exporters_have_goes_until_it_is_crowded) {
   ASSERT_NO_FATAL_FAILURE(open());
   ASSERT_NO_FATAL_FAILURE(fill(3000));

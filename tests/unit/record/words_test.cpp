@@ -118,7 +118,7 @@ TEST(WordsTest, numbers_and_words_stay) {
                         {6, "spiffe"}});
   pinned<KnownBy>({{0, "kernel"}, {1, "runtime"}, {2, "cluster"}, {3, "token"}, {4, "claimed"}});
   pinned<RowKind>({{1, "acquisition"}, {2, "use"}, {3, "finding"}, {4, "gap"}, {5, "revision"}});
-  pinned<Revised>({{0, "key"}, {1, "evidence"}, {2, "state"}, {3, "bytes"}});
+  pinned<Revised>({{0, "key"}, {1, "evidence"}, {2, "state"}, {3, "bytes"}, {4, "workload"}});
   pinned<FindingState>({{0, "open"}, {1, "resolved"}, {2, "accepted"}});
   pinned<Family>({{0, "exec"}, {1, "open"}, {2, "connect"}, {3, "name"}, {4, "lifetime"}, {5, "request"}});
 }

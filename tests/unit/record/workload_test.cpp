@@ -31,7 +31,17 @@ class WorkloadTest : public HistoryTest {
     learn(pod, {{fact::kNamespace, "payments", KnownBy::kToken, clock.now},
                 {fact::kPodName, "api-1", KnownBy::kToken, clock.now}});
   }
-  std::size_t rows(const std::string& workload) { return history->rows({.workload = workload}, {})->items.size(); }
+  std::size_t rows(const std::string& workload) {
+    return history->rows({.workload = workload}, {.revisions = false})->items.size();
+  }
+  /// What was told of workloads after rows that name them.
+  std::vector<RevisionRow> told(const std::string& workload = {}) {
+    std::vector<RevisionRow> out;
+    const RowKinds only{.acquisitions = false, .uses = false, .findings = false, .gaps = false};
+    for (const Row& row : history->rows({.workload = workload}, only)->items)
+      out.push_back(std::get<RevisionRow>(row.body));
+    return out;
+  }
   [[nodiscard]] Workload workload_of(const Row& row) const { return std::get<UseRow>(row.body).actor.workload; }
 };
 
@@ -44,6 +54,7 @@ TEST_F(WorkloadTest, a_name_learnt_late_is_that_of_earlier_rows_and_splits_nothi
   clock.now += 3600 * kSecond;
   record_use(make_use(in_pod(3, 'a'), make_key("AKIA1"), clock.now));  // by a process that carries what was known then
   for (const Row& row : all_rows()) {
+    if (std::holds_alternative<RevisionRow>(row.body)) continue;
     const Workload workload = workload_of(row);
     EXPECT_EQ(workload.name, "payments/api-1");
     EXPECT_EQ(workload.known_by, KnownBy::kToken);
@@ -92,15 +103,154 @@ TEST_F(WorkloadTest, a_fact_keeps_the_time_since_when_its_value_is_known) {
   EXPECT_EQ(since(), 300);
 }
 
-TEST_F(WorkloadTest, workloads_that_have_one_name_are_listed_apart) {
+TEST_F(WorkloadTest, workloads_that_are_shown_alike_are_one_with_all_their_ids) {
   start();
   for (const char container : {'a', 'b'})
     record_use(make_use(in_pod(1, container), make_key("AKIA1"), clock.now));
+  EXPECT_EQ(history->workloads({})->size(), 2U);
   learn_name();
-  auto list = history->workloads({.workload = "payments/api-1"});
-  ASSERT_EQ(list->size(), 2U);
-  EXPECT_NE(list->at(0).workload.id, list->at(1).workload.id);
-  EXPECT_GT(list->at(1).uses_per_minute, 0);
+  const auto list = history->workloads({.workload = "payments/api-1"});
+  ASSERT_EQ(list->size(), 1U);
+  EXPECT_EQ(list->at(0).ids.size(), 2U);
+  EXPECT_EQ(list->at(0).ids_total, 2U);
+  EXPECT_GT(list->at(0).uses_per_minute, 0);
+  EXPECT_EQ(history->workloads({.workload = pod + "/" + std::string(64, 'b')})->at(0).ids.size(), 1U);
+}
+
+TEST_F(WorkloadTest, a_workload_is_found_by_every_name_that_is_known_of_it_today) {
+  start();
+  record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
+  Batch batch;
+  batch.holdings = {make_holding(in_pod(1, 'a'), make_key("AKIA1"), clock.now)};
+  batch.rows = {make_acquisition(in_pod(1, 'a'), make_key("AKIA1"), clock.now)};
+  record(std::move(batch));
+  record_use(make_use(make_actor(2), make_key("AKIA2"), clock.now));
+  learn_name();
+  learn(pod, {{fact::kDeployment, "api", KnownBy::kCluster, clock.now},
+              {fact::kServiceAccount, "payer", KnownBy::kCluster, clock.now}});
+  learn(pod + "/" + std::string(64, 'a'), {{fact::kImageName, "reg/api:1", KnownBy::kRuntime, clock.now}});
+  for (const char* asked : {"payments/api", "payments/api-1", "pod/api-1", "pod/payments/api-1", "deploy/payments/api",
+                            "sa/payments/payer", "image/api", "container/aaaaaaaaaaaa", " Payments/API "}) {
+    EXPECT_EQ(rows(asked), 2U) << asked;
+    EXPECT_EQ(history->edges({.workload = asked})->items.size(), 1U) << asked;
+    EXPECT_EQ(history->holders({.workload = asked})->size(), 1U) << asked;
+    EXPECT_EQ(history->keys({.workload = asked})->size(), 1U) << asked;
+    EXPECT_EQ(history->workloads({.workload = asked})->size(), 1U) << asked;
+  }
+  for (const char* asked : {"payments/web", "sa/other/payer", "sts/payments/api", "team/x"}) {
+    EXPECT_EQ(rows(asked), 0U) << asked;
+    EXPECT_TRUE(history->keys({.workload = asked})->empty()) << asked;
+    EXPECT_TRUE(history->workloads({.workload = asked})->empty()) << asked;
+  }
+  EXPECT_FALSE(history->rows({.workload = "pod/"}, {}));
+}
+
+TEST_F(WorkloadTest, facts_learnt_late_are_rows_that_exporters_tail) {
+  start();
+  ASSERT_TRUE(history->open("siem", true));
+  record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
+  record_use(make_use(in_pod(2, 'b'), make_key("AKIA1"), clock.now));
+  record_use(make_use(make_actor(3), make_key("AKIA1"), clock.now));
+  learn("pod:nobody-knows-it", {{fact::kPodName, "x", KnownBy::kToken, clock.now}});
+  EXPECT_TRUE(told().empty()) << "no row names it";
+  learn_name();
+  const auto rows = history->read("siem", 3, 100);
+  ASSERT_EQ(rows->size(), 2U) << "one of each container";
+  for (const Row& row : *rows) {
+    const auto& news = std::get<RevisionRow>(row.body);
+    EXPECT_EQ(news.what, Revised::kWorkload);
+    EXPECT_EQ(news.value, "k8s.namespace.name=payments (token), k8s.pod.name=api-1 (token)");
+    EXPECT_EQ(news.workload.name, "payments/api-1");
+    EXPECT_EQ(news.workload.value(fact::kNamespace), "payments");
+    EXPECT_TRUE(news.workload.id.starts_with(pod + "/"));
+  }
+  EXPECT_EQ(told(pod + "/" + std::string(64, 'b')).size(), 1U);
+  ASSERT_TRUE(history->settle("siem", rows->back().seq, 0));
+  const auto counted = history->status()->exporters.at("siem");
+  EXPECT_EQ(counted.rows, 5U);
+  EXPECT_EQ(counted.acknowledged, 5U);
+  EXPECT_EQ(counted.waiting, 0U);
+}
+
+TEST_F(WorkloadTest, what_is_known_already_and_what_is_claimed_anew_makes_no_row) {
+  start();
+  record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
+  learn_name();
+  learn_name();
+  EXPECT_EQ(told().size(), 1U);
+  const auto claim = [&](const char* job, KnownBy how) {
+    learn(pod, {{fact::kCiJob, job, how, ++clock.now}});
+    return told().size();
+  };
+  EXPECT_EQ(claim("acme/shop build", KnownBy::kClaimed), 2U);
+  EXPECT_EQ(claim("acme/shop deploy", KnownBy::kClaimed), 2U) << "whoever changes a claim makes no flood of it";
+  EXPECT_EQ(claim("acme/shop test", KnownBy::kCluster), 3U);
+  EXPECT_EQ(claim("acme/shop release", KnownBy::kCluster), 4U);
+  EXPECT_EQ(all_rows().size(), 5U);
+}
+
+TEST_F(WorkloadTest, its_keys_are_counted_once_by_class_and_lifetime) {
+  start();
+  const auto take = [&](std::uint32_t pid, char container, const char* id, KeyClass of, Lifetime lifetime) {
+    Key key = make_key(id);
+    key.key_class = of;
+    key.lifetime = lifetime;
+    Batch batch;
+    batch.rows = {make_acquisition(in_pod(pid, container), key, clock.now)};
+    batch.holdings = {make_holding(in_pod(pid, container), key, clock.now)};
+    record(std::move(batch));
+  };
+  learn_name();
+  take(1, 'a', "AKIA1", KeyClass::kAccessKey, Lifetime::kLongLived);
+  take(2, 'b', "AKIA1", KeyClass::kAccessKey, Lifetime::kLongLived);
+  take(1, 'a', "ASIA1", KeyClass::kSessionToken, Lifetime::kShortLived);
+  take(1, 'a', "fp:1", KeyClass::kPassword, Lifetime::kUnknown);
+  take(1, 'a', "fp:2", KeyClass::kEncryptionKey, Lifetime::kLongLived);
+  record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
+  const auto list = history->workloads({});
+  ASSERT_EQ(list->size(), 1U);
+  const WorkloadSummary& one = list->at(0);
+  EXPECT_EQ(one.processes, 2U);
+  EXPECT_EQ(one.long_lived, 1U) << "one key of two pods is one";
+  EXPECT_EQ(one.short_lived, 1U);
+  EXPECT_EQ(one.unknown_lifetime, 1U);
+  EXPECT_EQ(one.encryption, 1U);
+  EXPECT_EQ(one.keys.size(), 4U);
+  EXPECT_EQ(one.sources.size(), 1U);
+  EXPECT_EQ(one.destinations.size(), 1U);
+  EXPECT_EQ(one.last_seen_ns, clock.now);
+  EXPECT_TRUE(history->workloads({.from_ns = 1, .to_ns = 2})->empty()) << "not seen then";
+}
+
+// A process that had the key before the period began and during it: whether it lives still, or ended in it.
+TEST_F(WorkloadTest, a_key_is_of_every_period_in_which_it_was_held) {
+  start();
+  const std::int64_t begin = clock.now;
+  Key key = make_key("AKIA1");
+  key.lifetime = Lifetime::kLongLived;
+  Batch batch;
+  batch.rows = {make_acquisition(in_pod(1, 'a'), key, begin)};
+  batch.holdings = {make_holding(in_pod(1, 'a'), key, begin)};
+  record(std::move(batch));
+  const auto held = [&](std::int64_t from_s, std::int64_t to_s, Lifetime lifetime = Lifetime::kLongLived) {
+    return history
+        ->keys({.workload = pod + "*",
+                .lifetime = lifetime,
+                .from_ns = begin + from_s * kSecond,
+                .to_ns = to_s == 0 ? 0 : begin + to_s * kSecond})
+        ->size();
+  };
+  EXPECT_EQ(held(3600, 0), 1U) << "it has it still";
+  EXPECT_EQ(held(3600, 7200), 1U);
+  EXPECT_EQ(held(-7200, -3600), 0U) << "before it took it";
+  EXPECT_EQ(held(3600, 0, Lifetime::kShortLived), 0U);
+  clock.now = begin + 1800 * kSecond;
+  Batch end;
+  end.holdings = {{HoldingChange::Kind::kEnd, {in_pod(1, 'a'), key, make_slot(), begin, 0, How::kDirect, false}}};
+  record(std::move(end));
+  EXPECT_EQ(held(1000, 1100), 1U) << "it took it before and had it then";
+  EXPECT_EQ(held(1000, 0), 1U);
+  EXPECT_EQ(held(1900, 0), 0U) << "it had ended";
 }
 
 TEST_F(WorkloadTest, uses_of_two_users_are_two_edges) {

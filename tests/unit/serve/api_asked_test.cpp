@@ -55,6 +55,44 @@ TEST_F(ApiTest, AWordThatWasSeenIsKnownWhateverTheCatalogSays) {
   EXPECT_EQ(get("/v1/uses?service=brand-new&workload=nobody").at("rows").as_array().size(), 0U);
 }
 
+TEST_F(ApiTest, AWorkloadIsAskedForInEachOfItsForms) {
+  for (const char* asked : {"payments/api", "pod/payments/api", "pod/API", "pod:u", "ci/acme/shop", "payments/*"}) {
+    for (const char* path : {"/v1/rows", "/v1/uses", "/v1/findings"})
+      get(std::string(path) + "?workload=" + asked);
+    EXPECT_EQ(get(std::string("/v1/uses?workload=") + asked).at("rows").as_array().size(), 1U) << asked;
+    EXPECT_TRUE(get(std::string("/v1/uses?workload=") + asked).at("workload_known").as_bool()) << asked;
+  }
+  EXPECT_THAT(refused("/v1/uses?workload=pod/", 400), HasSubstr("pod/NAMESPACE/NAME"));
+  EXPECT_FALSE(get("/v1/uses").contains("workload_known")) << "none was asked for";
+}
+
+TEST_F(ApiTest, AWorkloadThatWasNeverSeenIsAnsweredSoOrTakenForASlip) {
+  history_.workload_list = {{.workload = make_actor().workload}};
+  EXPECT_THAT(refused("/v1/uses?workload=payments/apo", 400), HasSubstr("did you mean payments/api?"));
+  EXPECT_THAT(refused("/v1/watch?workload=pod/payments/apo", 400), HasSubstr("did you mean pod/payments/api?"));
+  for (const char* path : {"uses", "keys", "holders", "workloads", "findings", "rows"}) {
+    const json::object answer = get(std::string("/v1/") + path + "?workload=team/some-other-people");
+    EXPECT_FALSE(answer.at("workload_known").as_bool()) << path;
+    EXPECT_FALSE(answer.at("complete").as_bool()) << path;
+    EXPECT_THAT(json::serialize(answer.at("coverage").at("why")), HasSubstr("unknown_workload")) << path;
+  }
+  EXPECT_FALSE(get("/v1/uses?workload=payments/ap*zzz*").at("workload_known").as_bool()) << "what is open is no slip";
+  EXPECT_TRUE(get("/v1/workloads?workload=payments/api").at("workload_known").as_bool());
+}
+
+TEST_F(ApiTest, KeysOfOneLifetimeHaveThoseBesideThemOfWhichItIsNotKnown) {
+  Key unknown = make_key("fp:0d4417be9f2177aa04b6c1d2e3f40516");
+  unknown.lifetime = Lifetime::kUnknown;
+  history_.key_list = {{.key = make_key()}, {.key = unknown}};
+  const json::object answer = get("/v1/keys?lifetime=Long-Lived");
+  EXPECT_EQ(answer.at("rows").as_array().size(), 1U);
+  ASSERT_EQ(answer.at("undecided").as_array().size(), 1U);
+  EXPECT_EQ(answer.at("undecided").at(0).at("key").at("id").as_string(), unknown.id);
+  EXPECT_FALSE(answer.at("complete").as_bool());
+  EXPECT_FALSE(get("/v1/keys").contains("undecided"));
+  EXPECT_THAT(refused("/v1/keys?lifetime=long_live", 400), HasSubstr("did you mean long_lived?"));
+}
+
 TEST_F(ApiTest, TheBeginningOfAKeyIdSuggestsAndAWrongShapeIsSaid) {
   history_.key_list = {{.key = make_key()}, {.key = make_key("AKIAIOSFAAAAAEXAMPLE")}};
   EXPECT_THAT(refused("/v1/uses?key=AKIAIOSFO", 400), HasSubstr("did you mean AKIAIOSFODNN7EXAMPLE?"));

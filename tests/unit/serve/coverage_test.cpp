@@ -106,6 +106,19 @@ TEST(MergeNearest, CausesAndFamiliesStayApartAndScopesOnDemand) {
   EXPECT_EQ(whole->lost, 3U);
 }
 
+TEST(MergeNearest, WhatConcernsOtherKeysStaysApartUntilAllIsOne) {
+  std::vector<GapRow> gaps{gap_of(0, 10, 1, "a"), gap_of(10, 20, 1, "a"), gap_of(20, 30, 1, "a")};
+  gaps[0].kinds = gaps[2].kinds = {"ssh.private_key"};
+  gaps[0].detail = gaps[2].detail = "gone";
+  merge_nearest(gaps, 1, false);
+  ASSERT_EQ(gaps.size(), 2U);
+  EXPECT_EQ((Period{gaps[0].from_ns, gaps[0].to_ns}), (Period{0, 30}));
+  EXPECT_EQ(gaps[0].kinds, std::vector<std::string>{"ssh.private_key"});
+  merge_nearest(gaps, 1, true);
+  ASSERT_EQ(gaps.size(), 1U);
+  EXPECT_TRUE(gaps[0].kinds.empty() && gaps[0].detail.empty());
+}
+
 class CoverageTest : public ::testing::Test {
  protected:
   Coverage of(std::int64_t from_ns, std::int64_t to_ns) {
@@ -129,7 +142,8 @@ class CoverageTest : public ::testing::Test {
 
   FakeHistory history_;
   testing::FakeStatus status_;
-  CoverageSource source_{history_, status_, 1000};
+  const catalog::Catalog& catalog_ = catalog::Catalog::builtin();
+  CoverageSource source_{history_, status_, catalog_, 1000};
   std::uint64_t seq_ = 0;
 };
 
@@ -195,10 +209,89 @@ TEST_F(CoverageTest, AGapThatMayHideSomethingCountsWhereItOverlaps) {
   EXPECT_EQ(why(kNoon + 82 * kSecond, kNoon + 83 * kSecond), "gap") << "written while the clock was set back";
 }
 
+/// Whether an answer to this question is complete.
+class ConcernTest : public CoverageTest {
+ protected:
+  bool complete(HistoryFilter filter) {
+    filter.from_ns = kNoon;
+    filter.to_ns = kNoon + 30 * kSecond;
+    return source_.of(filter).complete;
+  }
+  void add_unread(std::vector<std::string> kinds, std::string scope, std::string detail = "gone") {
+    GapRow gap = gap_of(kNoon + kSecond, kNoon + 2 * kSecond, 1, std::move(scope));
+    gap.cause = kFilesUnread;
+    gap.detail = std::move(detail);
+    gap.kinds = std::move(kinds);
+    history_.append(make_row(++seq_, gap, gap.to_ns));
+  }
+  void know(const std::string& id, const std::string& kind) {
+    KeySummary one;
+    one.key.id = id;
+    one.key.kind = kind;
+    history_.key_list.push_back(one);
+  }
+  void know_workload(const std::string& id, const std::string& name) {
+    WorkloadSummary one;
+    one.workload.id = id;
+    one.workload.name = name;
+    history_.workload_list.push_back(one);
+  }
+};
+
+TEST_F(ConcernTest, AnUnreadFileConcernsTheKindsThatItMayHold) {
+  know("AKIA1", "aws.access_key");
+  know("SHA256:x", "ssh.private_key");
+  add_unread({"ssh.private_key"}, "host: cat");
+  EXPECT_FALSE(complete({})) << "all keys";
+  EXPECT_FALSE(complete({.key = "SHA256:x"}));
+  EXPECT_FALSE(complete({.kind = "ssh.private_key"}));
+  EXPECT_TRUE(complete({.key = "AKIA1"}));
+  EXPECT_TRUE(complete({.kind = "aws.access_key"}));
+  EXPECT_FALSE(complete({.key = "AKIA2"})) << "nobody knows what kind that is";
+  add_unread({}, "host: cat");
+  EXPECT_FALSE(complete({.key = "AKIA1"})) << "it may be any";
+}
+
+TEST_F(ConcernTest, WhatWasMadeFromAKeyIsAskedForToo) {
+  know("AKIA1", "aws.access_key");
+  add_unread({"aws.session"}, "host: cat");
+  EXPECT_FALSE(complete({.key = "AKIA1"}));
+  EXPECT_TRUE(complete({.key = "AKIA1", .chain = false}));
+}
+
+TEST_F(ConcernTest, OfAWorkloadOnlyItsOwnGapsAndThoseOfNobodyKnownCount) {
+  know_workload("pod:u/c", "payments/api");
+  know_workload("unit:backup", "backup");
+  add_unread({}, "backup");
+  EXPECT_TRUE(complete({.workload = "payments/api"}));
+  EXPECT_TRUE(complete({.workload = "pod:u/c"}));
+  EXPECT_TRUE(complete({.workload = "pay*"}));
+  EXPECT_FALSE(complete({.workload = "backup"}));
+  EXPECT_FALSE(complete({.workload = "unit:backup"}));
+  EXPECT_FALSE(complete({.workload = "back*"}));
+  add_unread({}, "pod 12ab");
+  EXPECT_FALSE(complete({.workload = "payments/api"})) << "it may have been called so before its name was learnt";
+}
+
+TEST_F(ConcernTest, WhatWasLostOfTheWholeNodeConcernsAll) {
+  know_workload("pod:u/c", "payments/api");
+  know("AKIA1", "aws.access_key");
+  add_gap(kNoon, kNoon + kSecond, 1);
+  EXPECT_FALSE(complete({.key = "AKIA1", .workload = "payments/api"}));
+}
+
+TEST_F(ConcernTest, UnreadFilesAreSummedByWhy) {
+  add_unread({}, "a");
+  add_unread({}, "b");
+  add_unread({}, "b", "refused");
+  EXPECT_EQ(boost::json::serialize(of(kNoon, kNoon + 9 * kSecond).json.at("files_unread")),
+            R"({"gone":2,"refused":1})");
+}
+
 TEST_F(CoverageTest, NothingIsCompleteBeforeAllGapsWereRead) {
   for (int i = 0; i < 140; ++i)
     add_gap(kNoon + i * kSecond, kNoon + i * kSecond, 0);
-  CoverageSource slow(history_, status_, 1);  // 64 pages for an answer
+  CoverageSource slow(history_, status_, catalog_, 1);  // 64 pages for an answer
   EXPECT_TRUE(slow.of_the_living({}).complete) << "of them the past says nothing";
   HistoryFilter filter;
   filter.from_ns = kNoon;

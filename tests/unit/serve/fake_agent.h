@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/workload_pattern.h"
 #include "agent/serve/query.h"
 #include "keytrail/agent_status.h"
 #include "keytrail/history_reader.h"
@@ -141,7 +142,9 @@ class FakeHistory final : public HistoryReader {
   Result<std::vector<KeySummary>> keys(const HistoryFilter& filter) override {
     std::vector<KeySummary> out;
     for (const KeySummary& summary : key_list) {
-      if (filter.key.empty() || summary.key.id == filter.key) out.push_back(summary);
+      if ((filter.key.empty() || summary.key.id == filter.key) &&
+          (!filter.lifetime || summary.key.lifetime == *filter.lifetime))
+        out.push_back(summary);
     }
     return out;
   }
@@ -160,7 +163,14 @@ class FakeHistory final : public HistoryReader {
     }
     return page;
   }
-  Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter&) override { return workload_list; }
+  Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override {
+    std::vector<WorkloadSummary> out;
+    for (const WorkloadSummary& one : workload_list) {
+      const auto asked = base::WorkloadPattern::parse(filter.workload);
+      if (filter.workload.empty() || (asked && asked->matches(one.workload))) out.push_back(one);
+    }
+    return out;
+  }
   Result<std::optional<Row>> row(std::uint64_t seq) override {
     for (const Row& row : stored) {
       if (row.seq == seq) return row;

@@ -243,5 +243,23 @@ TEST(TellsOfPlace, ByAWordThatMeansIt) {
   EXPECT_FALSE(tells("/a/", "/a/"));
 }
 
+TEST_F(NamedTest, ARuntimesFileIsNamedByAnIdAndNothingIsToldOfTheFile) {
+  role::Open asked = question("/etc/shadow");
+  asked.hints.asks = static_cast<std::uint8_t>(role::Asks::kBundle);
+  for (const char* bad : {"", "../../etc/shadow", "a/b", ".."}) {
+    asked.hints.kinds.assign(bad);
+    EXPECT_EQ(named_.what_names(asked), NamedBy::kNothing) << bad;
+  }
+  asked.hints.kinds.assign("1666cc3e9174");
+  ASSERT_EQ(named_.what_names(asked), NamedBy::kRuntime);
+  role::Opened found = answer(Unread::kNone, kFile);
+  EXPECT_TRUE(named_.limit(NamedBy::kRuntime, asked, found));
+  EXPECT_EQ(found.file.inode + found.file.size, 0U);
+  EXPECT_EQ(found.place.view(), "/srv/token") << "the examiner is told which runtime's it is";
+  found = answer(Unread::kTooLarge, kFile);
+  EXPECT_TRUE(named_.limit(NamedBy::kRuntime, asked, found));
+  EXPECT_EQ(static_cast<Unread>(found.unread), Unread::kTooLarge);
+}
+
 }  // namespace
 }  // namespace keytrail::warden

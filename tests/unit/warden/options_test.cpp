@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "agent/warden/configured.h"
+#include "agent/warden/privilege.h"
 
 namespace keytrail::warden {
 namespace {
@@ -31,6 +32,24 @@ TEST(Options, CollectFeatures) {
   ASSERT_TRUE(options);
   EXPECT_EQ(options->disabled_features, (std::vector<std::string>{"fentry", "kprobe_multi"}));
   EXPECT_EQ(options->run_dir, "/tmp/x");
+}
+
+TEST(Options, AGroupIsANameOrANumber) {
+  EXPECT_EQ(read({"--api-group", "4711"})->api_group, "4711");
+  EXPECT_EQ(find_group("root").value_or(1), 0U);
+  EXPECT_EQ(find_group("4711").value_or(0), 4711U);
+  for (const char* wrong : {"no such group", "", "-1", "4294967295", "12x"}) {
+    const auto group = find_group(wrong);
+    ASSERT_FALSE(group) << wrong;
+    EXPECT_NE(group.error().message.find("give its number"), std::string::npos);
+  }
+}
+
+TEST(Options, NameStatesOfContainerd) {
+  const auto options = read({"--containerd-state=/run/a", "--containerd-state", "/run/b"});
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->containerd_states, (std::vector<std::string>{"/run/a", "/run/b"}));
+  EXPECT_FALSE(read({"--containerd-state=run/a"}));
 }
 
 TEST(Options, RefuseWhatTheyDoNotKnow) {

@@ -27,12 +27,34 @@ TEST(SurroundingsTest, EachCapabilityIsNamedWithWhatItsLackCosts) {
   for (const auto& [number, name] : {std::pair{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
                                      {CAP_KILL, "CAP_KILL"},
                                      {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
-                                     {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}}) {
+                                     {CAP_SETUID, "CAP_SETUID"}}) {
     const auto said = what_is_missing({.pid_ns = kFirst, .proc = true, .capabilities = without(number)});
     ASSERT_EQ(said.size(), 1U) << name;
     EXPECT_TRUE(said[0].starts_with(std::string(kPartlyArmed) + name + " is missing: ")) << said[0];
     EXPECT_NE(said[0].find("Fix: "), std::string::npos);
     EXPECT_LE(said[0].size(), 254U);
+  }
+}
+
+TEST(SurroundingsTest, ACapabilityWithoutWhichEverythingIsSeenMakesNothingPartlyArmed) {
+  for (const auto& [number, name] : {std::pair{CAP_FOWNER, "CAP_FOWNER"},
+                                     {CAP_SETPCAP, "CAP_SETPCAP"},
+                                     {CAP_SYS_CHROOT, "CAP_SYS_CHROOT"},
+                                     {CAP_IPC_LOCK, "CAP_IPC_LOCK"}}) {
+    const auto said = what_is_missing({.pid_ns = kFirst, .proc = true, .capabilities = without(number)});
+    ASSERT_EQ(said.size(), 1U) << name;
+    EXPECT_TRUE(said[0].starts_with(std::string(name) + " is missing: ")) << said[0];
+    EXPECT_LE(said[0].size(), 254U);
+  }
+}
+
+TEST(SurroundingsTest, NothingBeginsWhereTheRolesWouldStayRoot) {
+  EXPECT_TRUE(can_begin({.pid_ns = kFirst, .proc = true, .capabilities = kAll}));
+  for (const auto& [number, name] : {std::pair{CAP_SETUID, "CAP_SETUID"}, {CAP_SETGID, "CAP_SETGID"}}) {
+    const auto said = can_begin({.pid_ns = kFirst, .proc = true, .capabilities = without(number)});
+    ASSERT_FALSE(said) << name;
+    EXPECT_TRUE(said.error().message.starts_with(std::string(name) + " is missing: ")) << said.error().message;
+    EXPECT_NE(said.error().message.find("Fix: "), std::string::npos);
   }
 }
 

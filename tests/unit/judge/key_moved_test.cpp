@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "court.h"
+
+namespace keytrail::judge {
+namespace {
+
+class KeyMovedTest : public Court {
+ protected:
+  static Actor pod(const std::string& uid) {
+    Actor out;
+    out.program = "aws";
+    out.workload.kind = WorkloadKind::kPod;
+    out.workload.id = "pod:" + uid + "/c";
+    out.workload.name = "pod: " + uid;
+    out.workload.facts = {{fact::kPodUid, uid, KnownBy::kKernel}};
+    return out;
+  }
+  static Actor unit(const std::string& name) {
+    Actor out;
+    out.program = "restic";
+    out.workload.kind = WorkloadKind::kSystemdUnit;
+    out.workload.id = "unit:" + name;
+    out.workload.name = name;
+    out.workload.facts = {{fact::kUnit, name, KnownBy::kKernel}};
+    return out;
+  }
+  void name(const std::string& uid, const char* space, const char* deployment) {
+    look({.workloads = {{"pod:" + uid,
+                         {{fact::kNamespace, space, KnownBy::kCluster},
+                          {fact::kPodName, std::string(deployment) + "-6d4f", KnownBy::kCluster},
+                          {fact::kDeployment, deployment, KnownBy::kCluster}}}}});
+  }
+  /// What is found at once and some seconds later, when names are known.
+  std::vector<FindingRow> takes(const Actor& who, std::int64_t at_ns, KeyClass of = KeyClass::kAccessKey) {
+    AcquisitionRow row;
+    row.actor = who;
+    row.key.id = "AKIA1";
+    row.key.key_class = of;
+    row.slot = {From::kFile, "/etc/key", "prod"};
+    clock.now = at_ns;
+    EXPECT_TRUE(look({.rows = {row_of(row, at_ns)}}).empty());
+    clock.now = at_ns + 11'000'000'000;
+    return look();
+  }
+};
+
+TEST_F(KeyMovedTest, BothWorkloadsAreNamed) {
+  name("u1", "payments", "api");
+  name("u2", "web", "shop");
+  EXPECT_TRUE(takes(pod("u1"), kMinute).empty());
+  const auto found = takes(pod("u2"), 90 * kMinute);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].type, "key_moved");
+  EXPECT_EQ(found[0].text,
+            "web/deploy/shop (aws) took key AKIA1 from /etc/key [prod]; it is a key of payments/deploy/api");
+  EXPECT_EQ(found[0].actor.workload.name, "web/deploy/shop");
+  EXPECT_TRUE(takes(pod("u2"), 95 * kMinute).empty()) << "it is open";
+}
+
+TEST_F(KeyMovedTest, APodOfTheSameDeploymentAndANamelessOneAreNoNews) {
+  name("u1", "payments", "api");
+  name("u3", "payments", "api");
+  EXPECT_TRUE(takes(pod("u1"), kMinute).empty());
+  EXPECT_TRUE(takes(pod("u3"), 90 * kMinute).empty());
+  EXPECT_TRUE(takes(pod("nameless"), 90 * kMinute).empty());
+}
+
+TEST_F(KeyMovedTest, WhatIsTakenTogetherIsShared) {
+  EXPECT_TRUE(takes(unit("a.service"), kMinute).empty());
+  EXPECT_TRUE(takes(unit("b.service"), 30 * kMinute).empty());
+  EXPECT_EQ(takes(unit("c.service"), 90 * kMinute).size(), 1U);
+  EXPECT_TRUE(takes(unit("b.service"), 120 * kMinute).empty()) << "it shares the key, whenever it starts again";
+}
+
+TEST_F(KeyMovedTest, AFloodOfOthersHidesNoMove) {
+  EXPECT_TRUE(takes(unit("a.service"), kMinute).empty());
+  AcquisitionRow row;
+  row.actor = unit("b.service");
+  row.key.id = "AKIA1";
+  row.slot = {From::kFile, "/etc/key", "prod"};
+  clock.now = 90 * kMinute;
+  std::size_t moved = 0;
+  for (int i = 0; i <= 1'024; ++i) {
+    for (const FindingRow& one : look({.rows = {row_of(row, clock.now)}}))
+      moved += one.type == "key_moved" ? 1 : 0;
+    row.actor = unit("flood.service");
+    row.key.id = "AKIA" + std::to_string(100 + i);
+  }
+  EXPECT_EQ(moved, 1U);
+}
+
+TEST_F(KeyMovedTest, CertificatesPersonsAndBulkReadersAreLeftOut) {
+  EXPECT_TRUE(takes(unit("a.service"), kMinute).empty());
+  EXPECT_TRUE(takes(unit("b.service"), 90 * kMinute, KeyClass::kCertificate).empty());
+  Actor person = unit("b.service");
+  person.login_user = "alice";
+  EXPECT_TRUE(takes(person, 90 * kMinute).empty());
+}
+
+TEST_F(KeyMovedTest, IsResolvedWhenTheSlotGetsAnotherKey) {
+  EXPECT_TRUE(takes(unit("a.service"), kMinute).empty());
+  EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U);
+  SlotChange change;
+  change.place = "/etc/key";
+  change.old_id = "AKIA1";
+  change.new_id = "AKIA2";
+  look({.slot_changes = {change}});
+  EXPECT_EQ(became(), (Words{"resolved key_moved"}));
+}
+
+TEST_F(KeyMovedTest, WhoHadItFirstIsKnownAfterARestart) {
+  make();
+  Earlier earlier;
+  earlier.sightings = {{"AKIA1", {From::kFile, "/etc/key", "prod"}, unit("a.service").workload, kMinute}};
+  judge->load(earlier);
+  EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U);
+}
+
+}  // namespace
+}  // namespace keytrail::judge

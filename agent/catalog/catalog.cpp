@@ -187,19 +187,21 @@ std::vector<std::string_view> Catalog::issues(const Endpoint& endpoint, std::str
 }
 
 std::vector<std::string_view> Catalog::issued_with(std::string_view kind) const {
-  std::vector<std::string_view> out;
-  const auto add = [&](std::string_view with) {
+  std::vector<std::string_view> out, next{kind};
+  while (!next.empty()) {
+    const std::string_view with = next.back();
+    next.pop_back();
     for (const tables::Issuer& issuer : impl().tables().issuers) {
       for (const tables::Action& action : issuer.actions) {
         if (std::ranges::find(action.takes, with) == action.takes.end()) continue;
-        for (const std::string_view given : action.gives)
-          if (std::ranges::find(out, given) == out.end()) out.push_back(given);
+        for (const std::string_view given : action.gives) {
+          if (std::ranges::find(out, given) != out.end()) continue;
+          out.push_back(given);
+          next.push_back(given);
+        }
       }
     }
-  };
-  add(kind);
-  for (std::size_t i = 0; i < out.size(); ++i)
-    add(std::string_view(out[i]));
+  }
   return out;
 }
 

@@ -186,7 +186,7 @@ Found read_service(std::string_view unit, Parts parts) {
 }
 
 // systemd-nspawn and what else registers machines: its supervisor is the unit, all else is in the machine.
-Found read_machine(std::string_view unit, std::string name, Parts parts) {
+Found read_machine(std::string_view unit, const std::string& name, Parts parts) {
   if (!parts.empty() && parts[0] == "supervisor") return Found::unit(unit, 1);
   return Found::container(name, !parts.empty() && parts[0] == "payload" ? 2 : 1, "nspawn");
 }

@@ -247,7 +247,7 @@ std::string_view deployment_by_name(std::string_view replica_set, std::string_vi
 }
 
 std::string_view cron_job_by_name(std::string_view job, std::int64_t created_s) {
-  constexpr std::int64_t kDay = 24 * 60 * 60;
+  constexpr std::int64_t kDay = 86'400;
   const std::size_t dash = job.rfind('-');
   if (dash == std::string_view::npos) return {};
   std::int64_t minutes = 0;

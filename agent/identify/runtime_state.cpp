@@ -47,8 +47,8 @@ bool is_of_user(std::string_view id) {
   if (!id.starts_with(kContainer)) return false;
   id.remove_prefix(kContainer.size());
   const std::size_t end = id.find('/');
-  return end != id.npos && end <= 10 &&
-         std::ranges::all_of(id.substr(0, end), [](char c) { return c >= '0' && c <= '9'; });
+  constexpr std::size_t kDigits = 10;  // of a user's number; npos is more
+  return end <= kDigits && std::ranges::all_of(id.substr(0, end), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 class RuntimeState final : public IdentitySource {

@@ -25,8 +25,9 @@ std::string_view section_name(std::string_view inner) {
   return inner;
 }
 
-/// Other services that speak S3 have ids of other shapes (32 hexadecimal digits, "GK31c2…", a chosen name). What is no
-/// word, is longer than its secret, or as long as a secret and as mixed, stays here: the secret's fingerprint names it.
+/// Other services that speak S3 have ids of other shapes (32 hexadecimal digits, "GK31c2…", a chosen name). What is
+/// no word, is longer than its secret, or as long as a secret and as mixed, stays here: the secret's fingerprint names
+/// it.
 bool is_access_key_id(std::string_view id, std::string_view secret) {
   constexpr std::size_t kLongest = 61;  // of Google's HMAC keys
   constexpr std::size_t kMayBeSecret = 28;

@@ -24,9 +24,8 @@ enum class Meaning : std::uint8_t {
 };
 
 /// "oauth_token", "apiKey", "aws_secret_access_key" → kToken; "db-password" → kPassword; "access_key_id" →
-/// kIdentifier (public half of a pair); "user" → kLogin; "url" → kHost; "extraHeader" → kHeader; "token_file" → kFile;
-/// "npmAuthIdent" → kLoginAndSecret ("login:secret", or that in base64).
-/// "password_command" → kNone.
+/// kIdentifier (public half of a pair); "user" → kLogin; "url" → kHost; "extraHeader" → kHeader; "token_file" →
+/// kFile; "npmAuthIdent" → kLoginAndSecret ("login:secret", or that in base64); "password_command" → kNone.
 [[nodiscard]] Meaning meaning_of(std::string_view name);
 
 /// The kind that the place has for a field of this name, where it holds several: "refreshToken" → its refresh tokens'

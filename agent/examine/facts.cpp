@@ -28,8 +28,8 @@ std::string_view cut_name(std::string_view name, std::size_t max) {
   return name.substr(0, max);
 }
 
-/// A name that is a secret, or holds one: somebody gave a token as the login ("machine github.com login ghp_…"), or as
-/// a profile's name.
+/// A name that is a secret, or holds one: somebody gave a token as the login ("machine github.com login ghp_…"), or
+/// as a profile's name.
 bool tells_secret(std::string_view name, std::string_view secret, std::span<const catalog::ArgFormat> formats) {
   if (secret.size() >= kMinFingerprintedBytes && name.find(secret) != std::string_view::npos) return true;
   constexpr std::string_view kSeparators = ":/@ ";

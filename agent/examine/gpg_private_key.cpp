@@ -176,7 +176,8 @@ bool add_armoured(std::string_view text, Work& work) {
 role::Unread gpg_private_key(std::string_view bytes, Work& work) {
   const std::string_view text = trimmed(bytes);
   if (text.empty()) return role::Unread::kNone;
-  // "(11:private-key(…", "(21:protected-private-key(…", or "Key: (private-key …" with a header. A revocation is no key.
+  // "(11:private-key(…", "(21:protected-private-key(…", or "Key: (private-key …" with a header. A revocation is
+  // no key.
   const bool agents =
       text.starts_with('(') || text.starts_with("Key:") || text.find("\nKey:") != std::string_view::npos;
   if (agents && text.substr(0, 4096).find("private-key") != std::string_view::npos) {

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -28,7 +27,7 @@ class RuntimeFiles : public testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "only what root owns is a runtime's";
-    std::array<char, 32> pattern{"/tmp/keytrail-bundle-XXXXXX"};
+    std::string pattern = testing::TempDir() + "keytrail-bundle-XXXXXX";  // mkdtemp's
     dir_ = mkdtemp(pattern.data());
     root_.reset(open(dir_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   }

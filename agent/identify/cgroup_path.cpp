@@ -5,7 +5,6 @@
 #include <array>
 #include <charconv>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "agent/identify/cgroup_names.h"
@@ -199,8 +198,8 @@ Found read_slices(Parts parts) {
     if (is_kubepods(part)) return read_kubepods(rest).below(i + 1);
     if (const std::string_view id = container_of(part); !id.empty())
       return Found::container(id, i + 1, is_build_id(id) ? "buildkit" : "");
-    if (std::string machine = machine_of(part); !machine.empty() && i > 0 && parts[0] == "machine.slice")
-      return read_machine(part, std::move(machine), rest).below(i);
+    if (const std::string machine = machine_of(part); !machine.empty() && i > 0 && parts[0] == "machine.slice")
+      return read_machine(part, machine, rest).below(i);
     if (const std::string_view task = nomad_task_of(part); !task.empty() && parts[0] == "nomad.slice")
       return Found::container(task, i + 1, "nomad");
     if (part.ends_with(".service")) return read_service(part, rest).below(i);

@@ -72,12 +72,13 @@ def _finding(row):
 def _gap(row):
     return {"keytrail.gap.cause": row["cause"], "keytrail.gap.family": row["family"],
             "keytrail.gap.from_unix_nano": unix_nano(row["from"]), "keytrail.gap.to_unix_nano": unix_nano(row["to"]),
+            **{"keytrail.gap." + name: row[name] for name in ("scope", "detail", "kinds")},
             **({} if row["lost"] is None else {"keytrail.gap.lost": row["lost"]})}
 
 
 def _revision(row):
-    return {"keytrail.revision.of_seq": row["of_seq"], "keytrail.revision.what": row["what"],
-            "keytrail.revision.value": row["value"],
+    return {**({"keytrail.revision.of_seq": row["of_seq"]} if row["of_seq"] else {}),
+            "keytrail.revision.what": row["what"], "keytrail.revision.value": row["value"],
             **{"keytrail.bytes." + way: row["bytes_" + way] for way in ("sent", "received") if row["bytes_" + way]}}
 
 
@@ -95,12 +96,20 @@ def _differences(what, want, got):
             for name in sorted({*want, *got}) if want.get(name) != got.get(name)]
 
 
+def _workload(row):
+    """Of whom the row is; None of the agent itself."""
+    if "actor" in row:
+        return row["actor"]["workload"]
+    return row["workload"] if row.get("workload", {}).get("id") else None
+
+
 def _resource(row, host):
-    if "actor" not in row:
+    work = _workload(row)
+    if work is None:
         return {"host.name": host, "service.name": "keytrail"}
-    work = row["actor"]["workload"]
     known = {"host.name": host, "service.name": work["name"] or "unknown_service", "keytrail.workload.id": work["id"],
-             "keytrail.workload.kind": work["kind"], "keytrail.workload.known_by": work["known_by"]}
+             "keytrail.workload.name": work["name"], "keytrail.workload.kind": work["kind"],
+             "keytrail.workload.known_by": work["known_by"]}
     for fact in work["facts"]:
         known.setdefault(fact["name"], fact["value"])  # the first of a name is the one that counts
     return {name: value for name, value in known.items() if value}
@@ -120,8 +129,12 @@ def _span(row, span):
     return _differences(f"span of row {row['seq']}", want, {name: got[name] for name in want})
 
 
+def event_of(row):
+    return "keytrail.workload" if row.get("what") == "workload" else EVENT[row["type"]]
+
+
 def _log(row, log, span):
-    want = {"eventName": EVENT[row["type"]],
+    want = {"eventName": event_of(row),
             "severityNumber": {"finding": SEVERITY.get(row.get("severity")),
                                "gap": SEVERITY["medium"]}.get(row["type"], SEVERITY["info"]),
             "timeUnixNano": unix_nano(row["time"]), "observedTimeUnixNano": unix_nano(row["observed"] or row["time"]),

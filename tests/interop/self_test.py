@@ -30,11 +30,16 @@ ROWS = [{"seq": 1, "type": "acquisition", **WHEN, "actor": ACTOR, "key": KEY, "s
         {"seq": 3, "type": "finding", **WHEN, "actor": ACTOR, "key": KEY, "slot": SLOT,
          "finding_type": "old_key_in_use", "severity": "high", "text": "t", "attack": ["T1552"], "subject": "s"},
         {"seq": 4, "type": "gap", **WHEN, "cause": "ring_full", "family": "open", "from": WHEN["time"],
-         "to": WHEN["observed"], "lost": None, "text": "t"},
+         "to": WHEN["observed"], "lost": None, "text": "t", "scope": "", "detail": "", "kinds": []},
         {"seq": 5, "type": "revision", **WHEN, "of_seq": 3, "what": "state", "value": "resolved", "bytes_sent": 0,
          "bytes_received": 0},
         {"seq": 6, "type": "revision", **WHEN, "of_seq": 2, "what": "bytes", "value": "", "bytes_sent": 7,
          "bytes_received": 0},
+        {"seq": 7, "type": "gap", **WHEN, "cause": "files_unread", "family": "open", "from": WHEN["time"],
+         "to": WHEN["observed"], "lost": 2, "text": "t", "scope": "backup.service", "detail": "gone",
+         "kinds": ["aws.access_key"]},
+        {"seq": 8, "type": "revision", **WHEN, "of_seq": 0, "what": "workload", "value": "image a:1", "bytes_sent": 0,
+         "bytes_received": 0, "workload": WORKLOAD},
 ]
 SCOPE = {"name": "keytrail", "version": "1"}
 
@@ -47,7 +52,7 @@ def records(row):
     span = {**copy.deepcopy(base), "name": "key.acquire", "kind": 1 if row["type"] == "acquisition" else 3,
             "traceId": "a" * 32, "spanId": "b" * 16,
             "startTimeUnixNano": nano, "endTimeUnixNano": str(at_collector.unix_nano(row.get("last", row["time"])))}
-    log = {**copy.deepcopy(base), "eventName": at_collector.EVENT[row["type"]],
+    log = {**copy.deepcopy(base), "eventName": at_collector.event_of(row),
            "severityNumber": {"finding": 17, "gap": 13}.get(row["type"], 9), "timeUnixNano": nano,
            "observedTimeUnixNano": str(at_collector.unix_nano(row["observed"])),
            "body": {"stringValue": "a whole sentence"}, "traceId": "a" * 32, "spanId": "b" * 16}

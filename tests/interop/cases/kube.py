@@ -18,6 +18,7 @@ class Cluster(SystemCase):
     rules = [PODS, OWNERS]
 
     def make_agent(self):
+        self.made_groups = []
         try:
             programs = built(Run.build.folder)
         except Missing as why:
@@ -33,7 +34,6 @@ class Cluster(SystemCase):
         self.token_file, self.tokens = self.folder + "/token", []
         self.renew_token()
         self.web = self.server.deployment("shop", "web", "7d4b9c")
-        self.made_groups = []
         agent = self.own_agent(sink=False)
         agent.configure("identity:\n  kubernetes:\n    mode: api\n"
                         f"    api_server: {self.server.url}\n    ca_file: {self.server.ca_file}\n"

@@ -132,6 +132,12 @@ def bench(step, build):
         print("      " + line, flush=True)
 
 
+def systemd(step, build):
+    """The packaged unit under systemd; this process is one of its units."""
+    import guest_systemd
+    guest_systemd.systemd(step, build, tell)
+
+
 def main():
     with open(sys.argv[1]) as file:
         plan = json.load(file)
@@ -139,7 +145,7 @@ def main():
     for step in plan["steps"]:
         begin = time.monotonic()
         {"kernel_side": kernel_side, "system_cases": system_cases, "doctor": doctor,
-         "bench": bench}[step["do"]](step, plan["build"])
+         "bench": bench, "systemd": systemd}[step["do"]](step, plan["build"])
         tell(step=step["name"], done_s=time.monotonic() - begin)
     tell(end=True)
 

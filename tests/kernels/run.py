@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Proves the hooks that this machine's kernel may not have: sudo tests/kernels/run.py --build DIR [--kernel 6.12|6.1]
-[--full] [--only PATTERN] [--bench]
+[--full] [--only PATTERN] [--systemd] [--bench]
 
 Boots Debian's kernel in QEMU on this machine's own file system (read-only) and runs there: the tests of the kernel
 side, `keytrail doctor` for every alternative, and system cases with fentry and with kprobe. Default: a selection, and
-what --minutes do not suffice for is skipped by name; --full: the cases of FULL with each twin. Ends with
+what --minutes do not suffice for is skipped by name; --full: the cases of FULL with each twin, then the packaged unit
+under systemd. Ends with
 "N passed, N failed, N skipped".
 """
 import argparse
@@ -47,6 +48,9 @@ ALTERNATIVES = [([], OPEN, "fentry security_file_open"),
                 (["fentry", "connect_unix"], UNIX, "kprobe security_unix_stream_connect"),
                 (["fentry", "connect_unix", "kprobe"], UNIX, "tracepoint sys_enter_connect")]
 NOT_ON_6_1 = {"rdonly_cast", "connect_unix"}
+# Its own services, a person's way in, and jobs.
+SYSTEMD_PACKAGES = ["systemd", "dbus", "libpam-systemd", "cron", "openssh-server", "openssh-client"]
+SYSTEMD_BOOT = "init=/lib/systemd/systemd systemd.unit=keytrail-tests.target fstab=no"
 # Without every test of the verifier alone: the first run of the kernel side has them.
 AGAIN = "Accounting*:Connect*:Heartbeat*:Open*:Received*:Sweep*"
 
@@ -120,7 +124,7 @@ class Report:
     def _take_test(self, step, event):
         tests = self._tests.setdefault(step, [0, 0])
         tests[0] += 1
-        if step.startswith("cases"):
+        if step.startswith(("cases", "systemd")):
             self.result(event["verdict"], f"{step}: {event['test']} ({event['seconds']:.0f} s)")
         elif event["verdict"] == "FAIL":
             self.result("FAIL", f"{step}: {event['test']}")
@@ -154,20 +158,21 @@ class Report:
         print("      " + ", ".join(f"{name} {count}" for name, count in sorted(runs.items())), flush=True)
 
 
-def run(options):
-    report = Report(options.kernel)
-    folder = os.path.join(options.build, "kernels")
-    os.makedirs(folder, exist_ok=True)
-    vm.need_programs()
-    kernel = vm.fetch_kernel(options.kernel, folder)
-    work = tempfile.mkdtemp(prefix="run-", dir=folder)
-    machine = None
+def run_machine(options, report, kernel, plan, until, systemd=None):
+    """One machine that does the steps of `plan`; `until`: the monotonic time at which it ends. `systemd`: packages to
+    lie over its root, of which systemd is the first process."""
+    work = tempfile.mkdtemp(prefix="run-", dir=os.path.join(options.build, "kernels"))
+    machine, report.ended = None, False
+    job = ["/usr/bin/python3", HERE + "/guest.py", work + "/plan.json"]
     try:
         with open(work + "/plan.json", "w") as file:
-            json.dump({"build": options.build, "steps": steps(options)}, file)
-        machine = vm.Machine(kernel, work, ["/usr/bin/python3", HERE + "/guest.py", work + "/plan.json"],
-                             [SOURCE, options.build], options.accel, options.icount)
-        for line in machine.lines(options.minutes * 60):
+            json.dump({"build": options.build, "steps": plan}, file)
+        more = {}
+        if systemd:
+            write_units(work + "/units", job)
+            more = {"layers": [systemd, work + "/units"], "boot": SYSTEMD_BOOT}
+        machine = vm.Machine(kernel, work, job, [SOURCE, options.build], options.accel, options.icount, **more)
+        for line in machine.lines(until - time.monotonic()):
             if line.startswith("@@ "):
                 report.take(json.loads(line[3:]))
             else:
@@ -175,13 +180,47 @@ def run(options):
         if not report.ended:
             report.result("FAIL", "the guest did not end in order:\n" + machine.console()[-3000:])
     except TimeoutError as error:  # a slow machine; but a VM that does nothing at all is a failure
-        for step in steps(options):
+        for step in plan:
             if step["name"] not in report.done:
                 report.result("skip" if report.done else "FAIL", f"{step['name']}: {error}")
     finally:
         if machine:
             machine.close()
         shutil.rmtree(work, ignore_errors=True)
+
+
+def write_units(layer, job):
+    """What systemd starts there: the job, and nothing that this machine has enabled for itself."""
+    units = layer + "/etc/systemd/system"
+    os.makedirs(units)
+    for name in ("timers.target", "sockets.target"):
+        os.symlink("/dev/null", f"{units}/{name}")
+    with open(units + "/keytrail-tests.target", "w") as file:
+        file.write("[Unit]\nRequires=sysinit.target keytrail-tests.service\n")
+    with open(units + "/keytrail-tests.service", "w") as file:
+        file.write("[Unit]\nDefaultDependencies=no\nRequires=dbus.socket\nAfter=sysinit.target dbus.socket\n"
+                   "SuccessAction=poweroff-immediate\nFailureAction=poweroff-immediate\n[Service]\n"
+                   f"ExecStart={' '.join(job)}\nEnvironment=PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8 HOME=/root\n"
+                   "StandardOutput=file:/dev/ttyS1\nStandardError=inherit\n")
+
+
+def run(options):
+    report = Report(options.kernel)
+    folder = os.path.join(options.build, "kernels")
+    os.makedirs(folder, exist_ok=True)
+    vm.need_programs()
+    kernel = vm.fetch_kernel(options.kernel, folder)
+    until = time.monotonic() + options.minutes * 60
+    if not options.systemd:
+        run_machine(options, report, kernel, steps(options), until)
+    if options.systemd or (options.full and not (options.bench or options.only)):
+        try:
+            packages = vm.fetch_packages(SYSTEMD_PACKAGES, folder)
+        except vm.Unavailable as reason:
+            report.result("skip", f"systemd: {reason}")
+            return report
+        run_machine(options, report, kernel,
+                    [{"name": "systemd", "do": "systemd", "only": options.only}], until, packages)
     return report
 
 
@@ -191,8 +230,10 @@ def main():
                         help="the build folder; the kernel's package is kept in its folder kernels")
     parser.add_argument("--kernel", choices=sorted(vm.META_PACKAGES), default="6.12")
     parser.add_argument("--full", action="store_true",
-                        help="the system cases of FULL (files to closed_world) with each twin")
-    parser.add_argument("--only", action="append", default=[], help="only system cases, those whose name holds this")
+                        help="the system cases of FULL (files to closed_world) with each twin, then systemd")
+    parser.add_argument("--only", action="append", default=[],
+                        help="only system cases, those whose name holds this; of --systemd its parts")
+    parser.add_argument("--systemd", action="store_true", help="only the packaged unit under systemd")
     parser.add_argument("--bench", action="store_true",
                         help="only the kernel side's price (needs a build with -DKEYTRAIL_BENCH=ON)")
     parser.add_argument("--icount", action="store_true", help="let the guest's clock count instructions (for --bench)")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian kernel in QEMU whose root is this machine's own file system, read-only through virtiofs: the same binaries
-run in it.
+run in it. With `layers` these lie over it, and all of it can be written to (in memory).
 
 Without KVM by default: slow, but it boots anywhere and gives the same kernel everywhere. Nothing is left: no mount, no
 disk, no network; all ends with QEMU.
 """
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -50,15 +51,47 @@ def fetch_kernel(version, folder):
     target = os.path.join(folder, package)
     if not os.path.isdir(target):
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            got = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package], cwd=work,
-                                 capture_output=True, text=True, timeout=300)
-            files = [name for name in os.listdir(work) if name.endswith(".deb")]
-            if got.returncode != 0 or not files:
-                raise Unavailable(f"{package} cannot be downloaded: "
-                                  + (got.stderr.strip().splitlines() or ["no answer"])[-1])
-            subprocess.run(["dpkg-deb", "-x", os.path.join(work, files[0]), work + "/x"], check=True)
+            _download([package], work)
+            subprocess.run(["dpkg-deb", "-x", os.path.join(work, os.listdir(work)[0]), work + "/x"], check=True)
             os.rename(work + "/x", target)
     return target
+
+
+def fetch_packages(names, folder):
+    """A folder with the files of these packages and of what they need, as far as this machine does not have them
+    installed in Debian's newest version; downloaded once. Their scripts do not run."""
+    planned = subprocess.run(["apt-get", "-s", "--no-install-recommends", "install", *names], capture_output=True,
+                             text=True)
+    if planned.returncode != 0:
+        raise Unavailable(f"apt cannot plan {' '.join(names)}: "
+                          + (planned.stderr.strip().splitlines() or ["no answer"])[-1])
+    wanted = sorted(f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+)",
+                                                                        planned.stdout, re.M))
+    target = os.path.join(folder, "packages-" + hashlib.sha256(" ".join(wanted).encode()).hexdigest()[:16])
+    if os.path.isdir(target):
+        return target
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        os.mkdir(work + "/root")
+        if wanted:
+            _download(wanted, work)
+        for name in os.listdir(work):
+            if name.endswith(".deb"):
+                subprocess.run(["dpkg-deb", "-x", os.path.join(work, name), work + "/root"], check=True)
+        for name in ("bin", "sbin", "lib", "lib64"):  # links of the machine, which a folder would hide
+            if os.path.isdir(f"{work}/root/{name}"):
+                shutil.copytree(f"{work}/root/{name}", f"{work}/root/usr/{name}", symlinks=True, dirs_exist_ok=True)
+                shutil.rmtree(f"{work}/root/{name}")
+        os.chmod(work + "/root", 0o755)
+        os.rename(work + "/root", target)
+    return target
+
+
+def _download(packages, folder):
+    got = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages], cwd=folder,
+                         capture_output=True, text=True, timeout=300)
+    if got.returncode != 0 or not any(name.endswith(".deb") for name in os.listdir(folder)):
+        raise Unavailable(f"{', '.join(packages)} cannot be downloaded: "
+                          + (got.stderr.strip().splitlines() or ["no answer"])[-1])
 
 
 def _find(folder, pattern):
@@ -101,9 +134,11 @@ def initial_root(kernel):
 class Machine:
     """One run: `lines()` gives what the guest's job says until it powers off or the time is over."""
 
-    def __init__(self, kernel, work, job, show, accel="tcg,thread=multi", icount=False, memory="3G"):
+    def __init__(self, kernel, work, job, show, accel="tcg,thread=multi", icount=False, memory="3G", layers=(),
+                 boot=""):
         """`job`: argv, run as root inside. `show`: folders that must be visible inside also where /tmp and the like are
-        replaced.
+        replaced. `layers`: folders whose files lie over the root's, the last one's on top. `boot`: more words for the
+        kernel; with init=PROGRAM that is the first process, and `job` is not run.
         `icount`: the guest's clock counts its instructions, a nanosecond each; one CPU."""
         self.work, self.console_path = work, work + "/console.log"
         with open(work + "/initial-root", "wb") as file:
@@ -119,7 +154,8 @@ class Machine:
         try:
             self._wait_for(work + "/files.sock")
             words = ("console=ttyS0 panic=-1 quiet mitigations=off "
-                     f"keytrail.show={':'.join([*show, work])} keytrail.job={work}/job.sh")
+                     f"keytrail.show={':'.join([*show, work])} keytrail.job={work}/job.sh "
+                     f"keytrail.layers={':'.join(layers)} {boot}")
             self._qemu = subprocess.Popen(
                 ["qemu-system-x86_64", *(["-accel", "tcg", "-icount", "shift=0,sleep=off"] if icount
                                          else ["-accel", accel]), "-cpu", "max", "-smp", "1" if icount else "2", "-m",

@@ -101,10 +101,15 @@ bool Holders::tell(const Instance& instance, const HeldKey& what, std::uint64_t 
   return true;
 }
 
+void Holders::give_up_unread(const Instance& opener, std::uint64_t time_ns, std::vector<std::string> kinds,
+                             std::string reason) {
+  outbox_.give_up(GivenUp{kFilesUnread, to_string(Family::kOpen), workload_name(opener.process), std::move(reason),
+                          std::move(kinds), 1, time_ns, time_ns});
+}
+
 bool Holders::announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
                               std::vector<std::string> kinds, std::string reason, bool baseline) {
-  outbox_.give_up(GivenUp{kFilesUnread, to_string(Family::kOpen), workload_name(opener.process), reason,
-                          std::move(kinds), 1, time_ns, time_ns});
+  give_up_unread(opener, time_ns, std::move(kinds), reason);
   if (!acquisitions_.is_unread_news(opener, time_ns, path, reason)) return false;
   AcquisitionRow row;
   row.actor = make_actor(opener, time_ns);

@@ -44,8 +44,11 @@ class Holders {
   bool announce_read(Instance& instance, Held& held, std::uint64_t time_ns);
   /// The same for a key that is not held.
   bool tell(const Instance& instance, const HeldKey& what, std::uint64_t time_ns);
-  /// A key file that could not be read: each time given up, because it may have been any key of these kinds (empty:
-  /// of any). True when it is news and a row was made. `usual`: kind and class of what it usually holds.
+  /// A file that could not be read was given up: it may have held any key of these kinds (empty: of any).
+  void give_up_unread(const Instance& opener, std::uint64_t time_ns, std::vector<std::string> kinds,
+                      std::string reason);
+  /// The same of a key file at a known place. True when it is news and a row was made. `usual`: kind and class of what
+  /// it usually holds.
   bool announce_unread(const Instance& opener, std::uint64_t time_ns, const std::string& path, Key usual,
                        std::vector<std::string> kinds, std::string reason, bool baseline);
   /// The keys of an environment or of arguments. `before`: the program before the exec that brought them, or null. True

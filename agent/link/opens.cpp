@@ -246,10 +246,11 @@ void Opens::on_content(Asked asked, const FileAnswer& answer) {
   }
   if (!answer.unread.empty() || (asked.event.secret_shaped && answer.format == kSecretShaped))
     mark_receivers(*asked.examination, {});
-  // A mount that nobody else can go to is no place to pass over in silence.
-  const bool recorded =
-      !answer.unread.empty() && asked.event.detached &&
-      holders_.announce_unread(*instance, time_ns, asked.event.path, {}, {}, answer.unread, asked.baseline);
+  bool recorded = false;
+  if (!answer.unread.empty() && asked.event.detached)  // nobody else can go there: no place to pass over in silence
+    recorded = holders_.announce_unread(*instance, time_ns, asked.event.path, {}, {}, answer.unread, asked.baseline);
+  else if (!answer.unread.empty() && asked.event.secret_shaped)
+    holders_.give_up_unread(*instance, time_ns, {}, answer.unread);
   examinations_.finish(asked.examination);
   outbox_.settle(asked.from_ring, recorded ? Fate::kRecorded : Fate::kAbsorbed);
   uses_.weigh_ready();

@@ -52,6 +52,16 @@ class FreeName(SystemCase):
         self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default")],
                     [Use("possible", "unidentified_file", [key.id])])
 
+    def test_a_file_shaped_like_a_secret_that_is_gone_before_it_is_looked_at_is_a_gap_of_its_reader(self):
+        made = self.disk(self.maker.aws().profile(), 0o600)
+        before = self.agent.last_seq()
+        reader = self.actor("read", "/srv/stuff", "spawn", "rm", "/srv/stuff", ";", binds=made).wait()
+        self.agent.quiet()
+        gaps = [row for row in self.agent.rows(before, "gap") if row["cause"] == "files_unread"]
+        taken = [row for row in self.rows() if row["type"] == "acquisition" and row["actor"]["pid"] == reader.pid]
+        self.assertTrue(taken or [gap for gap in gaps if gap["detail"] in ("gone", "changed") and gap["scope"]],
+                        f"neither a row nor a gap: {gaps}")
+
     def test_a_file_that_held_a_key_is_seen_whatever_it_is_called_later_and_whoever_may_read_it(self):
         key = self.maker.aws()
         disk = self.disk(key.profile(), 0o600)
@@ -66,8 +76,15 @@ class FreeName(SystemCase):
     def test_temporary_files_of_the_reader_weaken_nothing(self):
         key = self.maker.aws()
         self.plant(".aws/credentials", key.profile())
+        before = self.agent.last_seq()
         steps = [step for n in range(20) for step in ("temporary", f"/root/part{n}")]
+        # A compiler's child reads what its driver made, and the driver deletes it at once.
+        steps += [step for n in range(20) for step in
+                  ("temporary", f"/root/made{n}", "fork", "read", f"/root/made{n}", ";", "spawn", "rm",
+                   f"/root/made{n}", ";")]
         self.actor(*steps, "read", "/root/.aws/credentials", "call", S3).wait()
+        self.agent.quiet()
+        self.assertEqual([row for row in self.agent.rows(before, "gap") if row["cause"] == "files_unread"], [])
         self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default")],
                     [Use("inferred", "only_key_held", [key.id])])
 

@@ -252,6 +252,41 @@ TEST_F(ContentCase, WhatCouldNotBeReadOrIsOverTheBudgetWeakens) {
   EXPECT_THAT(told(), ElementsAre("possible unidentified_file: AKIAENV", "possible unidentified_file: AKIAENV"));
 }
 
+TEST_F(ContentCase, WhatItsShapeMadeACandidateAndNobodyReadIsGivenUpOncePerWorkloadAndReason) {
+  put("/srv/app/token", "");
+  examiner.files["/srv/app/token"].unread = "gone";
+  start(10);
+  open(10, "/srv/app/token");  // its name alone
+  tick(100);
+  collect();
+  EXPECT_EQ(link->counters().at("files_unread"), 0U) << "only its reader is weakened";
+  for (const char* reason : {"gone", "changed", "refused", "too large", "timeout"}) {
+    for (int i = 0; i < 3; ++i) {
+      const std::string path = "/srv/app/" + std::string(reason) + std::to_string(i);
+      put(path, "");
+      examiner.files[path].unread = reason;
+      open_shaped(10, path);
+    }
+  }
+  tick(6'000);
+  collect();
+  std::erase_if(gaps, [](const GapRow& gap) { return gap.cause != kFilesUnread; });
+  Lines given_up;
+  std::uint64_t files = 0;
+  for (const GapRow& gap : gaps) {
+    given_up.push_back(gap.cause + " " + gap.scope + " " + gap.detail + (gap.kinds.empty() ? "" : " of some kinds"));
+    files += gap.lost.value_or(0);
+  }
+  std::ranges::sort(given_up);
+  given_up.erase(std::ranges::unique(given_up).begin(), given_up.end());
+  const std::string of = "files_unread " + process(10)->workload->name + " ";
+  EXPECT_THAT(given_up, ElementsAre(of + "changed", of + "gone", of + "refused", of + "timeout", of + "too large"));
+  EXPECT_EQ(files, 15U);
+  EXPECT_LE(gaps.size(), 10U) << "the first of each at once, the others together";
+  EXPECT_EQ(link->counters().at("files_unread"), 15U);
+  EXPECT_TRUE(acquired().empty());
+}
+
 TEST_F(ContentCase, AKeyThatNothingNamesIsNoRow) {
   KeyFact told = aws_fact("ghp");
   told.key.kind = "github.token";

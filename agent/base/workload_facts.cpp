@@ -154,7 +154,7 @@ std::optional<Fact> service_name(std::span<const Fact> facts) {
 std::string_view parent_id(std::string_view id) {
   if (!id.starts_with("pod:")) return {};
   const std::size_t slash = id.find('/');
-  return slash == std::string_view::npos ? std::string_view() : id.substr(0, slash);
+  return slash == std::string_view::npos || slash != id.rfind('/') ? std::string_view() : id.substr(0, slash);
 }
 
 }  // namespace keytrail::base

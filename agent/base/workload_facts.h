@@ -46,7 +46,8 @@ struct ShownName {
 /// container. Nothing: none of these is known (the shown name is the best there is).
 [[nodiscard]] std::optional<Fact> service_name(std::span<const Fact> facts);
 
-/// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty.
+/// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty. In
+/// "pod:UID/OUTER/CONTAINER" the uid is the word of OUTER: whoever makes cgroups in it could be any pod.
 [[nodiscard]] std::string_view parent_id(std::string_view id);
 
 }  // namespace keytrail::base

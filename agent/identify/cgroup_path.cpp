@@ -271,6 +271,7 @@ CgroupPlace parse_cgroup_path(std::string_view path) {
     out.length = length_of(found.parts);
     out.outer_container = outermost.container;
     out.outer_pod = outermost.pod_uid;
+    out.outer_runtime = outermost.runtime;
   }
   return out;
 }

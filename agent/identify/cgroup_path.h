@@ -29,6 +29,7 @@ struct CgroupPlace {
   std::string runtime;  ///< lxc, nspawn, nomad, buildkit: whose names are unique among their own only; else empty
   std::string outer_container;  ///< the outermost one in which the container runs, named by root's runtime; or empty
   std::string outer_pod;        ///< that one's
+  std::string outer_runtime;    ///< that one's, as `runtime`
   std::size_t length = 0;       ///< bytes of the path down to the directory that makes the workload; 0: all of it
 
   bool operator==(const CgroupPlace&) const = default;

@@ -27,6 +27,7 @@ std::string own_path(const std::string& cgroup, const CgroupPlace& at) {
 std::string owner_of(const CgroupPlace& at) {
   std::string out;
   if (at.known_by == KnownBy::kClaimed && at.user != kUnset) out = std::to_string(at.user) + "/";
+  if (!at.outer_runtime.empty()) out += at.outer_runtime + "/";
   if (!at.outer_container.empty()) out += at.outer_container + "/";
   return out;
 }

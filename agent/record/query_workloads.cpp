@@ -22,8 +22,9 @@ constexpr std::int64_t kRateNs = 600'000'000'000;  // ten minutes
 
 static constexpr char kNamesSql[] = "SELECT id, wid, name, first_name FROM workload";
 static constexpr char kFactsSql[] = "SELECT wid, name, value FROM workload_fact";
-// ?1 an id, also of a pod: then its containers, too ('0' follows '/').
-static constexpr char kMembersSql[] = "SELECT id FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
+// ?1 an id, also of a pod: then its containers, too ('0' follows '/'), but for what another container calls so.
+static constexpr char kMembersSql[] =
+    "SELECT id FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0' AND wid NOT GLOB 'pod:*/*/*')";
 
 // ?1 and ?2 from and to; ?3 workloads.
 static constexpr char kListSql[] =

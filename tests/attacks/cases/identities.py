@@ -51,6 +51,20 @@ class Cgroups(Attack):
                                                if one.startswith("pod:")]
         return judge
 
+    def attack_cgroup_in_a_container_that_is_called_like_a_pod(self):
+        """Root of a container may make cgroups below its own."""
+        pod, outer = str(uuid.uuid4()), os.urandom(32).hex()
+        folders = self.world.group_at(f"docker/{outer}/kubepods/pod{pod}/{os.urandom(32).hex()}")
+        self.addCleanup(self.world.clear, folders)
+        thief, right = self.thief_in(folders)
+
+        def judge(rows):
+            named = [row["actor"]["workload"] for row in rows if "actor" in row and row["actor"]["pid"] == thief.pid]
+            return right.faults(self, rows) + [f"{one['id']} ({one['known_by']}) is not claimed by {outer}"
+                                               for one in named
+                                               if one["known_by"] != "claimed" or outer not in one["id"]]
+        return judge
+
     def attack_cgroup_of_a_user_that_is_called_like_a_unit(self):
         thief, right = self.thief_in(self.delegated(f"{self.world.name}.slice", "sshd.service"))
 

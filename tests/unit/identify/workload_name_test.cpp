@@ -152,6 +152,7 @@ TEST(ServiceName, IsTheFirstOfTheConventionForKubernetes) {
 TEST(ShownName, OnlyAPodIsAboveOthers) {
   EXPECT_EQ(parent_id("pod:u/c"), "pod:u");
   EXPECT_EQ(parent_id("pod:u"), "");
+  EXPECT_EQ(parent_id("pod:u/outer/c"), "") << "another container's word";
   EXPECT_EQ(parent_id("unit:1000/a.service"), "");
 }
 

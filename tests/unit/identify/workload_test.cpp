@@ -118,6 +118,10 @@ TEST_F(WorkloadTest, WhatRunsInAContainerIsNeverTakenForWhatRootsRuntimeMade) {
   EXPECT_EQ(built->id, "container:" + id + "/" + node);
   EXPECT_EQ(built->value(fact::kOuterPod), pod);
   EXPECT_EQ(id_of({}, "/lxc.payload.web"), "container:lxc/web");
+  // A container that is called like a user's number names no container of that user.
+  EXPECT_EQ(id_of({}, "/lxc.payload.1000/docker/" + id), "container:lxc/1000/" + id);
+  EXPECT_NE(id_of({}, "/lxc.payload.1000/docker/" + id),
+            id_of({}, "/user.slice/user-1000.slice/user@1000.service/docker-" + id + ".scope"));
   EXPECT_EQ(id_of({}, "/machine.slice/systemd-nspawn@web.service/payload"), "container:nspawn/web");
   EXPECT_EQ(id_of({}, "/default/web"), "container:web");
   Process process;
@@ -288,6 +292,18 @@ TEST_F(WorkloadTest, WhatIsLearntOfAPodIsTrueOfItsContainersAlsoOfLaterOnes) {
   EXPECT_EQ(known->known_by, KnownBy::kToken);
   EXPECT_EQ(name_of({}, cgroup + other), "payments/api-1");
   EXPECT_EQ(name_of({}, "/kubepods/pod1" + pod.substr(1) + "/" + id), "pod: 1" + pod.substr(1) + "/cccccccccccc");
+}
+
+TEST_F(WorkloadTest, WhatAContainerCallsAPodGetsNothingOfThatPod) {
+  const std::string inner = "/kubepods/pod" + pod + "/" + id;
+  table.learn(
+      {"pod:" + pod, {{fact::kNamespace, "pay", KnownBy::kCluster}, {fact::kPodName, "api", KnownBy::kCluster}}});
+  EXPECT_EQ(name_of({}, inner), "pay/api");
+  const auto forged = resolve({}, "/docker/" + std::string(64, 'd') + inner).workload;
+  table.learn({"pod:" + pod, {{fact::kServiceAccount, "payer", KnownBy::kCluster}}});
+  EXPECT_EQ(table.find(forged->id)->name, "pod: " + pod + "/cccccccccccc in container dddddddddddd");
+  for (const char* fact : {fact::kNamespace, fact::kPodName, fact::kServiceAccount})
+    EXPECT_EQ(table.find(forged->id)->find(fact), nullptr) << fact;
 }
 
 TEST_F(WorkloadTest, NewsAreToldOnceWithTheirTime) {

@@ -68,6 +68,23 @@ TEST_F(WorkloadTest, a_name_learnt_late_is_that_of_earlier_rows_and_splits_nothi
   EXPECT_EQ(rows(pod + "*"), 3U);
 }
 
+TEST_F(WorkloadTest, what_a_container_calls_a_pod_is_not_found_as_that_pod) {
+  start();
+  record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
+  Actor forger = in_pod(2, 'b');
+  forger.workload.id = pod + "/" + std::string(64, 'd') + "/" + std::string(64, 'b');
+  forger.workload.name += " in container dddddddddddd";
+  forger.workload.facts.push_back({fact::kOuterContainer, std::string(64, 'd'), KnownBy::kKernel, 5});
+  record_use(make_use(forger, make_key("AKIA1"), clock.now));
+  learn_name();
+  EXPECT_EQ(rows("payments/api-1"), 1U);
+  for (const Row& row : all_rows()) {
+    if (std::holds_alternative<RevisionRow>(row.body)) continue;
+    const Workload workload = workload_of(row);
+    EXPECT_EQ(workload.name, workload.id == forger.workload.id ? forger.workload.name : "payments/api-1");
+  }
+}
+
 TEST_F(WorkloadTest, what_is_known_of_a_pod_is_true_of_a_container_that_begins_after_a_restart) {
   start();
   record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));

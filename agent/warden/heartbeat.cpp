@@ -82,8 +82,9 @@ bool run_something() {
   const pid_t child = fork();
   if (child < 0) return false;
   if (child == 0) {
-    std::array<char*, 1> nothing{nullptr};
-    syscall(SYS_execveat, file.get(), "", nothing.data(), nothing.data(), AT_EMPTY_PATH);
+    std::array<char, 1> name{};  // without one the kernel's log warns of this program
+    std::array<char*, 2> arguments{name.data(), nullptr};
+    syscall(SYS_execveat, file.get(), "", arguments.data(), arguments.data() + 1, AT_EMPTY_PATH);
     _exit(127);
   }
   int status = 0;

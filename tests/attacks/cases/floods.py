@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Very many reads at once. Right: who reads beside them loses nothing, a program that reads many key files loses none,
-and what is lost of a flood is a gap of its own workload."""
+"""Very many reads at once. Right: who reads beside them loses nothing, a program that reads many key files loses none
+but those that a starved agent came too late for (each told in a gap of its workload), and what is lost of a flood is a
+gap of its own workload."""
 import random
 import string
 
 from attack import CREDENTIALS, Attack, Right
 
 FILES, FLOODERS, VICTIM_READS = 3000, 8, 20
+TOO_LATE = ("gone", "changed", "timeout")
 _LETTERS = string.ascii_uppercase + "234567"
 
 
@@ -26,9 +28,13 @@ class Floods(Attack):
         return {key_id for key_id, _ in made}
 
     def taken(self, wanted, rows):
-        """What is missing among the acquisitions."""
+        """What is missing among the acquisitions, and not told as come too late for, as it is on a starved machine."""
         missing = wanted - {row["key"]["id"] for row in rows if row["type"] == "acquisition"}
-        return [f"{len(missing)} of {len(wanted)} keys that were read are in no row"] if missing else []
+        whose = {row["actor"]["workload"]["name"] for row in rows if row["type"] == "acquisition"}
+        late = sum(row["lost"] for row in self.agent.rows() if row["type"] == "gap" and row["cause"] == "files_unread"
+                   and row["scope"] in whose and row["detail"] in TOO_LATE)
+        return [f"{len(missing)} of {len(wanted)} keys that were read are in no row, and gaps tell of {late} that it "
+                "came too late for"] if len(missing) > late else []
 
     def attack_many_key_files_of_one_process(self):
         """As a backup, `grep -r` or a checkout reads them."""

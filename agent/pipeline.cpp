@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <chrono>
-#include <future>
 #include <iterator>
 #include <thread>
 #include <utility>
@@ -23,6 +21,7 @@ namespace {
 
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kSecond = 1000 * kMs;
+constexpr std::uint64_t kFirstTrim = 5 * kSecond, kTrimEvery = 60 * kSecond;
 
 /// Time since boot without the machine's sleep.
 std::uint64_t awake_ns() {
@@ -108,6 +107,7 @@ Result<void> Pipeline::start() {
   if (!roles_.sweep())
     spdlog::warn("the warden did not take the request to sweep; processes older than the agent stay unknown");
   next_sample_ = clock_.boot_ns() + std::uint64_t{options_.sample_s} * kSecond;
+  next_trim_ = clock_.boot_ns() + kFirstTrim;
   publish();
   arm();
   return {};
@@ -230,7 +230,6 @@ void Pipeline::tick() {
     tell_given_up(now);
     link_.on_tick(now);
     flush();
-    publish();
   }
   if (now >= next_second_) {
     next_second_ = now + kSecond;
@@ -240,7 +239,10 @@ void Pipeline::tick() {
   if (now >= next_sample_) {
     next_sample_ = now + std::uint64_t{options_.sample_s} * kSecond;
     roles_.sample_sockets();
-    ::malloc_trim(0);  // what a burst took and freed would stay resident; 0.3 to 4 ms
+  }
+  if (now >= next_trim_) {
+    next_trim_ = now + kTrimEvery;
+    ::malloc_trim(0);  // what the start or a burst took and freed would stay resident; 0.3 to 4 ms
   }
   arm();
 }
@@ -308,16 +310,6 @@ std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& t
   return identify_.take_facts();
 }
 
-void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
-  const identify::WorkloadStats& stats = identify_.workload_stats();
-  out["cgroups_forgotten"] = identify_.stats().cgroups_forgotten;
-  out["facts_over_bound"] = stats.facts_refused;
-  out["workloads_over_bound"] = stats.over_bound;
-  out["identity_posts_dropped"] = facts_.dropped();
-  for (const auto& source : sources_)
-    out.merge(source->counters());
-}
-
 void Pipeline::note_told(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     const auto* gap = std::get_if<GapRow>(&row.body);
@@ -382,43 +374,8 @@ void Pipeline::watch(std::vector<FoundPlace> found) {
   found_.erase(found_.begin(), left);
 }
 
-void Pipeline::publish() {
-  PipelineSnapshot next;
-  capture::CaptureMoment now = capture_.moment();
-  next.kernel = std::move(now.counters);
-  next.worker = session_.since_armed();
-  next.in_flight = now.backlog + session_.pending();
-  next.tracking = link_.counters();
-  count_identity(next.tracking);
-  for (std::size_t i = 0; i < kFamilies; ++i)
-    next.silent[i] = hooks_silence_[i].is_silent();
-  next.warden_silent = warden_silence_.is_silent();
-  next.told = notices_.shown(clock_.boot_ns());
-  for (const auto& source : sources_) {
-    if (std::string remark = source->remark(); !remark.empty()) next.told.push_back(std::move(remark));
-  }
-  next.roles = roles_.processes();
-  const std::scoped_lock lock(mutex_);
-  snapshot_ = std::move(next);
-}
-
-PipelineSnapshot Pipeline::snapshot() const {
-  const std::scoped_lock lock(mutex_);
-  return snapshot_;
-}
-
-std::shared_ptr<const UnseenLives> Pipeline::unseen() {
-  auto made = std::make_shared<std::promise<std::shared_ptr<const UnseenLives>>>();
-  auto got = made->get_future();
-  boost::asio::post(timer_.get_executor(), [this, made] {
-    auto lives = link_.unseen(clock_.boot_ns());
-    made->set_value(lives ? std::make_shared<const UnseenLives>(*std::move(lives)) : nullptr);
-  });
-  return got.wait_for(std::chrono::seconds(1)) == std::future_status::ready ? got.get() : nullptr;
-}
-
 void Pipeline::stop() {
-  if (std::exchange(stopped_, true)) return;
+  if (stopped_.exchange(true)) return;
   timer_.cancel();
   const std::uint64_t now = clock_.boot_ns();
   if (capture_.drain(UINT64_MAX, [this](std::span<const std::byte> bytes) { on_record(bytes); }) <

@@ -2,6 +2,7 @@
 #include "agent/worker.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -141,6 +142,8 @@ int fail_with(int code, const std::string& message) {
 }  // namespace
 
 int run_worker(examine::InheritedFds fds, const std::string& config_path) {
+  // Batches go from thread to thread: with a heap for each of these, what one frees is of no use to the others.
+  ::mallopt(M_ARENA_MAX, 1);
   auto config = base::load_config(config_path.empty() ? base::kDefaultConfigPath : config_path,
                                   {.required = !config_path.empty(), .findings = judge::finding_types()});
   if (!config) return fail_with(kBadConfiguration, config.error().message);

@@ -26,7 +26,7 @@ class FairMap {
   [[nodiscard]] V* find(const std::string& key) {
     const auto it = index_.find(key);
     if (it == index_.end()) return nullptr;
-    std::list<Item>& own = owners_.find(it->second->owner)->second;
+    std::list<Item>& own = it->second->owner->items;
     own.splice(own.begin(), own, it->second);
     return &it->second->value;
   }
@@ -35,12 +35,12 @@ class FairMap {
   std::pair<V*, bool> get(const std::string& owner, const std::string& key) {
     if (V* known = find(key)) return {known, false};
     if (index_.size() >= limit_) evict();
-    std::list<Item>& own = owners_[owner];
-    by_size_.erase({own.size(), owner});
-    own.push_front({owner, key, {}});
-    by_size_.insert({own.size(), owner});
-    index_.emplace(own.front().key, own.begin());
-    return {&own.front().value, true};
+    const auto at = owners_.try_emplace(owner).first;
+    Owner& own = at->second;
+    own.name = &at->first;
+    resize(own, [&] { own.items.push_front({&own, key, {}}); });
+    index_.emplace(own.items.front().key, own.items.begin());
+    return {&own.items.front().value, true};
   }
 
   void erase(const std::string& key) {
@@ -51,8 +51,8 @@ class FairMap {
   /// Calls `call(key, value)` for each; it must change nothing but the value.
   template <typename Call>
   void each(const Call& call) {
-    for (auto& [owner, items] : owners_) {
-      for (Item& item : items)
+    for (auto& [name, owner] : owners_) {
+      for (Item& item : owner.items)
         call(item.key, item.value);
     }
   }
@@ -61,35 +61,53 @@ class FairMap {
   [[nodiscard]] std::uint64_t evicted() const { return evicted_; }
 
  private:
+  struct Owner;
   struct Item {
-    std::string owner, key;
+    Owner* owner;
+    std::string key;
     V value;
+  };
+  struct Owner {
+    const std::string* name = nullptr;
+    std::list<Item> items;
+  };
+  struct BySize {
+    bool operator()(const Owner* one, const Owner* other) const {
+      if (one->items.size() != other->items.size()) return one->items.size() < other->items.size();
+      return *one->name < *other->name;
+    }
   };
 
   void evict() {
-    const auto most = owners_.find(by_size_.rbegin()->second);
-    const auto stalest = std::prev(most->second.end());
+    const auto stalest = std::prev((*by_size_.rbegin())->items.end());
     if (on_evict_) on_evict_(stalest->key, stalest->value);
     erase(stalest);
     ++evicted_;
   }
 
   void erase(typename std::list<Item>::iterator item) {
-    const auto owner = owners_.find(item->owner);
-    by_size_.erase({owner->second.size(), owner->first});
+    Owner& own = *item->owner;
     index_.erase(item->key);
-    owner->second.erase(item);
-    if (owner->second.empty()) {
-      owners_.erase(owner);
-    } else {
-      by_size_.insert({owner->second.size(), owner->first});
-    }
+    resize(own, [&] { own.items.erase(item); });
+    if (own.items.empty()) owners_.erase(owners_.find(*own.name));
+  }
+
+  /// `change` adds or removes one of its items.
+  template <typename Change>
+  void resize(Owner& own, const Change& change) {
+    auto place = by_size_.extract(&own);
+    change();
+    if (own.items.empty()) return;
+    if (place.empty())
+      by_size_.insert(&own);
+    else
+      by_size_.insert(std::move(place));
   }
 
   std::size_t limit_;
   std::uint64_t evicted_ = 0;
-  std::unordered_map<std::string, std::list<Item>> owners_;
-  std::set<std::pair<std::size_t, std::string>> by_size_;                           ///< of owners
+  std::unordered_map<std::string, Owner> owners_;  ///< none without an item
+  std::set<Owner*, BySize> by_size_;
   std::unordered_map<std::string_view, typename std::list<Item>::iterator> index_;  ///< names are the items' own
   std::function<void(const std::string&, V&)> on_evict_;
 };

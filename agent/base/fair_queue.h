@@ -111,6 +111,8 @@ class FairShares {
     (void)out.grow();
     return out;
   }
+  /// Whether `take` would give it.
+  [[nodiscard]] bool has_room(const Owners& owner) const { return state_->has_room(owner, 1, 1); }
   /// A share of nothing yet, that may grow.
   [[nodiscard]] Share none(const Owners& owner) {
     Share out;

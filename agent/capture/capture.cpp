@@ -104,6 +104,11 @@ void Capture::note_drained(std::size_t count) {
 
 std::vector<Event> Capture::loss_since_last(std::uint64_t now_boot_ns) {
   std::vector<Event> out;
+  const CounterReader::Losses lost_now = counters_.losses();
+  if (std::exchange(seen_lost_, lost_now) == lost_now) {
+    reported_ns_ = now_boot_ns;
+    return out;
+  }
   FamilyCounters now = counters_.read();
   std::optional<std::map<std::uint32_t, CgroupLosses::Slot>> slots;  // read when there is something to tell
   for (std::size_t family = 0; family < kFamilies; ++family) {
@@ -155,6 +160,7 @@ void Capture::report_cgroups(std::uint64_t& lost, std::size_t family,
 }
 
 void Capture::resume_loss(const FamilyCounters& reported, std::uint64_t at_boot_ns) {
+  seen_lost_.reset();
   reported_ = reported;
   reported_ns_ = at_boot_ns;
   for (const auto& [number, slot] : losses_.read())  // of these nobody knows what was reported

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -133,6 +134,7 @@ class Capture {
   CounterReader counters_;
   CgroupLosses losses_;
   FamilyCounters reported_{};
+  std::optional<CounterReader::Losses> seen_lost_;                // of which all is reported
   std::map<std::uint32_t, CgroupLosses::Slot> reported_cgroups_;  // by number
   std::uint64_t reported_ns_ = 0;
   std::uint64_t newest_ns_ = 0;  // time of the newest record delivered

@@ -69,14 +69,24 @@ std::uint64_t CounterReader::sum(std::size_t family, std::size_t counter) const 
   return total;
 }
 
+CounterReader::Losses CounterReader::losses() const {
+  Losses out;
+  for (std::size_t family = 0; family < kFamilies; ++family) {
+    out[family] = {sum(family, KT_C_LOST_RING), sum(family, KT_C_LOST_BUDGET), sum(family, KT_C_LOST_FAULT),
+                   sum(family, KT_C_LOST_SCRATCH)};
+  }
+  return out;
+}
+
 FamilyCounters CounterReader::read() const {
   FamilyCounters out;
+  const Losses lost = losses();
   for (std::size_t family = 0; family < kFamilies; ++family) {
     KernelCounters& at = out[family];
-    at.lost = {{kLostRingFull, sum(family, KT_C_LOST_RING)},
-               {kLostBudget, sum(family, KT_C_LOST_BUDGET)},
-               {kLostReadFault, sum(family, KT_C_LOST_FAULT)},
-               {kLostScratch, sum(family, KT_C_LOST_SCRATCH)}};
+    at.lost = {{kLostRingFull, lost[family][0]},
+               {kLostBudget, lost[family][1]},
+               {kLostReadFault, lost[family][2]},
+               {kLostScratch, lost[family][3]}};
     at.sent = sum(family, KT_C_SENT);
     at.filtered = sum(family, KT_C_FILTERED) + sum(family, KT_C_REPEATED);
     at.hits = sum(family, KT_C_HITS);  // last: a hook counts its hit before the hit's fate

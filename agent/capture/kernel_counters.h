@@ -37,6 +37,9 @@ class CounterReader {
   static Result<CounterReader> map(int fd, std::uint32_t cpus);
   /// At rest hits = filtered + sent + lost; while hooks run, `hits` may be ahead, never behind.
   [[nodiscard]] FamilyCounters read() const;
+  /// What was lost alone, for each cause: to see without much work whether there is something to tell.
+  using Losses = std::array<std::array<std::uint64_t, 4>, kFamilies>;
+  [[nodiscard]] Losses losses() const;
 
  private:
   CounterReader(Mapping pages, std::uint32_t cpus) : pages_(std::move(pages)), cpus_(cpus) {}

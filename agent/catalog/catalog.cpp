@@ -44,6 +44,9 @@ Catalog::Impl::Impl(const tables::Tables& tables)
   }
   for (const tables::Socket& socket : t_.sockets)
     socket_paths_.push_back(cut_path(socket.path.substr(socket.path.starts_with("~/") ? 2 : 0)));
+  for (const File& file : t_.files) {
+    if (file.by_content) by_content_.push_back(&file);
+  }
   for (std::size_t i = 0; i < t_.program_names.size(); ++i) {
     const auto index = static_cast<std::uint16_t>(i);
     if (t_.program_names[i].name.ends_with('*')) {
@@ -108,11 +111,10 @@ const File* Catalog::file_of_content(std::string_view format) const {
   // Keys that tell their kind themselves: no place is needed for them.
   static constexpr std::array kAnywhere{File{.format = "pem"}, File{.format = "raw_token"},
                                         File{.format = "configuration"}};
-  const auto is_it = [&](const File& file) { return file.format == format; };
-  const std::span<const File> files = impl().tables().files;
-  const auto found = std::ranges::find_if(files, [&](const File& file) { return file.by_content && is_it(file); });
-  if (found != files.end()) return &*found;
-  const auto* const anywhere = std::ranges::find_if(kAnywhere, is_it);
+  for (const File* file : impl().by_content()) {
+    if (file->format == format) return file;
+  }
+  const auto* const anywhere = std::ranges::find(kAnywhere, format, &File::format);
   return anywhere != kAnywhere.end() ? anywhere : nullptr;
 }
 const File* Catalog::match_file(std::string_view path) const { return impl().match_file(path); }

@@ -118,11 +118,7 @@ std::optional<Endpoint> Catalog::Impl::try_host(std::uint16_t index, const std::
 std::optional<Endpoint> Catalog::Impl::match_host(std::string_view given) const {
   const std::string host = base::parse_host(given).host;
   if (host.empty() || host.size() > 253) return std::nullopt;
-  const std::scoped_lock held(known_hosts_lock_);
-  if (const std::optional<Endpoint>* known = known_hosts_.find(host)) return *known;
-  const std::optional<Endpoint> found = find_host(host);
-  *known_hosts_.get(host).first = found;
-  return found;
+  return known_hosts_.get(host, [&] { return find_host(host); });
 }
 
 std::optional<Endpoint> Catalog::Impl::find_host(const std::string& host) const {

@@ -32,7 +32,26 @@ class LazyRegex {
   mutable std::unique_ptr<RE2> compiled_;
 };
 
-inline constexpr std::size_t kKnownHosts = 1024;  ///< about 300 kB when full of long names
+/// Answers to what is asked again and again: a node opens few paths, runs few programs and calls few hosts, many times.
+template <typename V, std::size_t kMost>
+class Answers {
+ public:
+  static constexpr std::size_t kLongest = 256;  ///< what is longer is worked out each time
+
+  template <typename F>
+  V get(const std::string& asked, F&& work_out) {
+    if (asked.size() > kLongest) return work_out();
+    const std::scoped_lock held(lock_);
+    if (const V* known = known_.find(asked)) return *known;
+    V found = work_out();
+    *known_.get(asked).first = found;
+    return found;
+  }
+
+ private:
+  std::mutex lock_;
+  base::LruMap<std::string, V> known_{kMost};
+};
 
 class Catalog::Impl {
  public:
@@ -59,10 +78,14 @@ class Catalog::Impl {
                                                      std::string_view path, bool usual_only) const;
   [[nodiscard]] std::optional<std::string_view> match_format(std::string_view text) const;
   [[nodiscard]] const Selector* selector(std::string_view id) const;
+  /// Of tables().files those that their content alone tells.
+  [[nodiscard]] const std::vector<const File*>& by_content() const { return by_content_; }
   [[nodiscard]] const tables::Tables& tables() const { return t_; }
 
  private:
   [[nodiscard]] std::optional<Endpoint> find_host(const std::string& host) const;
+  [[nodiscard]] const File* find_file(std::string_view path) const;
+  [[nodiscard]] const Program* find_program(std::string_view exe, std::string_view filename) const;
   [[nodiscard]] std::optional<Endpoint> named_by_binding(const std::string& host) const;
   [[nodiscard]] std::optional<Endpoint> try_host(std::uint16_t index, const std::string& host,
                                                  std::size_t ending) const;
@@ -79,9 +102,10 @@ class Catalog::Impl {
   std::vector<std::vector<std::string_view>> socket_paths_;               ///< of tables().sockets, cut
   std::map<std::string_view, std::vector<std::uint16_t>> program_names_;  ///< whole names → program_names
   std::vector<std::uint16_t> program_prefixes_;
-  /// Answers of match_host: a node calls few hosts many times, and an expression costs a hundred look-ups.
-  mutable std::mutex known_hosts_lock_;
-  mutable base::LruMap<std::string, std::optional<Endpoint>> known_hosts_{kKnownHosts};
+  std::vector<const File*> by_content_;
+  mutable Answers<std::optional<Endpoint>, 1024> known_hosts_;  ///< about 300 kB when full of long names, and so on
+  mutable Answers<const File*, 512> known_paths_;
+  mutable Answers<const Program*, 256> known_programs_;
 };
 
 /// Components of a path as patterns see it: /proc/PID/root stripped, /var/run = /run, components of projected volumes

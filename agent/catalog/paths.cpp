@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths against patterns. Any thread; no state; one small allocation per path.
+// Paths against patterns. Any thread.
 #include <algorithm>
 
 #include "agent/catalog/impl.h"
@@ -70,6 +70,10 @@ bool fits(const tables::FilePattern& pattern, std::span<const std::string_view> 
 }
 
 const File* Catalog::Impl::match_file(std::string_view path) const {
+  return known_paths_.get(std::string(path), [&] { return find_file(path); });
+}
+
+const File* Catalog::Impl::find_file(std::string_view path) const {
   const std::vector<std::string_view> cut = cut_path(path);
   if (cut.empty() || !path.starts_with('/')) return nullptr;
   const auto excluded = [&](std::uint16_t file) {

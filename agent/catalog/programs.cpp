@@ -59,6 +59,12 @@ const Program* Catalog::Impl::program_named(std::string_view path, bool script, 
 }
 
 const Program* Catalog::Impl::match_program(std::string_view exe, std::string_view filename) const {
+  std::string both(exe);
+  both.append(1, '\0').append(filename);
+  return known_programs_.get(both, [&] { return find_program(exe, filename); });
+}
+
+const Program* Catalog::Impl::find_program(std::string_view exe, std::string_view filename) const {
   exe = without_deleted(exe);
   const Program* binary = program_named(exe, false, true);
   if (binary == nullptr || !binary->runtime || filename.empty() || base_name(filename) == base_name(exe)) return binary;

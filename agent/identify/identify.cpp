@@ -377,6 +377,7 @@ void Identify::erase(const Key& key) {
 }
 
 void Identify::expire(std::uint64_t now_boot_ns) {
+  resolved_.clear();  // users get other names, and what nobody refers to any more is given up
   const auto due = [&](std::uint64_t time_ns) {
     return time_ns <= now_boot_ns - std::min(now_boot_ns, options_.keep_exited_ns);
   };

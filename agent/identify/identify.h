@@ -121,7 +121,8 @@ class Identify {
  private:
   static constexpr std::size_t kMaxUnresolved = 10'000;
   static constexpr std::size_t kMaxGivenUp = 256;  // causes and workloads that are told apart
-  static constexpr std::size_t kMaxEarlier = 64;   // execs of one process within 10 s that late events may still name
+  static constexpr std::size_t kMaxResolved = 256;
+  static constexpr std::size_t kMaxEarlier = 64;  // execs of one process within 10 s that late events may still name
   struct Key {
     std::uint32_t tgid = 0;
     std::uint64_t start_ns = 0;
@@ -149,6 +150,12 @@ class Identify {
   struct Replaced {
     std::uint64_t at_ns;
     InstanceId id;
+  };
+  /// Where a process belongs, as the resolver said within this second: so does one that is alike.
+  struct Resolved {
+    Process like;
+    std::string cgroup;
+    CgroupMakers makers;
   };
 
   Identified on_fork(const EventHead& head, const ForkEvent& fork);
@@ -213,6 +220,7 @@ class Identify {
   std::uint64_t proc_second_ = 0;
   std::uint32_t proc_reads_ = 0;
   std::unordered_map<std::uint64_t, std::uint32_t> proc_reads_of_;  // by cgroup, in this second
+  std::unordered_map<std::size_t, Resolved> resolved_;
   GivenUp given_up_;
   std::vector<WorkloadSeen> first_seen_;
 };

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Identify: making a Process, from an exec or from what can still be learnt of one that nobody introduced.
+#include <functional>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "agent/identify/identify.h"
@@ -8,6 +11,21 @@ namespace keytrail::identify {
 namespace {
 
 constexpr std::uint64_t kSecond = 1'000'000'000;
+
+/// In all that the resolver may look at, but for the variables.
+bool is_alike(const Process& a, const Process& b) {
+  const auto seen = [](const Process& one) {
+    return std::tie(one.exe, one.filename, one.comm, one.exe_file, one.uid, one.gid, one.login_uid, one.session_id,
+                    one.mnt_ns, one.pid_ns, one.net_ns, one.cgroup_id);
+  };
+  return seen(a) == seen(b);
+}
+
+/// Equal for those that are alike.
+std::size_t likeness(const Process& process) {
+  const std::hash<std::string_view> hash;
+  return hash(process.exe) ^ (hash(process.filename) << 1U) ^ std::hash<std::uint64_t>{}(process.cgroup_id << 2U);
+}
 
 }  // namespace
 
@@ -34,8 +52,22 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
 }
 
 // Gives the process its workload and makes it immutable. The kernel's path wins over what /proc said a moment later.
+// Most programs are started again and again.
 void Identify::resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers) {
+  const std::size_t name = likeness(process);
+  const auto known = resolved_.find(name);
+  if (known != resolved_.end() && is_alike(process, known->second.like) && known->second.cgroup == cgroup &&
+      known->second.makers == makers &&
+      workloads_.find(known->second.like.workload->id) == known->second.like.workload) {
+    process.workload = known->second.like.workload;
+    process.account = known->second.like.account;
+    return resolver_.claim(process);
+  }
   resolver_.resolve(process, cgroup, makers);
+  if (known == resolved_.end() && resolved_.size() >= kMaxResolved) resolved_.clear();
+  Resolved& now = resolved_[name] = {.like = process, .cgroup = cgroup, .makers = makers};
+  now.like.env = {};
+  now.like.args = {};
   for (auto& made : workloads_.take_made())
     first_seen_.push_back({std::move(made), {.who = process.id, .mnt_ns = process.mnt_ns, .same_mount_ns = {}}});
 }

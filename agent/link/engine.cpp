@@ -172,6 +172,7 @@ void Engine::adopt(const Holding& holding, const ProcessRef& who) {
 }
 
 void Engine::on_tick(std::uint64_t now_ns) {
+  now_ns_ = now_ns;
   holders_.forget_lives();
   connections_.on_tick(now_ns);
   uses_.weigh_ready(now_ns);
@@ -182,8 +183,8 @@ void Engine::on_tick(std::uint64_t now_ns) {
 
 std::uint64_t Engine::settled_ns(std::uint64_t now_ns) const {
   std::uint64_t settled = now_ns;
-  for (const std::uint64_t waits :
-       {examinations_.oldest_ns(), uses_.oldest_ns(), connections_.oldest_ns(), outbox_.untold_ns()}) {
+  for (const std::uint64_t waits : {examinations_.oldest_ns(), uses_.oldest_ns(), connections_.oldest_ns(),
+                                    holders_.waits_since_ns(), outbox_.untold_ns()}) {
     if (waits != 0) settled = std::min(settled, waits - 1);
   }
   return settled;
@@ -195,7 +196,7 @@ Link::Output Engine::take() {
     for (const auto& [tgid, instance] : processes_.live())
       holders_.mark_doubts(instance);
   }
-  holders_.sync(out);
+  holders_.sync(out, now_ns_);
   out.slot_changes = looks_.take_changes();
   out.found = found_.take();
   return out;
@@ -215,6 +216,7 @@ std::map<std::string, std::uint64_t> Engine::counters() const {
 }
 
 void Engine::finish(std::uint64_t now_ns) {
+  now_ns_ = UINT64_MAX;  // nothing waits for a later batch
   connections_.finish();
   uses_.finish(now_ns);
   outbox_.tell_given_up(now_ns, true);

@@ -60,6 +60,7 @@ class Engine {
   // In the order of who uses whom: each knows those above it.
   const LinkOptions options_;
   const catalog::Catalog& catalog_;
+  std::uint64_t now_ns_ = UINT64_MAX;  // of the last tick
   Watch watch_;
   KeyIndex index_;
   Outbox outbox_;

@@ -36,6 +36,7 @@ class Examinations {
   Examinations(const Examinations&) = delete;
   Examinations& operator=(const Examinations&) = delete;
 
+  [[nodiscard]] bool has_room(const Instance& asker) const { return shares_.has_room(owners_of(asker)); }
   [[nodiscard]] Room room_for(const Instance& asker);
   /// Half of an asker's room is kept for files at known places.
   [[nodiscard]] bool crowded(const Instance& asker) const { return shares_.is_half_full(owners_of(asker)); }

@@ -20,6 +20,19 @@ bool is_same_root(std::string_view one, std::string_view other, const Instance& 
   return mnt_ns != 0 && (Slots::scope_in(one, mnt_ns) == other || Slots::scope_in(other, mnt_ns) == one);
 }
 
+/// When its program began.
+std::uint64_t born(const Instance& instance) { return std::max(instance.id.start_ns, instance.doubts.life_from_ns); }
+
+/// Most programs end within milliseconds, and take nothing but what their starter had, which may be hundreds of keys:
+/// what lives on is stored a moment later.
+bool is_passing(const Instance& instance, std::uint64_t now_ns) {
+  constexpr std::uint64_t kPassingNs = 100'000'000;
+  return instance.alive && !instance.synced && !instance.called && now_ns < born(instance) + kPassingNs &&
+         std::ranges::all_of(
+             instance.holdings,
+             [](const Held& held) { return held.how == How::kFork || held.how == How::kLostAtExec; });
+}
+
 }  // namespace
 
 Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
@@ -269,11 +282,18 @@ void Holders::adopt(const InstanceRef& instance, const Holding& holding, std::st
   instance->synced = true;
 }
 
-void Holders::sync(Link::Output& out) {
+void Holders::sync(Link::Output& out, std::uint64_t now_ns) {
   out.readers = acquisitions_.take_readers(clock_);
   std::vector<InstanceRef> again;
+  waits_since_ns_ = 0;
   for (const InstanceRef& instance : std::exchange(dirty_, {})) {
     instance->queued_dirty = false;
+    if (is_passing(*instance, now_ns)) {
+      const std::uint64_t born_ns = born(*instance);
+      waits_since_ns_ = waits_since_ns_ == 0 ? born_ns : std::min(waits_since_ns_, born_ns);
+      again.push_back(instance);
+      continue;
+    }
     sync_one(instance, out);
     if (!instance->alive && instance->held_uses != 0) again.push_back(instance);
   }
@@ -281,7 +301,7 @@ void Holders::sync(Link::Output& out) {
     mark_dirty(instance);
 }
 
-/// Many processes live shorter than a batch: what was set and ended within one never reaches the table.
+/// What was set and ended within one batch never reaches the table.
 void Holders::sync_one(const InstanceRef& instance, Link::Output& out) {
   const bool over = !instance->alive && instance->held_uses == 0;
   if (over && !instance->synced) return;

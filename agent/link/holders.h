@@ -85,7 +85,9 @@ class Holders {
   /// Whoever was not adopted by now has ended meanwhile.
   void forget_lives() { lives_.clear(); }
   /// Moves what the table does not know yet into `out`.
-  void sync(Link::Output& out);
+  void sync(Link::Output& out, std::uint64_t now_ns);
+  /// The oldest whose holdings wait to be stored, ns since boot; 0 = none does.
+  [[nodiscard]] std::uint64_t waits_since_ns() const { return waits_since_ns_; }
 
   [[nodiscard]] std::uint64_t repeats() const { return acquisitions_.repeats(); }
 
@@ -104,6 +106,7 @@ class Holders {
   Acquisitions acquisitions_;
   base::FairShares shares_;
   std::vector<InstanceRef> dirty_;
+  std::uint64_t waits_since_ns_ = 0;
   std::map<InstanceId, std::string> lives_;  ///< of an earlier run, until all are adopted
 };
 

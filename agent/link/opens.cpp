@@ -14,13 +14,10 @@ namespace {
 
 using namespace std::string_view_literals;
 
-/// One state of one file.
-std::string identity_of(const FileIdentity& file) {
-  std::string out;
-  for (const auto part : {std::uint64_t{file.dev}, file.inode, static_cast<std::uint64_t>(file.ctime_s),
-                          std::uint64_t{file.ctime_ns}, file.size})
-    out += std::to_string(part) + ":";
-  return out;
+/// One state of one file, whatever is known of its file system.
+FileIdentity state_of(FileIdentity file) {
+  file.fs_magic = 0;
+  return file;
 }
 
 /// The machine's files through another door (`/` mounted in a container, an unpacked root): what they are in their own.
@@ -60,14 +57,14 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
     give_up("secret_shaped_over_budget", instance, head.time_ns);
     return Done::kAbsorbed;
   }
-  Room room = examinations_.room_for(*instance);  // before all else: a flood costs no more than this
-  if (!room) return drop(instance, head);
+  // Before all else: a flood costs no more than this.
+  if (!examinations_.has_room(*instance)) return drop(instance, head);
   if (event.path_truncated) return on_cut_path(instance, event, head);
   const catalog::File* entry = entry_of(*instance, event);
   if (entry != nullptr && entry->format.empty()) return Done::kAbsorbed;
   if (entry == nullptr) {  // its name or its shape may be a key's, its place is nobody's
     if (event.file.size == 0 || event.file.size > role::kMaxFileBytes) return Done::kAbsorbed;
-    const std::string* known = contents_.find(identity_of(event.file));
+    const std::string* known = contents_.find(state_of(event.file));
     if (known != nullptr) entry = catalog_.file_of_content(*known);
     if (known != nullptr && entry == nullptr) {
       if (event.secret_shaped && *known == kSecretShaped) mark_unknown(instance, head.time_ns);
@@ -80,7 +77,7 @@ Done Opens::on_open(const OpenEvent& event, const EventHead& head, const Process
                   .entry = entry,
                   .baseline = head.baseline,
                   .from_ring = head.from_ring,
-                  .room = std::move(room)},
+                  .room = examinations_.room_for(*instance)},
                  head.time_ns);
 }
 
@@ -236,7 +233,7 @@ void Opens::on_content(Asked asked, const FileAnswer& answer) {
   const auto& [instance, how] = asked.examination->receivers.front();
   const std::uint64_t time_ns = asked.examination->time_ns;
   if (answer.unread.empty()) {
-    *contents_.get(identity_of(asked.event.file)).first = answer.format;
+    *contents_.get(state_of(asked.event.file)).first = answer.format;
     asked.entry = catalog_.file_of_content(answer.format);
   }
   if (asked.entry != nullptr) {
@@ -272,12 +269,11 @@ bool Opens::remember(const FileIdentity& file, FileAnswer& answer) {
   constexpr std::size_t kMaxFacts = 64;
   const bool late = answer.unread == "changed" || answer.unread == "gone";
   if (file.inode == 0 || (!late && (!answer.unread.empty() || answer.keys.size() > kMaxFacts))) return false;
-  const std::string identity = identity_of(file);
   if (!late) {
-    *answered_.get(identity).first = {answer.keys, answer.skipped};
+    *answered_.get(state_of(file)).first = {answer.keys, answer.skipped};
     return false;
   }
-  const Content* known = answered_.find(identity);
+  const Content* known = answered_.find(state_of(file));
   if (known == nullptr) return false;
   answer.unread.clear();
   answer.keys = known->keys;

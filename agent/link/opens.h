@@ -73,6 +73,15 @@ class Opens {
     std::vector<KeyFact> keys;
     std::uint32_t skipped = 0;
   };
+  struct HashOf {
+    std::size_t operator()(const FileIdentity& file) const {
+      std::uint64_t out = file.dev;
+      for (const std::uint64_t part :
+           {file.inode, static_cast<std::uint64_t>(file.ctime_s), std::uint64_t{file.ctime_ns}, file.size})
+        out = (out ^ part) * 0x9E3779B97F4A7C15U;
+      return out ^ (out >> 32U);
+    }
+  };
 
   [[nodiscard]] const catalog::File* entry_of(const Instance& instance, const OpenEvent& event);
   Done on_cut_path(const InstanceRef& instance, const OpenEvent& event, const EventHead& head);
@@ -110,8 +119,8 @@ class Opens {
   Uses& uses_;
   Outbox& outbox_;
   /// By the file's identity: what it held when it was read last.
-  base::LruMap<std::string, Content> answered_;
-  base::LruMap<std::string, std::string> contents_;  ///< the same for FileAnswer::format
+  base::LruMap<FileIdentity, Content, HashOf> answered_;
+  base::LruMap<FileIdentity, std::string, HashOf> contents_;  ///< the same for FileAnswer::format
   std::map<State, Waiting> waiting_;
   std::uint64_t rounds_ = 0;
 };

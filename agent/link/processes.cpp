@@ -259,7 +259,12 @@ void Processes::find_caller_of_helper(Instance& helper, const InstanceId& parent
 
 InstanceRef Processes::on_exit(const EventHead& head) {
   InstanceRef instance = find_live(head.who);
-  if (instance) end(instance);
+  if (instance) {
+    // Whoever starts many programs is asked for its children at each call of its own.
+    const InstanceRef parent = instance->process ? find_live(instance->process->parent) : nullptr;
+    if (parent) std::erase(parent->children, instance->id.tgid);
+    end(instance);
+  }
   if (!not_followed_.empty()) not_followed_.erase(head.who.tgid);
   return instance;
 }

@@ -115,7 +115,7 @@ class History final : public Recorder, public RowQueue, public HistoryReader {
   std::vector<Batch> take(std::unique_lock<std::mutex>& lock);
   void store(std::vector<Batch> batches);
   void maintain();
-  void after_commit();
+  void after_commit(bool look);
   bool recover(const Error& error, int attempt);
   void look_for_room();
   bool give_up(std::vector<Batch>& batches, const Error& error, int attempt);

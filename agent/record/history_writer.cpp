@@ -102,9 +102,12 @@ void History::submit(Batch batch) {
     ++submitted_;
     const bool full = stopping_ || queue_.size() >= options_.queue_batches || queued_rows_ + rows > options_.queue_rows;
     if (!full) {
+      // The writer has begun to wait with the first of them, for a row or for enough of them: nothing else wakes it.
+      const bool first = queue_.empty(), first_row = rows != 0 && queued_rows_ == 0;
       admit_overflow();
       queued_rows_ += rows;
       queue_.push_back({std::move(batch), rows != 0 ? clock_.wall_ns() : 0, submitted_});
+      if (!first && !first_row && queued_rows_ < options_.merge_rows) return;
     } else {
       drop_rows(batch, "record_queue_full");
       keep_state(batch);
@@ -196,7 +199,7 @@ void History::store(std::vector<Batch> batches) {
         if (evicted_) queue_gap(*std::exchange(evicted_, std::nullopt));
       }
       if (*stored != 0) wake_exporters();
-      after_commit();
+      after_commit(*stored != 0);
       return;
     }
     look_for_damage(stored.error());
@@ -228,12 +231,13 @@ bool History::give_up(std::vector<Batch>& batches, const Error& error, int attem
   return false;
 }
 
-/// Copies the log when it is due and looks whether retention is. A log or file that cannot be synced is said and leaves
-/// a gap row: what was committed since the last good copy is not surely on the disk.
-void History::after_commit() {
+/// Copies the log when it is due and may look whether retention is. A log or file that cannot be synced is said and
+/// leaves a gap row: what was committed since the last good copy is not surely on the disk.
+void History::after_commit(bool look) {
   const std::lock_guard store_lock(store_mutex_);
   auto copied = checked(store_->checkpoint_if_due());
-  if (auto full = store_->crowded(); full.value_or(false)) next_retention_ = next_maintenance_ = steady_clock::now();
+  if (auto full = look ? store_->crowded() : false; full.value_or(false))
+    next_retention_ = next_maintenance_ = steady_clock::now();
   const std::lock_guard lock(mutex_);
   const std::int64_t now = clock_.wall_ns();
   if (copied && !*copied) return;
@@ -338,7 +342,7 @@ void History::maintain() {
     }
   }
   if (appended != 0) wake_exporters();
-  after_commit();
+  after_commit(true);
 }
 
 }  // namespace keytrail::record

@@ -221,12 +221,14 @@ class Bench(SystemCase):
         time.sleep(3)  # what waits is done; questions would count, too
         spent = {role: s - before.get(role, 0) for role, s in user_s(self.agent).items()}
         every = sum(spent.values())
-        beyond = every - self.idle * (time.monotonic() - begin)
+        took = time.monotonic() - begin
+        beyond = every - self.idle * took
         status = self.agent.quiet(2, 60)
         events = max(status["accounting"]["kernel"]["sent"] - sent, 1)
         self.show(f"{name}, most of each", peak)
         print(f"  {did}\n  {events} events; user CPU " + ", ".join(f"{role} {s:.2f} s" for role, s in spent.items())
-              + f"; {every / events * 1e6:.1f} us an event, {beyond / events * 1e6:.1f} beyond what rest takes\n"
+              + f"; {every / events * 1e6:.1f} us an event, {beyond / events * 1e6:.1f} beyond what rest takes, "
+              f"{spent['worker'] / events * 1e6:.1f} of the worker, {events / took:.0f} events/s\n"
               f"  load average {os.getloadavg()[0]:.1f}; lost {status['accounting']['kernel']['lost']}; accounting: "
               + ("; ".join(accounting.broken(status)) or "difference 0"), flush=True)
 
@@ -244,7 +246,7 @@ class Bench(SystemCase):
         self.run_load("examined too", 60, 50, "examined")
         for minute in range(1, int(minutes) + 1):
             time.sleep(60)
-            if minute in (1, 3, 5, 10) or minute == int(minutes):
+            if minute in (1, 2, 3, 5, 10) or minute == int(minutes):
                 after = self.sizes()
                 self.show(f"{minute} min after, {after['all'] / rest['all']:.2f} of rest", after)
 

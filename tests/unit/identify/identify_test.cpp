@@ -49,6 +49,28 @@ TEST_F(IdentifyTest, ExecInPlaceIsANewInstanceAndNamesTheOldOne) {
   EXPECT_EQ(table.stats().live, 1U);
 }
 
+TEST_F(IdentifyTest, AProgramThatIsStartedAgainBelongsWhereItIsKnownToBelongNow) {
+  std::uint32_t exec = kOne.exec;
+  const auto again = [&](const ExecEvent& event) { return send({kOne.tgid, kOne.start_ns, ++exec}, event).who; };
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/a.service"});
+  const ProcessRef first = again(program("/bin/true"));
+  EXPECT_EQ(again(program("/bin/true"))->workload, first->workload);
+  table.learn_facts({.id = first->workload->id, .facts = {{fact::kTeam, "ops", KnownBy::kRuntime}}});
+  EXPECT_EQ(again(program("/bin/true"))->workload->value(fact::kTeam), "ops");
+  ExecEvent root = program("/bin/true");
+  root.uid = 0;
+  EXPECT_EQ(again(root)->account->user, "root");
+  EXPECT_EQ(again(program("/bin/true"))->account->user, "alice");
+  ExecEvent login = program("/bin/true");
+  login.login_uid = 1000;
+  EXPECT_EQ(again(login)->account->login_user, "alice");
+  ExecEvent job = program("/bin/true");
+  job.env = {{.name = "GITHUB_REPOSITORY", .value = "acme/shop"}, {.name = "GITHUB_JOB", .value = "build"}};
+  EXPECT_GT(again(job)->workload->facts.size(), first->workload->facts.size() + 1) << "its variables are its own";
+  send({}, CgroupEvent{.cgroup_id = 1, .path = "/system.slice/b.service"});
+  EXPECT_EQ(again(program("/bin/true"))->workload->name, "b.service");
+}
+
 TEST_F(IdentifyTest, ADaemonThatDropsRootIsTheUserThatItActsForNow) {
   ExecEvent daemon = program("/usr/sbin/daemon");
   daemon.uid = 0;

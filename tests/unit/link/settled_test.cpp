@@ -66,6 +66,30 @@ TEST_F(Settled, SoDoesAUseThatIsHeldBack) {
   EXPECT_FALSE(told().empty());
 }
 
+TEST_F(Settled, SoDoesAForkOfAHolderUntilItHasLivedLongEnoughToBeStored) {
+  start(10);
+  open(10);
+  tick();
+  collect();
+  fork(10, 11);
+  fork(10, 12);
+  const std::uint64_t born_ns = process(11)->id.start_ns;
+  tick();
+  collect();
+  EXPECT_FALSE(holders.contains(11));
+  expect(born_ns, "its key is not in the table yet");
+  exit(12);
+  tick(200);
+  collect();
+  EXPECT_TRUE(holders.contains(11));
+  EXPECT_FALSE(holders.contains(12)) << "most end before that, and never reach it";
+  expect(0, "stored");
+  fork(10, 13);
+  link->finish(clock.now);
+  collect();
+  EXPECT_TRUE(holders.contains(13)) << "at the end nothing waits";
+}
+
 TEST_F(Settled, SoDoesWhatWasGivenUpAndIsNoRowYet) {
   link->give_up("queue_full", "open", "api", 1, clock.now);
   expect(clock.now, "it is told by the next tick");

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What other threads ask of the pipeline: made on its own thread, when it is asked for.
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <utility>
+
+#include "agent/pipeline.h"
+
+namespace keytrail {
+namespace {
+
+constexpr std::uint64_t kFreshNs = 50'000'000;  ///< a snapshot so young is given again
+
+}  // namespace
+
+void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
+  const identify::WorkloadStats& stats = identify_.workload_stats();
+  out["cgroups_forgotten"] = identify_.stats().cgroups_forgotten;
+  out["facts_over_bound"] = stats.facts_refused;
+  out["workloads_over_bound"] = stats.over_bound;
+  out["identity_posts_dropped"] = facts_.dropped();
+  for (const auto& source : sources_)
+    out.merge(source->counters());
+}
+
+void Pipeline::publish() {
+  PipelineSnapshot next;
+  next.made_ns = clock_.boot_ns();
+  capture::CaptureMoment now = capture_.moment();
+  next.kernel = std::move(now.counters);
+  next.worker = session_.since_armed();
+  next.in_flight = now.backlog + session_.pending();
+  next.tracking = link_.counters();
+  count_identity(next.tracking);
+  for (std::size_t i = 0; i < kFamilies; ++i)
+    next.silent[i] = hooks_silence_[i].is_silent();
+  next.warden_silent = warden_silence_.is_silent();
+  next.told = notices_.shown(clock_.boot_ns());
+  for (const auto& source : sources_) {
+    if (std::string remark = source->remark(); !remark.empty()) next.told.push_back(std::move(remark));
+  }
+  next.roles = roles_.processes();
+  const std::scoped_lock lock(mutex_);
+  snapshot_ = std::move(next);
+}
+
+template <typename F>
+std::invoke_result_t<F> Pipeline::asked_here(F make) {
+  auto made = std::make_shared<std::promise<std::invoke_result_t<F>>>();
+  auto got = made->get_future();
+  boost::asio::post(timer_.get_executor(), [made, make] { made->set_value(make()); });
+  return got.wait_for(std::chrono::seconds(1)) == std::future_status::ready ? got.get() : std::invoke_result_t<F>{};
+}
+
+// Made when it is asked for, not by the clock: reading all counters costs more than most of what is drained.
+PipelineSnapshot Pipeline::snapshot() {
+  const auto last = [this] {
+    const std::scoped_lock lock(mutex_);
+    return snapshot_;
+  };
+  PipelineSnapshot out = last();
+  if (stopped_ || clock_.boot_ns() < out.made_ns + kFreshNs) return out;
+  const bool made = asked_here([this] {
+    publish();
+    return true;
+  });
+  return made ? last() : out;
+}
+
+std::shared_ptr<const UnseenLives> Pipeline::unseen() {
+  return asked_here([this]() -> std::shared_ptr<const UnseenLives> {
+    auto lives = link_.unseen(clock_.boot_ns());
+    return lives ? std::make_shared<const UnseenLives>(*std::move(lives)) : nullptr;
+  });
+}
+
+}  // namespace keytrail

@@ -223,6 +223,7 @@ void Pipeline::arm() {
 void Pipeline::tick() {
   const std::uint64_t now = clock_.boot_ns();
   const std::size_t drained = capture_.drain(now, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  tell_seen();  // at once: a container may live 50 ms, and its state no longer
   if (drained < capture::Capture::kMaxPerDrain) drained_ns_ = now - std::min(now, capture::Capture::kWatermarkNs);
   if (now >= next_flush_) {
     next_flush_ = now + 50 * kMs;
@@ -294,11 +295,16 @@ void Pipeline::tell_silence(std::uint64_t now) {
   }
 }
 
-std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
-  const std::vector<WorkloadSeen> seen = identify_.take_first_seen();
-  for (const auto& source : sources_) {
-    for (const WorkloadSeen& one : seen)
+void Pipeline::tell_seen() {
+  for (const WorkloadSeen& one : identify_.take_first_seen()) {
+    for (const auto& source : sources_)
       source->on_workload(one);
+  }
+}
+
+std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
+  tell_seen();
+  for (const auto& source : sources_) {
     for (const TokenTold& one : told)
       source->on_token(one);
     source->on_turn(clock_.boot_ns());
@@ -311,7 +317,9 @@ std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& t
 void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
   const identify::WorkloadStats& stats = identify_.workload_stats();
   out["cgroups_forgotten"] = identify_.stats().cgroups_forgotten;
+  out["workloads"] = identify_.workloads_known();
   out["facts_over_bound"] = stats.facts_refused;
+  out["facts_like_keys"] = stats.facts_like_keys;
   out["workloads_over_bound"] = stats.over_bound;
   out["identity_posts_dropped"] = facts_.dropped();
   for (const auto& source : sources_)

@@ -56,8 +56,8 @@ inline constexpr std::size_t kMaxPodContainers = 128;  ///< with init and epheme
 
 /// Facts of "pod:UID", all that the cluster knows of it unless nothing is known of its owner; and of
 /// "pod:UID/CONTAINER" for each that ran or runs. Known by kCluster; owners that nobody bears out by kClaimed, what
-/// stands above those by a rule of names (ReplicaSet → Deployment, Job → CronJob). Control characters are escaped, long
-/// texts are cut.
+/// stands above those by a rule of names (ReplicaSet → Deployment, Job → CronJob). Control characters are escaped,
+/// long texts are cut.
 [[nodiscard]] std::vector<WorkloadFacts> pod_facts(const boost::json::object& pod, const PodHead& head,
                                                    const base::KubernetesConfig& config, const OwnerOf& owner_of,
                                                    PodLosses& losses);

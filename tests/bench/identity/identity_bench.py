@@ -46,7 +46,7 @@ def unified():
 
 
 class Container:
-    """A directory of the cgroup tree and a bundle's state, as containerd leaves them; the two drivers' names in turn."""
+    """A directory of the cgroup tree and a bundle's state, as containerd leaves them; two drivers' names in turn."""
 
     def __init__(self, number, state, home, key):
         self.number, self.key, self.uid, self.id = number, key, str(uuid.uuid4()), os.urandom(32).hex()

@@ -155,7 +155,8 @@ class Named(Cluster):
 
     def test_an_owner_is_what_the_server_has_and_not_what_the_pod_says(self):
         template = {"metadata": {"labels": {"app": "x"}},
-                    "spec": {"containers": [{"name": "app", "image": "registry.test/web:1"}], "restartPolicy": "Always"}}
+                    "spec": {"containers": [{"name": "app", "image": "registry.test/web:1"}],
+                             "restartPolicy": "Always"}}
         selector = {"matchLabels": {"app": "x"}}
         made = [self.server.ask("POST", f"/apis/{version}/namespaces/shop/{resource}",
                                 {"metadata": {"name": "own"}, "spec": spec})

@@ -223,6 +223,7 @@ void Pipeline::arm() {
 void Pipeline::tick() {
   const std::uint64_t now = clock_.boot_ns();
   const std::size_t drained = capture_.drain(now, [this](std::span<const std::byte> bytes) { on_record(bytes); });
+  tell_seen();  // at once: a container may live 50 ms, and its state no longer
   if (drained < capture::Capture::kMaxPerDrain) drained_ns_ = now - std::min(now, capture::Capture::kWatermarkNs);
   if (now >= next_flush_) {
     next_flush_ = now + 50 * kMs;
@@ -296,11 +297,16 @@ void Pipeline::tell_silence(std::uint64_t now) {
   }
 }
 
-std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
-  const std::vector<WorkloadSeen> seen = identify_.take_first_seen();
-  for (const auto& source : sources_) {
-    for (const WorkloadSeen& one : seen)
+void Pipeline::tell_seen() {
+  for (const WorkloadSeen& one : identify_.take_first_seen()) {
+    for (const auto& source : sources_)
       source->on_workload(one);
+  }
+}
+
+std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
+  tell_seen();
+  for (const auto& source : sources_) {
     for (const TokenTold& one : told)
       source->on_token(one);
     source->on_turn(clock_.boot_ns());

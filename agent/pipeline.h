@@ -87,6 +87,7 @@ class Pipeline {
   /// How far the batch at hand settles what was seen; nothing when it goes no further than the last.
   std::optional<Watched> watched();
   /// What sources have learnt, for the batch.
+  void tell_seen();
   std::vector<WorkloadFacts> learn_facts(const std::vector<TokenTold>& told);
   /// What the kernel side lost, and whose it was; records that could not be read may have been anybody's.
   void tell_lost(std::uint64_t now);

@@ -19,6 +19,7 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
   const identify::WorkloadStats& stats = identify_.workload_stats();
   out["cgroups_forgotten"] = identify_.stats().cgroups_forgotten;
   out["facts_over_bound"] = stats.facts_refused;
+  out["facts_like_keys"] = stats.facts_like_keys;
   out["workloads_over_bound"] = stats.over_bound;
   out["identity_posts_dropped"] = facts_.dropped();
   for (const auto& source : sources_)

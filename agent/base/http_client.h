@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one HTTP/1.1 client: http, https or a Unix socket, one request at a time over one connection that is kept open.
 // Beast parses and writes messages; the bytes go by NetStream. `send` runs on the caller's thread and returns within
-// its time limit; `cancel` may come from any thread and ends it at once. Redirects are not followed. The name service
-// is the one thing that a time limit cannot cut off.
+// its time limit; `cancel` may come from any thread and ends it at once. Redirects are not followed.
 #pragma once
 
 #include <chrono>

@@ -8,13 +8,20 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
 
 #include "agent/base/log.h"
 
@@ -72,15 +79,55 @@ struct AddressesDelete {
 };
 using Addresses = std::unique_ptr<addrinfo, AddressesDelete>;
 
-Result<Addresses> resolve(const NetAddress& to) {
+Result<Addresses> look_up(const std::string& host, const std::string& port, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV | (is_numeric(to.host) ? AI_NUMERICHOST : AI_ADDRCONFIG);
+  hints.ai_flags = AI_NUMERICSERV | flags;
   addrinfo* found = nullptr;
-  const int error = ::getaddrinfo(to.host.c_str(), to.port.c_str(), &hints, &found);
+  const int error = ::getaddrinfo(host.c_str(), port.c_str(), &hints, &found);
   if (error == 0) return Addresses(found);
   return fail(Error::Code::kNotFound,
-              printable(to.host) + ": " + (error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error)));
+              printable(host) + ": " + (error == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(error)));
+}
+
+/// A question to the name service. It cannot be called off, so it has a thread of its own, which is left to itself when
+/// nobody waits any more.
+struct LookUp {
+  std::mutex mutex;
+  std::optional<Result<Addresses>> answer;
+  UniqueFd answered{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+};
+constexpr int kMaxLookUps = 8;  ///< that nobody waits for any more, and those that somebody does
+
+Result<Addresses> resolve(const NetAddress& to, int cancel_fd, Deadline until) {
+  static std::atomic<int> running = 0;
+  if (is_numeric(to.host)) return look_up(to.host, to.port, AI_NUMERICHOST);
+  const auto asked = std::make_shared<LookUp>();
+  const auto silent = [&to] {
+    return fail(Error::Code::kUnavailable, printable(to.host) + ": the name service does not answer");
+  };
+  if (!asked->answered) return fail(Error::Code::kUnavailable, "no descriptor is left");
+  if (running.fetch_add(1) >= kMaxLookUps) {
+    running.fetch_sub(1);
+    return silent();
+  }
+  try {
+    std::thread([asked, to] {
+      Result<Addresses> answer = look_up(to.host, to.port, AI_ADDRCONFIG);
+      running.fetch_sub(1);
+      const std::lock_guard lock(asked->mutex);
+      asked->answer = std::move(answer);
+      const std::uint64_t one = 1;
+      static_cast<void>(!::write(asked->answered.get(), &one, sizeof one));
+    }).detach();
+  } catch (const std::system_error& error) {
+    running.fetch_sub(1);
+    return fail(Error::Code::kUnavailable, error.what());
+  }
+  if (Result<void> ready = wait_for(asked->answered.get(), POLLIN, cancel_fd, until); !ready)
+    return ready.error().code == Error::Code::kGone ? Result<Addresses>(std::unexpected(ready.error())) : silent();
+  const std::lock_guard lock(asked->mutex);
+  return *std::move(asked->answer);
 }
 
 Result<UniqueFd> connect_to(const sockaddr* address, socklen_t size, int cancel_fd, Deadline until) {
@@ -106,7 +153,7 @@ Result<UniqueFd> connect_any(const NetAddress& to, int cancel_fd, Deadline until
     to.unix_path.copy(address.sun_path, to.unix_path.size());
     return connect_to(reinterpret_cast<const sockaddr*>(&address), sizeof address, cancel_fd, until);
   }
-  const Result<Addresses> addresses = resolve(to);
+  const Result<Addresses> addresses = resolve(to, cancel_fd, until);
   if (!addresses) return std::unexpected(addresses.error());
   Result<UniqueFd> socket = fail(Error::Code::kNotFound, "no address");
   for (const addrinfo* at = addresses->get(); at != nullptr; at = at->ai_next) {

@@ -13,14 +13,13 @@
 
 #include "agent/base/log.h"
 #include "agent/base/nearest.h"
-#include "agent/catalog/catalog.h"
+#include "agent/catalog/secret_guard.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/completion.h"
 #include "agent/cli/question.h"
 #include "agent/cli/table.h"
 #include "agent/cli/terminal.h"
 #include "agent/judge/rule.h"
-#include "agent/serve/secret_guard.h"
 #include "keytrail/evidence.h"
 #include "keytrail/row.h"
 
@@ -235,12 +234,13 @@ class Parser {
     command(*config, "show", "every setting as it is now, without secrets", run_config_show, "config show", false);
     CLI::App* completion = app_.add_subcommand("completion", "completions for a shell");
     completion->footer("Example: source <(keytrail completion bash)");
-    completion->add_option("SHELL", shell_, "bash, zsh or fish; keys: the key IDs, which the others ask for")
+    completion->add_option("SHELL", shell_, "bash, zsh or fish; keys, workloads: what the others ask for")
         ->required()
-        ->check(one_of({"bash", "zsh", "fish", "keys"}));
+        ->check(one_of({"bash", "zsh", "fish", "keys", "workloads"}));
     completion->callback([this] {
       run_ = [this](World& world) {
         if (shell_ == "keys") return run_key_words(options_, world);
+        if (shell_ == "workloads") return run_workload_words(options_, world);
         world.out << completion_script(shell_, command_words());
         return static_cast<int>(kOk);
       };
@@ -390,8 +390,8 @@ std::string unknown_option(const CLI::App& app, int first, int argc, char** argv
 /// The parser repeats what was typed: not when a secret was.
 int usage_error(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
-    if (serve::looks_like_secret(catalog::Catalog::builtin(), argv[i])) {
-      std::cerr << "keytrail: " << serve::kSecretTyped
+    if (catalog::looks_like_secret(catalog::Catalog::builtin(), argv[i])) {
+      std::cerr << "keytrail: " << catalog::kSecretTyped
                 << ". It was not sent or stored, but it is in your shell history.\n";
       return kUsage;
     }

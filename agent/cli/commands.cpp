@@ -229,20 +229,40 @@ int run_explain(const Options& options, World& world) {
   return print(options, world, *answer, [&](const View& view) { return render_explain(*answer, view); });
 }
 
-int run_key_words(const Options& options, World& world) {
-  const Result<Answer> answer = world.get(socket_of(options), "/v1/keys?limit=1000");
+namespace {
+
+/// For a shell, which puts them on a command line: the first text of each row that is safe there. Whoever names a
+/// password's login, or a workload, chooses a part of it.
+int plain_words(const Options& options, World& world, const char* path, Name of, std::initializer_list<Name> texts) {
+  const Result<Answer> answer = world.get(socket_of(options), path);
   boost::system::error_code error;
   const json::value body = answer && answer->status == 200 ? json::parse(answer->body, error) : json::value();
   if (error || !body.is_object()) return kOk;
-  for (const json::value& row : array(body.get_object(), "rows")) {
-    const std::string id = row.is_object() ? text(object(row.get_object(), "key"), "id") : "";
-    // A shell puts them on a command line, and whoever names a password's login chooses a part of its ID.
-    const bool plain = std::ranges::all_of(id, [](unsigned char c) {
+  const auto plain = [](const std::string& word) {
+    return !word.empty() && word.front() != '-' && std::ranges::all_of(word, [](unsigned char c) {
       return std::isalnum(c) != 0 || std::string_view("._:@/+=-").contains(static_cast<char>(c));
     });
-    if (!id.empty() && plain) world.out << id << "\n";
+  };
+  for (const json::value& row : array(body.get_object(), "rows")) {
+    if (!row.is_object()) continue;
+    for (const Name name : texts) {
+      const std::string word = text(object(row.get_object(), of), name);
+      if (!plain(word)) continue;
+      world.out << word << "\n";
+      break;
+    }
   }
   return kOk;
+}
+
+}  // namespace
+
+int run_key_words(const Options& options, World& world) {
+  return plain_words(options, world, "/v1/keys?limit=1000", "key", {"id"});
+}
+
+int run_workload_words(const Options& options, World& world) {
+  return plain_words(options, world, "/v1/workloads?limit=1000", "workload", {"name", "id"});
 }
 
 namespace {

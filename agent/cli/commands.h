@@ -63,6 +63,8 @@ int run_explain(const Options& options, World& world);
 
 /// For completions: the key IDs, a line each; nothing where nobody answers.
 int run_key_words(const Options& options, World& world);
+/// The same for the names of workloads, and the ids of those whose name a shell would take apart.
+int run_workload_words(const Options& options, World& world);
 
 int run_catalog_match(const Options& options, World& world);
 int run_catalog_list(const Options& options, World& world);

@@ -15,11 +15,11 @@
 #include "agent/catalog/account.h"
 #include "agent/catalog/additions.h"
 #include "agent/catalog/catalog.h"
+#include "agent/catalog/secret_guard.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/output.h"
 #include "agent/cli/question.h"
 #include "agent/cli/table.h"
-#include "agent/serve/secret_guard.h"
 
 namespace keytrail::cli {
 
@@ -204,7 +204,7 @@ int run_catalog_match(const Options& options, World& world) {
     match_name(catalog, text, matches);
   }
   if (matches.empty()) {
-    const bool secret = serve::looks_like_secret(catalog, text);
+    const bool secret = catalog::looks_like_secret(catalog, text);
     const std::string near = secret ? "" : nearest_of(catalog, text);
     world.err << "keytrail: the catalog does not know " << (secret ? "it" : printable(text))
               << (near.empty() ? "" : fmt::format("; did you mean {}?", near)) << "\n";

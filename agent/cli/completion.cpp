@@ -39,6 +39,9 @@ std::string bash(const std::vector<CommandWords>& commands) {
       "current=\"${{COMP_WORDS[COMP_CWORD]}}\"\n"
       "  case \"$previous\" in\n{}"
       "    --key) COMPREPLY=($(compgen -W \"$(keytrail completion keys)\" -- \"$current\")); return ;;\n"
+      "    --workload|--explain) COMPREPLY=($(compgen -W \"$(keytrail completion workloads)\" -- \"$current\"))\n"
+      "      if declare -F __ltrim_colon_completions >/dev/null; then __ltrim_colon_completions \"$current\"; fi; "
+      "return ;;\n"
       "    --socket|--config) COMPREPLY=($(compgen -f -- \"$current\")); return ;;\n  esac\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then COMPREPLY=($(compgen -W '{} --help --version' -- \"$current\")); return; "
       "fi\n"
@@ -65,7 +68,8 @@ std::string zsh(const std::vector<CommandWords>& commands) {
       "#compdef keytrail\n# zsh completion of keytrail: keytrail completion zsh > \"${{fpath[1]}}/_keytrail\"\n"
       "_keytrail() {{\n  local -a commands=(\n{}  )\n  if (( CURRENT == 2 )); then _describe command commands; return; "
       "fi\n"
-      "  case \"$words[CURRENT-1]\" in\n{}  esac\n"
+      "  case \"$words[CURRENT-1]\" in\n{}"
+      "    --workload|--explain) compadd -- ${{(f)\"$(keytrail completion workloads)\"}}; return ;;\n  esac\n"
       "  case \"$words[2]\" in\n{}  esac\n}}\ncompdef _keytrail keytrail\n",
       names, values, cases);
 }
@@ -91,6 +95,8 @@ std::string fish(const std::vector<CommandWords>& commands) {
         out += fmt::format("complete -c keytrail -n '__fish_seen_subcommand_from {}' -a {}\n", command.name, word);
     }
   }
+  for (const char* option : {"workload", "explain"})
+    out += fmt::format("complete -c keytrail -l {} -xa '(keytrail completion workloads)'\n", option);
   for (const auto& [option, words] : all_values(commands)) {
     if (option == "-o") continue;
     out += fmt::format("complete -c keytrail{} -l {} -xa '{}'\n", option == "--output" ? " -s o" : "", option.substr(2),

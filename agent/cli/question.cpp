@@ -12,6 +12,7 @@
 #include "agent/base/times.h"
 #include "agent/catalog/additions.h"
 #include "agent/catalog/catalog.h"
+#include "agent/catalog/secret_guard.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/output.h"
 #include "agent/cli/render_parts.h"
@@ -22,7 +23,6 @@
 #include "agent/serve/meant.h"
 #include "agent/serve/peer.h"
 #include "agent/serve/query.h"
-#include "agent/serve/secret_guard.h"
 
 namespace keytrail::cli {
 
@@ -49,7 +49,7 @@ int cannot_tell(World& world, const std::string& text) {
 int secret_typed(World& world) {
   return usage(
       world,
-      std::string(serve::kSecretTyped) +
+      std::string(catalog::kSecretTyped) +
           ". It was not sent or stored, but it is in your shell history. Ask by its key ID: keytrail keys lists them.");
 }
 
@@ -187,8 +187,8 @@ int check_named_config(const Options& options, World& world) {
 
 std::expected<std::string, int> key_typed(World& world, const std::string& text) {
   std::string key = serve::folded_key(catalog::Catalog::builtin(), text);
-  if (serve::looks_like_secret(catalog::Catalog::builtin(), text) ||
-      serve::looks_like_secret(catalog::Catalog::builtin(), key))
+  if (catalog::looks_like_secret(catalog::Catalog::builtin(), text) ||
+      catalog::looks_like_secret(catalog::Catalog::builtin(), key))
     return std::unexpected(secret_typed(world));
   if (key.empty()) return std::unexpected(usage(world, "the key ID is empty"));
   if (std::ranges::any_of(key, [](unsigned char c) { return c < 0x20 || c == 0x7F; }))

@@ -49,14 +49,21 @@ struct Gaps {
   }
 };
 
+std::int64_t all_unread(const json::object& coverage) {
+  const json::object& unread = object(coverage, "files_unread");
+  std::int64_t out = 0;
+  for (const auto& [reason, value] : unread)
+    out += counter(unread, reason);
+  return out;
+}
+
 /// "3 key files not read (2 gone, 1 refused)", "1 key file not read (gone)", or "".
 std::string unread_words(const json::object& coverage) {
   const json::object& unread = object(coverage, "files_unread");
-  std::int64_t all = 0;
+  const std::int64_t all = all_unread(coverage);
   std::string why;
   for (const auto& [reason, value] : unread) {
     const std::int64_t count = counter(unread, reason);
-    all += count;
     if (reason.empty()) continue;
     why += (why.empty() ? "" : ", ") + (unread.size() == 1 ? "" : thousands(count) + " ") + printable(reason);
   }
@@ -169,12 +176,18 @@ std::string coverage_text(const json::object& answer, const View& view) {
   if (unlisted > 0) {
     gaps.count += static_cast<std::size_t>(unlisted);
     shown += static_cast<std::size_t>(unlisted);
-    gaps.lost = number(coverage, "lost");
+    gaps.lost = number(coverage, "lost") - all_unread(coverage);  // of which the line below tells
     gaps.lost_known = !is_null(coverage, "lost");
   }
   if (shown > kGapLines) out += fmt::format("! {} more gaps: -o json lists them\n", shown - kGapLines);
   if (const std::int64_t more = number(answer, "more"); more != 0)
     out += fmt::format("! {} more: narrow it, or raise --limit.\n", thousands(more));
+  // Of keys, the table above has them.
+  const auto undecided = static_cast<std::int64_t>(array(answer, "undecided").size());
+  if (undecided != 0 && text(object(answer, "asked"), "path") != "/v1/keys")
+    out +=
+        fmt::format("! {} more may be of {} keys: how long theirs last is not known; --lifetime unknown lists them.\n",
+                    thousands(undecided), printable(text(object(object(answer, "asked"), "parameters"), "lifetime")));
   if (!is_null(answer, "cursor"))
     out += "! More rows than shown: narrow it with --since, --until or --key, or raise --limit.\n";
   out += unwatched_lines(coverage, view);

@@ -90,6 +90,21 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"cgroups_forgotten", "names of empty cgroups forgotten: what is put there again is shown as the host's at first"},
     {"workloads_over_bound", "workloads that learn nothing later, too many of one user, pod or directory"},
     {"identity_posts_dropped", "facts of workloads not taken, too many at once of one pod"},
+    {"facts_like_keys", "facts of workloads left out: they look like a key that somebody wrote into a label"},
+    {"facts_over_bound", "facts of workloads left out: too long, or too many of one workload"},
+    {"runtime_containers_gone", "containers without names: gone before the runtime's state was read"},
+    {"runtime_containers_unreadable", "containers without names: the runtime's state could not be read"},
+    {"runtime_cgroup_disagrees", "containers without names: the runtime has them in another cgroup"},
+    {"runtime_containers_of_users", "containers of users' own runtimes, which are not asked about"},
+    {"runtime_looks_over_bound", "containers without names: too many were looked up at once"},
+    {"tokens_of_another_pod", "tokens that name another pod than their reader's: believed of nobody"},
+    {"tokens_unbound", "tokens of which it is not known whose they are: believed of nobody"},
+    {"kubernetes_pods_over_bound", "pods without names: too many on this node"},
+    {"kubernetes_pods_contradicted", "pods that claim to be a static pod that another one is"},
+    {"kubernetes_containers_over_bound", "containers of pods without names: too many in one pod"},
+    {"kubernetes_events_too_large", "pods without names: the API server's event was too large"},
+    {"kubernetes_malformed", "answers about pods that were not understood"},
+    {"kubernetes_texts_cut", "facts of pods that were cut: too long"},
     {"held_uses_over_bound", "uses weighed before their key file was read"},
     {"environments_over_bound", "environments not read, too many at once"},
     {"environments_cut", "environments with more than is read: their programs' uses are at most possible"},
@@ -108,9 +123,10 @@ constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
 std::string tracking_words(const json::object& tracking) {
   if (tracking.empty()) return "";  // an older agent
   const auto tracked = [&](std::string_view name) { return thousands(counter(tracking, name)); };
-  std::string out =
-      fmt::format("following: {} processes · {} connections · {} examinations running · {} uses held back\n",
-                  tracked("processes"), tracked("connections"), tracked("examinations"), tracked("held_uses"));
+  std::string out = fmt::format(
+      "following: {} processes · {} workloads · {} connections · {} examinations running · {} uses held back\n",
+      tracked("processes"), tracked("workloads"), tracked("connections"), tracked("examinations"),
+      tracked("held_uses"));
   std::string limits;
   for (const auto& [name, words] : kLimits) {
     if (counter(tracking, name) != 0) limits += fmt::format("  {} {}\n", tracked(name), words);

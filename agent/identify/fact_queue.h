@@ -26,11 +26,13 @@ class FactQueue final : public IdentitySink {
 
   void post(WorkloadFacts facts) override {
     const std::lock_guard lock(mutex_);
-    auto room = facts.facts.size() > kMaxFacts ? base::FairShares::Share() : room_.take(owner_of(facts.id));
-    if (room) return posts_.push_back({std::move(facts), std::move(room)});
-    dropped_.fetch_add(1, std::memory_order_relaxed);
-    if (untold_.size() >= kMaxUntold && !untold_.contains(facts.id)) facts.id.clear();
-    ++untold_[std::move(facts.id)];
+    if (facts.facts.size() > kMaxFacts || !take_in(facts)) drop(std::move(facts.id));
+  }
+  bool offer(WorkloadFacts& facts) override {
+    const std::lock_guard lock(mutex_);
+    if (facts.facts.size() <= kMaxFacts) return take_in(facts);
+    drop(std::move(facts.id));  // there will never be room for it
+    return true;
   }
   /// All that waits, in the order it came.
   [[nodiscard]] std::vector<WorkloadFacts> take() {
@@ -57,6 +59,17 @@ class FactQueue final : public IdentitySink {
     base::FairShares::Share room;
   };
 
+  bool take_in(WorkloadFacts& facts) {
+    auto room = room_.take(owner_of(facts.id));
+    if (!room) return false;
+    posts_.push_back({std::move(facts), std::move(room)});
+    return true;
+  }
+  void drop(std::string id) {
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+    if (untold_.size() >= kMaxUntold && !untold_.contains(id)) id.clear();
+    ++untold_[std::move(id)];
+  }
   static base::Owners owner_of(std::string_view id) {
     const std::string_view pod = base::parent_id(id);
     return {std::hash<std::string_view>{}(pod.empty() ? id : pod), 0, 0};

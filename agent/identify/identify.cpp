@@ -10,8 +10,7 @@
 namespace keytrail::identify {
 namespace {
 
-constexpr std::size_t kMinLooks = 4, kMaxLooks = 64;  // at processes, each time
-constexpr std::size_t kTimesForAll = 32;
+constexpr std::size_t kLooks = 64;  // at processes, each time
 constexpr std::uint64_t kSettledNs = 2'000'000'000;
 
 CgroupMakers makers_of(const CgroupEvent& cgroup) { return {.claimed = cgroup.claimed, .owner = cgroup.owner}; }
@@ -399,9 +398,8 @@ void Identify::expire(std::uint64_t now_boot_ns) {
 // When exit events were lost, processes would stay for ever: a few are looked up each time, round and round.
 void Identify::look_for_gone(std::uint64_t now_boot_ns) {
   if (latest_.empty()) return;
-  const std::size_t most = std::clamp(stats_.live / kTimesForAll, kMinLooks, kMaxLooks);
   std::size_t looks = 0;
-  for (std::size_t buckets = 0; buckets < latest_.bucket_count() && looks < most; ++buckets) {
+  for (std::size_t buckets = 0; buckets < latest_.bucket_count() && looks < kLooks; ++buckets) {
     cursor_ = (cursor_ + 1) % latest_.bucket_count();
     for (auto it = latest_.begin(cursor_); it != latest_.end(cursor_); ++it) {
       const Key key{it->first, it->second};

@@ -104,6 +104,7 @@ class Identify {
   /// Workloads that were seen for the first time since the last call, each with a process of it.
   [[nodiscard]] std::vector<WorkloadSeen> take_first_seen() { return std::exchange(first_seen_, {}); }
   [[nodiscard]] const WorkloadStats& workload_stats() const { return workloads_.stats(); }
+  [[nodiscard]] std::size_t workloads_known() const { return workloads_.size(); }
   [[nodiscard]] IdentifyStats stats() const;
   /// What bounds turned away since the last call, by cause and the name of the workload that it concerns (empty: of
   /// several): "processes_unread" (/proc was not read, its cgroup had read too often), "processes_not_kept" (what later

@@ -15,6 +15,18 @@ namespace {
 
 namespace json = boost::json;
 
+/// What may make a pod, and what may make that.
+struct Maker {
+  std::string_view kind, group;
+  const char* name;
+  std::string_view above_kind;
+  const char* above_name;
+};
+constexpr Maker kMakers[] = {{"ReplicaSet", "apps", fact::kReplicaSet, "Deployment", fact::kDeployment},
+                             {"StatefulSet", "apps", fact::kStatefulSet, "", nullptr},
+                             {"DaemonSet", "apps", fact::kDaemonSet, "", nullptr},
+                             {"Job", "batch", fact::kJob, "CronJob", fact::kCronJob}};
+
 constexpr char kServiceNameAnnotation[] = "resource.opentelemetry.io/service.name";
 
 const json::object& object_at(const json::object& in, std::string_view key) {
@@ -100,6 +112,7 @@ class PodReader {
     // Where there is none, whoever shows one takes what the convention names next (base::service_name).
     add(pod_, fact::kServiceName, text_at(annotations_, kServiceNameAnnotation));
     add_ci_job();
+    if (!unknown_) pod_.whole.emplace(KnownBy::kCluster);
     out_.push_back(std::move(pod_));
     add_containers("containers", "containerStatuses");
     add_containers("initContainers", "initContainerStatuses");
@@ -118,22 +131,20 @@ class PodReader {
 
   void add_owners(const OwnerOf& owner_of) {
     const PodOwner owner = controller_in(meta_);
-    const auto is = [](const PodOwner& one, std::string_view kind, std::string_view group) {
-      return one.kind == kind && one.group == group;
-    };
-    if (is(owner, "StatefulSet", "apps")) return add(pod_, fact::kStatefulSet, owner.name);
-    if (is(owner, "DaemonSet", "apps")) return add(pod_, fact::kDaemonSet, owner.name);
-    const bool replica_set = is(owner, "ReplicaSet", "apps");
-    if (!replica_set && !is(owner, "Job", "batch")) return;
-    add(pod_, replica_set ? fact::kReplicaSet : fact::kJob, owner.name);
-    const char* name = replica_set ? fact::kDeployment : fact::kCronJob;
-    if (const std::optional<PodOwner> above = owner_of(text_at(meta_, "namespace"), owner)) {
-      if (is(*above, replica_set ? "Deployment" : "CronJob", owner.group)) add(pod_, name, above->name);
+    const auto* maker = std::ranges::find_if(
+        kMakers, [&](const Maker& one) { return one.kind == owner.kind && one.group == owner.group; });
+    if (maker == std::end(kMakers)) return;
+    const std::expected<PodOwner, OwnerDoubt> above = owner_of(text_at(meta_, "namespace"), owner);
+    unknown_ = !above && above.error() == OwnerDoubt::kUnknown;
+    add(pod_, maker->name, owner.name, above ? KnownBy::kCluster : KnownBy::kClaimed);
+    if (maker->above_name == nullptr) return;
+    if (above) {
+      if (above->kind == maker->above_kind && above->group == owner.group) add(pod_, maker->above_name, above->name);
       return;
     }
-    add(pod_, name,
-        replica_set ? deployment_by_name(owner.name, text_at(labels_, "pod-template-hash"))
-                    : cron_job_by_name(owner.name, created_s()),
+    add(pod_, maker->above_name,
+        owner.kind == "ReplicaSet" ? deployment_by_name(owner.name, text_at(labels_, "pod-template-hash"))
+                                   : cron_job_by_name(owner.name, created_s()),
         KnownBy::kClaimed);
   }
 
@@ -206,6 +217,7 @@ class PodReader {
   const PodHead& head_;
   const base::KubernetesConfig& config_;
   PodLosses& losses_;
+  bool unknown_ = false;
   WorkloadFacts pod_;
   std::vector<WorkloadFacts> out_;
 };

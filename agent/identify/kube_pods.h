@@ -5,6 +5,7 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <optional>
 #include <string>
@@ -27,7 +28,7 @@ struct PodHead {
 /// Whether its kubelet has told of a container in it: of a pod that only looks like a mirror it never does.
 [[nodiscard]] bool has_container(const boost::json::object& pod);
 
-/// An entry of ownerReferences that is the controller.
+/// An entry of ownerReferences that is the controller: whoever made the object wrote it.
 struct PodOwner {
   std::string kind;  ///< "ReplicaSet"; empty = it has no controller
   std::string name;
@@ -37,8 +38,14 @@ struct PodOwner {
 /// The controller of an object by its metadata.
 [[nodiscard]] PodOwner controller_of(const boost::json::object& object);
 
-/// Who controls a ReplicaSet or Job of `name_space`; nothing: it cannot be asked, the rule of its name has to do.
-using OwnerOf = std::function<std::optional<PodOwner>(std::string_view name_space, const PodOwner& owner)>;
+/// Why it cannot be said that a pod is whose its author wrote it to be.
+enum class OwnerDoubt : std::uint8_t {
+  kNotSo,      ///< the one of that name has another uid
+  kCannotAsk,  ///< a right is missing, or there is nobody to ask
+  kUnknown     ///< it is gone, or nobody answers now: what was known stays
+};
+/// Who controls the owner of a pod of `name_space`, an object that the server has under that name with that uid.
+using OwnerOf = std::function<std::expected<PodOwner, OwnerDoubt>(std::string_view name_space, const PodOwner& owner)>;
 
 /// What was left out, and why; counts.
 struct PodLosses {
@@ -47,9 +54,10 @@ struct PodLosses {
 };
 inline constexpr std::size_t kMaxPodContainers = 128;  ///< with init and ephemeral ones and the last one of each
 
-/// Facts of "pod:UID", and of "pod:UID/CONTAINER" for each that ran or runs. Known by kCluster; what rests on a rule of
-/// names alone (ReplicaSet → Deployment, Job → CronJob) by kClaimed. Control characters are escaped, long texts are
-/// cut.
+/// Facts of "pod:UID", all that the cluster knows of it unless nothing is known of its owner; and of
+/// "pod:UID/CONTAINER" for each that ran or runs. Known by kCluster; owners that nobody bears out by kClaimed, what
+/// stands above those by a rule of names (ReplicaSet → Deployment, Job → CronJob). Control characters are escaped,
+/// long texts are cut.
 [[nodiscard]] std::vector<WorkloadFacts> pod_facts(const boost::json::object& pod, const PodHead& head,
                                                    const base::KubernetesConfig& config, const OwnerOf& owner_of,
                                                    PodLosses& losses);

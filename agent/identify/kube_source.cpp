@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "agent/base/log.h"
+#include "agent/identify/kube_owners.h"
 #include "agent/identify/kube_pods.h"
 #include "agent/identify/sources.h"
 
@@ -26,11 +27,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Kind = KubeFailure::Kind;
 
-constexpr std::size_t kMaxOwners = 5'000;
-constexpr auto kOwnersAgain = std::chrono::minutes(10);       // after a refusal of the right to get them
-constexpr auto kShortStream = std::chrono::seconds(5);        // a watch that ends before is no progress
-constexpr std::size_t kPostsAtOnce = 1'000;                   // the queue takes 4,096, and the pipeline empties it
-constexpr auto kPostsPause = std::chrono::milliseconds(100);  // each 50 ms
+constexpr auto kShortStream = std::chrono::seconds(5);      // a watch that ends before is no progress
+constexpr auto kRoomPause = std::chrono::milliseconds(50);  // as often the pipeline empties the queue
 
 /// What a fact list says, to see whether it changed.
 std::uint64_t digest_of(const WorkloadFacts& facts) {
@@ -50,58 +48,6 @@ std::function<double()> at_random() {
   };
 }
 
-/// A name that an object may have: nothing else becomes part of a path.
-bool is_object_name(std::string_view name) {
-  return !name.empty() && name.size() <= 253 && name.front() != '.' && name.front() != '-' &&
-         std::ranges::all_of(
-             name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.'; });
-}
-
-/// Who controls ReplicaSets and Jobs: asked for once each, on a connection of its own, as the watch takes the other.
-/// Whose a pod is its author wrote: the object of that name in the pod's namespace has to have that uid.
-class Owners {
- public:
-  explicit Owners(const KubeEndpoint& endpoint) : api_(endpoint) {}
-  void cancel() { api_.cancel(); }
-  [[nodiscard]] const std::string& refused() const { return refused_; }
-
-  std::optional<PodOwner> of(std::string_view name_space, const PodOwner& owner) {
-    if (!is_object_name(owner.name)) return std::nullopt;
-    const std::string path = fmt::format("/apis/{}/v1/namespaces/{}/{}/{}", owner.group, url_encoded(name_space),
-                                         owner.kind == "Job" ? "jobs" : "replicasets", url_encoded(owner.name));
-    const auto it = known_.find(path);
-    if (it != known_.end() && it->second.uid == owner.uid) return it->second.controller;
-    if (Clock::now() < again_) return std::nullopt;
-    const KubeResult<boost::json::object> found = api_.get(path, true);
-    if (!found) {
-      const bool forbidden = found.error().kind == Kind::kForbidden;
-      if (forbidden && refused_.empty()) refused_ = found.error().text;
-      // One that has gone says nothing of the others; a server that does not answer must not hold up the pods.
-      if (found.error().kind != Kind::kNotFound)
-        again_ = Clock::now() + (forbidden ? kOwnersAgain : std::chrono::minutes(1));
-      return std::nullopt;
-    }
-    refused_.clear();
-    const boost::json::value* meta = found->if_contains("metadata");
-    const boost::json::value* uid =
-        meta != nullptr && meta->is_object() ? meta->get_object().if_contains("uid") : nullptr;
-    if (uid == nullptr || !uid->is_string() || std::string_view(uid->get_string()) != owner.uid) return std::nullopt;
-    if (known_.size() >= kMaxOwners) known_.clear();
-    return known_.insert_or_assign(path, Known{owner.uid, controller_of(*found)}).first->second.controller;
-  }
-
- private:
-  struct Known {
-    std::string uid;
-    PodOwner controller;
-  };
-
-  KubeApi api_;
-  std::map<std::string, Known> known_;  // by path
-  Clock::time_point again_;
-  std::string refused_;
-};
-
 class KubeSource final : public IdentitySource {
  public:
   KubeSource(Result<KubeAccess> access, base::KubernetesConfig config, KubeTimes times)
@@ -115,7 +61,7 @@ class KubeSource final : public IdentitySource {
       return;
     }
     api_.emplace(access_->endpoint);
-    owners_.emplace(access_->endpoint);
+    owners_.emplace(access_->endpoint, times_.owners_again);
     query_ = "fieldSelector=" + url_encoded("spec.nodeName=" + access_->node);
   }
 
@@ -237,7 +183,9 @@ class KubeSource final : public IdentitySource {
       tell_owners();
     }
     publish();
-    return true;
+    if (listing || !owners_->ask_again()) return true;
+    version_.clear();  // everything anew: owners can be asked for again
+    return false;
   }
 
   /// Too old: everything anew, at once, unless that was the answer just before.
@@ -316,8 +264,8 @@ class KubeSource final : public IdentitySource {
       it = pods_.emplace(head->uid, Pod{.id = head->id, .posted = {}}).first;
     }
     it->second.seen = true;
-    const auto owner_of = [this](std::string_view name_space, const PodOwner& owner) {
-      return access_->kubelet ? std::nullopt : owners_->of(name_space, owner);
+    const OwnerOf owner_of = [this](std::string_view name_space, const PodOwner& owner) {
+      return access_->kubelet ? std::unexpected(OwnerDoubt::kCannotAsk) : owners_->of(name_space, owner);
     };
     std::map<std::string, std::uint64_t> now;
     for (WorkloadFacts& facts : pod_facts(object, *head, config_, owner_of, losses_)) {
@@ -334,9 +282,10 @@ class KubeSource final : public IdentitySource {
     if (const std::optional<PodHead> head = pod_head(object)) pods_.erase(head->uid);
   }
 
+  /// Waits for room: what would be dropped here nobody would post again.
   void post(WorkloadFacts facts) {
-    sink_->post(std::move(facts));
-    if (++posts_ % kPostsAtOnce == 0) sleep(kPostsPause);
+    while (!sink_->offer(facts) && !stop_.stop_requested())
+      sleep(kRoomPause);
   }
 
   // ---- what is told
@@ -369,12 +318,13 @@ class KubeSource final : public IdentitySource {
   /// Pods are known; who stands above their owners may not be.
   void tell_owners() {
     if (failing_) return;
-    const std::string& refused = owners_->refused();
-    set_remark(refused.empty() ? ""
-                               : "names of Deployments and CronJobs are taken from those of their ReplicaSets and Jobs "
-                                 "and marked as claimed; allow the agent's service account to get replicasets and "
-                                 "jobs (Helm: profile standard): " +
-                                     refused);
+    const auto [missing, said] = owners_->refused();
+    set_remark(
+        missing.empty()
+            ? ""
+            : fmt::format("what made a pod is taken from what its author wrote, and marked as claimed; allow the "
+                          "agent's service account to get {} (Helm: profile standard): {}",
+                          missing, said));
   }
 
   void set_remark(std::string text) {
@@ -406,7 +356,7 @@ class KubeSource final : public IdentitySource {
   KubeBackoff backoff_;
   std::string query_;
   std::optional<KubeApi> api_;
-  std::optional<Owners> owners_;
+  std::optional<KubeOwners> owners_;
   IdentitySink* sink_ = nullptr;
 
   // Of the thread alone.
@@ -416,7 +366,7 @@ class KubeSource final : public IdentitySource {
   bool silent_ = false;              // the last watch ended because nothing came
   std::map<std::string, Pod> pods_;  // by uid
   PodLosses losses_;
-  std::uint64_t posts_ = 0, lists_ = 0, errors_ = 0, malformed_ = 0, over_ = 0, elsewhere_ = 0, contradicted_ = 0;
+  std::uint64_t lists_ = 0, errors_ = 0, malformed_ = 0, over_ = 0, elsewhere_ = 0, contradicted_ = 0;
 
   mutable std::mutex mutex_;
   std::map<std::string, std::uint64_t> shown_;

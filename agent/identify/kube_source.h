@@ -18,10 +18,11 @@ namespace keytrail::identify {
 
 /// Bounds and times; tests have shorter ones.
 struct KubeTimes {
-  std::chrono::milliseconds silence{90'000};  ///< of a watch, in which a bookmark comes each minute
-  std::chrono::seconds watch{300};            ///< then the server ends it; up to half as long again
-  std::chrono::milliseconds poll{15'000};     ///< between two questions to the kubelet
-  std::function<double()> draw;               ///< from 0 to 1; empty = at random
+  std::chrono::milliseconds silence{90'000};       ///< of a watch, in which a bookmark comes each minute
+  std::chrono::seconds watch{300};                 ///< then the server ends it; up to half as long again
+  std::chrono::milliseconds poll{15'000};          ///< between two questions to the kubelet
+  std::chrono::milliseconds owners_again{60'000};  ///< after a question about an owner failed
+  std::function<double()> draw;                    ///< from 0 to 1; empty = at random
 };
 inline constexpr std::size_t kMaxPods = 5'000;  ///< a node has 110 by default
 

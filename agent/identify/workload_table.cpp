@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/identify/workload_table.h"
 
+#include <algorithm>
 #include <functional>
 #include <string_view>
 #include <utility>
 
 #include "agent/base/workload_facts.h"
+#include "agent/catalog/secret_guard.h"
 
 namespace keytrail::identify {
 namespace {
@@ -17,6 +19,12 @@ Workload build(std::string id, WorkloadKind kind, std::vector<Fact> facts) {
   out.known_by = name.known_by;
   out.facts = std::move(facts);
   return out;
+}
+
+/// Numbers by which kernel and runtimes tell things apart; whatever else a fact says, somebody may have typed.
+bool is_number(std::string_view name) {
+  return name == fact::kPodUid || name == fact::kContainerId || name == fact::kImageDigest || name == fact::kCgroup ||
+         name == fact::kOuterContainer || name == fact::kOuterPod;
 }
 
 constexpr std::int64_t kLookEveryNs = 1'000'000'000;
@@ -84,6 +92,12 @@ void WorkloadTable::learn(WorkloadFacts facts) {
     if (learnt_.size() >= max_) return turn_away(name_of(facts.id));
   }
   if (it == learnt_.end()) it = learnt_.try_emplace(facts.id).first;
+  const std::size_t looks_like_keys = std::erase_if(facts.facts, [](const Fact& one) {
+    return !is_number(one.name) && catalog::looks_like_secret(catalog::Catalog::builtin(), one.value);
+  });
+  stats_.facts_like_keys += looks_like_keys;
+  if (facts.whole && facts.whole->since_ns == 0) facts.whole->since_ns = wall_ns_();
+  const std::vector<Fact> gone = withdraw(it->second, facts);
   std::vector<Fact> fresh;
   for (Fact& one : facts.facts) {
     if (one.since_ns == 0) one.since_ns = wall_ns_();
@@ -98,18 +112,48 @@ void WorkloadTable::learn(WorkloadFacts facts) {
         break;
     }
   }
-  if (fresh.empty()) return;
+  if (fresh.empty() && gone.empty()) return;
   for (auto at = known_.lower_bound(facts.id); at != known_.end() && at->first.starts_with(facts.id); ++at) {
-    if (at->first == facts.id || base::parent_id(at->first) == facts.id) rebuild(at, fresh);
+    if (at->first == facts.id || base::parent_id(at->first) == facts.id) rebuild(at, fresh, gone);
   }
-  std::vector<Fact>& news = news_[facts.id];
-  for (Fact& one : fresh)
-    (void)base::join_fact(news, std::move(one));
+  tell(facts.id, fresh, facts.whole);
 }
 
-void WorkloadTable::rebuild(Known::iterator at, const std::vector<Fact>& facts) {
+std::vector<Fact> WorkloadTable::withdraw(std::vector<Fact>& from, const WorkloadFacts& facts) {
+  std::vector<Fact> out;
+  if (!facts.whole) return out;
+  std::erase_if(from, [&](const Fact& one) {
+    const bool stays = one.known_by != facts.whole->known_by || std::ranges::any_of(facts.facts, [&](const Fact& now) {
+                         return now.name == one.name && now.known_by == one.known_by;
+                       });
+    if (!stays) out.push_back(one);
+    return !stays;
+  });
+  return out;
+}
+
+/// News that are the whole have all that is known so, also what is not new: the history may know more than this table.
+void WorkloadTable::tell(const std::string& id, const std::vector<Fact>& fresh,
+                         const std::optional<WorkloadFacts::Whole>& whole) {
+  WorkloadFacts& news = news_.try_emplace(id, WorkloadFacts{.id = id, .facts = {}}).first->second;
+  if (whole) {
+    news.whole = whole;
+    std::erase_if(news.facts, [&](const Fact& one) { return one.known_by == whole->known_by; });
+    for (const Fact& one : learnt_.find(id)->second) {
+      if (one.known_by == whole->known_by) (void)base::join_fact(news.facts, one);
+    }
+  }
+  for (const Fact& one : fresh)
+    (void)base::join_fact(news.facts, one);
+}
+
+void WorkloadTable::rebuild(Known::iterator at, const std::vector<Fact>& facts, const std::vector<Fact>& gone) {
   const Workload& was = *at->second.workload;
   std::vector<Fact> all(was.facts.begin(), was.facts.end());
+  std::erase_if(all, [&](const Fact& one) {
+    return std::ranges::any_of(gone,
+                               [&](const Fact& old) { return old.name == one.name && old.known_by == one.known_by; });
+  });
   for (const Fact& one : facts)
     (void)base::join_fact(all, one);
   at->second.workload = std::make_shared<const Workload>(build(at->first, was.kind, std::move(all)));
@@ -119,7 +163,7 @@ std::vector<WorkloadFacts> WorkloadTable::take_news() {
   std::vector<WorkloadFacts> out;
   out.reserve(news_.size());
   for (auto& [id, facts] : news_)
-    out.push_back({id, std::move(facts)});
+    out.push_back(std::move(facts));
   news_.clear();
   return out;
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <tuple>
 
@@ -28,6 +29,16 @@ static constexpr char kConcernedSql[] =
     "SELECT wid FROM workload WHERE wid = ?1 OR (wid > ?1 || '/' AND wid < ?1 || '0')";
 static constexpr char kKnownSql[] =
     "SELECT value, since_ns FROM workload_fact WHERE wid = ?1 AND name = ?2 AND known_by = ?3";
+// ?1 an id, ?2 how known, ?3 when.
+static constexpr char kKnownSoSql[] =
+    "SELECT name, value FROM workload_fact WHERE wid = ?1 AND known_by = ?2 AND value != '' AND since_ns < ?3 ORDER BY "
+    "name";
+// Stays as an empty value, which says nothing: a row that was made before may bring the old one once more. ?1 an id,
+// also of a pod: then of its containers, too.
+static constexpr char kWithdrawSql[] =
+    "INSERT INTO workload_fact(wid, name, known_by, value, since_ns) SELECT wid, ?2, ?3, '', ?4 FROM (SELECT ?1 AS wid "
+    "UNION SELECT wid FROM workload WHERE wid > ?1 || '/' AND wid < ?1 || '0') WHERE true ON CONFLICT DO UPDATE SET "
+    "value = '', since_ns = excluded.since_ns WHERE since_ns < excluded.since_ns";
 static constexpr char kMarkSql[] = "UPDATE workload SET used_seq = ?2 WHERE wid = ?1 RETURNING id";
 static constexpr char kRenameSql[] =
     "UPDATE workload SET name = ?2, known_by = ?3 WHERE wid = ?1 AND (name != ?2 OR known_by != ?3)";
@@ -174,14 +185,40 @@ Result<std::string> Dictionary::news_of(const WorkloadFacts& facts) {
   return more == 0 ? out : fmt::format("{} and {} more", out, more);
 }
 
+Result<std::string> Dictionary::withdraw(const WorkloadFacts& facts) {
+  std::string out;
+  if (!facts.whole) return out;
+  const auto [known_by, since_ns] = *facts.whole;
+  std::vector<std::pair<std::string, std::string>> gone;
+  {
+    Cursor cursor = db_.query(kKnownSoSql, facts.id, known_by, since_ns);
+    while (true) {
+      auto row = cursor.next();
+      if (!row) return std::unexpected(row.error());
+      if (!*row) break;
+      const bool stays = std::ranges::any_of(
+          facts.facts, [&](const Fact& one) { return one.known_by == known_by && one.name == cursor.text(0); });
+      if (!stays) gone.emplace_back(cursor.text(0), cursor.text(1));
+    }
+  }
+  for (const auto& [name, value] : gone) {
+    if (auto r = db_.run(kWithdrawSql, facts.id, name, known_by, since_ns); !r) return std::unexpected(r.error());
+    out += fmt::format("{}{} no longer {} ({})", out.empty() ? "" : ", ", name, value, to_string(known_by));
+  }
+  return out;
+}
+
 Result<Dictionary::News> Dictionary::learn(const WorkloadFacts& facts) {
   News out;
   auto text = news_of(facts);
   if (!text) return std::unexpected(text.error());
   out.text = std::move(*text);
+  auto gone = withdraw(facts);
+  if (!gone) return std::unexpected(gone.error());
+  if (!gone->empty()) out.text += (out.text.empty() ? "" : ", ") + *gone;
   auto changed = put_facts(facts.id, facts.facts);
   if (!changed) return std::unexpected(changed.error());
-  if (!*changed) return out;
+  if (!*changed && gone->empty()) return out;
   std::vector<std::string> concerned;
   {
     Cursor cursor = db_.query(kConcernedSql, facts.id);

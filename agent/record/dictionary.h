@@ -47,8 +47,8 @@ class Dictionary {
     std::string text;  ///< "k8s.namespace.name=payments, k8s.pod.name=api-1 (cluster)"; empty: there is none
   };
   /// Facts of a workload, or of all containers of a pod. Those that are kept already stay; names are made anew where
-  /// something changed. News is what was not known in this way, and another value of what nobody can claim: whoever
-  /// changes a claim all the time makes no rows by it.
+  /// something changed. News is what was not known in this way, another value of what nobody can claim, and what is no
+  /// longer true: whoever changes a claim all the time makes no rows by it.
   Result<News> learn(const WorkloadFacts& facts);
 
   /// The sequence of the next row, for the marks.
@@ -72,6 +72,8 @@ class Dictionary {
 
   Result<bool> put_facts(std::string_view wid, std::span<const Fact> facts);
   Result<std::string> news_of(const WorkloadFacts& facts);
+  /// What is no longer true of it or its containers; the text says what it was.
+  Result<std::string> withdraw(const WorkloadFacts& facts);
   Result<void> rename(std::string_view wid);
   /// A record whose table is made from its description.
   template <typename Record>

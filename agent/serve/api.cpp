@@ -15,7 +15,6 @@
 #include "agent/catalog/ranges.h"
 #include "agent/serve/meant.h"
 #include "agent/serve/row_json.h"
-#include "agent/serve/secret_guard.h"
 #include "agent/serve/status_json.h"
 
 namespace keytrail::serve {
@@ -70,6 +69,47 @@ Result<Known> known_of(HistoryReader& history, const HistoryFilter& asked, const
   return out;
 }
 
+bool has_lifetime(const Key& key, Lifetime lifetime) { return key.lifetime == lifetime; }
+bool has_lifetime(const std::vector<Candidate>& keys, Lifetime lifetime) {
+  return std::ranges::any_of(keys, [&](const Candidate& one) { return one.key.lifetime == lifetime; });
+}
+bool has_lifetime(const KeySummary& one, Lifetime lifetime) { return has_lifetime(one.key, lifetime); }
+bool has_lifetime(const KeyReader& one, Lifetime lifetime) { return has_lifetime(one.key, lifetime); }
+bool has_lifetime(const Holding& one, Lifetime lifetime) { return has_lifetime(one.key, lifetime); }
+bool has_lifetime(const Edge& one, Lifetime lifetime) { return has_lifetime(one.use.keys, lifetime); }
+bool has_lifetime(const Row& row, Lifetime lifetime) {
+  return std::visit(
+      [&](const auto& body) {
+        if constexpr (requires { body.key; }) return has_lifetime(body.key, lifetime);
+        if constexpr (requires { body.keys; }) return has_lifetime(body.keys, lifetime);
+        return false;
+      },
+      row.body);
+}
+
+/// What `ask` gives of keys of which it is not known how long they live: they may be of those that are asked for.
+template <typename Ask>
+Result<std::optional<json::array>> undecided_of(const HistoryFilter& asked, const Ask& ask) {
+  if (!asked.lifetime || *asked.lifetime == Lifetime::kUnknown) return std::nullopt;
+  HistoryFilter others = asked;
+  others.lifetime = Lifetime::kUnknown;
+  others.after_seq = 0;
+  const auto found = ask(others);
+  if (!found) return std::unexpected(found.error());
+  json::array out;
+  const auto add = [&](const auto& list) {
+    for (const auto& one : list) {
+      if (has_lifetime(one, Lifetime::kUnknown) && !has_lifetime(one, *asked.lifetime)) out.push_back(to_json(one));
+    }
+  };
+  if constexpr (requires { found->items; }) {
+    add(found->items);
+  } else {
+    add(*found);
+  }
+  return out;
+}
+
 /// "Who has it now" has no period: one that is given is not silently passed over.
 std::optional<ApiAnswer> not_now(const HistoryFilter& filter, const char* what) {
   if (filter.from_ns == 0 && filter.to_ns == 0) return std::nullopt;
@@ -98,28 +138,32 @@ LivesNow Api::lives_of(const Request& request) {
   return lives_now(status_, history_);
 }
 
-std::optional<ApiAnswer> Api::mistyped(const Request& request) {
-  const Result<void> meant = check_meant(history_, catalog_, finding_types_, request.query.filter);
+std::optional<ApiAnswer> Api::mistyped(const Request& request, const Known& known) {
+  const Result<void> meant =
+      check_meant(history_, catalog_, finding_types_, request.query.filter, known.workload.value_or(true));
   if (meant) return std::nullopt;
   return failed(meant.error());
 }
 
-template <typename Item>
-ApiAnswer Api::page(const Request& request, const Result<Page<Item>>& page) {
-  if (!page) return failed(page.error());
-  if (page->items.empty()) {
-    if (auto why = mistyped(request)) return *std::move(why);
-  }
+template <typename Ask>
+ApiAnswer Api::page(const Request& request, const Ask& ask) {
   const HistoryFilter& filter = request.query.filter;
+  const auto page = ask(filter);
+  if (!page) return failed(page.error());
   const Result<Known> known = known_of(history_, filter, page->items);
   if (!known) return failed(known.error());
+  if (page->items.empty()) {
+    if (auto why = mistyped(request, *known)) return *std::move(why);
+  }
+  auto undecided = undecided_of(filter, ask);
+  if (!undecided) return failed(undecided.error());
   Coverage covered = coverage_.of(filter);
   return envelope(request.target, filter, to_array(page->items), std::move(covered.json), covered.complete, page->next,
-                  0, *known);
+                  0, *known, std::nullopt, *std::move(undecided));
 }
 
 ApiAnswer Api::rows(const Request& request) {
-  return page(request, history_.rows(request.query.filter, request.query.kinds));
+  return page(request, [&](const HistoryFilter& filter) { return history_.rows(filter, request.query.kinds); });
 }
 
 ApiAnswer Api::findings(const Request& request) {
@@ -128,35 +172,30 @@ ApiAnswer Api::findings(const Request& request) {
   return rows(findings);
 }
 
-ApiAnswer Api::uses(const Request& request) { return page(request, history_.edges(request.query.filter)); }
+ApiAnswer Api::uses(const Request& request) {
+  return page(request, [this](const HistoryFilter& filter) { return history_.edges(filter); });
+}
 
 ApiAnswer Api::readers(const Request& request) {
   if (request.query.filter.key.empty()) return failed(400, "readers: a key ID is wanted, like /v1/readers?key=AKIA…");
-  return page(request, history_.readers(request.query.filter));
+  return page(request, [this](const HistoryFilter& filter) { return history_.readers(filter); });
 }
 
 ApiAnswer Api::keys(const Request& request) {
   const HistoryFilter& filter = request.query.filter;
   Result<std::vector<KeySummary>> list = history_.keys(filter);
   if (!list) return failed(list.error());
-  if (list->empty()) {
-    if (auto why = mistyped(request)) return *std::move(why);
-  }
   const auto known = known_of(history_, filter, *list);
   if (!known) return failed(known.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request, *known)) return *std::move(why);
+  }
   const std::size_t more = cut(*list, filter.limit);
   Coverage covered = coverage_.of(filter);
-  // A key of which it is not known how long it lives may be one of those that are asked for.
-  std::optional<json::array> undecided;
-  if (filter.lifetime && *filter.lifetime != Lifetime::kUnknown) {
-    HistoryFilter others = filter;
-    others.lifetime = Lifetime::kUnknown;
-    const auto found = history_.keys(others);
-    if (!found) return failed(found.error());
-    undecided = to_array(*found);
-  }
+  auto undecided = undecided_of(filter, [this](const HistoryFilter& others) { return history_.keys(others); });
+  if (!undecided) return failed(undecided.error());
   return envelope(request.target, filter, to_array(*list), std::move(covered.json), covered.complete, 0, more, *known,
-                  std::nullopt, std::move(undecided));
+                  std::nullopt, *std::move(undecided));
 }
 
 ApiAnswer Api::holders(const Request& request) {
@@ -164,35 +203,38 @@ ApiAnswer Api::holders(const Request& request) {
   const LivesNow lives = lives_of(request);  // before the list: what is examined by then is in it
   Result<std::vector<Holding>> list = history_.holders(request.query.filter);
   if (!list) return failed(list.error());
-  if (list->empty()) {
-    if (auto why = mistyped(request)) return *std::move(why);
-  }
   const auto known = known_of(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request, *known)) return *std::move(why);
+  }
   Coverage covered = coverage_.of_the_living(request.query.filter);
   std::string kind = list->empty() ? "" : list->front().key.kind;
   if (list->empty() && known->key.value_or(false)) {
     const auto keys = history_.keys({.key = request.query.filter.key, .limit = 1});
     if (keys && !keys->empty()) kind = keys->front().key.kind;
   }
+  auto undecided =
+      undecided_of(request.query.filter, [this](const HistoryFilter& asked) { return history_.holders(asked); });
+  if (!undecided) return failed(undecided.error());
   CannotTell others = cannot_tell(lives, kind, *list, request.query.with_quiet);
   const std::size_t more = cut(*list, request.query.filter.limit);
   json::array rows;
   for (const Holding& holding : *list)
     rows.push_back(holder_json(holding));
   return envelope(request.target, request.query.filter, std::move(rows), std::move(covered.json),
-                  covered.complete && others.nobody, 0, more, *known, std::move(others.json));
+                  covered.complete && others.nobody, 0, more, *known, std::move(others.json), *std::move(undecided));
 }
 
 ApiAnswer Api::places(const Request& request) {
   if (request.query.filter.key.empty()) return failed(400, "places: a key ID is wanted, like /v1/places?key=AKIA…");
   Result<std::vector<KeyPlace>> list = history_.places(request.query.filter);
   if (!list) return failed(list.error());
-  if (list->empty()) {
-    if (auto why = mistyped(request)) return *std::move(why);
-  }
   const auto known = known_of(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request, *known)) return *std::move(why);
+  }
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
@@ -224,11 +266,11 @@ ApiAnswer Api::rotation(const Request& request) {
 ApiAnswer Api::workloads(const Request& request) {
   Result<std::vector<WorkloadSummary>> list = history_.workloads(request.query.filter);
   if (!list) return failed(list.error());
-  if (list->empty()) {
-    if (auto why = mistyped(request)) return *std::move(why);
-  }
   const auto known = known_of(history_, request.query.filter, *list);
   if (!known) return failed(known.error());
+  if (list->empty()) {
+    if (auto why = mistyped(request, *known)) return *std::move(why);
+  }
   const std::size_t more = cut(*list, request.query.filter.limit);
   Coverage covered = coverage_.of(request.query.filter);
   return envelope(request.target, request.query.filter, to_array(*list), std::move(covered.json), covered.complete, 0,
@@ -294,11 +336,11 @@ ApiAnswer Api::explain(const Request& request) {
 }
 
 ApiAnswer Api::watch(const Request& request, std::string_view last_event_id) {
-  if (auto why = mistyped(request)) return *std::move(why);  // it would wait for ever
-  const auto known = key_known(history_, request.query.filter, std::vector<Row>{});
+  const auto known = known_of(history_, request.query.filter, std::vector<Row>{});
   if (!known) return failed(known.error());
+  if (auto why = mistyped(request, *known)) return *std::move(why);  // it would wait for ever
   ApiAnswer answer;
-  if (known->value_or(false)) answer.known_keys.push_back(request.query.filter.key);
+  if (known->key.value_or(false)) answer.known_keys.push_back(request.query.filter.key);
   answer.content_type = "text/event-stream";
   answer.watch = request.query;
   if (!last_event_id.empty()) {

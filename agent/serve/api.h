@@ -38,8 +38,9 @@ class Api {
   struct Request;
   LivesNow lives_of(const Request& request);
   ApiAnswer route(const Request& request);
-  template <typename Item>
-  ApiAnswer page(const Request& request, const Result<Page<Item>>& page);
+  /// `ask`: a question to the history that has pages, from a filter.
+  template <typename Ask>
+  ApiAnswer page(const Request& request, const Ask& ask);
   ApiAnswer rows(const Request& request);
   ApiAnswer uses(const Request& request);
   ApiAnswer keys(const Request& request);
@@ -55,7 +56,7 @@ class Api {
   ApiAnswer answer(const Request& request, std::string_view method, std::string_view last_event_id);
 
   /// Why an answer is empty, when the question was mistyped.
-  std::optional<ApiAnswer> mistyped(const Request& request);
+  std::optional<ApiAnswer> mistyped(const Request& request, const Known& known);
 
   HistoryReader& history_;
   AgentStatusSource& status_;

@@ -2,6 +2,7 @@
 #include "agent/serve/concern.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace keytrail::serve {
 namespace {
@@ -49,20 +50,16 @@ void Concern::find_kinds(const catalog::Catalog& catalog) {
   }
 }
 
-void Concern::find_names() {
-  if (names_found_) return;
-  names_found_ = true;
-  // Of names that nobody knows any gap may be of those that are asked for.
-  if (add_names(history_, filter_.workload, own_)) (void)add_names(history_, {}, known_);
-}
-
 bool Concern::is_of_others(const std::string& scope) {
   const std::string_view asked = filter_.workload;
   if (asked.empty() || scope.empty()) return false;
   if (asked.ends_with('*') ? scope.starts_with(asked.substr(0, asked.size() - 1)) : scope == asked) return false;
-  find_names();
+  // Of names that nobody knows any gap may be of those that are asked for.
+  if (!own_found_) own_found_ = add_names(history_, filter_.workload, own_);
+  if (!*own_found_ || own_.contains(scope)) return false;
   // A gap has the name of its time: one that nobody has today may be an older one of those that are asked for.
-  return known_.contains(scope) && !own_.contains(scope);
+  if (!std::exchange(all_looked_for_, true)) (void)add_names(history_, {}, known_);
+  return known_.contains(scope);
 }
 
 bool Concern::with(const GapRow& gap) {

@@ -3,6 +3,7 @@
 // left out; where it is not known whether it can, it does. Thread: serve's.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,14 +22,14 @@ class Concern {
 
  private:
   void find_kinds(const catalog::Catalog& catalog);
-  void find_names();
   /// Whether a gap of this scope is surely of other workloads than those that are asked for.
   [[nodiscard]] bool is_of_others(const std::string& scope);
 
   HistoryReader& history_;
   const HistoryFilter& filter_;
   std::set<std::string, std::less<>> kinds_;  ///< of what is asked for; empty: not known, or all
-  bool names_found_ = false;
+  std::optional<bool> own_found_;             ///< looked for, and all of them are there
+  bool all_looked_for_ = false;
   std::set<std::string, std::less<>> own_;    ///< names of workloads that are asked for
   std::set<std::string, std::less<>> known_;  ///< of all that there are
 };

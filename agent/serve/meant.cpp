@@ -101,6 +101,25 @@ std::vector<Word> words(const catalog::Catalog& catalog, std::span<const std::st
            Where::kRows}};
 }
 
+/// Of one that was never seen.
+Result<void> check_workload_meant(HistoryReader& history, const std::string& asked) {
+  const auto pattern = base::WorkloadPattern::parse(asked);
+  if (!pattern) return std::unexpected(pattern.error());
+  if (pattern->is_open()) return {};  // what it means may be yet to come
+  const auto all = history.workloads({.limit = kMostWorkloads});
+  if (!all) return std::unexpected(all.error());
+  std::vector<std::string> names;
+  for (const WorkloadSummary& one : *all) {
+    for (std::string& text : pattern->texts_of(one.workload))
+      names.push_back(std::move(text));
+  }
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  const std::string near = base::nearest_few(folded_word(asked), views);
+  if (near.empty()) return {};
+  return fail(Error::Code::kInvalid,
+              fmt::format("workload: none of that name was seen; did you mean {}?", base::printable(near)));
+}
+
 }  // namespace
 
 std::string folded_word(std::string_view text) { return in_letters<std::tolower>(trimmed(text)); }
@@ -162,27 +181,6 @@ Result<void> check_key_meant(HistoryReader& history, const std::string& key) {
   return {};
 }
 
-Result<void> check_workload_meant(HistoryReader& history, const std::string& asked) {
-  const auto pattern = base::WorkloadPattern::parse(asked);
-  if (!pattern) return std::unexpected(pattern.error());
-  if (pattern->is_open()) return {};  // what it means may be yet to come
-  const auto known = history.workloads({.workload = asked, .limit = 1});
-  if (!known) return std::unexpected(known.error());
-  if (!known->empty()) return {};
-  const auto all = history.workloads({.limit = kMostWorkloads});
-  if (!all) return std::unexpected(all.error());
-  std::vector<std::string> names;
-  for (const WorkloadSummary& one : *all) {
-    for (std::string& text : pattern->texts_of(one.workload))
-      names.push_back(std::move(text));
-  }
-  const std::vector<std::string_view> views(names.begin(), names.end());
-  const std::string near = base::nearest_few(folded_word(asked), views);
-  if (near.empty()) return {};
-  return fail(Error::Code::kInvalid,
-              fmt::format("workload: none of that name was seen; did you mean {}?", base::printable(near)));
-}
-
 std::string unknown_word(const catalog::Catalog& catalog, std::span<const std::string_view> finding_types,
                          const HistoryFilter& asked) {
   for (const Word& word : words(catalog, finding_types)) {
@@ -192,7 +190,8 @@ std::string unknown_word(const catalog::Catalog& catalog, std::span<const std::s
 }
 
 Result<void> check_meant(HistoryReader& history, const catalog::Catalog& catalog,
-                         std::span<const std::string_view> finding_types, const HistoryFilter& asked) {
+                         std::span<const std::string_view> finding_types, const HistoryFilter& asked,
+                         bool workload_known) {
   for (const Word& word : words(catalog, finding_types)) {
     if (word.knows(asked)) continue;
     // An endpoint's rule takes names that no list has, and a site may have taken entries back: what was seen is known.
@@ -203,7 +202,7 @@ Result<void> check_meant(HistoryReader& history, const catalog::Catalog& catalog
     if (!seen) return std::unexpected(seen.error());
     if (!*seen) return fail(Error::Code::kInvalid, word.none(asked, "known or was seen"));
   }
-  if (!asked.workload.empty()) {
+  if (!workload_known) {
     if (auto r = check_workload_meant(history, asked.workload); !r) return r;
   }
   return asked.key.empty() ? Result<void>{} : check_key_meant(history, asked.key);

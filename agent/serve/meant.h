@@ -30,13 +30,12 @@ namespace keytrail::serve {
 
 /// For a question without an answer. Error kInvalid: the provider, service, kind or type is in no catalog and in no
 /// row (with the nearest), the workload was never seen and others have names like it, or the key is unknown and the
-/// beginning of known ones, or has not the shape of its kind.
+/// beginning of known ones, or has not the shape of its kind. `workload_known`: it was seen, or none is asked for.
 [[nodiscard]] Result<void> check_meant(HistoryReader& history, const catalog::Catalog& catalog,
-                                       std::span<const std::string_view> finding_types, const HistoryFilter& asked);
+                                       std::span<const std::string_view> finding_types, const HistoryFilter& asked,
+                                       bool workload_known);
 
 /// The same for a key alone.
 [[nodiscard]] Result<void> check_key_meant(HistoryReader& history, const std::string& key);
-/// The same for a workload alone.
-[[nodiscard]] Result<void> check_workload_meant(HistoryReader& history, const std::string& asked);
 
 }  // namespace keytrail::serve

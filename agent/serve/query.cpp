@@ -13,8 +13,8 @@
 #include "agent/base/nearest.h"
 #include "agent/base/times.h"
 #include "agent/base/workload_pattern.h"
+#include "agent/catalog/secret_guard.h"
 #include "agent/serve/meant.h"
-#include "agent/serve/secret_guard.h"
 
 namespace keytrail::serve {
 namespace {
@@ -156,7 +156,8 @@ Result<void> set_parameter(const catalog::Catalog& catalog, const std::string& n
 bool key_fits(const HistoryFilter& f, const Key& key) {
   const bool id =
       f.key.empty() || key.id == f.key || key.fingerprint.text() == f.key || (f.chain && key.parent == f.key);
-  return id && (f.kind.empty() || key.kind == f.kind) && (!f.lifetime || key.lifetime == *f.lifetime);
+  const bool lives = !f.lifetime || key.lifetime == *f.lifetime || key.lifetime == Lifetime::kUnknown;
+  return id && (f.kind.empty() || key.kind == f.kind) && lives;
 }
 
 bool workload_fits(const HistoryFilter& f, const Workload& workload) {
@@ -245,7 +246,7 @@ Result<Query> parse_query(const Target& target, const catalog::Catalog& catalog,
     if (value.size() > kMaxValue) return invalid(fmt::format("{}: must be 1 to {} bytes", name, kMaxValue));
     if (looks_like_secret(catalog, value)) {  // whatever it stands for: the answer repeats what was asked
       return fail(Error::Code::kRefused,
-                  std::string(kSecretTyped) +
+                  std::string(catalog::kSecretTyped) +
                       ". It was not logged or stored; the program that sent it may keep it in its own history.");
     }
     if (Result<void> set = set_parameter(catalog, name, value, query, max_rows); !set)

@@ -40,7 +40,8 @@ struct Query {
 /// `known`: key ids of this node; no other value is in it.
 [[nodiscard]] std::string for_log(const Target& target, const catalog::Catalog& catalog,
                                   std::span<const std::string> known);
-/// Whether a row is one that the query asks for (as `HistoryReader::rows` decides), for live rows.
+/// Whether a row is one that the query asks for (as `HistoryReader::rows` decides), for live rows. Also one of a key of
+/// which it is not known whether it lives as long as is asked for.
 [[nodiscard]] bool matches(const Row& row, const Query& query);
 
 }  // namespace keytrail::serve

@@ -24,6 +24,20 @@ struct Query {
   std::array<std::uint32_t, 64> ids{};
 };
 
+constexpr char kCalls[] = "tp/syscalls/";
+
+/// Where a program is attached: its section's name; of one for several system calls, that of each.
+std::vector<std::string> places_of(std::string_view section) {
+  if (!section.starts_with(kCalls)) return {std::string(section)};
+  std::vector<std::string> out;
+  for (std::size_t begin = strlen(kCalls); begin <= section.size();) {
+    const std::size_t end = std::min(section.find(',', begin), section.size());
+    out.push_back(kCalls + std::string(section.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return out;
+}
+
 std::uint32_t id_of_program(const bpf_program* which) {
   bpf_prog_info info{};
   std::uint32_t size = sizeof(info);
@@ -51,21 +65,26 @@ void Links::Hold::forget() {
 }
 
 Result<void> Links::attach(const Alternative& choice, bpf_program* which, std::uint64_t now_ns) {
-  Result<Hold> held = hold(choice, which);
-  if (!held) return std::unexpected(held.error());
-  // Neither: an iterator, which is run on demand, or a call that this kernel does not have.
-  if (held->link != nullptr || held->event || held->raw_link)
-    attached_.push_back({.choice = &choice, .program = which, .hold = *std::move(held), .good_ns = now_ns});
+  for (std::string& place : places_of(bpf_program__section_name(which))) {
+    Result<Hold> held = hold(choice, which, place);
+    if (!held) return std::unexpected(held.error());
+    // Neither: an iterator, which is run on demand, or a call that this kernel does not have.
+    if (held->link != nullptr || held->event || held->raw_link)
+      attached_.push_back({.choice = &choice,
+                           .program = which,
+                           .place = std::move(place),
+                           .hold = *std::move(held),
+                           .good_ns = now_ns});
+  }
   return {};
 }
 
-Result<Links::Hold> Links::hold(const Alternative& choice, bpf_program* which) const {
-  const std::string section = bpf_program__section_name(which);
+Result<Links::Hold> Links::hold(const Alternative& choice, bpf_program* which, const std::string& section) const {
   Hold out;
   if (section.starts_with("iter/")) return out;
   Result<void> done;
-  if (section.starts_with("tp/syscalls/")) {
-    done = hold_tracepoint(which, section.substr(strlen("tp/syscalls/")), out);
+  if (section.starts_with(kCalls)) {
+    done = hold_tracepoint(which, section.substr(strlen(kCalls)), out);
   } else if (section.starts_with("cgroup")) {
     done = hold_cgroup(which, section, out);
   } else {
@@ -136,8 +155,7 @@ std::vector<Repair> Links::check(std::uint64_t now_ns) {
     }
     if (state == State::kGone) one.hold.forget();
     one.hold = Hold();
-    const std::string section = bpf_program__section_name(one.program);
-    Result<Hold> again = hold(*one.choice, one.program);
+    Result<Hold> again = hold(*one.choice, one.program, one.place);
     const bool held_again = again.has_value();
     const std::string why = held_again ? std::string() : again.error().message;
     if (held_again) one.hold = *std::move(again);
@@ -147,7 +165,7 @@ std::vector<Repair> Links::check(std::uint64_t now_ns) {
     repair.family = to_string(one.choice->family);
     repair.from_ns = std::exchange(one.good_ns, now_ns);
     repair.done = held_again;
-    repair.text = "The program at " + section + " was detached by somebody, and " +
+    repair.text = "The program at " + one.place + " was detached by somebody, and " +
                   (held_again ? "is attached again." : "could not be attached again: " + why);
     one.next_tell_ns = held_again ? 0 : now_ns + kTellEvery;
   }

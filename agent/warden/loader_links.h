@@ -27,7 +27,8 @@ class Links {
   Links(const Links&) = delete;
   Links& operator=(const Links&) = delete;
 
-  /// Attaches a loaded program, which must live as long as this. `now_ns`: ns since boot.
+  /// Attaches a loaded program, which must live as long as this: wherever its section's name says ("tp/syscalls/A,B").
+  /// `now_ns`: ns since boot.
   Result<void> attach(const Alternative& choice, bpf_program* which, std::uint64_t now_ns);
   void clear() { attached_.clear(); }
   /// Looks at all of them and attaches again what is not there any more. What could not be is tried with each call, and
@@ -58,12 +59,13 @@ class Links {
   struct Attached {
     const Alternative* choice;
     bpf_program* program;
+    std::string place;  ///< its section's name, or a part of it
     Hold hold;
     std::uint64_t good_ns = 0;       ///< up to then it was there, or its lack is told
     std::uint64_t next_tell_ns = 0;  ///< of what is not there and could not be attached again
   };
 
-  Result<Hold> hold(const Alternative& choice, bpf_program* which) const;
+  Result<Hold> hold(const Alternative& choice, bpf_program* which, const std::string& section) const;
   Result<void> hold_tracepoint(bpf_program* which, const std::string& name, Hold& out) const;
   Result<void> hold_cgroup(bpf_program* which, const std::string& section, Hold& out) const;
   [[nodiscard]] static State state_of(const Hold& hold);

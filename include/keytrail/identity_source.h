@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "keytrail/examiner.h"
@@ -36,6 +37,11 @@ class IdentitySink {
   virtual ~IdentitySink() = default;
   /// Any thread; never blocks. `since_ns` 0 = now. What exceeds the bounds of a fact is dropped and counted.
   virtual void post(WorkloadFacts facts) = 0;
+  /// The same for who can wait: false where there is no room now. Then nothing was taken or counted; offer it again.
+  [[nodiscard]] virtual bool offer(WorkloadFacts& facts) {
+    post(std::move(facts));
+    return true;
+  }
 };
 
 /// Registered by one line in agent/identify/sources.cpp.

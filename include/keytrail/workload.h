@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -121,8 +122,14 @@ struct Workload {
 
 /// Facts learnt of a workload (or, with a pod's id, of all its containers).
 struct WorkloadFacts {
+  struct Whole {
+    KnownBy known_by = KnownBy::kCluster;
+    std::int64_t since_ns = 0;  ///< Unix ns; 0 = now
+  };
   std::string id;
   std::vector<Fact> facts;
+  /// Given: these are all that are known in this way; one that was and is not among them is no longer true.
+  std::optional<Whole> whole = std::nullopt;
 };
 
 template <>

@@ -6,7 +6,7 @@
 #include <boost/json.hpp>
 
 #include "agent/base/times.h"
-#include "agent/serve/secret_guard.h"
+#include "agent/catalog/secret_guard.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/unit/serve/fake_agent.h"
 

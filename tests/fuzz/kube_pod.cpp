@@ -36,8 +36,9 @@ void run(std::string_view input) {
   require(head->uid.size() == 36 || head->uid.size() == 32, "a uid has its length");
   PodLosses losses;
   for (const bool asked : {false, true}) {
-    const OwnerOf owner_of = [&](std::string_view, const PodOwner& owner) {
-      return asked ? std::optional(owner) : std::nullopt;
+    const OwnerOf owner_of = [&](std::string_view, const PodOwner& owner) -> std::expected<PodOwner, OwnerDoubt> {
+      if (!asked) return std::unexpected(OwnerDoubt::kCannotAsk);
+      return owner;
     };
     const auto all = pod_facts(pod, *head, {}, owner_of, losses);
     require(!all.empty() && all.size() <= 1 + kMaxPodContainers, "containers are bounded");

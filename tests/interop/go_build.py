@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other people's Go programs, built once per version of their module here."""
 import hashlib
+import json
 import os
 import subprocess
 
@@ -55,3 +56,11 @@ def built(sources, folder, name, package=".", flags="-s -w", seconds=900):
         raise RuntimeError(f"{name} does not build:\n" + done.stderr[-3000:])
     os.rename(path + ".tmp", path)
     return path
+
+
+def module(sources, name):
+    """The folder of a module's own files, in the version that these sources ask for. Raises Missing."""
+    done = _run_go(sources, "mod", "download", "-json", name)
+    if done.returncode:
+        raise Missing(f"Go cannot fetch {name}: " + (done.stderr.strip().splitlines() or ["?"])[-1][:300])
+    return json.loads(done.stdout)["Dir"]

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real kube-apiserver with etcd, of the versions in kube/go.mod: one cluster of one node, without kubelet and
 controllers; what these would write, the test writes."""
+import concurrent.futures
+import http.client
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import time
@@ -61,19 +64,34 @@ class KubeServer:
     def _make_keys(self):
         self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
                       "-subj", "/CN=cluster of the test", "-keyout", "ca.key", "-out", "ca.crt")
-        for name, subject, more in (("server", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1"),
-                                    ("admin", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth")):
-            self._openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
-                          subject, "-keyout", name + ".key", "-out", name + ".csr")
-            with open(f"{self.folder}/{name}.ext", "w") as file:
-                file.write(more + "\n")
-            self._openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.crt", "-CAkey", "ca.key",
-                          "-CAcreateserial", "-days", "2", "-extfile", name + ".ext", "-out", name + ".crt")
+        shutil.copy(self.folder + "/ca.crt", self.folder + "/clients.crt")
+        self._sign("server", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1")
+        self._sign("admin", "/O=system:masters/CN=admin", "extendedKeyUsage=clientAuth")
         self._openssl("genrsa", "-out", "sa.key", "2048")
         self._openssl("rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")
+        self._trust()
+
+    def _sign(self, name, subject, more):
+        self._openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                      subject, "-keyout", name + ".key", "-out", name + ".csr")
+        with open(f"{self.folder}/{name}.ext", "w") as file:
+            file.write(more + "\n")
+        self._openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+                      "-days", "2", "-extfile", name + ".ext", "-out", name + ".crt")
+
+    def _trust(self):
         os.chmod(self.ca_file, 0o644)
-        self._tls = ssl.create_default_context(cafile=self.ca_file)
-        self._tls.load_cert_chain(f"{self.folder}/admin.crt", f"{self.folder}/admin.key")
+        self.tls = ssl.create_default_context(cafile=self.ca_file)
+        self.tls.load_cert_chain(f"{self.folder}/admin.crt", f"{self.folder}/admin.key")
+
+    def rotate_authority(self):
+        """Another authority signs the server's certificate, from its next start on; clients keep their own. `ca_file`
+        has the new one, in the old one's place."""
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                      "-subj", "/CN=next cluster of the test", "-keyout", "ca.key", "-out", "ca.new")
+        os.rename(self.folder + "/ca.new", self.ca_file)
+        self._sign("server", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1")
+        self._trust()
 
     def _run(self, name, *command):
         with open(f"{self.folder}/{name}.log", "ab") as log:
@@ -91,7 +109,7 @@ class KubeServer:
         self.api = self._run(
             "api", self.api_program, f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={self.port}",
-            "--tls-cert-file=server.crt", "--tls-private-key-file=server.key", "--client-ca-file=ca.crt",
+            "--tls-cert-file=server.crt", "--tls-private-key-file=server.key", "--client-ca-file=clients.crt",
             "--service-account-issuer=https://kubernetes.default.svc", "--service-account-key-file=sa.pub",
             "--service-account-signing-key-file=sa.key", "--service-cluster-ip-range=10.0.0.0/24",
             "--authorization-mode=Node,RBAC", "--disable-admission-plugins=ServiceAccount",
@@ -126,7 +144,7 @@ class KubeServer:
         request = urllib.request.Request(self.url + path, method=method, headers={"Content-Type": kind},
                                          data=None if body is None else json.dumps(body).encode())
         try:
-            return urllib.request.urlopen(request, timeout=30, context=self._tls)
+            return urllib.request.urlopen(request, timeout=30, context=self.tls)
         except urllib.error.HTTPError as error:
             raise Refused(error.code, error.read().decode(errors="replace")) from error
 
@@ -146,15 +164,16 @@ class KubeServer:
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account},
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]})
 
-    def token(self, account, namespace="keytrail"):
+    def token(self, account, namespace="keytrail", seconds=600):
         return self.ask("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token",
-                        {"spec": {"expirationSeconds": 600}})["status"]["token"]
+                        {"spec": {"expirationSeconds": seconds}})["status"]["token"]
 
     def pod(self, namespace, name, node, container, owner=None, **more):
         """A pod on a node with one container that runs, as scheduler and kubelet would leave it. Returns its uid."""
         meta = {"name": name, **more}
         if owner:
-            meta["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": True,
+            meta["ownerReferences"] = [{"apiVersion": owner.get("apiVersion", "apps/v1"),
+                                        "kind": owner.get("kind", "ReplicaSet"), "controller": True,
                                         "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}]
         image = "registry.test/web:1"
         made = self.ask("POST", f"/api/v1/namespaces/{namespace}/pods", {
@@ -166,6 +185,41 @@ class KubeServer:
                                    "containerID": "containerd://" + container, "ready": True, "restartCount": 0,
                                    "state": {"running": {}}}]}}, "application/merge-patch+json")
         return made["metadata"]["uid"]
+
+    def many_pods(self, namespace, name, count, node, owner, padding=5000):
+        """So many pods of an owner with one container that runs, each as large as a real one; {name: (uid, container)}.
+        """
+        def make(numbers):
+            line, out = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls), {}
+            for number in numbers:
+                pod, container = f"{name}-{number}", os.urandom(32).hex()
+                meta = {"name": pod, "labels": {"app": name, "pod-template-hash": "7d4b9c"},
+                        "annotations": {"padding": "x" * padding},
+                        "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": True,
+                                             "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}]}
+                image = "registry.test/web:1"
+                status = {"phase": "Running", "containerStatuses": [
+                    {"name": "app", "image": image, "imageID": f"registry.test/web@sha256:{'2' * 64}", "ready": True,
+                     "containerID": "containerd://" + container, "restartCount": 0, "state": {"running": {}}}]}
+                spec = {"nodeName": node, "serviceAccountName": "web", "containers": [{"name": "app", "image": image}]}
+                path = f"/api/v1/namespaces/{namespace}/pods"
+                for method, where, body, kind in (
+                        ("POST", path, {"metadata": meta, "spec": spec}, "application/json"),
+                        ("PATCH", f"{path}/{pod}/status", {"status": status}, "application/merge-patch+json")):
+                    line.request(method, where, json.dumps(body), {"Content-Type": kind})
+                    answer = line.getresponse()
+                    text = answer.read()
+                    if answer.status >= 300:
+                        raise Refused(answer.status, text.decode(errors="replace"))
+                out[pod] = (json.loads(text)["metadata"]["uid"], container)
+            line.close()
+            return out
+
+        made = {}
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for part in pool.map(make, [range(first, count, 8) for first in range(8)]):
+                made.update(part)
+        return made
 
     def deployment(self, namespace, name, suffix):
         """A Deployment and its ReplicaSet, as the controllers would make it; returns the latter."""

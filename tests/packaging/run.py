@@ -18,6 +18,7 @@ import time
 import unittest
 
 import chart
+import conform
 import yaml
 
 IMAGE = ("/usr/bin/python3", chart.TREE + "/packaging/image/image.py")
@@ -154,7 +155,8 @@ class Chart(unittest.TestCase):
             self.assertEqual("Service/keytrail-metrics" in found, profile == "full")
         self.assertEqual(rules["minimal"], [])
         self.assertEqual(rules["standard"],
-                         [(["pods"], ["list", "watch"]), (["replicasets"], ["get"]), (["jobs"], ["get"])])
+                         [(["pods"], ["list", "watch"]), (["replicasets", "statefulsets", "daemonsets"], ["get"]),
+                          (["jobs"], ["get"])])
         self.assertEqual(rules["full"], rules["standard"])
 
     def test_the_agent_takes_each_configuration(self):
@@ -218,6 +220,43 @@ extraArgs: [--no-feature=fentry]
     def test_the_plain_manifests_are_fresh(self):
         with open(chart.PLAIN) as file:
             self.assertEqual(file.read(), chart.plain(self.helm), "make them anew: tests/packaging/run.py --write")
+
+
+class Conform(unittest.TestCase):
+    """kubeconform -strict on every object, with the schemas of the Kubernetes version that is tested against."""
+    KINDS = [("", "v1", "Namespace"), ("", "v1", "ServiceAccount"), ("", "v1", "ConfigMap"), ("", "v1", "Service"),
+             ("rbac.authorization.k8s.io", "v1", "ClusterRole"),
+             ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding"), ("apps", "v1", "DaemonSet"),
+             ("apps", "v1", "Deployment"), ("networking.k8s.io", "v1", "NetworkPolicy")]
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        try:
+            self.helm, self.program = chart.helm(Options.build), conform.program(Options.build)
+            conform.write_schemas(self.folder, self.KINDS)
+        except chart.go_build.Missing as why:
+            self.skipTest(str(why))
+
+    def test_every_object_is_what_kubernetes_describes(self):
+        with open(chart.PLAIN) as file:
+            sets = [file.read()]
+        sets += [chart.rendered(self.helm, f"profile: {profile}\n" + ApiServer.EVERYTHING) for profile in PROFILES]
+        for text in sets:
+            code, said = conform.run(self.program, self.folder, text)
+            self.assertEqual(code, 0, said)
+            self.assertRegex(said, r'"skipped": 0')
+
+    def test_it_refuses_what_is_wrong(self):
+        with open(chart.PLAIN) as file:
+            text = file.read()
+        for right, wrong in (("hostPID: true", "hostPid: true"), ("hostPID: true", "hostPID: perhaps"),
+                             ("verbs: [get]", "verbs: get")):
+            self.assertIn(right, text)
+            code, said = conform.run(self.program, self.folder, text.replace(right, wrong, 1))
+            self.assertEqual(code, 1, (wrong, said))
+            self.assertIn("statusInvalid", said)
 
 
 class ApiServer(unittest.TestCase):
@@ -285,7 +324,7 @@ def main():
     counts = {"ok": 0, "FAIL": 0, "skip": 0}
     loader = unittest.TestLoader()
     loader.sortTestMethodsUsing = None
-    for case in (one for group in (Image, Chart, ApiServer) for one in loader.loadTestsFromTestCase(group)):
+    for case in (one for group in (Image, Chart, Conform, ApiServer) for one in loader.loadTestsFromTestCase(group)):
         name = f"{type(case).__name__}.{case._testMethodName}"
         if options.only not in name:
             continue

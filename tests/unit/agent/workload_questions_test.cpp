@@ -125,6 +125,26 @@ TEST_F(WorkloadQuestions, EveryFormFindsWhatWasBeforeTheNameWasKnown) {
   }
 }
 
+TEST_F(WorkloadQuestions, WhatIsAskedForByALifetimeNamesWhatMayBelongToIt) {
+  const Key known = key_of("AKIA1", Lifetime::kLongLived), unknown = key_of("fp:1", Lifetime::kUnknown);
+  for (const Key& key : {known, unknown}) {
+    take(in_pod('a'), key, now_ - 5 * kDay);
+    record_use(make_use(in_pod('a'), key, now_ - 5 * kDay));
+  }
+  cli::Options asked;
+  asked.filter = {{"lifetime", "long-lived"}};
+  EXPECT_EQ(run(cli::run_uses, asked), cli::kOk) << err();
+  EXPECT_THAT(out(), AllOf(HasSubstr("AKIA1"), Not(HasSubstr("fp:1")), HasSubstr("INCOMPLETE")));
+  EXPECT_THAT(out(), HasSubstr("! 1 more may be of long-lived keys: how long theirs last is not known; "
+                               "--lifetime unknown lists them."));
+  for (const char* path : {"/v1/uses", "/v1/holders", "/v1/rows"}) {
+    const std::string body = api_->handle("GET", std::string(path) + "?lifetime=long_lived").body;
+    EXPECT_THAT(body, HasSubstr("\"undecided\":[{")) << path;
+    EXPECT_THAT(api_->handle("GET", std::string(path) + "?lifetime=unknown").body, Not(HasSubstr("undecided")));
+  }
+  EXPECT_THAT(api_->handle("GET", "/v1/uses?lifetime=short_lived").body, HasSubstr("\"undecided\":[{"));
+}
+
 TEST_F(WorkloadQuestions, OneThatNobodyKnowsIsASlipOrWasNeverSeen) {
   take(in_pod('a'), key_of("AKIA1", Lifetime::kLongLived), now_ - 5 * kDay);
   learn_names();

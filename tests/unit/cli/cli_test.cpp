@@ -175,6 +175,8 @@ TEST(Cli, CompletionsOfferTheValuesOfAnOption) {
   EXPECT_THAT(bash, HasSubstr("--color) COMPREPLY=($(compgen -W 'auto always never'"));
   EXPECT_THAT(bash, ::testing::ContainsRegex("\n    uses\\) words='[^']*' keys=yes ;;"));
   EXPECT_THAT(bash, ::testing::ContainsRegex("\n    status\\) words='[^']*' ;;"));
+  for (const char* shell : {"bash", "zsh", "fish"})
+    EXPECT_THAT(run({"completion", shell}).out, HasSubstr("keytrail completion workloads)")) << shell;
   EXPECT_THAT(run({"completion", "zsh"}).out, ::testing::ContainsRegex("--kind\\) compadd -- .*aws.access_key"));
   EXPECT_THAT(run({"completion", "fish"}).out, ::testing::ContainsRegex("-l kind -xa '.*aws.access_key"));
 }

@@ -341,6 +341,20 @@ TEST_F(CommandsTest, KeyWordsForCompletionsHaveNothingForAShell) {
   EXPECT_EQ(err(), "");
 }
 
+TEST_F(CommandsTest, WorkloadWordsForCompletionsAreNamesElseIds) {
+  for (const auto& [name, id] : {std::pair("payments/deploy/api", "pod:1/2"),
+                                 {"person: alice", "user:1000"},
+                                 {"host: $(reboot)", "cgroup:/a b:$(reboot)"},
+                                 {"--help", "unit:--help"}}) {
+    auto& one = history_.workload_list.emplace_back().workload;
+    one.name = name;
+    one.id = id;
+  }
+  start();
+  EXPECT_EQ(run_workload_words(options_, world_), kOk);
+  EXPECT_EQ(out(), "payments/deploy/api\nuser:1000\nunit:--help\n");
+}
+
 TEST_F(CommandsTest, StrictTellsEmptyAndIncompleteApart) {
   start();
   history_.edge_list.clear();

@@ -262,6 +262,16 @@ TEST_F(RenderTest, FindingsOfEncryptionKeysStandApart) {
   EXPECT_THAT(render_findings(ask("/v1/findings"), quiet()), ::testing::StartsWith("ENCRYPTION KEYS\n"));
 }
 
+TEST_F(RenderTest, UnreadFilesAreNeverPartOfWhatWasLost) {
+  json::object answer = ask("/v1/uses");
+  answer["coverage"].as_object() = {{"scope", "node-1"},
+                                    {"gaps", json::array()},
+                                    {"gaps_total", 12},
+                                    {"lost", 105},
+                                    {"files_unread", {{"gone", 100}}}};
+  EXPECT_THAT(coverage_text(answer, view_), HasSubstr("100 key files not read (gone) · 12 gaps, 5 lost"));
+}
+
 TEST_F(RenderTest, CoverageLineNamesGapsAndIsHonest) {
   GapRow gap;
   gap.cause = "ring_full";
@@ -300,7 +310,7 @@ TEST_F(RenderTest, StatusShowsThreeLinesOfAccounting) {
                               "accepted never since start\n"));
   EXPECT_THAT(text, HasSubstr("examiner[77] 1 restart (killed by signal 9)"));
   EXPECT_THAT(text, HasSubstr("! no seccomp"));
-  EXPECT_THAT(text, HasSubstr("following: 1,312 processes · 45 connections · "));
+  EXPECT_THAT(text, HasSubstr("following: 1,312 processes · 120 workloads · 45 connections · "));
   EXPECT_THAT(text, Not(HasSubstr("limits met")));
 }
 

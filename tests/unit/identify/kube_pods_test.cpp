@@ -57,12 +57,17 @@ json::object web_pod() {
       .as_object();
 }
 
-const OwnerOf kNobodyKnows = [](std::string_view, const PodOwner&) { return std::nullopt; };
+using OwnerAnswer = std::expected<PodOwner, OwnerDoubt>;
+const OwnerOf kNobodyKnows = [](std::string_view, const PodOwner&) -> OwnerAnswer {
+  return std::unexpected(OwnerDoubt::kCannotAsk);
+};
+const OwnerOf kBorneOut = [](std::string_view, const PodOwner&) -> OwnerAnswer { return PodOwner(); };
 
 struct Read {
   std::map<std::string, std::map<std::string, std::string>> values;  // by id, name
   std::map<std::string, KnownBy> known;                              // of the pod, by name
   PodLosses losses;
+  bool whole = false;  // of the pod
 };
 
 Read read(const json::object& pod, const OwnerOf& owner_of = kNobodyKnows, const base::KubernetesConfig& config = {}) {
@@ -71,6 +76,8 @@ Read read(const json::object& pod, const OwnerOf& owner_of = kNobodyKnows, const
   EXPECT_TRUE(head);
   if (!head) return out;
   for (const WorkloadFacts& facts : pod_facts(pod, *head, config, owner_of, out.losses)) {
+    EXPECT_TRUE(!facts.whole || facts.id == head->id);
+    if (facts.whole) out.whole = facts.whole->known_by == KnownBy::kCluster;
     for (const Fact& one : facts.facts) {
       out.values[facts.id][one.name] = one.value;
       if (facts.id == head->id) out.known[one.name] = one.known_by;
@@ -85,8 +92,9 @@ TEST(KubePods, APodOfADeployment) {
   std::string asked;
   const Read got = read(web_pod(), [&](std::string_view name_space, const PodOwner& owner) {
     asked = std::string(name_space) + " " + owner.group + " " + owner.kind + " " + owner.name;
-    return PodOwner{.kind = "Deployment", .name = "web", .uid = "u", .group = "apps"};
+    return OwnerAnswer(PodOwner{.kind = "Deployment", .name = "web", .uid = "u", .group = "apps"});
   });
+  EXPECT_TRUE(got.whole);
   EXPECT_EQ(asked, "shop apps ReplicaSet web-7d4b9c6f5d");
   const std::map<std::string, std::string> pod = {{fact::kNamespace, "shop"},
                                                   {fact::kPodName, "web-7d4b9c6f5d-x2x9k"},
@@ -124,14 +132,25 @@ TEST(KubePods, ARuleOfNamesIsMarkedAsClaimed) {
   const Read got = read(web_pod());
   EXPECT_THAT(got.values.at(std::string("pod:") + kUid), Contains(Pair(fact::kDeployment, "web")));
   EXPECT_EQ(got.known.at(fact::kDeployment), KnownBy::kClaimed);
-  EXPECT_EQ(got.known.at(fact::kReplicaSet), KnownBy::kCluster);
+  EXPECT_EQ(got.known.at(fact::kReplicaSet), KnownBy::kClaimed) << "the pod's author wrote it";
+  EXPECT_EQ(got.known.at(fact::kPodName), KnownBy::kCluster);
+}
+
+TEST(KubePods, WhereNothingIsKnownOfTheOwnerNothingIsWithdrawn) {
+  for (const OwnerDoubt doubt : {OwnerDoubt::kNotSo, OwnerDoubt::kCannotAsk, OwnerDoubt::kUnknown}) {
+    const Read got =
+        read(web_pod(), [&](std::string_view, const PodOwner&) -> OwnerAnswer { return std::unexpected(doubt); });
+    EXPECT_EQ(got.whole, doubt != OwnerDoubt::kUnknown);
+    EXPECT_EQ(got.known.at(fact::kReplicaSet), KnownBy::kClaimed);
+  }
 }
 
 TEST(KubePods, AReplicaSetOfNobodyOrOfAnotherKindHasNoDeployment) {
   for (const char* kind : {"", "Rollout"}) {
     const Read got = read(web_pod(), [&](std::string_view, const PodOwner&) {
-      return PodOwner{.kind = kind, .name = "web", .uid = {}, .group = "argoproj.io"};
+      return OwnerAnswer(PodOwner{.kind = kind, .name = "web", .uid = {}, .group = "argoproj.io"});
     });
+    EXPECT_EQ(got.known.at(fact::kReplicaSet), KnownBy::kCluster);
     EXPECT_FALSE(got.known.contains(fact::kDeployment)) << kind;
   }
 }
@@ -150,6 +169,11 @@ TEST(KubePods, OtherOwners) {
             "db");
   EXPECT_EQ(read(owned_by("DaemonSet", "apps", "cni")).values.at(std::string("pod:") + kUid).at(fact::kDaemonSet),
             "cni");
+  for (const auto& [kind, name] : {std::pair("StatefulSet", fact::kStatefulSet), {"DaemonSet", fact::kDaemonSet}}) {
+    EXPECT_EQ(read(owned_by(kind, "apps", "x")).known.at(name), KnownBy::kClaimed);
+    EXPECT_EQ(read(owned_by(kind, "apps", "x"), kBorneOut).known.at(name), KnownBy::kCluster);
+  }
+  EXPECT_EQ(read(owned_by("Job", "batch", "x"), kBorneOut).known.at(fact::kJob), KnownBy::kCluster);
   // 2026-11-30T08:00Z is minute 29933760.
   const Read job = read(owned_by("Job", "batch", "report-29933760"));
   EXPECT_THAT(job.values.at(std::string("pod:") + kUid), Contains(Pair(fact::kCronJob, "report")));

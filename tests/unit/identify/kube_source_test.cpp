@@ -1,110 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The source against a scripted API server: what it asks, what it posts, and what it says when it cannot.
+// What the source asks, what it posts, and what it says when it cannot.
 #include "agent/identify/kube_source.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <atomic>
-#include <condition_variable>
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <mutex>
-
-#include "tests/unit/identify/scripted_server.h"
+#include "tests/unit/identify/kube_source_fixture.h"
 
 namespace keytrail::identify {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 using ::testing::HasSubstr;
-using Clock = std::chrono::steady_clock;
-
-class Posts final : public IdentitySink {
- public:
-  void post(WorkloadFacts facts) override {
-    const std::lock_guard lock(mutex_);
-    for (const Fact& one : facts.facts)
-      values_[facts.id][one.name] = one.value;
-    ++count_;
-    changed_.notify_all();
-  }
-  /// The value of a fact, waited for.
-  std::string value(const std::string& id, const std::string& name) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, seconds(10), [&] { return values_.contains(id) && values_.at(id).contains(name); });
-    return values_[id][name];
-  }
-  bool has(const std::string& id, const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    return values_.contains(id) && values_.at(id).contains(name);
-  }
-  std::size_t count() {
-    const std::lock_guard lock(mutex_);
-    return count_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<std::string, std::map<std::string, std::string>> values_;
-  std::size_t count_ = 0;
-};
-
-std::string uid(int n) {
-  char out[37];
-  std::snprintf(out, sizeof out, "00000000-0000-4000-8000-%012d", n);
-  return out;
-}
-
-std::string pod(int n, const std::string& version, const std::string& node = "node-1", const std::string& team = "a") {
-  return R"({"metadata":{"name":"p)" + std::to_string(n) + R"(","namespace":"shop","uid":")" + uid(n) +
-         R"(","resourceVersion":")" + version + R"(","annotations":{"keytrail/team":")" + team +
-         R"("}},"spec":{"nodeName":")" + node + R"("},"status":{}})";
-}
-std::string event(const std::string& type, const std::string& object) {
-  return R"({"type":")" + type + R"(","object":)" + object + "}\n";
-}
-std::string bookmark(const std::string& version, bool whole = false) {
-  return event("BOOKMARK", R"({"metadata":{"resourceVersion":")" + version + R"(")" +
-                               (whole ? R"(,"annotations":{"k8s.io/initial-events-end":"true"})" : "") + "}}");
-}
-std::string list(const std::string& version, const std::string& items) {
-  return R"({"metadata":{"resourceVersion":")" + version + R"("},"items":[)" + items + "]}";
-}
-std::string id(int n) { return "pod:" + uid(n); }
-
-struct KubeSourceTest : testing::Test {
-  std::string token_file = testing::TempDir() + "/kube_source." + std::to_string(::getpid());
-  Posts posts;
-  std::unique_ptr<IdentitySource> source;
-
-  void SetUp() override { std::ofstream(token_file) << "token"; }
-  void TearDown() override {
-    source.reset();
-    std::filesystem::remove(token_file);
-  }
-  void start(const ScriptedServer& server, bool kubelet = false, milliseconds silence = seconds(20)) {
-    source = make_kube_source(
-        KubeAccess{.endpoint = {.url = server.url(), .token_file = token_file, .ca_file = {}},
-                   .node = "node-1",
-                   .kubelet = kubelet},
-        {}, {.silence = silence, .watch = seconds(300), .poll = milliseconds(20), .draw = [] { return 0.0; }});
-    source->start(posts);
-  }
-  template <typename Ready>
-  bool wait_for(const Ready& ready) const {
-    const auto until = Clock::now() + seconds(10);
-    while (!ready() && Clock::now() < until)
-      std::this_thread::sleep_for(milliseconds(5));
-    return ready();
-  }
-  bool counted(const char* name, std::uint64_t count) {
-    return wait_for([&] { return source->counters()[name] == count; });
-  }
-};
 
 TEST_F(KubeSourceTest, AWatchGivesTheListTooAndNothingIsListed) {
   ScriptedServer server([](const Peer& peer, const std::string&) {
@@ -266,75 +171,21 @@ TEST_F(KubeSourceTest, RetryAfterIsObeyed) {
   EXPECT_GE(Clock::now().time_since_epoch() - Clock::duration(first), seconds(2));
 }
 
-const std::string kOwner = "11111111-0000-4000-8000-000000000000";
-
-std::string owned_pod(int n, const std::string& name = "web-5f6", const std::string& uid = kOwner) {
-  std::string out = pod(n, "5");
-  const std::string owner =
-      R"("labels":{"pod-template-hash":"5f6"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet",)"
-      R"("name":")" +
-      name + R"(","uid":")" + uid + R"(","controller":true}],)";
-  return out.insert(out.find(R"("annotations")"), owner);
-}
-
-TEST_F(KubeSourceTest, OwnersAreAskedOnceEach) {
-  ScriptedServer server([](const Peer& peer, const std::string& request) {
-    if (request.contains("/replicasets/")) {
-      peer.answer(200, R"({"metadata":{"uid":")" + kOwner +
-                           R"(","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"shop",)"
-                           R"("uid":"x","controller":true}]}})");
-      return true;
-    }
+TEST_F(KubeSourceTest, WhereTheQueueIsFullItWaitsAndNothingIsLost) {
+  ScriptedServer server([](const Peer& peer, const std::string&) {
     peer.begin_stream();
-    peer.piece(event("ADDED", owned_pod(1)) + event("ADDED", owned_pod(2)) + bookmark("9", true));
+    peer.piece(event("ADDED", pod(1, "5")) + event("ADDED", pod(2, "6")) + bookmark("9", true));
     peer.wait_for_end();
     return false;
   });
+  posts.fill(5);
   start(server);
-  EXPECT_EQ(posts.value(id(2), fact::kDeployment), "shop");
-  ASSERT_EQ(server.requests().size(), 2U);
-  EXPECT_EQ(server.requests()[1], "GET /apis/apps/v1/namespaces/shop/replicasets/web-5f6 HTTP/1.1");
-}
-
-TEST_F(KubeSourceTest, AnOwnerThatAPodsAuthorMadeUpIsNotBelieved) {
-  ScriptedServer server([](const Peer& peer, const std::string& request) {
-    if (request.contains("/replicasets/")) {
-      peer.answer(200, R"({"metadata":{"uid":")" + (request.contains("/evil") ? uid(7) : kOwner) +
-                           R"(","ownerReferences":[{"apiVersion":"apps/v1","kind":"Deployment","name":"shop",)"
-                           R"("uid":"x","controller":true}]}})");
-      return true;
-    }
-    peer.begin_stream();
-    // The uid of another one, no name at all, and the name with another uid.
-    peer.piece(event("ADDED", owned_pod(1, "evil")) + event("ADDED", owned_pod(2, "..")) +
-               event("ADDED", owned_pod(3, "web-5f6", uid(8))) + event("ADDED", owned_pod(4)) + bookmark("9", true));
-    peer.wait_for_end();
-    return false;
-  });
-  start(server);
-  EXPECT_EQ(posts.value(id(4), fact::kDeployment), "shop");
-  EXPECT_FALSE(posts.has(id(1), fact::kDeployment));
-  EXPECT_FALSE(posts.has(id(2), fact::kDeployment));
-  EXPECT_EQ(posts.value(id(3), fact::kDeployment), "web") << "by the rule of names, as claimed";
-  EXPECT_EQ(server.requests().size(), 4U) << "the watch, evil, web-5f6 twice";
-}
-
-TEST_F(KubeSourceTest, WithoutTheRightToOwnersTheNamesRuleIsUsedAndSaid) {
-  ScriptedServer server([](const Peer& peer, const std::string& request) {
-    if (request.contains("/replicasets/")) {
-      peer.answer(403, R"({"message": "replicasets.apps is forbidden"})");
-      return true;
-    }
-    peer.begin_stream();
-    peer.piece(bookmark("9", true) + event("ADDED", owned_pod(1)) + event("ADDED", owned_pod(2)));
-    peer.wait_for_end();
-    return false;
-  });
-  start(server);
-  EXPECT_EQ(posts.value(id(2), fact::kDeployment), "web");
-  EXPECT_TRUE(wait_for([&] { return !source->remark().empty(); }));
-  EXPECT_THAT(source->remark(), HasSubstr("Helm: profile standard"));
-  EXPECT_EQ(server.requests().size(), 2U);  // and is not asked for each pod
+  EXPECT_EQ(posts.value(id(1), fact::kPodName), "p1");
+  EXPECT_EQ(posts.value(id(2), fact::kPodName), "p2");
+  posts.fill(1'000'000);
+  const auto begin = Clock::now();
+  source.reset();
+  EXPECT_LT(Clock::now() - begin, seconds(2));
 }
 
 TEST_F(KubeSourceTest, TheKubeletIsAskedAgainAndAgain) {

@@ -94,6 +94,20 @@ TEST(FactQueue, WhoIsToldOfVeryOftenTurnsAwayOnlyItself) {
   EXPECT_EQ(queue.take().size(), 1U) << "what was taken has given its room back";
 }
 
+TEST(FactQueue, WhoCanWaitLosesNothing) {
+  FactQueue queue(4);
+  WorkloadFacts one{"pod:a", {{fact::kPodName, "1", KnownBy::kCluster}}}, two{"pod:a", {{fact::kPodName, "2"}}};
+  EXPECT_TRUE(queue.offer(one));
+  EXPECT_FALSE(queue.offer(two)) << "a quarter of it is one";
+  EXPECT_EQ(two.facts.size(), 1U) << "untouched";
+  EXPECT_EQ(queue.dropped(), 0U);
+  EXPECT_EQ(queue.take().size(), 1U);
+  EXPECT_TRUE(queue.offer(two));
+  WorkloadFacts never{"pod:a", std::vector<Fact>(kMaxFacts + 1)};
+  EXPECT_TRUE(queue.offer(never)) << "or it would wait for ever";
+  EXPECT_EQ(queue.dropped(), 1U);
+}
+
 TEST(FactQueue, MoreFactsThanAWorkloadMayHaveAreDropped) {
   FactQueue queue;
   queue.post({"unit:a", std::vector<Fact>(kMaxFacts + 1)});

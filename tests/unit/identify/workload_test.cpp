@@ -319,6 +319,55 @@ TEST_F(WorkloadTest, NewsAreToldOnceWithTheirTime) {
   EXPECT_TRUE(table.take_news().empty());
 }
 
+TEST_F(WorkloadTest, WhatIsTheWholeTakesAwayWhatIsNotInIt) {
+  const std::string path = "/kubepods/pod" + pod + "/" + id;
+  const auto value = [&](const char* name) { return std::string(resolve({}, path).workload->value(name)); };
+  const auto learn = [&](std::vector<Fact> facts) {
+    table.learn({.id = "pod:" + pod, .facts = std::move(facts), .whole = WorkloadFacts::Whole{KnownBy::kCluster}});
+  };
+  table.learn({"pod:" + pod, {{fact::kPodName, "p", KnownBy::kToken}}});
+  learn({{fact::kPodName, "p", KnownBy::kCluster}, {"k8s.pod.label.app", "web", KnownBy::kCluster}});
+  EXPECT_EQ(value("k8s.pod.label.app"), "web");
+  (void)table.take_news();
+  now = 2000;
+  learn({{fact::kPodName, "p", KnownBy::kCluster}});
+  EXPECT_EQ(value("k8s.pod.label.app"), "");
+  EXPECT_EQ(resolve({}, path).workload->find(fact::kContainerId)->known_by, KnownBy::kKernel);
+  EXPECT_EQ(std::ranges::count(resolve({}, path).workload->facts, fact::kPodName, &Fact::name), 2)
+      << "the token's, too";
+  const auto news = table.take_news();
+  ASSERT_EQ(news.size(), 1U);
+  ASSERT_TRUE(news[0].whole);
+  EXPECT_EQ(news[0].whole->since_ns, 2000);
+  ASSERT_EQ(news[0].facts.size(), 1U) << "all that is known so, also what is not new";
+  EXPECT_EQ(news[0].facts[0].name, fact::kPodName);
+  learn({{fact::kPodName, "p", KnownBy::kCluster}});
+  EXPECT_TRUE(table.take_news().empty());
+}
+
+TEST_F(WorkloadTest, AKeyThatSomebodyWroteIntoALabelIsLeftOut) {
+  const std::string key = "ghp_" + std::string(36, 'a');
+  table.learn({"pod:" + pod,
+               {{"k8s.pod.label.token", key, KnownBy::kCluster},
+                {fact::kTeam, "see " + key, KnownBy::kCluster},
+                {"k8s.pod.label.app", "web", KnownBy::kCluster},
+                {"k8s.pod.label.commit", std::string(40, 'b'), KnownBy::kCluster},
+                {fact::kImageName, "registry.test:5000/team/web:1.2.3-rc4", KnownBy::kRuntime},
+                {fact::kImageDigest, "registry.test/web@sha256:" + std::string(64, '2'), KnownBy::kRuntime}}});
+  const auto workload = resolve({}, "/kubepods/pod" + pod + "/" + id).workload;
+  EXPECT_EQ(workload->value("k8s.pod.label.token"), "");
+  EXPECT_EQ(workload->value(fact::kTeam), "");
+  EXPECT_EQ(workload->value("k8s.pod.label.app"), "web");
+  EXPECT_EQ(workload->value("k8s.pod.label.commit"), std::string(40, 'b'));
+  EXPECT_NE(workload->value(fact::kImageName), "");
+  EXPECT_NE(workload->value(fact::kImageDigest), "");
+  EXPECT_EQ(table.stats().facts_like_keys, 2U);
+  for (const WorkloadFacts& news : table.take_news()) {
+    for (const Fact& one : news.facts)
+      EXPECT_FALSE(one.value.contains(key));
+  }
+}
+
 TEST_F(WorkloadTest, BoundsAreCounted) {
   table.learn({"unit:a", {{"x", std::string(513, 'v'), KnownBy::kRuntime}}});
   EXPECT_EQ(table.stats().facts_refused, 1U);

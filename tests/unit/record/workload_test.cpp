@@ -105,6 +105,36 @@ TEST_F(WorkloadTest, facts_that_contradict_are_kept_and_the_more_trusted_is_show
   EXPECT_EQ(std::ranges::count(workload.facts, fact::kPodName, &Fact::name), 3);
 }
 
+TEST_F(WorkloadTest, what_is_no_longer_true_is_gone_from_the_workload_and_told) {
+  start();
+  const auto whole = [&](std::vector<Fact> facts) {
+    Batch batch;
+    batch.workloads.push_back({pod, std::move(facts), WorkloadFacts::Whole{KnownBy::kCluster, clock.now}});
+    ASSERT_NO_FATAL_FAILURE(record(std::move(batch)));
+  };
+  const auto team = [&] { return std::string(workload_of(all_rows().at(0)).value(fact::kTeam)); };
+  Actor actor = in_pod(1, 'a');
+  record_use(make_use(actor, make_key("AKIA1"), clock.now));
+  const Fact name{fact::kPodName, "api-1", KnownBy::kCluster, clock.now};
+  const Fact red{fact::kTeam, "red", KnownBy::kCluster, clock.now};
+  whole({name, red});
+  EXPECT_EQ(team(), "red");
+  restart();  // nothing but the history knows what was true
+  clock.now += kSecond;
+  whole({name});
+  EXPECT_EQ(team(), "");
+  EXPECT_TRUE(told().back().value.contains("keytrail.team no longer red (cluster)")) << told().back().value;
+  std::vector<Fact> facts(actor.workload.facts.begin(), actor.workload.facts.end());
+  facts.push_back(red);
+  actor.workload.facts = facts;
+  record_use(make_use(actor, make_key("AKIA2"), clock.now));  // by a process that carries what was known then
+  EXPECT_EQ(team(), "");
+  EXPECT_EQ(workload_of(all_rows().at(0)).value(fact::kPodName), "api-1");
+  clock.now += kSecond;
+  whole({name, {fact::kTeam, "red", KnownBy::kCluster, clock.now}});
+  EXPECT_EQ(team(), "red");
+}
+
 TEST_F(WorkloadTest, a_fact_keeps_the_time_since_when_its_value_is_known) {
   start();
   record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));

@@ -80,6 +80,15 @@ TEST_F(ApiTest, AWorkloadThatWasNeverSeenIsAnsweredSoOrTakenForASlip) {
   EXPECT_TRUE(get("/v1/workloads?workload=payments/api").at("workload_known").as_bool());
 }
 
+TEST_F(ApiTest, AnEmptyAnswerLooksOnceWhetherTheWorkloadIsKnown) {
+  history_.workload_list.emplace_back().workload = make_acquisition().actor.workload;
+  const std::string name = history_.workload_list[0].workload.name;
+  history_.edge_list.clear();
+  history_.workloads_asked = 0;
+  EXPECT_TRUE(get("/v1/uses?workload=" + name).at("workload_known").as_bool());
+  EXPECT_EQ(history_.workloads_asked, 1);
+}
+
 TEST_F(ApiTest, KeysOfOneLifetimeHaveThoseBesideThemOfWhichItIsNotKnown) {
   Key unknown = make_key("fp:0d4417be9f2177aa04b6c1d2e3f40516");
   unknown.lifetime = Lifetime::kUnknown;

@@ -163,7 +163,9 @@ class FakeHistory final : public HistoryReader {
     }
     return page;
   }
+  int workloads_asked = 0;  ///< each a summary of all of them
   Result<std::vector<WorkloadSummary>> workloads(const HistoryFilter& filter) override {
+    ++workloads_asked;
     std::vector<WorkloadSummary> out;
     for (const WorkloadSummary& one : workload_list) {
       const auto asked = base::WorkloadPattern::parse(filter.workload);
@@ -207,7 +209,7 @@ class FakeStatus final : public AgentStatusSource {
     FamilyStatus request;
     request.hook.family = Family::kRequest;
     now.families.push_back(request);
-    now.tracking = {{"connections", 45}, {"files_forgotten", 0}, {"processes", 1312}};
+    now.tracking = {{"connections", 45}, {"files_forgotten", 0}, {"processes", 1312}, {"workloads", 120}};
     now.worker = {40, 30, 9, {{"malformed", 1}}};
   }
   AgentStatus status() override { return now; }

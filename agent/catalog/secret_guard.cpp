@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/serve/secret_guard.h"
+#include "agent/catalog/secret_guard.h"
 
 #include <algorithm>
 
-namespace keytrail::serve {
+namespace keytrail::catalog {
 namespace {
 
 bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
@@ -42,13 +42,13 @@ bool is_jwt(std::string_view text) { return text.starts_with("eyJ") && std::rang
 
 }  // namespace
 
-bool looks_like_secret(const catalog::Catalog& catalog, std::string_view text) {
+bool looks_like_secret(const Catalog& catalog, std::string_view text) {
   if (text.size() < 8 || is_own_id(text)) return false;
   if (text.contains("-----BEGIN") || is_jwt(text) || is_aws_secret(text)) return true;
   const auto id = catalog.match_format(text);
   if (!id) return false;
-  const catalog::Catalog::Format* format = catalog.format(*id);
+  const Catalog::Format* format = catalog.format(*id);
   return format == nullptr || !format->public_id;
 }
 
-}  // namespace keytrail::serve
+}  // namespace keytrail::catalog

@@ -18,6 +18,7 @@ constexpr std::uint64_t kFreshNs = 50'000'000;  ///< a snapshot so young is give
 void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
   const identify::WorkloadStats& stats = identify_.workload_stats();
   out["cgroups_forgotten"] = identify_.stats().cgroups_forgotten;
+  out["workloads"] = identify_.workloads_known();
   out["facts_over_bound"] = stats.facts_refused;
   out["facts_like_keys"] = stats.facts_like_keys;
   out["workloads_over_bound"] = stats.over_bound;

@@ -34,6 +34,8 @@ static __always_inline void exec__items(struct ev_exec *ev, struct scratch *s, u
 	s->items.fault = 0;
 	s->items.flag_pending = 0;
 	s->items.programs = exec__programs(s);
+	s->items.script_next = 0;
+	s->items.interpreter = script__interpreter(SCRATCH_EXEC);
 	for (i = 0; i < ARG_MAX; i += STEPS_AT_ONCE) {
 		r = arg__steps(SCRATCH_EXEC);
 		if (r != STEP_MORE)

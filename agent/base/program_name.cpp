@@ -8,6 +8,7 @@ namespace keytrail::base {
 namespace {
 
 constexpr std::string_view kDeleted = " (deleted)";
+constexpr std::size_t kLongestThreadName = 15;
 
 /// Interpreters, with or without a version (python3.11), and binaries that are whatever they are called as.
 bool runs_others(std::string_view program) {
@@ -29,6 +30,18 @@ std::string program_name(std::string_view exe, std::string_view filename, std::s
                               !program.starts_with(passed);
   if (says_something && (program.empty() || runs_others(program))) return std::string(passed);
   return std::string(program.empty() ? comm : program);
+}
+
+std::string program_name(const Process& process) {
+  std::string name = program_name(process.exe, process.filename, process.comm);
+  if (process.script.empty()) return name;
+  const bool module = process.script.starts_with("-m ");
+  const std::string_view script = module ? std::string_view(process.script) : base_name(process.script);
+  // The kernel names the thread of a `#!` program by its script: what was passed to execve is not known any more.
+  if (!module && process.filename.empty() && script.substr(0, kLongestThreadName) == process.comm)
+    return std::string(script);
+  name.resize(std::min(name.size(), name.find('.')));
+  return name.append(" ").append(script);
 }
 
 }  // namespace keytrail::base

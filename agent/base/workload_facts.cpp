@@ -119,7 +119,8 @@ ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts) {
       if (name.has(fact::kUnitOwner)) name.fact(fact::kUnitOwner).text("/");
       return name.fact(fact::kUnit).done();
     case WorkloadKind::kLoginSession:
-      return name.text("person: ").fact(fact::kPerson).done();
+      name.text("person: ").fact(fact::kPerson);
+      return name.has(fact::kAgent) ? name.text(" (").fact(fact::kAgent).text(")").done() : name.done();
     case WorkloadKind::kCiJob:
       return name.text("ci: ").fact(fact::kCiJob).done();
     case WorkloadKind::kHost:

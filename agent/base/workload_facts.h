@@ -36,7 +36,7 @@ struct ShownName {
 ///   container        "container: NAME", "container: CONTAINER12", each with " (IMAGE:TAG)" where that is known
 ///   in another one   the same with " in container CONTAINER12" (a node of kind, LXC, Docker in Docker)
 ///   unit             "backup.service"; of a user's own manager "alice/sync.service"
-///   person           "person: alice"
+///   person           "person: alice", of what a coding agent runs for her "person: alice (claude code)"
 ///   CI job           "ci: acme/shop deploy #4412"
 ///   else             "host: cron"; in a directory that nobody named "host: python3 in /jobs/backup"
 [[nodiscard]] ShownName shown_name(WorkloadKind kind, std::span<const Fact> facts);

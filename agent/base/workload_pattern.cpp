@@ -85,6 +85,7 @@ constexpr std::string_view kCronJobWords[] = {"cronjob", "cronjobs", "cj"};
 constexpr std::string_view kAccountWords[] = {"sa", "serviceaccount", "serviceaccounts"};
 constexpr std::string_view kUnitWords[] = {"unit"};
 constexpr std::string_view kUserWords[] = {"user", "person"};
+constexpr std::string_view kAgentWords[] = {"agent"};
 constexpr std::string_view kCiWords[] = {"ci"};
 constexpr std::string_view kImageWords[] = {"image"};
 constexpr std::string_view kContainerWords[] = {"container"};
@@ -103,6 +104,7 @@ const WorkloadPattern::Kind* WorkloadPattern::kind_of(std::string_view word) {
   static constexpr Fact kAccount[] = {{fact::kServiceAccount, How::kWhole}};
   static constexpr Fact kUnit[] = {{fact::kUnit, How::kUnit}};
   static constexpr Fact kUser[] = {{fact::kPerson, How::kWhole}};
+  static constexpr Fact kAgent[] = {{fact::kAgent, How::kBegins}};
   static constexpr Fact kCi[] = {{fact::kCiJob, How::kBegins}};
   static constexpr Fact kImage[] = {{fact::kImageName, How::kImage}, {fact::kImageDigest, How::kDigest}};
   static constexpr Fact kContainer[] = {
@@ -119,6 +121,7 @@ const WorkloadPattern::Kind* WorkloadPattern::kind_of(std::string_view word) {
       {kAccountWords, kAccount, fact::kNamespace, "sa/NAME or sa/NAMESPACE/NAME"},
       {kUnitWords, kUnit, fact::kUnitOwner, "unit/NAME or unit/USER/NAME"},
       {kUserWords, kUser, nullptr, "user/NAME"},
+      {kAgentWords, kAgent, nullptr, "agent/NAME"},
       {kCiWords, kCi, nullptr, "ci/REPOSITORY or ci/REPOSITORY JOB"},
       {kImageWords, kImage, nullptr, "image/NAME, image/NAME:TAG or image/sha256:…"},
       {kContainerWords, kContainer, nullptr, "container/NAME or container/ID"},

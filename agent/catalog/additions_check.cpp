@@ -155,6 +155,8 @@ void check_scope(const source::Model& m, Problems& problems) {
   refuse(m.arguments, "arguments");
   refuse(m.carried, "carried");
   refuse(m.ranges, "ranges");
+  refuse(m.roles, "roles");
+  refuse(m.interpreters, "interpreters");
   if (!m.installed.empty()) problems.push_back("catalog.d: section `installed`" + std::string(kHint));
   for (const source::FileEntry& e : m.files) {
     if (!e.flags.empty())

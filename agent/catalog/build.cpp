@@ -269,6 +269,9 @@ void Built::programs(const Model& m) {
     programs_.push_back({e.id, e.obeys_selectors, e.runtime, e.relay, e.hub, e.bulk_reader, e.helper, e.ends_tls,
                          e.adds_key, strings(e.kinds), e.late_key, strings(e.own), e.environment});
   }
+  take(roles_, t_.roles);
+  for (const RoleEntry& e : m.roles)
+    roles_.push_back({{e.id, e.role, e.title, strings(e.own)}, strings(e.names), strings(e.inside)});
   take(readers_, t_.readers);
   for (const ReaderEntry& e : m.readers)
     readers_.push_back({e.id, e.role, strings(e.names), strings(e.folders), strings(e.reads)});
@@ -326,6 +329,7 @@ void Built::point() {
               .programs = programs_,
               .program_names = program_names_,
               .program_folders = program_folders_,
+              .roles = roles_,
               .readers = readers_,
               .selectors = selectors_,
               .formats = formats_,

@@ -82,6 +82,7 @@ class Built {
   std::vector<Program> programs_;
   std::vector<tables::ProgramName> program_names_;
   std::vector<tables::ProgramFolder> program_folders_;
+  std::vector<tables::RoleData> roles_;
   std::vector<tables::ReaderData> readers_;
   std::vector<tables::SelectorData> selectors_;
   std::vector<tables::FormatData> formats_;

@@ -163,6 +163,10 @@ const Program* Catalog::match_program(std::string_view exe, std::string_view fil
   return impl().match_program(exe, filename);
 }
 
+const Role* Catalog::match_role(std::string_view exe, std::string_view filename, std::string_view script) const {
+  return impl().match_role(exe, filename, script);
+}
+
 bool Catalog::accepts(const Endpoint& endpoint, std::string_view kind) const {
   const tables::Accept* accept = impl().accept_of(endpoint);
   return accept != nullptr && std::ranges::find(accept->kinds, kind) != accept->kinds.end();

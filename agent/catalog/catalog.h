@@ -110,6 +110,21 @@ struct Program {
   bool environment = true;                ///< false: takes no key from its environment (curl, wget)
 };
 
+/// What a program is beside what it does with keys. It says what is shown and makes no claim stronger: anybody can name
+/// a program so.
+enum class ProgramRole : std::uint8_t {
+  kDistributor,   ///< writes keys somewhere or hands them on: Terraform, Helm, kubelet, an operator
+  kSwitchesUser,  ///< starts another program as another user: sudo, su
+  kCodingAgent,   ///< acts for a person by its own choice
+  kMcpServer      ///< a tool of such an agent
+};
+struct Role {
+  std::string_view id;
+  ProgramRole role = ProgramRole::kDistributor;
+  std::string_view title;                 ///< what people call it: "claude code"
+  std::span<const std::string_view> own;  ///< distributor: kinds that it uses itself ("aws.*")
+};
+
 /// What a known reader of key files is.
 enum class ReaderRole : std::uint8_t { kOwner, kBackup, kScanner, kIndexer, kAssistant, kPerson, kTool };
 struct Reader {
@@ -224,6 +239,26 @@ struct ArgProgram {
   std::span<const ArgRule> rules;
   std::string_view address;  ///< variable that would say what its addresses say ("AWS_ENDPOINT_URL"), or ""
 };
+/// What a word before the script is to an interpreter. Numbers are those of the kernel side (KT_SCRIPT_…).
+enum class ScriptWord : std::uint8_t {
+  kNone = 0,    ///< not known: nothing behind it is the script
+  kFlag = 1,    ///< an option by itself
+  kValued = 2,  ///< its value is the next word
+  kRuns = 3,    ///< the next word is what runs (-m module, -jar archive)
+  kLast = 4     ///< the next word is the script, whatever it looks like (--)
+};
+struct ScriptRule {
+  std::string_view word;
+  ScriptWord does;
+};
+struct Interpreter {
+  std::string_view id;
+  std::span<const std::string_view> names;         ///< without a version: "python"
+  std::string_view letters, next, valued, joined;  ///< of one-letter options (data/interpreters.yaml)
+  bool equals;                                     ///< any --name=value is an option
+  std::span<const ScriptRule> words;
+};
+inline constexpr std::size_t kMostInterpreters = 16;
 /// A request's header or form field whose name says which kind of key it carries; in lower case.
 struct CarriedKey {
   std::string_view name, kind;
@@ -238,6 +273,7 @@ struct KernelTables {
   std::span<const std::string_view> flag_programs;  ///< names of executables; the index is the bit in ArgFlag::path_of
   std::span<const ArgProgram> programs;             ///< whose arguments the examiner gets
   std::span<const CarriedKey> carried;              ///< sorted by name
+  std::span<const Interpreter> interpreters;        ///< their order is their number
 };
 /// Constant data without start-up cost. Links without RE2 and yaml (library keytrail_catalog_tables), for the warden.
 [[nodiscard]] const KernelTables& kernel_tables();
@@ -310,6 +346,9 @@ class Catalog {
   /// (Vault, Keycloak) are found with the destination's issuers, by issues().
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
+  /// What the program is, by its executable, what was passed to execve, and the script that it runs, the first that is
+  /// known; else null.
+  [[nodiscard]] const Role* match_role(std::string_view exe, std::string_view filename, std::string_view script) const;
   /// The known reader that fits this file best. `exe` and `filename` as for match_program; `file` may be null.
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,
                                                    const File* file) const;

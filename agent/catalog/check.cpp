@@ -129,6 +129,10 @@ void collect(const Model& m, Spaces& s, bool base) {
     add(s.sockets, e.id, e.where);
   for (const auto& e : m.programs)
     add(s.programs, e.id, e.where);
+  for (const auto& e : m.roles)
+    add(s.programs, e.id, e.where);
+  for (const auto& e : m.interpreters)
+    add(s.programs, e.id, e.where);
   for (const auto& e : m.arguments)
     add(s.arguments, e.id, e.where);
   for (const auto& e : m.carried)
@@ -318,6 +322,24 @@ void check_arguments(const Model& m, const Spaces& s, const Checker& c) {
   }
 }
 
+void check_roles(const Model& m, const Spaces& s, const Checker& c) {
+  for (const RoleEntry& e : m.roles) {
+    for (const std::string& kind : e.own) {
+      if (!s.kinds.any(kind)) c.problem(e.where, "`" + e.id + "`: `" + kind + "` fits no kind");
+    }
+  }
+}
+
+void check_interpreters(const Model& m, const Checker& c) {
+  std::set<std::string> names;
+  for (const InterpreterEntry& e : m.interpreters) {
+    for (const std::string& name : e.names) {
+      if (!names.insert(name).second) c.problem(e.where, "`" + e.id + "`: `" + name + "` is another's already");
+    }
+  }
+  if (m.interpreters.size() > kMostInterpreters) c.problem(m.interpreters.back().where, "more than 16 interpreters");
+}
+
 /// Everything that a reader may read, so that a pattern that fits nothing is found.
 void check_readers(const Model& m, const Spaces& s, const Checker& c) {
   for (const ReaderEntry& e : m.readers) {
@@ -413,6 +435,8 @@ void check(const Model& m, const Model* base, Problems& problems) {
       c.kinds(e.kinds, e.where, "`" + e.id + "`");
   }
   check_readers(m, s, c);
+  check_roles(m, s, c);
+  check_interpreters(m, c);
   check_arguments(m, s, c);
   for (const FormatEntry& e : m.formats) {
     c.kinds(e.kinds, e.where, "`" + e.id + "`");

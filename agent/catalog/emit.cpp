@@ -52,6 +52,7 @@ KEYTRAIL_NAMED(tables::Ranges);
 KEYTRAIL_NAMED(tables::Socket);
 KEYTRAIL_NAMED(tables::ProgramName);
 KEYTRAIL_NAMED(tables::ProgramFolder);
+KEYTRAIL_NAMED(tables::RoleData);
 KEYTRAIL_NAMED(tables::ReaderData);
 KEYTRAIL_NAMED(tables::SelectorData);
 KEYTRAIL_NAMED(tables::FormatData);

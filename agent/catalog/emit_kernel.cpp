@@ -38,6 +38,23 @@ std::string arguments(const KernelRules& rules) {
   return out + "};\n";
 }
 
+std::string interpreters(const KernelRules& rules) {
+  std::string out, rows;
+  for (std::size_t i = 0; i < rules.interpreters.size(); ++i) {
+    const InterpreterEntry& e = *rules.interpreters[i];
+    out += fmt::format("constexpr std::string_view kInterpreterNames{}[] = {{", i);
+    for (const std::string& name : e.names)
+      out += quoted(name) + ", ";
+    out += fmt::format("}};\nconstexpr ScriptRule kWords{}[] = {{\n", i);
+    for (const InterpreterEntry::Word& word : e.words)
+      out += fmt::format("    {{{}, static_cast<ScriptWord>({})}},\n", quoted(word.word), static_cast<int>(word.does));
+    out += "};\n";
+    rows += fmt::format("    {{{}, kInterpreterNames{}, {}, {}, {}, {}, {}, kWords{}}},\n", quoted(e.id), i,
+                        quoted(e.letters), quoted(e.next), quoted(e.valued), quoted(e.joined), truth(e.equals), i);
+  }
+  return out + "constexpr Interpreter kInterpreters[] = {\n" + rows + "};\n";
+}
+
 }  // namespace
 
 std::string emit_kernel_tables(const KernelRules& rules) {
@@ -74,10 +91,10 @@ std::string emit_kernel_tables(const KernelRules& rules) {
   out += "};\nconstexpr std::string_view kPlaces[] = {\n";
   for (const std::string& place : rules.places)
     out += fmt::format("    {},\n", quoted(place));
-  out += "};\n" + arguments(rules);
+  out += "};\n" + arguments(rules) + interpreters(rules);
   out +=
       "constexpr KernelTables kTables = {kNames, kEnv, kFlags, kFormats, kDirectories, kFlagPrograms, kPrograms, "
-      "kCarried};\n}  // namespace\n\n"
+      "kCarried, kInterpreters};\n}  // namespace\n\n"
       "const KernelTables& kernel_tables() { return kTables; }\n"
       "std::span<const std::string_view> known_places() { return kPlaces; }\n\n}  // namespace keytrail::catalog\n";
   return out;

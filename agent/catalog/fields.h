@@ -89,6 +89,8 @@ void read_metadata(Fields& f, Model& model);
 void read_ranges(Fields& f, Model& model);
 void read_socket(Fields& f, Model& model);
 void read_program(Fields& f, Model& model);
+void read_role(Fields& f, Model& model);
+void read_interpreter(Fields& f, Model& model);
 void read_command(Fields& f, Model& model);
 void read_broker(Fields& f, Model& model);
 void read_arguments(Fields& f, Model& model);

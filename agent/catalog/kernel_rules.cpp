@@ -162,6 +162,8 @@ KernelRules kernel_rules(const Model& model) {
   }
   for (const ArgumentsEntry& entry : model.arguments)
     out.arguments.push_back(&entry);
+  for (const InterpreterEntry& entry : model.interpreters)
+    out.interpreters.push_back(&entry);
   for (const CarriedEntry& entry : model.carried)
     out.carried.push_back(&entry);
   std::ranges::sort(out.carried, {}, &CarriedEntry::name);

@@ -38,8 +38,9 @@ struct KernelRules {
   std::vector<const FormatEntry*> formats;
   std::vector<const ArgumentsEntry*> arguments;
   std::vector<const CarriedEntry*> carried;  ///< sorted by name
-  std::vector<std::string> places;           ///< paths of key files without wildcards; sorted, unique
-  std::vector<std::string> free_names;       ///< patterns that no name rule covers, for the report
+  std::vector<const InterpreterEntry*> interpreters;
+  std::vector<std::string> places;      ///< paths of key files without wildcards; sorted, unique
+  std::vector<std::string> free_names;  ///< patterns that no name rule covers, for the report
 };
 
 [[nodiscard]] KernelRules kernel_rules(const Model& model);

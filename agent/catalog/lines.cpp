@@ -105,6 +105,14 @@ std::vector<ListedLine> lines_of(const Model& m) {
   for (const auto& e : m.programs) {
     if (!e.from_reader) line("programs", e.id, program_text(e), e.verified);
   }
+  static constexpr std::array kRoles{"distributor", "switches user", "coding agent", "MCP server"};
+  for (const auto& e : m.roles)
+    line("roles", e.id,
+         fmt::format("{}: {}; {}", e.title, kRoles.at(static_cast<std::size_t>(e.role)),
+                     fmt::join(e.names.empty() ? e.inside : e.names, " ")),
+         e.verified);
+  for (const auto& e : m.interpreters)
+    line("interpreters", e.id, fmt::format("{}", fmt::join(e.names, " ")), e.verified);
   for (const auto& e : m.arguments)
     line("arguments", e.id, arguments_text(e), e.verified);
   for (const auto& e : m.carried)

@@ -73,6 +73,18 @@ const Program* Catalog::Impl::find_program(std::string_view exe, std::string_vie
   return script != nullptr ? script : binary;
 }
 
+const Role* Catalog::Impl::match_role(std::string_view exe, std::string_view filename, std::string_view script) const {
+  for (const std::string_view path : {without_deleted(exe), filename, script}) {
+    if (path.empty() || path.starts_with("-m ")) continue;
+    const auto found = std::ranges::find_if(t_.roles, [&](const tables::RoleData& one) {
+      return is_named(one.names, base_name(path)) ||
+             std::ranges::any_of(one.inside, [&](std::string_view part) { return path.contains(part); });
+    });
+    if (found != t_.roles.end()) return &found->is;
+  }
+  return nullptr;
+}
+
 std::optional<Reader> Catalog::Impl::match_reader(std::string_view exe, std::string_view filename,
                                                   const File* file) const {
   exe = without_deleted(exe);

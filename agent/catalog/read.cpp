@@ -29,14 +29,30 @@ void plain(Fields& f, const std::string& /*file*/, Model& model, Problems& /*pro
 
 const std::vector<std::pair<std::string_view, Section>>& sections() {
   static const std::vector<std::pair<std::string_view, Section>> kSections = {
-      {"proofs", plain<read_proof>},      {"kinds", plain<read_kind>},          {"files", plain<read_file_entry>},
-      {"env", plain<read_env>},           {"endpoints", plain<read_endpoint>},  {"issuers", read_issuer},
-      {"rules", plain<read_rule>},        {"services", plain<read_service>},    {"bindings", plain<read_binding>},
-      {"ports", plain<read_port>},        {"requests", plain<read_request>},    {"selectors", read_selector},
-      {"metadata", plain<read_metadata>}, {"sockets", plain<read_socket>},      {"programs", plain<read_program>},
-      {"commands", plain<read_command>},  {"brokers", plain<read_broker>},      {"readers", plain<read_reader>},
-      {"formats", read_format},           {"arguments", plain<read_arguments>}, {"carried", plain<read_carried>},
+      {"proofs", plain<read_proof>},
+      {"kinds", plain<read_kind>},
+      {"files", plain<read_file_entry>},
+      {"env", plain<read_env>},
+      {"endpoints", plain<read_endpoint>},
+      {"issuers", read_issuer},
+      {"rules", plain<read_rule>},
+      {"services", plain<read_service>},
+      {"bindings", plain<read_binding>},
+      {"ports", plain<read_port>},
+      {"requests", plain<read_request>},
+      {"selectors", read_selector},
+      {"metadata", plain<read_metadata>},
+      {"sockets", plain<read_socket>},
+      {"programs", plain<read_program>},
+      {"commands", plain<read_command>},
+      {"brokers", plain<read_broker>},
+      {"readers", plain<read_reader>},
+      {"formats", read_format},
+      {"arguments", plain<read_arguments>},
+      {"carried", plain<read_carried>},
       {"ranges", plain<read_ranges>},
+      {"roles", plain<read_role>},
+      {"interpreters", plain<read_interpreter>},
   };
   return kSections;
 }

@@ -210,6 +210,58 @@ void read_program(Fields& f, Model& model) {
   model.programs.push_back(std::move(e));
 }
 
+void read_role(Fields& f, Model& model) {
+  RoleEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.role = static_cast<ProgramRole>(
+      f.choice("role", {"distributor", "switches_user", "coding_agent", "mcp_server"}, 0, true));
+  e.title = f.text("title", true);
+  e.names = f.list("names");
+  e.inside = f.list("inside");
+  e.own = f.list("own");
+  (void)f.text("note");
+  e.verified = f.verified();
+  if (e.names.empty() && e.inside.empty()) f.problem(e.where.line, "`" + e.id + "` needs `names` or `inside`");
+  if (!e.own.empty() && e.role != ProgramRole::kDistributor)
+    f.problem(e.where.line, "`" + e.id + "`: only a distributor has `own` kinds");
+  for (const std::string& part : e.inside) {
+    if (part.size() < 5 || part.front() != '/' || part.find_first_of("*?") != std::string::npos)
+      f.problem(e.where.line, "`" + e.id + "`: `" + part + "` must be a part of a path that begins with '/'");
+  }
+  model.roles.push_back(std::move(e));
+}
+
+void read_interpreter(Fields& f, Model& model) {
+  InterpreterEntry e{.where = f.where()};
+  e.id = f.text("id", true);
+  e.names = f.list("names", true);
+  e.letters = f.text("letters");
+  e.next = f.text("next");
+  e.valued = f.text("valued");
+  e.joined = f.text("joined");
+  e.equals = f.flag("equals", false);
+  for (const auto& [key, does] : {std::pair{"flags", ScriptWord::kFlag},
+                                  {"values", ScriptWord::kValued},
+                                  {"runs", ScriptWord::kRuns},
+                                  {"last", ScriptWord::kLast}}) {
+    for (std::string& word : f.list(key))
+      e.words.push_back({std::move(word), does});
+  }
+  (void)f.text("note");
+  e.verified = f.verified();
+  // The kernel side knows it by the 15 characters of its thread's name.
+  for (const std::string& name : e.names) {
+    if (name.size() > 15 || name.find_first_of("0123456789./*") != std::string::npos)
+      f.problem(e.where.line,
+                "`" + e.id + "`: `" + name + "` must be a name without its version, 15 characters at most");
+  }
+  for (const InterpreterEntry::Word& word : e.words) {
+    if (word.word.empty() || word.word.contains('='))
+      f.problem(e.where.line, "`" + e.id + "`: `" + word.word + "` must be a word without its value");
+  }
+  model.interpreters.push_back(std::move(e));
+}
+
 void read_reader(Fields& f, Model& model) {
   ReaderEntry e{.where = f.where()};
   e.id = f.text("id", true);

@@ -165,6 +165,27 @@ struct ProgramEntry {
   bool from_reader = false;          ///< made by add_bulk_readers()
 };
 
+/// What a program is beside what it does with keys.
+struct RoleEntry {
+  Where where;
+  std::string id, title, verified;
+  ProgramRole role = ProgramRole::kDistributor;
+  std::vector<std::string> names, inside, own;
+};
+
+/// An interpreter, and which of the words before its script are its options.
+struct InterpreterEntry {
+  struct Word {
+    std::string word;
+    ScriptWord does = ScriptWord::kNone;
+  };
+  Where where;
+  std::string id, verified, letters, next, valued, joined;
+  std::vector<std::string> names;
+  std::vector<Word> words;
+  bool equals = false;
+};
+
 /// A program whose arguments may hold keys, and where in them.
 struct ArgumentsEntry {
   struct Rule {
@@ -220,6 +241,8 @@ struct Model {
   std::vector<RangesEntry> ranges;
   std::vector<SocketEntry> sockets;
   std::vector<ProgramEntry> programs;
+  std::vector<RoleEntry> roles;
+  std::vector<InterpreterEntry> interpreters;
   std::vector<ReaderEntry> readers;
   std::vector<std::string> installed;
   std::vector<FormatEntry> formats;

@@ -123,6 +123,10 @@ struct ProgramFolder {
   std::string_view folder;
   std::uint16_t program;
 };
+struct RoleData {
+  Role is;
+  Strings names, inside;
+};
 struct ReaderData {
   std::string_view id;
   ReaderRole role;
@@ -167,6 +171,7 @@ struct Tables {
   std::span<const Program> programs;
   std::span<const ProgramName> program_names;
   std::span<const ProgramFolder> program_folders;
+  std::span<const RoleData> roles;
   std::span<const ReaderData> readers;
   std::span<const SelectorData> selectors;  ///< sorted by id
   std::span<const FormatData> formats;

@@ -72,6 +72,13 @@ void add_argument(const Item& item, std::span<const catalog::ArgFormat> formats,
   out.args.push_back(std::move(arg));
 }
 
+// What an option names, beside which nothing else says what it is: a module is no file.
+void set_script(const Item& item, ExecEvent& out) {
+  if ((item.head.flags & KT_ITEM_F_PUBLIC) == 0) return;
+  out.script = text_of(item.value);
+  if (item.name == "-m" || item.name == "--module") out.script.insert(0, "-m ");
+}
+
 bool read_items(std::span<const std::byte> items, std::span<const catalog::ArgFormat> formats, ExecEvent& out) {
   while (!items.empty()) {
     Item item;
@@ -84,6 +91,9 @@ bool read_items(std::span<const std::byte> items, std::span<const catalog::ArgFo
       case KT_ITEM_ARG_FLAG:
       case KT_ITEM_ARG_FORMAT:
         add_argument(item, formats, out);
+        break;
+      case KT_ITEM_SCRIPT:
+        set_script(item, out);
         break;
       default:
         return false;
@@ -137,6 +147,7 @@ Result<ExecEvent> decode_exec(std::span<const std::byte> record, std::span<const
                 .net_ns = raw.net_ns,
                 .stdin_pipe = raw.stdin_pipe,
                 .stdout_pipe = raw.stdout_pipe,
+                .tty = raw.tty,
                 .channel = raw.channel != 0,
                 .env_truncated = raw.env_truncated != 0,
                 .args_truncated = raw.args_truncated != 0,

@@ -125,6 +125,7 @@ Identified Identify::on_exec(const EventHead& head, const ExecEvent& exec) {
   const Life* life = life_of(head.who);
   ProcessRef previous = life == nullptr || life->current->id == head.who ? nullptr : life->current;
   Process process = from_exec(head, exec, Origin::kExecSeen);
+  note_script(process);
   // Most programs get the variables of who started them: kept once.
   if (previous && std::ranges::equal(previous->env, process.env)) process.env = previous->env;
   ProcessRef made = finish(std::move(process));
@@ -141,6 +142,7 @@ Identified Identify::on_task(const EventHead& head, const ExecEvent& exec) {
   }
   Process process = from_exec(head, exec, Origin::kBaseline);
   process.exec_ns = head.who.start_ns;  // when its program began is not known: not before its start
+  note_script(process);
   ProcessRef made = finish(std::move(process));
   store(made, head.time_ns);
   return {.who = std::move(made)};
@@ -206,6 +208,7 @@ ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem
   Process process = *life->current;
   process.env = std::move(env);
   process.env_truncated = truncated;
+  note_login(process, life->current.get());  // it may say where its session came from
   resolver_.claim(process);
   ProcessRef made = std::make_shared<const Process>(std::move(process));
   publish(*life, made);

@@ -180,6 +180,9 @@ class Identify {
   // presence.cpp: how a process came to where it is
   [[nodiscard]] const Process* before(const Process& process) const;
   static void note_login(Process& process, const Process* was);
+  static void note_switch(Process& process, const Process* was);
+  static void note_role(Process& process, const Process* was);
+  void note_script(Process& process) const;
   void note_namespaces(Process& process, const Process* was);
   void own_mounts(const Process& process);
   void leave_mounts(const Process& process);

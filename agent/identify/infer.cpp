@@ -35,6 +35,7 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
           .exe = exec.exe,
           .filename = exec.filename,
           .comm = exec.comm,
+          .script = exec.script,
           .exe_file = exec.exe_file,
           .uid = exec.uid,
           .gid = exec.gid,
@@ -46,6 +47,7 @@ Process Identify::from_exec(const EventHead& head, const ExecEvent& exec, Origin
           .cgroup_id = head.cgroup_id,
           .exec_ns = head.time_ns,
           .origin = origin,
+          .tty = exec.tty,
           .env_truncated = exec.env_truncated,
           .env = exec.env,
           .args = exec.args};
@@ -76,6 +78,7 @@ ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc
   const auto it = cgroups_.find(process.cgroup_id);
   process.cgroup_owner = it == cgroups_.end() ? 0 : it->second.directory;
   const Process* const was = before(process);
+  note_role(process, was);
   if (it == cgroups_.end()) {
     await_name(process.cgroup_id);
     resolve(process, cgroup_of_proc, {.known = false});
@@ -85,6 +88,7 @@ ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc
     resolve(process, it->second.path, it->second.makers);
   }
   note_login(process, was);
+  note_switch(process, was);
   note_namespaces(process, was);
   return std::make_shared<const Process>(std::move(process));
 }
@@ -111,6 +115,7 @@ bool Identify::fill_from_proc(Process& process, std::uint64_t time_ns, std::stri
   process.gid = facts->gid;
   process.login_uid = facts->login_uid;
   process.session_id = facts->session_id;
+  process.tty = facts->tty;
   cgroup = facts->cgroup;
   if (process.parent.tgid == 0) {
     if (const ProcessRef parent = latest(facts->parent_tgid); parent && parent->id.start_ns <= process.id.start_ns)
@@ -149,6 +154,7 @@ ProcessRef Identify::infer_earlier(const InstanceId& id, Life& life, std::uint64
   process.exe.clear();
   process.filename.clear();
   process.comm.clear();
+  process.script.clear();
   process.exe_file = {};
   process.env.clear();
   process.args.clear();

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Part of Identify: how a process came to where it is: by which login, and in whose namespaces.
+#include <arpa/inet.h>
+
+#include <algorithm>
 #include <array>
 #include <utility>
 
 #include "agent/base/program_name.h"
+#include "agent/catalog/script.h"
 #include "agent/identify/identify.h"
 
 namespace keytrail::identify {
 namespace {
 
 constexpr std::uint32_t kNoSession = UINT32_MAX;
+constexpr std::size_t kMostSwitches = 4;  // of one process that are told, the first ones
 
 struct LoginProgram {
   std::string_view name;
@@ -29,7 +34,26 @@ constexpr std::array<LoginProgram, 15> kLoginPrograms{{{"sshd", LoginBy::kSsh},
                                                        {"cron", LoginBy::kSchedule},
                                                        {"crond", LoginBy::kSchedule},
                                                        {"anacron", LoginBy::kSchedule},
-                                                       {"atd", LoginBy::kSchedule}}};
+                                                       {"atd", LoginBy::kAt}}};
+
+constexpr std::string_view kMcpServer = "MCP server";
+
+// Another program than `was` ran: after an exec, or in a child whose parent was first seen running its own.
+bool is_another_program(const Process& process, const Process* was) {
+  if (was == nullptr || was->id == process.id) return false;
+  return was->id.same_process(process.id) || was->exe != process.exe;
+}
+
+// SSH_CONNECTION is "CLIENT PORT SERVER PORT"; whatever is no address is not shown.
+std::string ssh_client(const Process& process) {
+  const EnvItem* item = process.find_env("SSH_CONNECTION");
+  if (item == nullptr) return {};
+  std::string from = item->value.substr(0, item->value.find(' '));
+  std::array<unsigned char, sizeof(in6_addr)> bytes{};
+  const bool is_address =
+      ::inet_pton(AF_INET, from.c_str(), bytes.data()) == 1 || ::inet_pton(AF_INET6, from.c_str(), bytes.data()) == 1;
+  return is_address ? from : std::string();
+}
 
 bool is_container(const Workload& workload) {
   return workload.kind == WorkloadKind::kContainer || workload.kind == WorkloadKind::kPod;
@@ -59,15 +83,71 @@ const Process* Identify::before(const Process& process) const {
 // Only who may log others in gives a new session number; what runs in one inherits how it began.
 void Identify::note_login(Process& process, const Process* was) {
   process.login_by = LoginBy::kUnknown;
+  process.login_from = nullptr;
   if (process.session_id == kNoSession || was == nullptr) return;
   if (was->session_id == process.session_id) {
     process.login_by = was->login_by;
+    process.login_from = was->login_from;
+  } else {
+    const std::string_view program = base::base_name(was->exe);
+    for (const LoginProgram& one : kLoginPrograms) {
+      if (one.name == program) process.login_by = one.by;
+    }
+  }
+  if (process.login_from || process.login_by != LoginBy::kSsh) return;
+  if (std::string from = ssh_client(process); !from.empty())
+    process.login_from = std::make_shared<const std::string>(std::move(from));
+}
+
+// Who starts programs as others (sudo, su) adds a step to what it was started as; what runs on inherits it.
+void Identify::note_switch(Process& process, const Process* was) {
+  process.acts_as = was == nullptr ? nullptr : was->acts_as;
+  if (!is_another_program(process, was)) return;
+  const catalog::Role* role = catalog::Catalog::builtin().match_role(was->exe, {}, {});
+  if (role == nullptr || role->role != catalog::ProgramRole::kSwitchesUser) return;
+  std::string steps = process.acts_as ? *process.acts_as + ", " : "";
+  if (std::ranges::count(steps, ',') >= static_cast<std::ptrdiff_t>(kMostSwitches)) return;
+  steps.append(process.account->user).append(" by ").append(base::base_name(was->exe));
+  process.acts_as = std::make_shared<const std::string>(std::move(steps));
+}
+
+// Of agents the first in a line counts: what it starts acts for it, other agents too. A tool of agents was started by
+// one, whether that is known or not.
+void Identify::note_role(Process& process, const Process* was) {
+  process.agent = was == nullptr ? nullptr : was->agent;
+  process.distributor = was == nullptr ? nullptr : was->distributor;
+  if (was != nullptr && !is_another_program(process, was)) return;
+  process.distributor = nullptr;
+  const catalog::Role* role = catalog::Catalog::builtin().match_role(process.exe, process.filename, process.script);
+  if (role == nullptr) return;
+  const auto title = [&] { return std::make_shared<const std::string>(role->title); };
+  switch (role->role) {
+    case catalog::ProgramRole::kDistributor:
+      process.distributor = title();
+      break;
+    case catalog::ProgramRole::kCodingAgent:
+      if (!process.agent || *process.agent == kMcpServer) process.agent = title();
+      break;
+    case catalog::ProgramRole::kMcpServer:
+      if (!process.agent) process.agent = title();
+      break;
+    case catalog::ProgramRole::kSwitchesUser:
+      break;
+  }
+}
+
+// The kernel side goes by the thread's name, which for a `#!` program is the script's: what follows is that program's
+// own then. Of who is older than the agent its own word is all there is.
+void Identify::note_script(Process& process) const {
+  const catalog::Interpreter* runs = catalog::interpreter_named(base::base_name(process.exe));
+  const std::string_view passed = base::base_name(process.filename);
+  if (process.origin == Origin::kBaseline) {
+    process.script = runs == nullptr ? "" : proc_.script(process.id.tgid, process.id.start_ns, *runs);
     return;
   }
-  const std::string_view program = base::base_name(was->exe);
-  for (const LoginProgram& one : kLoginPrograms) {
-    if (one.name == program) process.login_by = one.by;
-  }
+  const std::string program = base::program_name(process.exe, process.filename);  // of a multi-call binary the applet
+  if (runs == nullptr) runs = catalog::interpreter_named(program);
+  if (runs == nullptr || catalog::interpreter_named(passed) != runs) process.script.clear();
 }
 
 // A container's mount namespace is that of the first program that is seen in both. Of a container's own processes only

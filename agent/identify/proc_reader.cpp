@@ -13,6 +13,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/system_clock.h"
+#include "agent/catalog/script.h"
 #include "agent/identify/cgroup_path.h"
 
 namespace keytrail::identify {
@@ -48,6 +49,7 @@ bool read_number(std::string_view text, T& out) {
 struct Stat {
   std::string comm;
   std::uint32_t parent = 0;
+  std::uint32_t tty = 0;  ///< new_encode_dev: the minor number's upper bits come last
   std::uint64_t start_ticks = 0;
 };
 std::optional<Stat> parse_stat(std::string_view text) {
@@ -61,9 +63,28 @@ std::optional<Stat> parse_stat(std::string_view text) {
     const std::string_view value = rest.substr(0, rest.find(' '));
     rest.remove_prefix(value.size());
     if (field == 4 && !read_number(value, out.parent)) return std::nullopt;
+    if (field == 7 && !read_number(value, out.tty)) return std::nullopt;
     if (field == 22 && !read_number(value, out.start_ticks)) return std::nullopt;
   }
   return out;
+}
+
+// The next word of a command line, byte by byte: what follows it is not read. Nothing: the end, or a longer one.
+std::optional<std::string> next_word(int fd) {
+  constexpr std::size_t kLongest = 512;
+  std::string out;
+  char c = 0;
+  while (::read(fd, &c, 1) == 1) {
+    if (c == '\0') return out;
+    if (out.size() == kLongest) return std::nullopt;
+    out += c;
+  }
+  return std::nullopt;
+}
+
+std::uint32_t device_of(std::uint32_t encoded) {
+  const std::uint32_t major = (encoded >> 8U) & 0xFFFU, minor = (encoded & 0xFFU) | ((encoded >> 12U) & 0xFFF00U);
+  return major << 20U | minor;
 }
 
 // "Uid:\t1000\t1001\t…": real, effective.
@@ -103,7 +124,8 @@ std::optional<ProcFacts> ProcReader::read(std::uint32_t tgid, std::uint64_t star
   ProcFacts out{.comm = stat->comm,
                 .parent_tgid = stat->parent,
                 .uid = effective_id(status, "\nUid:"),
-                .gid = effective_id(status, "\nGid:")};
+                .gid = effective_id(status, "\nGid:"),
+                .tty = device_of(stat->tty)};
   read_number(read_file(directory.get(), "loginuid"), out.login_uid);
   read_number(read_file(directory.get(), "sessionid"), out.session_id);
   if (const std::string text = read_file(directory.get(), "cgroup"); !text.empty())
@@ -111,6 +133,22 @@ std::optional<ProcFacts> ProcReader::read(std::uint32_t tgid, std::uint64_t star
   if (status.empty())
     return std::nullopt;  // it ended meanwhile: half of the facts would be defaults that look like root
   return out;
+}
+
+std::string ProcReader::script(std::uint32_t tgid, std::uint64_t start_ns,
+                               const catalog::Interpreter& interpreter) const {
+  const base::UniqueFd directory = open_process(root_, tgid);
+  if (!directory) return {};
+  const auto stat = parse_stat(read_file(directory.get(), "stat"));
+  const base::UniqueFd words(::openat(directory.get(), "cmdline", O_RDONLY | O_CLOEXEC));
+  if (!stat || stat->start_ticks != ticks_of(start_ns) || !words || !next_word(words.get())) return {};
+  catalog::ScriptFinder finder(interpreter);
+  while (const auto word = next_word(words.get())) {
+    const auto next = finder.word(*word);
+    if (next == catalog::ScriptFinder::Next::kFound) return finder.script();
+    if (next == catalog::ScriptFinder::Next::kNone) break;
+  }
+  return {};
 }
 
 ProcReader::Alive ProcReader::alive(std::uint32_t tgid, std::uint64_t start_ns) const {

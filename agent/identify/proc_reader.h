@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "agent/catalog/catalog.h"
+
 namespace keytrail::identify {
 
 struct ProcFacts {
@@ -15,7 +17,8 @@ struct ProcFacts {
   std::uint32_t gid = 0;
   std::uint32_t login_uid = UINT32_MAX;
   std::uint32_t session_id = UINT32_MAX;
-  std::string cgroup;  ///< chosen path, "" when unreadable
+  std::uint32_t tty = 0;  ///< as Process::tty
+  std::string cgroup;     ///< chosen path, "" when unreadable
 };
 
 class ProcReader {
@@ -25,6 +28,11 @@ class ProcReader {
   /// Nothing when there is no such process *with this start*: all is read through one directory descriptor, which never
   /// changes over to a PID's next owner.
   [[nodiscard]] std::optional<ProcFacts> read(std::uint32_t tgid, std::uint64_t start_ns) const;
+
+  /// The script that the interpreter was given, as Process::script; empty where it is not known. Its words are read one
+  /// by one and none behind the script: keys stand among them.
+  [[nodiscard]] std::string script(std::uint32_t tgid, std::uint64_t start_ns,
+                                   const catalog::Interpreter& interpreter) const;
 
   enum class Alive : std::uint8_t { kYes, kNo, kUnknown };
   /// kNo only where this /proc shows everybody's processes by their numbers in the initial PID namespace.

@@ -14,10 +14,6 @@ namespace {
 constexpr std::size_t kMaxAccounts = 20'000;
 constexpr std::uint32_t kUnset = UINT32_MAX;
 
-std::string program_of(const Process& process) {
-  return base::program_name(process.exe, process.filename, process.comm);
-}
-
 // The path down to the directory that makes the workload: what lies below it, a delegate may rename at will.
 std::string own_path(const std::string& cgroup, const CgroupPlace& at) {
   return at.length == 0 ? cgroup : cgroup.substr(0, at.length);
@@ -55,6 +51,7 @@ void WorkloadResolver::resolve(Process& process, const std::string& cgroup, cons
 
 void WorkloadResolver::claim(Process& process) {
   std::vector<Fact> job = ci_job_facts(process.env);
+  if (process.agent) job.push_back({fact::kAgent, *process.agent, KnownBy::kClaimed});
   if (job.empty()) return;
   // A label: who it is stays what the kernel says, for a variable may be set by anybody.
   const std::string id = process.workload->id;
@@ -131,12 +128,17 @@ WorkloadResolver::Place WorkloadResolver::place_of(const Process& process, const
     const std::uint32_t uid = process.login_uid != kUnset ? process.login_uid : at.user;
     out.id = out.owner = "user:" + std::to_string(uid);
     out.kind = WorkloadKind::kLoginSession;
+    // What an agent takes by its own choice is not what the person takes.
+    if (process.agent) {
+      out.id += "/agent/" + *process.agent;
+      out.add(fact::kAgent, *process.agent, KnownBy::kClaimed);
+    }
     return out.add(fact::kPerson, users_.name(uid));
   }
   // Nothing has named this directory: the program says what it is for, and the directory whose it is. A comm is
   // whatever the process says.
   const bool claimed = process.exe.empty();
-  const std::string program = program_of(process);
+  const std::string program = base::program_name(process);
   const bool root = cgroup.empty() || cgroup == "/";
   out.id = (root ? "host:" : "cgroup:" + cgroup + ":") + (claimed ? "comm/" : "") + program;
   out.owner = root ? "host:" : directory_of_owner(cgroup, makers.claimed);

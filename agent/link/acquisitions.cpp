@@ -38,10 +38,19 @@ std::string session_text(const Instance& instance) {
   const Process* process = instance.process.get();
   if (process == nullptr) return out;
   const auto add = [&](std::string_view text) { out.append(out.empty() ? "" : ", ").append(text); };
+  const std::string terminal = terminal_name(process->tty);
   if (process->session_id != UINT32_MAX && process->session_id != 0) {
     add("login " + std::to_string(process->session_id));
     if (process->login_by != LoginBy::kUnknown) out.append(" by ").append(to_string(process->login_by));
+    if (process->login_from) out.append(" from ").append(*process->login_from);
   }
+  if (!terminal.empty() && !out.empty())
+    out.append(" on ").append(terminal);
+  else if (!terminal.empty())
+    add(process->login_uid == UINT32_MAX ? terminal + " without a login uid" : terminal);
+  if (process->acts_as) add("as " + *process->acts_as);
+  if (process->agent) add("agent " + *process->agent);
+  if (process->distributor) add("distributor " + *process->distributor);
   if (process->namespaces_of) add("namespaces of " + *process->namespaces_of);
   return out;
 }
@@ -54,7 +63,7 @@ Actor make_actor(const Instance& instance, std::uint64_t time_ns) {
   if (const Process* process = instance.process.get()) {
     actor.exe = process->exe;
     actor.file = process->exe_file;
-    actor.program = base::program_name(process->exe, process->filename, process->comm);
+    actor.program = base::program_name(*process);
     actor.comm = process->comm;
     actor.uid = process->uid_at(time_ns);
     if (const Account* account = process->account_at(time_ns); account != nullptr) {
@@ -74,7 +83,7 @@ Acquisitions::Known& Acquisitions::known_of(const Instance& instance, const Key&
   add_part(text_, std::to_string(instance.process ? instance.process->uid_at(time_ns) : 0));
   if (const Process* process = instance.process.get()) {
     add_part(text_, process->exe);
-    add_part(text_, base::program_name(process->exe, process->filename, process->comm));
+    add_part(text_, base::program_name(*process));
   }
   add_part(text_, key.id);
   add_part(text_, to_string(slot.from));

@@ -105,8 +105,7 @@ Done Opens::on_peek(const PeekEvent& event, const EventHead& head, const Process
       (memory && !other.unidentified.empty()))
     something_else();
   const Process& process = *of->process;
-  const std::string place = std::string(memory ? "memory of " : "environment of ") +
-                            base::program_name(process.exe, process.filename, process.comm);
+  const std::string place = std::string(memory ? "memory of " : "environment of ") + base::program_name(process);
   bool recorded = false;
   for (const Held& held : of->holdings) {
     if (held.how == How::kLostAtExec || (!memory && held.what->slot.from != From::kEnvironment)) continue;

@@ -29,6 +29,7 @@ bool is_shell(const Instance& instance) {
 std::string variable_owner(const Instance& instance) {
   if (!instance.process || !instance.process->workload) return {};
   const Workload& workload = *instance.process->workload;
+  if (workload.kind == WorkloadKind::kLoginSession) return workload.id.substr(0, workload.id.find('/'));  // whose agent
   if (workload.kind != WorkloadKind::kHost) return workload.id;
   const std::string_view cgroup = workload.value(fact::kCgroup);
   return cgroup.empty() || cgroup == "/" ? "host" : "cgroup:" + std::string(cgroup);

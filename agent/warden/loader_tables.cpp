@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "agent/warden/loader_kernel.h"
@@ -135,6 +136,44 @@ Result<void> KernelFilter::add_flags(const catalog::KernelTables& tables) {
   return {};
 }
 
+static kt_letters letters_of(std::string_view text) {
+  kt_letters out{};
+  for (const char c : text)
+    out.bits[(static_cast<unsigned char>(c) >> 6U) & 1U] |= kt_u64{1} << (static_cast<unsigned char>(c) & 63U);
+  return out;
+}
+
+Result<void> KernelFilter::add_interpreters(const catalog::KernelTables& tables) {
+  if (tables.interpreters.size() > KT_INTERPRETERS)
+    return fail(Error::Code::kTooLarge, "The kernel filter has no room for so many interpreters.");
+  std::map<std::string_view, kt_script_word> words;
+  for (std::size_t i = 0; i < tables.interpreters.size(); ++i) {
+    const catalog::Interpreter& one = tables.interpreters[i];
+    for (const std::string_view name : one.names) {
+      if (name.size() > kThreadName) return too_long("the interpreter", name);
+      Named<kt_u32> named{.value = static_cast<kt_u32>(i + 1)};
+      std::ranges::copy(name, named.name.text);
+      interpreters_.push_back(named);
+    }
+    for (const catalog::ScriptRule& rule : one.words) {
+      if (rule.word.size() >= KT_ITEM_NAME_MAX) return too_long("the option", rule.word);
+      words[rule.word].does[i] = static_cast<kt_u8>(rule.does);
+    }
+    interpreter_options_.push_back({.flags = letters_of(one.letters),
+                                    .next = letters_of(one.next),
+                                    .valued = letters_of(one.valued),
+                                    .joined = letters_of(one.joined),
+                                    .equals = one.equals ? 1U : 0U,
+                                    .pad = 0});
+  }
+  for (const auto& [word, does] : words) {
+    Named<kt_script_word> named{.value = does};
+    std::ranges::copy(word, named.name.text);
+    script_words_.push_back(named);
+  }
+  return {};
+}
+
 /// Of entries of one name the last, as if they were written one after the other.
 template <typename Named>
 static void keep_last(std::vector<Named>& all) {
@@ -161,6 +200,7 @@ Result<KernelFilter> KernelFilter::make(const catalog::KernelTables& tables) {
     if (const Result<void> added = filter.add_variable(variable); !added) return std::unexpected(added.error());
   }
   if (const Result<void> added = filter.add_flags(tables); !added) return std::unexpected(added.error());
+  if (const Result<void> added = filter.add_interpreters(tables); !added) return std::unexpected(added.error());
   for (const catalog::ArgFormat& format : tables.formats) {
     kt_format out{};
     if (format.prefix.size() > sizeof(out.prefix) || filter.formats_.size() + 1 == KT_ARG_FORMATS)
@@ -203,6 +243,7 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
   }
   std::ranges::copy(affixes_, variables.cfg_env_affixes);
   variables.cfg_env_affix_count = static_cast<kt_u32>(affixes_.size());
+  std::ranges::copy(interpreter_options_, variables.cfg_interpreters);
   std::ranges::copy(formats_, variables.cfg_formats);
   std::ranges::copy(format_from_, variables.cfg_format_from);
   variables.cfg_format_count = static_cast<kt_u32>(formats_.size());
@@ -213,6 +254,8 @@ void KernelFilter::write_variables(keytrail_bpf& skeleton) const {
   room(skeleton.maps.env_names, env_.size());
   room(skeleton.maps.arg_flags, flags_.size());
   room(skeleton.maps.arg_programs, programs_.size());
+  room(skeleton.maps.interpreters, interpreters_.size());
+  room(skeleton.maps.script_words, script_words_.size());
 }
 
 void KernelFilter::each_entry(const keytrail_bpf& skeleton, const EntryCall& call) const {
@@ -226,6 +269,8 @@ void KernelFilter::each_entry(const keytrail_bpf& skeleton, const EntryCall& cal
   each(skeleton.maps.env_names, env_);
   each(skeleton.maps.arg_flags, flags_);
   each(skeleton.maps.arg_programs, programs_);
+  each(skeleton.maps.interpreters, interpreters_);
+  each(skeleton.maps.script_words, script_words_);
 }
 
 Result<void> KernelFilter::fill_maps(keytrail_bpf& skeleton) const {

@@ -47,6 +47,7 @@ class KernelFilter {
   Result<void> add_pattern(const catalog::NamePattern& pattern);
   Result<void> add_variable(const catalog::EnvName& variable);
   Result<void> add_flags(const catalog::KernelTables& tables);
+  Result<void> add_interpreters(const catalog::KernelTables& tables);
 
   std::vector<kt_u64> keys_;  ///< of names, patterns and directories
   std::vector<std::uint32_t> exact_slots_, directory_slots_, env_slots_, prefix_bits_, suffix_bits_;
@@ -54,6 +55,9 @@ class KernelFilter {
   std::vector<Named<kt_u8>> env_;
   std::vector<Named<kt_flag>> flags_;
   std::vector<Named<kt_u32>> programs_;
+  std::vector<Named<kt_u32>> interpreters_;
+  std::vector<Named<kt_script_word>> script_words_;
+  std::vector<kt_interpreter> interpreter_options_;
   std::vector<kt_affix> affixes_;
   std::vector<kt_format> formats_;
   std::array<kt_u8, 256> format_from_{};  ///< by first byte: 1 + the first format that begins so

@@ -7,7 +7,7 @@
 #ifndef KEYTRAIL_BPF_ARGUMENTS_H
 #define KEYTRAIL_BPF_ARGUMENTS_H
 
-#include "items.h"
+#include "script.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -116,6 +116,8 @@ __weak __noinline int arg__step(u32 which)
 	r = text__next(which);
 	if (r != STEP_MORE)
 		return r;
+	if (s->items.index && !script__word(which))
+		return STEP_CUT;
 	if (s->items.flag_pending) { /* s->items.name still holds the flag */
 		s->items.flag_pending = 0;
 		if (!flag__add(s, which, 0))

@@ -100,6 +100,27 @@ struct kt_flag {
 	kt_u32 path_of;
 };
 
+/* An interpreter: which of the words before its script are its options. Anything else ends the search. */
+#define KT_INTERPRETERS 16
+#define KT_SCRIPT_FLAG 1   /* an option by itself */
+#define KT_SCRIPT_VALUED 2 /* its value is the next word */
+#define KT_SCRIPT_RUNS 3   /* the next word is what runs: -m module, -jar archive */
+#define KT_SCRIPT_LAST 4   /* the next word is the script, whatever it looks like: -- */
+struct kt_letters { /* bits by character, below 128 */
+	kt_u64 bits[2];
+};
+struct kt_interpreter {
+	struct kt_letters flags;  /* options without a value, of which a word may have several: -uB */
+	struct kt_letters next;   /* the value is always the next word; may end such a word: -euo pipefail */
+	struct kt_letters valued; /* the value is the rest of the word, else the next one: -Wignore */
+	struct kt_letters joined; /* the rest of the word belongs to it: -Dname=value */
+	kt_u32 equals;            /* any --name=value is an option */
+	kt_u32 pad;
+};
+struct kt_script_word { /* KT_SCRIPT_…, by interpreter; 0: nothing known */
+	kt_u8 does[KT_INTERPRETERS];
+};
+
 /* A variable known by the beginning or the end of its name. */
 struct kt_affix {
 	kt_u8 len;

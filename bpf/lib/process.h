@@ -105,6 +105,20 @@ static __always_inline void exec__descriptors(struct ev_exec *ev, u64 task, u32 
 		ev->channel = files__have_channel(files, open, which);
 }
 
+/* The terminal of a task's session, as dev_t; 0: it has none. */
+static __always_inline u32 task__tty(u64 task, const bool fast)
+{
+	u64 signal = (u64)READ(fast, task, struct task_struct, signal);
+	u64 tty = (u64)READ(fast, signal, struct signal_struct, tty), driver;
+
+	if (!tty)
+		return 0;
+	driver = (u64)READ(fast, tty, struct tty_struct, driver);
+	return (u32)READ(fast, driver, struct tty_driver, major) << 20 |
+	       ((u32)READ(fast, driver, struct tty_driver, minor_start) +
+		(u32)READ(fast, tty, struct tty_struct, index));
+}
+
 /* Everything of ev_exec but the strings; shared by exec and the sweep's KT_EV_TASK. */
 static __always_inline void exec__fill(struct ev_exec *ev, u64 task, const struct identity *who, u64 cgroup_id,
 				       u16 type, u8 family, const bool fast)
@@ -121,6 +135,7 @@ static __always_inline void exec__fill(struct ev_exec *ev, u64 task, const struc
 	ev->session_id = ~0U;
 	if (bpf_core_field_exists(struct task_struct, sessionid))
 		ev->session_id = READ(fast, task, struct task_struct, sessionid);
+	ev->tty = task__tty(task, fast);
 	space = (u64)READ(fast, spaces, struct nsproxy, mnt_ns);
 	ev->mnt_ns = READ(fast, space, struct mnt_namespace, ns.inum);
 	space = (u64)READ(fast, spaces, struct nsproxy, net_ns);

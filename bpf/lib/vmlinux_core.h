@@ -222,12 +222,22 @@ typedef struct refcount_struct {
 	atomic_t refs;
 } refcount_t;
 
+struct tty_driver {
+	int major, minor_start;
+};
+
+struct tty_struct {
+	struct tty_driver *driver;
+	int index;
+};
+
 struct signal_struct {
 	refcount_t sigcnt; /* of its threads, and of those that ended a moment ago */
 	atomic_t live;
 	int nr_threads;
 	unsigned long long sum_sched_runtime; /* of threads that are gone */
 	int group_exit_code;
+	struct tty_struct *tty;
 };
 
 struct mm_struct {

@@ -88,6 +88,9 @@ struct ExecEvent {
   std::uint32_t mnt_ns = 0, pid_ns = 0, net_ns = 0;
   /// The pipe, local socket pair or file behind standard input and output, by its inode number; 0: something else.
   std::uint32_t stdin_pipe = 0, stdout_pipe = 0;
+  std::uint32_t tty = 0;  ///< of its session: dev_t of the kernel (major << 20 | minor); 0: none
+  /// What an interpreter runs: "/srv/run.py", "app.jar", "-m http.server"; empty: no interpreter, or it is not known.
+  std::string script;
   bool channel = false;  ///< it has another pipe, local socket or secret-shaped file (3 to 63)
   std::vector<EnvItem> env;
   std::vector<ArgItem> args;

@@ -36,7 +36,7 @@ typedef int64_t kt_s64;
 #define KT_OFFSET(t, m) offsetof(struct t, m)
 #endif
 
-#define KT_ABI_VERSION 1
+#define KT_ABI_VERSION 2
 
 /* Event types (ev_head.type, 16 bits). */
 #ifdef __cplusplus
@@ -145,6 +145,8 @@ struct ev_fork {       /* head: the parent */
 #define KT_ITEM_ARG_FLAG 3
 /* format = index of the recognised format; value = 16 bytes of fingerprint, or the value where public */
 #define KT_ITEM_ARG_FORMAT 4
+/* value = the script, module or archive that an interpreter was given; name = the flag before it ("-m"), or nothing */
+#define KT_ITEM_SCRIPT 5
 #define KT_ITEM_F_TRUNCATED 0x01
 #define KT_ITEM_F_PUBLIC 0x02  /* value is the text itself */
 #define KT_ITEM_F_FORMAT 0x04  /* of a variable: `format` says what its value looks like */
@@ -189,6 +191,8 @@ struct ev_exec {       /* head: the new program; followed by exe, filename, padd
 	kt_u8 exe_deleted; /* no name leads to the executable: unlinked, or a memfd */
 	kt_u8 pad[3];
 	kt_u8 comm[16];    /* NUL-padded */
+	kt_u32 tty;        /* of its session: major << 20 | minor, as in dev_t; 0: none */
+	kt_u32 pad2;
 };
 
 struct ev_exit {
@@ -313,7 +317,7 @@ KT_ASSERT(KT_OFFSET(ev_head, family) == 40, "ev_head.family");
 KT_ASSERT(KT_OFFSET(ev_head, uid) == 44, "ev_head.uid");
 KT_ASSERT(sizeof(struct ev_fork) == 72, "ev_fork");
 KT_ASSERT(sizeof(struct ev_item) == 16, "ev_item");
-KT_ASSERT(sizeof(struct ev_exec) == 144, "ev_exec");
+KT_ASSERT(sizeof(struct ev_exec) == 152, "ev_exec");
 KT_ASSERT(KT_OFFSET(ev_exec, comm) == 128, "ev_exec.comm");
 KT_ASSERT(sizeof(struct ev_exit) == 64, "ev_exit");
 KT_ASSERT(sizeof(struct ev_open) == 112, "ev_open");

@@ -91,7 +91,8 @@ struct Fields<Actor> {
       inlined(&Actor::id),
       field("exe", &Actor::exe, "Path of the executable.").otlp("process.executable.path"),
       field("exe_file", &Actor::file, "Which file that path was: programs that took the same path differ in it."),
-      field("program", &Actor::program, "What people know it by: a script's name, else the executable's.")
+      field("program", &Actor::program,
+            "What people know it by: a script's name, an interpreter's and its script's, else the executable's.")
           .otlp("keytrail.program"),
       field("comm", &Actor::comm, "A label that the process can change: never evidence."),
       field("uid", &Actor::uid, "Effective user id.").otlp("user.id", Sent::kAsText),
@@ -99,8 +100,9 @@ struct Fields<Actor> {
       field("login_user", &Actor::login_user, "Who logged in (the audit login user), or empty.")
           .otlp("keytrail.login_user"),
       field("session", &Actor::session,
-            "What it came in by: login, number of the audit session and its way (ssh), exec into a running "
-            "container, namespaces of another workload; or empty.")
+            "What it came in by: login, number of the audit session, its way (ssh), address and terminal; exec into a "
+            "running container; as whom by which programs; the coding agent it acts for; that it is a distributor; "
+            "namespaces of another workload; or empty.")
           .otlp("keytrail.session"),
       field("workload", &Actor::workload, "What it belongs to."),
   };

@@ -49,6 +49,17 @@ struct ExecutableFile {
   bool operator==(const ExecutableFile&) const = default;
 };
 
+/// A terminal by its number as ps shows it: "pts/3", "tty1"; empty for 0.
+[[nodiscard]] inline std::string terminal_name(std::uint32_t tty) {
+  static constexpr std::uint32_t kConsole = 4, kFirstPts = 136, kLastPts = 143, kConsoles = 64;
+  const std::uint32_t major = tty >> 20U, minor = tty & 0xFFFFFU;
+  if (tty == 0) return {};
+  if (major >= kFirstPts && major <= kLastPts) return "pts/" + std::to_string(minor + ((major - kFirstPts) << 8U));
+  if (major == kConsole && minor < kConsoles) return "tty" + std::to_string(minor);
+  if (major == kConsole) return "ttyS" + std::to_string(minor - kConsoles);
+  return "tty " + std::to_string(major) + ":" + std::to_string(minor);
+}
+
 /// A device number of the kernel as /proc/PID/mountinfo writes it: "8:1"; empty for 0.
 [[nodiscard]] inline std::string device_text(std::uint32_t dev) {
   return dev == 0 ? std::string() : std::to_string(dev >> 20U) + ":" + std::to_string(dev & 0xFFFFFU);
@@ -85,7 +96,7 @@ enum class Origin : std::uint8_t {
 };
 
 /// By what kind of program a login session began.
-enum class LoginBy : std::uint8_t { kUnknown, kSsh, kConsole, kDesktop, kSchedule };
+enum class LoginBy : std::uint8_t { kUnknown, kSsh, kConsole, kDesktop, kSchedule, kAt };
 
 template <>
 inline constexpr auto kWords<LoginBy> = words<LoginBy>({
@@ -94,6 +105,7 @@ inline constexpr auto kWords<LoginBy> = words<LoginBy>({
     {LoginBy::kConsole, "console"},
     {LoginBy::kDesktop, "desktop"},
     {LoginBy::kSchedule, "cron"},
+    {LoginBy::kAt, "at"},
 });
 
 /// The users behind a process, by name (or number, where the node's passwd does not know it). Shared by all processes
@@ -111,6 +123,9 @@ struct Process {
   std::string exe;       ///< path of the executable as the kernel resolved it, in the process's own root
   std::string filename;  ///< what was passed to execve; for a `#!` program the script, which the kernel opened itself
   std::string comm;      ///< a label that the process can change: never evidence
+  /// What an interpreter runs, as it was given: "/srv/run.py", "app.jar", "-m http.server"; empty: `exe` is none, or
+  /// that is not known. Of a process that is older than the agent its own word.
+  std::string script;
   ExecutableFile exe_file;  ///< which file `exe` is; inode 0 where it is not known
   std::uint32_t uid = 0;    ///< effective, like gid and login_uid at the newest event
   std::uint32_t gid = 0;
@@ -123,9 +138,20 @@ struct Process {
   std::uint64_t cgroup_owner = 0;  ///< equal for cgroups that one owner may make and move processes between; 0: unknown
   std::uint64_t exec_ns = 0;       ///< when its program began (exec, or fork), ns since boot
   Origin origin = Origin::kInferred;
+  std::uint32_t tty = 0;                 ///< of its session: major << 20 | minor; 0: none
   LoginBy login_by = LoginBy::kUnknown;  ///< of its login session
-  bool env_truncated = false;            ///< variables were left unread at exec
-  SharedList<EnvItem> env;               ///< of its exec; a forked process shares its parent's
+  /// The address that its login session says it came from (SSH_CONNECTION: its own word). Null: it says none.
+  std::shared_ptr<const std::string> login_from;
+  /// As whom it acts, by which program each time: "root by sudo, postgres by su". Null: as itself, or that is not
+  /// known.
+  std::shared_ptr<const std::string> acts_as;
+  /// The coding agent that it is or that started it ("claude code"), by the name of that program. Null: none.
+  std::shared_ptr<const std::string> agent;
+  /// What it is called as one that writes keys elsewhere or hands them on ("Terraform"), by the name of its program.
+  /// Null: it is none.
+  std::shared_ptr<const std::string> distributor;
+  bool env_truncated = false;  ///< variables were left unread at exec
+  SharedList<EnvItem> env;     ///< of its exec; a forked process shares its parent's
   SharedList<ArgItem> args;
   std::shared_ptr<const Account> account;  ///< never null once published
   /// Whom it acted for before its newest change of users: rows of a moment before that are told with these.

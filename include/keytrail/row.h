@@ -22,14 +22,17 @@ struct Actor {
   InstanceId id;
   std::string exe;      ///< executable path
   ExecutableFile file;  ///< which file that path was; two programs of one path differ in it
-  std::string program;  ///< what people know it by: the script of a `#!` program, else the executable's base name
+  /// What people know it by: the script of a `#!` program, "python3 run.py", else the executable's base name.
+  std::string program;
   std::string comm;
   std::uint32_t uid = 0;
   std::string user;        ///< name (or number) of the user it runs as
   std::string login_user;  ///< who logged in (audit loginuid), or empty
-  /// What it came in by: "login 17 by ssh" (the audit session; also console, desktop, cron), "exec" (into a container
-  /// that ran already: kubectl exec, docker exec), "namespaces of NAME" (whose mount namespace it is in, where that is
-  /// not its own: nsenter), or several with ", " between; else empty.
+  /// What it came in by: "login 17 by ssh from 192.0.2.7 on pts/3" (the audit session; also console, desktop, cron,
+  /// at; the address is what the session says), "pts/3 without a login uid", "exec" (into a container that ran already:
+  /// kubectl exec, docker exec; "exec on pts/0"), "as root by sudo, postgres by su", "agent claude code" (started by
+  /// that), "distributor Terraform" (writes keys elsewhere or hands them on), "namespaces of NAME" (whose mount
+  /// namespace it is in, where that is not its own: nsenter), or several with ", " between; else empty.
   std::string session;
   Workload workload;
 };

@@ -76,6 +76,8 @@ inline constexpr char kOuterPod[] = "keytrail.outer.pod";              ///< and 
 /// setns).
 inline constexpr char kNamespacesOf[] = "keytrail.namespaces.of";
 inline constexpr char kPerson[] = "keytrail.person";
+/// The coding agent whose program, or whose children, it is: "claude code". By the name of the program.
+inline constexpr char kAgent[] = "keytrail.agent";
 inline constexpr char kProgram[] = "keytrail.workload.program";
 inline constexpr char kCiJob[] = "keytrail.ci.job";        ///< "acme/shop deploy"
 inline constexpr char kCiSystem[] = "keytrail.ci.system";  ///< github, gitlab, jenkins, …
@@ -99,7 +101,8 @@ struct Fact {
 };
 
 struct Workload {
-  /// "pod:UID/CONTAINER", "container:ID", "unit:NAME", "user:UID", "cgroup:PATH:PROGRAM", "host:PROGRAM", "ci:…"
+  /// "pod:UID/CONTAINER", "container:ID", "unit:NAME", "user:UID", "user:UID/agent/NAME", "cgroup:PATH:PROGRAM",
+  /// "host:PROGRAM", "ci:…"
   /// (agent/identify/README.md). What stands before the '/' of a pod's container names the pod: what is learnt of
   /// "pod:UID" is true of all its containers.
   std::string id;

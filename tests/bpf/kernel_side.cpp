@@ -41,8 +41,9 @@ const catalog::KernelTables& tables() {
                                                                {"op://", "fmt.ref", false, 6, 99}}};
   // Of a longer name the kernel knows 15 characters; ssh has flags of its own besides.
   static constexpr std::array<catalog::ArgProgram, 3> kPrograms{{{"true"}, {"keytrail-examined"}, {"ssh"}}};
-  static const catalog::KernelTables kTables{kNames,       kEnv,          kFlags,    kFormats,
-                                             kDirectories, kFlagPrograms, kPrograms, {}};
+  static const catalog::KernelTables kTables{kNames,    kEnv,         kFlags,
+                                             kFormats,  kDirectories, kFlagPrograms,
+                                             kPrograms, {},           catalog::kernel_tables().interpreters};
   return kTables;
 }
 

@@ -5,7 +5,9 @@
 // later. What several took within `after_minutes` of the first is shared, not moved: none of them is news when its next
 // process takes it.
 // Persons are another finding (person_used_workload_key), certificates are public, and a bulk reader (a backup) takes
-// no key for itself. Resolved when the key's slot gets another key.
+// no key for itself. What a distributor (Terraform, External Secrets) had before is nobody's yet, unless it is a kind
+// of key that it uses itself; what it takes is told as anybody's, for its name alone proves nothing. Resolved when the
+// key's slot gets another key.
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -121,6 +123,16 @@ class KeyMoved final : public Rule {
     return first;
   }
 
+  /// It writes keys elsewhere, and this is none that it calls its own provider with.
+  [[nodiscard]] bool hands_on(const AcquisitionRow& row) const {
+    const catalog::Role* role = setup().catalog.match_role(row.actor.exe, row.actor.program, {});
+    return role != nullptr && role->role == catalog::ProgramRole::kDistributor &&
+           std::ranges::none_of(role->own, [&](std::string_view kind) {
+             return kind == row.key.kind ||
+                    (kind.ends_with('*') && row.key.kind.starts_with(kind.substr(0, kind.size() - 1)));
+           });
+  }
+
   void next() {
     if (waiting_.empty()) return;
     const Waiting one = std::move(waiting_.front());
@@ -130,6 +142,7 @@ class KeyMoved final : public Rule {
 
   void look_at(const Waiting& one) {
     const Workload reader = as_known(one.row.actor.workload);
+    if (!firsts_.find(one.row.key.id) && hands_on(one.row)) return;
     const First* first = note(one.row.key.id, reader, one.time_ns);
     if (first == nullptr || one.time_ns - first->since_ns < after_ns_) return;
     if (shares(*first, owner_of(reader))) return;

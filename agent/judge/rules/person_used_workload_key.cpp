@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A person used a key that is a workload's: an intruder with a shell, or a habit that ends the trail at a shared key
 // (ATT&CK T1552.001, T1078.004). A key is a workload's when units, containers, pods or CI jobs had it on this node
-// before any person did, and it is not the person's own: it stands somewhere else than in that person's home. Resolved
-// when its slot gets another key; the end of the session changes nothing, for who had the key still has it.
+// before any person did, and it is not the person's own: it stands somewhere else than in that person's home. A person
+// is also who came into a running container at a terminal (kubectl exec -it): nobody's name is known here, and what has
+// no terminal may be a probe. Resolved when its slot gets another key; the end of the session changes nothing, for who
+// had the key still has it.
 #include <algorithm>
 #include <array>
 
@@ -20,11 +22,38 @@ bool runs_by_itself(WorkloadKind kind) {
          kind == WorkloadKind::kCiJob;
 }
 
-/// The person behind a process: who logged in, by the session or by the audit login; "" for none.
-std::string person_of(const Workload& workload, const std::string& login_user) {
+/// Stands for the name of who came into a container; no user's name has a blank.
+constexpr std::string_view kInside = "somebody inside";
+
+/// The person behind a process: who logged in, by the session or by the audit login, or kInside; "" for none.
+std::string person_of(const Workload& workload, const std::string& login_user, std::string_view session = {}) {
+  const bool contained = workload.kind == WorkloadKind::kContainer || workload.kind == WorkloadKind::kPod;
+  if (contained && session.starts_with("exec on ")) return std::string(kInside);
   if (std::ranges::find(kSchedulers, workload.value(fact::kUnit)) != kSchedulers.end()) return {};
   const bool may_have_login = workload.kind == WorkloadKind::kSystemdUnit || !runs_by_itself(workload.kind);
   return may_have_login ? login_user : std::string();
+}
+
+/// "alice (as postgres)", "alice (by claude code, as root by sudo, postgres by su)", or where somebody came in.
+std::string who_words(const Actor& actor, const std::string& person) {
+  if (person == kInside) {
+    return "somebody who came into " + actor.workload.name + " at a terminal (kubectl exec, docker exec: the API " +
+           "server's audit log has the name)";
+  }
+  std::string as;
+  constexpr std::string_view kAs = "as ";
+  const std::string_view session = actor.session;
+  const std::size_t begin = session.starts_with(kAs) ? 0 : session.find(", as ");
+  if (begin != session.npos) {
+    as = session.substr(begin == 0 ? 0 : begin + 2);
+    for (const char* next : {", agent ", ", distributor ", ", namespaces of "})
+      as.resize(std::min(as.size(), as.find(next)));
+  } else if (!actor.user.empty() && actor.user != person) {
+    as = "as " + actor.user;
+  }
+  if (const std::string_view agent = actor.workload.value(fact::kAgent); !agent.empty())
+    as = "by " + std::string(agent) + (as.empty() ? "" : ", ") + as;
+  return as.empty() ? person : person + " (" + as + ")";
 }
 
 /// Whose home the slot is in, by the usual places; "" for none.
@@ -53,12 +82,13 @@ class PersonUsedWorkloadKey final : public Rule {
     const auto* acquisition = std::get_if<AcquisitionRow>(&row.body);
     if (acquisition == nullptr || acquisition->key.id.empty()) return;
     const Actor& actor = acquisition->actor;
-    note(acquisition->key.id, acquisition->slot, actor.workload, person_of(actor.workload, actor.login_user));
+    note(acquisition->key.id, acquisition->slot, actor.workload,
+         person_of(actor.workload, actor.login_user, actor.session));
   }
 
   void on_use(const UseRow& use) override {
     if (use.evidence == Evidence::kUnattributed) return;
-    const std::string person = person_of(use.actor.workload, use.actor.login_user);
+    const std::string person = person_of(use.actor.workload, use.actor.login_user, use.actor.session);
     for (const Candidate& candidate : use.keys) {
       if (!person.empty()) look_at(use, candidate, person);
     }
@@ -93,16 +123,15 @@ class PersonUsedWorkloadKey final : public Rule {
       return;  // the person's own key, which a unit takes from the home
     FindingRow finding;
     const bool read = candidate.slot.from == From::kFile;
-    const std::string& user = use.actor.user;
     const std::string_view did = use.evidence == Evidence::kPossible   ? " and may have used it ("
                                  : use.evidence == Evidence::kInferred ? " and used it (inferred) ("
                                                                        : " and used it (";
     std::string host = use.destination.host.empty() ? use.destination.address : use.destination.host;
     if (host.empty()) host = "one of many unknown destinations";
-    finding.text =
-        person + (user.empty() || user == person ? "" : " (as " + user + ")") + (read ? " read key " : " had key ") +
-        candidate.key.id + std::string(did) + use.actor.program + ", " + host + ")" +
-        (owner->person.empty() ? "; no person used it before, it is a key of " : "; it is a key of ") + owner->workload;
+    finding.text = who_words(use.actor, person) + (read ? " read key " : " had key ") + candidate.key.id +
+                   std::string(did) + use.actor.program + ", " + host + ")" +
+                   (owner->person.empty() ? "; no person used it before, it is a key of " : "; it is a key of ") +
+                   owner->workload;
     finding.attack = {"T1552.001", "T1078.004"};
     finding.actor = use.actor;
     finding.key = candidate.key;

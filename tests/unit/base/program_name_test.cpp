@@ -30,5 +30,30 @@ TEST(ProgramName, FallsBackToTheComm) {
   EXPECT_EQ(program_name("", ""), "");
 }
 
+TEST(ProgramName, OfAnInterpreterThatWasGivenItsScriptBoth) {
+  const auto name = [](std::string exe, std::string filename, std::string script) {
+    Process process;
+    process.exe = std::move(exe);
+    process.filename = std::move(filename);
+    process.script = std::move(script);
+    return program_name(process);
+  };
+  EXPECT_EQ(name("/usr/bin/python3.11", "/usr/bin/python3", "/srv/api/run.py"), "python3 run.py");
+  EXPECT_EQ(name("/usr/bin/python3.11", "/usr/bin/python3", "-m http.server"), "python3 -m http.server");
+  EXPECT_EQ(name("/usr/bin/dash", "/bin/sh", "deploy.sh"), "sh deploy.sh");
+  EXPECT_EQ(name("/usr/lib/jvm/java-21/bin/java", "/usr/bin/java", "app.jar"), "java app.jar");
+  EXPECT_EQ(name("/usr/bin/python3.11", "/usr/bin/python3", ""), "python3.11") << "as before there were scripts";
+  EXPECT_EQ(name("/usr/bin/cat", "/bin/cat", ""), "cat");
+}
+
+TEST(ProgramName, OfATerminalAsPsShowsIt) {
+  EXPECT_EQ(terminal_name(136U << 20U | 3U), "pts/3");
+  EXPECT_EQ(terminal_name(136U << 20U | 300U), "pts/300");
+  EXPECT_EQ(terminal_name(4U << 20U | 1U), "tty1");
+  EXPECT_EQ(terminal_name(4U << 20U | 64U), "ttyS0");
+  EXPECT_EQ(terminal_name(204U << 20U | 64U), "tty 204:64");
+  EXPECT_EQ(terminal_name(0), "");
+}
+
 }  // namespace
 }  // namespace keytrail::base

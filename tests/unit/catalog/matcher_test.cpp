@@ -364,10 +364,10 @@ TEST(List, EverySectionIsListed) {
     if (entry.section == "files" || entry.section == "endpoints" || entry.section == "readers")
       EXPECT_NE(entry.verified, "") << entry.id;
   }
-  EXPECT_EQ(sections,
-            (std::set<std::string_view>{"arguments", "bindings", "brokers", "carried", "commands", "endpoints", "env",
-                                        "files", "formats", "issuers", "kinds", "metadata", "programs", "proofs",
-                                        "ranges", "readers", "requests", "selectors", "sockets"}));
+  EXPECT_EQ(sections, (std::set<std::string_view>{
+                          "arguments", "bindings", "brokers",      "carried",  "commands", "endpoints", "env",
+                          "files",     "formats",  "interpreters", "issuers",  "kinds",    "metadata",  "programs",
+                          "proofs",    "ranges",   "readers",      "requests", "roles",    "selectors", "sockets"}));
   const auto wandb = std::ranges::find(all, "aws.shared_credentials", &Catalog::Listed::id);
   EXPECT_EQ(wandb->verified, "opened");
 }

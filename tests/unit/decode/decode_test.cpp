@@ -72,6 +72,22 @@ TEST(DecodeTest, APathOfAFlagIsTextAndACutOneIsNone) {
   EXPECT_FALSE(event.args[2].fingerprint.empty());
 }
 
+TEST(DecodeTest, TheScriptOfAnInterpreterIsTextAndAModuleIsSaidToBeOne) {
+  const auto script = [](const std::string& items) {
+    ev_exec fixed{
+        .head = head_of(KT_EV_EXEC, KT_FAMILY_EXEC, 5000, {.tgid = 7, .start_ns = 99, .exec = 3, .cgroup_id = 11})};
+    fixed.tty = 136U << 20U | 3U;
+    const auto event = body_of<ExecEvent>(exec_of(fixed, "/usr/bin/python3.11", "/usr/bin/python3", items));
+    EXPECT_EQ(event.tty, 136U << 20U | 3U);
+    return event.script;
+  };
+  EXPECT_EQ(script(item_of(KT_ITEM_SCRIPT, "", "/srv/run.py", KT_ITEM_F_PUBLIC)), "/srv/run.py");
+  EXPECT_EQ(script(item_of(KT_ITEM_SCRIPT, "-m", "http.server", KT_ITEM_F_PUBLIC)), "-m http.server");
+  EXPECT_EQ(script(item_of(KT_ITEM_SCRIPT, "-jar", "app.jar", KT_ITEM_F_PUBLIC)), "app.jar");
+  EXPECT_EQ(script(item_of(KT_ITEM_SCRIPT, "", "/srv/run.py")), "") << "nothing is shown that is not said to be public";
+  EXPECT_EQ(script(""), "");
+}
+
 TEST(DecodeTest, HeadIsCopied) {
   const auto event = decode(full_exec(), kFormats);
   ASSERT_TRUE(event);

@@ -71,7 +71,8 @@ TEST_F(PresenceTest, ALoginSessionSaysByWhatItBegan) {
   for (const Case& one :
        {Case{"/usr/sbin/sshd", LoginBy::kSsh}, Case{"/usr/lib/openssh/sshd-session", LoginBy::kSsh},
         Case{"/usr/bin/login", LoginBy::kConsole}, Case{"/usr/sbin/cron", LoginBy::kSchedule},
-        Case{"/usr/libexec/gdm-session-worker", LoginBy::kDesktop}, Case{"/opt/own/daemon", LoginBy::kUnknown}}) {
+        Case{"/usr/sbin/atd", LoginBy::kAt}, Case{"/usr/libexec/gdm-session-worker", LoginBy::kDesktop},
+        Case{"/opt/own/daemon", LoginBy::kUnknown}}) {
     const InstanceId daemon = at(tgid), shell = at(tgid + 1), sudo = at(tgid + 2);
     exec({.who = daemon, .cgroup = kHostGroup, .mounts = kHostMounts, .exe = one.daemon});
     fork(daemon, kHostGroup, shell);

@@ -30,11 +30,13 @@ class KeyMovedTest : public Court {
                           {fact::kPodName, std::string(deployment) + "-6d4f", KnownBy::kCluster},
                           {fact::kDeployment, deployment, KnownBy::kCluster}}}}});
   }
+  std::string kind;
   /// What is found at once and some seconds later, when names are known.
   std::vector<FindingRow> takes(const Actor& who, std::int64_t at_ns, KeyClass of = KeyClass::kAccessKey) {
     AcquisitionRow row;
     row.actor = who;
     row.key.id = "AKIA1";
+    row.key.kind = kind;
     row.key.key_class = of;
     row.slot = {From::kFile, "/etc/key", "prod"};
     clock.now = at_ns;
@@ -95,6 +97,23 @@ TEST_F(KeyMovedTest, CertificatesPersonsAndBulkReadersAreLeftOut) {
   Actor person = unit("b.service");
   person.login_user = "alice";
   EXPECT_TRUE(takes(person, 90 * kMinute).empty());
+}
+
+TEST_F(KeyMovedTest, WhatADistributorHadBeforeIsNobodysYet) {
+  Actor terraform = unit("deploy.service");
+  terraform.exe = "/usr/bin/terraform";
+  terraform.program = "terraform";
+  EXPECT_TRUE(takes(terraform, kMinute).empty());
+  EXPECT_TRUE(takes(unit("a.service"), 90 * kMinute).empty()) << "it was made for this one";
+  EXPECT_EQ(takes(terraform, 180 * kMinute).size(), 1U) << "a name proves nothing: what is another's is told";
+}
+
+TEST_F(KeyMovedTest, AKeyThatADistributorUsesItselfIsItsOwn) {
+  Actor terraform = unit("deploy.service");
+  terraform.exe = "/usr/bin/terraform";
+  kind = "aws.access_key";
+  EXPECT_TRUE(takes(terraform, kMinute).empty());
+  EXPECT_EQ(takes(unit("a.service"), 90 * kMinute).size(), 1U);
 }
 
 TEST_F(KeyMovedTest, IsResolvedWhenTheSlotGetsAnotherKey) {

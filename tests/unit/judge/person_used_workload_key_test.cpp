@@ -148,5 +148,38 @@ TEST_F(PersonTest, ARestartForgetsNeitherWhoseKeyItIsNorWhatWasTold) {
   EXPECT_TRUE(uses(person()).empty());
 }
 
+TEST_F(PersonTest, AsWhomAndForWhomIsSaid) {
+  acquires(unit());
+  Actor who = person("alice", "postgres");
+  who.session = "login 17 by ssh from 192.0.2.7 on pts/3, as root by sudo, postgres by su, agent claude code";
+  std::vector<Fact> facts(who.workload.facts.begin(), who.workload.facts.end());
+  facts.insert(facts.begin(), Fact{.name = fact::kAgent, .value = "claude code"});
+  who.workload.facts = std::move(facts);
+  const auto found = uses(who);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].text.starts_with("alice (by claude code, as root by sudo, postgres by su) read key "))
+      << found[0].text;
+  EXPECT_EQ(found[0].actor.session, who.session);
+  EXPECT_EQ(found[0].actor.workload.name, "person: alice");
+}
+
+TEST_F(PersonTest, WhoCameIntoAContainerAtATerminalIsAPersonWithoutAName) {
+  Actor api;
+  api.workload.kind = WorkloadKind::kPod;
+  api.workload.id = "pod:u1/c1";
+  api.workload.name = "payments/deploy/api";
+  acquires(api);
+  Actor probe = api;
+  probe.session = "exec";
+  EXPECT_TRUE(uses(probe).empty()) << "a probe enters without a terminal";
+  Actor inside = api;
+  inside.session = "exec on pts/0";
+  const auto found = uses(inside);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].text.starts_with("somebody who came into payments/deploy/api at a terminal (kubectl exec"));
+  EXPECT_EQ(found[0].actor.workload.id, "pod:u1/c1");
+  EXPECT_TRUE(uses(inside).empty()) << "told once";
+}
+
 }  // namespace
 }  // namespace keytrail::judge

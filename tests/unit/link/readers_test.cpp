@@ -133,6 +133,34 @@ TEST_F(Readers, another_login_session_is_another_reader_and_a_row) {
   EXPECT_EQ(acquired().size(), 2U);
 }
 
+TEST_F(Readers, a_session_says_by_which_way_as_whom_and_for_whom) {
+  const auto cat_by = [&](std::uint32_t pid, const std::function<void(Process&)>& how) {
+    start(pid, kCat);
+    change(pid, how);
+    open(pid);
+  };
+  const auto text = [](const char* words) { return std::make_shared<const std::string>(words); };
+  constexpr std::uint32_t kPts3 = 136U << 20U | 3U;
+  cat_by(10, [&](Process& one) {
+    one.session_id = 17;
+    one.login_uid = 1000;
+    one.login_by = LoginBy::kSsh;
+    one.login_from = text("192.0.2.7");
+    one.tty = kPts3;
+    one.acts_as = text("root by sudo, postgres by su");
+    one.agent = text("claude code");
+    one.distributor = text("Terraform");
+  });
+  cat_by(11, [&](Process& one) { one.tty = kPts3; });
+  cat_by(12, [&](Process& one) {
+    one.tty = kPts3;
+    one.login_uid = 1000;
+  });
+  EXPECT_EQ(read(), (Lines{"1 host:test cat 'login 17 by ssh from 192.0.2.7 on pts/3, as root by sudo, postgres by su, "
+                           "agent claude code, distributor Terraform' by 10",
+                           "1 host:test cat 'pts/3 without a login uid' by 11", "1 host:test cat 'pts/3' by 12"}));
+}
+
 TEST_F(Readers, another_file_under_the_programs_path_is_a_row_and_no_other_reader) {
   const auto cat_of = [&](std::uint32_t pid, ExecutableFile file) {
     start(pid, kCat);

@@ -35,7 +35,7 @@ class Cluster(SystemCase):
         self.renew_token()
         self.web = self.server.deployment("shop", "web", "7d4b9c")
         agent = self.own_agent(sink=False)
-        agent.configure("identity:\n  kubernetes:\n    mode: api\n"
+        agent.configure("identity:\n  cloud: off\n  kubernetes:\n    mode: api\n"
                         f"    api_server: {self.server.url}\n    ca_file: {self.server.ca_file}\n"
                         f"    token_file: {self.token_file}\n    node_name: {NODE}\n")
         return agent.start()

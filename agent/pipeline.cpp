@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "agent/base/log.h"
+#include "agent/base/workload_facts.h"
 #include "agent/decode/decode.h"
 #include "agent/identify/proc_reader.h"
 
@@ -312,8 +313,21 @@ std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& t
     source->on_turn(clock_.boot_ns());
   }
   for (WorkloadFacts& facts : facts_.take())
-    identify_.learn_facts(std::move(facts));
+    facts.id == kThisMachine ? learn_machine(std::move(facts.facts)) : identify_.learn_facts(std::move(facts));
   return identify_.take_facts();
+}
+
+void Pipeline::learn_machine(std::vector<Fact> facts) {
+  std::vector<Fact> known = *machine_;
+  for (Fact& fact : facts)
+    (void)base::join_fact(known, std::move(fact));
+  const std::scoped_lock lock(mutex_);
+  machine_ = std::make_shared<const std::vector<Fact>>(std::move(known));
+}
+
+std::shared_ptr<const std::vector<Fact>> Pipeline::machine() const {
+  const std::scoped_lock lock(mutex_);
+  return machine_;
 }
 
 void Pipeline::note_told(const std::vector<Row>& rows) {

@@ -68,7 +68,9 @@ class Pipeline {
   void stop();
   /// Any thread but its own, which makes it: waits for that at most a second, then it is the one that was made before.
   [[nodiscard]] PipelineSnapshot snapshot();
-  /// The same; null: not known.
+  /// Any thread. What is known of the machine beside its name (kThisMachine); never null.
+  [[nodiscard]] std::shared_ptr<const std::vector<Fact>> machine() const;
+  /// As snapshot(); null: not known.
   [[nodiscard]] std::shared_ptr<const UnseenLives> unseen();
 
  private:
@@ -89,6 +91,7 @@ class Pipeline {
   /// What sources have learnt, for the batch.
   void tell_seen();
   std::vector<WorkloadFacts> learn_facts(const std::vector<TokenTold>& told);
+  void learn_machine(std::vector<Fact> facts);
   /// What the kernel side lost, and whose it was; records that could not be read may have been anybody's.
   void tell_lost(std::uint64_t now);
   /// What bounds of identify turned away.
@@ -132,8 +135,9 @@ class Pipeline {
   Notices notices_;
   StoredNotices stored_notices_;
   std::uint64_t warden_asked_ = 0;
-  mutable std::mutex mutex_;  ///< guards `snapshot_`
+  mutable std::mutex mutex_;  ///< guards `snapshot_` and `machine_`
   PipelineSnapshot snapshot_;
+  std::shared_ptr<const std::vector<Fact>> machine_ = std::make_shared<const std::vector<Fact>>();
 };
 
 }  // namespace keytrail

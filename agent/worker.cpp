@@ -81,6 +81,7 @@ class Status final : public AgentStatusSource {
     out.in_flight = now.in_flight;
     out.tracking = std::move(now.tracking);
     out.roles = std::move(now.roles);
+    out.machine = *pipeline_.machine();
     for (const auto& exporter : exporters_) {
       auto state = exporter->state();
       out.exporters.push_back({.name = std::move(state.name),
@@ -204,7 +205,8 @@ int run_worker(examine::InheritedFds fds, const std::string& config_path) {
     prometheus = *std::move(port);
     status.set_prometheus(*prometheus);
   }
-  const otlp::Sender sender{host_name(), config->service_name, config->resource_attributes};
+  const otlp::Sender sender{host_name(), config->service_name, config->resource_attributes,
+                            [&pipeline] { return pipeline.machine(); }};
   for (const base::OtlpConfig& target : config->otlp)
     exporters.push_back(
         std::make_unique<otlp::Exporter>(target, **history, clock, sender, otlp::ExporterTuning{}, &metrics));

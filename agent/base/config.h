@@ -93,6 +93,9 @@ inline constexpr std::array kKubernetesModes{"auto", "api", "kubelet", "off"};
 inline constexpr std::size_t kMaxLabels = 32;     ///< shown labels of a pod
 inline constexpr std::size_t kMaxLabelKey = 112;  ///< bytes: with its prefix it is the name of a fact
 
+/// auto: the one that the firmware names, else nobody is asked.
+inline constexpr std::array kClouds{"auto", "aws", "gcp", "azure", "oci", "off"};
+
 /// Names of this node's pods, from the API server or the kubelet.
 struct KubernetesConfig {
   std::string mode = "auto";  ///< one of kKubernetesModes
@@ -113,7 +116,8 @@ struct KubernetesConfig {
 
 /// Where names of workloads come from beside the kernel.
 struct IdentityConfig {
-  bool runtime = true;  ///< the container runtimes' state on this node
+  bool runtime = true;         ///< the container runtimes' state on this node
+  std::string cloud = "auto";  ///< one of kClouds: whose metadata service is asked what this machine is
   KubernetesConfig kubernetes;
 };
 

@@ -56,6 +56,8 @@ Keys identity_keys(const Context& context) {
                 }))(node, path);
   };
   return {{"runtime", boolean(context, context.config.identity.runtime)},
+          {"cloud", choice(context, {kClouds.begin(), kClouds.end()},
+                           [&context](const std::string& value) { context.config.identity.cloud = value; })},
           {"kubernetes", section(context, {{"mode", choice(context, {kKubernetesModes.begin(), kKubernetesModes.end()},
                                                            [&k](const std::string& value) { k.mode = value; })},
                                            {"api_server", url(context, k.api_server)},
@@ -71,8 +73,8 @@ Keys identity_keys(const Context& context) {
 
 void render_identity(YAML::Emitter& out, const IdentityConfig& identity) {
   const KubernetesConfig& k = identity.kubernetes;
-  out << YAML::Key << "identity" << YAML::BeginMap << YAML::Key << "runtime" << identity.runtime << YAML::Key
-      << "kubernetes" << YAML::BeginMap;
+  out << YAML::Key << "identity" << YAML::BeginMap << YAML::Key << "runtime" << identity.runtime << YAML::Key << "cloud"
+      << identity.cloud << YAML::Key << "kubernetes" << YAML::BeginMap;
   for (const auto& [name, value] : {std::pair{"mode", &k.mode},
                                     {"api_server", &k.api_server},
                                     {"kubelet", &k.kubelet},

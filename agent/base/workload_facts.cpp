@@ -5,6 +5,8 @@
 #include <tuple>
 #include <utility>
 
+#include "agent/base/workload_pattern.h"
+
 namespace keytrail::base {
 namespace {
 
@@ -23,6 +25,12 @@ constexpr PodOwner kPodOwners[] = {{fact::kDeployment, "deploy"},
                                    {fact::kJob, "job"}};
 
 bool before(const Fact& a, const Fact& b) { return std::tie(a.name, a.known_by) < std::tie(b.name, b.known_by); }
+
+/// The one of this name that counts, or nullptr.
+const Fact* find(std::span<const Fact> facts, std::string_view name) {
+  const auto it = std::ranges::find(facts, name, &Fact::name);
+  return it == facts.end() ? nullptr : &*it;
+}
 
 /// Puts a name together and keeps the weakest way in which its parts are known.
 class Naming {
@@ -72,10 +80,7 @@ class Naming {
   [[nodiscard]] ShownName done() { return std::move(out_); }
 
  private:
-  [[nodiscard]] const Fact* find(std::string_view name) const {
-    const auto it = std::ranges::find(facts_, name, &Fact::name);
-    return it == facts_.end() ? nullptr : &*it;
-  }
+  [[nodiscard]] const Fact* find(std::string_view name) const { return keytrail::base::find(facts_, name); }
 
   std::span<const Fact> facts_;
   ShownName out_;
@@ -145,11 +150,37 @@ std::optional<Fact> service_name(std::span<const Fact> facts) {
                                            fact::kJob,
                                            fact::kPodName,
                                            fact::kK8sContainer};
+  const Fact* own = find(facts, fact::kServiceName);
+  const bool claimed = own != nullptr && own->known_by == KnownBy::kClaimed;
   for (const char* name : kOrder) {
-    const auto it = std::ranges::find(facts, std::string_view(name), &Fact::name);
-    if (it != facts.end()) return *it;
+    const Fact* found = find(facts, name);
+    if (found != nullptr && !(found == own && claimed)) return *found;
   }
-  return std::nullopt;
+  return claimed ? std::optional(*own) : std::nullopt;
+}
+
+ServiceIdentity service_identity(std::span<const Fact> facts) {
+  const auto value = [&](std::string_view name) {
+    const Fact* found = find(facts, name);
+    return found == nullptr ? std::string() : found->value;
+  };
+  ServiceIdentity out{.name_space = value(fact::kServiceNamespace),
+                      .version = value(fact::kServiceVersion),
+                      .instance = value(fact::kServiceInstance)};
+  const std::string name_space = value(fact::kNamespace), pod = value(fact::kPodName),
+                    container = value(fact::kK8sContainer), image = value(fact::kImageName),
+                    digests = value(fact::kImageDigest);
+  if (out.name_space.empty()) out.name_space = name_space;
+  if (out.instance.empty() && !name_space.empty() && !pod.empty() && !container.empty())
+    out.instance.append(name_space).append(".").append(pod).append(".").append(container);
+  if (out.version.empty()) out.version = value("k8s.pod.label.app.kubernetes.io/version");
+  if (out.version.empty()) {
+    const std::string_view tag = image_parts(image).tag;
+    const std::string_view digest =
+        digests.empty() ? image_parts(image).digest : std::string_view(digests).substr(digests.find('@') + 1);
+    out.version.append(tag).append(tag.empty() || digest.empty() ? "" : "@").append(digest);
+  }
+  return out;
 }
 
 std::string_view parent_id(std::string_view id) {

@@ -43,8 +43,16 @@ struct ShownName {
 
 /// The fact that `service.name` is taken from, by the convention for Kubernetes: annotation, labels
 /// app.kubernetes.io/instance and name, deployment, replica set, stateful set, daemon set, cron job, job, pod,
-/// container. Nothing: none of these is known (the shown name is the best there is).
+/// container; then what it calls itself. Nothing: none of these is known (the shown name is the best there is).
 [[nodiscard]] std::optional<Fact> service_name(std::span<const Fact> facts);
+
+/// What else the convention says of a service; empty = not known.
+struct ServiceIdentity {
+  std::string name_space;  ///< annotation, namespace
+  std::string version;     ///< annotation, label app.kubernetes.io/version, the image's TAG@DIGEST, DIGEST or TAG
+  std::string instance;    ///< annotation, "NAMESPACE.POD.CONTAINER"
+};
+[[nodiscard]] ServiceIdentity service_identity(std::span<const Fact> facts);
 
 /// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty. In
 /// "pod:UID/OUTER/CONTAINER" the uid is the word of OUTER: whoever makes cgroups in it could be any pod.

@@ -58,6 +58,7 @@ inline constexpr std::string_view kOtherNames[] = {
     "last_error_at",
     "last_ok",
     "last_refused",
+    "machine",
     "message",
     "missed",
     "missing",

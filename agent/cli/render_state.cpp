@@ -74,6 +74,17 @@ std::string export_words(const json::object& books, const json::object& live, co
   return out;
 }
 
+/// Which instance of a cloud it is; nothing where that is not known.
+std::string machine_line(const json::object& machine) {
+  if (machine.empty()) return {};
+  std::string out = "machine:";
+  for (const auto& [name, value] : machine) {
+    if (value.is_string())
+      out += fmt::format("{}{} {}", out.ends_with(':') ? " " : " · ", printable(name), printable(value.get_string()));
+  }
+  return out + "\n";
+}
+
 /// What the worker turned away or forgot since it started, in the order of what it costs an answer.
 constexpr std::pair<std::string_view, std::string_view> kLimits[] = {
     {"processes_over_bound", "processes not followed: their uses are at most possible"},
@@ -289,6 +300,7 @@ std::string render_status(const json::object& answer, const View& view) {
   std::string out = armed_words(status, view);
   out += fmt::format(" · keytrail {} · kernel {} · node {}\n", printable(text(status, "version")),
                      printable(text(status, "kernel")), printable(text(status, "host")));
+  out += machine_line(object(status, "machine"));
   out += blind_lines(status);
   out += fmt::format("kernel: hits {} = filtered {} + sent {} + lost {} · difference {}\n",
                      number_or_zero(kernel, "hits"), number_or_zero(kernel, "filtered"), number_or_zero(kernel, "sent"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON Web Tokens (RFC 7519, compact form RFC 7515 section 7.1) and Kubernetes' service account tokens
-// (https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/). Signatures are not checked.
+// (https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/); JWT-SVIDs
+// (https://github.com/spiffe/spiffe/blob/main/standards/JWT-SVID.md). Signatures are not checked.
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cmath>
 
 #include "agent/examine/formats.h"
+#include "agent/examine/spiffe_id.h"
 #include "keytrail/workload.h"
 
 namespace keytrail::examine::format {
@@ -67,6 +69,7 @@ std::string_view kind_of(const json::object& claims, std::string_view hinted) {
     return hinted == "k8s.service_account_token" || is_for_api_server(claims) ? "k8s.service_account_token"
                                                                               : "k8s.projected_token";
   }
+  if (is_spiffe_id(string_of(claims, "sub"))) return "spiffe.jwt_svid";
   if (hinted.starts_with("generic.")) return "generic.identity_token";
   return hinted.empty() || hinted.starts_with("k8s.") || hinted.starts_with("aws.") ? "oidc.id_token" : hinted;
 }
@@ -76,7 +79,7 @@ std::string_view text_at(const json::object& object, std::string_view outer, std
   return value != nullptr && value->is_object() ? string_of(value->get_object(), inner) : std::string_view();
 }
 
-/// The pod that the token was made for, in both forms that API servers have signed.
+/// The pod that the token was made for, in both forms that API servers have signed; whom a JWT-SVID names.
 std::vector<Claim> claims_of(const json::object& token) {
   std::vector<Claim> out;
   const auto add = [&](const char* name, std::string_view value) {
@@ -85,6 +88,7 @@ std::vector<Claim> claims_of(const json::object& token) {
   add(fact::kNamespace, string_of(token, "kubernetes.io/serviceaccount/namespace"));
   add(fact::kServiceAccount, string_of(token, "kubernetes.io/serviceaccount/service-account.name"));
   const json::value* bound = token.if_contains("kubernetes.io");
+  if (bound == nullptr && is_spiffe_id(string_of(token, "sub"))) add(fact::kSpiffeId, string_of(token, "sub"));
   if (bound == nullptr || !bound->is_object()) return out;
   const json::object& about = bound->get_object();
   add(fact::kNamespace, string_of(about, "namespace"));

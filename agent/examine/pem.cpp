@@ -12,11 +12,13 @@
 
 #include "agent/examine/formats.h"
 #include "agent/examine/pem_blocks.h"
+#include "agent/examine/spiffe_id.h"
 
 namespace keytrail::examine::format {
 namespace {
 
 constexpr std::size_t kMaxBlocks = 1024;
+constexpr std::string_view kSvid = "spiffe.x509_svid";
 
 std::int64_t seconds_of(const ASN1_TIME* time) {
   std::tm when{};
@@ -60,16 +62,18 @@ std::string_view certificate_kind(X509* certificate, const Hints& hints) {
   return client ? "tls.client_certificate" : "tls.certificate";
 }
 
-/// The key of a certificate for TLS clients beside it is what one logs in with.
+/// The key of a certificate for TLS clients, or of a workload, beside it is what one logs in with.
 void know_client_keys(std::vector<KeyFact>& keys) {
   for (KeyFact& own : keys) {
     if (own.key.kind != "tls.private_key") continue;
-    const bool client = std::ranges::any_of(keys, [&](const KeyFact& other) {
-      return other.key.kind == "tls.client_certificate" && other.key.id == own.key.id && other.selector == own.selector;
+    const auto of = std::ranges::find_if(keys, [&](const KeyFact& other) {
+      return (other.key.kind == "tls.client_certificate" || other.key.kind == kSvid) && other.key.id == own.key.id &&
+             other.selector == own.selector;
     });
-    if (!client) continue;
-    own.key.kind = "tls.client_certificate";
+    if (of == keys.end()) continue;
+    own.key.kind = of->key.kind;
     own.key.key_class = KeyClass::kAccessKey;
+    if (of->key.kind == kSvid) own.key.lifetime = of->key.lifetime;
   }
 }
 
@@ -88,6 +92,7 @@ void join_pairs(std::vector<KeyFact>& keys) {
       if (one.key_class == KeyClass::kCertificate) one.key_class = other.key_class;
       if (one.fingerprint.empty()) one.fingerprint = other.fingerprint;
       if (one.principal.empty()) one.principal = other.principal;
+      if (keys[i].claims.empty()) keys[i].claims = std::move(keys[k].claims);
       if (one.expires_s == 0) {
         one.issued_s = other.issued_s;
         one.expires_s = other.expires_s;
@@ -105,9 +110,13 @@ void add_certificate(const PemBlock& block, bool first, Work& work) {
   X509* certificate = d2i_X509(nullptr, &at, static_cast<long>(der.size()));
   if (certificate == nullptr) return work.skip();
   if (first || X509_check_ca(certificate) == 0) {
-    KeyFact fact = work.fact(certificate_kind(certificate, work.hints()), KeyClass::kCertificate, Lifetime::kUnknown);
+    std::string svid = spiffe_id_of(certificate);
+    KeyFact fact = svid.empty() ? work.fact(certificate_kind(certificate, work.hints()), KeyClass::kCertificate,
+                                            Lifetime::kUnknown)
+                                : work.fact(kSvid, KeyClass::kCertificate, Lifetime::kShortLived);
     if (EVP_PKEY* key = X509_get0_pubkey(certificate); key != nullptr) fact.key.id = public_key_id(key);
-    fact.key.principal = common_name(certificate);
+    fact.key.principal = svid.empty() ? common_name(certificate) : svid;
+    if (!svid.empty()) fact.claims.push_back({fact::kSpiffeId, std::move(svid)});
     fact.key.issued_s = seconds_of(X509_get0_notBefore(certificate));
     fact.key.expires_s = seconds_of(X509_get0_notAfter(certificate));
     work.add(std::move(fact), {});

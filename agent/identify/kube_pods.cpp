@@ -27,7 +27,11 @@ constexpr Maker kMakers[] = {{"ReplicaSet", "apps", fact::kReplicaSet, "Deployme
                              {"DaemonSet", "apps", fact::kDaemonSet, "", nullptr},
                              {"Job", "batch", fact::kJob, "CronJob", fact::kCronJob}};
 
-constexpr char kServiceNameAnnotation[] = "resource.opentelemetry.io/service.name";
+/// Annotations of this prefix are attributes: those of the service, and what does not say where it runs.
+/// https://opentelemetry.io/docs/specs/semconv/non-normative/k8s-attributes/
+constexpr std::string_view kAttribute = "resource.opentelemetry.io/";
+constexpr const char* kAttributes[] = {fact::kServiceName, fact::kServiceNamespace, fact::kServiceVersion,
+                                       fact::kServiceInstance, fact::kEnvironment};
 
 const json::object& object_at(const json::object& in, std::string_view key) {
   static const json::object kNothing;
@@ -110,7 +114,8 @@ class PodReader {
     add(pod_, fact::kTeam, text_at(annotations_, config_.team_annotation));
     add_owners(owner_of);
     // Where there is none, whoever shows one takes what the convention names next (base::service_name).
-    add(pod_, fact::kServiceName, text_at(annotations_, kServiceNameAnnotation));
+    for (const char* attribute : kAttributes)
+      add(pod_, attribute, text_at(annotations_, std::string(kAttribute) + attribute));
     add_ci_job();
     if (!unknown_) pod_.whole.emplace(KnownBy::kCluster);
     out_.push_back(std::move(pod_));

@@ -9,7 +9,9 @@ namespace {
 // A maker gives nothing where the configuration leaves its source out.
 constexpr std::unique_ptr<IdentitySource> (*kSources[])(const SourceMeans&) = {
     token_claims,
+    spiffe_ids,
     runtime_state,
+    cloud_instance,
     kubernetes,
 };
 

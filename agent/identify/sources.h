@@ -21,8 +21,14 @@ struct SourceMeans {
 /// The claims of service account tokens that pods read (token_claims.cpp).
 [[nodiscard]] std::unique_ptr<IdentitySource> token_claims(const SourceMeans& means);
 
+/// Whom the SVIDs name that workloads read (spiffe_ids.cpp).
+[[nodiscard]] std::unique_ptr<IdentitySource> spiffe_ids(const SourceMeans& means);
+
 /// The container runtimes' state on this node (runtime_state.cpp).
 [[nodiscard]] std::unique_ptr<IdentitySource> runtime_state(const SourceMeans& means);
+
+/// Which instance of a cloud this machine is (cloud_instance.cpp).
+[[nodiscard]] std::unique_ptr<IdentitySource> cloud_instance(const SourceMeans& means);
 
 /// The API server or the kubelet, of this node's pods (kube_source.cpp).
 [[nodiscard]] std::unique_ptr<IdentitySource> kubernetes(const SourceMeans& means);

@@ -30,7 +30,7 @@ class TokenClaims final : public IdentitySource {
   void start(IdentitySink& sink) override { sink_ = &sink; }
 
   void on_token(const TokenTold& told) override {
-    if (told.claims.empty() || sink_ == nullptr) return;
+    if (told.claims.empty() || !value_of(told.claims, fact::kSpiffeId).empty() || sink_ == nullptr) return;
     const Workload& reader = *told.workload;
     if (reader.kind != WorkloadKind::kPod && reader.kind != WorkloadKind::kContainer) {
       ++outside_;

@@ -7,6 +7,7 @@
 #include "agent/base/workload_facts.h"
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/ci_job.h"
+#include "agent/identify/otel_service.h"
 
 namespace keytrail::identify {
 namespace {
@@ -50,12 +51,19 @@ void WorkloadResolver::resolve(Process& process, const std::string& cgroup, cons
 }
 
 void WorkloadResolver::claim(Process& process) {
-  std::vector<Fact> job = ci_job_facts(process.env);
-  if (process.agent) job.push_back({fact::kAgent, *process.agent, KnownBy::kClaimed});
-  if (job.empty()) return;
+  std::vector<Fact> said = ci_job_facts(process.env);
+  if (process.agent) said.push_back({fact::kAgent, *process.agent, KnownBy::kClaimed});
+  // What programs of one workload call themselves differs: the first counts, or each exec would be news.
+  const auto is_known = [&](const Fact& one) {
+    return std::ranges::any_of(process.workload->facts, [&](const Fact& known) {
+      return known.name == one.name && known.known_by == one.known_by;
+    });
+  };
+  if (auto service = otel_service_name(process); service && !is_known(*service)) said.push_back(*std::move(service));
+  if (said.empty()) return;
   // A label: who it is stays what the kernel says, for a variable may be set by anybody.
   const std::string id = process.workload->id;
-  table_.learn({id, std::move(job)});
+  table_.learn({id, std::move(said)});
   if (auto told = table_.find(id)) process.workload = std::move(told);
 }
 

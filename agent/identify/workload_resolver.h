@@ -26,7 +26,7 @@ class WorkloadResolver {
   [[nodiscard]] std::string name_of(const std::string& cgroup, const CgroupMakers& makers);
   /// The account alone: its users are others now.
   void renew_account(Process& process) { process.account = account_of(process); }
-  /// The same for the variables that were learnt of it later: only a CI job is told by them.
+  /// The same for the variables that were learnt of it later: a CI job and the name of a service are told by them.
   void claim(Process& process);
 
  private:

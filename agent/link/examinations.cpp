@@ -91,14 +91,15 @@ std::vector<std::string> kinds_found_in(const catalog::File& file) {
     std::vector<std::string_view> kinds;  // that its parser takes a key for, whatever stands at such a place usually
   };
   // Not google_credentials (gcloud keeps a .boto beside them) and pgpass (a password may be anybody's token).
-  static const std::array<Named, 6> kNamed{{{"aws_credentials", {"aws.access_key", "aws.session"}},
-                                            {"aws_config", {"aws.access_key", "aws.session"}},
-                                            {"ssh_private_key", {"ssh.host_key", "ssh.private_key"}},
-                                            {"age_identity", {"age.key"}},
-                                            {"gpg_private_key", {"gpg.private_key"}},
-                                            {"jwt",  // of a token its claims say what it is, else the place
-                                             {"generic.identity_token", "k8s.legacy_service_account_token",
-                                              "k8s.projected_token", "k8s.service_account_token", "oidc.id_token"}}}};
+  static const std::array<Named, 6> kNamed{
+      {{"aws_credentials", {"aws.access_key", "aws.session"}},
+       {"aws_config", {"aws.access_key", "aws.session"}},
+       {"ssh_private_key", {"ssh.host_key", "ssh.private_key"}},
+       {"age_identity", {"age.key"}},
+       {"gpg_private_key", {"gpg.private_key"}},
+       {"jwt",  // of a token its claims say what it is, else the place
+        {"generic.identity_token", "k8s.legacy_service_account_token", "k8s.projected_token",
+         "k8s.service_account_token", "oidc.id_token", "spiffe.jwt_svid"}}}};
   const auto named = std::ranges::find(kNamed, file.format, &Named::format);
   if (named == kNamed.end()) return {};
   // The same key may be known by another kind that this place may hold (of any S3 service in an AWS file).

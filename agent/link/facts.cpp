@@ -47,8 +47,18 @@ bool Facts::hold(const Examination& by, const Place& where, KeyFact& fact) {
   }
   index_.learn(fact.key);
   const Instance& reader = *by.receivers.front().instance;
-  if (!fact.claims.empty() && reader.process)
-    outbox_.emit(TokenTold{reader.process->workload, fact.key.kind, where.slot.place, fact.claims});
+  if (!fact.claims.empty() && reader.process) {
+    const catalog::Program* program = reader.program;
+    outbox_.emit(
+        TokenTold{.workload = reader.process->workload,
+                  .key_kind = fact.key.kind,
+                  .place = where.slot.place,
+                  .claims = fact.claims,
+                  .key_id = fact.key.id,
+                  .issued_s = fact.key.issued_s,
+                  .expires_s = fact.key.expires_s,
+                  .for_others = reader.reads_in_bulk() || (program != nullptr && (program->relay || program->hub))});
+  }
   return give(by, where, held_key(by, where, fact));
 }
 

@@ -144,6 +144,9 @@ const char* state_of(const AgentStatus& agent) {
 
 json::object status_json(const AgentStatus& agent, const HistoryStatus& history) {
   json::array families, exporters, roles, remarks;
+  json::object machine;
+  for (const Fact& fact : agent.machine)
+    machine[printable(fact.name)] = printable(fact.value);
   for (const FamilyStatus& family : agent.families)
     families.push_back(family_json(family));
   for (const ExporterStatus& e : agent.exporters) {
@@ -166,6 +169,7 @@ json::object status_json(const AgentStatus& agent, const HistoryStatus& history)
           {"version", printable(agent.version)},
           {"host", printable(agent.host)},
           {"kernel", printable(agent.kernel)},
+          {"machine", std::move(machine)},
           {"state", state_of(agent)},
           {"armed_since", time_or_null(agent.armed_since_ns)},
           {"armed_in_ms", agent.armed_in_ms},

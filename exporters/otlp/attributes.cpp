@@ -207,11 +207,20 @@ bool says_where(std::string_view name) {
   return std::ranges::any_of(kPlaces, [&](std::string_view place) { return name.starts_with(place); });
 }
 
+/// Is this put by put_sender() because a person gave it?
+bool is_given(const Sender& sender, std::string_view name, bool own) {
+  return (own || says_where(name)) &&
+         std::ranges::any_of(sender.attributes, [&](const auto& one) { return one.first == name; });
+}
+
 void put_sender(Attributes& put, const Sender& sender, bool own) {
-  const auto named = [](const auto& one) { return one.first == "host.name"; };
-  if (std::ranges::none_of(sender.attributes, named)) put.text("host.name", sender.host_name);
+  if (!is_given(sender, "host.name", own)) put.text("host.name", sender.host_name);
   for (const auto& [name, value] : sender.attributes) {
     if (own || says_where(name)) put.text(name.c_str(), value);
+  }
+  if (!sender.machine) return;
+  for (const auto known = sender.machine(); const Fact& fact : *known) {
+    if (!is_given(sender, fact.name, own)) put.text(fact.name.c_str(), fact.value);
   }
 }
 
@@ -221,7 +230,7 @@ namespace {
 
 /// Under the fact's own name, but for what the conventions want in another form.
 void put_fact(Attributes& put, const Workload& w, const Fact& fact) {
-  if (fact.name == fact::kServiceName) return;  // it is what service_of() gives
+  if (fact.name.starts_with("service.")) return;  // put_service() puts what counts
   const base::ImageParts image = base::image_parts(fact.value);
   if (fact.name == fact::kImageName) {
     put.text(fact::kImageName, image.name);
@@ -232,8 +241,15 @@ void put_fact(Attributes& put, const Workload& w, const Fact& fact) {
     put.texts(fact::kImageDigest, {bare ? std::string(name) + "@" + fact.value : fact.value});
   } else {
     put.text(fact.name.c_str(), fact.value);
-    if (fact.name == fact::kNamespace) put.text("service.namespace", fact.value);
   }
+}
+
+/// What the conventions say of a service beside its name.
+void put_service(Attributes& put, const Workload& w) {
+  const base::ServiceIdentity service = base::service_identity({w.facts.begin(), w.facts.end()});
+  put.text(fact::kServiceNamespace, service.name_space);
+  put.text(fact::kServiceVersion, service.version);
+  put.text(fact::kServiceInstance, service.instance);
 }
 
 }  // namespace
@@ -253,9 +269,11 @@ void fill_resource(resource::Resource& out, const Row& row, const Sender& sender
   put.text("keytrail.workload.name", of->name);
   std::string_view before;
   for (const Fact& fact : w.facts) {
-    if (fact.name != before) put_fact(put, w, fact);  // the first of a name is the one that counts
+    // The first of a name is the one that counts.
+    if (fact.name != before && !is_given(sender, fact.name, false)) put_fact(put, w, fact);
     before = fact.name;
   }
+  put_service(put, w);
 }
 
 void fill_scope(common::InstrumentationScope& out) {

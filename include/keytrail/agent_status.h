@@ -68,6 +68,7 @@ struct AgentStatus {
   std::string version;              ///< of the agent
   std::string host;                 ///< node name
   std::string kernel;               ///< uname -r
+  std::vector<Fact> machine;        ///< what else is known of it: which instance of a cloud it is
   std::int64_t armed_since_ns = 0;  ///< Unix ns; 0 = not armed
   std::uint32_t armed_in_ms = 0;    ///< start to armed
   std::vector<FamilyStatus> families;

@@ -17,12 +17,20 @@
 
 namespace keytrail {
 
-/// A token that a process of a workload read. Whether it is that workload's own is for the source to decide.
+/// The id under which facts are posted that are true of everything on this machine. They are shown in status and
+/// exported with each resource; they are no workload's, and not stored.
+inline constexpr char kThisMachine[] = "machine";
+
+/// A token or certificate that a process of a workload read, and whom it names. Whether it is that workload's own is
+/// for the source to decide.
 struct TokenTold {
   std::shared_ptr<const Workload> workload;  ///< of the process that read it; never null
   std::string key_kind;                      ///< catalog kind of the token
   std::string place;                         ///< file it was read from, in the process's own root
   std::vector<Claim> claims;
+  std::string key_id;
+  std::int64_t issued_s = 0, expires_s = 0;  ///< Unix; 0 = it does not say
+  bool for_others = false;  ///< the reader is one that has what is others': a relay, a hub, one that reads in bulk
 };
 
 /// A workload that was not known before, and the process that it was first seen by.

@@ -63,6 +63,10 @@ inline constexpr char kComposeProject[] = "keytrail.compose.project";   ///< Doc
 inline constexpr char kComposeService[] = "keytrail.compose.service";
 inline constexpr char kRuntimeUnknown[] = "keytrail.runtime.unknown";  ///< why the runtime's state tells nothing of it
 inline constexpr char kServiceName[] = "service.name";
+inline constexpr char kServiceNamespace[] = "service.namespace";
+inline constexpr char kServiceVersion[] = "service.version";
+inline constexpr char kServiceInstance[] = "service.instance.id";
+inline constexpr char kEnvironment[] = "deployment.environment.name";
 inline constexpr char kTeam[] = "keytrail.team";
 inline constexpr char kSpiffeId[] = "keytrail.spiffe.id";
 inline constexpr char kUnit[] = "keytrail.systemd.unit";
@@ -85,6 +89,14 @@ inline constexpr char kCiPipeline[] = "cicd.pipeline.name";
 inline constexpr char kCiRun[] = "cicd.pipeline.run.id";
 inline constexpr char kCiTask[] = "cicd.pipeline.task.name";  ///< the job in the pipeline
 inline constexpr char kVcsRepository[] = "vcs.repository.name";
+/// Of the machine (kThisMachine), by its cloud's metadata service.
+inline constexpr char kCloudProvider[] = "cloud.provider";
+inline constexpr char kCloudAccount[] = "cloud.account.id";  ///< account, project, subscription, tenancy
+inline constexpr char kCloudRegion[] = "cloud.region";
+inline constexpr char kCloudZone[] = "cloud.availability_zone";
+inline constexpr char kHostId[] = "host.id";
+inline constexpr char kHostType[] = "host.type";
+inline constexpr char kCloudIdentity[] = "keytrail.cloud.identity";  ///< instance profile, service account
 }  // namespace fact
 
 inline constexpr std::size_t kMaxFacts = 64;       ///< per workload

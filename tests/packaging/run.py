@@ -204,7 +204,8 @@ extraArgs: [--no-feature=fentry]
                               ("metrics: {port: 0}", "/metrics/port"), ("nonsense: 1", "nonsense"),
                               ("config: {otlp: []}", "/config"), ("terminationGracePeriodSeconds: 1", "/termination"),
                               ("updateStrategy: {maxUnavailable: 0}", "/updateStrategy/maxUnavailable"),
-                              ("catalog: {x.txt: y}", "/catalog"), ("collector: {enabled: true}", "collector.image"),
+                              ("catalog: {x.txt: y}", "/catalog"), ("cloud: off", "/cloud"),
+                              ("collector: {enabled: true}", "collector.image"),
                               ("metrics: {podMonitor: {enabled: true}}", "metrics.podMonitor.enabled")):
             code, _, errors = chart.run(self.helm, "template", "k", chart.CHART, values=values)
             self.assertNotEqual(code, 0, values)

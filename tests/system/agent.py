@@ -62,9 +62,10 @@ class Agent:
         self.configure("sampling:\n  slots_s: 2\n" + config)
 
     def configure(self, more):
-        """Writes the configuration: this agent's own paths and sink, then `more`."""
+        """Writes the configuration: this agent's own paths and sink, then `more`. No cloud is asked where this machine
+        is."""
         with open(self.config_path, "w") as file:
-            file.write(self._config_text() + more)
+            file.write(self._config_text() + ("" if "identity:" in more else "identity: {cloud: off}\n") + more)
 
     def _config_text(self):
         text = f"history:\n  path: {self.state}/history.db\n  reserve_mb: 1\napi:\n  socket: {self.socket}\n"

@@ -48,7 +48,7 @@ class Cluster(SystemCase):
         asked = f"https://127.0.0.1:{self.relay.port}" if self.relayed else self.server.url
         self.before_agent()
         agent = self.own_agent(sink=False)
-        agent.configure("identity:\n  kubernetes:\n    mode: api\n"
+        agent.configure("identity:\n  cloud: off\n  kubernetes:\n    mode: api\n"
                         f"    api_server: {asked}\n    ca_file: {self.server.ca_file}\n"
                         f"    token_file: {self.token_file}\n    node_name: {NODE}\n")
         return agent.start()

@@ -59,6 +59,7 @@ sampling: {sockets_s: 10, slots_s: 2}
 queries: {max_rows: 100, timeout_s: 2}
 identity:
   runtime: false
+  cloud: off
   kubernetes:
     mode: api
     api_server: https://10.0.0.1:6443
@@ -82,6 +83,7 @@ identity:
   EXPECT_EQ(config->queries.max_rows, 100U);
   EXPECT_TRUE(config->remarks.empty());
   EXPECT_FALSE(config->identity.runtime);
+  EXPECT_EQ(config->identity.cloud, "off");
   const KubernetesConfig& kubernetes = config->identity.kubernetes;
   EXPECT_EQ(kubernetes.mode, "api");
   EXPECT_EQ(kubernetes.api_server, "https://10.0.0.1:6443");
@@ -92,6 +94,7 @@ identity:
   EXPECT_EQ(kubernetes.team_annotation, "example.org/team");
   const Result<Config> again = parse(render_config(*config).substr(render_config(*config).find("identity:")));
   ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->identity.cloud, "off");
   EXPECT_EQ(again->identity.kubernetes.labels, kubernetes.labels);
   EXPECT_EQ(again->identity.kubernetes.api_server, kubernetes.api_server);
 }
@@ -111,6 +114,7 @@ TEST(Config, IdentityIsCheckedToo) {
     many += "l" + std::to_string(i) + ",";
   EXPECT_THAT(kubernetes("labels: [" + many + "]"), HasSubstr("more than 32 entries"));
   EXPECT_THAT(error_of("identity: {runtime: 1}"), HasSubstr("must be true or false"));
+  EXPECT_THAT(error_of("identity: {cloud: ec2}"), HasSubstr("identity.cloud: must be one of: auto, aws"));
 }
 
 TEST(Config, UnknownKeyNamesTheNearestOneWithFileAndLine) {

@@ -51,6 +51,17 @@ std::vector<Claim> claims_in(const std::string& claims) {
   return bench.parse("jwt", token(kHeader, claims), "k8s.service_account_token").keys.at(0).claims;
 }
 
+TEST(Jwt, OfASpiffeWorkloadNamesIt) {
+  Bench bench;
+  const auto parsed = [&](const char* claims) { return bench.parse("jwt", token(kHeader, claims), "").keys.at(0); };
+  const KeyFact svid = parsed(R"({"sub":"spiffe://kt.test/web","aud":["vault"],"exp":1700000300,"iat":1700000000})");
+  EXPECT_EQ(svid.claims, (std::vector<Claim>{{fact::kSpiffeId, "spiffe://kt.test/web"}}));
+  EXPECT_EQ(svid.key.kind, "spiffe.jwt_svid");
+  EXPECT_EQ(svid.key.lifetime, Lifetime::kShortLived);
+  EXPECT_TRUE(parsed(R"({"sub":"spiffe://kt.test","exp":1700000300})").claims.empty()) << "a trust domain";
+  EXPECT_TRUE(parsed(R"({"sub":"spiffe://kt.test/web","kubernetes.io":{}})").claims.empty()) << "a pod's";
+}
+
 TEST(Jwt, SaysWhichPodAServiceAccountTokenIsFor) {
   EXPECT_EQ(
       claims_in(R"({"kubernetes.io":{"namespace":"payments","node":{"name":"n1","uid":"u"},)"

@@ -250,6 +250,24 @@ TEST_F(IdentifyTest, EnvironmentLearntLaterIsPublishedAndLabelsTheJob) {
   EXPECT_FALSE(table.learn_environment(kChild, {}, false));
 }
 
+TEST_F(IdentifyTest, TheFirstThatAServiceCallsItselfIsItsClaim) {
+  send({}, CgroupEvent{.cgroup_id = 7, .path = "/system.slice/shop.service"});
+  const auto calls_itself = [&](const InstanceId& who, const char* name) {
+    ExecEvent exec = program("/bin/shop");
+    exec.env = {{.name = "OTEL_SERVICE_NAME", .value = name}};
+    return send(who, exec, 7).who->workload;
+  };
+  EXPECT_EQ(calls_itself(kOne, "unknown_service:java")->find(fact::kServiceName), nullptr);
+  const auto shop = calls_itself(kOneAfterExec, "shop");
+  ASSERT_NE(shop->find(fact::kServiceName), nullptr);
+  EXPECT_EQ(*shop->find(fact::kServiceName),
+            (Fact{fact::kServiceName, "shop", KnownBy::kClaimed, shop->find(fact::kServiceName)->since_ns}));
+  EXPECT_EQ(shop->name, "shop.service") << "its name stays what the kernel says";
+  (void)table.take_facts();
+  EXPECT_EQ(calls_itself(kChild, "other")->value(fact::kServiceName), "shop");
+  EXPECT_TRUE(table.take_facts().empty()) << "programs of one workload are no news of it";
+}
+
 TEST_F(IdentifyTest, CgroupNamedLaterReachesItsProcesses) {
   EXPECT_EQ(send(kOne, program("/bin/a"), 7).who->workload->name, "host: a");
   send({}, CgroupEvent{.cgroup_id = 7, .path = "/system.slice/late.service"});

@@ -249,6 +249,20 @@ TEST(KubePods, OnlyTheLabelsThatAreAskedForAndFewContainers) {
   EXPECT_GT(got.losses.containers_over, 800U);
 }
 
+TEST(KubePods, AnnotationsOfAServiceAreItsAttributesAndNoOthers) {
+  json::object pod = web_pod();
+  json::object& annotations = pod["metadata"].at("annotations").as_object();
+  for (const char* name : {"service.namespace", "service.version", "service.instance.id", "deployment.environment.name",
+                           "k8s.pod.name", "cloud.account.id", "keytrail.person"})
+    annotations[std::string("resource.opentelemetry.io/") + name] = "told";
+  const auto facts = read(pod).values.at(std::string("pod:") + kUid);
+  for (const char* name : {fact::kServiceNamespace, fact::kServiceVersion, fact::kServiceInstance, fact::kEnvironment})
+    EXPECT_EQ(facts.at(name), "told") << name;
+  EXPECT_NE(facts.at(fact::kPodName), "told");
+  EXPECT_FALSE(facts.contains(fact::kCloudAccount));
+  EXPECT_FALSE(facts.contains(fact::kPerson));
+}
+
 TEST(KubePods, AServiceNameIsTheAnnotationsOnly) {
   json::object pod = web_pod();
   EXPECT_FALSE(read(pod).known.contains(fact::kServiceName)) << "what follows from other facts is not posted again";

@@ -149,6 +149,33 @@ TEST(ServiceName, IsTheFirstOfTheConventionForKubernetes) {
   }
 }
 
+TEST(ServiceName, WhatItCallsItselfCountsLast) {
+  std::vector<Fact> facts{{fact::kServiceName, "shop", KnownBy::kClaimed}};
+  EXPECT_EQ(service_name(facts)->value, "shop");
+  ASSERT_EQ(join_fact(facts, {fact::kPodName, "api-1", kCluster}), Joined::kNew);
+  EXPECT_EQ(service_name(facts)->value, "api-1");
+  ASSERT_EQ(join_fact(facts, {fact::kServiceName, "checkout", kCluster}), Joined::kNew);
+  EXPECT_EQ(service_name(facts)->value, "checkout");
+}
+
+TEST(ServiceIdentity, FollowsTheConventionForKubernetes) {
+  std::vector<Fact> facts;
+  const auto learn = [&](std::string name, const char* value) {
+    EXPECT_EQ(join_fact(facts, {std::move(name), value, kCluster}), Joined::kNew);
+    return service_identity(facts);
+  };
+  EXPECT_EQ(learn(fact::kImageName, "reg:5000/api:1.2").version, "1.2");
+  EXPECT_EQ(learn(fact::kImageDigest, "reg:5000/api@sha256:aa").version, "1.2@sha256:aa");
+  EXPECT_EQ(learn(std::string(fact::kPodLabel) + "app.kubernetes.io/version", "1.3").version, "1.3");
+  EXPECT_EQ(learn(fact::kServiceVersion, "1.4").version, "1.4");
+  EXPECT_EQ(learn(fact::kNamespace, "payments").name_space, "payments");
+  EXPECT_EQ(learn(fact::kServiceNamespace, "shop").name_space, "shop");
+  EXPECT_EQ(learn(fact::kPodName, "api-1").instance, "") << "not without the container";
+  EXPECT_EQ(learn(fact::kK8sContainer, "web").instance, "payments.api-1.web");
+  EXPECT_EQ(learn(fact::kServiceInstance, "one").instance, "one");
+  EXPECT_EQ(service_identity(std::vector<Fact>{{fact::kImageName, "a@sha256:bb"}}).version, "sha256:bb");
+}
+
 TEST(ShownName, OnlyAPodIsAboveOthers) {
   EXPECT_EQ(parent_id("pod:u/c"), "pod:u");
   EXPECT_EQ(parent_id("pod:u"), "");

@@ -139,6 +139,7 @@ TEST(Attributes, APodsResourceFollowsTheConventions) {
   Named sent = resource_of(row);
   EXPECT_EQ(sent["service.name"], "text api");
   EXPECT_EQ(sent["service.namespace"], "text payments");
+  EXPECT_EQ(sent["service.version"], "text 1.2@sha256:aa");
   EXPECT_EQ(sent["k8s.namespace.name"], "text payments");
   EXPECT_EQ(sent["k8s.pod.name"], "text api-1");
   EXPECT_EQ(sent["k8s.deployment.name"], "text api");
@@ -159,6 +160,24 @@ TEST(Attributes, AServicesOwnNameIsSentOnceAndADigestWithItsNameAsItIs) {
                                    {fact::kServiceName, "checkout", KnownBy::kCluster}}));
   EXPECT_EQ(sent["service.name"], "text checkout");
   EXPECT_EQ(sent["container.image.repo_digests"], "list [text reg/api@sha256:aa]");
+}
+
+TEST(Attributes, TheMachineIsInEachResourceBelowWhatAPersonSays) {
+  const std::vector<Fact> facts{{fact::kCloudProvider, "aws", KnownBy::kClaimed},
+                                {fact::kCloudRegion, "eu-west-1", KnownBy::kClaimed},
+                                {fact::kHostId, "i-1", KnownBy::kClaimed}};
+  const Sender sender{.host_name = "node-1",
+                      .attributes = {{fact::kCloudRegion, "ours"}, {fact::kEnvironment, "prod"}},
+                      .machine = [&] { return std::make_shared<const std::vector<Fact>>(facts); }};
+  for (const Row& row : {of_pod({{fact::kEnvironment, "claimed", KnownBy::kClaimed}}), filled_row<GapRow>()}) {
+    resource::Resource resource;
+    fill_resource(resource, row, sender);
+    Named sent = named(resource.attributes());
+    EXPECT_EQ(sent["cloud.provider"], "text aws");
+    EXPECT_EQ(sent["host.id"], "text i-1");
+    EXPECT_EQ(sent["cloud.region"], "text ours");
+    EXPECT_EQ(sent["deployment.environment.name"], "text prod");
+  }
 }
 
 TEST(Attributes, FactsOfAWorkloadAreARecordOfThatWorkload) {

@@ -47,7 +47,7 @@ app.kubernetes.io/component: agent
 {{- $_ := set $kubernetes "labels" .Values.kubernetes.labels -}}
 {{- end -}}
 {{- $history := dict "max_mb" (int .Values.history.maxMb) "retention_days" (int .Values.history.retentionDays) -}}
-{{- $own := dict "history" $history "identity" (dict "kubernetes" $kubernetes) -}}
+{{- $own := dict "history" $history "identity" (dict "cloud" .Values.cloud "kubernetes" $kubernetes) -}}
 {{- if eq (include "keytrail.servesMetrics" .) "true" -}}
 {{- $_ := set $own "prometheus" (dict "listen" (printf "0.0.0.0:%d" (int .Values.metrics.port))) -}}
 {{- end -}}

@@ -168,6 +168,7 @@ void Identify::on_cgroup(const CgroupEvent& cgroup) {
     }
     ++named->processes;
     publish(life, finish(Process(*life.current)));
+    if (life.exited_ns == 0) own_mounts(*life.current);  // the kernel side names a cgroup behind its first event
   }
 }
 

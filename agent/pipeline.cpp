@@ -61,6 +61,7 @@ Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, 
       roles_(roles),
       history_(history),
       clock_(clock),
+      node_users_(roles, [this](identify::UserNames::Names names) { identify_.learn_users(std::move(names)); }),
       sources_(identify::all_sources({options_.identity, roles})),
       session_(roles.session_id(), stored_session(history), history.last_batch().counters),
       link_(
@@ -295,6 +296,7 @@ void Pipeline::tell_silence(std::uint64_t now) {
 }
 
 std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
+  node_users_.on_turn(clock_.boot_ns());
   const std::vector<WorkloadSeen> seen = identify_.take_first_seen();
   for (const auto& source : sources_) {
     for (const WorkloadSeen& one : seen)
@@ -314,6 +316,7 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
   out["facts_over_bound"] = stats.facts_refused;
   out["workloads_over_bound"] = stats.over_bound;
   out["identity_posts_dropped"] = facts_.dropped();
+  out["node_users_skipped"] = node_users_.skipped();
   for (const auto& source : sources_)
     out.merge(source->counters());
 }

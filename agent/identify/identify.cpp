@@ -214,6 +214,18 @@ ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem
   return made;
 }
 
+void Identify::learn_users(UserNames::Names names) {
+  if (!resolver_.learn_users(std::move(names))) return;
+  for (auto& [key, life] : lives_) {
+    Process process = *life.current;
+    if (const auto it = cgroups_.find(process.cgroup_id); it != cgroups_.end())
+      resolve(process, it->second.path, it->second.makers);
+    else
+      resolver_.renew_account(process);
+    publish(life, std::make_shared<const Process>(std::move(process)));
+  }
+}
+
 ProcessRef Identify::find(const InstanceId& id) const {
   const Life* life = life_of(id);
   if (life == nullptr) return nullptr;

@@ -61,6 +61,7 @@ Pipeline::Pipeline(const PipelineOptions& options, boost::asio::io_context& io, 
       roles_(roles),
       history_(history),
       clock_(clock),
+      node_users_(roles, [this](identify::UserNames::Names names) { identify_.learn_users(std::move(names)); }),
       sources_(identify::all_sources({options_.identity, roles})),
       session_(roles.session_id(), stored_session(history), history.last_batch().counters),
       link_(
@@ -306,6 +307,7 @@ void Pipeline::tell_seen() {
 }
 
 std::vector<WorkloadFacts> Pipeline::learn_facts(const std::vector<TokenTold>& told) {
+  node_users_.on_turn(clock_.boot_ns());
   tell_seen();
   for (const auto& source : sources_) {
     for (const TokenTold& one : told)

@@ -25,6 +25,7 @@
 #include "agent/examine/client.h"
 #include "agent/identify/fact_queue.h"
 #include "agent/identify/identify.h"
+#include "agent/identify/node_users.h"
 #include "agent/identify/sources.h"
 #include "agent/judge/judge.h"
 #include "agent/link/link.h"
@@ -113,6 +114,7 @@ class Pipeline {
   const Clock& clock_;
   decode::QuicHellos quic_;
   identify::Identify identify_;
+  identify::NodeUsers node_users_;
   identify::FactQueue facts_;
   /// End before the queue that they post to.
   std::vector<std::unique_ptr<IdentitySource>> sources_;

@@ -23,6 +23,7 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
   out["facts_like_keys"] = stats.facts_like_keys;
   out["workloads_over_bound"] = stats.over_bound;
   out["identity_posts_dropped"] = facts_.dropped();
+  out["node_users_skipped"] = node_users_.skipped();
   for (const auto& source : sources_)
     out.merge(source->counters());
 }

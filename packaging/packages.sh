@@ -20,6 +20,7 @@ SYSTEM_PACKAGES="$DEMO_PACKAGES httpie openssh-client php-cli php-curl python3-d
 # A node for the pod is containerd with runc, which the tests start themselves.
 SYSTEM_PROGRAMS="busybox:busybox-static containerd:containerd javac:openjdk-17-jdk-headless kubectl:kubernetes-client
   node:nodejs psql:postgresql-client rclone:rclone runc:runc skopeo:skopeo twine:twine"
+FULL_PROGRAMS="dockerd:docker.io newuidmap:uidmap podman:podman"  # with --full: a daemon begins where there is systemd
 KERNEL_PACKAGES="busybox-static qemu-system-x86"  # may be missing: then tests/kernels is skipped
 
 # missing_packages NAME…: prints those that are not installed, each once.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Builds and runs all tests: sudo tests/run.sh [--quick] [--full] [--only PATTERN] [--build DIR] [--no-install]
 #   --quick        those without root, without sanitizer builds and clang-tidy
-#   --full         all twins of the corpus and the kernels, the static analyzer over every file: hours, not one
+#   --full         all twins of the corpus, all kernels, dockerd, Podman, the static analyzer over every file: hours
 #   --only PATTERN of the unit tests and the system cases those whose name holds PATTERN; nothing else
 #   --build DIR    default: build
 #   --no-install   install no packages; one that is missing is named
@@ -69,7 +69,7 @@ packages() {
   local missing program
   # shellcheck disable=SC2046,SC2086
   missing=$(missing_packages $BUILD_PACKAGES $TEST_PACKAGES $([ $quick = yes ] || echo $SYSTEM_PACKAGES))
-  for program in $([ $quick = yes ] || echo "$SYSTEM_PROGRAMS"); do
+  for program in $([ $quick = yes ] || echo "$SYSTEM_PROGRAMS ${full:+$FULL_PROGRAMS}"); do
     command -v "${program%%:*}" >/dev/null || missing="$missing${program#*:} "
   done
   [ -z "$missing" ] && return 0

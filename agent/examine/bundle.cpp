@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <charconv>
 #include <exception>
 #include <string>
 
 #include "agent/examine/document.h"
+#include "agent/examine/text.h"
 
 namespace keytrail::examine {
 namespace {
@@ -18,6 +20,8 @@ namespace json = boost::json;
 constexpr std::string_view kContainerd = "/io.containerd.runtime.v2.task/";
 constexpr std::string_view kUserData = "/userdata/";
 constexpr std::size_t kMetadataRoom = 64U << 10U;
+constexpr std::size_t kSha256Digits = 64;
+constexpr std::size_t kMaxUserName = 256;  // bytes; useradd(8) allows 32
 
 class Reading {
  public:
@@ -52,6 +56,7 @@ class Reading {
     std::string_view name = text_of(*all, "Name");
     if (name.starts_with('/')) name.remove_prefix(1);
     add(fact::kContainerName, name);
+    add(fact::kImageId, text_of(*all, "Image"));
     const json::object* const config = object_of(*all, "Config");
     if (config == nullptr) return true;
     add_image(text_of(*config, "Image"));
@@ -76,6 +81,9 @@ class Reading {
       const json::array* const names = array_of(*entry, "names");
       const json::string* const name = names == nullptr || names->empty() ? nullptr : names->front().if_string();
       if (name != nullptr) add(fact::kContainerName, std::string_view(name->data(), name->size()));
+      // Without the algorithm, which is always this one.
+      const std::string_view image = text_of(*entry, "image");
+      if (image.size() == kSha256Digits) add(fact::kImageId, "sha256:" + std::string(image));
       TreeMemory memory(scratch_, kMetadataRoom);
       const auto metadata = read_json(text_of(*entry, "metadata"), memory);
       if (metadata && metadata->is_object()) add_image(text_of(metadata->get_object(), "image-name"));
@@ -152,11 +160,36 @@ class Reading {
   Found& found_;
 };
 
+// passwd(5). A number may have several names: the first counts (getpwuid), so all go out in their order.
+void read_users(std::string_view bytes, const ExaminerState& state, Found& found) {
+  for_each_line(bytes, [&](std::string_view line) {
+    const std::string_view name = cut(line, ':');
+    (void)cut(line, ':');  // in old systems the hash of a password
+    const std::string_view number = cut(line, ':');
+    std::uint32_t uid = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), uid);
+    const bool whole = error == std::errc() && end == number.data() + number.size() && !number.empty();
+    if (!whole || !is_name(name, kMaxUserName) || is_secret_by_shape(name, state.formats) ||
+        found.facts.size() >= kMaxNodeUsers) {
+      if (!name.empty() && name.front() != '#') ++found.skipped;
+      return;
+    }
+    constexpr auto kWhat =
+        static_cast<std::uint8_t>(std::ranges::find(kBundleFacts, bundle::kUser) - kBundleFacts.begin());
+    found.facts.push_back({kWhat, std::string(number).append(" ").append(name)});
+  });
+}
+
 }  // namespace
 
 void parse_bundle(std::string_view format, std::string_view container, std::string_view place, std::string_view bytes,
                   const ExaminerState& state, Arena& scratch, Found& found) {
   found.unread = role::Unread::kUnknownFormat;
+  if (format == bundle::kUsers) {
+    if (bytes.find('\0') != bytes.npos) return;
+    found.unread = role::Unread::kNone;
+    return read_users(bytes, state, found);
+  }
   try {
     TreeMemory memory(scratch, tree_bytes(bytes.size()));
     const auto file = read_json(bytes, memory);

@@ -265,9 +265,7 @@ void RoleLink::on_facts_message(const char* data, std::size_t size) {
       role::BundleFact fact;
       if (!role::decode(data, size, fact)) break;
       const auto at = pending_.find(fact.head.request);
-      if (at == pending_.end() || at->second.asks != role::Asks::kBundle ||
-          at->second.gathered.facts.size() >= kBundleFacts.size())
-        break;
+      if (at == pending_.end() || at->second.gathered.facts.size() >= at->second.most_facts) break;
       at->second.gathered.facts.push_back({fact.what, std::string(fact.value.view())});
       return;
     }
@@ -339,7 +337,10 @@ void RoleLink::examine(ExamineRequest request, std::function<void(ExamineAnswer)
   const auto asks = static_cast<role::Asks>(open.hints.asks);
   if (pending_.size() >= kMaxOutstanding) return refuse_later(asks, std::move(done), "busy");
   if (!fits) return refuse_later(asks, std::move(done), "refused");
-  pending_.emplace(next_id_, Pending{request.reach.who, asks, std::move(done), {}, false});
+  std::size_t most_facts = 0;
+  if (const auto* bundle = std::get_if<BundleQuestion>(&request.question))
+    most_facts = bundle->format == bundle::kUsers ? kMaxNodeUsers : kBundleFacts.size();
+  pending_.emplace(next_id_, Pending{request.reach.who, asks, std::move(done), {}, most_facts, false});
   deadlines_.emplace_back(std::chrono::steady_clock::now() + kDeadline, next_id_);
   arm_timer();
   outbox_.push_back(open);

@@ -122,6 +122,7 @@ class RoleLink final : public Examiner {
     role::Asks asks = role::Asks::kFile;
     std::function<void(ExamineAnswer)> done;
     Gathered gathered;
+    std::size_t most_facts = 0;  ///< kBundleFact messages that its answer may have
     bool examiner_lost = false;
   };
   using Time = std::chrono::steady_clock::time_point;

@@ -169,6 +169,7 @@ void Identify::on_cgroup(const CgroupEvent& cgroup) {
     }
     ++named->processes;
     publish(life, finish(Process(*life.current)));
+    if (life.exited_ns == 0) own_mounts(*life.current);  // the kernel side names a cgroup behind its first event
   }
 }
 
@@ -213,6 +214,18 @@ ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem
   ProcessRef made = std::make_shared<const Process>(std::move(process));
   publish(*life, made);
   return made;
+}
+
+void Identify::learn_users(UserNames::Names names) {
+  if (!resolver_.learn_users(std::move(names))) return;
+  for (auto& [key, life] : lives_) {
+    Process process = *life.current;
+    if (const auto it = cgroups_.find(process.cgroup_id); it != cgroups_.end())
+      resolve(process, it->second.path, it->second.makers);
+    else
+      resolver_.renew_account(process);
+    publish(life, std::make_shared<const Process>(std::move(process)));
+  }
 }
 
 ProcessRef Identify::find(const InstanceId& id) const {

@@ -99,9 +99,12 @@ class Identify {
   /// What a source posted. Processes keep the workload they were published with: later ones get the new one, and the
   /// history joins facts by the id.
   void learn_facts(WorkloadFacts facts) { workloads_.learn(std::move(facts)); }
+  /// The names of the node's users by number.
+  void learn_users(UserNames::Names names);
   /// Facts that were news since the last call.
   [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
-  /// Workloads that were seen for the first time since the last call, each with a process of it.
+  /// Workloads that were seen for the first time since the last call, or in a new cgroup of the same name, each with a
+  /// process of it.
   [[nodiscard]] std::vector<WorkloadSeen> take_first_seen() { return std::exchange(first_seen_, {}); }
   [[nodiscard]] const WorkloadStats& workload_stats() const { return workloads_.stats(); }
   [[nodiscard]] std::size_t workloads_known() const { return workloads_.size(); }
@@ -147,6 +150,7 @@ class Identify {
     CgroupMakers makers;
     std::uint64_t directory = 0;  // what its cgroups share as one owner
     std::size_t processes = 0;    // of the table, that are in it
+    bool told = false;            // of its container the sources were told
   };
   struct Replaced {
     std::uint64_t at_ns;
@@ -176,6 +180,7 @@ class Identify {
   /// Its workload; one that is new is noted with this process.
   void resolve(Process& process, const std::string& cgroup, const CgroupMakers& makers);
   ProcessRef finish(Process&& process, const std::string& cgroup_of_proc = {});
+  void note_next_container(CgroupName& cgroup, const Process& process);
 
   // presence.cpp: how a process came to where it is
   [[nodiscard]] const Process* before(const Process& process) const;

@@ -74,6 +74,17 @@ void Identify::resolve(Process& process, const std::string& cgroup, const Cgroup
     first_seen_.push_back({std::move(made), {.who = process.id, .mnt_ns = process.mnt_ns, .same_mount_ns = {}}});
 }
 
+// An id may come again (names that people give), in a cgroup of its own: it is asked about as one that is new.
+void Identify::note_next_container(CgroupName& cgroup, const Process& process) {
+  if (cgroup.told) return;
+  const Workload& own = *process.workload;
+  const bool container = own.kind == WorkloadKind::kPod || own.kind == WorkloadKind::kContainer;
+  if (!container || own.value(fact::kCgroup) != cgroup.path) return;
+  cgroup.told = true;
+  if (first_seen_.empty() || first_seen_.back().workload->id != own.id)
+    first_seen_.push_back({process.workload, {.who = process.id, .mnt_ns = process.mnt_ns, .same_mount_ns = {}}});
+}
+
 ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc) {
   const auto it = cgroups_.find(process.cgroup_id);
   process.cgroup_owner = it == cgroups_.end() ? 0 : it->second.directory;
@@ -86,6 +97,7 @@ ProcessRef Identify::finish(Process&& process, const std::string& cgroup_of_proc
     if (stats_.cgroups_forgotten > 0 && process.cgroup_id != 0) give_up("cgroups_not_kept", process.workload->name);
   } else {
     resolve(process, it->second.path, it->second.makers);
+    note_next_container(it->second, process);
   }
   note_login(process, was);
   note_switch(process, was);

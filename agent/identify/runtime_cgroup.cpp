@@ -44,9 +44,11 @@ bool is_in_bundle(std::string_view cgroup, std::string_view cgroups_path, std::s
   const std::string directory = directory_of_bundle(cgroups_path);
   if (container.empty() || last_part(cgroups_path).find(container) == cgroups_path.npos) return false;
   if (!directory.empty() && is_at_or_below(cgroup, directory)) return true;
-  // runc without systemd takes the colon form as it is, below its own cgroup.
+  // runc without systemd takes what is no path from the root as it is, below its own cgroup: a unit's, or the root.
+  if (cgroups_path.starts_with('/')) return false;
+  if (cgroup.starts_with('/') && is_at_or_below(cgroup.substr(1), cgroups_path)) return true;
   constexpr std::string_view kUnits = "/system.slice/";
-  if (cgroups_path.starts_with('/') || !cgroup.starts_with(kUnits)) return false;
+  if (!cgroup.starts_with(kUnits)) return false;
   const std::size_t end = cgroup.find('/', kUnits.size());
   return end != cgroup.npos && cgroup.substr(0, end).ends_with(".service") &&
          is_at_or_below(cgroup.substr(end + 1), cgroups_path);

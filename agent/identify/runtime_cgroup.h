@@ -13,7 +13,8 @@ namespace keytrail::identify {
 [[nodiscard]] std::string directory_of_bundle(std::string_view cgroups_path);
 
 /// Whether a cgroup is the container's: it is that directory or lies below it, and the directory names the container.
-/// Of the colon form in a node whose runtime has no systemd: the directory below a unit of the machine's.
+/// Of what is no path from the root (the colon form without systemd, `--cgroup-parent NAME`): the directory below the
+/// root or a unit of the machine's.
 [[nodiscard]] bool is_in_bundle(std::string_view cgroup, std::string_view cgroups_path, std::string_view container);
 
 }  // namespace keytrail::identify

@@ -24,6 +24,9 @@ constexpr std::size_t kMaxLooks = 4'096;  ///< containers that are being looked 
 constexpr std::size_t kMaxAsked = 64;     ///< at once: link has questions, too
 /// The state is written before the first process runs, but Docker's a moment later; a runtime may be restarting.
 constexpr std::array<std::uint64_t, 3> kAgainAfterNs{200'000'000, 1'000'000'000, 5'000'000'000};
+/// Docker and Podman let containers be renamed: those that run are looked at again.
+constexpr std::uint64_t kRenamedAfterNs = 60'000'000'000;
+constexpr std::size_t kMaxFollowed = 1'024;
 
 std::string_view value_of(const std::vector<BundleFact>& facts, std::string_view name) {
   const auto it = std::ranges::find_if(
@@ -69,7 +72,7 @@ class RuntimeState final : public IdentitySource {
     }
     Look look{.workload = seen.workload, .reach = seen.reach};
     if (!is_bundle_id(id)) return unknown(look, "no runtime gives such an id", unreadable_);
-    if (looks_.size() >= kMaxLooks) {
+    if (looks_.size() - followed_ >= kMaxLooks) {
       ++over_bound_;
       return;
     }
@@ -86,7 +89,8 @@ class RuntimeState final : public IdentitySource {
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const override {
     return {{"runtime_containers_known", known_},           {"runtime_containers_gone", gone_},
             {"runtime_containers_unreadable", unreadable_}, {"runtime_cgroup_disagrees", disagrees_},
-            {"runtime_containers_of_users", of_users_},     {"runtime_looks_over_bound", over_bound_}};
+            {"runtime_containers_of_users", of_users_},     {"runtime_looks_over_bound", over_bound_},
+            {"runtime_containers_unnamed", unnamed_},       {"runtime_names_not_followed", not_followed_}};
   }
 
  private:
@@ -95,6 +99,7 @@ class RuntimeState final : public IdentitySource {
     Reach reach;
     std::string_view format = bundle::kOci;
     std::size_t again = 0;
+    bool known = false;  ///< it has a name, and may be renamed
   };
 
   void ask_due() {
@@ -119,16 +124,21 @@ class RuntimeState final : public IdentitySource {
 
   void take(const std::string& id, const BundleAnswer& answer) {
     Look& look = looks_.at(id);
-    const bool later = answer.unread == "gone" || answer.unread == "busy" || answer.unread == "timeout" ||
-                       answer.unread == "changed" || answer.unread == "examiner restarted";
-    if (later && look.again < kAgainAfterNs.size()) {
+    const bool later = answer.unread == "busy" || answer.unread == "timeout" || answer.unread == "changed" ||
+                       answer.unread == "examiner restarted";
+    if ((later || answer.unread == "gone") && look.again < kAgainAfterNs.size()) {
       due_.emplace(now_ns_ + kAgainAfterNs[look.again++], id);
       return;
     }
     std::string_view next;
     if (look.format != bundle::kOci) {
       post(look, answer.facts);
-      if (look.format == bundle::kStorage && answer.facts.empty()) next = bundle::kVolatile;
+      if (look.format == bundle::kStorage && answer.facts.empty())
+        next = bundle::kVolatile;
+      else if ((!answer.facts.empty() || (look.known && later)) && follow(look))
+        return (void)due_.emplace(now_ns_ + kRenamedAfterNs, id);
+      else if (answer.facts.empty() && !look.known)
+        unnamed(look, answer.unread.empty() ? "gone" : answer.unread);
     } else if (answer.unread.empty()) {
       next = take_bundle(look, answer.facts);
     } else if (answer.unread == "gone") {
@@ -137,12 +147,26 @@ class RuntimeState final : public IdentitySource {
       unknown(look, "the runtime's state cannot be read: " + answer.unread, unreadable_);
     }
     if (next.empty()) {
+      followed_ -= look.known ? 1 : 0;
       looks_.erase(id);
       return;
     }
     look.format = next;
     look.again = 0;
     due_.emplace(0, id);
+  }
+
+  /// A name that may change is asked for again, until the runtime forgets the container. False: there are too many.
+  bool follow(Look& look) {
+    if (!look.known && followed_ >= kMaxFollowed) {
+      ++not_followed_;
+      return false;
+    }
+    followed_ += look.known ? 0 : 1;
+    look.known = true;
+    if (look.format == bundle::kVolatile) look.format = bundle::kStorage;
+    look.again = 0;
+    return true;
   }
 
   /// Gives the file that tells more, if there is one.
@@ -157,6 +181,13 @@ class RuntimeState final : public IdentitySource {
     post(look, facts);
     const std::string_view runtime = value_of(facts, fact::kRuntime);
     return runtime == "docker" ? bundle::kDocker : runtime == "podman" ? bundle::kStorage : std::string_view();
+  }
+
+  void unnamed(const Look& look, std::string_view why) {
+    const std::string_view option = look.format == bundle::kDocker ? "--docker-root" : "--storage-root";
+    std::string because = std::string("the runtime's name of it cannot be read: ").append(why);
+    if (why == "gone") because.append(" (is it elsewhere: keytrail-warden ").append(option).append("?)");
+    unknown(look, std::move(because), unnamed_);
   }
 
   /// The kernel's path begins at the machine's root; the runtime's where the node has its own (a node that is itself a
@@ -176,7 +207,8 @@ class RuntimeState final : public IdentitySource {
     WorkloadFacts own{.id = workload.id, .facts = {}}, of_pod{.id = "pod:" + pod, .facts = {}};
     for (const BundleFact& one : facts) {
       const std::string_view name = kBundleFacts[one.what];
-      if (name == fact::kCgroup || ((is_of_pod(name) || is_in_pod(name)) && !names_pod)) continue;
+      if (name == fact::kCgroup || name == bundle::kUser || ((is_of_pod(name) || is_in_pod(name)) && !names_pod))
+        continue;
       WorkloadFacts& to = is_of_pod(name) && !pod.empty() ? of_pod : own;
       to.facts.push_back({std::string(name), one.value, is_label(name) ? KnownBy::kClaimed : KnownBy::kRuntime});
     }
@@ -199,8 +231,10 @@ class RuntimeState final : public IdentitySource {
   std::map<std::string, Look> looks_;              // by the workload's id
   std::multimap<std::uint64_t, std::string> due_;  // those that are not being asked, by when they are to be
   std::size_t asked_ = 0;
+  std::size_t followed_ = 0;  // of the looks, those at what is known
   std::uint64_t now_ns_ = 0;
   std::uint64_t known_ = 0, gone_ = 0, unreadable_ = 0, disagrees_ = 0, of_users_ = 0, over_bound_ = 0;
+  std::uint64_t unnamed_ = 0, not_followed_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after the end
 };
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 namespace keytrail::identify {
 namespace {
@@ -22,13 +23,20 @@ struct CloseFile {
 
 const std::string& UserNames::name(std::uint32_t uid) {
   if (const auto now = std::chrono::steady_clock::now();
-      looked_ == std::chrono::steady_clock::time_point{} || now - looked_ > kTtl) {
+      !told_ && (looked_ == std::chrono::steady_clock::time_point{} || now - looked_ > kTtl)) {
     looked_ = now;
     refresh();
   }
   if (const auto it = names_.find(uid); it != names_.end()) return it->second;
   if (numbers_.size() > kMaxUsers) numbers_.clear();
   return numbers_.try_emplace(uid, std::to_string(uid)).first->second;
+}
+
+bool UserNames::learn(Names names) {
+  told_ = true;
+  if (names == names_) return false;
+  names_ = std::move(names);
+  return true;
 }
 
 void UserNames::refresh() {

@@ -29,6 +29,10 @@ std::string owner_of(const CgroupPlace& at) {
   return out;
 }
 
+bool is_number(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
 }  // namespace
 
 /// What a process belongs to by the kernel's word: the id, and how to tell its facts when the id is new.
@@ -80,12 +84,16 @@ std::shared_ptr<const Workload> WorkloadResolver::workload_of(const Process& pro
   Place place = place_of(process, cgroup, makers);
   auto known = table_.find(place.id);
   if (!known) return table_.make(std::move(place.id), place.kind, place.facts, place.owner);
-  // What was only claimed (a path of /proc) the kernel may bear out later; a unit may start its container anew.
+  // What was only claimed (a path of /proc) the kernel may bear out later; a unit may start its container anew; the
+  // node's users may be learnt later.
   const bool better = std::ranges::any_of(place.facts, [&](const Fact& now) {
     const Fact* had = known->find(now.name);
     if (had == nullptr || now.known_by < had->known_by) return true;
-    return place.kind == WorkloadKind::kSystemdUnit && now.name == fact::kContainerId &&
-           now.known_by == had->known_by && now.value != had->value;
+    if (now.known_by != had->known_by || now.value == had->value) return false;
+    // A number that has a name by now; of who has none any more the last name stays.
+    const bool user = now.name == fact::kPerson || now.name == fact::kUnitOwner;
+    return (user && !is_number(now.value)) ||
+           (place.kind == WorkloadKind::kSystemdUnit && now.name == fact::kContainerId);
   });
   if (!better) return known;
   table_.learn({place.id, std::move(place.facts)});

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/user_names.h"
@@ -28,6 +29,8 @@ class WorkloadResolver {
   void renew_account(Process& process) { process.account = account_of(process); }
   /// The same for the variables that were learnt of it later: a CI job and the name of a service are told by them.
   void claim(Process& process);
+  /// The node's users. True where it was news: then processes are to be resolved again.
+  bool learn_users(UserNames::Names names) { return users_.learn(std::move(names)); }
 
  private:
   struct Place;

@@ -106,7 +106,7 @@ int run(const Options& options, std::vector<StoredFd> handed) {
   if (options.plan) return plan_only(options);
   const Surroundings here = look_around();
   if (const Result<void> possible = can_begin(here); !possible) return refuse(possible.error());
-  add_containerd_states(options.containerd_states);
+  add_runtime_folders(options.runtimes);
   Setup setup{.options = options,
               .worker_user = {},
               .examiner_user = {},

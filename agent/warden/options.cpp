@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 namespace keytrail::warden {
@@ -20,6 +21,8 @@ enum Code {
   kApiGroup,
   kNoFeature,
   kContainerdState,
+  kDockerRoot,
+  kStorageRoot,
   kForeground,
   kPlan,
   kHelp,
@@ -36,6 +39,8 @@ constexpr option kLong[] = {{"state-dir", required_argument, nullptr, kStateDir}
                             {"api-group", required_argument, nullptr, kApiGroup},
                             {"no-feature", required_argument, nullptr, kNoFeature},
                             {"containerd-state", required_argument, nullptr, kContainerdState},
+                            {"docker-root", required_argument, nullptr, kDockerRoot},
+                            {"storage-root", required_argument, nullptr, kStorageRoot},
                             {"foreground", no_argument, nullptr, kForeground},
                             {"plan", no_argument, nullptr, kPlan},
                             {"help", no_argument, nullptr, kHelp},
@@ -81,7 +86,13 @@ void store(int code, const char* value, Options& out) {
       out.disabled_features.emplace_back(value);
       break;
     case kContainerdState:
-      out.containerd_states.emplace_back(value);
+      out.runtimes.containerd_states.emplace_back(value);
+      break;
+    case kDockerRoot:
+      out.runtimes.docker_roots.emplace_back(value);
+      break;
+    case kStorageRoot:
+      out.runtimes.storage_roots.emplace_back(value);
       break;
     case kForeground:
       out.foreground = true;
@@ -118,9 +129,10 @@ Result<Options> read_options(int argc, char** argv) {
     if (dir->empty() || dir->front() != '/' || *dir == "/")
       return fail(Error::Code::kInvalid, "--state-dir and --run-dir need an absolute path below /.");
   }
-  for (const std::string& folder : out.containerd_states) {
-    if (!folder.starts_with('/'))
-      return fail(Error::Code::kInvalid, "--containerd-state needs an absolute path: containerd's `state`.");
+  for (const auto* folders :
+       {&out.runtimes.containerd_states, &out.runtimes.docker_roots, &out.runtimes.storage_roots}) {
+    if (!std::ranges::all_of(*folders, [](const std::string& folder) { return folder.starts_with('/'); }))
+      return fail(Error::Code::kInvalid, "--containerd-state, --docker-root and --storage-root need an absolute path.");
   }
   if (out.worker.empty()) out.worker = beside("keytrail");
   if (out.examiner.empty()) out.examiner = beside("keytrail-examiner");
@@ -141,6 +153,9 @@ const char* usage() {
          "                       and not the container's (the group of --user)\n"
          "  --no-feature=NAME    do without a kernel feature, to try the next alternative; may be repeated\n"
          "  --containerd-state DIR  containerd's `state` where it is not a usual one; may be repeated\n"
+         "  --docker-root DIR    dockerd's `data-root` where it is not a usual one; may be repeated\n"
+         "  --storage-root DIR   `graphroot` or `runroot` of Podman or CRI-O where it is not a usual one; may be "
+         "repeated\n"
          "  --foreground         run by hand\n"
          "  --plan               load, say how each hook family would be armed, and end: for `keytrail doctor`\n"
          "  --help, --version\n";

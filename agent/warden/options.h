@@ -9,6 +9,13 @@
 
 namespace keytrail::warden {
 
+/// Where container runtimes keep what they know of their containers.
+struct RuntimeFolders {
+  std::vector<std::string> containerd_states;  ///< containerd's `state`
+  std::vector<std::string> docker_roots;       ///< dockerd's `data-root`
+  std::vector<std::string> storage_roots;      ///< `graphroot` or `runroot` of Podman and CRI-O
+};
+
 struct Options {
   std::string state_dir = "/var/lib/keytrail";
   std::string run_dir = "/run/keytrail";
@@ -19,9 +26,9 @@ struct Options {
   std::string config;     ///< handed to the worker; "" = its default
   std::string api_group;  ///< who may ask beside root, by name or number; "" = the group of `user`
   std::vector<std::string> disabled_features;
-  std::vector<std::string> containerd_states;  ///< `state` folders of containerd beside the usual ones
-  bool foreground = false;                     ///< said by hand: nothing differs but the words at the end
-  bool plan = false;                           ///< only say what this kernel offers
+  RuntimeFolders runtimes;  ///< beside the usual ones
+  bool foreground = false;  ///< said by hand: nothing differs but the words at the end
+  bool plan = false;        ///< only say what this kernel offers
   bool help = false;
   bool version = false;
 };

@@ -22,14 +22,15 @@ namespace {
 using base::UniqueFd;
 using role::Unread;
 
-constexpr std::size_t kMaxNamespaces = 64;  ///< of one containerd
+constexpr std::size_t kMaxFolders = 64;  ///< of one containerd its namespaces, of one dockerd its mapped users
 
 enum class Layout : std::uint8_t {
   kContainerd,  ///< NAMESPACE/ID/config.json
   kUserData,    ///< ID/userdata/config.json
-  kDocker,      ///< ID/config.v2.json
+  kDocker,      ///< containers/ID/config.v2.json, with mapped users below UID.GID
   kStorage,     ///< containers.json
-  kVolatile     ///< volatile-containers.json
+  kVolatile,    ///< volatile-containers.json
+  kUsers        ///< passwd
 };
 
 struct Folder {
@@ -47,15 +48,21 @@ constexpr std::array kFolders{
     Folder{"/var/lib/containers/storage/overlay-containers", Layout::kUserData},                 // Podman
     Folder{"/run/containers/storage/vfs-containers", Layout::kUserData},
     Folder{"/var/lib/containers/storage/vfs-containers", Layout::kUserData},
-    Folder{"/var/lib/docker/containers", Layout::kDocker},
-    Folder{"/var/snap/docker/common/var-lib-docker/containers", Layout::kDocker},
+    Folder{"/var/lib/docker", Layout::kDocker},
+    Folder{"/var/snap/docker/common/var-lib-docker", Layout::kDocker},
     Folder{"/var/lib/containers/storage/overlay-containers", Layout::kStorage},
     Folder{"/var/lib/containers/storage/vfs-containers", Layout::kStorage},
     Folder{"/var/lib/containers/storage/overlay-containers", Layout::kVolatile},
-    Folder{"/var/lib/containers/storage/vfs-containers", Layout::kVolatile}};
+    Folder{"/var/lib/containers/storage/vfs-containers", Layout::kVolatile},
+    Folder{"/etc", Layout::kUsers}};
 
-std::vector<std::string>& more_containerds() {
-  static std::vector<std::string> folders;
+struct OwnedFolder {
+  std::string path;
+  Layout layout;
+};
+
+std::vector<OwnedFolder>& more_folders() {
+  static std::vector<OwnedFolder> folders;
   return folders;
 }
 
@@ -70,6 +77,8 @@ bool is_of(Layout layout, std::string_view format) {
       return format == bundle::kStorage;
     case Layout::kVolatile:
       return format == bundle::kVolatile;
+    case Layout::kUsers:
+      return format == bundle::kUsers;
   }
   return false;
 }
@@ -87,18 +96,24 @@ UniqueFd find_below(int folder, const std::string& path) {
   return UniqueFd(static_cast<int>(fd));
 }
 
-UniqueFd find_in_namespaces(int folder, const std::string& id) {
+/// "300000.300000": of dockerd's users that are mapped.
+bool is_mapped_users(std::string_view name) {
+  return name.find('.') != name.npos && name.find_first_not_of("0123456789.") == name.npos;
+}
+
+/// `rest` below the first folder that has it, of those that are called so.
+UniqueFd find_in_folders(int folder, bool (*is_one)(std::string_view name), const std::string& rest) {
   const auto end = [](DIR* stream) { closedir(stream); };
   UniqueFd listed(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const std::unique_ptr<DIR, decltype(end)> stream(listed ? fdopendir(listed.get()) : nullptr, end);
   if (!stream) return {};
   (void)listed.release();  // the stream's
   std::size_t seen = 0;
-  for (const dirent* entry = nullptr; seen < kMaxNamespaces && (entry = readdir(stream.get())) != nullptr;) {
+  for (const dirent* entry = nullptr; seen < kMaxFolders && (entry = readdir(stream.get())) != nullptr;) {
     const std::string_view name(static_cast<const char*>(entry->d_name));
-    if (!is_bundle_id(name)) continue;
+    if (!is_one(name)) continue;
     ++seen;
-    if (UniqueFd found = find_below(folder, std::string(name) + "/" + id + "/config.json")) return found;
+    if (UniqueFd found = find_below(folder, std::string(name) + "/" + rest)) return found;
   }
   return {};
 }
@@ -106,15 +121,18 @@ UniqueFd find_in_namespaces(int folder, const std::string& id) {
 UniqueFd find(int folder, Layout layout, const std::string& id) {
   switch (layout) {
     case Layout::kContainerd:
-      return find_in_namespaces(folder, id);
+      return find_in_folders(folder, is_bundle_id, id + "/config.json");
     case Layout::kUserData:
       return find_below(folder, id + "/userdata/config.json");
     case Layout::kDocker:
-      return find_below(folder, id + "/config.v2.json");
+      if (UniqueFd found = find_below(folder, "containers/" + id + "/config.v2.json")) return found;
+      return find_in_folders(folder, is_mapped_users, "containers/" + id + "/config.v2.json");
     case Layout::kStorage:
       return find_below(folder, "containers.json");
     case Layout::kVolatile:
       return find_below(folder, "volatile-containers.json");
+    case Layout::kUsers:
+      return find_below(folder, "passwd");
   }
   return {};
 }
@@ -140,9 +158,17 @@ Opening look_into(int root, const Folder& where, const std::string& id, const Ha
 
 }  // namespace
 
-void add_containerd_states(const std::vector<std::string>& folders) {
-  for (const std::string& folder : folders)
-    more_containerds().push_back(folder + "/io.containerd.runtime.v2.task");
+void add_runtime_folders(const RuntimeFolders& folders) {
+  for (const std::string& folder : folders.containerd_states)
+    more_folders().push_back({folder + "/io.containerd.runtime.v2.task", Layout::kContainerd});
+  for (const std::string& folder : folders.docker_roots)
+    more_folders().push_back({folder, Layout::kDocker});
+  for (const std::string& folder : folders.storage_roots) {
+    for (const char* driver : {"/overlay-containers", "/vfs-containers"}) {
+      for (const Layout layout : {Layout::kUserData, Layout::kStorage, Layout::kVolatile})
+        more_folders().push_back({folder + driver, layout});
+    }
+  }
 }
 
 // Without CAP_SYS_PTRACE the machine's root is not reached from here; it is this process's own, or was mounted into it.
@@ -168,8 +194,8 @@ Opening open_runtime_file(int root, const role::Open& request, const HangGuard& 
   };
   for (const Folder& folder : kFolders)
     look(folder);
-  for (const std::string& folder : more_containerds())
-    look({folder, Layout::kContainerd});
+  for (const OwnedFolder& folder : more_folders())
+    look({folder.path, folder.layout});
   return best;
 }
 

@@ -108,12 +108,18 @@ struct ArgumentsQuestion {
   std::string program;  ///< the thread's name at exec: whose rules count
 };
 
+namespace bundle {
+/// Of the node's users: "1000 alice". No fact of a workload.
+inline constexpr char kUser[] = "user";
+}  // namespace bundle
+
 /// What may be learnt of a container from its runtime's state, in the order of role::BundleFact::what. Nothing else of
 /// it leaves the examiner: it has environments and arguments, too. fact::kCgroup is the path that the runtime wanted.
-inline constexpr std::array<std::string_view, 12> kBundleFacts{
-    fact::kCgroup,    fact::kRuntime,     fact::kContainerType,  fact::kNamespace,
-    fact::kPodName,   fact::kPodUid,      fact::kK8sContainer,   fact::kContainerName,
-    fact::kImageName, fact::kImageDigest, fact::kComposeProject, fact::kComposeService};
+inline constexpr std::array<std::string_view, 14> kBundleFacts{
+    fact::kCgroup,         fact::kRuntime,        fact::kContainerType, fact::kNamespace, fact::kPodName,
+    fact::kPodUid,         fact::kK8sContainer,   fact::kContainerName, fact::kImageName, fact::kImageDigest,
+    fact::kComposeProject, fact::kComposeService, fact::kImageId,       bundle::kUser};
+inline constexpr std::size_t kMaxNodeUsers = 16'384;  ///< that are told of
 
 struct BundleFact {
   std::uint8_t what = 0;  ///< index into kBundleFacts
@@ -122,22 +128,23 @@ struct BundleFact {
 
 struct BundleAnswer {
   std::string unread;             ///< as in FileAnswer; "gone": no runtime that is known has such a container
-  std::vector<BundleFact> facts;  ///< at most one of each
+  std::vector<BundleFact> facts;  ///< at most one of each, but for users
   std::uint32_t skipped = 0;      ///< values that were malformed
 };
 
-/// Where a runtime's state of one container stands: the formats of a BundleQuestion.
+/// Where a runtime's state of one container stands, and who the node's users are: the formats of a BundleQuestion.
 namespace bundle {
 inline constexpr std::string_view kOci = "oci";                    ///< config.json of the OCI bundle
 inline constexpr std::string_view kDocker = "docker";              ///< dockerd's config.v2.json
 inline constexpr std::string_view kStorage = "storage";            ///< containers.json of containers/storage
 inline constexpr std::string_view kVolatile = "storage_volatile";  ///< volatile-containers.json: of Podman's --rm
+inline constexpr std::string_view kUsers = "passwd";               ///< /etc/passwd of the node
 }  // namespace bundle
 
 /// What does the container runtime's state on this node say of this container? The warden makes the path.
 struct BundleQuestion {
   using Answer = BundleAnswer;
-  std::string container;  ///< is_bundle_id; as the kernel's cgroup path has it
+  std::string container;  ///< is_bundle_id; as the kernel's cgroup path has it; of the users any
   std::string format{bundle::kOci};
 };
 

@@ -33,7 +33,8 @@ struct TokenTold {
   bool for_others = false;  ///< the reader is one that has what is others': a relay, a hub, one that reads in bulk
 };
 
-/// A workload that was not known before, and the process that it was first seen by.
+/// A workload that was not known before, or a container of an id that was there before; and the process that it was
+/// first seen by.
 struct WorkloadSeen {
   std::shared_ptr<const Workload> workload;  ///< never null
   Reach reach;                               ///< that process; it may have ended

@@ -57,6 +57,7 @@ inline constexpr char kContainerId[] = "container.id";
 inline constexpr char kContainerName[] = "container.name";  ///< as the runtime calls it
 inline constexpr char kImageName[] = "container.image.name";
 inline constexpr char kImageDigest[] = "container.image.repo_digests";  ///< "NAME@sha256:…", or the digest alone
+inline constexpr char kImageId[] = "container.image.id";                ///< the runtime's own: "sha256:…"
 inline constexpr char kRuntime[] = "container.runtime.name";            ///< containerd, cri-o, docker, podman, nspawn
 inline constexpr char kContainerType[] = "keytrail.container.type";     ///< of a pod: "sandbox", "container"
 inline constexpr char kComposeProject[] = "keytrail.compose.project";   ///< Docker Compose's

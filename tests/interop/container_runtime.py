@@ -8,18 +8,43 @@ import signal
 import subprocess
 import time
 
+import go_build
 from stage.world import PATH, cgroup_roots, die_with_runner, end
 
 PROGRAMS = ["/usr/bin/containerd", "/usr/bin/ctr", "/usr/sbin/runc", "/bin/busybox"]
+HERE = os.path.dirname(os.path.abspath(__file__))
+_PARTS = ("containerd", "containerd-shim-runc-v2", "ctr")
 _CONFIG = """version = 2
 root = "{0}/root"
 state = "{0}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"]
 [grpc]
   address = "{0}/c.sock"
 [ttrpc]
   address = "{0}/c.sock.ttrpc"
 """
+
+
+def config(folder):
+    """containerd's configuration with all of its state in this folder."""
+    return _CONFIG.format(folder)
+
+
+def programs_path(generation, build, folder):
+    """PATH of a generation's programs: Debian's, or in `folder` those of containerd2/, which are built with
+    KEYTRAIL_FULL only; what was built before is used. Raises go_build.Missing."""
+    if generation == 1:
+        return PATH
+    sources = HERE + "/containerd2"
+    if not os.environ.get("KEYTRAIL_FULL") and not all(go_build.place_of(sources, build, name)[1] for name in _PARTS):
+        raise go_build.Missing("containerd 2 was not built here before; tests/run.sh --full does that, or "
+                               "KEYTRAIL_FULL=1 tests/system/run.py --cases tests/interop/cases --only containerd")
+    os.makedirs(folder, exist_ok=True)
+    for name in _PARTS:
+        place = go_build.built(sources, build, name, "github.com/containerd/containerd/v2/cmd/" + name)
+        if not os.path.lexists(f"{folder}/{name}"):
+            os.symlink(os.path.abspath(place), f"{folder}/{name}")
+    return f"{folder}:{PATH}"
 
 
 def shims_of(socket):
@@ -37,16 +62,16 @@ def shims_of(socket):
 
 
 class Containerd:
-    def __init__(self, folder):
-        self.folder, self.state, self.socket = folder, folder + "/state", folder + "/c.sock"
+    def __init__(self, folder, path=PATH):
+        self.folder, self.state, self.socket, self.path = folder, folder + "/state", folder + "/c.sock", path
         self.containers, self.groups = [], []
         os.makedirs(folder)
         with open(folder + "/config.toml", "w") as file:
-            file.write(_CONFIG.format(folder))
+            file.write(config(folder))
         log = open(folder + "/log", "wb")
-        self.process = subprocess.Popen([PROGRAMS[0], "-c", folder + "/config.toml"], stdin=subprocess.DEVNULL,
-                                        stdout=log, stderr=log, env={"PATH": PATH}, start_new_session=True,
-                                        preexec_fn=die_with_runner)
+        self.process = subprocess.Popen([shutil.which("containerd", path=path), "-c", folder + "/config.toml"],
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": path},
+                                        start_new_session=True, preexec_fn=die_with_runner)
         log.close()
         limit = time.monotonic() + 15
         while self._ctr("task", "ls", check=False).returncode:
@@ -56,8 +81,9 @@ class Containerd:
             time.sleep(0.1)
 
     def _ctr(self, *words, check=True):
-        done = subprocess.run([PROGRAMS[1], "-a", self.socket, "-n", "k8s.io", *words], env={"PATH": PATH},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([shutil.which("ctr", path=self.path), "-a", self.socket, "-n", "k8s.io", *words],
+                              env={"PATH": self.path}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False)
         if check and done.returncode:
             raise RuntimeError(f"ctr {' '.join(words[:2])}: {done.stderr[-1000:]}")
         return done
@@ -70,6 +96,11 @@ class Containerd:
         self._ctr("run", "-d", "--rootfs", "--cgroup", cgroup, *words, root, name, *argv)
         listed = self._ctr("task", "ls").stdout.splitlines()
         return next(int(line.split()[1]) for line in listed if line.startswith(name + " "))
+
+    def remove(self, name):
+        """Ends a container and forgets it: its name is free."""
+        self._ctr("task", "rm", "-f", name)
+        self._ctr("container", "rm", name)
 
     def close(self):
         """Ends the containers and the runtime; leaves no process, no mount and no cgroup."""
@@ -88,11 +119,11 @@ class Containerd:
             subprocess.run(["umount", place], stderr=subprocess.DEVNULL, check=False)
         for base in [*cgroup_roots(), "/sys/fs/cgroup/cpuset"]:
             for group in self.groups:
-                _remove_empty(base, group)
+                remove_empty(base, group)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _remove_empty(base, group):
+def remove_empty(base, group):
     """A cgroup and those above it that nobody is in."""
     while len(group) > 1:
         try:

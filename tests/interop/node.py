@@ -53,12 +53,36 @@ def own_image(tag, files, entrypoint=()):
     return image.layout([(tree, "by hand")], tag, {"Entrypoint": list(entrypoint), "Env": ["PATH=/bin"]}, 0)[0]
 
 
-class Node:
-    """One containerd. `close` ends it with all its pods and shims and leaves no mount."""
+_SETTINGS = {1: """version = 2
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  # the machine may lack CAP_SYS_RESOURCE
+  restrict_oom_score_adj = true
+  disable_tcp_service = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{folder}/cni"
+    conf_dir = "{folder}/cni"
+""", 2: """version = 3
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{pause}"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["{folder}/cni"]
+    conf_dir = "{folder}/cni"
+"""}
 
-    def __init__(self, folder):
+
+class Node:
+    """One containerd of a generation; `path` has its programs. `close` ends it with all its pods and shims and leaves no
+    mount."""
+
+    def __init__(self, folder, generation=1, path=PATH):
         needed()
-        self.folder, self.socket, self.process = folder, folder + "/c.sock", None
+        self.folder, self.socket, self.process, self.path = folder, folder + "/c.sock", None, path
+        self.state, self._holder = folder + "/state", None
         self._pods, self._parents = {}, set()
         os.makedirs(folder)
         subprocess.run(["protoc", f"--proto_path={HERE}", f"--python_out={folder}", "cri.proto"], check=True)
@@ -67,35 +91,35 @@ class Node:
         sys.path.remove(folder)
         self.p = cri_pb2
         with open(folder + "/config.toml", "w") as file:
-            file.write(f"""version = 2
+            file.write(_SETTINGS[generation].format(pause=PAUSE, folder=folder).replace("\n", f"""
 root = "{folder}/root"
-state = "{folder}/state"
-disabled_plugins = ["io.containerd.internal.v1.opt"]
-[grpc]
+state = "{self.state}"
+""", 1) + f"""[grpc]
   address = "{self.socket}"
 [ttrpc]
   address = "{self.socket}.ttrpc"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  # the machine may lack CAP_SYS_RESOURCE
-  restrict_oom_score_adj = true
-  disable_tcp_service = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{folder}/cni"
-    conf_dir = "{folder}/cni"
 """)
 
     def start(self):
         """tracefs is mounted for this containerd alone, as systemd does it for a real node."""
+        self._begin(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
+                     "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; "
+                     "mkdir -p /run/containerd && mount -t tmpfs none /run/containerd; "  # where shims have their sockets
+                     f"exec containerd -c {self.folder}/config.toml"])
+        self._holder = subprocess.Popen(["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", "sleep", "1000000"],
+                                        stdin=subprocess.DEVNULL, preexec_fn=die_with_runner)
+        busybox = image.read(shutil.which("busybox", path=PATH))
+        tools = ("sh", "cat", "sleep", "id", "ls", "stat", "touch", "true", "grep", "nsenter")
+        self.load(own_image(PAUSE, {"pause": busybox, "bin/sleep": "/pause"}, ["/bin/sleep", "1000000"]))
+        self.load(own_image(BOX, {"bin/busybox": busybox, **{f"bin/{name}": "busybox" for name in tools}}))
+        return self
+
+    def _begin(self, command):
         import grpc
         with open(self.folder + "/log", "ab") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
-                 "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; "
-                 "mkdir -p /run/containerd && mount -t tmpfs none /run/containerd; "  # where shims have their sockets
-                 f"exec containerd -c {self.folder}/config.toml"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": PATH}, start_new_session=True,
-                preexec_fn=die_with_runner)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={"PATH": self.path}, start_new_session=True,
+                                            preexec_fn=die_with_runner)
         self._channel = grpc.insecure_channel("unix:" + self.socket)
         limit = time.monotonic() + 20
         while True:
@@ -106,11 +130,16 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
                 if time.monotonic() > limit or self.process.poll() is not None:
                     raise RuntimeError("containerd does not start:\n" + self.log()[-3000:]) from None
                 time.sleep(0.1)
-        busybox = image.read(shutil.which("busybox", path=PATH))
-        tools = ("sh", "cat", "sleep", "id", "ls", "stat", "touch", "true", "grep")
-        self.load(own_image(PAUSE, {"pause": busybox, "bin/sleep": "/pause"}, ["/bin/sleep", "1000000"]))
-        self.load(own_image(BOX, {"bin/busybox": busybox, **{f"bin/{name}": "busybox" for name in tools}}))
-        return self
+
+    def kill_runtime(self):
+        """What runs goes on without it."""
+        self._channel.close()
+        self.process.kill()
+        self.process.wait()
+
+    def start_runtime(self):
+        self._begin(["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "containerd", "-c",
+                     self.folder + "/config.toml"])
 
     def log(self):
         with open(self.folder + "/log", errors="replace") as file:
@@ -125,8 +154,9 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
         self.ctr("images", "import", tar)
 
     def ctr(self, *words):
-        done = subprocess.run(["ctr", "-a", self.socket, "-n", "k8s.io", *words], capture_output=True, text=True,
-                              env={"PATH": PATH}, timeout=120, stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run([shutil.which("ctr", path=self.path), "-a", self.socket, "-n", "k8s.io", *words],
+                              capture_output=True, text=True, env={"PATH": self.path}, timeout=120,
+                              stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             raise RuntimeError(f"ctr {' '.join(words)}: {done.stderr[-1000:]}")
         return done.stdout
@@ -141,26 +171,29 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 
     # ---- pods
 
-    def pod(self, name, namespace, uid, host_pid=False):
+    def pod(self, name, namespace, uid, host_pid=False, annotations=None, privileged=False):
         """A pod's sandbox on the node's network; in `kubepods`, as a kubelet with the cgroupfs driver makes it."""
         namespaces = {"network": "NODE", "pid": "NODE" if host_pid else "CONTAINER", "ipc": "POD"}
         config = {"metadata": {"name": name, "uid": uid, "namespace": namespace},
                   "log_directory": self.folder + "/pods", "labels": {
                       "io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": namespace,
-                      "io.kubernetes.pod.uid": uid},
+                      "io.kubernetes.pod.uid": uid}, "annotations": annotations or {},
                   "linux": {"cgroup_parent": f"/kubepods/besteffort/pod{uid}",
-                            "security_context": {"namespace_options": namespaces}}}
+                            "security_context": {"namespace_options": namespaces, "privileged": privileged}}}
         self._parents.add(f"kubepods/besteffort/pod{uid}")
         sandbox = self.call("RunPodSandbox", config=config).pod_sandbox_id
         self._pods[sandbox] = config
         return sandbox
 
-    def container(self, sandbox, name, container, mounts=(), attempt=0):
-        """Starts a container of a manifest (image, command, args, env, securityContext; `mounts` are CRI's). Returns
-        its id."""
+    def container(self, sandbox, name, container, mounts=(), attempt=0, beside=None):
+        """Starts a container of a manifest (image, command, args, env, securityContext; `mounts` are CRI's). `beside`:
+        an ephemeral one, with the processes of that container. Returns its id."""
         pod, context = self._pods[sandbox], container.get("securityContext", {})
         capabilities = context.get("capabilities", {})
-        security = {"namespace_options": pod["linux"]["security_context"]["namespace_options"],
+        namespaces = pod["linux"]["security_context"]["namespace_options"]
+        if beside:
+            namespaces = {**namespaces, "pid": "TARGET", "target_id": beside}
+        security = {"namespace_options": namespaces,
                     "capabilities": {"add_capabilities": capabilities.get("add", []),
                                      "drop_capabilities": capabilities.get("drop", [])},
                     "privileged": context.get("privileged", False),
@@ -222,6 +255,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
         self._channel.close()
         shims = shims_of(self.socket)
         end(self.process, 10)
+        if self._holder is not None:
+            end(self._holder)
         for pid in shims:  # each takes its container with it
             try:
                 os.kill(pid, 9)

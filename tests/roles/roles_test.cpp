@@ -63,6 +63,12 @@ TEST_F(RolesTest, AContainersBundleGivesItsNamesAndNothingElse) {
   expect_nowhere(secret, "k8s.namespace.name");
 }
 
+TEST_F(RolesTest, TheNodesUsersAreNumbersAndNames) {
+  ask_ = "users:node";
+  run();
+  EXPECT_TRUE(within(Ms(5000), [&] { return said("answer users:node unread= user=0 root user="); })) << slurp(out());
+}
+
 TEST_F(RolesTest, ATargetIsOpenedByTheWardenAndItsEndIsTold) {
   std::ofstream(dir_ + "/library") << "a library of 23 bytes, ";
   std::ofstream(dir_ + "/short") << "x";

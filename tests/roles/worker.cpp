@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A worker for these tests: takes its descriptors as the real one does, prints what it is and hears, and examines what
-// KEYTRAIL_TEST_ASK names ("format:path", "format:path@pid", "env:pid" or "bundle:id"; "target:path" attaches there,
-// separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
+// KEYTRAIL_TEST_ASK names ("format:path", "format:path@pid", "env:pid", "bundle:id" or "users:node"; "target:path"
+// attaches there, separated by spaces) again and again. Its lines go to the file KEYTRAIL_TEST_OUT, appended.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -69,13 +69,15 @@ class Worker {
       reach.who.tgid = static_cast<std::uint32_t>(std::atoi(second.c_str()));
       return link_.ask(reach, ArgumentsQuestion{"curl"}, [tell](const ArgumentsAnswer& answer) { tell(answer, {}); });
     }
-    if (first == "bundle") {
-      return link_.ask(reach, BundleQuestion{.container = second}, [what](const BundleAnswer& answer) {
-        std::string line = "answer " + what + " unread=" + answer.unread;
-        for (const BundleFact& fact : answer.facts)
-          line += " " + std::string(kBundleFacts.at(fact.what)) + "=" + fact.value;
-        say(line);
-      });
+    if (first == "bundle" || first == "users") {
+      const std::string format(first == "users" ? bundle::kUsers : bundle::kOci);
+      return link_.ask(reach, BundleQuestion{.container = second, .format = format},
+                       [what](const BundleAnswer& answer) {
+                         std::string line = "answer " + what + " unread=" + answer.unread;
+                         for (const BundleFact& fact : answer.facts)
+                           line += " " + std::string(kBundleFacts.at(fact.what)) + "=" + fact.value;
+                         say(line);
+                       });
     }
     const std::size_t at = second.find('@');
     reach.who.tgid =

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent beside the real containerd: whose a container is stands in what the runtime wrote down, without any API."""
+"""The agent beside the real containerd: whose a container is stands in what the runtime wrote down, without any API. The
+same for both generations of containerd."""
 import time
 import uuid
 
 import container_runtime
+import go_build
 from case import CREDENTIALS, Run, SystemCase, needs
 
 PREFIX = "io.kubernetes.cri."
@@ -11,8 +13,15 @@ PREFIX = "io.kubernetes.cri."
 
 @needs(*container_runtime.PROGRAMS)
 class Pod(SystemCase):
+    generation = 1
+
     def make_agent(self):
-        self.runtime = container_runtime.Containerd(f"{self.world.dir}/c{next(Run.numbers)}")
+        folder = f"{self.world.dir}/c{next(Run.numbers)}"
+        try:
+            path = container_runtime.programs_path(self.generation, Run.build.folder, folder + "-bin")
+        except go_build.Missing as why:
+            self.skipTest(str(why))
+        self.runtime = container_runtime.Containerd(folder, path)
         self.addCleanup(self.runtime.close)
         return self.own_agent(options=["--containerd-state", self.runtime.state]).start()
 
@@ -89,3 +98,40 @@ class Pod(SystemCase):
         self.assertEqual(workload["id"], f"pod:{pod}/{container}")
         self.assertEqual(facts["keytrail.runtime.unknown"][0], "gone before the runtime's state was read")
         self.assertEqual(facts["k8s.pod.uid"], (pod, "kernel"))
+
+    def test_the_next_container_of_an_id_has_its_own_names(self):
+        """Ids that people give come again, with the same cgroup."""
+        for pod in ("first", "second"):
+            folder, key = self.root(pod)
+            self.runtime.run("web", folder, "/k8s.io/web", {PREFIX + "sandbox-namespace": "shop",
+                                                            PREFIX + "sandbox-name": pod},
+                             "/bin/sh", "-c", f"cat {CREDENTIALS}; sleep 60")
+            workload, facts = self.workload_of(key, lambda _, facts: facts.get("k8s.pod.name", ("",))[0] == pod)
+            self.assertEqual((workload["id"], facts["k8s.pod.name"]), ("container:web", (pod, "runtime")))
+            self.runtime.remove("web")
+
+    def test_what_is_no_name_is_left_out(self):
+        pod, container = str(uuid.uuid4()), uuid.uuid4().hex * 2
+        folder, key = self.root("root")
+        self.runtime.run(container, folder, f"/kubepods/pod{pod}/{container}", {
+            PREFIX + "sandbox-namespace": "shop\n[fake]", PREFIX + "sandbox-name": "\x1b[31mroot\x1b[0m",
+            PREFIX + "container-name": "app", PREFIX + "image-name": "x" * 100_000},
+            "/bin/sh", "-c", f"cat {CREDENTIALS}; sleep 60")
+        workload, facts = self.workload_of(key, lambda workload, facts: "k8s.container.name" in facts)
+        self.assertEqual(workload["name"], f"pod: {pod}/{container[:12]}")
+        for name in ("k8s.namespace.name", "k8s.pod.name", "container.image.name"):
+            self.assertNotIn(name, facts)
+
+    def test_a_bundle_that_is_too_large_says_so(self):
+        pod, container = str(uuid.uuid4()), uuid.uuid4().hex * 2
+        folder, key = self.root("root")
+        self.runtime.run(container, folder, f"/kubepods/pod{pod}/{container}", {
+            PREFIX + "sandbox-name": "web", **{f"flood-{number}": "x" * 100_000 for number in range(12)}},
+            "/bin/sh", "-c", f"cat {CREDENTIALS}; sleep 60")
+        workload, facts = self.workload_of(key, lambda workload, facts: "keytrail.runtime.unknown" in facts)
+        self.assertEqual((workload["id"], facts["keytrail.runtime.unknown"][0]),
+                         (f"pod:{pod}/{container}", "the runtime's state cannot be read: too large"))
+
+
+class PodOfContainerd2(Pod):
+    generation = 2

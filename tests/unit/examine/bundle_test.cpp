@@ -73,7 +73,8 @@ TEST_F(BundleTest, DockersNamesStandInItsOwnFile) {
   const Facts own{{fact::kContainerName, "web-1"},
                   {fact::kImageName, "kt/web:1"},
                   {fact::kComposeProject, "shop"},
-                  {fact::kComposeService, "web"}};
+                  {fact::kComposeService, "web"},
+                  {fact::kImageId, "sha256:ae63bb5ab08114cf3024008e2d0ced2ea8722c979ea4a8ab7cef7b56578f1e79"}};
   EXPECT_EQ(read(bundle::kDocker, bundles::kDockerId, "/var/lib/docker/containers/x/config.v2.json", bundles::kDocker),
             own);
   EXPECT_EQ(read(bundle::kDocker, bundles::kCriId, "/var/lib/docker/containers/x/config.v2.json", bundles::kDocker),
@@ -87,7 +88,9 @@ TEST_F(BundleTest, PodmansNameAndImageStandInTheListOfAll) {
             (Facts{{fact::kCgroup, "/libpod_parent/libpod-" + bundles::kPodmanId}, {fact::kRuntime, "podman"}}));
   const std::string place = "/var/lib/containers/storage/overlay-containers/containers.json";
   EXPECT_EQ(read(bundle::kStorage, bundles::kPodmanId, place, bundles::kStorage),
-            (Facts{{fact::kContainerName, "web-2"}, {fact::kImageName, "localhost/kt/web:1"}}));
+            (Facts{{fact::kContainerName, "web-2"},
+                   {fact::kImageName, "localhost/kt/web:1"},
+                   {fact::kImageId, "sha256:fccc3e864894af657fae549823c8ae4e0a148825ebc2856f13a4ca3df66fe464"}}));
   EXPECT_EQ(read(bundle::kStorage, bundles::kCriId, place, bundles::kStorage), Facts());
   EXPECT_EQ(found.unread, Unread::kNone) << "it is no container of this file";
 }
@@ -146,6 +149,35 @@ TEST_F(BundleTest, WhatIsNoBundleGivesNothing) {
   EXPECT_EQ(read("no such", bundles::kCriId, kTasks, bundles::kCri), Facts());
   EXPECT_EQ(read(bundle::kOci, bundles::kCriId, "/srv/config.json", bundles::kCri).size(), 1U)
       << "nobody's place: no runtime's word but the path";
+}
+
+TEST_F(BundleTest, UsersHaveNumbersAndNamesAndNothingElse) {
+  const auto users = [&](std::string_view bytes) {
+    found = {};
+    parse_bundle(bundle::kUsers, "node", "/etc/passwd", bytes, bench.state, bench.scratch, found);
+    std::string out;
+    for (const BundleFact& one : found.facts) {
+      EXPECT_EQ(kBundleFacts.at(one.what), bundle::kUser);
+      out += one.value + "\n";
+    }
+    return out;
+  };
+  EXPECT_EQ(users("root:x:0:0:root:/root:/bin/sh\r\n# a remark\n\ntoor:$6$planted$hash:0:0::/:\nbob:x:1001:1001"),
+            "0 root\n0 toor\n1001 bob\n");
+  EXPECT_EQ(found.unread, Unread::kNone);
+  EXPECT_EQ(found.skipped, 0U);
+  for (const char* bad :
+       {"a", "a:x", "a:x:", "a:x:-1:0", "a:x:1x:0", "a:x:4294967296:0", "a\x1b[1m:x:1:1", "+@admins:x:::"})
+    EXPECT_EQ(users(bad), "") << bad;
+  EXPECT_EQ(found.skipped, 1U);
+  EXPECT_EQ(users(std::string("a:x:1:1\n\0", 9)), "");
+  EXPECT_EQ(found.unread, Unread::kUnknownFormat);
+  std::string many;
+  for (std::size_t i = 0; i < kMaxNodeUsers + 3; ++i)
+    many += "u:x:" + std::to_string(i) + ":0\n";
+  (void)users(many);
+  EXPECT_EQ(found.facts.size(), kMaxNodeUsers);
+  EXPECT_EQ(found.skipped, 3U);
 }
 
 TEST(BundleId, IsAPartOfAPath) {

@@ -116,6 +116,47 @@ TEST_F(IdentifyTest, OfAnUnknownProcessTheEventTellsTheUser) {
   EXPECT_EQ(seen.who->account->user, "alice") << "there is nothing in /proc: not root for all that";
 }
 
+TEST_F(IdentifyTest, TheNextContainerOfAnIdIsAskedAboutAgain) {
+  const auto seen = [&] {
+    std::string out;
+    for (const WorkloadSeen& one : table.take_first_seen())
+      out += one.workload->id + "@" + std::to_string(one.reach.who.tgid) + " ";
+    return out;
+  };
+  const std::string path = "/k8s.io/web-1", inner = "/init.scope";
+  const InstanceId next{20, 7 * kSecond, 1}, third{21, 8 * kSecond, 1};
+  send({}, CgroupEvent{.cgroup_id = 1, .path = path});
+  send(kOne, program("/bin/sh"));
+  EXPECT_EQ(seen(), "container:web-1@10 ");
+  send({}, CgroupEvent{.cgroup_id = 3, .path = path + inner});
+  send(kChild, program("/bin/sh"), 3);
+  send(kOneAfterExec, program("/bin/cat"));
+  EXPECT_EQ(seen(), "") << "the same container";
+  send({}, CgroupEvent{.cgroup_id = 2, .path = path});  // the directory was removed and made again
+  send(next, program("/bin/sh"), 2);
+  send(third, program("/bin/sh"), 2);
+  EXPECT_EQ(seen(), "container:web-1@20 ");
+}
+
+TEST_F(IdentifyTest, TheNodesUsersCountBeforeThoseOfTheFileThatIsSeenHere) {
+  ExecEvent exec = program("/usr/bin/tool");
+  exec.login_uid = 1000;
+  (void)send(kOne, exec);
+  EXPECT_EQ(table.find(kOne)->account->user, "alice") << "the file's";
+  EXPECT_EQ(table.find(kOne)->workload->name, "person: alice");
+  table.learn_users({{0, "root"}, {1000, "carol"}, {77, "bob"}});
+  const ProcessRef told = table.find(kOne);
+  EXPECT_EQ(told->account->user, "carol");
+  EXPECT_EQ(told->account->login_user, "carol");
+  (void)table.take_facts();
+  (void)send(kChild, exec);
+  EXPECT_EQ(table.find(kChild)->account->user, "carol");
+  EXPECT_EQ(table.find(kChild)->workload->name, "person: carol") << "also of what was named before";
+  table.learn_users({{0, "root"}});
+  EXPECT_EQ(table.find(kOne)->account->user, "1000");
+  EXPECT_EQ(table.find(kOne)->workload->name, "person: carol") << "a number is no better name";
+}
+
 TEST_F(IdentifyTest, ALoginMakesAProcessThePersons) {
   send({}, CgroupEvent{.cgroup_id = 1, .path = "/"});
   send(kOne, program("/usr/sbin/sshd"));

@@ -112,6 +112,16 @@ TEST_F(PresenceTest, WhoEntersAContainersNamespacesFromTheHostIsSaidToBeThere) {
   EXPECT_EQ(namespaces(open(at(20, 2), kSessionGroup, kWebMounts)), "container: aaaaaaaaaaaa") << "without an exec";
 }
 
+TEST_F(PresenceTest, AContainerWhoseCgroupIsNamedAfterItsFirstProgramHasItsNamespacesToo) {
+  constexpr std::uint64_t kLate = 9;
+  constexpr std::uint32_t kLateMounts = 90;
+  exec({.who = at(10), .cgroup = kLate, .mounts = kLateMounts});  // the kernel's order
+  name(kLate, "/docker/" + std::string(64, 'c'));
+  EXPECT_EQ(namespaces(exec({.who = at(11), .cgroup = kHostGroup, .mounts = kLateMounts})),
+            "container: cccccccccccc");
+  EXPECT_EQ(namespaces(exec({.who = at(10, 2), .cgroup = kLate, .mounts = kHostMounts})), "host");
+}
+
 TEST_F(PresenceTest, WhoLeavesItsContainerForTheHostOrAnotherIsSaidToBeThere) {
   exec({.who = at(10), .cgroup = kWebGroup, .mounts = kWebMounts});
   exec({.who = at(11), .cgroup = kDbGroup, .mounts = kDbMounts});

@@ -4,10 +4,13 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "agent/identify/fact_queue.h"
+#include "agent/identify/node_users.h"
 #include "agent/identify/runtime_cgroup.h"
 #include "agent/identify/sources.h"
 
@@ -45,6 +48,10 @@ TEST(RuntimeCgroup, IsTheDirectoryOrBelowItAndNowhereElse) {
   EXPECT_TRUE(is_in_bundle("/system.slice/containerd.service/" + kRunc, kRunc, kId)) << "runc without systemd";
   EXPECT_FALSE(is_in_bundle("/user.slice/containerd.service/" + kRunc, kRunc, kId));
   EXPECT_FALSE(is_in_bundle("/system.slice/a.service/b/" + kRunc, kRunc, kId));
+  const std::string parent = "blue/" + kId;  // docker run --cgroup-parent blue
+  EXPECT_TRUE(is_in_bundle("/" + parent, parent, kId)) << "no systemd, so the root's";
+  EXPECT_TRUE(is_in_bundle("/system.slice/containerd.service/" + parent, parent, kId));
+  EXPECT_FALSE(is_in_bundle("/jobs/" + parent, parent, kId));
 }
 
 struct Asked final : Examiner {
@@ -71,6 +78,7 @@ struct RuntimeStateTest : testing::Test {
   Asked examiner;
   base::IdentityConfig config;
   std::unique_ptr<IdentitySource> source = runtime_state({.config = config, .examiner = examiner});
+  std::uint64_t now = 1;
 
   void SetUp() override { source->start(queue); }
 
@@ -158,7 +166,6 @@ TEST_F(RuntimeStateTest, AForgedCgroupNameIsNotBelieved) {
 TEST_F(RuntimeStateTest, WhatIsNotThereYetIsAskedForAgainAndThenSaid) {
   source->on_turn(1);
   source->on_workload(pod());
-  std::uint64_t now = 1;
   for (const std::uint64_t wait : {200U, 1000U, 5000U}) {
     examiner.answer("gone");
     source->on_turn(now + (wait - 1) * kMs);
@@ -203,15 +210,103 @@ TEST_F(RuntimeStateTest, DockersAndPodmansNamesAreAskedForBesides) {
       << "labels may be the image's";
   EXPECT_TRUE(examiner.waiting.empty());
 
-  source->on_workload(container(kId, "/machine.slice/libpod-" + kId + ".scope"));
-  examiner.answer({}, {{fact::kCgroup, "machine.slice:libpod:" + kId}, {fact::kRuntime, "podman"}});
+  const std::string other(64, 'b');
+  source->on_workload(container(other, "/machine.slice/libpod-" + other + ".scope"));
+  examiner.answer({}, {{fact::kCgroup, "machine.slice:libpod:" + other}, {fact::kRuntime, "podman"}});
   EXPECT_EQ(examiner.question().format, bundle::kStorage);
   examiner.answer({});
   EXPECT_EQ(examiner.question().format, bundle::kVolatile);
   (void)posted();
   examiner.answer({}, {{fact::kContainerName, "web-2"}});
-  EXPECT_EQ(posted(), (Posted{{own + fact::kContainerName, "web-2 runtime"}}));
+  EXPECT_EQ(posted(), (Posted{{"container:" + other + " " + fact::kContainerName, "web-2 runtime"}}));
   EXPECT_TRUE(examiner.waiting.empty());
+}
+
+TEST_F(RuntimeStateTest, AContainerThatIsRenamedHasItsNewNameWithinAMinute) {
+  source->on_turn(1);
+  source->on_workload(container(kId, "/docker/" + kId));
+  examiner.answer({}, {{fact::kCgroup, "/docker/" + kId}, {fact::kRuntime, "docker"}});
+  examiner.answer({}, {{fact::kContainerName, "web-1"}});
+  (void)posted();
+  const std::string own = "container:" + kId + " ";
+  for (const char* name : {"web-2", "web-3"}) {
+    EXPECT_TRUE(examiner.waiting.empty());
+    source->on_turn(now += 60'000 * kMs);
+    ASSERT_EQ(examiner.waiting.size(), 1U);
+    EXPECT_EQ(examiner.question().format, bundle::kDocker);
+    examiner.answer({}, {{fact::kContainerName, name}});
+    EXPECT_EQ(posted(), (Posted{{own + fact::kContainerName, std::string(name) + " runtime"}}));
+  }
+  source->on_turn(now += 60'000 * kMs);
+  for (const std::uint64_t wait : {200U, 1000U, 5000U}) {  // a runtime that starts again
+    examiner.answer("gone");
+    source->on_turn(now += wait * kMs);
+  }
+  examiner.answer("gone");
+  source->on_turn(now += 600'000 * kMs);
+  EXPECT_TRUE(examiner.waiting.empty()) << "removed";
+  EXPECT_TRUE(posted().empty()) << "its last name stays";
+  source->on_workload(container(kId, "/docker/" + kId));
+  EXPECT_EQ(examiner.waiting.size(), 1U) << "it is asked about as any that is new";
+}
+
+TEST_F(RuntimeStateTest, OfWhatHasNoNameTheOptionIsSaidThatMayHelp) {
+  source->on_turn(1);
+  source->on_workload(container(kId, "/docker/" + kId));
+  examiner.answer({}, {{fact::kCgroup, "/docker/" + kId}, {fact::kRuntime, "docker"}});
+  (void)posted();
+  for (const std::uint64_t wait : {200U, 1000U, 5000U}) {
+    examiner.answer("gone");
+    source->on_turn(now += wait * kMs);
+  }
+  examiner.answer("gone");
+  EXPECT_EQ(posted(), (Posted{{"container:" + kId + " " + fact::kRuntimeUnknown,
+                               "the runtime's name of it cannot be read: gone (is it elsewhere: keytrail-warden "
+                               "--docker-root?) runtime"}}));
+  EXPECT_EQ(count("runtime_containers_unnamed"), 1U);
+}
+
+TEST_F(RuntimeStateTest, OfManyThatMayBeRenamedSomeAreLeftAndCounted) {
+  for (int i = 0; i < 1'030; ++i) {
+    const std::string id = "c" + std::to_string(i);
+    source->on_workload(container(id, "/docker/" + id));
+    examiner.answer({}, {{fact::kCgroup, "/docker/" + id}, {fact::kRuntime, "docker"}});
+    examiner.answer({}, {{fact::kContainerName, id}});
+    (void)queue.take();
+  }
+  EXPECT_EQ(count("runtime_names_not_followed"), 6U);
+}
+
+struct NodeUsersTest : RuntimeStateTest {
+  std::vector<UserNames::Names> taken;
+  std::optional<NodeUsers> users{std::in_place, examiner,
+                                 [this](UserNames::Names names) { taken.push_back(std::move(names)); }};
+};
+
+TEST_F(NodeUsersTest, TheFirstOfSeveralNamesWinsAndTheFileIsReadAgain) {
+  users->on_turn(1);
+  users->on_turn(now += 600'000 * kMs);
+  ASSERT_EQ(examiner.waiting.size(), 1U) << "one question at a time";
+  EXPECT_EQ(examiner.question().format, bundle::kUsers);
+  examiner.answer({}, {{bundle::kUser, "0 root"},
+                       {bundle::kUser, "0 toor"},
+                       {bundle::kUser, "1000 alice b"},
+                       {bundle::kUser, "x y"},
+                       {bundle::kUser, ""},
+                       {fact::kPodName, "7 web"}});
+  ASSERT_EQ(taken.size(), 1U);
+  EXPECT_EQ(taken[0], (UserNames::Names{{0, "root"}, {1000, "alice b"}}));
+  users->on_turn(now + 59'000 * kMs);
+  EXPECT_TRUE(examiner.waiting.empty());
+  users->on_turn(now += 60'000 * kMs);
+  examiner.answer("timeout");
+  users->on_turn(now += 10'000 * kMs);
+  examiner.answer("gone");
+  EXPECT_EQ(taken.size(), 1U);
+  users->on_turn(now += 60'000 * kMs);
+  users.reset();
+  examiner.answer({}, {});
+  EXPECT_EQ(taken.size(), 1U);
 }
 
 TEST_F(RuntimeStateTest, CriDockerdsPodIsBelievedOfThatPodOnly) {

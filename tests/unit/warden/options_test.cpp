@@ -45,11 +45,15 @@ TEST(Options, AGroupIsANameOrANumber) {
   }
 }
 
-TEST(Options, NameStatesOfContainerd) {
-  const auto options = read({"--containerd-state=/run/a", "--containerd-state", "/run/b"});
+TEST(Options, NameFoldersOfRuntimes) {
+  const auto options = read({"--containerd-state=/run/a", "--containerd-state", "/run/b", "--docker-root=/srv/docker",
+                             "--storage-root=/srv/containers"});
   ASSERT_TRUE(options);
-  EXPECT_EQ(options->containerd_states, (std::vector<std::string>{"/run/a", "/run/b"}));
-  EXPECT_FALSE(read({"--containerd-state=run/a"}));
+  EXPECT_EQ(options->runtimes.containerd_states, (std::vector<std::string>{"/run/a", "/run/b"}));
+  EXPECT_EQ(options->runtimes.docker_roots, (std::vector<std::string>{"/srv/docker"}));
+  EXPECT_EQ(options->runtimes.storage_roots, (std::vector<std::string>{"/srv/containers"}));
+  for (const char* wrong : {"--containerd-state=run/a", "--docker-root=docker", "--storage-root="})
+    EXPECT_FALSE(read({wrong})) << wrong;
 }
 
 TEST(Options, RefuseWhatTheyDoNotKnow) {

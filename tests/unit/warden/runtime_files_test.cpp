@@ -122,10 +122,34 @@ TEST_F(RuntimeFiles, AnIdIsOnePartOfThePath) {
     EXPECT_EQ(look(id).unread, Unread::kRefused) << id;
 }
 
-TEST_F(RuntimeFiles, FurtherStatesOfContainerdAreLookedAtToo) {
-  add_containerd_states({"/srv/ctr/state"});
+TEST_F(RuntimeFiles, FurtherFoldersAreLookedAtToo) {
+  add_runtime_folders(
+      {.containerd_states = {"/srv/ctr/state"}, .docker_roots = {"/srv/docker"}, .storage_roots = {"/srv/containers"}});
   put("/srv/ctr/state/io.containerd.runtime.v2.task/k8s.io/c1/config.json");
   EXPECT_TRUE(look("c1").descriptor);
+  put("/srv/docker/containers/" + kId + "/config.v2.json");
+  EXPECT_TRUE(look(kId, bundle::kDocker).descriptor);
+  put("/srv/containers/overlay-containers/c2/userdata/config.json");
+  EXPECT_TRUE(look("c2").descriptor);
+  put("/srv/containers/vfs-containers/containers.json");
+  EXPECT_TRUE(look("c2", bundle::kStorage).descriptor);
+  EXPECT_FALSE(look("c2", bundle::kVolatile).descriptor);
+}
+
+TEST_F(RuntimeFiles, DockersMappedUsersHaveFoldersOfTheirOwn) {
+  put("/var/lib/docker/elsewhere/containers/" + kId + "/config.v2.json");
+  EXPECT_FALSE(look(kId, bundle::kDocker).descriptor);
+  put("/var/lib/docker/300000.300000/containers/" + kId + "/config.v2.json");
+  EXPECT_EQ(look(kId, bundle::kDocker).place, "/var/lib/docker/300000.300000/containers/" + kId + "/config.v2.json");
+}
+
+TEST_F(RuntimeFiles, TheNodesUsersAreOneFileWhateverIsAsked) {
+  const std::string users = put("/etc/passwd");
+  put("/etc/shadow");
+  for (const char* id : {"node", "shadow", "passwd"})
+    EXPECT_EQ(look(id, bundle::kUsers).place, "/etc/passwd") << id;
+  ASSERT_EQ(chown(users.c_str(), 1000, 1000), 0);
+  EXPECT_FALSE(look("node", bundle::kUsers).descriptor);
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ static __always_inline int open__descriptor(long fd, u16 flags, const bool fast)
  * in the same place.
  */
 #define GIVES_DESCRIPTOR                                                                                               \
-	SEC("tp/syscalls/sys_exit_openat,sys_exit_openat2,sys_exit_open,sys_exit_open_by_handle_at,sys_exit_pidfd_getfd")
+	SEC("tp/syscalls/"                                                                                             \
+	    "sys_exit_openat,sys_exit_openat2,sys_exit_open,sys_exit_open_by_handle_at,sys_exit_pidfd_getfd")
 
 GIVES_DESCRIPTOR int tracepoint__opened_fast(struct syscall_exit *ctx)
 {

@@ -8,11 +8,7 @@ namespace {
 
 // A maker gives nothing where the configuration leaves its source out.
 constexpr std::unique_ptr<IdentitySource> (*kSources[])(const SourceMeans&) = {
-    token_claims,
-    spiffe_ids,
-    runtime_state,
-    cloud_instance,
-    kubernetes,
+    token_claims, spiffe_ids, runtime_state, cloud_instance, kubernetes,
 };
 
 }  // namespace

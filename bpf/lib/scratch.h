@@ -45,9 +45,9 @@ struct items_state {
 	u32 watch_from; /* where the last component of a path begins in text */
 	u32 words;
 	u32 fault;
-	u32 piece_len; /* environment: bytes of the piece in skip, */
-	u32 piece_at;  /* where in it the next string begins, */
-	u32 piece_end; /* and the NUL of the one that is looked at */
+	u32 piece_len;   /* environment: bytes of the piece in skip, */
+	u32 piece_at;    /* where in it the next string begins, */
+	u32 piece_end;   /* and the NUL of the one that is looked at */
 	u32 interpreter; /* 1 + its number, while its script is looked for; else 0 */
 	u32 script_next; /* what the word before says of the next one: KT_SCRIPT_… */
 	u32 pad;

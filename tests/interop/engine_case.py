@@ -39,7 +39,8 @@ class EngineCase(SystemCase):
     def run_waiting(self, *options):
         """One that reads its key when `go` is in its home; (container's id, home, key)."""
         home, key = self.home()
-        container = self.engine.run(home, "/bin/sh", "-c", f"while [ ! -e /root/go ]; do sleep 0.1; done; {READ} sleep 99",
+        container = self.engine.run(home, "/bin/sh", "-c",
+                                    f"while [ ! -e /root/go ]; do sleep 0.1; done; {READ} sleep 99",
                                     options=options)
         self.addCleanup(self.engine, "rm", "--force", container, check=False)
         return container, home, key

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real dockerd with containerd and runc, and the real Podman with conmon and runc: all of their state in a folder of
-ours, all of their mounts in a mount namespace of their own; containers through the real commands. What these run is this
-machine's own /usr."""
+"""The real dockerd with containerd and runc, and the real Podman with conmon and runc: all of their state in a folder
+of ours, all of their mounts in a mount namespace of their own; containers through the real commands. What these run is
+this machine's own /usr."""
 import os
 import shutil
 import signal
@@ -164,7 +164,8 @@ class Podman:
         done = subprocess.run(["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", f"--net={self.netns}", *as_who,
                                PODMAN, "--root", self.root, *own, "--runtime=runc", "--cgroup-manager=cgroupfs",
                                "--events-backend=file", *words], stdin=subprocess.DEVNULL, capture_output=True,
-                              env={"PATH": PATH, "HOME": self.folder + "/home", "XDG_RUNTIME_DIR": self.folder + "/run"},
+                              env={"PATH": PATH, "HOME": self.folder + "/home",
+                                   "XDG_RUNTIME_DIR": self.folder + "/run"},
                               text=True, timeout=60, check=False, cwd="/")
         if check and done.returncode:
             raise RuntimeError(f"podman {' '.join(words[:3])}: {done.stderr[-1000:]}")

@@ -76,8 +76,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 
 
 class Node:
-    """One containerd of a generation; `path` has its programs. `close` ends it with all its pods and shims and leaves no
-    mount."""
+    """One containerd of a generation; `path` has its programs. `close` ends it with all its pods and shims and leaves
+    no mount."""
 
     def __init__(self, folder, generation=1, path=PATH):
         needed()
@@ -104,7 +104,7 @@ state = "{self.state}"
         """tracefs is mounted for this containerd alone, as systemd does it for a real node."""
         self._begin(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c",
                      "mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing; "
-                     "mkdir -p /run/containerd && mount -t tmpfs none /run/containerd; "  # where shims have their sockets
+                     "mkdir -p /run/containerd && mount -t tmpfs none /run/containerd; "  # the shims' sockets
                      f"exec containerd -c {self.folder}/config.toml"])
         self._holder = subprocess.Popen(["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt", "sleep", "1000000"],
                                         stdin=subprocess.DEVNULL, preexec_fn=die_with_runner)

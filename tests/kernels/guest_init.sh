@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # First process of the VM: mounts the host's root read-only with fresh /tmp, /run, … over it, runs the job there, and
 # switches the machine off.
-# Kernel command line: keytrail.job=SCRIPT, keytrail.show=FOLDER:FOLDER… (kept visible where a fresh mount hides them),
+# Kernel command line: keytrail.job=SCRIPT, keytrail.show=FOLDER:FOLDER… (visible where a fresh mount hides them),
 # keytrail.layers=FOLDER:FOLDER… (laid over the root, which can be written to then), init=PROGRAM (runs instead of the
 # job).
 export PATH=/bin

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent beside the real containerd: whose a container is stands in what the runtime wrote down, without any API. The
-same for both generations of containerd."""
+"""The agent beside the real containerd: whose a container is stands in what the runtime wrote down, without any API.
+The same for both generations of containerd."""
 import time
 import uuid
 

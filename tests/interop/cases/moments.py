@@ -135,7 +135,8 @@ class Moments(SystemCase):
         sandbox, uid = self.pod(host_pid=True)
         home, key = self.home()
         container, _, _ = self.reader(
-            sandbox, "app", f"sleep 1; nsenter -t {os.getpid()} -m /bin/cat {home}/.aws/credentials >/dev/null; sleep 99",
+            sandbox, "app",
+            f"sleep 1; nsenter -t {os.getpid()} -m /bin/cat {home}/.aws/credentials >/dev/null; sleep 99",
             context={"capabilities": {"add": ["SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT"]}})
         row, facts = self.row_of(key, lambda facts: "keytrail.namespaces.of" in facts)
         self.assertEqual(row["actor"]["workload"]["id"], f"pod:{uid}/{container}")

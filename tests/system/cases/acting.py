@@ -80,7 +80,8 @@ class Scripts(Acting):
         for name in ("first.py", "second.py"):
             self.start([PYTHON, f"/root/{name}"]).wait()
         names = sorted(actor["workload"]["name"] for actor in self.takers())
-        self.assertEqual([name.split(" in ")[0] for name in names], ["host: python3 first.py", "host: python3 second.py"])
+        self.assertEqual([name.split(" in ")[0] for name in names],
+                         ["host: python3 first.py", "host: python3 second.py"])
 
 
 class OlderThanTheAgent(Acting):

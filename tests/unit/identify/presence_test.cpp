@@ -117,8 +117,7 @@ TEST_F(PresenceTest, AContainerWhoseCgroupIsNamedAfterItsFirstProgramHasItsNames
   constexpr std::uint32_t kLateMounts = 90;
   exec({.who = at(10), .cgroup = kLate, .mounts = kLateMounts});  // the kernel's order
   name(kLate, "/docker/" + std::string(64, 'c'));
-  EXPECT_EQ(namespaces(exec({.who = at(11), .cgroup = kHostGroup, .mounts = kLateMounts})),
-            "container: cccccccccccc");
+  EXPECT_EQ(namespaces(exec({.who = at(11), .cgroup = kHostGroup, .mounts = kLateMounts})), "container: cccccccccccc");
   EXPECT_EQ(namespaces(exec({.who = at(10, 2), .cgroup = kLate, .mounts = kHostMounts})), "host");
 }
 

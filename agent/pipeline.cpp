@@ -233,6 +233,7 @@ void Pipeline::tick() {
     tell_given_up(now);
     link_.on_tick(now);
     flush();
+    publish_news(now);
   }
   if (now >= next_second_) {
     next_second_ = now + kSecond;
@@ -397,7 +398,7 @@ void Pipeline::watch(std::vector<FoundPlace> found) {
 }
 
 void Pipeline::stop() {
-  if (stopped_.exchange(true)) return;
+  if (std::exchange(stopped_, true)) return;
   timer_.cancel();
   const std::uint64_t now = clock_.boot_ns();
   if (capture_.drain(UINT64_MAX, [this](std::span<const std::byte> bytes) { on_record(bytes); }) <

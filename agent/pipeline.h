@@ -5,7 +5,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
@@ -40,7 +39,6 @@ namespace keytrail {
 
 /// What status shows of the pipeline; copied under a lock.
 struct PipelineSnapshot {
-  std::uint64_t made_ns = 0;  ///< since boot
   capture::FamilyCounters kernel{};
   WorkerCounters worker;                          ///< since the kernel's counters began
   std::uint64_t in_flight = 0;                    ///< in the rings, or without a fate yet
@@ -67,11 +65,11 @@ class Pipeline {
   Result<void> start();
   /// Settles what waits and hands the last batch over.
   void stop();
-  /// Any thread but its own, which makes it: waits for that at most a second, then it is the one that was made before.
-  [[nodiscard]] PipelineSnapshot snapshot();
+  /// Any thread. At most 100 ms old where events come, else a second.
+  [[nodiscard]] PipelineSnapshot snapshot() const;
   /// Any thread. What is known of the machine beside its name (kThisMachine); never null.
   [[nodiscard]] std::shared_ptr<const std::vector<Fact>> machine() const;
-  /// As snapshot(); null: not known.
+  /// Any thread but its own, which makes it: waits for that at most a second. Null: not known.
   [[nodiscard]] std::shared_ptr<const UnseenLives> unseen();
 
  private:
@@ -101,6 +99,8 @@ class Pipeline {
   void tell_silence(std::uint64_t now);
   void count_identity(std::map<std::string, std::uint64_t>& out) const;
   void publish();
+  /// Where something came since the last time, or it is a second ago.
+  void publish_news(std::uint64_t now);
   /// Any thread but its own: what `make` gives there, within a second, else nothing.
   template <typename F>
   std::invoke_result_t<F> asked_here(F make);
@@ -123,12 +123,13 @@ class Pipeline {
   judge::Judge judge_;
   std::vector<FoundPlace> found_;  ///< that the warden did not take yet
   bool session_stored_ = false;
-  std::atomic<bool> stopped_ = false;
+  bool stopped_ = false;
   std::uint64_t drained_ns_ = 0;                      ///< all records that are older were taken from the rings
   std::uint64_t watched_ns_ = 0;                      ///< settled up to: see Watched
   std::uint64_t corrupt_ = 0;                         ///< of the rings, told so far
   std::uint64_t undecodable_ = 0, lost_from_ns_ = 0;  ///< not told yet; all older records were taken by then
   std::uint64_t next_flush_ = 0, next_second_ = 0, next_sample_ = 0, next_trim_ = 0;
+  std::uint64_t published_ns_ = 0, published_received_ = 0, published_pending_ = 0;
   std::array<Silence, kFamilies> hooks_silence_;  ///< by their heartbeats
   std::array<bool, kFamilies> beaten_{};          ///< in this life
   Silence warden_silence_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What other threads ask of the pipeline: made on its own thread, when it is asked for.
+// What other threads ask of the pipeline: made on its own thread.
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <future>
@@ -11,7 +11,7 @@
 namespace keytrail {
 namespace {
 
-constexpr std::uint64_t kFreshNs = 50'000'000;  ///< a snapshot so young is given again
+constexpr std::uint64_t kPublishEvery = 100'000'000, kPublishAtLeastEvery = 1'000'000'000;
 
 }  // namespace
 
@@ -30,7 +30,6 @@ void Pipeline::count_identity(std::map<std::string, std::uint64_t>& out) const {
 
 void Pipeline::publish() {
   PipelineSnapshot next;
-  next.made_ns = clock_.boot_ns();
   capture::CaptureMoment now = capture_.moment();
   next.kernel = std::move(now.counters);
   next.worker = session_.since_armed();
@@ -49,34 +48,30 @@ void Pipeline::publish() {
   snapshot_ = std::move(next);
 }
 
-template <typename F>
-std::invoke_result_t<F> Pipeline::asked_here(F make) {
-  auto made = std::make_shared<std::promise<std::invoke_result_t<F>>>();
-  auto got = made->get_future();
-  boost::asio::post(timer_.get_executor(), [made, make] { made->set_value(make()); });
-  return got.wait_for(std::chrono::seconds(1)) == std::future_status::ready ? got.get() : std::invoke_result_t<F>{};
+// Reading all counters costs more than most of what is drained.
+void Pipeline::publish_news(std::uint64_t now) {
+  const std::uint64_t received = session_.totals().received;
+  const bool is_news = received != published_received_ || session_.pending() != published_pending_;
+  if (now < published_ns_ + (is_news ? kPublishEvery : kPublishAtLeastEvery)) return;
+  published_ns_ = now;
+  published_received_ = received;
+  published_pending_ = session_.pending();
+  publish();
 }
 
-// Made when it is asked for, not by the clock: reading all counters costs more than most of what is drained.
-PipelineSnapshot Pipeline::snapshot() {
-  const auto last = [this] {
-    const std::scoped_lock lock(mutex_);
-    return snapshot_;
-  };
-  PipelineSnapshot out = last();
-  if (stopped_ || clock_.boot_ns() < out.made_ns + kFreshNs) return out;
-  const bool made = asked_here([this] {
-    publish();
-    return true;
-  });
-  return made ? last() : out;
+PipelineSnapshot Pipeline::snapshot() const {
+  const std::scoped_lock lock(mutex_);
+  return snapshot_;
 }
 
 std::shared_ptr<const UnseenLives> Pipeline::unseen() {
-  return asked_here([this]() -> std::shared_ptr<const UnseenLives> {
+  auto made = std::make_shared<std::promise<std::shared_ptr<const UnseenLives>>>();
+  auto got = made->get_future();
+  boost::asio::post(timer_.get_executor(), [this, made] {
     auto lives = link_.unseen(clock_.boot_ns());
-    return lives ? std::make_shared<const UnseenLives>(*std::move(lives)) : nullptr;
+    made->set_value(lives ? std::make_shared<const UnseenLives>(*std::move(lives)) : nullptr);
   });
+  return got.wait_for(std::chrono::seconds(1)) == std::future_status::ready ? got.get() : nullptr;
 }
 
 }  // namespace keytrail

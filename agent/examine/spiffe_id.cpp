@@ -40,7 +40,8 @@ bool is_spiffe_id(std::string_view text) {
 }
 
 std::string spiffe_id_of(X509* certificate) {
-  if (X509_check_ca(certificate) != 0) return {};
+  // X509_check_ca() is content with one that may not sign.
+  if ((X509_get_extension_flags(certificate) & EXFLAG_CA) != 0 || X509_check_ca(certificate) != 0) return {};
   const std::unique_ptr<GENERAL_NAMES, NamesDelete> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   std::string out;

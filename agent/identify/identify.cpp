@@ -218,6 +218,7 @@ ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem
 
 void Identify::learn_users(UserNames::Names names) {
   if (!resolver_.learn_users(std::move(names))) return;
+  resolved_.clear();
   for (auto& [key, life] : lives_) {
     Process process = *life.current;
     if (const auto it = cgroups_.find(process.cgroup_id); it != cgroups_.end())

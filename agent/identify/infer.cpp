@@ -15,8 +15,8 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 /// In all that the resolver may look at, but for the variables.
 bool is_alike(const Process& a, const Process& b) {
   const auto seen = [](const Process& one) {
-    return std::tie(one.exe, one.filename, one.comm, one.exe_file, one.uid, one.gid, one.login_uid, one.session_id,
-                    one.mnt_ns, one.pid_ns, one.net_ns, one.cgroup_id);
+    return std::tie(one.exe, one.filename, one.comm, one.script, one.exe_file, one.uid, one.gid, one.login_uid,
+                    one.session_id, one.mnt_ns, one.pid_ns, one.net_ns, one.cgroup_id, one.agent);
   };
   return seen(a) == seen(b);
 }

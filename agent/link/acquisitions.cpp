@@ -21,7 +21,8 @@ void add_part(std::string& text, std::string_view part) {
 
 /// What makes two visits of one reader different: who logged in, and which entry into a running container it came by.
 std::uint64_t session_of(const Instance& instance) {
-  const std::uint64_t login = instance.process ? instance.process->session_id : UINT32_MAX;
+  std::uint64_t login = instance.process ? instance.process->session_id : UINT32_MAX;
+  if (login == UINT32_MAX && instance.process && instance.process->login_uid != UINT32_MAX) --login;
   return (std::uint64_t{instance.entered} << 32U) | login;
 }
 

@@ -385,16 +385,18 @@ TEST_F(IdentifyTest, ProcessWhoseExitWasMissedIsFoundGone) {
 
 // On a small node all of them, so that a missed exit is found within 2 s.
 TEST_F(IdentifyTest, SomeProcessesAreLookedUpEachTime) {
+  Identify roomy{{.proc_root = proc.root(), .max_processes = 1000}};
   for (std::uint32_t tgid = 20; tgid < 220; ++tgid)
-    send({tgid, 5 * kSecond, 1}, program("/bin/x"));
-  table.expire(now);
-  EXPECT_GE(table.stats().found_gone, 64U);
-  EXPECT_LT(table.stats().found_gone, 80U);
-  table.expire(now);
-  EXPECT_GE(table.stats().found_gone, 128U);
-  table.expire(now);
-  table.expire(now);
-  EXPECT_EQ(table.stats().found_gone, 200U);
+    roomy.on_event(
+        {.head = {.time_ns = ++now, .who = {tgid, 5 * kSecond, 1}, .cgroup_id = 1}, .body = program("/bin/x")});
+  roomy.expire(now);
+  EXPECT_GE(roomy.stats().found_gone, 64U);
+  EXPECT_LT(roomy.stats().found_gone, 80U);
+  roomy.expire(now);
+  EXPECT_GE(roomy.stats().found_gone, 128U);
+  roomy.expire(now);
+  roomy.expire(now);
+  EXPECT_EQ(roomy.stats().found_gone, 200U);
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ void Identify::set_users(Process& process, const Credentials& users, std::uint64
   if (const auto it = cgroups_.find(process.cgroup_id); logged_in && it != cgroups_.end())
     resolve(process, it->second.path, it->second.makers);
   else
-    resolver_.renew_account(process);
+    resolver_.renew_users(process);
 }
 
 Identified Identify::on_fork(const EventHead& head, const ForkEvent& fork) {

@@ -71,6 +71,17 @@ void WorkloadResolver::claim(Process& process) {
   if (auto told = table_.find(id)) process.workload = std::move(told);
 }
 
+// A person is one by the login, not by a cgroup.
+void WorkloadResolver::renew_users(Process& process) {
+  const std::string id = process.workload->id;
+  if (process.workload->kind == WorkloadKind::kLoginSession && process.login_uid != kUnset) {
+    if (const std::string& name = users_.name(process.login_uid); !is_number(name))
+      table_.learn({id, {{fact::kPerson, name, KnownBy::kKernel}}});
+    if (auto told = table_.find(id)) process.workload = std::move(told);
+  }
+  process.account = account_of(process);
+}
+
 std::string WorkloadResolver::name_of(const std::string& cgroup, const CgroupMakers& makers) {
   if (cgroup.empty() || cgroup == "/") return {};
   const Place place = place_of(Process(), cgroup, makers);

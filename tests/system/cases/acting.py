@@ -89,8 +89,8 @@ class OlderThanTheAgent(Acting):
         return self.own_agent()
 
     def test_its_script_is_known(self):
-        self.plant("old.py", f"import time\nf = open('{CREDENTIALS}')\nf.read()\nprint('up', flush=True)\n"
-                             f"time.sleep(60)\n")
+        self.plant("old.py", f"import time\nf = open('{CREDENTIALS}')\nf.read()\n"
+                             f"print('{{\"did\": \"up\"}}', flush=True)\ntime.sleep(60)\n")
         old = self.start([PYTHON, "-u", "/root/old.py", CANARY])
         old.until("up")
         self.agent.start()
@@ -137,18 +137,17 @@ class Sessions(Acting):
 @needs("/usr/bin/node")
 class McpServer(Acting):
     """A real tool of agents, from npm's registry."""
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.packages = os.environ.get("KEYTRAIL_MCP", "/var/tmp/keytrail-mcp")
-        if not os.path.exists(f"{cls.packages}/node_modules/{MCP}"):
+    def setUp(self):
+        super().setUp()
+        self.packages = os.environ.get("KEYTRAIL_MCP", "/var/tmp/keytrail-mcp")
+        if not os.path.exists(f"{self.packages}/node_modules/{MCP}"):
             npm = shutil.which("npm")
             if npm is None:
-                raise unittest.SkipTest("npm is not installed")
-            done = subprocess.run([npm, "install", "--prefix", cls.packages, "--no-audit", "--no-fund", MCP],
+                self.skipTest("npm is not installed")
+            done = subprocess.run([npm, "install", "--prefix", self.packages, "--no-audit", "--no-fund", MCP],
                                   capture_output=True, text=True, check=False, timeout=180)
             if done.returncode != 0:
-                raise unittest.SkipTest("npm's registry did not answer: " + done.stderr.strip()[-200:])
+                self.skipTest("npm's registry did not answer: " + done.stderr.strip()[-200:])
 
     def test_what_it_reads_is_an_agents(self):
         asked = [{"method": "initialize", "id": 1, "params": {"protocolVersion": "2024-11-05", "capabilities": {},

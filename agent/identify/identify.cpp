@@ -97,7 +97,7 @@ void Identify::set_users(Process& process, const Credentials& users, std::uint64
   if (const auto it = cgroups_.find(process.cgroup_id); logged_in && it != cgroups_.end())
     resolve(process, it->second.path, it->second.makers);
   else
-    resolver_.renew_users(process);
+    resolver_.renew_account(process);
 }
 
 Identified Identify::on_fork(const EventHead& head, const ForkEvent& fork) {
@@ -224,7 +224,7 @@ void Identify::learn_users(UserNames::Names names) {
     if (const auto it = cgroups_.find(process.cgroup_id); it != cgroups_.end())
       resolve(process, it->second.path, it->second.makers);
     else
-      resolver_.renew_account(process);
+      resolver_.renew_users(process);
     publish(life, std::make_shared<const Process>(std::move(process)));
   }
 }

@@ -79,7 +79,7 @@ void WorkloadResolver::renew_users(Process& process) {
       table_.learn({id, {{fact::kPerson, name, KnownBy::kKernel}}});
     if (auto told = table_.find(id)) process.workload = std::move(told);
   }
-  process.account = account_of(process);
+  renew_account(process);
 }
 
 std::string WorkloadResolver::name_of(const std::string& cgroup, const CgroupMakers& makers) {

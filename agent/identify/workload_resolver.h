@@ -25,6 +25,8 @@ class WorkloadResolver {
   /// The name of what is in this cgroup, whoever it is: of the workload that its path names, else "cgroup PATH". Empty:
   /// of nothing that has a name (the root's).
   [[nodiscard]] std::string name_of(const std::string& cgroup, const CgroupMakers& makers);
+  /// The account alone: its users are others now.
+  void renew_account(Process& process) { process.account = account_of(process); }
   /// Of a process whose cgroup nothing has named: users are called otherwise now.
   void renew_users(Process& process);
   /// The same for the variables that were learnt of it later: a CI job and the name of a service are told by them.

@@ -12,6 +12,7 @@ from stage.world import PYTHON
 
 CREDENTIALS = "/root/.aws/credentials"
 PERSON = 4242
+STAYS = 0.5  # seconds: its mounts go with it, and the file in them
 CANARY = "not-to-be-seen-0123456789"
 MCP = "@modelcontextprotocol/server-filesystem"
 
@@ -46,7 +47,8 @@ class Scripts(Acting):
         return self.taker()["program"]
 
     def test_python(self):
-        program = self.run_script("run.py", f"open('{CREDENTIALS}').read()\n", PYTHON, "-u", "-W", "ignore")
+        program = self.run_script("run.py", f"import time\nopen('{CREDENTIALS}').read()\ntime.sleep({STAYS})\n",
+                                  PYTHON, "-B", "-W", "ignore")
         self.assertEqual(program, "python3 run.py")
 
     def test_a_module(self):
@@ -55,12 +57,13 @@ class Scripts(Acting):
         self.assertEqual(self.taker()["program"], "python3 -m job")
 
     def test_a_shell_reads_it_itself(self):
-        program = self.run_script("deploy.sh", f"read -r line < {CREDENTIALS}\n", "/bin/bash", "-eu")
+        program = self.run_script("deploy.sh", f"read -r line < {CREDENTIALS}\nsleep {STAYS}\n", "/bin/bash", "-eu")
         self.assertEqual(program, "bash deploy.sh")
 
     @needs("/usr/bin/perl")
     def test_perl(self):
-        program = self.run_script("x.pl", f"open(my $f, '<', '{CREDENTIALS}'); <$f>;\n", "/usr/bin/perl", "-w")
+        program = self.run_script("x.pl", f"open(my $f, '<', '{CREDENTIALS}'); <$f>; sleep 1;\n", "/usr/bin/perl",
+                                  "-w")
         self.assertEqual(program, "perl x.pl")
 
     @needs("/usr/bin/node")
@@ -104,7 +107,7 @@ class Sessions(Acting):
     @needs("/usr/sbin/runuser")
     def test_as_whom_a_person_acts(self):
         # Two steps: to another user, and from there on (root may do both without a password).
-        line = f"/usr/sbin/runuser -u root -- /usr/sbin/runuser -u root -- cat {CREDENTIALS}"
+        line = f"/usr/sbin/runuser -u root -- /usr/sbin/runuser -u root -- sh -c 'cat {CREDENTIALS}; sleep {STAYS}'"
         self.start(["/bin/sh", "-c", line + " >/dev/null"], login_uid=PERSON).wait()
         actor = self.taker()
         self.assertEqual(actor["login_user"], str(PERSON))
@@ -112,18 +115,18 @@ class Sessions(Acting):
 
     @needs("/usr/bin/script")
     def test_the_terminal(self):
-        self.start(["/usr/bin/script", "-qec", f"cat {CREDENTIALS}", "/dev/null"], login_uid=PERSON).wait()
+        self.start(["/usr/bin/script", "-qec", f"cat {CREDENTIALS}; sleep {STAYS}", "/dev/null"], login_uid=PERSON).wait()
         self.assertRegex(self.taker()["session"], r"^login \d+ on pts/\d+$")
 
     @needs("/usr/bin/script")
     def test_a_terminal_without_a_login_uid_says_so(self):
-        self.start(["/usr/bin/script", "-qec", f"cat {CREDENTIALS}", "/dev/null"]).wait()
+        self.start(["/usr/bin/script", "-qec", f"cat {CREDENTIALS}; sleep {STAYS}", "/dev/null"]).wait()
         self.assertRegex(self.taker()["session"], r"^pts/\d+ without a login uid$")
 
     def test_what_a_coding_agent_starts_is_its_own(self):
-        self.plant("bin/claude", f"#!/bin/sh\ncat {CREDENTIALS} >/dev/null\n", 0o755)
+        self.plant("bin/claude", f"#!/bin/sh\ncat {CREDENTIALS} >/dev/null\nsleep {STAYS}\n", 0o755)
         self.start(["/root/bin/claude"], login_uid=PERSON).wait()
-        self.start(["/bin/cat", CREDENTIALS], login_uid=PERSON).wait()
+        self.start(["/bin/sh", "-c", f"cat {CREDENTIALS}; sleep {STAYS}"], login_uid=PERSON).wait()
         by_agent, by_person = sorted(self.takers(), key=lambda one: "agent" not in one["session"])
         self.assertEqual(by_agent["workload"]["name"], f"person: {PERSON} (claude code)")
         self.assertRegex(by_agent["session"], r"^login \d+, agent claude code$")

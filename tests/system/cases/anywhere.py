@@ -84,7 +84,8 @@ class FreeName(SystemCase):
                    f"/root/made{n}", ";")]
         self.actor(*steps, "read", "/root/.aws/credentials", "call", S3).wait()
         self.agent.quiet()
-        self.assertEqual([row for row in self.agent.rows(before, "gap") if row["cause"] == "files_unread"], [])
+        self.assertEqual([row for row in self.agent.rows(before, "gap")
+                          if row["cause"] == "files_unread" and self.tag in row["scope"]], [])
         self.expect([Acquisition("file", "/root/.aws/credentials", key.id, selector="default")],
                     [Use("inferred", "only_key_held", [key.id])])
 

@@ -11,7 +11,7 @@
 namespace keytrail {
 namespace {
 
-constexpr std::uint64_t kPublishEvery = 100'000'000, kPublishAtLeastEvery = 1'000'000'000;
+constexpr std::uint64_t kPublishEvery = 100'000'000, kPublishAtLeastEvery = 250'000'000;
 
 }  // namespace
 

@@ -239,6 +239,7 @@ void Pipeline::tick() {
     next_second_ = now + kSecond;
     identify_.expire(now);
     tell_silence(now);
+    publish();
   }
   if (now >= next_sample_) {
     next_sample_ = now + std::uint64_t{options_.sample_s} * kSecond;

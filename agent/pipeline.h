@@ -65,7 +65,7 @@ class Pipeline {
   Result<void> start();
   /// Settles what waits and hands the last batch over.
   void stop();
-  /// Any thread. At most 100 ms old where events come, else a quarter of a second.
+  /// Any thread. At most 100 ms old where events come, else a second.
   [[nodiscard]] PipelineSnapshot snapshot() const;
   /// Any thread. What is known of the machine beside its name (kThisMachine); never null.
   [[nodiscard]] std::shared_ptr<const std::vector<Fact>> machine() const;
@@ -99,7 +99,7 @@ class Pipeline {
   void tell_silence(std::uint64_t now);
   void count_identity(std::map<std::string, std::uint64_t>& out) const;
   void publish();
-  /// Where something came since the last time, or that is a while ago.
+  /// Where something came since the last time, and that is a while ago.
   void publish_news(std::uint64_t now);
   /// Any thread but its own: what `make` gives there, within a second, else nothing.
   template <typename F>

@@ -11,7 +11,7 @@
 namespace keytrail {
 namespace {
 
-constexpr std::uint64_t kPublishEvery = 100'000'000, kPublishAtLeastEvery = 250'000'000;
+constexpr std::uint64_t kPublishEvery = 100'000'000;
 
 }  // namespace
 
@@ -51,8 +51,8 @@ void Pipeline::publish() {
 // Reading all counters costs more than most of what is drained.
 void Pipeline::publish_news(std::uint64_t now) {
   const std::uint64_t received = session_.totals().received;
-  const bool is_news = received != published_received_ || session_.pending() != published_pending_;
-  if (now < published_ns_ + (is_news ? kPublishEvery : kPublishAtLeastEvery)) return;
+  if (received == published_received_ && session_.pending() == published_pending_) return;
+  if (now < published_ns_ + kPublishEvery) return;
   published_ns_ = now;
   published_received_ = received;
   published_pending_ = session_.pending();

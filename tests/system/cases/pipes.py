@@ -121,8 +121,9 @@ class Pipes(SystemCase):
                    env={"AWS_ACCESS_KEY_ID": own.id, "AWS_SECRET_ACCESS_KEY": own.secret}).wait()
         place = "/root/srv/keys"
         both = lambda host: Use("possible", "several_keys", [own.id, key.id], host=host)
-        self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", own.id),
-                     Acquisition("file", place, key.id, selector="default")],
+        takes = [Acquisition("environment", "AWS_ACCESS_KEY_ID", own.id),
+                 Acquisition("file", place, key.id, selector="default")]
+        self.expect(2 * takes,  # the script and what it starts with -c are two programs
                     [both(forked), both(fed), both(passed)])
 
     def test_who_reads_an_environment_takes_its_keys(self):

@@ -30,9 +30,10 @@ void NodeUsers::on_turn(std::uint64_t now_ns) {
         for (const BundleFact& one : answer.facts) {
           const std::string_view text = one.value;
           const std::size_t blank = text.find(' ');
+          if (kBundleFacts.at(one.what) != bundle::kUser || blank == text.npos) continue;
+          const std::string_view number = text.substr(0, blank);
           std::uint32_t uid = 0;
-          if (kBundleFacts.at(one.what) != bundle::kUser || blank == text.npos ||
-              std::from_chars(text.data(), text.data() + blank, uid).ptr != text.data() + blank)
+          if (std::from_chars(number.data(), number.data() + number.size(), uid).ptr != number.data() + number.size())
             continue;
           names.try_emplace(uid, text.substr(blank + 1));  // the first of several names wins, as in getpwuid
         }

@@ -134,6 +134,6 @@ class Pipes(SystemCase):
         thief = self.actor("read", f"/proc/{holder.pid}/environ", "call", host).wait()
         self.raise_flag("end")
         self.expect([Acquisition("environment", "AWS_ACCESS_KEY_ID", key.id, pid=holder.pid),
-                     Acquisition("memory", f"environment of {os.path.basename(os.path.realpath(PYTHON))}", key.id,
+                     Acquisition("memory", "environment of python3 actor.py", key.id,
                                  selector="AWS_ACCESS_KEY_ID", pid=thief.pid)],
                     [Use("inferred", "only_key_held", [key.id], host=host, pid=thief.pid)])

@@ -30,7 +30,8 @@ void NodeUsers::on_turn(std::uint64_t now_ns) {
         for (const BundleFact& one : answer.facts) {
           const std::string_view text = one.value;
           const std::size_t blank = text.find(' ');
-          if (kBundleFacts.at(one.what) != bundle::kUser || blank == text.npos) continue;
+          const bool known = one.what < kBundleFacts.size() && kBundleFacts[one.what] == bundle::kUser;
+          if (!known || blank == text.npos) continue;
           const std::string_view number = text.substr(0, blank);
           std::uint32_t uid = 0;
           if (std::from_chars(number.data(), number.data() + number.size(), uid).ptr != number.data() + number.size())

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that one program hands to another through a pipe: a command's output, a pipeline, a credential_process."""
 import json
-import os
 
 from case import PYTHON, SystemCase
 from rows import Acquisition, Use

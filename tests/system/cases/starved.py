@@ -8,9 +8,9 @@ import time
 from case import SystemCase
 from stage.world import PATH, PYTHON, die_with_runner
 
-FILES = 400
+FILES = 120
 # sched(7): what has a session of its own shares the processors by its autogroup's weight
-HOG = "open('/proc/self/autogroup', 'w').write('-15')\nwhile True: pass"
+HOG = "open('/proc/self/autogroup', 'w').write('-10')\nwhile True: pass"
 
 
 class Starved(SystemCase):
@@ -35,7 +35,7 @@ class Starved(SystemCase):
         self.agent.quiet()
         before, hogs = self.agent.last_seq(), list(self.hogs())
         steps = [word for number in range(FILES) for word in ("read", f"/srv/{number}/.aws/credentials")]
-        reader = self.actor(*steps, binds={"/srv": disk}).wait(60)
+        reader = self.actor(*steps, binds={"/srv": disk}).wait(0, 120)
         time.sleep(2)
         for hog in hogs:
             hog.kill()

@@ -58,7 +58,7 @@ class Agent:
         self.variables = {}  # of its environment, beside PATH
         self.within = []  # the command that runs it: setpriv, unshare
         self.handed = ()  # descriptors that it gets under their own numbers
-        self.process, self._output, self.small_disk_mb = None, b"", 0
+        self.process, self._output, self.small_disk_mb = None, bytearray(), 0
         self.configure("sampling:\n  slots_s: 2\n" + config)
 
     def configure(self, more):
@@ -184,14 +184,14 @@ class Agent:
             return None
 
     def status(self):
-        """What `keytrail status -o json` says."""
-        limit = time.monotonic() + 10
+        """What `keytrail status -o json` says. A worker that ended again and again is back within 5 s."""
+        limit = time.monotonic() + 20
         while time.monotonic() < limit:
             status = self.try_status()
             if status:
                 return status
             time.sleep(0.05)
-        raise RuntimeError("no status within 10 s:\n" + self.log()[-2000:])
+        raise RuntimeError("no status within 20 s:\n" + self.log()[-2000:])
 
     def rows(self, after=0, kinds="acquisition,use,finding,gap,revision"):
         """All rows after a sequence number, every page."""
@@ -203,11 +203,11 @@ class Agent:
                 return out
             cursor = page["cursor"]
 
-    def edges(self):
+    def edges(self, more=""):
         """Equal uses summed, every page: the totals that include what a window still holds back."""
         out, cursor = [], 0
         while True:
-            page = self.json(f"/v1/uses?after={cursor}&limit=500")
+            page = self.json(f"/v1/uses?after={cursor}&limit=500{more}")
             out += page["rows"]
             if not page.get("cursor"):
                 return out

@@ -68,9 +68,8 @@ class Kills(SystemCase):
 
     def note_calls(self):
         """Uses without a key of one program to one place are one use, which names the newest of its processes only."""
-        for edge in self.agent.edges():
-            if not edge["keys"]:
-                self.called |= {one["pid"] for one in edge["instances"]}
+        for edge in self.agent.edges("&evidence=unattributed"):
+            self.called |= {one["pid"] for one in edge["instances"]}
 
     def gaps(self):
         """(from, to, cause, lost), Unix seconds, each once: the warden tells its own to every worker."""

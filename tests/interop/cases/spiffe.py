@@ -87,7 +87,8 @@ class Spiffe(SystemCase):
 
     def test_a_jwt_names_its_reader_too(self):
         folder = self.written(WEB, "certs")
-        reader = self.start(["/bin/cat", folder + "/jwt_svid.token"], cgroups=self.unit("jwt")).wait()
+        reads = "import sys, time; open(sys.argv[1]).read(); time.sleep(0.5)"
+        reader = self.start([PYTHON, "-I", "-c", reads, folder + "/jwt_svid.token"], cgroups=self.unit("jwt")).wait()
         self.assertEqual(self.facts_of(reader, bool), {WEB: "token"})
 
     def test_two_at_once_are_told_and_none_is_its_name(self):

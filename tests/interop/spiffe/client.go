@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
-	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
@@ -71,10 +70,6 @@ func write(folder string) error {
 		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 			return err
 		}
-	}
-	// As a workload takes them: both halves belong together.
-	if _, err := x509svid.Load(filepath.Join(folder, "svid.pem"), filepath.Join(folder, "svid_key.pem")); err != nil {
-		return err
 	}
 	fmt.Println(svid.ID)
 	return nil

@@ -130,6 +130,7 @@ def _span(row, span):
 
 
 def event_of(row):
+    """Name of the log record's event."""
     return "keytrail.workload" if row.get("what") == "workload" else EVENT[row["type"]]
 
 

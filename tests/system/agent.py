@@ -185,14 +185,14 @@ class Agent:
             return None
 
     def status(self):
-        """What `keytrail status -o json` says. A worker that ended again and again is back within 5 s."""
-        limit = time.monotonic() + 20
+        """What `keytrail status -o json` says."""
+        limit = time.monotonic() + 10
         while time.monotonic() < limit:
             status = self.try_status()
             if status:
                 return status
             time.sleep(0.05)
-        raise RuntimeError("no status within 20 s:\n" + self.log()[-2000:])
+        raise RuntimeError("no status within 10 s:\n" + self.log()[-2000:])
 
     def rows(self, after=0, kinds="acquisition,use,finding,gap,revision"):
         """All rows after a sequence number, every page."""

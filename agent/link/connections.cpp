@@ -96,7 +96,9 @@ Done Connections::on_socket(const SocketEvent& event, const EventHead& head) {
   }
   if (connection->closed) {
     (connection->udp ? datagrams_ : connections_).erase(std::to_string(event.cookie));
-    uses_.weigh_ready();
+    for (const ExchangeRef& exchange : connection->exchanges) {
+      if (exchange->writer->held_uses > 0) uses_.weigh_ready_of(*exchange->writer);
+    }
   }
   return done;
 }

@@ -114,7 +114,7 @@ void Engine::ask_for_address(const EventHead& head) {
 Done Engine::on_exit(const EventHead& head) {
   const InstanceRef instance = processes_.on_exit(head);
   if (instance) pipes_.on_exit(instance);
-  if (instance && instance->held_uses > 0) uses_.weigh_ready();
+  if (instance && instance->held_uses > 0) uses_.weigh_ready_of(*instance);
   return Done::kAbsorbed;
 }
 

@@ -142,6 +142,19 @@ void Uses::weigh_waiting(std::uint64_t now_ns, bool all) {
   }
 }
 
+void Uses::weigh_ready_of(const Instance& caller) {
+  bool behind = false;
+  for (auto next = of_caller_.lower_bound({&caller, 0}); next != of_caller_.end() && next->first.first == &caller;) {
+    auto at = (next++)->second;
+    if (behind || !is_ready(*at, now_ns_)) {
+      behind = behind || !at->late;
+      continue;
+    }
+    HeldUse use = release(at);
+    weigh_one(use, now_ns_);
+  }
+}
+
 void Uses::weigh_one(HeldUse& use, std::uint64_t now_ns) {
   hosts_.check(use.where, *use.exchange->writer, catalog_);
   if (!use.where.known && !name_by_file(use.where, *use.exchange->writer, catalog_) && use.where.harmless)

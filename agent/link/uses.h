@@ -44,6 +44,8 @@ class Uses {
   /// Weighs what waits for nothing any more, as of the newest event or of a tick.
   void weigh_ready() { weigh_ready(now_ns_); }
   void weigh_ready(std::uint64_t now_ns) { weigh_waiting(now_ns, false); }
+  /// The same for one process: its end, and that of its connection, change nothing for others.
+  void weigh_ready_of(const Instance& caller);
   /// Weighs all, as it stands.
   void finish(std::uint64_t now_ns) { weigh_waiting(now_ns, true); }
   [[nodiscard]] std::size_t waiting() const { return held_.size(); }

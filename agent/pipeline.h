@@ -101,9 +101,6 @@ class Pipeline {
   void publish();
   /// Where something came since the last time, and that is a while ago.
   void publish_news(std::uint64_t now);
-  /// Any thread but its own: what `make` gives there, within a second, else nothing.
-  template <typename F>
-  std::invoke_result_t<F> asked_here(F make);
   std::uint64_t to_boot(std::int64_t wall_ns) const;
 
   const PipelineOptions options_;

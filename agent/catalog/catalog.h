@@ -241,11 +241,12 @@ struct ArgProgram {
 };
 /// What a word before the script is to an interpreter. Numbers are those of the kernel side (KT_SCRIPT_…).
 enum class ScriptWord : std::uint8_t {
-  kNone = 0,    ///< not known: nothing behind it is the script
-  kFlag = 1,    ///< an option by itself
-  kValued = 2,  ///< its value is the next word
-  kRuns = 3,    ///< the next word is what runs (-m module, -jar archive)
-  kLast = 4     ///< the next word is the script, whatever it looks like (--)
+  kNone = 0,     ///< not known: nothing behind it is the script
+  kFlag = 1,     ///< an option by itself
+  kValued = 2,   ///< its value is the next word
+  kRuns = 3,     ///< the next word is what runs (-m module, -jar archive)
+  kLast = 4,     ///< the next word is the script, whatever it looks like (--)
+  kNoScript = 5  ///< there is no script (--eval=TEXT)
 };
 struct ScriptRule {
   std::string_view word;

@@ -243,7 +243,8 @@ void read_interpreter(Fields& f, Model& model) {
   for (const auto& [key, does] : {std::pair{"flags", ScriptWord::kFlag},
                                   {"values", ScriptWord::kValued},
                                   {"runs", ScriptWord::kRuns},
-                                  {"last", ScriptWord::kLast}}) {
+                                  {"last", ScriptWord::kLast},
+                                  {"none", ScriptWord::kNoScript}}) {
     for (std::string& word : f.list(key))
       e.words.push_back({std::move(word), does});
   }

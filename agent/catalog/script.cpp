@@ -48,6 +48,7 @@ ScriptFinder::Next ScriptFinder::word(std::string_view word) {
     option_ = word.substr(0, equals);
     const auto rule = std::ranges::find(is_.words, option_, &ScriptRule::word);
     const ScriptWord does = rule == is_.words.end() ? ScriptWord::kNone : rule->does;
+    if (does == ScriptWord::kNoScript) return Next::kNone;
     if (equals == word.npos && does != ScriptWord::kNone) {
       if (does != ScriptWord::kFlag) before_ = does;
       return Next::kMore;
@@ -59,7 +60,9 @@ ScriptFinder::Next ScriptFinder::word(std::string_view word) {
       return option ? Next::kMore : letters(word);
     }
   }
-  if (word.empty() || word.size() > kLongest || format_of_text(kernel_tables().formats, word) != nullptr)
+  // An address or an assignment carries keys.
+  const bool may_carry = word.find_first_of("?=") != word.npos || word.contains(":/");
+  if (word.empty() || word.size() > kLongest || may_carry || format_of_text(kernel_tables().formats, word) != nullptr)
     return Next::kNone;
   const bool module = before == ScriptWord::kRuns && (option_ == "-m" || option_ == "--module");
   script_.assign(module ? "-m " : "").append(word);

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <string_view>
 
 #include "agent/base/fd.h"
@@ -69,18 +70,31 @@ std::optional<Stat> parse_stat(std::string_view text) {
   return out;
 }
 
-// The next word of a command line, byte by byte: what follows it is not read. Nothing: the end, or a longer one.
-std::optional<std::string> next_word(int fd) {
-  constexpr std::size_t kLongest = 512;
-  std::string out;
-  char c = 0;
-  while (::read(fd, &c, 1) == 1) {
-    if (c == '\0') return out;
-    if (out.size() == kLongest) return std::nullopt;
-    out += c;
+// The beginning of a command line, whose words may be secrets: one read, wiped. A program may have been given
+// megabytes.
+class CommandLine {
+ public:
+  explicit CommandLine(int fd) {
+    const ssize_t count = ::pread(fd, text_.data(), text_.size(), 0);
+    rest_ = {text_.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0))};
   }
-  return std::nullopt;
-}
+  ~CommandLine() { ::explicit_bzero(text_.data(), text_.size()); }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  /// Nothing: the end, or that of what was read.
+  std::optional<std::string_view> next_word() {
+    const std::size_t end = rest_.find('\0');
+    if (end == std::string_view::npos) return std::nullopt;
+    const std::string_view out = rest_.substr(0, end);
+    rest_.remove_prefix(end + 1);
+    return out;
+  }
+
+ private:
+  std::array<char, 4096> text_;
+  std::string_view rest_;
+};
 
 std::uint32_t device_of(std::uint32_t encoded) {
   const std::uint32_t major = (encoded >> 8U) & 0xFFFU, minor = (encoded & 0xFFU) | ((encoded >> 12U) & 0xFFF00U);
@@ -140,10 +154,12 @@ std::string ProcReader::script(std::uint32_t tgid, std::uint64_t start_ns,
   const base::UniqueFd directory = open_process(root_, tgid);
   if (!directory) return {};
   const auto stat = parse_stat(read_file(directory.get(), "stat"));
-  const base::UniqueFd words(::openat(directory.get(), "cmdline", O_RDONLY | O_CLOEXEC));
-  if (!stat || stat->start_ticks != ticks_of(start_ns) || !words || !next_word(words.get())) return {};
+  const base::UniqueFd file(::openat(directory.get(), "cmdline", O_RDONLY | O_CLOEXEC));
+  if (!stat || stat->start_ticks != ticks_of(start_ns) || !file) return {};
+  CommandLine words(file.get());
+  if (!words.next_word()) return {};  // its own name
   catalog::ScriptFinder finder(interpreter);
-  while (const auto word = next_word(words.get())) {
+  while (const auto word = words.next_word()) {
     const auto next = finder.word(*word);
     if (next == catalog::ScriptFinder::Next::kFound) return finder.script();
     if (next == catalog::ScriptFinder::Next::kNone) break;

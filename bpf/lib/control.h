@@ -106,6 +106,7 @@ struct kt_flag {
 #define KT_SCRIPT_VALUED 2 /* its value is the next word */
 #define KT_SCRIPT_RUNS 3   /* the next word is what runs: -m module, -jar archive */
 #define KT_SCRIPT_LAST 4   /* the next word is the script, whatever it looks like: -- */
+#define KT_SCRIPT_NONE 5   /* there is no script: --eval=TEXT */
 struct kt_letters {        /* bits by character, below 128 */
 	kt_u64 bits[2];
 };

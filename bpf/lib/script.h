@@ -105,6 +105,10 @@ __weak __noinline int script__is_option(u32 which, u32 number)
 		word = bpf_map_lookup_elem(&script_words, &s->items.name);
 	if (word)
 		does = word->does[number & (KT_INTERPRETERS - 1)];
+	if (does == KT_SCRIPT_NONE) {
+		s->items.interpreter = 0;
+		return 1;
+	}
 	if (!split && does) {
 		if (does != KT_SCRIPT_FLAG)
 			s->items.script_next = does;
@@ -122,6 +126,27 @@ __weak __noinline int script__is_option(u32 which, u32 number)
 		return 1;
 	script__letters(which, number);
 	return 1;
+}
+
+/* Is the word in s->text an address or an assignment? These carry keys. */
+__weak __noinline int script__may_carry(u32 which)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &which);
+	u32 i;
+	u8 c, last = 0;
+
+	if (!s)
+		return 1;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < KT_ITEM_VALUE_MAX; i++) {
+		c = s->text[i];
+		if (!c)
+			break;
+		if (c == '?' || c == '=' || (c == '/' && last == ':'))
+			return 1;
+		last = c;
+	}
+	return 0;
 }
 
 /* The next word, in s->text. False when there is no room for the item. */
@@ -143,7 +168,8 @@ __weak __noinline int script__word(u32 which)
 	if (before != KT_SCRIPT_RUNS && before != KT_SCRIPT_LAST && script__is_option(which, s->items.interpreter - 1))
 		return 1;
 	s->items.interpreter = 0;
-	if (!s->items.text_len || s->items.full_len > KT_ITEM_VALUE_MAX || text__format(which, 0) >= 0)
+	if (!s->items.text_len || s->items.full_len > KT_ITEM_VALUE_MAX || text__format(which, 0) >= 0 ||
+	    script__may_carry(which))
 		return 1;
 	if (before != KT_SCRIPT_RUNS)
 		s->items.name_len = 0;

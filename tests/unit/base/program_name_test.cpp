@@ -46,6 +46,21 @@ TEST(ProgramName, OfAnInterpreterThatWasGivenItsScriptBoth) {
   EXPECT_EQ(name("/usr/bin/cat", "/bin/cat", ""), "cat");
 }
 
+TEST(ProgramName, OfAScriptWithANewNameEachTimeIsOne) {
+  const auto name = [](std::string script) {
+    return program_name(Process{.exe = "/bin/dash", .filename = "/bin/sh", .script = std::move(script)});
+  };
+  EXPECT_EQ(name("/tmp/jenkins8091234567.sh"), "sh jenkins*.sh");
+  EXPECT_EQ(name("/home/runner/work/_temp/0b5c1f2e-9d3a-4a6f-8e21-7c4d5e6f7a8b.sh"), "sh *.sh");
+  EXPECT_EQ(name("/builds/step-deadbeef01.sh"), "sh step*.sh");
+  EXPECT_EQ(name("/tmp/tmpab3x_9k.py"), "sh tmp*.py");
+  EXPECT_EQ(name("/tmp/tmp.Xa8kQ2PqLm"), "sh tmp*");
+  EXPECT_EQ(name("/srv/tmpl.py"), "sh tmpl.py");
+  EXPECT_EQ(name("/srv/facade2.sh"), "sh facade2.sh");
+  EXPECT_EQ(name("/srv/backup-2026.sh"), "sh backup-2026.sh");
+  EXPECT_EQ(name("-m http.server"), "sh -m http.server");
+}
+
 TEST(ProgramName, OfATerminalAsPsShowsIt) {
   EXPECT_EQ(terminal_name(136U << 20U | 3U), "pts/3");
   EXPECT_EQ(terminal_name(136U << 20U | 300U), "pts/300");

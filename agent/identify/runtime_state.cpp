@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,7 +66,8 @@ class RuntimeState final : public IdentitySource {
     const bool container = workload.kind == WorkloadKind::kPod || workload.kind == WorkloadKind::kContainer;
     const std::string_view id = container ? workload.value(fact::kContainerId) : std::string_view();
     if (id.empty() || looks_.contains(workload.id)) return;
-    if (!workload.value(fact::kRuntime).empty()) return;  // LXC, nspawn, Nomad, BuildKit: the path says it all
+    // LXC, nspawn, Nomad, BuildKit: the path says it all. Of an earlier container of the id the runtime itself said it.
+    if (const Fact* runtime = workload.find(fact::kRuntime); runtime && runtime->known_by != KnownBy::kRuntime) return;
     if (is_of_user(workload.id)) {
       ++of_users_;
       return;
@@ -214,15 +216,25 @@ class RuntimeState final : public IdentitySource {
     }
     if (look.format == bundle::kOci)
       own.facts.push_back({fact::kContainerId, std::string(workload.value(fact::kContainerId)), KnownBy::kRuntime});
+    if (look.format == bundle::kOci) own.whole = whole_of(look);
     for (WorkloadFacts* const to : {&of_pod, &own}) {
       if (!to->facts.empty() && sink_ != nullptr) sink_->post(std::move(*to));
     }
   }
 
+  /// An id that people gave comes again, and nothing of the container before is true of the next.
+  static std::optional<WorkloadFacts::Whole> whole_of(const Look& look) {
+    constexpr std::size_t kDrawn = 64;  // digits of an id that a runtime drew
+    if (look.workload->value(fact::kContainerId).size() == kDrawn) return std::nullopt;
+    return WorkloadFacts::Whole{.known_by = KnownBy::kRuntime};
+  }
+
   void unknown(const Look& look, std::string because, std::uint64_t& counter) {
     ++counter;
-    if (sink_ != nullptr)
-      sink_->post({look.workload->id, {{fact::kRuntimeUnknown, std::move(because), KnownBy::kRuntime}}});
+    if (sink_ == nullptr) return;
+    WorkloadFacts out{look.workload->id, {{fact::kRuntimeUnknown, std::move(because), KnownBy::kRuntime}}};
+    if (look.format == bundle::kOci) out.whole = whole_of(look);
+    sink_->post(std::move(out));
   }
 
   Examiner& examiner_;

@@ -288,7 +288,9 @@ TEST_F(NodeUsersTest, TheFirstOfSeveralNamesWinsAndTheFileIsReadAgain) {
   users->on_turn(now += 600'000 * kMs);
   ASSERT_EQ(examiner.waiting.size(), 1U) << "one question at a time";
   EXPECT_EQ(examiner.question().format, bundle::kUsers);
-  examiner.answer({}, {{bundle::kUser, "0 root"},
+  examiner.answer({}, {{bundle::kUser, " nobody's"},
+                       {bundle::kUser, "4294967296 over"},
+                       {bundle::kUser, "0 root"},
                        {bundle::kUser, "0 toor"},
                        {bundle::kUser, "1000 alice b"},
                        {bundle::kUser, "x y"},
@@ -318,6 +320,30 @@ TEST_F(RuntimeStateTest, CriDockerdsPodIsBelievedOfThatPodOnly) {
   const auto all = posted();
   EXPECT_EQ(all.at("pod:" + kPod + " " + fact::kPodName), "web-1 runtime");
   EXPECT_EQ(all.at("pod:" + kPod + "/" + kId + " " + fact::kK8sContainer), "app runtime");
+}
+
+TEST_F(RuntimeStateTest, NothingOfTheContainerBeforeIsTrueOfTheNextOfAnIdThatPeopleGave) {
+  source->on_workload(container("web", "/k8s.io/web"));
+  examiner.answer({}, {{fact::kCgroup, "/k8s.io/web"}, {fact::kRuntime, "containerd"}, {fact::kPodName, "first"}});
+  (void)queue.take();
+  source->on_workload(seen(WorkloadKind::kContainer, "container:web",
+                           {{fact::kContainerId, "web"},
+                            {fact::kRuntime, "containerd", KnownBy::kRuntime},
+                            {fact::kPodName, "first", KnownBy::kRuntime},
+                            {fact::kCgroup, "/k8s.io/web"}}));
+  ASSERT_EQ(examiner.waiting.size(), 1U) << "the runtime's own word of the one before";
+  examiner.answer({}, {{fact::kCgroup, "/k8s.io/web"}, {fact::kRuntime, "containerd"}});
+  const auto whole = [this] {
+    const std::vector<WorkloadFacts> told = queue.take();
+    return told.size() == 1 && told[0].whole && told[0].whole->known_by == KnownBy::kRuntime;
+  };
+  EXPECT_TRUE(whole());
+  source->on_workload(container("web", "/k8s.io/web"));
+  examiner.answer("refused");
+  EXPECT_TRUE(whole()) << "also where it stays unknown";
+  source->on_workload(container(kId, "/docker/" + kId));
+  examiner.answer("refused");
+  EXPECT_FALSE(whole()) << "an id that was drawn does not come again: what was known before a restart stays";
 }
 
 TEST_F(RuntimeStateTest, OthersAreNotAskedAbout) {

@@ -136,13 +136,15 @@ int iter__task(struct bpf_iter__task *ctx)
 	struct identity who;
 	struct ev_exec *ev;
 	struct scratch *s;
+	bool kernels;
 
 	if (!task)
 		return 0;
 	c = hit__begin(KT_FAMILY_LIFETIME);
 	task__identity(task, false, &who);
-	if (who.tid != who.tgid || (BPF_CORE_READ((struct task_struct *)task, flags) & PF_KTHREAD) ||
-	    task__is_own(task, who.tgid, false))
+	/* of the kernel's own only the first: it shows the machine's first mount namespace */
+	kernels = who.tgid != KTHREADD && (BPF_CORE_READ((struct task_struct *)task, flags) & PF_KTHREAD);
+	if (who.tid != who.tgid || kernels || task__is_own(task, who.tgid, false))
 		return hit__end(c, KT_FAMILY_LIFETIME, KT_C_FILTERED);
 	s = scratch__get(SCRATCH_SWEEP);
 	if (!s)

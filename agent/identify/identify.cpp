@@ -11,6 +11,7 @@ namespace keytrail::identify {
 namespace {
 
 constexpr std::size_t kLooks = 64;  // at processes, each time
+constexpr std::uint32_t kFirstKernelThread = 2;
 constexpr std::uint64_t kSettledNs = 2'000'000'000;
 
 CgroupMakers makers_of(const CgroupEvent& cgroup) { return {.claimed = cgroup.claimed, .owner = cgroup.owner}; }
@@ -135,6 +136,10 @@ Identified Identify::on_exec(const EventHead& head, const ExecEvent& exec) {
 
 // What hooks have seen is newer and richer than what the sweep finds.
 Identified Identify::on_task(const EventHead& head, const ExecEvent& exec) {
+  if (head.who.tgid == kFirstKernelThread) {  // no process of anybody's
+    if (host_mnt_ns_ == 0) host_mnt_ns_ = exec.mnt_ns;
+    return {};
+  }
   if (const Life* life = life_of(head.who)) {
     const Process& current = *life->current;
     if (current.id == head.who && current.origin != Origin::kInferred) return {.who = life->current};
@@ -214,19 +219,6 @@ ProcessRef Identify::learn_environment(const InstanceId& id, std::vector<EnvItem
   ProcessRef made = std::make_shared<const Process>(std::move(process));
   publish(*life, made);
   return made;
-}
-
-void Identify::learn_users(UserNames::Names names) {
-  if (!resolver_.learn_users(std::move(names))) return;
-  resolved_.clear();
-  for (auto& [key, life] : lives_) {
-    Process process = *life.current;
-    if (const auto it = cgroups_.find(process.cgroup_id); it != cgroups_.end())
-      resolve(process, it->second.path, it->second.makers);
-    else
-      resolver_.renew_users(process);
-    publish(life, std::make_shared<const Process>(std::move(process)));
-  }
 }
 
 ProcessRef Identify::find(const InstanceId& id) const {

@@ -99,8 +99,10 @@ class Identify {
   /// What a source posted. Processes keep the workload they were published with: later ones get the new one, and the
   /// history joins facts by the id.
   void learn_facts(WorkloadFacts facts) { workloads_.learn(std::move(facts)); }
-  /// The names of the node's users by number.
+  /// The names of the node's users by number. The first thousand processes that run have them at once, the rest with
+  /// each `renew_some`, so that events do not wait for all: call that every turn.
   void learn_users(UserNames::Names names);
+  void renew_some();
   /// Facts that were news since the last call.
   [[nodiscard]] std::vector<WorkloadFacts> take_facts() { return workloads_.take_news(); }
   /// Workloads that were seen for the first time since the last call, or in a new cgroup of the same name, each with a
@@ -124,6 +126,7 @@ class Identify {
 
  private:
   static constexpr std::size_t kMaxUnresolved = 10'000;
+  static constexpr std::size_t kRenewed = 1'000;
   static constexpr std::size_t kMaxGivenUp = 256;  // causes and workloads that are told apart
   static constexpr std::size_t kMaxResolved = 256;
   static constexpr std::size_t kMaxEarlier = 64;  // execs of one process within 10 s that late events may still name
@@ -190,6 +193,7 @@ class Identify {
   void note_script(Process& process) const;
   void note_namespaces(Process& process, const Process* was);
   void own_mounts(const Process& process);
+  [[nodiscard]] bool is_shared(std::uint32_t mnt_ns, const Workload& owner) const;
   void leave_mounts(const Process& process);
 
   Life* life_of(const InstanceId& id);
@@ -219,7 +223,8 @@ class Identify {
   // mnt_ns → (start, tgid) of live ones.
   std::unordered_map<std::uint32_t, std::set<std::pair<std::uint64_t, std::uint32_t>>> mounts_;
   std::unordered_map<std::uint32_t, std::shared_ptr<const Workload>> mount_owners_;  // mnt_ns → whose it is
-  std::uint32_t host_mnt_ns_ = 0;                                                    // 0: not known yet
+  /// Process 1's; where the machine shows it to nobody, the first kernel thread's. 0: not known yet.
+  std::uint32_t host_mnt_ns_ = 0;
   base::FairShares room_;
   std::map<base::Owners, std::deque<std::pair<std::uint64_t, Key>>> exited_;  // of each owner by time of exit
   std::deque<Replaced> replaced_;                                             // by time of exec
@@ -232,6 +237,7 @@ class Identify {
   std::unordered_map<std::size_t, Resolved> resolved_;
   GivenUp given_up_;
   std::vector<WorkloadSeen> first_seen_;
+  std::vector<Key> to_renew_;  // of processes whose users may be called otherwise now
 };
 
 }  // namespace keytrail::identify

@@ -175,12 +175,23 @@ void Identify::note_namespaces(Process& process, const Process* was) {
 }
 
 void Identify::own_mounts(const Process& process) {
-  if (process.id.tgid == 1) host_mnt_ns_ = process.mnt_ns;
+  if (process.id.tgid == 1 && process.mnt_ns != 0) host_mnt_ns_ = process.mnt_ns;
   if (host_mnt_ns_ == 0 || process.mnt_ns == 0 || process.mnt_ns == host_mnt_ns_ || !is_container(*process.workload) ||
-      process.namespaces_of || !mounts_.contains(process.mnt_ns)) {
+      process.namespaces_of || mount_owners_.contains(process.mnt_ns) ||
+      is_shared(process.mnt_ns, *process.workload)) {
     return;
   }
-  mount_owners_.try_emplace(process.mnt_ns, process.workload);
+  mount_owners_.emplace(process.mnt_ns, process.workload);
+}
+
+// A runtime may have mounts of its own (a snap's): what it starts is in the container's cgroup first, and in the
+// runtime's mounts still. Unknown namespaces count as shared.
+bool Identify::is_shared(std::uint32_t mnt_ns, const Workload& owner) const {
+  const auto there = mounts_.find(mnt_ns);
+  return there == mounts_.end() || std::ranges::any_of(there->second, [&](const auto& one) {
+           const auto life = lives_.find(Key{one.second, one.first});
+           return life != lives_.end() && !are_together(*life->second.current->workload, owner);
+         });
 }
 
 void Identify::leave_mounts(const Process& process) {

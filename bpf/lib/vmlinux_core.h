@@ -407,6 +407,7 @@ struct syscall_enter {
 };
 
 #define PF_KTHREAD 0x00200000
+#define KTHREADD 2 /* its pid, where the machine's first PID namespace is seen */
 #define FMODE_READ_BIT 1
 #define FMODE_WRITE_BIT 2
 #define FMODE_MADE 0x100003 /* read, write, created */

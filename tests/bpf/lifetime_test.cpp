@@ -282,6 +282,23 @@ TEST(Sweep, FindsProcessesFilesAndConnectionsOlderThanTheAgent) {
   late.expect_identity();
 }
 
+TEST(Sweep, OfTheKernelsThreadsShowsTheFirstForItsMountNamespace) {
+  struct stat mounts {};
+  if (stat("/proc/2/ns/mnt", &mounts) != 0) GTEST_SKIP() << "in a PID namespace of its own";
+  KernelSide late;
+  ASSERT_TRUE(late.loader().sweep());
+  std::vector<ev_exec> found;
+  for (const Record& record : late.drain()) {
+    if (record.head().type != KT_EV_TASK) continue;
+    const ev_exec& task = record.as<ev_exec>();
+    if (task.head.tgid == 2 || task.parent_tgid == 2) found.push_back(task);
+  }
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].head.tgid, 2U);
+  EXPECT_EQ(found[0].mnt_ns, mounts.st_ino);
+  EXPECT_EQ(found[0].exe_len, 0U);
+}
+
 TEST(Sweep, SamplesShowBytesAndIdleTimeOfOpenConnections) {
   const Folder folder;
   kernel_side().drain();

@@ -144,6 +144,39 @@ TEST_F(PresenceTest, NothingIsSaidOfARuntimeThatStartsOrOfExecInAContainer) {
   EXPECT_EQ(namespaces(exec({.who = at(13), .cgroup = kHostGroup, .mounts = 78})), "") << "a unit's own /tmp";
 }
 
+TEST_F(PresenceTest, ARuntimesOwnMountsAreNotTheContainersThatItStarts) {
+  constexpr std::uint32_t kRuntimeMounts = 80;  // a snap's
+  exec({.who = at(10), .cgroup = kHostGroup, .mounts = kRuntimeMounts, .exe = "/usr/bin/containerd"});
+  // runc is in the container's cgroup first: as it forks, and as it runs itself again.
+  fork(at(10), kHostGroup, at(11));
+  exec({.who = at(11, 2), .cgroup = kWebGroup, .mounts = kRuntimeMounts, .parent = at(10), .exe = "/usr/bin/runc"});
+  fork(at(11, 2), kWebGroup, at(12));
+  exec({.who = at(12, 3), .cgroup = kWebGroup, .mounts = kWebMounts, .parent = at(11, 2)});
+  const ProcessRef shim = exec({.who = at(13), .cgroup = kHostGroup, .mounts = kRuntimeMounts, .parent = at(10)});
+  EXPECT_EQ(namespaces(shim), "");
+  EXPECT_EQ(namespaces(exec({.who = at(14), .cgroup = kHostGroup, .mounts = kWebMounts})), "container: aaaaaaaaaaaa");
+}
+
+TEST(Presence, WhereProcessOneIsNotShownTheFirstKernelThreadsMountsAreTheHosts) {
+  const test::FakeProc proc;
+  Identify table{{.proc_root = proc.root(), .passwd_path = proc.passwd()}};
+  const auto event = [&](const InstanceId& who, std::uint64_t cgroup, decltype(Event::body) body) {
+    return table.on_event({.head = {.time_ns = 1000 * kSecond, .who = who, .cgroup_id = cgroup}, .body = body}).who;
+  };
+  for (const auto& [id, path] : {std::pair(kHostGroup, "/init.scope"), std::pair(kWebGroup, "/k8s.io/web")})
+    event({}, 0, CgroupEvent{.cgroup_id = id, .path = path});
+  EXPECT_EQ(event({2, 1, 1}, kHostGroup, TaskEvent{{.comm = "kthreadd", .mnt_ns = kHostMounts}}), nullptr);
+  EXPECT_EQ(table.stats().live, 0U) << "it is nobody's process";
+  event({1, 1, 1}, kHostGroup, ForkEvent{.child = {30, kSecond, 1}});  // what is inferred of it has no namespaces
+  event({10, kSecond, 1}, kWebGroup, ExecEvent{.exe = "/bin/sh", .mnt_ns = kWebMounts});
+  const ProcessRef entered = event({20, kSecond, 1}, kHostGroup, ExecEvent{.exe = "/bin/cat", .mnt_ns = kWebMounts});
+  ASSERT_TRUE(entered->namespaces_of);
+  EXPECT_EQ(*entered->namespaces_of, "container: web");
+  const ProcessRef left = event({10, kSecond, 2}, kWebGroup, ExecEvent{.exe = "/bin/cat", .mnt_ns = kHostMounts});
+  ASSERT_TRUE(left->namespaces_of);
+  EXPECT_EQ(*left->namespaces_of, "host");
+}
+
 TEST_F(PresenceTest, ContainersOfAPodMayShareTheirNamespaces) {
   const std::string pod = "/kubepods/pod11111111-2222-3333-4444-555555555555/";
   name(70, pod + web);

@@ -226,6 +226,7 @@ void Pipeline::tick() {
   const std::uint64_t now = clock_.boot_ns();
   const std::size_t drained = capture_.drain(now, [this](std::span<const std::byte> bytes) { on_record(bytes); });
   tell_seen();  // at once: a container may live 50 ms, and its state no longer
+  identify_.renew_some();
   if (drained < capture::Capture::kMaxPerDrain) drained_ns_ = now - std::min(now, capture::Capture::kWatermarkNs);
   if (now >= next_flush_) {
     next_flush_ = now + 50 * kMs;

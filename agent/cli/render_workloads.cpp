@@ -144,6 +144,8 @@ std::string explained(const json::object& row, const View& view) {
                      parts.empty() ? "nothing that is known" : parts, order_words());
   const FactsShown shown = facts_table(facts, naming, view);
   out += shown.table;
+  if (std::ranges::find(facts, std::string_view(fact::kSpiffeId), &Fact::name) != facts.end())
+    out += "An SVID is taken for its reader's own where no other workload had it since the worker began.\n";
   if (shown.contradictions != 0)
     out += fmt::format("! {} fact{} contradict{} what counts.\n", shown.contradictions,
                        shown.contradictions == 1 ? "" : "s", shown.contradictions == 1 ? "s" : "");

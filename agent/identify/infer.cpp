@@ -180,4 +180,28 @@ ProcessRef Identify::infer_earlier(const InstanceId& id, Life& life, std::uint64
   return made;
 }
 
+void Identify::learn_users(UserNames::Names names) {
+  if (!resolver_.learn_users(std::move(names))) return;
+  resolved_.clear();
+  to_renew_.clear();
+  for (const auto& [key, life] : lives_) {
+    if (life.exited_ns == 0) to_renew_.push_back(key);
+  }
+  renew_some();
+}
+
+void Identify::renew_some() {
+  for (std::size_t left = kRenewed; left > 0 && !to_renew_.empty(); --left) {
+    const auto it = lives_.find(to_renew_.back());
+    to_renew_.pop_back();
+    if (it == lives_.end() || it->second.exited_ns != 0) continue;
+    Process process = *it->second.current;
+    if (const auto named = cgroups_.find(process.cgroup_id); named != cgroups_.end())
+      resolve(process, named->second.path, named->second.makers);
+    else
+      resolver_.renew_users(process);
+    publish(it->second, std::make_shared<const Process>(std::move(process)));
+  }
+}
+
 }  // namespace keytrail::identify

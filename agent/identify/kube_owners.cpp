@@ -9,7 +9,15 @@
 namespace keytrail::identify {
 namespace {
 
+using enum OwnerDoubt;
 using Kind = KubeFailure::Kind;
+
+/// What the next object would be answered, too.
+bool is_servers(const KubeFailure& failure) {
+  constexpr unsigned kErrorInside = 500;
+  return failure.kind == Kind::kUnreachable || failure.kind == Kind::kUnauthorized ||
+         failure.kind == Kind::kCancelled || (failure.kind == Kind::kBusy && failure.status != kErrorInside);
+}
 
 /// A name that an object may have: nothing else becomes part of a path.
 bool is_object_name(std::string_view name) {
@@ -34,34 +42,55 @@ bool has_uid(const boost::json::object& object, std::string_view wanted) {
 
 }  // namespace
 
-std::expected<PodOwner, OwnerDoubt> KubeOwners::of(std::string_view name_space, const PodOwner& owner) {
-  if (!is_object_name(owner.name)) return std::unexpected(OwnerDoubt::kNotSo);
+OwnerAnswer KubeOwners::of(std::string_view name_space, const PodOwner& owner) {
+  if (!is_object_name(owner.name)) return std::unexpected(kNotSo);
   const std::string resource = resource_of(owner.kind);
   const std::string path = fmt::format("/apis/{}/v1/namespaces/{}/{}/{}", owner.group, url_encoded(name_space),
                                        resource, url_encoded(owner.name));
   const auto now = Clock::now();
   const std::string known_as = path + " " + owner.uid;
-  if (const auto it = known_.find(known_as); it != known_.end() && (it->second.controller || now < it->second.until))
-    return it->second.controller;
+  auto known = known_.find(known_as);
+  if (known != known_.end() && (known->second.controller || now < known->second.until)) {
+    if (known->second.failures > 0) due_ = std::min(due_, known->second.until);
+    return known->second.controller;
+  }
   const auto refusal = refusals_.find(resource);
-  if (refusal != refusals_.end() && now < refusal->second.again) return std::unexpected(OwnerDoubt::kCannotAsk);
-  if (now < again_) return std::unexpected(OwnerDoubt::kUnknown);
+  if (refusal != refusals_.end() && now < refusal->second.again) return not_before(refusal->second.again, kCannotAsk);
+  if (now < again_) return not_before(again_, kUnknown);
   const KubeResult<boost::json::object> found = api_.get(path, true);
   const Kind failure = found ? Kind::kNotFound : found.error().kind;
   if (failure == Kind::kForbidden) {
-    refusals_[resource] = {found.error().text, now + kRefusedAgain};
-    return std::unexpected(OwnerDoubt::kCannotAsk);
+    failures_ = 0;
+    const auto again = Clock::now() + kRefusedAgain;
+    refusals_[resource] = {found.error().text, again};
+    return not_before(again, kCannotAsk);
   }
-  if (failure != Kind::kNotFound) {  // a server that does not answer must not hold up the pods
-    failed_ = true;
-    again_ = Clock::now() + failed_again_;
-    return std::unexpected(OwnerDoubt::kUnknown);
+  if (!found && is_servers(found.error())) {  // whoever does not answer must not hold up the pods
+    again_ = Clock::now() + std::max<Clock::duration>(wait_after(++failures_), found.error().retry_after);
+    return not_before(again_, kUnknown);
   }
-  if (refusals_.erase(resource) > 0) granted_ = true;
-  Known known{std::unexpected(found ? OwnerDoubt::kNotSo : OwnerDoubt::kUnknown), Clock::now() + failed_again_};
-  if (found && has_uid(*found, owner.uid)) known.controller = controller_of(*found);
-  if (known_.size() >= kMaxKnown) known_.clear();
-  return known_.insert_or_assign(known_as, std::move(known)).first->second.controller;
+  failures_ = 0;
+  if (failure == Kind::kNotFound && refusals_.erase(resource) > 0) due_ = Clock::time_point::min();  // the others, too
+  if (known == known_.end() && known_.size() >= kMaxKnown) known_.clear();
+  Known& answer = known == known_.end() ? known_[known_as] : known->second;
+  answer.failures = failure == Kind::kNotFound ? 0 : answer.failures + 1;
+  answer.until = Clock::now() + wait_after(answer.failures);
+  if (answer.failures > 0) return answer.controller = not_before(answer.until, kUnknown);  // of this object alone
+  answer.controller = std::unexpected(found ? kNotSo : kGone);
+  if (found && has_uid(*found, owner.uid)) answer.controller = controller_of(*found);
+  return answer.controller;
+}
+
+std::unexpected<OwnerDoubt> KubeOwners::not_before(Clock::time_point again, OwnerDoubt doubt) {
+  due_ = std::min(due_, again);
+  return std::unexpected(doubt);
+}
+
+KubeOwners::Clock::duration KubeOwners::wait_after(unsigned failures) const {
+  Clock::duration out = failed_again_;
+  for (; failures > 1 && out < kFailedAgainMost; --failures)
+    out *= 2;
+  return std::min<Clock::duration>(out, std::max<Clock::duration>(kFailedAgainMost, failed_again_));
 }
 
 std::pair<std::string, std::string> KubeOwners::refused() const {
@@ -73,10 +102,10 @@ std::pair<std::string, std::string> KubeOwners::refused() const {
   return out;
 }
 
-bool KubeOwners::ask_again() {
-  const bool recovered = failed_ && Clock::now() >= again_;
-  if (recovered) failed_ = false;
-  return std::exchange(granted_, false) || recovered;
+bool KubeOwners::take_due() {
+  if (Clock::now() < due_) return false;
+  due_ = Clock::time_point::max();
+  return true;
 }
 
 }  // namespace keytrail::identify

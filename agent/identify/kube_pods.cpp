@@ -5,6 +5,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value.hpp>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -26,6 +27,27 @@ constexpr Maker kMakers[] = {{"ReplicaSet", "apps", fact::kReplicaSet, "Deployme
                              {"StatefulSet", "apps", fact::kStatefulSet, "", nullptr},
                              {"DaemonSet", "apps", fact::kDaemonSet, "", nullptr},
                              {"Job", "batch", fact::kJob, "CronJob", fact::kCronJob}};
+
+bool is_owners(std::string_view name) {
+  return std::ranges::any_of(kMakers, [&](const Maker& one) {
+    return name == one.name || (one.above_name != nullptr && name == one.above_name);
+  });
+}
+
+std::vector<std::string> owners_names() {
+  std::vector<std::string> out;
+  for (const Maker& one : kMakers) {
+    out.emplace_back(one.name);
+    if (one.above_name != nullptr) out.emplace_back(one.above_name);
+  }
+  return out;
+}
+
+const Maker* maker_of(const PodOwner& owner) {
+  const auto* found = std::ranges::find_if(
+      kMakers, [&](const Maker& one) { return one.kind == owner.kind && one.group == owner.group; });
+  return found == std::end(kMakers) ? nullptr : found;
+}
 
 /// Annotations of this prefix are attributes: those of the service, and what does not say where it runs.
 /// https://opentelemetry.io/docs/specs/semconv/non-normative/k8s-attributes/
@@ -90,10 +112,20 @@ PodOwner controller_in(const json::object& meta) {
   return out;
 }
 
+void add(std::vector<Fact>& to, std::string name, std::string_view text, PodLosses& losses,
+         KnownBy known_by = KnownBy::kCluster) {
+  if (text.empty()) return;
+  const std::string clean = base::printable(cut(text, kMaxFactValue));
+  const std::string_view kept = cut(clean, kMaxFactValue);
+  if (text.size() > kMaxFactValue || kept.size() < clean.size()) ++losses.texts_cut;
+  to.push_back({std::move(name), std::string(kept), known_by});
+}
+
 class PodReader {
  public:
   PodReader(const json::object& pod, const PodHead& head, const base::KubernetesConfig& config, PodLosses& losses)
-      : meta_(object_at(pod, "metadata")),
+      : pod_of_(pod),
+        meta_(object_at(pod, "metadata")),
         spec_(object_at(pod, "spec")),
         status_(object_at(pod, "status")),
         labels_(object_at(meta_, "labels")),
@@ -112,12 +144,15 @@ class PodReader {
     for (const std::string& key : config_.labels)
       add(pod_, fact::kPodLabel + key, text_at(labels_, key));
     add(pod_, fact::kTeam, text_at(annotations_, config_.team_annotation));
-    add_owners(owner_of);
     // Where there is none, whoever shows one takes what the convention names next (base::service_name).
     for (const char* attribute : kAttributes)
       add(pod_, attribute, text_at(annotations_, std::string(kAttribute) + attribute));
     add_ci_job();
-    if (!unknown_) pod_.whole.emplace(KnownBy::kCluster);
+    if (const std::optional<PodOwned> owned = pod_owned(pod_of_)) {
+      set_owners(pod_, *owned, owner_of(owned->name_space, owned->owner), losses_);
+    } else {
+      pod_.whole = WorkloadFacts::Whole{.nor_claimed = owners_names()};
+    }
     out_.push_back(std::move(pod_));
     add_containers("containers", "containerStatuses");
     add_containers("initContainers", "initContainerStatuses");
@@ -126,36 +161,8 @@ class PodReader {
   }
 
  private:
-  void add(WorkloadFacts& to, std::string name, std::string_view text, KnownBy known_by = KnownBy::kCluster) {
-    if (text.empty()) return;
-    const std::string clean = base::printable(cut(text, kMaxFactValue));
-    const std::string_view kept = cut(clean, kMaxFactValue);
-    if (text.size() > kMaxFactValue || kept.size() < clean.size()) ++losses_.texts_cut;
-    to.facts.push_back({std::move(name), std::string(kept), known_by});
-  }
-
-  void add_owners(const OwnerOf& owner_of) {
-    const PodOwner owner = controller_in(meta_);
-    const auto* maker = std::ranges::find_if(
-        kMakers, [&](const Maker& one) { return one.kind == owner.kind && one.group == owner.group; });
-    if (maker == std::end(kMakers)) return;
-    const std::expected<PodOwner, OwnerDoubt> above = owner_of(text_at(meta_, "namespace"), owner);
-    unknown_ = !above && above.error() == OwnerDoubt::kUnknown;
-    add(pod_, maker->name, owner.name, above ? KnownBy::kCluster : KnownBy::kClaimed);
-    if (maker->above_name == nullptr) return;
-    if (above) {
-      if (above->kind == maker->above_kind && above->group == owner.group) add(pod_, maker->above_name, above->name);
-      return;
-    }
-    add(pod_, maker->above_name,
-        owner.kind == "ReplicaSet" ? deployment_by_name(owner.name, text_at(labels_, "pod-template-hash"))
-                                   : cron_job_by_name(owner.name, created_s()),
-        KnownBy::kClaimed);
-  }
-
-  [[nodiscard]] std::int64_t created_s() const {
-    const auto time = base::parse_rfc3339(text_at(meta_, "creationTimestamp"));
-    return time ? *time / 1'000'000'000 : 0;
+  void add(WorkloadFacts& to, std::string name, std::string_view text) {
+    identify::add(to.facts, std::move(name), text, losses_);
   }
 
   // What the agents of CI systems in the cluster write onto the pods that they make: tekton.dev/docs/pipelines/labels,
@@ -218,11 +225,10 @@ class PodReader {
     if (!facts.facts.empty()) out_.push_back(std::move(facts));
   }
 
-  const json::object &meta_, &spec_, &status_, &labels_, &annotations_;
+  const json::object &pod_of_, &meta_, &spec_, &status_, &labels_, &annotations_;
   const PodHead& head_;
   const base::KubernetesConfig& config_;
   PodLosses& losses_;
-  bool unknown_ = false;
   WorkloadFacts pod_;
   std::vector<WorkloadFacts> out_;
 };
@@ -253,6 +259,39 @@ bool has_container(const json::object& pod) {
 std::vector<WorkloadFacts> pod_facts(const json::object& pod, const PodHead& head, const base::KubernetesConfig& config,
                                      const OwnerOf& owner_of, PodLosses& losses) {
   return PodReader(pod, head, config, losses).read(owner_of);
+}
+
+std::optional<PodOwned> pod_owned(const json::object& pod) {
+  const json::object& meta = object_at(pod, "metadata");
+  PodOwned out{.name_space = std::string(text_at(meta, "namespace")), .owner = controller_in(meta), .by_name = {}};
+  if (maker_of(out.owner) == nullptr) return std::nullopt;
+  if (out.owner.kind == "ReplicaSet") {
+    out.by_name = deployment_by_name(out.owner.name, text_at(object_at(meta, "labels"), "pod-template-hash"));
+  } else if (out.owner.kind == "Job") {
+    const auto created = base::parse_rfc3339(text_at(meta, "creationTimestamp"));
+    out.by_name = cron_job_by_name(out.owner.name, created ? *created / 1'000'000'000 : 0);
+  }
+  return out;
+}
+
+void set_owners(WorkloadFacts& pod, const PodOwned& owned, const OwnerAnswer& above, PodLosses& losses) {
+  std::vector<Fact> facts;
+  const PodOwner& owner = owned.owner;
+  const Maker* const maker = maker_of(owner);
+  if (maker == nullptr) return;
+  const bool unknown = !above && (above.error() == OwnerDoubt::kGone || above.error() == OwnerDoubt::kUnknown);
+  add(facts, maker->name, owner.name, losses, above ? KnownBy::kCluster : KnownBy::kClaimed);
+  if (maker->above_name != nullptr && !unknown) {
+    if (!above) {
+      add(facts, maker->above_name, owned.by_name, losses, KnownBy::kClaimed);
+    } else if (above->kind == maker->above_kind && above->group == owner.group) {
+      add(facts, maker->above_name, above->name, losses);
+    }
+  }
+  std::erase_if(pod.facts, [](const Fact& one) { return is_owners(one.name); });
+  pod.facts.insert(pod.facts.begin(), std::make_move_iterator(facts.begin()), std::make_move_iterator(facts.end()));
+  pod.whole.emplace(KnownBy::kCluster);
+  (unknown ? pod.whole->unsaid : pod.whole->nor_claimed) = owners_names();
 }
 
 PodOwner controller_of(const json::object& object) { return controller_in(object_at(object, "metadata")); }

@@ -42,10 +42,12 @@ struct PodOwner {
 enum class OwnerDoubt : std::uint8_t {
   kNotSo,      ///< the one of that name has another uid
   kCannotAsk,  ///< a right is missing, or there is nobody to ask
-  kUnknown     ///< it is gone, or nobody answers now: what was known stays
+  kGone,       ///< what was known stays
+  kUnknown     ///< nobody answers now: the same
 };
+using OwnerAnswer = std::expected<PodOwner, OwnerDoubt>;
 /// Who controls the owner of a pod of `name_space`, an object that the server has under that name with that uid.
-using OwnerOf = std::function<std::expected<PodOwner, OwnerDoubt>(std::string_view name_space, const PodOwner& owner)>;
+using OwnerOf = std::function<OwnerAnswer(std::string_view name_space, const PodOwner& owner)>;
 
 /// What was left out, and why; counts.
 struct PodLosses {
@@ -54,13 +56,23 @@ struct PodLosses {
 };
 inline constexpr std::size_t kMaxPodContainers = 128;  ///< with init and ephemeral ones and the last one of each
 
-/// Facts of "pod:UID", all that the cluster knows of it unless nothing is known of its owner; and of
+/// Facts of "pod:UID", all that the cluster knows of it, save of its owners where those are kGone or kUnknown; and of
 /// "pod:UID/CONTAINER" for each that ran or runs. Known by kCluster; owners that nobody bears out by kClaimed, what
-/// stands above those by a rule of names (ReplicaSet → Deployment, Job → CronJob). Control characters are escaped,
-/// long texts are cut.
+/// stands above those by a rule of names (ReplicaSet → Deployment, Job → CronJob) unless they may be borne out yet.
+/// Control characters are escaped, long texts are cut.
 [[nodiscard]] std::vector<WorkloadFacts> pod_facts(const boost::json::object& pod, const PodHead& head,
                                                    const base::KubernetesConfig& config, const OwnerOf& owner_of,
                                                    PodLosses& losses);
+
+/// Whose a pod's author wrote it to be; what it takes to say so without the pod.
+struct PodOwned {
+  std::string name_space;
+  PodOwner owner;       ///< of a kind that can be asked for
+  std::string by_name;  ///< what stands above it by the rules of names; empty: nothing
+};
+[[nodiscard]] std::optional<PodOwned> pod_owned(const boost::json::object& pod);
+/// Takes the answer about its owner into the facts of "pod:UID", in the place of an earlier one.
+void set_owners(WorkloadFacts& pod, const PodOwned& owned, const OwnerAnswer& above, PodLosses& losses);
 
 /// The Deployment of a ReplicaSet by its name: DEPLOYMENT-HASH, where the pod's label pod-template-hash is HASH. Empty:
 /// the rule does not fit.

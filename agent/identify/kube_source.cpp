@@ -39,6 +39,7 @@ std::uint64_t digest_of(const WorkloadFacts& facts) {
     mix(std::hash<std::string>{}(one.value));
     mix(static_cast<std::size_t>(one.known_by));
   }
+  mix(facts.whole ? 1 + facts.whole->unsaid.size() : 0);
   return out;
 }
 
@@ -87,11 +88,17 @@ class KubeSource final : public IdentitySource {
   }
 
  private:
+  /// A pod whose owner could not be asked for.
+  struct Waiting {
+    PodOwned owned;
+    WorkloadFacts facts;
+  };
   /// Of one pod: what was posted of it and of each container.
   struct Pod {
     std::string id;
     std::map<std::string, std::uint64_t> posted;  // digest by id
-    bool seen = true;                             // in the list that is being read
+    std::optional<Waiting> waiting = std::nullopt;
+    bool seen = true;  // in the list that is being read
   };
   enum class Step : std::uint8_t { kGoOn, kWait };
 
@@ -180,12 +187,32 @@ class KubeSource final : public IdentitySource {
     }
     if (!listing) {
       progress();
+      ask_owners_again();
       tell_owners();
     }
     publish();
-    if (listing || !owners_->ask_again()) return true;
-    version_.clear();  // everything anew: owners can be asked for again
-    return false;
+    return true;
+  }
+
+  /// What is learnt so is posted with what is known of the pod: nothing is listed for it.
+  void ask_owners_again() {
+    if (!owners_->take_due()) return;
+    auto it = pods_.upper_bound(asked_last_);
+    for (std::size_t left = pods_.size(); left > 0 && !stop_.stop_requested(); --left, ++it) {
+      if (it == pods_.end()) it = pods_.begin();
+      Pod& pod = it->second;
+      if (!pod.waiting) continue;
+      const OwnerAnswer above = owners_->of(pod.waiting->owned.name_space, pod.waiting->owned.owner);
+      set_owners(pod.waiting->facts, pod.waiting->owned, above, losses_);
+      pod.posted[pod.waiting->facts.id] = post_if_new(pod, pod.waiting->facts);
+      if (!may_be_asked_again(above)) pod.waiting.reset();
+      asked_last_ = it->first;  // the next one is asked first when this one is not answered
+      if (owners_->is_silent()) return;
+    }
+  }
+
+  static bool may_be_asked_again(const OwnerAnswer& above) {
+    return !above && (above.error() == OwnerDoubt::kUnknown || above.error() == OwnerDoubt::kCannotAsk);
   }
 
   /// Too old: everything anew, at once, unless that was the answer just before.
@@ -264,17 +291,29 @@ class KubeSource final : public IdentitySource {
       it = pods_.emplace(head->uid, Pod{.id = head->id, .posted = {}}).first;
     }
     it->second.seen = true;
-    const OwnerOf owner_of = [this](std::string_view name_space, const PodOwner& owner) {
-      return access_->kubelet ? std::unexpected(OwnerDoubt::kCannotAsk) : owners_->of(name_space, owner);
+    Pod& pod = it->second;
+    bool waits = false;
+    const OwnerOf owner_of = [&](std::string_view name_space, const PodOwner& owner) -> OwnerAnswer {
+      if (access_->kubelet) return std::unexpected(OwnerDoubt::kCannotAsk);
+      OwnerAnswer above = owners_->of(name_space, owner);
+      waits = may_be_asked_again(above);
+      return above;
     };
+    std::vector<WorkloadFacts> all = pod_facts(object, *head, config_, owner_of, losses_);
+    pod.waiting.reset();
+    if (waits) pod.waiting = Waiting{*pod_owned(object), all.front()};
     std::map<std::string, std::uint64_t> now;
-    for (WorkloadFacts& facts : pod_facts(object, *head, config_, owner_of, losses_)) {
-      const std::uint64_t digest = digest_of(facts);
-      now.emplace(facts.id, digest);
-      const auto before = it->second.posted.find(facts.id);
-      if (before == it->second.posted.end() || before->second != digest) post(std::move(facts));
-    }
-    it->second.posted = std::move(now);
+    for (WorkloadFacts& facts : all)
+      now.emplace(facts.id, post_if_new(pod, std::move(facts)));
+    pod.posted = std::move(now);
+  }
+
+  /// Gives the digest.
+  std::uint64_t post_if_new(const Pod& pod, WorkloadFacts facts) {
+    const std::uint64_t digest = digest_of(facts);
+    const auto before = pod.posted.find(facts.id);
+    if (before == pod.posted.end() || before->second != digest) post(std::move(facts));
+    return digest;
   }
 
   void forget(const boost::json::object& object) {
@@ -365,6 +404,7 @@ class KubeSource final : public IdentitySource {
   bool watch_list_ = true, expired_ = false, failing_ = false;
   bool silent_ = false;              // the last watch ended because nothing came
   std::map<std::string, Pod> pods_;  // by uid
+  std::string asked_last_;           // of those that wait for their owners
   PodLosses losses_;
   std::uint64_t lists_ = 0, errors_ = 0, malformed_ = 0, over_ = 0, elsewhere_ = 0, contradicted_ = 0;
 

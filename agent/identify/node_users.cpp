@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace keytrail::identify {
@@ -34,8 +35,8 @@ void NodeUsers::on_turn(std::uint64_t now_ns) {
           if (!known || blank == text.npos) continue;
           const std::string_view number = text.substr(0, blank);
           std::uint32_t uid = 0;
-          if (std::from_chars(number.data(), number.data() + number.size(), uid).ptr != number.data() + number.size())
-            continue;
+          const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), uid);
+          if (error != std::errc() || end != number.data() + number.size()) continue;
           names.try_emplace(uid, text.substr(blank + 1));  // the first of several names wins, as in getpwuid
         }
         take_(std::move(names));

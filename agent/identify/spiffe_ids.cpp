@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Source of identity: whom an SVID names, the X.509 certificate or JWT by which SPIFFE calls a workload by its name.
 // The signature is not checked. It names its reader where it may be the reader's own: valid now, not in a place of
-// others, not what another workload had before, and not read by a program that has those of others. Several at once are
-// all told, and none is the workload's name. Thread: the pipeline's.
+// others, not what another workload had before since this worker began, and not read by a program that has those of
+// others. Several at once are all told, and none is the workload's name. Thread: the pipeline's.
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
+#include "agent/base/fair_queue.h"
 #include "agent/base/lru_map.h"
 #include "agent/base/system_clock.h"
 #include "agent/base/workload_facts.h"
@@ -19,6 +21,9 @@ namespace {
 
 constexpr std::size_t kMaxWorkloads = 4'096;  // with an SVID
 constexpr std::size_t kMaxSvids = 16;         // of one of them that are valid: JWTs are renewed every few minutes
+/// Whose are remembered until they end. One that is not remembered names nobody.
+constexpr std::size_t kMaxOwned = 32'768;
+constexpr std::int64_t kSweepEveryS = 60;
 constexpr std::int64_t kClockSlackS = 60;
 
 /// Volumes and roots of others, as the node sees them.
@@ -37,13 +42,6 @@ struct Svid {
 
 class SpiffeIds final : public IdentitySource {
  public:
-  SpiffeIds() {
-    held_.on_evict([this](const std::string&, std::vector<Svid>& svids) {
-      for (const Svid& one : svids)
-        owner_of_.erase(one.key_id);
-    });
-  }
-
   void start(IdentitySink& sink) override { sink_ = &sink; }
 
   void on_token(const TokenTold& told) override {
@@ -65,12 +63,18 @@ class SpiffeIds final : public IdentitySource {
       ++not_valid_;
       return;
     }
-    std::vector<Svid>& own = *held_.get(reader.id).first;
-    forget_if(own, [&](const Svid& one) { return one.expires_s <= now_s; });
-    if (!is_taken(reader.id, told.key_id)) {
+    Owned* const owned = owned_of(reader.id, told.key_id, now_s);
+    if (owned == nullptr) {
+      ++over_bound_;
+      return;
+    }
+    if (owned->owner != owner_of(reader.id)) {
       ++of_others_;
       return;
     }
+    owned->expires_s = std::max(owned->expires_s, told.expires_s);
+    std::vector<Svid>& own = *held_.get(reader.id).first;
+    std::erase_if(own, [&](const Svid& one) { return one.expires_s <= now_s; });
     keep(own, {told.key_id, names->value, told.expires_s});
     sink_->post({reader.id, {{fact::kSpiffeId, all_names(own), KnownBy::kToken}}});
   }
@@ -83,20 +87,29 @@ class SpiffeIds final : public IdentitySource {
   }
 
  private:
-  /// Whose it was first: a pod's containers have one volume.
-  bool is_taken(const std::string& reader, const std::string& key_id) {
-    const std::string_view pod = base::parent_id(reader);
-    const std::string owner(pod.empty() ? std::string_view(reader) : pod);
-    return owner_of_.emplace(key_id, owner).first->second == owner;
+  struct Owned {
+    std::string owner;
+    std::int64_t expires_s = 0;
+    base::FairShares::Share room;
+  };
+
+  /// A pod's containers have one volume.
+  static std::string_view owner_of(const std::string& workload) {
+    const std::string_view pod = base::parent_id(workload);
+    return pod.empty() ? std::string_view(workload) : pod;
   }
 
-  template <typename Which>
-  void forget_if(std::vector<Svid>& own, const Which& which) {
-    std::erase_if(own, [&](const Svid& one) {
-      const bool gone = which(one);
-      if (gone) owner_of_.erase(one.key_id);
-      return gone;
-    });
+  /// Who had the key first; whoever has it now, where nobody had or what that one had has ended. Null: no room for it.
+  Owned* owned_of(const std::string& reader, const std::string& key_id, std::int64_t now_s) {
+    if (now_s >= sweep_s_) {
+      sweep_s_ = now_s + kSweepEveryS;
+      std::erase_if(owned_, [&](const auto& entry) { return entry.second.expires_s <= now_s; });
+    }
+    if (const auto it = owned_.find(key_id); it != owned_.end() && it->second.expires_s > now_s) return &it->second;
+    const std::string_view owner = owner_of(reader);
+    auto room = room_.take({std::hash<std::string_view>{}(owner), 0, 0});
+    if (!room) return nullptr;
+    return &owned_.insert_or_assign(key_id, Owned{std::string(owner), 0, std::move(room)}).first->second;
   }
 
   void keep(std::vector<Svid>& own, Svid svid) {
@@ -106,7 +119,7 @@ class SpiffeIds final : public IdentitySource {
     }
     if (own.size() >= kMaxSvids) {
       ++over_bound_;
-      forget_if(own, [first = own.front().key_id](const Svid& one) { return one.key_id == first; });
+      own.erase(own.begin());
     }
     own.push_back(std::move(svid));
   }
@@ -131,7 +144,9 @@ class SpiffeIds final : public IdentitySource {
 
   IdentitySink* sink_ = nullptr;
   base::LruMap<std::string, std::vector<Svid>> held_{kMaxWorkloads};  // by workload: those that are valid
-  std::unordered_map<std::string, std::string> owner_of_;             // by key: of the same, the pod or workload
+  std::unordered_map<std::string, Owned> owned_;  // by key, until it ends: nobody makes it forget whose one is
+  base::FairShares room_{kMaxOwned};              // for those, by owner
+  std::int64_t sweep_s_ = 0;
   std::uint64_t not_valid_ = 0, of_others_ = 0, outside_ = 0, over_bound_ = 0;
 };
 

@@ -52,7 +52,7 @@ std::shared_ptr<const Workload> WorkloadTable::make(std::string id, WorkloadKind
   };
   add(facts);
   for (const std::string_view of : {std::string_view(id), base::parent_id(id)}) {
-    if (const auto it = learnt_.find(of); it != learnt_.end()) add(it->second);
+    if (const auto it = learnt_.find(of); it != learnt_.end()) add(it->second.facts);
   }
   auto made = std::make_shared<const Workload>(build(id, kind, std::move(all)));
   if (auto room = make_room(id, owner)) {
@@ -97,11 +97,13 @@ void WorkloadTable::learn(WorkloadFacts facts) {
   });
   stats_.facts_like_keys += looks_like_keys;
   if (facts.whole && facts.whole->since_ns == 0) facts.whole->since_ns = wall_ns_();
-  const std::vector<Fact> gone = withdraw(it->second, facts);
+  const std::vector<Fact> gone = withdraw(it->second.facts, facts);
+  // Told once also where nothing is new here: the history may know more.
+  const bool first_whole = facts.whole && facts.whole->unsaid.empty() && !std::exchange(it->second.whole, true);
   std::vector<Fact> fresh;
   for (Fact& one : facts.facts) {
     if (one.since_ns == 0) one.since_ns = wall_ns_();
-    switch (base::join_fact(it->second, one)) {
+    switch (base::join_fact(it->second.facts, one)) {
       case base::Joined::kKnown:
         break;
       case base::Joined::kNew:
@@ -112,7 +114,7 @@ void WorkloadTable::learn(WorkloadFacts facts) {
         break;
     }
   }
-  if (fresh.empty() && gone.empty()) return;
+  if (fresh.empty() && gone.empty() && !first_whole) return;
   for (auto at = known_.lower_bound(facts.id); at != known_.end() && at->first.starts_with(facts.id); ++at) {
     if (at->first == facts.id || base::parent_id(at->first) == facts.id) rebuild(at, fresh, gone);
   }
@@ -123,9 +125,10 @@ std::vector<Fact> WorkloadTable::withdraw(std::vector<Fact>& from, const Workloa
   std::vector<Fact> out;
   if (!facts.whole) return out;
   std::erase_if(from, [&](const Fact& one) {
-    const bool stays = one.known_by != facts.whole->known_by || std::ranges::any_of(facts.facts, [&](const Fact& now) {
-                         return now.name == one.name && now.known_by == one.known_by;
-                       });
+    const bool stays =
+        !facts.whole->speaks_of(one.name, one.known_by) || std::ranges::any_of(facts.facts, [&](const Fact& now) {
+          return now.name == one.name && now.known_by == one.known_by;
+        });
     if (!stays) out.push_back(one);
     return !stays;
   });
@@ -137,10 +140,15 @@ void WorkloadTable::tell(const std::string& id, const std::vector<Fact>& fresh,
                          const std::optional<WorkloadFacts::Whole>& whole) {
   WorkloadFacts& news = news_.try_emplace(id, WorkloadFacts{.id = id, .facts = {}}).first->second;
   if (whole) {
-    news.whole = whole;
-    std::erase_if(news.facts, [&](const Fact& one) { return one.known_by == whole->known_by; });
-    for (const Fact& one : learnt_.find(id)->second) {
-      if (one.known_by == whole->known_by) (void)base::join_fact(news.facts, one);
+    const std::optional<WorkloadFacts::Whole> before = std::exchange(news.whole, whole);
+    if (before && before->known_by == whole->known_by) {  // both count
+      if (before->unsaid.empty()) news.whole->unsaid.clear();
+      if (whole->nor_claimed.empty()) news.whole->nor_claimed = before->nor_claimed;
+    }
+    const auto spoken_of = [&](const Fact& one) { return news.whole->speaks_of(one.name, one.known_by); };
+    std::erase_if(news.facts, spoken_of);
+    for (const Fact& one : learnt_.find(id)->second.facts) {
+      if (spoken_of(one)) (void)base::join_fact(news.facts, one);
     }
   }
   for (const Fact& one : fresh)

@@ -57,6 +57,10 @@ class WorkloadTable {
     std::shared_ptr<const Workload> workload;
     base::FairShares::Share room;
   };
+  struct Learnt {
+    std::vector<Fact> facts;
+    bool whole = false;  ///< all that is known in one way was told
+  };
   using Known = std::map<std::string, Entry, std::less<>>;
   /// Takes out of `from` what was known as `facts` know it, and what they do not have. Gives what it took.
   static std::vector<Fact> withdraw(std::vector<Fact>& from, const WorkloadFacts& facts);
@@ -68,8 +72,8 @@ class WorkloadTable {
   const std::size_t max_;
   const WallClock wall_ns_;
   std::vector<std::shared_ptr<const Workload>> made_;
-  Known known_;                                                   // sorted: a pod's containers stand together
-  std::map<std::string, std::vector<Fact>, std::less<>> learnt_;  // by the id they were learnt of
+  Known known_;                                        // sorted: a pod's containers stand together
+  std::map<std::string, Learnt, std::less<>> learnt_;  // by the id they were learnt of
   std::map<std::string, WorkloadFacts, std::less<>> news_;
   base::FairShares room_;
   std::int64_t looked_ns_ = -1'000'000'000;  // for workloads that nobody refers to any more; wall clock

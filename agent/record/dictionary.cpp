@@ -188,22 +188,26 @@ Result<std::string> Dictionary::news_of(const WorkloadFacts& facts) {
 Result<std::string> Dictionary::withdraw(const WorkloadFacts& facts) {
   std::string out;
   if (!facts.whole) return out;
-  const auto [known_by, since_ns] = *facts.whole;
-  std::vector<std::pair<std::string, std::string>> gone;
-  {
+  const std::int64_t since_ns = facts.whole->since_ns;
+  std::vector<Fact> gone;
+  for (const KnownBy known_by : {facts.whole->known_by, KnownBy::kClaimed}) {
+    if (known_by == KnownBy::kClaimed && facts.whole->nor_claimed.empty()) continue;
     Cursor cursor = db_.query(kKnownSoSql, facts.id, known_by, since_ns);
     while (true) {
       auto row = cursor.next();
       if (!row) return std::unexpected(row.error());
       if (!*row) break;
-      const bool stays = std::ranges::any_of(
-          facts.facts, [&](const Fact& one) { return one.known_by == known_by && one.name == cursor.text(0); });
-      if (!stays) gone.emplace_back(cursor.text(0), cursor.text(1));
+      const bool stays =
+          !facts.whole->speaks_of(cursor.text(0), known_by) || std::ranges::any_of(facts.facts, [&](const Fact& one) {
+            return one.known_by == known_by && one.name == cursor.text(0);
+          });
+      if (!stays) gone.push_back({std::string(cursor.text(0)), std::string(cursor.text(1)), known_by});
     }
   }
-  for (const auto& [name, value] : gone) {
-    if (auto r = db_.run(kWithdrawSql, facts.id, name, known_by, since_ns); !r) return std::unexpected(r.error());
-    out += fmt::format("{}{} no longer {} ({})", out.empty() ? "" : ", ", name, value, to_string(known_by));
+  for (const Fact& one : gone) {
+    if (auto r = db_.run(kWithdrawSql, facts.id, one.name, one.known_by, since_ns); !r)
+      return std::unexpected(r.error());
+    out += fmt::format("{}{} no longer {} ({})", out.empty() ? "" : ", ", one.name, one.value, to_string(one.known_by));
   }
   return out;
 }

@@ -140,11 +140,18 @@ struct Workload {
 struct WorkloadFacts {
   struct Whole {
     KnownBy known_by = KnownBy::kCluster;
-    std::int64_t since_ns = 0;  ///< Unix ns; 0 = now
+    std::int64_t since_ns = 0;                  ///< Unix ns; 0 = now
+    std::vector<std::string> unsaid = {};       ///< names of which nothing is said: what was known stays
+    std::vector<std::string> nor_claimed = {};  ///< names of which nothing else is claimed, either
+
+    [[nodiscard]] bool speaks_of(std::string_view name, KnownBy how) const {
+      return (how == known_by && std::find(unsaid.begin(), unsaid.end(), name) == unsaid.end()) ||
+             (how == KnownBy::kClaimed && std::find(nor_claimed.begin(), nor_claimed.end(), name) != nor_claimed.end());
+    }
   };
   std::string id;
   std::vector<Fact> facts;
-  /// Given: these are all that are known in this way; one that was and is not among them is no longer true.
+  /// Given: these are all that are known of what it speaks of; one that was and is not among them is no longer true.
   std::optional<Whole> whole = std::nullopt;
 };
 

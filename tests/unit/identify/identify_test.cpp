@@ -157,6 +157,32 @@ TEST_F(IdentifyTest, TheNodesUsersCountBeforeThoseOfTheFileThatIsSeenHere) {
   EXPECT_EQ(table.find(kOne)->workload->name, "person: carol") << "a number is no better name";
 }
 
+TEST(IdentifyUsers, ManyProcessesAreNotAllRenewedInOneTurn) {
+  const test::FakeProc proc;
+  Identify table{{.proc_root = proc.root(), .passwd_path = proc.passwd()}};
+  constexpr std::uint32_t kMany = 2'500;
+  const auto send = [&](std::uint32_t n, decltype(Event::body) body) {
+    (void)table.on_event({.head = {.time_ns = 1000 * kSecond, .who = {100 + n, kSecond, 1}, .cgroup_id = n % 50},
+                          .body = std::move(body)});
+  };
+  for (std::uint32_t n = 0; n < kMany; ++n)
+    send(n, ExecEvent{.exe = "/bin/sh", .uid = 1000});
+  send(0, ExitEvent{});
+  const auto renewed = [&] {
+    std::size_t out = 0;
+    for (std::uint32_t n = 0; n < kMany; ++n)
+      out += table.find({100 + n, kSecond, 1})->account->user == "carol" ? 1U : 0U;
+    return out;
+  };
+  table.learn_users({{1000, "carol"}});
+  EXPECT_EQ(renewed(), 1'000U);
+  table.renew_some();
+  EXPECT_EQ(renewed(), 2'000U);
+  table.renew_some();
+  table.renew_some();
+  EXPECT_EQ(renewed(), kMany - 1) << "not the one that ended";
+}
+
 TEST_F(IdentifyTest, ALoginMakesAProcessThePersons) {
   send({}, CgroupEvent{.cgroup_id = 1, .path = "/"});
   send(kOne, program("/usr/sbin/sshd"));

@@ -2,6 +2,8 @@
 // Whose a pod is, and who says so.
 #include <gmock/gmock.h>
 
+#include <functional>
+
 #include "tests/unit/identify/kube_source_fixture.h"
 
 namespace keytrail::identify {
@@ -73,7 +75,98 @@ TEST_F(KubeSourceTest, WhatAnOwnerIsIsAskedAgainWhenTheServerAnswers) {
   });
   start(server);
   EXPECT_TRUE(wait_for([&] { return posts.known_by(id(1), fact::kStatefulSet) == KnownBy::kCluster; }));
-  EXPECT_EQ(source->counters()["kubernetes_lists"], 2U);
+  EXPECT_EQ(source->counters()["kubernetes_lists"], 1U);
+}
+
+/// A watch that gives these pods and then bookmarks, so long as `goes_on`.
+void watch_with_bookmarks(const Peer& peer, const std::string& pods, const std::function<bool()>& goes_on) {
+  peer.begin_stream();
+  bool there = peer.piece(pods + bookmark("9", true));
+  for (int version = 10; there && goes_on(); ++version) {
+    std::this_thread::sleep_for(milliseconds(20));
+    there = peer.piece(bookmark(std::to_string(version)));
+  }
+  if (there) peer.wait_for_end();
+}
+
+TEST_F(KubeSourceTest, WhileTheServerFailsItIsAskedLessAndLessAndNothingIsListed) {
+  std::atomic<int> asked = 0;
+  std::atomic<bool> answers = false;
+  ScriptedServer server([&](const Peer& peer, const std::string& request) {
+    if (request.contains("/statefulsets/")) {
+      if (!answers) ++asked;
+      peer.answer(answers ? 200 : 503, answers ? R"({"metadata":{"uid":")" + kOwner + R"("}})" : std::string("{}"));
+      return true;
+    }
+    std::string pods;
+    for (int n = 1; n <= 5; ++n)
+      pods += event("ADDED", pod_of("StatefulSet", n));
+    const auto begin = Clock::now();
+    watch_with_bookmarks(peer, pods, [&] {
+      answers = Clock::now() - begin > milliseconds(800);
+      return posts.known_by(id(1), fact::kStatefulSet) != KnownBy::kCluster;
+    });
+    return false;
+  });
+  start(server);
+  for (int n = 1; n <= 5; ++n)
+    EXPECT_TRUE(wait_for([&] { return posts.known_by(id(n), fact::kStatefulSet) == KnownBy::kCluster; })) << n;
+  EXPECT_LE(asked, 4) << "at once, after 100, 200 and 400 ms";
+  EXPECT_EQ(source->counters()["kubernetes_lists"], 1U);
+}
+
+TEST_F(KubeSourceTest, AnObjectThatTheServerCannotGiveKeepsNobodyElseWaiting) {
+  ScriptedServer server([&](const Peer& peer, const std::string& request) {
+    if (request.contains("/namespaces/")) {
+      const bool bad = request.contains("/statefulsets/");
+      peer.answer(bad ? 500 : 200, R"({"metadata":{"uid":")" + kOwner + R"("}})");
+      return true;
+    }
+    watch_with_bookmarks(peer, event("ADDED", pod_of("StatefulSet", 1)) + event("ADDED", pod_of("DaemonSet", 2)),
+                         [] { return false; });
+    return false;
+  });
+  start(server);
+  EXPECT_EQ(posts.value(id(2), fact::kDaemonSet), "x");
+  EXPECT_EQ(posts.known_by(id(2), fact::kDaemonSet), KnownBy::kCluster);
+}
+
+TEST_F(KubeSourceTest, ADeploymentThatTheClusterDoesNotKnowIsNotClaimedWhileItIsAsked) {
+  std::atomic<bool> answers = false;
+  ScriptedServer server([&](const Peer& peer, const std::string& request) {
+    if (request.contains("/replicasets/")) {
+      peer.answer(answers ? 200 : 503, R"({"metadata":{"uid":")" + kOwner + R"("}})");
+      return true;
+    }
+    watch_with_bookmarks(peer, event("ADDED", owned_pod(1)), [&] {
+      answers = posts.has(id(1), fact::kReplicaSet);
+      return posts.known_by(id(1), fact::kReplicaSet) != KnownBy::kCluster;
+    });
+    return false;
+  });
+  start(server);
+  EXPECT_TRUE(wait_for([&] { return posts.known_by(id(1), fact::kReplicaSet) == KnownBy::kCluster; }));
+  EXPECT_FALSE(posts.has(id(1), fact::kDeployment));
+  EXPECT_TRUE(posts.whole(id(1)).speaks_of(fact::kDeployment, KnownBy::kClaimed)) << "also of an earlier run";
+}
+
+TEST_F(KubeSourceTest, TheSameFactsArePostedAgainWhenTheyAreTheWhole) {
+  std::atomic<bool> answers = false;
+  ScriptedServer server([&](const Peer& peer, const std::string& request) {
+    if (request.contains("/statefulsets/")) {
+      peer.answer(answers ? 200 : 503, R"({"metadata":{"uid":")" + uid(7) + R"("}})");
+      return true;
+    }
+    watch_with_bookmarks(peer, event("ADDED", pod_of("StatefulSet", 1)), [&] {
+      answers = posts.count() == 1;
+      return posts.count() < 2;
+    });
+    return false;
+  });
+  start(server);
+  EXPECT_TRUE(wait_for([&] { return posts.count() == 2; }));
+  EXPECT_EQ(posts.known_by(id(1), fact::kStatefulSet), KnownBy::kClaimed);
+  EXPECT_TRUE(posts.whole(id(1)).speaks_of(fact::kStatefulSet, KnownBy::kCluster));
 }
 
 TEST_F(KubeSourceTest, OwnersAreAskedOnceEach) {

@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 #include <map>
+#include <optional>
 
 namespace keytrail::identify {
 namespace {
@@ -57,7 +58,6 @@ json::object web_pod() {
       .as_object();
 }
 
-using OwnerAnswer = std::expected<PodOwner, OwnerDoubt>;
 const OwnerOf kNobodyKnows = [](std::string_view, const PodOwner&) -> OwnerAnswer {
   return std::unexpected(OwnerDoubt::kCannotAsk);
 };
@@ -67,7 +67,7 @@ struct Read {
   std::map<std::string, std::map<std::string, std::string>> values;  // by id, name
   std::map<std::string, KnownBy> known;                              // of the pod, by name
   PodLosses losses;
-  bool whole = false;  // of the pod
+  std::optional<WorkloadFacts::Whole> whole;  // of the pod
 };
 
 Read read(const json::object& pod, const OwnerOf& owner_of = kNobodyKnows, const base::KubernetesConfig& config = {}) {
@@ -77,7 +77,7 @@ Read read(const json::object& pod, const OwnerOf& owner_of = kNobodyKnows, const
   if (!head) return out;
   for (const WorkloadFacts& facts : pod_facts(pod, *head, config, owner_of, out.losses)) {
     EXPECT_TRUE(!facts.whole || facts.id == head->id);
-    if (facts.whole) out.whole = facts.whole->known_by == KnownBy::kCluster;
+    if (facts.whole) out.whole = facts.whole;
     for (const Fact& one : facts.facts) {
       out.values[facts.id][one.name] = one.value;
       if (facts.id == head->id) out.known[one.name] = one.known_by;
@@ -94,7 +94,7 @@ TEST(KubePods, APodOfADeployment) {
     asked = std::string(name_space) + " " + owner.group + " " + owner.kind + " " + owner.name;
     return OwnerAnswer(PodOwner{.kind = "Deployment", .name = "web", .uid = "u", .group = "apps"});
   });
-  EXPECT_TRUE(got.whole);
+  EXPECT_TRUE(got.whole && got.whole->unsaid.empty());
   EXPECT_EQ(asked, "shop apps ReplicaSet web-7d4b9c6f5d");
   const std::map<std::string, std::string> pod = {{fact::kNamespace, "shop"},
                                                   {fact::kPodName, "web-7d4b9c6f5d-x2x9k"},
@@ -136,12 +136,29 @@ TEST(KubePods, ARuleOfNamesIsMarkedAsClaimed) {
   EXPECT_EQ(got.known.at(fact::kPodName), KnownBy::kCluster);
 }
 
-TEST(KubePods, WhereNothingIsKnownOfTheOwnerNothingIsWithdrawn) {
-  for (const OwnerDoubt doubt : {OwnerDoubt::kNotSo, OwnerDoubt::kCannotAsk, OwnerDoubt::kUnknown}) {
+TEST(KubePods, WhereNothingIsKnownOfTheOwnerNothingIsSaidOfOwnersAndTheRestIsTheWhole) {
+  for (const OwnerDoubt doubt : {OwnerDoubt::kNotSo, OwnerDoubt::kCannotAsk, OwnerDoubt::kGone, OwnerDoubt::kUnknown}) {
+    const bool unknown = doubt == OwnerDoubt::kGone || doubt == OwnerDoubt::kUnknown;
     const Read got =
         read(web_pod(), [&](std::string_view, const PodOwner&) -> OwnerAnswer { return std::unexpected(doubt); });
-    EXPECT_EQ(got.whole, doubt != OwnerDoubt::kUnknown);
-    EXPECT_EQ(got.known.at(fact::kReplicaSet), KnownBy::kClaimed);
+    ASSERT_TRUE(got.whole);
+    for (const char* name : {fact::kReplicaSet, fact::kDeployment, fact::kCronJob})
+      EXPECT_EQ(got.whole->speaks_of(name, KnownBy::kCluster), !unknown) << name;
+    EXPECT_TRUE(got.whole->speaks_of("k8s.pod.label.app", KnownBy::kCluster));
+    EXPECT_EQ(got.known.at(fact::kReplicaSet), KnownBy::kClaimed) << "what the author wrote";
+    EXPECT_EQ(got.known.contains(fact::kDeployment), !unknown) << "the rule of names waits for an answer";
+  }
+}
+
+TEST(KubePods, WhatIsKnownOfTheOwnerTakesBackWhatWasClaimed) {
+  for (const json::object& pod : {web_pod(), json::object(json::parse(R"({"metadata": {"uid": )"
+                                                                      R"("5f2c1de4-0a3b-4c9e-9d57-6f1b7f6a2c11"}})")
+                                                              .as_object())}) {
+    const Read got = read(pod, kBorneOut);
+    ASSERT_TRUE(got.whole);
+    EXPECT_TRUE(got.whole->speaks_of(fact::kDeployment, KnownBy::kClaimed));
+    EXPECT_FALSE(got.known.contains(fact::kDeployment));
+    EXPECT_FALSE(got.whole->speaks_of(fact::kCiJob, KnownBy::kClaimed)) << "a variable's word";
   }
 }
 

@@ -28,6 +28,7 @@ class Posts final : public IdentitySink {
       values_[facts.id][one.name] = one.value;
       known_[facts.id][one.name] = one.known_by;
     }
+    if (facts.whole) wholes_[facts.id] = *facts.whole;
     ++count_;
     changed_.notify_all();
   }
@@ -52,6 +53,11 @@ class Posts final : public IdentitySink {
     const std::lock_guard lock(mutex_);
     return values_.contains(id) && values_.at(id).contains(name);
   }
+  /// Of which facts the last whole spoke.
+  WorkloadFacts::Whole whole(const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    return wholes_[id];
+  }
   std::size_t count() {
     const std::lock_guard lock(mutex_);
     return count_;
@@ -62,6 +68,7 @@ class Posts final : public IdentitySink {
   std::condition_variable changed_;
   std::map<std::string, std::map<std::string, std::string>> values_;
   std::map<std::string, std::map<std::string, KnownBy>> known_;
+  std::map<std::string, WorkloadFacts::Whole> wholes_;
   std::size_t count_ = 0;
   std::atomic<int> full_ = 0;
 };

@@ -113,7 +113,47 @@ TEST_F(SpiffeIds, OneWorkloadsFloodIsBounded) {
         told("pod:flood/1", "k" + std::to_string(i), "spiffe://kt.test/" + std::string(100, 'a') + std::to_string(i)));
   EXPECT_EQ(count("svids_over_bound"), 24U);
   EXPECT_LE(said(told("pod:flood/1", "k39", "spiffe://kt.test/x")).size(), kMaxFactValue);
-  EXPECT_EQ(said(told("pod:a/1", "k0", kWeb)), kWeb) << "a key that was forgotten is nobody's";
+  EXPECT_EQ(said(told("pod:a/1", "k0", kWeb)), "") << "whose it is outlives what is told of the workload";
+  EXPECT_EQ(said(told("pod:a/1", "own", kWeb)), kWeb);
+}
+
+TEST_F(SpiffeIds, WhoseOneIsStaysWhenAnyContainerOfThePodForgetsIt) {
+  for (int i = 0; i < 17; ++i) {  // the first is given up
+    (void)said(told("pod:a/1", "k" + std::to_string(i), kWeb));
+    if (i == 0) EXPECT_EQ(said(told("pod:a/2", "k0", kWeb)), kWeb);
+  }
+  EXPECT_EQ(said(told("pod:thief/1", "k0", kWeb)), "");
+  EXPECT_EQ(said(told("pod:a/2", "k0", kWeb)), kWeb);
+  for (int i = 0; i < 4'200; ++i) {  // more workloads than are remembered
+    const std::string n = std::to_string(i);
+    (void)said(told(("pod:x" + n + "/1").c_str(), "x" + n, kDb));
+  }
+  EXPECT_EQ(said(told("pod:thief/1", "k0", kWeb)), "");
+  EXPECT_EQ(count("svids_of_others"), 2U);
+}
+
+TEST_F(SpiffeIds, AKeyIsFreeWhenItsLastSvidEnded) {
+  TokenTold first = told("pod:a/1", "k1", kWeb);
+  first.expires_s = now_s + 1;
+  EXPECT_EQ(said(first), kWeb);
+  TokenTold renewed = first;
+  renewed.expires_s = now_s + 2;
+  EXPECT_EQ(said(renewed), kWeb);
+  const auto wait_until = [](std::int64_t then_s) {
+    while (base::SystemClock().wall_ns() / 1'000'000'000 < then_s)
+      ::usleep(50'000);
+  };
+  wait_until(first.expires_s);
+  EXPECT_EQ(said(told("pod:b/1", "k1", kWeb)), "") << "renewed for the same key";
+  wait_until(renewed.expires_s);
+  EXPECT_EQ(said(told("pod:b/1", "k1", kWeb)), kWeb);
+}
+
+TEST_F(SpiffeIds, OneWorkloadsKeysLeaveRoomForThoseOfOthers) {
+  for (int i = 0; i < 20'000; ++i)
+    (void)said(told("pod:flood/1", "k" + std::to_string(i), kWeb));
+  EXPECT_EQ(said(told("pod:flood/1", "more", kWeb)), "");
+  EXPECT_EQ(said(told("pod:a/1", "own", kWeb)), kWeb);
 }
 
 TEST_F(SpiffeIds, OtherTokensAreNoneOfIts) {

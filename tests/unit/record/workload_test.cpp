@@ -135,6 +135,32 @@ TEST_F(WorkloadTest, what_is_no_longer_true_is_gone_from_the_workload_and_told) 
   EXPECT_EQ(team(), "red");
 }
 
+TEST_F(WorkloadTest, what_was_claimed_of_an_owner_is_gone_when_the_cluster_says_otherwise) {
+  start();
+  const auto learn_whole = [&](std::vector<Fact> facts, WorkloadFacts::Whole whole) {
+    whole.since_ns = clock.now += kSecond;
+    for (Fact& one : facts)
+      one.since_ns = clock.now;
+    Batch batch;
+    batch.workloads.push_back({pod, std::move(facts), std::move(whole)});
+    ASSERT_NO_FATAL_FAILURE(record(std::move(batch)));
+  };
+  const auto value = [&](const char* name) { return std::string(workload_of(all_rows().at(0)).value(name)); };
+  record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));
+  learn_whole({{fact::kDeployment, "web", KnownBy::kClaimed},
+               {fact::kServiceName, "s", KnownBy::kClaimed},
+               {fact::kReplicaSet, "web-1", KnownBy::kCluster}},
+              {});
+  learn_whole({}, {.unsaid = {fact::kReplicaSet}});
+  EXPECT_EQ(value(fact::kReplicaSet), "web-1");
+  EXPECT_EQ(value(fact::kDeployment), "web");
+  learn_whole({}, {.nor_claimed = {fact::kDeployment}});
+  EXPECT_EQ(value(fact::kReplicaSet), "");
+  EXPECT_EQ(value(fact::kDeployment), "");
+  EXPECT_EQ(value(fact::kServiceName), "s");
+  EXPECT_TRUE(told().back().value.contains("k8s.deployment.name no longer web (claimed)")) << told().back().value;
+}
+
 TEST_F(WorkloadTest, a_fact_keeps_the_time_since_when_its_value_is_known) {
   start();
   record_use(make_use(in_pod(1, 'a'), make_key("AKIA1"), clock.now));

@@ -167,6 +167,8 @@ const Role* Catalog::match_role(std::string_view exe, std::string_view filename,
   return impl().match_role(exe, filename, script);
 }
 
+const Role* Catalog::find_role(std::string_view title) const { return impl().find_role(title); }
+
 bool Catalog::accepts(const Endpoint& endpoint, std::string_view kind) const {
   const tables::Accept* accept = impl().accept_of(endpoint);
   return accept != nullptr && std::ranges::find(accept->kinds, kind) != accept->kinds.end();

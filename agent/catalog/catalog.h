@@ -350,6 +350,8 @@ class Catalog {
   /// What the program is, by its executable, what was passed to execve, and the script that it runs, the first that is
   /// known; else null.
   [[nodiscard]] const Role* match_role(std::string_view exe, std::string_view filename, std::string_view script) const;
+  /// By what people call it; nullptr when nothing is called so.
+  [[nodiscard]] const Role* find_role(std::string_view title) const;
   /// The known reader that fits this file best. `exe` and `filename` as for match_program; `file` may be null.
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,
                                                    const File* file) const;

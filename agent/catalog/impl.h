@@ -69,6 +69,7 @@ class Catalog::Impl {
   [[nodiscard]] std::optional<Endpoint> file_endpoint(std::string_view selector) const;
   [[nodiscard]] const Program* match_program(std::string_view exe, std::string_view filename) const;
   [[nodiscard]] const Role* match_role(std::string_view exe, std::string_view filename, std::string_view script) const;
+  [[nodiscard]] const Role* find_role(std::string_view title) const;
   [[nodiscard]] std::optional<Reader> match_reader(std::string_view exe, std::string_view filename,
                                                    const File* file) const;
   [[nodiscard]] std::optional<IssueRequest> match_request(std::string_view host, std::string_view path) const;

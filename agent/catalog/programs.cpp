@@ -85,6 +85,11 @@ const Role* Catalog::Impl::match_role(std::string_view exe, std::string_view fil
   return nullptr;
 }
 
+const Role* Catalog::Impl::find_role(std::string_view title) const {
+  const auto found = std::ranges::find(t_.roles, title, [](const tables::RoleData& one) { return one.is.title; });
+  return found != t_.roles.end() ? &found->is : nullptr;
+}
+
 std::optional<Reader> Catalog::Impl::match_reader(std::string_view exe, std::string_view filename,
                                                   const File* file) const {
   exe = without_deleted(exe);

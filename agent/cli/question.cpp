@@ -15,6 +15,7 @@
 #include "agent/catalog/secret_guard.h"
 #include "agent/cli/fields.h"
 #include "agent/cli/output.h"
+#include "agent/cli/render.h"
 #include "agent/cli/render_parts.h"
 #include "agent/cli/terminal.h"
 #include "agent/cli/when.h"
@@ -103,10 +104,15 @@ int explain_status(World& world, const std::string& socket, const Answer& answer
 
 /// Adds the rows of a further page.
 void append(json::object& whole, json::object& page) {
-  json::array& rows = whole["rows"].as_array();
-  for (json::value& row : page["rows"].as_array())
-    rows.push_back(std::move(row));
-  for (const char* name : {"coverage", "complete", "cursor", "more"})
+  for (const char* name : {"rows", "undecided"}) {
+    if (json::array* more = page.contains(name) ? page[name].if_array() : nullptr) {
+      json::array& list = whole[name].is_array() ? whole[name].get_array() : whole[name].emplace_array();
+      for (json::value& row : *more)
+        list.push_back(std::move(row));
+    }
+  }
+  whole["complete"] = is_complete(whole) && is_complete(page);
+  for (const char* name : {"coverage", "cursor", "more"})
     whole[name] = page[name];
 }
 
@@ -296,7 +302,7 @@ Asked ask_all(const Options& options, World& world, const std::string& path,
     if (!after.empty()) page_parameters.push_back("after=" + after);
     Asked page = ask(options, world, path, page_parameters);
     if (!page) return page;
-    have += array(*page, "rows").size();
+    have += array(*page, "rows").size() + array(*page, "undecided").size();
     const std::string cursor = text(*page, "cursor");
     if (whole.empty())
       whole = std::move(*page);

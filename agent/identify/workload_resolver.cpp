@@ -56,13 +56,14 @@ void WorkloadResolver::resolve(Process& process, const std::string& cgroup, cons
 
 void WorkloadResolver::claim(Process& process) {
   std::vector<Fact> said = ci_job_facts(process.env);
-  if (process.agent) said.push_back({fact::kAgent, *process.agent, KnownBy::kClaimed});
   // What programs of one workload call themselves differs: the first counts, or each exec would be news.
   const auto is_known = [&](const Fact& one) {
     return std::ranges::any_of(process.workload->facts, [&](const Fact& known) {
       return known.name == one.name && known.known_by == one.known_by;
     });
   };
+  const Fact agent{fact::kAgent, process.agent ? *process.agent : std::string(), KnownBy::kClaimed};
+  if (process.agent && !is_known(agent)) said.push_back(agent);
   if (auto service = otel_service_name(process); service && !is_known(*service)) said.push_back(*std::move(service));
   if (said.empty()) return;
   // A label: who it is stays what the kernel says, for a variable may be set by anybody.

@@ -24,18 +24,19 @@ bool is_same_root(std::string_view one, std::string_view other, const Instance& 
 std::uint64_t born(const Instance& instance) { return std::max(instance.id.start_ns, instance.doubts.life_from_ns); }
 
 /// Most programs end within milliseconds, and take nothing but what their starter had, which may be hundreds of keys:
-/// what lives on is stored a moment later.
+/// what lives on is stored a moment later. Only as long as the starter's rows say who has these keys; and who hands
+/// them on within that moment, by fork or exec, gains no other one.
 bool is_passing(const Instance& instance, std::uint64_t now_ns) {
   constexpr std::uint64_t kPassingNs = 100'000'000;
-  return instance.alive && !instance.synced && !instance.called && now_ns < born(instance) + kPassingNs &&
-         std::ranges::all_of(
-             instance.holdings,
-             [](const Held& held) { return held.how == How::kFork || held.how == How::kLostAtExec; });
+  const Instance* by = instance.shown_by.get();
+  return instance.alive && !instance.synced && !instance.called && by != nullptr && by->alive && by->synced &&
+         by->dropped_ns < instance.shown_since_ns && now_ns < instance.shown_since_ns + kPassingNs;
 }
 
 }  // namespace
 
 Held* Holders::hold(const InstanceRef& instance, std::shared_ptr<const HeldKey> what, How how) {
+  instance->shown_by = nullptr;  // it has more than what it came with
   const auto same = std::ranges::find_if(instance->holdings, [&](const Held& held) {
     if (held.what->key.id != what->key.id || held.what->slot != what->slot) return false;
     // Of two roots: two files, each with its own rotations.
@@ -163,9 +164,11 @@ bool Holders::hold_found(const InstanceRef& instance, std::span<const FoundKey> 
 
 void Holders::tell_handed(const Instance& to, const Instance& from) { outbox_.emit(Child{to.id, from.id, true}); }
 
-void Holders::inherit(Instance& child, const Instance& parent, std::uint64_t time_ns) {
-  if (parent.holdings.empty() || !admit(child, parent.holdings.size(), time_ns)) return;
-  child.holdings = parent.holdings.of_fork();
+void Holders::inherit(Instance& child, const InstanceRef& parent, std::uint64_t time_ns) {
+  if (parent->holdings.empty() || !admit(child, parent->holdings.size(), time_ns)) return;
+  child.holdings = parent->holdings.of_fork();
+  child.shown_by = parent->synced ? parent : parent->shown_by;
+  child.shown_since_ns = parent->synced ? born(child) : parent->shown_since_ns;
 }
 
 // Keys of the old program are kept as "lost" for one exec only: they support `possible` at most, and what a container
@@ -176,6 +179,8 @@ void Holders::carry_over_exec(Instance& next, const Instance& before) {
   if (lost.empty()) return;
   if (next.holdings.empty() && has_room(next, lost.size())) {
     next.holdings = lost;
+    next.shown_by = before.shown_by;  // its own rows end with it
+    next.shown_since_ns = before.shown_since_ns;
     return;
   }
   std::unordered_set<std::string_view> own;
@@ -203,6 +208,7 @@ void Holders::supersede(const InstanceRef& reader, std::string_view place, std::
     Held& own = reader->holdings.change()[at];
     own.superseded_ns = time_ns;
     own.dirty = true;
+    reader->dropped_ns = time_ns;
     mark_dirty(reader);
   }
 }
@@ -289,11 +295,12 @@ void Holders::sync(Link::Output& out, std::uint64_t now_ns) {
   for (const InstanceRef& instance : std::exchange(dirty_, {})) {
     instance->queued_dirty = false;
     if (is_passing(*instance, now_ns)) {
-      const std::uint64_t born_ns = born(*instance);
-      waits_since_ns_ = waits_since_ns_ == 0 ? born_ns : std::min(waits_since_ns_, born_ns);
+      const std::uint64_t since_ns = instance->shown_since_ns;
+      waits_since_ns_ = waits_since_ns_ == 0 ? since_ns : std::min(waits_since_ns_, since_ns);
       again.push_back(instance);
       continue;
     }
+    instance->shown_by = nullptr;
     sync_one(instance, out);
     if (!instance->alive && instance->held_uses != 0) again.push_back(instance);
   }

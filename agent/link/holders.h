@@ -58,7 +58,7 @@ class Holders {
   /// The judge is told who may have handed a key to whom.
   void tell_handed(const Instance& to, const Instance& from);
   /// A forked process has all keys of its parent.
-  void inherit(Instance& child, const Instance& parent, std::uint64_t time_ns);
+  void inherit(Instance& child, const InstanceRef& parent, std::uint64_t time_ns);
   /// What the program before an exec held is lost to the next, unless it is seen again.
   void carry_over_exec(Instance& next, const Instance& before);
   /// A process has read these keys of a file of this scope, in its own root: what it had from the same slots before is
@@ -86,7 +86,7 @@ class Holders {
   void forget_lives() { lives_.clear(); }
   /// Moves what the table does not know yet into `out`.
   void sync(Link::Output& out, std::uint64_t now_ns);
-  /// The oldest whose holdings wait to be stored, ns since boot; 0 = none does.
+  /// Since when somebody's keys wait for rows of their own, ns since boot; 0 = nobody's do.
   [[nodiscard]] std::uint64_t waits_since_ns() const { return waits_since_ns_; }
 
   [[nodiscard]] std::uint64_t repeats() const { return acquisitions_.repeats(); }

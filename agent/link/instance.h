@@ -44,7 +44,11 @@ struct Instance {
   std::unique_ptr<const Doubts> stored_doubts;  ///< those in it; null: not compared yet
   bool synced = false;                          ///< the durable table holds rows of it
   bool queued_dirty = false;
-  std::size_t held_uses = 0;  ///< waiting to be weighed
+  /// Whose rows there name all its keys, while it has no rows of its own; null: nobody's.
+  std::shared_ptr<Instance> shown_by;
+  std::uint64_t shown_since_ns = 0;  ///< since when: for it, or for those without rows that it has them from
+  std::uint64_t dropped_ns = 0;      ///< kernel time at which a row of it was dropped, the last; 0 = not
+  std::size_t held_uses = 0;         ///< waiting to be weighed
   Holdings holdings;
   base::FairShares::Share holdings_share;  ///< as many as it has, or had
   std::vector<std::shared_ptr<Examination>> pending;

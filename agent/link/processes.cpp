@@ -140,7 +140,7 @@ void Processes::on_fork(const ForkEvent& event, const EventHead& head, const Pro
     child->doubts = parent->doubts.inherit();
     child->baseline_env = parent->baseline_env;
     child->hides_address = parent->hides_address && parent->baseline_env.empty();
-    holders_.inherit(*child, *parent, head.time_ns);
+    holders_.inherit(*child, parent, head.time_ns);
     inherit_pending(child, *parent);
     child->stdin_pipe = parent->stdin_pipe;
     child->channel = parent->channel;

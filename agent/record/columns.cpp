@@ -112,6 +112,9 @@ Result<void> complete_tables(Database& db) {
   if (auto r = complete_column(db, "slot_history", {"after_ns", "INTEGER"}); !r) return r;
   if (auto r = complete_column(db, "rows", {"detail", "TEXT"}); !r) return r;
   if (auto r = complete_column(db, "rows", {"kinds", "TEXT"}); !r) return r;
+  for (const Column& column : {Column{"session", "TEXT"}, {"login_user", "TEXT"}, {"kept", "INTEGER"}}) {
+    if (auto r = complete_column(db, "sighting", column); !r) return r;
+  }
   if (auto r = complete_table(db, kTable<Key>, columns_of<Key>()); !r) return r;
   if (auto r = complete_table(db, kTable<Slot>, columns_of<Slot>()); !r) return r;
   if (auto r = complete_table(db, kTable<Actor>, columns_of<Actor>()); !r) return r;

@@ -148,7 +148,7 @@ Result<Found> find_edges(Database& db, const HistoryFilter& f, bool readers) {
   // A process is looked for in the edges' lists here, so there the page ends by its items, not by the query.
   const std::int64_t limit = f.pid != 0 ? -1 : static_cast<std::int64_t>(f.limit) + 1;
   Cursor cursor =
-      db.query(kEdgesSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, f.provider, f.service, f.host,
+      db.query(kEdgesSql, f.key, f.chain, *workloads, lifetime_bits(f), f.kind, f.provider, f.service, f.host,
                f.after_seq, f.from_ns, end_of(f), f.evidence ? static_cast<int>(*f.evidence) : -1, limit, readers);
   while (true) {
     auto more = cursor.next();

@@ -23,7 +23,7 @@ static constexpr char kKeysSql[] = KEYTRAIL_CHAIN
     "OR k.key_id IN (SELECT o.key_id FROM edge e JOIN candidate c ON c.keyset = e.keyset JOIN key o ON o.id = c.key "
     "WHERE e.last_ns >= ?9 AND e.first_ns < ?10 "
     "AND " KEYTRAIL_HAS_WORKLOAD("e.workload") "AND " KEYTRAIL_HAS_DESTINATION("e.destination") ")) "
-    "GROUP BY k.key_id) WHERE ?4 < 0 OR lifetime = ?4 ORDER BY id LIMIT ?11";
+    "GROUP BY k.key_id) WHERE ?4 < 0 OR ?4 >> lifetime & 1 ORDER BY id LIMIT ?11";
 static constexpr char kSightingsSql[] =
     "SELECT k.key_id, s.slot, w.name, s.first_ns FROM sighting s JOIN key k ON k.id = s.id_key "
     "JOIN workload w ON w.id = s.id_workload ORDER BY s.first_ns";
@@ -118,7 +118,7 @@ Result<std::vector<KeySummary>> Reader::keys(const HistoryFilter& f) {
     if (!workloads) return std::unexpected(workloads.error());
     DictionaryView names(*db_);
     std::vector<KeySummary> keys;
-    auto listed = for_each(db_->query(kKeysSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, f.provider,
+    auto listed = for_each(db_->query(kKeysSql, f.key, f.chain, *workloads, lifetime_bits(f), f.kind, f.provider,
                                       f.service, f.host, f.from_ns, end_of(f), f.limit + 1),
                            [&](const Cursor& c) -> Result<void> {
                              auto key = names.key(c.integer(0));

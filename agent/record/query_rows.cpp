@@ -178,7 +178,7 @@ Result<Page<Row>> Reader::rows(const HistoryFilter& f, RowKinds kinds) {
     const auto workloads = workload_numbers(*db_, f);
     if (!workloads) return std::unexpected(workloads.error());
     auto rows =
-        read_all(db_->query(kRowsSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, f.provider, f.service,
+        read_all(db_->query(kRowsSql, f.key, f.chain, *workloads, lifetime_bits(f), f.kind, f.provider, f.service,
                             f.host, bits_of(kinds), f.after_seq, f.from_ns, end_of(f),
                             f.evidence ? static_cast<int>(*f.evidence) : -1, f.finding_type, f.pid, f.limit + 1),
                  *db_);

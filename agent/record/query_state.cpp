@@ -15,7 +15,8 @@ static constexpr char kReplacedSql[] =
 static constexpr char kLivesSql[] = "SELECT pid, start_ns, exec, text FROM life";
 static constexpr char kFindingsSql[] = "SELECT type, subject, state, last_ns FROM finding ORDER BY last_ns";
 static constexpr char kSightingsSql[] =
-    "SELECT k.key_id, s.slot, s.id_workload, s.first_ns FROM (SELECT * FROM sighting ORDER BY last_ns DESC LIMIT 4096) "
+    "SELECT k.key_id, s.slot, s.id_workload, s.first_ns, k.kind, s.session, s.login_user, s.kept FROM (SELECT * FROM "
+    "sighting ORDER BY last_ns DESC LIMIT 4096) "
     "s "
     "JOIN key k ON k.id = s.id_key ORDER BY s.first_ns";
 static constexpr char kMetaTextSql[] = "SELECT CAST(value AS TEXT) FROM meta WHERE name = ?1";
@@ -55,7 +56,8 @@ Result<void> read_sightings(Database& db, std::vector<Sighting>& out) {
     if (!slot) return std::unexpected(slot.error());
     const auto workload = names.workload(cursor.integer(2));
     if (!workload) return std::unexpected(workload.error());
-    out.push_back({cursor.text(0), **slot, **workload, cursor.integer(3)});
+    out.push_back({cursor.text(0), **slot, **workload, cursor.integer(3), cursor.text(4), cursor.text(5),
+                   cursor.text(6), cursor.integer(7) != 0});
   }
 }
 

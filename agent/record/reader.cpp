@@ -16,7 +16,7 @@ static constexpr char kHoldersSql[] = KEYTRAIL_CHAIN
     "h.slot_changed FROM holding h WHERE (?9 = 0 OR h.pid = ?9) AND (?1 = '' OR h.key IN (SELECT id FROM key "
     "WHERE key_id IN (SELECT key_id FROM chain))) "
     "AND (?5 = '' OR h.key IN (SELECT id FROM key WHERE kind = ?5)) AND (?4 < 0 OR h.key IN (SELECT id FROM key WHERE "
-    "lifetime = ?4)) AND " KEYTRAIL_HAS_WORKLOAD("h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
+    "?4 >> lifetime & 1)) AND " KEYTRAIL_HAS_WORKLOAD("h.workload") "ORDER BY h.since_ns, h.pid LIMIT ?10";
 static constexpr char kTotalsSql[] = "SELECT name, value FROM totals";
 static constexpr char kOldestSql[] = "SELECT time_ns FROM rows ORDER BY seq LIMIT 1";
 static constexpr char kBytesSql[] =
@@ -69,7 +69,7 @@ Result<std::vector<Holding>> Reader::read_holdings(const HistoryFilter& f, std::
   if (!workloads) return std::unexpected(workloads.error());
   DictionaryView names(*db_);
   std::vector<Holding> out;
-  Cursor c = db_->query(kHoldersSql, f.key, f.chain, *workloads, lifetime_number(f), f.kind, "", "", "", f.pid,
+  Cursor c = db_->query(kHoldersSql, f.key, f.chain, *workloads, lifetime_bits(f), f.kind, "", "", "", f.pid,
                         limit == 0 ? std::int64_t{-1} : static_cast<std::int64_t>(limit));
   while (true) {
     auto more = c.next();

@@ -110,8 +110,8 @@ Result<T> Reader::reading(Work work) {
 /// The numbers of the workloads that a filter asks for, as a JSON array; "" = any. In the caller's transaction. What is
 /// known of them today decides, so that what was stored before a name was known is found by it.
 [[nodiscard]] Result<std::string> workload_numbers(Database& db, const HistoryFilter& filter);
-[[nodiscard]] inline int lifetime_number(const HistoryFilter& filter) {
-  return filter.lifetime ? static_cast<int>(*filter.lifetime) : -1;
+[[nodiscard]] inline int lifetime_bits(const HistoryFilter& filter) {
+  return filter.lifetime ? 1 << static_cast<int>(*filter.lifetime) | 1 << static_cast<int>(Lifetime::kUnknown) : -1;
 }
 /// "aws / s3 / eu-west-1"; a place that no catalog knows by its host or address.
 [[nodiscard]] std::string place_of(const Destination& destination);

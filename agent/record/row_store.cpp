@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "agent/base/session_text.h"
 #include "agent/record/schema.h"
 #include "agent/record/sql_numbers.h"
 #include "agent/record/store.h"
@@ -19,8 +20,10 @@ static constexpr char kInsertRowSql[] =
     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, "
     "?24, ?25, ?26, ?27, ?28)";
 static constexpr char kSightingSql[] =
-    "INSERT INTO sighting(id_key, slot, id_workload, first_ns, last_ns) VALUES(?1, ?2, ?3, ?4, ?4) "
-    "ON CONFLICT DO UPDATE SET first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns)";
+    "INSERT INTO sighting(id_key, slot, id_workload, first_ns, last_ns, session, login_user, kept) "
+    "VALUES(?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7) "
+    "ON CONFLICT DO UPDATE SET first_ns = min(first_ns, excluded.first_ns), last_ns = max(last_ns, excluded.last_ns), "
+    "kept = max(kept, excluded.kept)";
 // What was resolved is open again, what was accepted stays so.
 static constexpr char kFindingSql[] =
     "INSERT INTO finding(type, subject, workload, first_ns, last_ns, count, last_seq, state) "
@@ -75,15 +78,18 @@ Result<Store::ActorIds> Store::intern(const Actor& actor) {
   return ActorIds{*workload, *program};
 }
 
-Result<void> Store::note_sighting(const Key& key, const Slot& slot, const Workload& workload, std::int64_t at_ns) {
+Result<void> Store::note_sighting(const Key& key, const Slot& slot, const Actor& actor, std::int64_t at_ns,
+                                  bool taken) {
   if (key.id.empty()) return {};
   auto key_number = dictionary_.key(identity_of(key));
   auto slot_number = dictionary_.slot(slot);
-  auto workload_number = dictionary_.workload(workload);
+  auto workload_number = dictionary_.workload(actor.workload);
   for (const auto* number : {&key_number, &slot_number, &workload_number}) {
     if (!*number) return std::unexpected(number->error());
   }
-  return db_->run(kSightingSql, *key_number, *slot_number, *workload_number, at_ns);
+  const bool kept = taken && base::session_part(actor.session, "distributor ").empty();
+  return db_->run(kSightingSql, *key_number, *slot_number, *workload_number, at_ns, actor.session, actor.login_user,
+                  kept);
 }
 
 Result<void> Store::note_finding(const FindingRow& row, std::int64_t time_ns, std::uint64_t seq) {
@@ -149,7 +155,7 @@ Result<std::uint64_t> Store::append(const Row& row) {
   const std::uint64_t seq = appended();
   Result<void> noted;
   if (const auto* acquisition = std::get_if<AcquisitionRow>(&row.body)) {
-    noted = note_sighting(acquisition->key, acquisition->slot, acquisition->actor.workload, row.time_ns);
+    noted = note_sighting(acquisition->key, acquisition->slot, acquisition->actor, row.time_ns, true);
   } else if (const auto* finding = std::get_if<FindingRow>(&row.body)) {
     noted = note_finding(*finding, row.time_ns, seq);
   } else if (const auto* revision = std::get_if<RevisionRow>(&row.body);

@@ -212,7 +212,7 @@ Result<void> Store::change_holding(const HoldingChange& change) {
       !r) {
     return r;
   }
-  return note_sighting(h.key, h.slot, h.actor.workload, h.since_ns);
+  return note_sighting(h.key, h.slot, h.actor, h.since_ns, false);
 }
 
 Result<void> Store::end_instance(const InstanceId& id, std::int64_t at_ns) {

@@ -84,7 +84,8 @@ class Store {
     std::int64_t workload = 0, program = 0;
   };
   Result<ActorIds> intern(const Actor& actor);
-  Result<void> note_sighting(const Key& key, const Slot& slot, const Workload& workload, std::int64_t at_ns);
+  /// `taken`: it was seen to take it, not only to have it.
+  Result<void> note_sighting(const Key& key, const Slot& slot, const Actor& actor, std::int64_t at_ns, bool taken);
   Result<void> note_finding(const FindingRow& row, std::int64_t time_ns, std::uint64_t seq);
 
   // edge_store.cpp

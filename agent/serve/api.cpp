@@ -87,27 +87,24 @@ bool has_lifetime(const Row& row, Lifetime lifetime) {
       row.body);
 }
 
-/// What `ask` gives of keys of which it is not known how long they live: they may be of those that are asked for.
-template <typename Ask>
-Result<std::optional<json::array>> undecided_of(const HistoryFilter& asked, const Ask& ask) {
-  if (!asked.lifetime || *asked.lifetime == Lifetime::kUnknown) return std::nullopt;
-  HistoryFilter others = asked;
-  others.lifetime = Lifetime::kUnknown;
-  others.after_seq = 0;
-  const auto found = ask(others);
-  if (!found) return std::unexpected(found.error());
-  json::array out;
-  const auto add = [&](const auto& list) {
-    for (const auto& one : list) {
-      if (has_lifetime(one, Lifetime::kUnknown) && !has_lifetime(one, *asked.lifetime)) out.push_back(to_json(one));
-    }
-  };
-  if constexpr (requires { found->items; }) {
-    add(found->items);
-  } else {
-    add(*found);
+/// Of keys asked for by their lifetime, those of which it is not known may be of them: they stand apart.
+struct Apart {
+  json::array rows;
+  std::optional<json::array> undecided;
+};
+template <typename Items, typename ToJson>
+Apart apart(const Items& items, const HistoryFilter& asked, const ToJson& make) {
+  Apart out;
+  if (asked.lifetime && *asked.lifetime != Lifetime::kUnknown) out.undecided.emplace();
+  for (const auto& one : items) {
+    const bool sure = !out.undecided || has_lifetime(one, *asked.lifetime);
+    (sure ? out.rows : *out.undecided).push_back(make(one));
   }
   return out;
+}
+template <typename Items>
+Apart apart(const Items& items, const HistoryFilter& asked) {
+  return apart(items, asked, [](const auto& one) { return to_json(one); });
 }
 
 /// "Who has it now" has no period: one that is given is not silently passed over.
@@ -155,11 +152,10 @@ ApiAnswer Api::page(const Request& request, const Ask& ask) {
   if (page->items.empty()) {
     if (auto why = mistyped(request, *known)) return *std::move(why);
   }
-  auto undecided = undecided_of(filter, ask);
-  if (!undecided) return failed(undecided.error());
+  Apart found = apart(page->items, filter);
   Coverage covered = coverage_.of(filter);
-  return envelope(request.target, filter, to_array(page->items), std::move(covered.json), covered.complete, page->next,
-                  0, *known, std::nullopt, *std::move(undecided));
+  return envelope(request.target, filter, std::move(found.rows), std::move(covered.json), covered.complete, page->next,
+                  0, *known, std::nullopt, std::move(found.undecided));
 }
 
 ApiAnswer Api::rows(const Request& request) {
@@ -191,11 +187,10 @@ ApiAnswer Api::keys(const Request& request) {
     if (auto why = mistyped(request, *known)) return *std::move(why);
   }
   const std::size_t more = cut(*list, filter.limit);
+  Apart found = apart(*list, filter);
   Coverage covered = coverage_.of(filter);
-  auto undecided = undecided_of(filter, [this](const HistoryFilter& others) { return history_.keys(others); });
-  if (!undecided) return failed(undecided.error());
-  return envelope(request.target, filter, to_array(*list), std::move(covered.json), covered.complete, 0, more, *known,
-                  std::nullopt, *std::move(undecided));
+  return envelope(request.target, filter, std::move(found.rows), std::move(covered.json), covered.complete, 0, more,
+                  *known, std::nullopt, std::move(found.undecided));
 }
 
 ApiAnswer Api::holders(const Request& request) {
@@ -214,16 +209,12 @@ ApiAnswer Api::holders(const Request& request) {
     const auto keys = history_.keys({.key = request.query.filter.key, .limit = 1});
     if (keys && !keys->empty()) kind = keys->front().key.kind;
   }
-  auto undecided =
-      undecided_of(request.query.filter, [this](const HistoryFilter& asked) { return history_.holders(asked); });
-  if (!undecided) return failed(undecided.error());
   CannotTell others = cannot_tell(lives, kind, *list, request.query.with_quiet);
   const std::size_t more = cut(*list, request.query.filter.limit);
-  json::array rows;
-  for (const Holding& holding : *list)
-    rows.push_back(holder_json(holding));
-  return envelope(request.target, request.query.filter, std::move(rows), std::move(covered.json),
-                  covered.complete && others.nobody, 0, more, *known, std::move(others.json), *std::move(undecided));
+  Apart found = apart(*list, request.query.filter, holder_json);
+  return envelope(request.target, request.query.filter, std::move(found.rows), std::move(covered.json),
+                  covered.complete && others.nobody, 0, more, *known, std::move(others.json),
+                  std::move(found.undecided));
 }
 
 ApiAnswer Api::places(const Request& request) {

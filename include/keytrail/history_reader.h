@@ -22,7 +22,7 @@ struct HistoryFilter {
   bool chain = true;
   std::string workload;  ///< as agent/base/workload_pattern.h takes it; what it means is decided by today's facts
   std::string kind;      ///< key kind
-  std::optional<Lifetime> lifetime;  ///< of the key
+  std::optional<Lifetime> lifetime;  ///< of the key; those of which it is not known are given, too
   std::string provider, service, host;
   std::string finding_type;
   std::optional<Evidence> evidence;

@@ -12,6 +12,7 @@
 #include <array>
 #include <deque>
 
+#include "agent/base/session_text.h"
 #include "agent/base/workload_facts.h"
 #include "agent/judge/rule.h"
 
@@ -54,12 +55,16 @@ class KeyMoved final : public Rule {
 
   void load(const Earlier& earlier) override {
     Rule::load(earlier);
-    for (const Sighting& one : earlier.sightings)
-      note(one.key, one.workload, one.first_ns);
+    for (const Sighting& one : earlier.sightings) {
+      if (one.kept || !hands_on(one.session, one.kind)) note(one.key, one.workload, one.first_ns);
+    }
   }
 
   void on_facts(const WorkloadFacts& news) override {
     std::vector<Fact>& known = *facts_.get(news.id).first;
+    for (Fact& one : known) {
+      if (news.whole && one.known_by == news.whole->known_by) one.value.clear();
+    }
     for (const Fact& one : news.facts)
       (void)base::join_fact(known, one);
   }
@@ -103,8 +108,12 @@ class KeyMoved final : public Rule {
     std::vector<Fact> all(workload.facts.begin(), workload.facts.end());
     for (const std::string_view id : {std::string_view(workload.id), base::parent_id(workload.id)}) {
       if (const std::vector<Fact>* learnt = id.empty() ? nullptr : facts_.find(std::string(id))) {
-        for (const Fact& one : *learnt)
-          (void)base::join_fact(all, one);
+        for (const Fact& one : *learnt) {
+          if (one.value.empty())
+            std::erase_if(all, [&](const Fact& had) { return had.name == one.name && had.known_by == one.known_by; });
+          else
+            (void)base::join_fact(all, one);
+        }
       }
     }
     workload.name = base::shown_name(workload.kind, all).text;
@@ -124,12 +133,12 @@ class KeyMoved final : public Rule {
   }
 
   /// It writes keys elsewhere, and this is none that it calls its own provider with.
-  [[nodiscard]] bool hands_on(const AcquisitionRow& row) const {
-    const catalog::Role* role = setup().catalog.match_role(row.actor.exe, row.actor.program, {});
+  [[nodiscard]] bool hands_on(std::string_view session, std::string_view kind) const {
+    const std::string_view title = base::session_part(session, "distributor ");
+    const catalog::Role* role = title.empty() ? nullptr : setup().catalog.find_role(title);
     return role != nullptr && role->role == catalog::ProgramRole::kDistributor &&
-           std::ranges::none_of(role->own, [&](std::string_view kind) {
-             return kind == row.key.kind ||
-                    (kind.ends_with('*') && row.key.kind.starts_with(kind.substr(0, kind.size() - 1)));
+           std::ranges::none_of(role->own, [&](std::string_view own) {
+             return own == kind || (own.ends_with('*') && kind.starts_with(own.substr(0, own.size() - 1)));
            });
   }
 
@@ -142,7 +151,7 @@ class KeyMoved final : public Rule {
 
   void look_at(const Waiting& one) {
     const Workload reader = as_known(one.row.actor.workload);
-    if (!firsts_.find(one.row.key.id) && hands_on(one.row)) return;
+    if (!firsts_.find(one.row.key.id) && hands_on(one.row.actor.session, one.row.key.kind)) return;
     const First* first = note(one.row.key.id, reader, one.time_ns);
     if (first == nullptr || one.time_ns - first->since_ns < after_ns_) return;
     if (shares(*first, owner_of(reader))) return;
@@ -159,9 +168,10 @@ class KeyMoved final : public Rule {
   }
 
   const std::int64_t after_ns_;
-  base::LruMap<std::string, First> firsts_;             ///< who had a key first, by its id
-  base::LruMap<std::string, std::vector<Fact>> facts_;  ///< learnt since a process began, by id
-  std::deque<Waiting> waiting_;                         ///< until names are known
+  base::LruMap<std::string, First> firsts_;  ///< who had a key first, by its id
+  /// Learnt since a process began, by id; what was withdrawn has no value.
+  base::LruMap<std::string, std::vector<Fact>> facts_;
+  std::deque<Waiting> waiting_;  ///< until names are known
 };
 
 }  // namespace

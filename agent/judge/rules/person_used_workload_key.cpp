@@ -2,12 +2,13 @@
 // A person used a key that is a workload's: an intruder with a shell, or a habit that ends the trail at a shared key
 // (ATT&CK T1552.001, T1078.004). A key is a workload's when units, containers, pods or CI jobs had it on this node
 // before any person did, and it is not the person's own: it stands somewhere else than in that person's home. A person
-// is also who came into a running container at a terminal (kubectl exec -it): nobody's name is known here, and what has
-// no terminal may be a probe. Resolved when its slot gets another key; the end of the session changes nothing, for who
-// had the key still has it.
+// is also who came into a running container at a terminal (kubectl exec -it): nobody's name is known here, unless a
+// login of this node did (podman exec -it); and what has no terminal may be a probe. Resolved when its slot gets
+// another key; the end of the session changes nothing, for who had the key still has it.
 #include <algorithm>
 #include <array>
 
+#include "agent/base/session_text.h"
 #include "agent/judge/rule.h"
 
 namespace keytrail::judge {
@@ -26,9 +27,11 @@ bool runs_by_itself(WorkloadKind kind) {
 constexpr std::string_view kInside = "somebody inside";
 
 /// The person behind a process: who logged in, by the session or by the audit login, or kInside; "" for none.
-std::string person_of(const Workload& workload, const std::string& login_user, std::string_view session = {}) {
+std::string person_of(const Workload& workload, const std::string& login_user, std::string_view session) {
   const bool contained = workload.kind == WorkloadKind::kContainer || workload.kind == WorkloadKind::kPod;
-  if (contained && session.starts_with("exec on ")) return std::string(kInside);
+  const std::string_view way = base::session_way(session);
+  if (contained && way.starts_with("exec") && way.contains(" on "))
+    return login_user.empty() ? std::string(kInside) : login_user;
   if (std::ranges::find(kSchedulers, workload.value(fact::kUnit)) != kSchedulers.end()) return {};
   const bool may_have_login = workload.kind == WorkloadKind::kSystemdUnit || !runs_by_itself(workload.kind);
   return may_have_login ? login_user : std::string();
@@ -41,17 +44,13 @@ std::string who_words(const Actor& actor, const std::string& person) {
            "server's audit log has the name)";
   }
   std::string as;
-  constexpr std::string_view kAs = "as ";
-  const std::string_view session = actor.session;
-  const std::size_t begin = session.starts_with(kAs) ? 0 : session.find(", as ");
-  if (begin != session.npos) {
-    as = session.substr(begin == 0 ? 0 : begin + 2);
-    for (const char* next : {", agent ", ", distributor ", ", namespaces of "})
-      as.resize(std::min(as.size(), as.find(next)));
+  if (const std::string_view steps = base::session_part(actor.session, "as "); !steps.empty()) {
+    as = "as " + std::string(steps);
   } else if (!actor.user.empty() && actor.user != person) {
     as = "as " + actor.user;
   }
-  if (const std::string_view agent = actor.workload.value(fact::kAgent); !agent.empty())
+  // Of this process: what else runs in its unit or container may be another person's.
+  if (const std::string_view agent = base::session_part(actor.session, "agent "); !agent.empty())
     as = "by " + std::string(agent) + (as.empty() ? "" : ", ") + as;
   return as.empty() ? person : person + " (" + as + ")";
 }
@@ -74,8 +73,10 @@ class PersonUsedWorkloadKey final : public Rule {
 
   void load(const Earlier& earlier) override {
     Rule::load(earlier);
-    for (const Sighting& one : earlier.sightings)
-      note(one.key, one.slot, one.workload, person_of(one.workload, std::string(one.workload.value(fact::kPerson))));
+    for (const Sighting& one : earlier.sightings) {
+      const std::string login(one.login_user.empty() ? one.workload.value(fact::kPerson) : one.login_user);
+      note(one.key, one.slot, one.workload, person_of(one.workload, login, one.session));
+    }
   }
 
   void on_row(const Row& row) override {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
 #include <sstream>
 
 #include "agent/cli/commands.h"
@@ -143,6 +144,35 @@ TEST_F(WorkloadQuestions, WhatIsAskedForByALifetimeNamesWhatMayBelongToIt) {
     EXPECT_THAT(api_->handle("GET", std::string(path) + "?lifetime=unknown").body, Not(HasSubstr("undecided")));
   }
   EXPECT_THAT(api_->handle("GET", "/v1/uses?lifetime=short_lived").body, HasSubstr("\"undecided\":[{"));
+}
+
+TEST_F(WorkloadQuestions, PagesOfALifetimeHaveAllThatMayBelongToIt) {
+  for (const char* id : {"fp:1", "fp:2", "fp:3", "AKIA1"}) {
+    const Key key = key_of(id, std::string_view(id).starts_with("fp:") ? Lifetime::kUnknown : Lifetime::kLongLived);
+    record_use(make_use(in_pod('a'), key, now_ - 5 * kDay));
+  }
+  std::size_t rows = 0, undecided = 0;
+  std::string after;
+  do {
+    const auto answer = boost::json::parse(api_->handle("GET", "/v1/uses?lifetime=long_lived&limit=1" + after).body);
+    rows += answer.at("rows").as_array().size();
+    const std::size_t here = answer.at("undecided").as_array().size();
+    EXPECT_FALSE(here != 0 && answer.at("complete").as_bool());
+    undecided += here;
+    const auto& cursor = answer.at("cursor");
+    after = cursor.is_null() ? "" : "&after=" + std::string(cursor.as_string());
+  } while (!after.empty() && rows + undecided <= 4);
+  EXPECT_EQ(rows, 1U);
+  EXPECT_EQ(undecided, 3U);
+  api_ = std::make_unique<serve::Api>(*history, status_, catalog::Catalog::builtin(), 1);  // the most of one page
+  cli::Options asked;
+  asked.filter = {{"lifetime", "long-lived"}};
+  asked.output = "json";
+  (void)run(cli::run_uses, asked);
+  const auto whole = boost::json::parse(out());
+  EXPECT_EQ(whole.at("rows").as_array().size(), 1U);
+  EXPECT_EQ(whole.at("undecided").as_array().size(), 3U);
+  EXPECT_FALSE(whole.at("complete").as_bool()) << "the last page alone is";
 }
 
 TEST_F(WorkloadQuestions, OneThatNobodyKnowsIsASlipOrWasNeverSeen) {

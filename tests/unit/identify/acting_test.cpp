@@ -118,6 +118,9 @@ TEST_F(ActingTest, AToolOfAgentsIsOneOfThemWhoeverStartedIt) {
   const ProcessRef in_unit = exec(at(21), kUnitGroup, {.exe = "/usr/bin/opencode"});
   EXPECT_EQ(in_unit->workload->id, "unit:api.service") << "a unit stays what it is";
   EXPECT_EQ(in_unit->workload->value(fact::kAgent), "opencode");
+  const ProcessRef other = exec(at(22), kUnitGroup, {.exe = "/usr/local/bin/codex"});
+  EXPECT_EQ(text(other->agent), "codex");
+  EXPECT_EQ(other->workload, in_unit->workload) << "the first counts, or each exec of the two would be news";
 }
 
 TEST_F(ActingTest, ADistributorIsOneItselfAndNotWhatItStarts) {

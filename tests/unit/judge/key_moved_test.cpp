@@ -103,6 +103,7 @@ TEST_F(KeyMovedTest, WhatADistributorHadBeforeIsNobodysYet) {
   Actor terraform = unit("deploy.service");
   terraform.exe = "/usr/bin/terraform";
   terraform.program = "terraform";
+  terraform.session = "distributor Terraform";
   EXPECT_TRUE(takes(terraform, kMinute).empty());
   EXPECT_TRUE(takes(unit("a.service"), 90 * kMinute).empty()) << "it was made for this one";
   EXPECT_EQ(takes(terraform, 180 * kMinute).size(), 1U) << "a name proves nothing: what is another's is told";
@@ -110,10 +111,32 @@ TEST_F(KeyMovedTest, WhatADistributorHadBeforeIsNobodysYet) {
 
 TEST_F(KeyMovedTest, AKeyThatADistributorUsesItselfIsItsOwn) {
   Actor terraform = unit("deploy.service");
-  terraform.exe = "/usr/bin/terraform";
+  terraform.session = "distributor Terraform";
   kind = "aws.access_key";
   EXPECT_TRUE(takes(terraform, kMinute).empty());
   EXPECT_EQ(takes(unit("a.service"), 90 * kMinute).size(), 1U);
+}
+
+TEST_F(KeyMovedTest, AScriptIsADistributorWhereItsSessionSaysSo) {
+  Actor ansible = unit("deploy.service");
+  ansible.exe = "/usr/bin/python3.11";
+  ansible.program = "python3 ansible-playbook";
+  ansible.session = "as root by sudo, distributor Ansible";
+  EXPECT_TRUE(takes(ansible, kMinute).empty());
+  EXPECT_TRUE(takes(unit("a.service"), 90 * kMinute).empty());
+}
+
+TEST_F(KeyMovedTest, WhatIsNoLongerTrueOfAWorkloadNamesNobody) {
+  name("u1", "payments", "api");
+  name("u2", "web", "shop");
+  Actor started = pod("u2");  // before: it has the name of then
+  started.workload.facts = {{fact::kDeployment, "shop", KnownBy::kCluster}, {fact::kPodUid, "u2", KnownBy::kKernel}};
+  EXPECT_TRUE(takes(pod("u1"), kMinute).empty());
+  look({.workloads = {{"pod:u2",
+                       {{fact::kNamespace, "web", KnownBy::kCluster}, {fact::kPodName, "shop-1", KnownBy::kCluster}},
+                       WorkloadFacts::Whole{KnownBy::kCluster, 2}}}});
+  EXPECT_TRUE(takes(pod("u2"), 90 * kMinute).empty()) << "an orphan now";
+  EXPECT_TRUE(takes(started, 91 * kMinute).empty());
 }
 
 TEST_F(KeyMovedTest, IsResolvedWhenTheSlotGetsAnotherKey) {
@@ -133,6 +156,22 @@ TEST_F(KeyMovedTest, WhoHadItFirstIsKnownAfterARestart) {
   earlier.sightings = {{"AKIA1", {From::kFile, "/etc/key", "prod"}, unit("a.service").workload, kMinute}};
   judge->load(earlier);
   EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U);
+}
+
+TEST_F(KeyMovedTest, WhoOnlyHandedItOnIsKnownAfterARestart) {
+  Sighting terraform{"AKIA1", {From::kFile, "/etc/key", "prod"}, unit("deploy.service").workload, kMinute};
+  terraform.session = "login 17 by ssh on pts/3, distributor Terraform, namespaces of x";
+  judge->load({.sightings = {terraform}});
+  EXPECT_TRUE(takes(unit("b.service"), 90 * kMinute).empty()) << "it was made for this one";
+  make();
+  terraform.kept = true;
+  judge->load({.sightings = {terraform}});
+  EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U) << "something else in that unit took it, too";
+  make();
+  terraform.kept = false;
+  terraform.kind = kind = "aws.access_key";
+  judge->load({.sightings = {terraform}});
+  EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U) << "of a kind that it uses itself";
 }
 
 }  // namespace

@@ -152,15 +152,50 @@ TEST_F(PersonTest, AsWhomAndForWhomIsSaid) {
   acquires(unit());
   Actor who = person("alice", "postgres");
   who.session = "login 17 by ssh from 192.0.2.7 on pts/3, as root by sudo, postgres by su, agent claude code";
-  std::vector<Fact> facts(who.workload.facts.begin(), who.workload.facts.end());
-  facts.insert(facts.begin(), Fact{.name = fact::kAgent, .value = "claude code"});
-  who.workload.facts = std::move(facts);
   const auto found = uses(who);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_TRUE(found[0].text.starts_with("alice (by claude code, as root by sudo, postgres by su) read key "))
       << found[0].text;
   EXPECT_EQ(found[0].actor.session, who.session);
   EXPECT_EQ(found[0].actor.workload.name, "person: alice");
+}
+
+TEST_F(PersonTest, TheAgentOfAnotherProcessOfTheUnitIsNotTheirs) {
+  acquires(unit());
+  Actor bob = unit("ssh.service", "bob");  // no session of his own: all logins are in this unit
+  bob.workload.facts = {{fact::kAgent, "claude code", KnownBy::kClaimed}, {fact::kUnit, "ssh.service"}};
+  bob.session = "login 18 by ssh on pts/4";
+  const auto found = uses(bob);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].text.starts_with("bob read key ")) << found[0].text;
+}
+
+TEST_F(PersonTest, WhoCameIntoAContainerFromALoginIsThatPerson) {
+  Actor api;
+  api.workload.kind = WorkloadKind::kContainer;
+  api.workload.id = "container:c1";
+  api.workload.name = "container: api";
+  acquires(api);
+  api.login_user = "alice";  // as podman's containers have it of their starter
+  EXPECT_TRUE(uses(api).empty()) << "what it runs itself is nobody's";
+  api.session = "exec, login 17 by ssh from 192.0.2.7";
+  EXPECT_TRUE(uses(api).empty()) << "without a terminal";
+  api.session = "exec, login 17 by ssh from 192.0.2.7 on pts/0, as root by sudo, namespaces of me on top";
+  const auto found = uses(api);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_TRUE(found[0].text.starts_with("alice (as root by sudo) read key ")) << found[0].text;
+}
+
+TEST_F(PersonTest, WhoCameInBeforeAnyWorkloadHadItIsKnownAfterARestart) {
+  Sighting inside{kKey, kService, unit().workload, 1'000};
+  inside.workload.kind = WorkloadKind::kPod;
+  inside.session = "exec on pts/0";
+  judge->load({.sightings = {inside}});
+  EXPECT_TRUE(uses(person()).empty()) << "it is no key of the pod";
+  make();
+  inside.session.clear();
+  judge->load({.sightings = {inside}});
+  EXPECT_EQ(uses(person()).size(), 1U);
 }
 
 TEST_F(PersonTest, WhoCameIntoAContainerAtATerminalIsAPersonWithoutAName) {

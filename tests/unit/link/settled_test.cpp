@@ -90,6 +90,69 @@ TEST_F(Settled, SoDoesAForkOfAHolderUntilItHasLivedLongEnoughToBeStored) {
   EXPECT_TRUE(holders.contains(13)) << "at the end nothing waits";
 }
 
+TEST_F(Settled, WhoHasItFromOneThatEndsIsStoredWithThatEnd) {
+  start(10);
+  open(10);
+  tick();
+  collect();
+  fork(10, 11);
+  exit(10);
+  tick();
+  collect();
+  EXPECT_FALSE(holders.contains(10));
+  EXPECT_TRUE(holders.contains(11)) << "else nobody has the key, it seems";
+  exec(11, Program{});
+  tick();
+  collect();
+  ASSERT_TRUE(holders.contains(11)) << "the same at an exec";
+  EXPECT_EQ(holders[11][kA].how, How::kLostAtExec);
+  expect(0, "stored");
+}
+
+TEST_F(Settled, NobodyGainsAMomentByHandingItOn) {
+  start(10);
+  open(10);
+  tick();
+  collect();
+  fork(10, 11);
+  const std::uint64_t since_ns = process(11)->id.start_ns;
+  tick(60);
+  collect();
+  expect(since_ns, "one hop");
+  fork(11, 12);
+  exit(11);
+  tick();
+  collect();
+  expect(since_ns, "what waited goes on waiting");
+  EXPECT_FALSE(holders.contains(12)) << "10 is known to have it";
+  tick(50);
+  collect();
+  EXPECT_TRUE(holders.contains(12));
+  expect(0, "stored");
+}
+
+TEST_F(Settled, WhatItsParentHasNoMoreOrNeverHadIsStored) {
+  start(10);
+  open(10);
+  tick();
+  collect();
+  fork(10, 11);
+  examiner.files[kCredentials] = file_of({aws_fact("AKIAAAAAAAAAAAAAAAA3")});
+  open(10);
+  tick();
+  collect();
+  EXPECT_FALSE(holders[10].contains(kA)) << "it has read another one";
+  EXPECT_TRUE(holders[11].contains(kA));
+  fork(10, 12);
+  examiner.files["/root/.aws/config"] = file_of({aws_fact("AKIAAAAAAAAAAAAAAAA4")});
+  open(12, "/root/.aws/config");
+  fork(12, 13);
+  exit(12);
+  tick();
+  collect();
+  EXPECT_TRUE(holders[13].contains("AKIAAAAAAAAAAAAAAAA4")) << "10 has none of it";
+}
+
 TEST_F(Settled, SoDoesWhatWasGivenUpAndIsNoRowYet) {
   link->give_up("queue_full", "open", "api", 1, clock.now);
   expect(clock.now, "it is told by the next tick");

@@ -134,6 +134,31 @@ TEST_F(StateTest, who_had_which_key_is_known_after_a_restart) {
   EXPECT_EQ(found.sightings[0].workload.kind, WorkloadKind::kSystemdUnit);
   EXPECT_EQ(found.sightings[0].workload.name, "backup.service");
   EXPECT_EQ(found.sightings[0].first_ns, clock.now);
+  EXPECT_TRUE(found.sightings[0].kept);
+}
+
+TEST_F(StateTest, how_the_first_who_had_a_key_came_in_is_known_after_a_restart) {
+  start();
+  Actor terraform = make_actor(1);
+  terraform.session = "exec on pts/0, distributor Terraform";
+  terraform.login_user = "alice";
+  Batch batch;
+  batch.rows.push_back(make_acquisition(terraform, make_key("AKIA1"), clock.now));
+  batch.holdings.push_back(make_holding(make_actor(2), make_key("AKIA1"), clock.now));
+  record(std::move(batch));
+  restart();
+  Earlier found = earlier();
+  ASSERT_EQ(found.sightings.size(), 1U);
+  EXPECT_EQ(found.sightings[0].kind, make_key("AKIA1").kind);
+  EXPECT_EQ(found.sightings[0].session, terraform.session);
+  EXPECT_EQ(found.sightings[0].login_user, "alice");
+  EXPECT_FALSE(found.sightings[0].kept) << "a child of it has it, too, and did not take it";
+  see("AKIA1");
+  restart();
+  found = earlier();
+  ASSERT_EQ(found.sightings.size(), 1U);
+  EXPECT_EQ(found.sightings[0].session, terraform.session);
+  EXPECT_TRUE(found.sightings[0].kept) << "by another program of the workload";
 }
 
 TEST_F(StateTest, one_key_may_be_replaced_in_two_files_and_in_two_containers) {

@@ -143,7 +143,7 @@ class FakeHistory final : public HistoryReader {
     std::vector<KeySummary> out;
     for (const KeySummary& summary : key_list) {
       if ((filter.key.empty() || summary.key.id == filter.key) &&
-          (!filter.lifetime || summary.key.lifetime == *filter.lifetime))
+          (!filter.lifetime || summary.key.lifetime == *filter.lifetime || summary.key.lifetime == Lifetime::kUnknown))
         out.push_back(summary);
     }
     return out;

@@ -21,7 +21,8 @@ constexpr std::string_view kContainerd = "/io.containerd.runtime.v2.task/";
 constexpr std::string_view kUserData = "/userdata/";
 constexpr std::size_t kMetadataRoom = 64U << 10U;
 constexpr std::size_t kSha256Digits = 64;
-constexpr std::size_t kMaxUserName = 256;  // bytes; useradd(8) allows 32
+constexpr std::size_t kMaxUserName = 256;    // bytes; useradd(8) allows 32
+constexpr std::size_t kMaxListedName = 256;  // behind an id
 
 class Reading {
  public:
@@ -88,6 +89,31 @@ class Reading {
       const auto metadata = read_json(text_of(*entry, "metadata"), memory);
       if (metadata && metadata->is_object()) add_image(text_of(metadata->get_object(), "image-name"));
       break;
+    }
+    return true;
+  }
+
+  /// The names of all of them.
+  bool storage_names(const json::value& file) {
+    const json::array* const all = file.if_array();
+    if (all == nullptr) return false;
+    constexpr auto kWhat =
+        static_cast<std::uint8_t>(std::ranges::find(kBundleFacts, bundle::kNamed) - kBundleFacts.begin());
+    for (const json::value& one : *all) {
+      const json::object* const entry = one.if_object();
+      const json::array* const names = entry == nullptr ? nullptr : array_of(*entry, "names");
+      const json::string* const name = names == nullptr || names->empty() ? nullptr : names->front().if_string();
+      if (name == nullptr) continue;
+      const std::string_view id = text_of(*entry, "id"), called(name->data(), name->size());
+      std::string both = std::string(id).append(" ").append(called);
+      role::Text<510> fits;
+      if (!is_bundle_id(id) || !is_name(called, kMaxListedName) || !fits.assign(both) || !fits.plain() ||
+          is_secret_by_shape(called, state_.formats) || is_secret_by_shape(both, state_.formats) ||
+          found_.facts.size() >= kMaxNodeUsers) {
+        ++found_.skipped;
+        continue;
+      }
+      found_.facts.push_back({kWhat, std::move(both)});
     }
     return true;
   }
@@ -198,6 +224,7 @@ void parse_bundle(std::string_view format, std::string_view container, std::stri
     const bool read = format == bundle::kOci                                      ? reading.oci(*file)
                       : format == bundle::kDocker                                 ? reading.docker(*file)
                       : format == bundle::kStorage || format == bundle::kVolatile ? reading.storage(*file)
+                      : bundle::is_list(format)                                   ? reading.storage_names(*file)
                                                                                   : false;
     if (read) found.unread = role::Unread::kNone;
   } catch (const std::exception&) {  // out of memory, or the library's: its text may quote the file

@@ -339,7 +339,7 @@ void RoleLink::examine(ExamineRequest request, std::function<void(ExamineAnswer)
   if (!fits) return refuse_later(asks, std::move(done), "refused");
   std::size_t most_facts = 0;
   if (const auto* bundle = std::get_if<BundleQuestion>(&request.question))
-    most_facts = bundle->format == bundle::kUsers ? kMaxNodeUsers : kBundleFacts.size();
+    most_facts = bundle::is_list(bundle->format) ? kMaxNodeUsers : kBundleFacts.size();
   pending_.emplace(next_id_, Pending{request.reach.who, asks, std::move(done), {}, most_facts, false});
   deadlines_.emplace_back(std::chrono::steady_clock::now() + kDeadline, next_id_);
   arm_timer();

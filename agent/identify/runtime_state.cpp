@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,9 +24,11 @@ namespace {
 
 constexpr std::size_t kMaxLooks = 4'096;  ///< containers that are being looked up
 constexpr std::size_t kMaxAsked = 64;     ///< at once: link has questions, too
+constexpr std::size_t kMaxFollowing = 8;  ///< the same, about those that are known: key files come first
 /// The state is written before the first process runs, but Docker's a moment later; a runtime may be restarting.
 constexpr std::array<std::uint64_t, 3> kAgainAfterNs{200'000'000, 1'000'000'000, 5'000'000'000};
-/// Docker and Podman let containers be renamed: those that run are looked at again.
+/// Docker and Podman let containers be renamed: those that run are looked at again. Docker's each at its own moment of
+/// that time; all of Podman's stand in two lists.
 constexpr std::uint64_t kRenamedAfterNs = 60'000'000'000;
 constexpr std::size_t kMaxFollowed = 1'024;
 
@@ -79,13 +82,17 @@ class RuntimeState final : public IdentitySource {
       return;
     }
     looks_.emplace(workload.id, std::move(look));
-    due_.emplace(0, workload.id);
+    new_.due.emplace(0, workload.id);
     ask_due();
   }
 
   void on_turn(std::uint64_t now_ns) override {
     now_ns_ = now_ns;
     ask_due();
+    if (listed_ > 0 && !list_asked_ && now_ns_ >= list_due_ns_) {
+      names_.clear();
+      ask_list(bundle::kStorageNames);
+    }
   }
 
   [[nodiscard]] std::map<std::string, std::uint64_t> counters() const override {
@@ -102,23 +109,33 @@ class RuntimeState final : public IdentitySource {
     std::string_view format = bundle::kOci;
     std::size_t again = 0;
     bool known = false;  ///< it has a name, and may be renamed
+    std::string name;    ///< that one, of one that is in a list
+  };
+  struct Queue {
+    std::size_t most;                               ///< at once
+    std::multimap<std::uint64_t, std::string> due;  ///< those that are not being asked, by when they are to be
+    std::size_t asked = 0;
   };
 
+  Queue& queue_of(const Look& look) { return look.known ? following_ : new_; }
+
   void ask_due() {
-    while (asked_ < kMaxAsked && !due_.empty() && due_.begin()->first <= now_ns_) {
-      const std::string id = std::move(due_.begin()->second);
-      due_.erase(due_.begin());
-      ask(id, looks_.at(id));
+    for (Queue* const queue : {&new_, &following_}) {
+      while (queue->asked < queue->most && !queue->due.empty() && queue->due.begin()->first <= now_ns_) {
+        const std::string id = std::move(queue->due.begin()->second);
+        queue->due.erase(queue->due.begin());
+        ask(id, looks_.at(id), *queue);
+      }
     }
   }
 
-  void ask(const std::string& id, const Look& look) {
-    ++asked_;
+  void ask(const std::string& id, const Look& look, Queue& queue) {
+    ++queue.asked;
     const std::string container(look.workload->value(fact::kContainerId));
     examiner_.ask<BundleQuestion>(look.reach, {.container = container, .format = std::string(look.format)},
-                                  [this, id, alive = std::weak_ptr<bool>(alive_)](const BundleAnswer& answer) {
+                                  [this, id, &queue, alive = std::weak_ptr<bool>(alive_)](const BundleAnswer& answer) {
                                     if (alive.expired()) return;
-                                    --asked_;
+                                    --queue.asked;
                                     take(id, answer);
                                     ask_due();
                                   });
@@ -129,7 +146,7 @@ class RuntimeState final : public IdentitySource {
     const bool later = answer.unread == "busy" || answer.unread == "timeout" || answer.unread == "changed" ||
                        answer.unread == "examiner restarted";
     if ((later || answer.unread == "gone") && look.again < kAgainAfterNs.size()) {
-      due_.emplace(now_ns_ + kAgainAfterNs[look.again++], id);
+      queue_of(look).due.emplace(now_ns_ + kAgainAfterNs[look.again++], id);
       return;
     }
     std::string_view next;
@@ -137,8 +154,8 @@ class RuntimeState final : public IdentitySource {
       post(look, answer.facts);
       if (look.format == bundle::kStorage && answer.facts.empty())
         next = bundle::kVolatile;
-      else if ((!answer.facts.empty() || (look.known && later)) && follow(look))
-        return (void)due_.emplace(now_ns_ + kRenamedAfterNs, id);
+      else if ((!answer.facts.empty() || (look.known && later)) && follow(id, look, answer.facts))
+        return;
       else if (answer.facts.empty() && !look.known)
         unnamed(look, answer.unread.empty() ? "gone" : answer.unread);
     } else if (answer.unread.empty()) {
@@ -155,20 +172,70 @@ class RuntimeState final : public IdentitySource {
     }
     look.format = next;
     look.again = 0;
-    due_.emplace(0, id);
+    new_.due.emplace(0, id);
   }
 
   /// A name that may change is asked for again, until the runtime forgets the container. False: there are too many.
-  bool follow(Look& look) {
+  bool follow(const std::string& id, Look& look, const std::vector<BundleFact>& facts) {
     if (!look.known && followed_ >= kMaxFollowed) {
       ++not_followed_;
       return false;
     }
     followed_ += look.known ? 0 : 1;
     look.known = true;
-    if (look.format == bundle::kVolatile) look.format = bundle::kStorage;
     look.again = 0;
+    if (look.format == bundle::kDocker) {
+      following_.due.emplace(next_look(id), id);
+      return true;
+    }
+    look.name = value_of(facts, fact::kContainerName);
+    if (listed_++ == 0) list_due_ns_ = now_ns_ + kRenamedAfterNs;
     return true;
+  }
+
+  /// Within kRenamedAfterNs, each id at its own moment: what began together must not be asked about together.
+  [[nodiscard]] std::uint64_t next_look(const std::string& id) const {
+    const std::uint64_t moment = std::hash<std::string>{}(id) % kRenamedAfterNs, passed = now_ns_ % kRenamedAfterNs;
+    return now_ns_ - passed + moment + (moment > passed ? 0 : kRenamedAfterNs);
+  }
+
+  void ask_list(std::string_view format) {
+    list_asked_ = true;
+    examiner_.ask<BundleQuestion>({}, {.container = "all", .format = std::string(format)},
+                                  [this, format, alive = std::weak_ptr<bool>(alive_)](const BundleAnswer& answer) {
+                                    if (!alive.expired()) take_list(format, answer);
+                                  });
+  }
+
+  void take_list(std::string_view format, const BundleAnswer& answer) {
+    const bool read = answer.unread.empty() || answer.unread == "gone";  // no such list: nobody is in it
+    for (const BundleFact& one : answer.facts) {
+      const std::size_t blank = one.value.find(' ');
+      if (one.what < kBundleFacts.size() && kBundleFacts[one.what] == bundle::kNamed && blank != one.value.npos)
+        names_.try_emplace(one.value.substr(0, blank), one.value.substr(blank + 1));
+    }
+    if (read && format == bundle::kStorageNames) return ask_list(bundle::kVolatileNames);
+    list_asked_ = false;
+    list_due_ns_ = now_ns_ + kRenamedAfterNs;
+    if (read) take_names();
+    names_.clear();
+  }
+
+  void take_names() {
+    for (auto it = looks_.begin(); it != looks_.end();) {
+      Look& look = it->second;
+      const bool listed = look.known && look.format != bundle::kDocker;
+      const auto named = listed ? names_.find(look.workload->value(fact::kContainerId)) : names_.end();
+      if (listed && named == names_.end()) {  // removed
+        --followed_;
+        --listed_;
+        it = looks_.erase(it);
+        continue;
+      }
+      if (listed && std::exchange(look.name, named->second) != named->second && sink_ != nullptr)
+        sink_->post({it->first, {{fact::kContainerName, named->second, KnownBy::kRuntime}}});
+      ++it;
+    }
   }
 
   /// Gives the file that tells more, if there is one.
@@ -240,10 +307,13 @@ class RuntimeState final : public IdentitySource {
   Examiner& examiner_;
   ProcReader proc_{"/proc"};
   IdentitySink* sink_ = nullptr;
-  std::map<std::string, Look> looks_;              // by the workload's id
-  std::multimap<std::uint64_t, std::string> due_;  // those that are not being asked, by when they are to be
-  std::size_t asked_ = 0;
+  std::map<std::string, Look> looks_;  // by the workload's id
+  Queue new_{.most = kMaxAsked, .due = {}}, following_{.most = kMaxFollowing, .due = {}};
   std::size_t followed_ = 0;  // of the looks, those at what is known
+  std::size_t listed_ = 0;    // of these, those that a list tells of
+  bool list_asked_ = false;
+  std::uint64_t list_due_ns_ = 0;
+  std::map<std::string, std::string, std::less<>> names_;  // by id, of the lists that are being read
   std::uint64_t now_ns_ = 0;
   std::uint64_t known_ = 0, gone_ = 0, unreadable_ = 0, disagrees_ = 0, of_users_ = 0, over_bound_ = 0;
   std::uint64_t unnamed_ = 0, not_followed_ = 0;

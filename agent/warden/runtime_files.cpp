@@ -74,9 +74,9 @@ bool is_of(Layout layout, std::string_view format) {
     case Layout::kDocker:
       return format == bundle::kDocker;
     case Layout::kStorage:
-      return format == bundle::kStorage;
+      return format == bundle::kStorage || format == bundle::kStorageNames;
     case Layout::kVolatile:
-      return format == bundle::kVolatile;
+      return format == bundle::kVolatile || format == bundle::kVolatileNames;
     case Layout::kUsers:
       return format == bundle::kUsers;
   }

@@ -109,17 +109,17 @@ struct ArgumentsQuestion {
 };
 
 namespace bundle {
-/// Of the node's users: "1000 alice". No fact of a workload.
-inline constexpr char kUser[] = "user";
+/// Of the node's users: "1000 alice"; of the containers in a list: "ID NAME". No facts of a workload.
+inline constexpr char kUser[] = "user", kNamed[] = "named";
 }  // namespace bundle
 
 /// What may be learnt of a container from its runtime's state, in the order of role::BundleFact::what. Nothing else of
 /// it leaves the examiner: it has environments and arguments, too. fact::kCgroup is the path that the runtime wanted.
-inline constexpr std::array<std::string_view, 14> kBundleFacts{
+inline constexpr std::array<std::string_view, 15> kBundleFacts{
     fact::kCgroup,         fact::kRuntime,        fact::kContainerType, fact::kNamespace, fact::kPodName,
     fact::kPodUid,         fact::kK8sContainer,   fact::kContainerName, fact::kImageName, fact::kImageDigest,
-    fact::kComposeProject, fact::kComposeService, fact::kImageId,       bundle::kUser};
-inline constexpr std::size_t kMaxNodeUsers = 16'384;  ///< that are told of
+    fact::kComposeProject, fact::kComposeService, fact::kImageId,       bundle::kUser,    bundle::kNamed};
+inline constexpr std::size_t kMaxNodeUsers = 16'384;  ///< that are told of; of named containers as many
 
 struct BundleFact {
   std::uint8_t what = 0;  ///< index into kBundleFacts
@@ -128,7 +128,7 @@ struct BundleFact {
 
 struct BundleAnswer {
   std::string unread;             ///< as in FileAnswer; "gone": no runtime that is known has such a container
-  std::vector<BundleFact> facts;  ///< at most one of each, but for users
+  std::vector<BundleFact> facts;  ///< at most one of each, but for those of a list (bundle::is_list)
   std::uint32_t skipped = 0;      ///< values that were malformed
 };
 
@@ -139,12 +139,18 @@ inline constexpr std::string_view kDocker = "docker";              ///< dockerd'
 inline constexpr std::string_view kStorage = "storage";            ///< containers.json of containers/storage
 inline constexpr std::string_view kVolatile = "storage_volatile";  ///< volatile-containers.json: of Podman's --rm
 inline constexpr std::string_view kUsers = "passwd";               ///< /etc/passwd of the node
+/// The names of all containers in these files, by id.
+inline constexpr std::string_view kStorageNames = "storage_names", kVolatileNames = "storage_volatile_names";
+
+[[nodiscard]] constexpr bool is_list(std::string_view format) {
+  return format == kUsers || format == kStorageNames || format == kVolatileNames;
+}
 }  // namespace bundle
 
 /// What does the container runtime's state on this node say of this container? The warden makes the path.
 struct BundleQuestion {
   using Answer = BundleAnswer;
-  std::string container;  ///< is_bundle_id; as the kernel's cgroup path has it; of the users any
+  std::string container;  ///< is_bundle_id; as the kernel's cgroup path has it; of a list any
   std::string format{bundle::kOci};
 };
 

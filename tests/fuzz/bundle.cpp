@@ -31,7 +31,8 @@ void run(std::string_view input) {
   std::bitset<kBundleFacts.size()> seen;
   for (const BundleFact& fact : found.facts) {
     require(fact.what < kBundleFacts.size(), "a known fact");
-    require(!seen[fact.what] || kBundleFacts[fact.what] == bundle::kUser, "once, but for users");
+    const bool listed = kBundleFacts[fact.what] == bundle::kUser || kBundleFacts[fact.what] == bundle::kNamed;
+    require(!seen[fact.what] || listed, "once, but for those of a list");
     seen.set(fact.what);
     role::Text<510> text;
     require(!fact.value.empty() && text.assign(fact.value) && text.plain(), "a value fits its message, and is plain");

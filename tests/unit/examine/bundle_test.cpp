@@ -95,6 +95,30 @@ TEST_F(BundleTest, PodmansNameAndImageStandInTheListOfAll) {
   EXPECT_EQ(found.unread, Unread::kNone) << "it is no container of this file";
 }
 
+TEST_F(BundleTest, OfAListOfAllThereAreIdsAndNamesAndNothingElse) {
+  const std::string place = "/var/lib/containers/storage/overlay-containers/containers.json";
+  const auto names = [&](std::string_view bytes) {
+    found = {};
+    parse_bundle(bundle::kStorageNames, "all", place, bytes, bench.state, bench.scratch, found);
+    bench.scratch.wipe();
+    std::string out;
+    for (const BundleFact& one : found.facts) {
+      EXPECT_EQ(kBundleFacts.at(one.what), bundle::kNamed);
+      out += one.value + "\n";
+    }
+    return out;
+  };
+  EXPECT_EQ(names(bundles::kStorage), bundles::kPodmanId + " web-2\n");
+  EXPECT_EQ(found.unread, Unread::kNone);
+  EXPECT_EQ(names(R"([{"id": "a", "names": ["x", "y"]}, {"id": "b"}, {"id": "c", "names": []}, 7,
+                      {"id": "../d", "names": ["d"]}, {"id": "e", "names": ["planted\u001b[1m"]},
+                      {"id": "f", "names": ["ghp_16C7e42F292c6912E7710c838347Ae178B4a"]}])"),
+            "a x\n");
+  EXPECT_EQ(found.skipped, 3U);
+  EXPECT_EQ(names("{}"), "");
+  EXPECT_EQ(found.unread, Unread::kUnknownFormat);
+}
+
 TEST_F(BundleTest, CrioIsAskedForItsOwnAnnotationsOnly) {
   const Facts facts = storage(bundles::kPodmanId, bundles::kCrio);
   EXPECT_EQ(facts.at(fact::kRuntime), "cri-o");

@@ -250,6 +250,63 @@ TEST_F(RuntimeStateTest, AContainerThatIsRenamedHasItsNewNameWithinAMinute) {
   EXPECT_EQ(examiner.waiting.size(), 1U) << "it is asked about as any that is new";
 }
 
+TEST_F(RuntimeStateTest, LooksForNewNamesAreSpreadAndLeaveRoom) {
+  constexpr int kMany = 600;
+  source->on_turn(1);
+  for (int i = 0; i < kMany; ++i) {
+    const std::string id = "c" + std::to_string(i);
+    source->on_workload(container(id, "/docker/" + id));
+    examiner.answer({}, {{fact::kCgroup, "/docker/" + id}, {fact::kRuntime, "docker"}});
+    examiner.answer({}, {{fact::kContainerName, id}});
+  }
+  int all = 0;
+  for (int second = 0; second < 60; ++second) {
+    source->on_turn(now += 1'000 * kMs);
+    EXPECT_LE(examiner.waiting.size(), 8U) << "at once";
+    int asked = 0;
+    for (; !examiner.waiting.empty(); ++asked)
+      examiner.answer({}, {{fact::kContainerName, examiner.question().container}});
+    EXPECT_LT(asked, kMany / 10) << second;
+    all += asked;
+    (void)queue.take();
+  }
+  EXPECT_EQ(all, kMany);
+}
+
+TEST_F(RuntimeStateTest, AllOfPodmansNamesAreTwoQuestionsAMinute) {
+  source->on_turn(1);
+  const auto begin = [&](const std::string& id) {
+    source->on_workload(container(id, "/machine.slice/libpod-" + id + ".scope"));
+    examiner.answer({}, {{fact::kCgroup, "machine.slice:libpod:" + id}, {fact::kRuntime, "podman"}});
+  };
+  for (const char* id : {"a", "b", "c"}) {
+    begin(id);
+    examiner.answer({}, {{fact::kContainerName, std::string("web-") + id}});
+  }
+  begin("d");
+  examiner.answer({});
+  examiner.answer({}, {{fact::kContainerName, "web-d"}});
+  (void)queue.take();
+  source->on_turn(now += 59'000 * kMs);
+  EXPECT_TRUE(examiner.waiting.empty());
+  source->on_turn(now += 1'000 * kMs);
+  ASSERT_EQ(examiner.waiting.size(), 1U);
+  EXPECT_EQ(examiner.question().format, bundle::kStorageNames);
+  examiner.answer({}, {{bundle::kNamed, "a web-a"}, {bundle::kNamed, "b shop"}, {bundle::kNamed, "x"}});
+  ASSERT_EQ(examiner.waiting.size(), 1U);
+  EXPECT_EQ(examiner.question().format, bundle::kVolatileNames);
+  examiner.answer({}, {{bundle::kNamed, "d shop-d"}});
+  EXPECT_TRUE(examiner.waiting.empty());
+  EXPECT_EQ(posted(), (Posted{{std::string("container:b ") + fact::kContainerName, "shop runtime"},
+                              {std::string("container:d ") + fact::kContainerName, "shop-d runtime"}}));
+  source->on_turn(now += 60'000 * kMs);
+  examiner.answer("timeout");
+  source->on_workload(container("b", "/machine.slice/libpod-b.scope"));
+  EXPECT_TRUE(examiner.waiting.empty()) << "nobody is forgotten because a list was not read";
+  source->on_workload(container("c", "/machine.slice/libpod-c.scope"));
+  EXPECT_EQ(examiner.waiting.size(), 1U) << "it was removed: asked about as any that is new";
+}
+
 TEST_F(RuntimeStateTest, OfWhatHasNoNameTheOptionIsSaidThatMayHelp) {
   source->on_turn(1);
   source->on_workload(container(kId, "/docker/" + kId));

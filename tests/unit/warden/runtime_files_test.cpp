@@ -133,7 +133,9 @@ TEST_F(RuntimeFiles, FurtherFoldersAreLookedAtToo) {
   EXPECT_TRUE(look("c2").descriptor);
   put("/srv/containers/vfs-containers/containers.json");
   EXPECT_TRUE(look("c2", bundle::kStorage).descriptor);
+  EXPECT_TRUE(look("all", bundle::kStorageNames).descriptor);
   EXPECT_FALSE(look("c2", bundle::kVolatile).descriptor);
+  EXPECT_FALSE(look("all", bundle::kVolatileNames).descriptor);
 }
 
 TEST_F(RuntimeFiles, DockersMappedUsersHaveFoldersOfTheirOwn) {

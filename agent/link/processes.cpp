@@ -242,10 +242,19 @@ void Processes::note_entry(Instance& instance, const Process* was, std::uint32_t
   }
   // The first that is seen in a container runs it; whoever comes from outside later has entered it. Of what the sweep
   // found nobody saw where it came from.
-  const auto [first, fresh] = containers_.get(process->cgroup_id);
-  if (fresh) *first = process->id.tgid;
   const bool came = process->origin == Origin::kExecSeen || process->origin == Origin::kForkSeen;
+  const auto [first, fresh] = containers_.get(process->cgroup_id);
+  if (fresh) *first = came && runs_already(own, process->id.tgid) ? 0 : process->id.tgid;
   instance.entered = came && *first != process->id.tgid ? process->id.tgid : 0;
+}
+
+// Where cgroups v1 and v2 are both in use, a process is moved into them one after the other: who is seen on its way has
+// another cgroup id than the rest of its container.
+bool Processes::runs_already(const Workload& container, std::uint32_t but) const {
+  return std::ranges::any_of(live_, [&](const auto& one) {
+    const Process* process = one.second->process.get();
+    return one.first != but && process != nullptr && process->workload && process->workload->id == container.id;
+  });
 }
 
 void Processes::find_caller_of_helper(Instance& helper, const InstanceId& parent) const {

@@ -56,6 +56,8 @@ class Processes {
   /// Whether it has entered a container that ran already. `was`: its parent, the program before its exec, or the same
   /// before it was moved; or null. `entered`: of that one.
   void note_entry(Instance& instance, const Process* was, std::uint32_t entered);
+  /// Whether another process than this one lives in the container, in whichever cgroup of it.
+  [[nodiscard]] bool runs_already(const Workload& container, std::uint32_t but) const;
   void find_caller_of_helper(Instance& helper, const InstanceId& parent) const;
 
   const LinkOptions& options_;
@@ -68,7 +70,7 @@ class Processes {
   /// By the parent's tgid: children that came to the table before it, while the sweep runs.
   std::unordered_multimap<std::uint32_t, std::uint32_t> children_of_later_;
   std::unordered_set<std::uint32_t> not_followed_;         ///< tgids: no more than the kernel has
-  base::LruMap<std::uint64_t, std::uint32_t> containers_;  ///< by cgroup id: the process that was seen there first
+  base::LruMap<std::uint64_t, std::uint32_t> containers_;  ///< by cgroup id: who was there first; 0: it ran already
 };
 
 }  // namespace keytrail::link

@@ -23,14 +23,14 @@ class Readers : public Scene {
   void log_in(std::uint32_t pid, std::uint32_t session) {
     change(pid, [&](Process& one) { one.session_id = session; });
   }
-  /// It is moved into a container: what it forks from here on is there, too.
-  void enter(std::uint32_t pid, std::uint64_t container) {
+  /// It is moved into a container: what it forks from here on is there, too. `cgroup`: 0 is the container's own.
+  void enter(std::uint32_t pid, std::uint64_t container, std::uint64_t cgroup = 0) {
     change(pid, [&](Process& one) {
       auto workload = std::make_shared<Workload>();
       workload->id = "container:" + std::to_string(container);
       workload->kind = WorkloadKind::kContainer;
       one.workload = workload;
-      one.cgroup_id = container;
+      one.cgroup_id = cgroup != 0 ? cgroup : container;
     });
   }
   /// The child is where its parent is.
@@ -236,6 +236,44 @@ TEST_F(Readers, a_container_that_is_found_running_is_entered_by_who_comes_later)
   enter(20, 77);
   open(20);
   EXPECT_EQ(read(), (Lines{"1 container:77 cat '' by 10", "1 container:77 cat 'exec' by 20"}));
+}
+
+TEST_F(Readers, a_container_is_one_although_its_first_process_was_seen_on_its_way_into_its_cgroups) {
+  start(10, kCat);
+  enter(10, 77, 501);
+  open(10, "/tmp/x");
+  enter(10, 77);
+  fork_inside(10, 11);
+  open(11);
+  start(20, kCat);
+  enter(20, 77);
+  open(20);
+  EXPECT_EQ(read(), (Lines{"1 container:77 cat '' by 11", "1 container:77 cat 'exec' by 20"}));
+}
+
+TEST_F(Readers, who_is_seen_on_its_way_into_a_running_container_has_entered_it) {
+  start(10, kCat);
+  enter(10, 77);
+  open(10);
+  for (const std::uint32_t pid : {20U, 30U}) {
+    start(pid, kCat);
+    enter(pid, 77, 501);
+    open(pid, "/tmp/x");
+    enter(pid, 77);
+    open(pid);
+  }
+  EXPECT_EQ(read(), (Lines{"1 container:77 cat '' by 10", "2 container:77 cat 'exec' by 20 30"}));
+}
+
+TEST_F(Readers, the_next_container_of_an_id_is_entered_by_nobody) {
+  start(10, kCat);
+  enter(10, 77);
+  open(10);
+  exit(10);
+  start(20, kCat);
+  enter(20, 77, 78);
+  open(20);
+  EXPECT_EQ(read(), Lines{"2 container:77 cat '' by 10 20"});
 }
 
 TEST_F(Readers, a_file_that_could_not_be_read_is_news_in_another_session_too) {

@@ -209,6 +209,12 @@ TEST_F(WorkloadQuestions, ExplainTellsWhichFactCountsAndWhichContradicts) {
   EXPECT_THAT(text, HasSubstr("! 1 fact contradicts what counts."));
   EXPECT_THAT(text, HasSubstr("1 more is shown so"));
   EXPECT_THAT(text, HasSubstr(std::string(kPod) + "/" + std::string(64, 'a')));
+  EXPECT_THAT(text, Not(HasSubstr("SVID")));
+  Batch batch;
+  batch.workloads = {{kPod, {{fact::kSpiffeId, "spiffe://kt.test/api", KnownBy::kToken, now_}}}};
+  record(std::move(batch));
+  EXPECT_EQ(run(cli::run_workloads, asked), cli::kOk) << err();
+  EXPECT_THAT(out(), HasSubstr("where no other workload had it since the worker began.\n"));
 }
 
 TEST_F(WorkloadQuestions, ThatItHeldNoLongLivedKeyIsToldWithItsCoverage) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The base of cases beside a container engine (engines.py) that they share, with an agent of their own."""
+"""The base of cases beside a container engine (engines.py) that they share, as they share the agent beside it."""
 import os
 import time
 
@@ -21,7 +21,7 @@ class EngineCase(SystemCase):
             EngineCase._engines[name] = self.make_engine(f"{Run.world.dir}/e{len(EngineCase._engines)}")
             Run.agents.append(EngineCase._engines[name])  # closed at the end of the run
         self.engine = EngineCase._engines[name]
-        return self.own_agent(options=self.engine.options()).start()
+        return Run.agent(self.engine.options())
 
     def home(self):
         """A container's /root with a key in it, and that key."""
@@ -33,7 +33,7 @@ class EngineCase(SystemCase):
         home, key = self.home()
         container = self.engine.run(home, "/bin/sh", "-c", READ + then, options=options)
         if "--rm" not in options:
-            self.addCleanup(self.engine, "rm", "--force", container, check=False)
+            self.addCleanup(self.engine.remove, container)
         return container, key
 
     def run_waiting(self, *options):
@@ -42,14 +42,17 @@ class EngineCase(SystemCase):
         container = self.engine.run(home, "/bin/sh", "-c",
                                     f"while [ ! -e /root/go ]; do sleep 0.1; done; {READ} sleep 99",
                                     options=options)
-        self.addCleanup(self.engine, "rm", "--force", container, check=False)
+        self.addCleanup(self.engine.remove, container)
         return container, home, key
 
-    def workload_of(self, key, until=lambda facts: "container.name" in facts, seconds=15):
-        """(row, workload, {fact: (value, known by)}) of who read this key, once its facts are so."""
+    def workload_of(self, key, until=lambda facts: "container.name" in facts, seconds=15, unread_in=""):
+        """(row, workload, {fact: (value, known by)}) of who read this key, once its facts are so. `unread_in`: or of
+        who read a file in this container that was gone before its key was seen."""
         limit = time.monotonic() + seconds
         while True:
-            found = [row for row in self.agent.rows(self.after, "acquisition") if row["key"]["id"] == key.id]
+            found = [row for row in self.agent.rows(self.after, "acquisition")
+                     if row["key"]["id"] == key.id or (unread_in and row["unread"] == "gone"
+                                                       and row["actor"]["workload"]["container_id"] == unread_in)]
             for row in found:
                 workload, facts = row["actor"]["workload"], {}
                 for fact in workload.get("facts", []):

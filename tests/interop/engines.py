@@ -115,6 +115,10 @@ class Docker:
         network = [] if self.mapped else ["--network=host"]  # Docker shares none with users of another namespace
         return self("run", "--detach", *network, *volumes(home, binds), *options, IMAGE, *argv).stdout.strip()
 
+    def remove(self, *containers):
+        """Kills and removes them, as far as they are there."""
+        self("rm", "--force", *containers, check=False)
+
     def options(self):
         """Of the agent: where the state is."""
         return ["--containerd-state", self.state, "--docker-root", self.root]
@@ -124,7 +128,7 @@ class Docker:
         if self.daemon is not None and self.daemon.poll() is None:
             names = self("ps", "--all", "--quiet", check=False).stdout.split()
             if names:
-                self("rm", "--force", *names, check=False)
+                self.remove(*names)
             end(self.daemon, 15)
         shims = container_runtime.shims_of(self.folder + "/c.sock")
         end(self.containerd, 10)
@@ -176,6 +180,10 @@ class Podman:
         # without CAP_SYS_RESOURCE no limit can be raised
         return self("run", "--detach", "--network=host", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024",
                     *volumes(home, binds), *options, IMAGE, *argv).stdout.strip()
+
+    def remove(self, *containers):
+        """Kills and removes them, as far as they are there: a shell as process 1 heeds no SIGTERM."""
+        self("rm", "--force", "--time=0", *containers, check=False)
 
     def options(self):
         """Of the agent: where the state is."""

@@ -31,9 +31,10 @@ class Docker(OnDocker):
 
     def test_a_key_that_is_read_and_used_inside(self):
         home, key = self.home()
-        container = self.engine.run(home, PYTHON, "-I", ACTOR, "read", CREDENTIALS, "call", S3, "sleep", "1",
+        container = self.engine.run(home, PYTHON, "-I", ACTOR, "read", CREDENTIALS, "call", S3,
                                     options=["--name=caller", f"--volume={HERE}:{HERE}:ro"], binds=self.world.binds())
-        self.addCleanup(self.engine, "rm", "--force", container)
+        self.addCleanup(self.engine.remove, container)
+        self.assertEqual(self.engine("wait", container).stdout.strip(), "0", self.engine("logs", container).stderr)
         self.cgroup = "/docker/" + container
         self.expect([Acquisition("file", CREDENTIALS, key.id, selector="default")],
                     [Use("inferred", "only_key_held", [key.id])])
@@ -48,17 +49,18 @@ class Docker(OnDocker):
         self.assert_entered(container, key)
 
     def test_what_is_gone_at_once_has_its_names_or_says_why(self):
-        """Docker removes all state when the program ends."""
+        """Docker removes all state when the program ends, and the mounts go with it: the key is told, or why it is not
+        (`gone`), never nothing."""
         container, key = self.run_reader("--rm", "--name=short", then="true")
-        _, workload, facts = self.workload_of(
-            key, lambda facts: "container.name" in facts or "keytrail.runtime.unknown" in facts)
-        self.assertEqual(workload["id"], "container:" + container)
+        row, workload, facts = self.workload_of(
+            key, lambda facts: "container.name" in facts or "keytrail.runtime.unknown" in facts, unread_in=container)
+        self.assertEqual((workload["id"], row["slot"]["place"]), ("container:" + container, CREDENTIALS))
         self.assertEqual(facts["container.id"], (container, "kernel"))
 
     def test_one_name_for_two_containers_in_turn(self):
         first, of_first = self.run_reader("--name=twice")
         self.workload_of(of_first)
-        self.engine("rm", "--force", first)
+        self.engine.remove(first)
         second, of_second = self.run_reader("--name=twice")
         for container, key in ((first, of_first), (second, of_second)):
             self.assert_named(key, container, "twice")
@@ -70,7 +72,7 @@ class Docker(OnDocker):
             container, key = self.run_reader("--cgroup-parent=" + parent, "--name=parent-" + parent.strip("/")[:8])
             facts = self.assert_named(key, container, "parent-" + parent.strip("/")[:8])
             self.assertEqual(facts["keytrail.cgroup.path"], (f"/{parent.lstrip('/')}/{container}", "kernel"))
-            self.engine("rm", "--force", container)
+            self.engine.remove(container)
 
     def test_with_the_machines_processes_and_network(self):
         container, key = self.run_reader("--pid=host", "--uts=host", "--ipc=host", "--name=on-the-host")

@@ -30,10 +30,14 @@ class Run:
     _agent: Agent = None
 
     @classmethod
-    def agent(cls):
-        """The agent that most cases share, started at first need."""
+    def agent(cls, options=()):
+        """The agent that most cases share, started at first need; another where the last had other options, or is
+        stopped."""
+        last = cls._agent
+        if last is not None and (last.process is None or last.options != [*Agent.common_options, *options]):
+            cls.end_agent()
         if cls._agent is None:
-            cls._agent = Agent(cls.build, f"{cls.world.dir}/s{next(cls.numbers)}")
+            cls._agent = Agent(cls.build, f"{cls.world.dir}/s{next(cls.numbers)}", options)
             cls._agent.start()
         return cls._agent
 

@@ -103,7 +103,8 @@ class Moments(SystemCase):
         limit = time.monotonic() + 10
         while len(self.rows_of(of_main)) < 2 and time.monotonic() < limit:
             time.sleep(0.1)
-        self.assertEqual({row["actor"]["workload"]["container_id"] for row in self.rows_of(of_main)}, {main, debug})
+        rows = self.rows_of(of_main)
+        self.assertEqual({row["actor"]["workload"]["container_id"] for row in rows}, {main, debug}, rows)
 
     def test_a_static_pod(self):
         """It runs under the hash of its manifest, by which the API server has it in an annotation only."""

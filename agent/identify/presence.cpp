@@ -177,8 +177,7 @@ void Identify::note_namespaces(Process& process, const Process* was) {
 void Identify::own_mounts(const Process& process) {
   if (process.id.tgid == 1 && process.mnt_ns != 0) host_mnt_ns_ = process.mnt_ns;
   if (host_mnt_ns_ == 0 || process.mnt_ns == 0 || process.mnt_ns == host_mnt_ns_ || !is_container(*process.workload) ||
-      process.namespaces_of || mount_owners_.contains(process.mnt_ns) ||
-      is_shared(process.mnt_ns, *process.workload)) {
+      process.namespaces_of || mount_owners_.contains(process.mnt_ns) || is_shared(process.mnt_ns, *process.workload)) {
     return;
   }
   mount_owners_.emplace(process.mnt_ns, process.workload);

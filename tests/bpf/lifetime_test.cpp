@@ -283,7 +283,7 @@ TEST(Sweep, FindsProcessesFilesAndConnectionsOlderThanTheAgent) {
 }
 
 TEST(Sweep, OfTheKernelsThreadsShowsTheFirstForItsMountNamespace) {
-  struct stat mounts {};
+  struct stat mounts{};
   if (stat("/proc/2/ns/mnt", &mounts) != 0) GTEST_SKIP() << "in a PID namespace of its own";
   KernelSide late;
   ASSERT_TRUE(late.loader().sweep());

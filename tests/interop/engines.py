@@ -146,7 +146,7 @@ class Podman:
 
     def __init__(self, folder, netns, user=0):
         self.folder, self.netns, self.user = folder, netns, user
-        self.root, self.groups = folder + "/storage", ["libpod_parent"]
+        self.root, self.groups = folder + "/storage", ["libpod_parent/conmon"]
         for name in ("", "/storage", "/run", "/tmp", "/home"):
             os.makedirs(folder + name)
             os.chown(folder + name, user, user)

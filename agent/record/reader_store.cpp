@@ -59,7 +59,7 @@ Result<void> Store::observe(const KeyReader& reader) {
   amount.last_ns = reader.last_ns;
   amount.connections = reader.count;
   state.total.add(amount);
-  return note_sighting(reader.key, reader.slot, reader.actor.workload, reader.last_ns);
+  return note_sighting(reader.key, reader.slot, reader.actor, reader.last_ns, true);
 }
 
 /// A history of before there were readers: its rows tell of the first acquisition of each kind.

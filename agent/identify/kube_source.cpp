@@ -303,16 +303,16 @@ class KubeSource final : public IdentitySource {
     pod.waiting.reset();
     if (waits) pod.waiting = Waiting{*pod_owned(object), all.front()};
     std::map<std::string, std::uint64_t> now;
-    for (WorkloadFacts& facts : all)
-      now.emplace(facts.id, post_if_new(pod, std::move(facts)));
+    for (const WorkloadFacts& facts : all)
+      now.emplace(facts.id, post_if_new(pod, facts));
     pod.posted = std::move(now);
   }
 
   /// Gives the digest.
-  std::uint64_t post_if_new(const Pod& pod, WorkloadFacts facts) {
+  std::uint64_t post_if_new(const Pod& pod, const WorkloadFacts& facts) {
     const std::uint64_t digest = digest_of(facts);
     const auto before = pod.posted.find(facts.id);
-    if (before == pod.posted.end() || before->second != digest) post(std::move(facts));
+    if (before == pod.posted.end() || before->second != digest) post(facts);
     return digest;
   }
 

@@ -129,7 +129,9 @@ __weak __noinline int arg__step(u32 which)
 		s->items.flag_path = flag ? flag->path_of & s->items.programs : 0;
 		if (s->items.flag_kind || s->items.flag_path) {
 			if (!split) {
-				s->items.flag_pending = 1;
+				/* An interpreter knows which of its own options have a value: python -u. */
+				if (!s->items.index || !s->items.interpreter || s->items.script_next)
+					s->items.flag_pending = 1;
 				s->items.index++;
 				return STEP_MORE;
 			}

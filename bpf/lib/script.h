@@ -161,7 +161,7 @@ __weak __noinline int script__word(u32 which)
 	s->items.script_next = 0;
 	if (before == KT_SCRIPT_VALUED)
 		return 1;
-	if (s->items.flag_pending) { /* the catalog knows it as a flag with a value, the interpreter as one without */
+	if (s->items.flag_pending) { /* to the catalog the word before has a value, to the interpreter it runs this */
 		s->items.interpreter = 0;
 		return 1;
 	}

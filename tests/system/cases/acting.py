@@ -48,7 +48,7 @@ class Scripts(Acting):
 
     def test_python(self):
         program = self.run_script("run.py", f"import time\nopen('{CREDENTIALS}').read()\ntime.sleep({STAYS})\n",
-                                  PYTHON, "-B", "-W", "ignore")
+                                  PYTHON, "-u", "-B", "-W", "ignore")
         self.assertEqual(program, "python3 run.py")
 
     def test_a_module(self):

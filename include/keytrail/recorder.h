@@ -103,11 +103,11 @@ struct Sighting {
   std::string key;  ///< id
   Slot slot;
   Workload workload;
-  std::int64_t first_ns = 0;    ///< Unix ns
-  std::string kind = {};        ///< of the key
-  std::string session = {};     ///< of the first who had it there; an older history does not say
-  std::string login_user = {};  ///< the same
-  bool kept = false;            ///< somebody took it there who is no distributor
+  std::int64_t first_ns = 0;  ///< Unix ns
+  std::string kind;           ///< of the key
+  std::string session;        ///< of the first who had it there; an older history does not say
+  std::string login_user;     ///< the same
+  bool kept = false;          ///< somebody took it there who is no distributor
 };
 
 /// What earlier runs left for the stages to go on from: read once, at start.

@@ -140,9 +140,9 @@ struct Workload {
 struct WorkloadFacts {
   struct Whole {
     KnownBy known_by = KnownBy::kCluster;
-    std::int64_t since_ns = 0;                  ///< Unix ns; 0 = now
-    std::vector<std::string> unsaid = {};       ///< names of which nothing is said: what was known stays
-    std::vector<std::string> nor_claimed = {};  ///< names of which nothing else is claimed, either
+    std::int64_t since_ns = 0;             ///< Unix ns; 0 = now
+    std::vector<std::string> unsaid;       ///< names of which nothing is said: what was known stays
+    std::vector<std::string> nor_claimed;  ///< names of which nothing else is claimed, either
 
     [[nodiscard]] bool speaks_of(std::string_view name, KnownBy how) const {
       return (how == known_by && std::find(unsaid.begin(), unsaid.end(), name) == unsaid.end()) ||

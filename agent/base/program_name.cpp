@@ -24,29 +24,42 @@ bool runs_others(std::string_view program) {
   });
 }
 
-bool is_hex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '-'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+bool begins_with_uuid(std::string_view text) {
+  constexpr std::string_view kShape = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  return text.size() >= kShape.size() && std::ranges::equal(kShape, text.substr(0, kShape.size()), [](char x, char c) {
+           return x == '-' ? c == '-' : is_hex(c);
+         });
+}
+
+/// How much of the beginning is a UUID, a number of 6 or more digits or a hash; 0: none of these.
+std::size_t random_part(std::string_view text) {
+  constexpr std::size_t kUuid = 36, kLongestNumber = 5, kLongestWord = 7;
+  if (begins_with_uuid(text)) return kUuid;
+  const std::string_view run =
+      text.substr(0, static_cast<std::size_t>(std::ranges::find_if_not(text, is_hex) - text.begin()));
+  const auto digits = static_cast<std::size_t>(std::ranges::count_if(run, is_digit));
+  const bool hash = run.size() > kLongestWord && digits > 0;
+  return hash || (digits == run.size() && digits > kLongestNumber) ? run.size() : 0;
+}
 
 /// A script's name without what is another at each run (jenkins8091234.sh, a UUID, mktemp's): one program, not many.
 std::string stable_name(std::string_view path) {
   std::string_view name = base_name(path);
-  std::string out;
-  if (name.starts_with("tmp") && path.size() > name.size() && is_in_temporary(path)) {
+  if (name.starts_with("tmp") && is_in_temporary(path)) {
     const std::size_t dot = name.rfind('.');
-    out = "tmp*";
-    if (dot > std::string_view("tmp").size() && dot != name.npos) out += name.substr(dot);
-    return out;
+    const bool extension = dot != name.npos && dot > std::string_view("tmp").size();
+    return "tmp*" + std::string(extension ? name.substr(dot) : "");
   }
+  std::string out;
+  bool within = false;  // a run that was looked at
   while (!name.empty()) {
-    const auto end = std::ranges::find_if_not(name, is_hex) - name.begin();
-    const std::string_view run = name.substr(0, static_cast<std::size_t>(end));
-    const auto digits = std::ranges::count_if(run, [](char c) { return c >= '0' && c <= '9'; });
-    const auto dashes = std::ranges::count(run, '-');
-    const bool random = digits >= 6 || (digits > 0 && std::ssize(run) - dashes >= 8);
-    out += random ? "*" : run;
-    name.remove_prefix(run.size());
-    if (name.empty()) break;
-    out += name.front();
-    name.remove_prefix(1);
+    const std::size_t random = within ? 0 : random_part(name);
+    within = random == 0 && is_hex(name.front());
+    out += random > 0 ? '*' : name.front();
+    name.remove_prefix(std::max<std::size_t>(random, 1));
   }
   return out;
 }

@@ -119,6 +119,8 @@ Done Engine::on_exit(const EventHead& head) {
 }
 
 Done Engine::on_task(const EventHead& head, const ProcessRef& who) {
+  constexpr std::uint32_t kThreadsOfKernel = 2;
+  if (!who && head.who.tgid == kThreadsOfKernel) return Done::kAbsorbed;
   // Its fork or exec came through the hooks while the sweep ran, or it was adopted: that knows more.
   if (const InstanceRef known = processes_.find_live(head.who); known && known->doubts.exec_seen)
     return Done::kAbsorbed;

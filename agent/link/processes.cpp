@@ -249,8 +249,12 @@ void Processes::note_entry(Instance& instance, const Process* was, std::uint32_t
 }
 
 // Where cgroups v1 and v2 are both in use, a process is moved into them one after the other: who is seen on its way has
-// another cgroup id than the rest of its container.
+// another cgroup id than the rest of its container. Only of ids that a runtime of root's has drawn: the next container
+// may have the name of the one before, and who may make cgroups of any name must not make us look through all.
 bool Processes::runs_already(const Workload& container, std::uint32_t but) const {
+  constexpr std::size_t kDrawnId = 64;
+  const Fact* id = container.find(fact::kContainerId);
+  if (id == nullptr || id->value.size() != kDrawnId || id->known_by == KnownBy::kClaimed) return false;
   return std::ranges::any_of(live_, [&](const auto& one) {
     const Process* process = one.second->process.get();
     return one.first != but && process != nullptr && process->workload && process->workload->id == container.id;

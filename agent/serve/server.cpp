@@ -333,12 +333,14 @@ asio::awaitable<bool> Server::Impl::replay(Stream& stream, Watcher& watcher) {
   const Query asked = watcher.query();
   HistoryFilter filter = asked.filter;
   filter.limit = std::min<std::size_t>(500, options_.max_rows);
+  filter.lifetime.reset();  // the history would leave out rows without a key, such as gaps
   for (;;) {
     const Result<Page<Row>> page = history_.rows(filter, asked.kinds);
     if (!page)
       co_return co_await write_text(stream, "event: error\ndata: " + error_body(500, page.error().message) + "\n");
     std::string text;
     for (const Row& row : page->items) {
+      if (asked.filter.lifetime && !matches(row, asked)) continue;
       text += sse_event(row);
       watcher.sent_up_to(row.seq);
     }

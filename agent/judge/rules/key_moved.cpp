@@ -56,6 +56,7 @@ class KeyMoved final : public Rule {
   void load(const Earlier& earlier) override {
     Rule::load(earlier);
     for (const Sighting& one : earlier.sightings) {
+      if (!one.login_user.empty()) continue;  // as on_row
       if (one.kept || !hands_on(one.session, one.kind)) note(one.key, one.workload, one.first_ns);
     }
   }
@@ -63,7 +64,7 @@ class KeyMoved final : public Rule {
   void on_facts(const WorkloadFacts& news) override {
     std::vector<Fact>& known = *facts_.get(news.id).first;
     for (Fact& one : known) {
-      if (news.whole && one.known_by == news.whole->known_by) one.value.clear();
+      if (news.whole && news.whole->speaks_of(one.name, one.known_by)) one.value.clear();
     }
     for (const Fact& one : news.facts)
       (void)base::join_fact(known, one);

@@ -52,7 +52,11 @@ TEST(ProgramName, OfAScriptWithANewNameEachTimeIsOne) {
   };
   EXPECT_EQ(name("/tmp/jenkins8091234567.sh"), "sh jenkins*.sh");
   EXPECT_EQ(name("/home/runner/work/_temp/0b5c1f2e-9d3a-4a6f-8e21-7c4d5e6f7a8b.sh"), "sh *.sh");
-  EXPECT_EQ(name("/builds/step-deadbeef01.sh"), "sh step*.sh");
+  EXPECT_EQ(name("/builds/step-deadbeef01.sh"), "sh step-*.sh");
+  EXPECT_EQ(name("/srv/20240101-add.py"), "sh *-add.py");
+  EXPECT_EQ(name("/srv/20240102-bad.py"), "sh *-bad.py");
+  EXPECT_EQ(name("/srv/00001-add.sh"), "sh 00001-add.sh");
+  EXPECT_EQ(name("/srv/facade-decade-2.py"), "sh facade-decade-2.py");
   EXPECT_EQ(name("/tmp/tmpab3x_9k.py"), "sh tmp*.py");
   EXPECT_EQ(name("/tmp/tmp.Xa8kQ2PqLm"), "sh tmp*");
   EXPECT_EQ(name("/srv/tmpl.py"), "sh tmpl.py");

@@ -139,6 +139,27 @@ TEST_F(KeyMovedTest, WhatIsNoLongerTrueOfAWorkloadNamesNobody) {
   EXPECT_TRUE(takes(started, 91 * kMinute).empty());
 }
 
+TEST_F(KeyMovedTest, WhatNothingWasSaidOfStaysAndWhatIsDeniedGoes) {
+  name("u1", "payments", "api");
+  name("u2", "web", "shop");
+  EXPECT_TRUE(takes(pod("u1"), kMinute).empty());
+  WorkloadFacts::Whole whole{KnownBy::kCluster, 2};
+  whole.unsaid = {std::string(fact::kDeployment)};
+  const std::vector<Fact> rest{{fact::kNamespace, "web", KnownBy::kCluster}};
+  look({.workloads = {{"pod:u2", rest, whole}}});
+  EXPECT_EQ(takes(pod("u2"), 90 * kMinute).size(), 1U) << "the owner is who it was";
+  look({.workloads = {
+            {"pod:u3",
+             {{fact::kNamespace, "payments", KnownBy::kCluster}, {fact::kDeployment, "api", KnownBy::kClaimed}}}}});
+  whole.unsaid.clear();
+  whole.nor_claimed = {std::string(fact::kDeployment)};
+  look({.workloads = {
+            {"pod:u3",
+             {{fact::kNamespace, "payments", KnownBy::kCluster}, {fact::kReplicaSet, "other", KnownBy::kCluster}},
+             whole}}});
+  EXPECT_EQ(takes(pod("u3"), 91 * kMinute).size(), 1U) << "none of that deployment";
+}
+
 TEST_F(KeyMovedTest, IsResolvedWhenTheSlotGetsAnotherKey) {
   EXPECT_TRUE(takes(unit("a.service"), kMinute).empty());
   EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U);
@@ -156,6 +177,14 @@ TEST_F(KeyMovedTest, WhoHadItFirstIsKnownAfterARestart) {
   earlier.sightings = {{"AKIA1", {From::kFile, "/etc/key", "prod"}, unit("a.service").workload, kMinute}};
   judge->load(earlier);
   EXPECT_EQ(takes(unit("b.service"), 90 * kMinute).size(), 1U);
+}
+
+TEST_F(KeyMovedTest, APersonIsNoFirstOwnerAfterARestartEither) {
+  Sighting alice{"AKIA1", {From::kFile, "/etc/key", "prod"}, unit("ssh.service").workload, kMinute};
+  alice.login_user = "alice";
+  alice.kept = true;
+  judge->load({.sightings = {alice}});
+  EXPECT_TRUE(takes(unit("app.service"), 90 * kMinute).empty());
 }
 
 TEST_F(KeyMovedTest, WhoOnlyHandedItOnIsKnownAfterARestart) {

@@ -23,12 +23,14 @@ class Readers : public Scene {
   void log_in(std::uint32_t pid, std::uint32_t session) {
     change(pid, [&](Process& one) { one.session_id = session; });
   }
+  std::string container_id = std::string(64, 'a');
   /// It is moved into a container: what it forks from here on is there, too. `cgroup`: 0 is the container's own.
   void enter(std::uint32_t pid, std::uint64_t container, std::uint64_t cgroup = 0) {
     change(pid, [&](Process& one) {
       auto workload = std::make_shared<Workload>();
       workload->id = "container:" + std::to_string(container);
       workload->kind = WorkloadKind::kContainer;
+      workload->facts.push_back({fact::kContainerId, container_id, KnownBy::kKernel});
       one.workload = workload;
       one.cgroup_id = cgroup != 0 ? cgroup : container;
     });
@@ -263,6 +265,17 @@ TEST_F(Readers, who_is_seen_on_its_way_into_a_running_container_has_entered_it) 
     open(pid);
   }
   EXPECT_EQ(read(), (Lines{"1 container:77 cat '' by 10", "2 container:77 cat 'exec' by 20 30"}));
+}
+
+TEST_F(Readers, the_next_container_of_a_name_is_entered_by_nobody_though_the_end_of_the_one_before_was_lost) {
+  container_id = "web";
+  start(10, kCat);
+  enter(10, 77);
+  open(10);
+  start(20, kCat);
+  enter(20, 77, 78);
+  open(20);
+  EXPECT_EQ(read(), Lines{"2 container:77 cat '' by 10 20"});
 }
 
 TEST_F(Readers, the_next_container_of_an_id_is_entered_by_nobody) {

@@ -31,6 +31,8 @@ constexpr std::array<std::uint64_t, 3> kAgainAfterNs{200'000'000, 1'000'000'000,
 /// that time; all of Podman's stand in two lists.
 constexpr std::uint64_t kRenamedAfterNs = 60'000'000'000;
 constexpr std::size_t kMaxFollowed = 1'024;
+/// Rounds of the lists without it, then it is asked about itself: the examiner leaves some entries out.
+constexpr int kMissingRounds = 2;
 
 std::string_view value_of(const std::vector<BundleFact>& facts, std::string_view name) {
   const auto it = std::ranges::find_if(
@@ -91,6 +93,7 @@ class RuntimeState final : public IdentitySource {
     ask_due();
     if (listed_ > 0 && !list_asked_ && now_ns_ >= list_due_ns_) {
       names_.clear();
+      lists_read_ = 0;
       ask_list(bundle::kStorageNames);
     }
   }
@@ -99,7 +102,8 @@ class RuntimeState final : public IdentitySource {
     return {{"runtime_containers_known", known_},           {"runtime_containers_gone", gone_},
             {"runtime_containers_unreadable", unreadable_}, {"runtime_cgroup_disagrees", disagrees_},
             {"runtime_containers_of_users", of_users_},     {"runtime_looks_over_bound", over_bound_},
-            {"runtime_containers_unnamed", unnamed_},       {"runtime_names_not_followed", not_followed_}};
+            {"runtime_containers_unnamed", unnamed_},       {"runtime_names_not_followed", not_followed_},
+            {"runtime_containers_removed", removed_},       {"runtime_lists_too_large", too_large_}};
   }
 
  private:
@@ -108,8 +112,10 @@ class RuntimeState final : public IdentitySource {
     Reach reach;
     std::string_view format = bundle::kOci;
     std::size_t again = 0;
-    bool known = false;  ///< it has a name, and may be renamed
-    std::string name;    ///< that one, of one that is in a list
+    bool known = false;   ///< it has a name, and may be renamed
+    bool listed = false;  ///< the lists tell of it
+    int missing = 0;      ///< rounds running in which they did not; -1: it came while they were read
+    std::string name;     ///< that one, of one that is listed
   };
   struct Queue {
     std::size_t most;                               ///< at once
@@ -152,7 +158,7 @@ class RuntimeState final : public IdentitySource {
     std::string_view next;
     if (look.format != bundle::kOci) {
       post(look, answer.facts);
-      if (look.format == bundle::kStorage && answer.facts.empty())
+      if (look.format == bundle::kStorage && answer.facts.empty() && !(look.known && later))
         next = bundle::kVolatile;
       else if ((!answer.facts.empty() || (look.known && later)) && follow(id, look, answer.facts))
         return;
@@ -166,7 +172,10 @@ class RuntimeState final : public IdentitySource {
       unknown(look, "the runtime's state cannot be read: " + answer.unread, unreadable_);
     }
     if (next.empty()) {
-      followed_ -= look.known ? 1 : 0;
+      if (look.known) {
+        --followed_;
+        ++removed_;
+      }
       looks_.erase(id);
       return;
     }
@@ -189,6 +198,8 @@ class RuntimeState final : public IdentitySource {
       return true;
     }
     look.name = value_of(facts, fact::kContainerName);
+    look.listed = true;
+    look.missing = list_asked_ ? -1 : 0;
     if (listed_++ == 0) list_due_ns_ = now_ns_ + kRenamedAfterNs;
     return true;
   }
@@ -209,6 +220,9 @@ class RuntimeState final : public IdentitySource {
 
   void take_list(std::string_view format, const BundleAnswer& answer) {
     const bool read = answer.unread.empty() || answer.unread == "gone";  // no such list: nobody is in it
+    lists_read_ += answer.unread.empty() ? 1 : 0;
+    const bool cut = answer.facts.size() >= kMaxNodeUsers && answer.skipped > 0;
+    too_large_ += cut || answer.unread == "too large" ? 1 : 0;
     for (const BundleFact& one : answer.facts) {
       const std::size_t blank = one.value.find(' ');
       if (one.what < kBundleFacts.size() && kBundleFacts[one.what] == bundle::kNamed && blank != one.value.npos)
@@ -217,25 +231,30 @@ class RuntimeState final : public IdentitySource {
     if (read && format == bundle::kStorageNames) return ask_list(bundle::kVolatileNames);
     list_asked_ = false;
     list_due_ns_ = now_ns_ + kRenamedAfterNs;
-    if (read) take_names();
+    if (read && lists_read_ > 0) take_names();  // "gone" is any file that could not be opened: both say nothing
     names_.clear();
   }
 
   void take_names() {
-    for (auto it = looks_.begin(); it != looks_.end();) {
-      Look& look = it->second;
-      const bool listed = look.known && look.format != bundle::kDocker;
-      const auto named = listed ? names_.find(look.workload->value(fact::kContainerId)) : names_.end();
-      if (listed && named == names_.end()) {  // removed
-        --followed_;
-        --listed_;
-        it = looks_.erase(it);
+    for (auto& [id, look] : looks_) {
+      if (!look.listed) continue;
+      const auto named = names_.find(look.workload->value(fact::kContainerId));
+      if (named == names_.end() || look.missing < 0) {
+        if (++look.missing >= kMissingRounds) ask_itself(id, look);
         continue;
       }
-      if (listed && std::exchange(look.name, named->second) != named->second && sink_ != nullptr)
-        sink_->post({it->first, {{fact::kContainerName, named->second, KnownBy::kRuntime}}});
-      ++it;
+      look.missing = 0;
+      if (std::exchange(look.name, named->second) != named->second && sink_ != nullptr)
+        sink_->post({id, {{fact::kContainerName, named->second, KnownBy::kRuntime}}});
     }
+  }
+
+  /// Removed, or left out of the list: the answer tells, and it is followed on or forgotten.
+  void ask_itself(const std::string& id, Look& look) {
+    look.listed = false;
+    --listed_;
+    look.format = bundle::kStorage;
+    following_.due.emplace(now_ns_, id);
   }
 
   /// Gives the file that tells more, if there is one.
@@ -312,11 +331,12 @@ class RuntimeState final : public IdentitySource {
   std::size_t followed_ = 0;  // of the looks, those at what is known
   std::size_t listed_ = 0;    // of these, those that a list tells of
   bool list_asked_ = false;
+  int lists_read_ = 0;  // of the two, in this round
   std::uint64_t list_due_ns_ = 0;
   std::map<std::string, std::string, std::less<>> names_;  // by id, of the lists that are being read
   std::uint64_t now_ns_ = 0;
   std::uint64_t known_ = 0, gone_ = 0, unreadable_ = 0, disagrees_ = 0, of_users_ = 0, over_bound_ = 0;
-  std::uint64_t unnamed_ = 0, not_followed_ = 0;
+  std::uint64_t unnamed_ = 0, not_followed_ = 0, removed_ = 0, too_large_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come after the end
 };
 

@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The runtime's state as a source of identity, against an examiner played by the test.
+// What the runtime's state says of containers; names that change: runtime_names_test.cpp.
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "agent/identify/fact_queue.h"
 #include "agent/identify/node_users.h"
 #include "agent/identify/runtime_cgroup.h"
-#include "agent/identify/sources.h"
+#include "tests/unit/identify/runtime_state_fixture.h"
 
 namespace keytrail::identify {
 namespace {
-
-constexpr std::uint64_t kMs = 1'000'000;
-const std::string kId = "1666cc3e917499cd90092759eda287f1c54b59272aeccd24f721478b28431101";
-const std::string kPod = "b0658d9e-60b7-4a25-8e49-84b4290349dd";
-const std::string kDirectory = "/kubepods/besteffort/pod" + kPod + "/" + kId;
-const std::string kRunc = "kubepods-besteffort-podb0658d9e.slice:cri-containerd:" + kId;
 
 TEST(RuntimeCgroup, TheColonFormIsAScopeInItsSlices) {
   EXPECT_EQ(directory_of_bundle(kRunc),
@@ -53,63 +45,6 @@ TEST(RuntimeCgroup, IsTheDirectoryOrBelowItAndNowhereElse) {
   EXPECT_TRUE(is_in_bundle("/system.slice/containerd.service/" + parent, parent, kId));
   EXPECT_FALSE(is_in_bundle("/jobs/" + parent, parent, kId));
 }
-
-struct Asked final : Examiner {
-  std::deque<std::pair<ExamineRequest, std::function<void(ExamineAnswer)>>> waiting;
-  void examine(ExamineRequest request, std::function<void(ExamineAnswer)> done) override {
-    waiting.emplace_back(std::move(request), std::move(done));
-  }
-  /// The question that waits the longest.
-  [[nodiscard]] BundleQuestion question() const { return std::get<BundleQuestion>(waiting.at(0).first.question); }
-  void answer(std::string unread, std::vector<std::pair<std::string, std::string>> facts = {}) {
-    BundleAnswer out{.unread = std::move(unread), .facts = {}, .skipped = 0};
-    for (auto& [name, value] : facts) {
-      const auto what = std::ranges::find(kBundleFacts, name) - kBundleFacts.begin();
-      out.facts.push_back({static_cast<std::uint8_t>(what), std::move(value)});
-    }
-    auto done = std::move(waiting.at(0).second);
-    waiting.pop_front();
-    done(std::move(out));
-  }
-};
-
-struct RuntimeStateTest : testing::Test {
-  FactQueue queue;
-  Asked examiner;
-  base::IdentityConfig config;
-  std::unique_ptr<IdentitySource> source = runtime_state({.config = config, .examiner = examiner});
-  std::uint64_t now = 1;
-
-  void SetUp() override { source->start(queue); }
-
-  static WorkloadSeen seen(WorkloadKind kind, const std::string& id, std::vector<Fact> facts) {
-    auto workload = std::make_shared<Workload>();
-    workload->id = id;
-    workload->kind = kind;
-    workload->facts = std::move(facts);
-    return {workload, {}};
-  }
-  static WorkloadSeen pod(const std::string& cgroup = kDirectory, KnownBy known_by = KnownBy::kKernel) {
-    return seen(WorkloadKind::kPod, "pod:" + kPod + "/" + kId,
-                {{fact::kContainerId, kId, known_by}, {fact::kPodUid, kPod, known_by}, {fact::kCgroup, cgroup}});
-  }
-  static WorkloadSeen container(const std::string& id, const std::string& cgroup) {
-    return seen(WorkloadKind::kContainer, "container:" + id, {{fact::kContainerId, id}, {fact::kCgroup, cgroup}});
-  }
-  /// What was posted: "ID NAME" → "VALUE known by".
-  std::map<std::string, std::string> posted() {
-    std::map<std::string, std::string> out;
-    for (const WorkloadFacts& one : queue.take()) {
-      for (const Fact& fact : one.facts)
-        out[one.id + " " + fact.name] = fact.value + " " + to_string(fact.known_by);
-    }
-    return out;
-  }
-  std::uint64_t count(const std::string& name) { return source->counters().at(name); }
-};
-
-using Posted = std::map<std::string, std::string>;
-constexpr char kShop[] = "shop";
 
 TEST_F(RuntimeStateTest, APodsNamesAreThePodsAndTheRestTheContainers) {
   source->on_workload(pod());
@@ -222,91 +157,6 @@ TEST_F(RuntimeStateTest, DockersAndPodmansNamesAreAskedForBesides) {
   EXPECT_TRUE(examiner.waiting.empty());
 }
 
-TEST_F(RuntimeStateTest, AContainerThatIsRenamedHasItsNewNameWithinAMinute) {
-  source->on_turn(1);
-  source->on_workload(container(kId, "/docker/" + kId));
-  examiner.answer({}, {{fact::kCgroup, "/docker/" + kId}, {fact::kRuntime, "docker"}});
-  examiner.answer({}, {{fact::kContainerName, "web-1"}});
-  (void)posted();
-  const std::string own = "container:" + kId + " ";
-  for (const char* name : {"web-2", "web-3"}) {
-    EXPECT_TRUE(examiner.waiting.empty());
-    source->on_turn(now += 60'000 * kMs);
-    ASSERT_EQ(examiner.waiting.size(), 1U);
-    EXPECT_EQ(examiner.question().format, bundle::kDocker);
-    examiner.answer({}, {{fact::kContainerName, name}});
-    EXPECT_EQ(posted(), (Posted{{own + fact::kContainerName, std::string(name) + " runtime"}}));
-  }
-  source->on_turn(now += 60'000 * kMs);
-  for (const std::uint64_t wait : {200U, 1000U, 5000U}) {  // a runtime that starts again
-    examiner.answer("gone");
-    source->on_turn(now += wait * kMs);
-  }
-  examiner.answer("gone");
-  source->on_turn(now += 600'000 * kMs);
-  EXPECT_TRUE(examiner.waiting.empty()) << "removed";
-  EXPECT_TRUE(posted().empty()) << "its last name stays";
-  source->on_workload(container(kId, "/docker/" + kId));
-  EXPECT_EQ(examiner.waiting.size(), 1U) << "it is asked about as any that is new";
-}
-
-TEST_F(RuntimeStateTest, LooksForNewNamesAreSpreadAndLeaveRoom) {
-  constexpr int kMany = 600;
-  source->on_turn(1);
-  for (int i = 0; i < kMany; ++i) {
-    const std::string id = "c" + std::to_string(i);
-    source->on_workload(container(id, "/docker/" + id));
-    examiner.answer({}, {{fact::kCgroup, "/docker/" + id}, {fact::kRuntime, "docker"}});
-    examiner.answer({}, {{fact::kContainerName, id}});
-  }
-  int all = 0;
-  for (int second = 0; second < 60; ++second) {
-    source->on_turn(now += 1'000 * kMs);
-    EXPECT_LE(examiner.waiting.size(), 8U) << "at once";
-    int asked = 0;
-    for (; !examiner.waiting.empty(); ++asked)
-      examiner.answer({}, {{fact::kContainerName, examiner.question().container}});
-    EXPECT_LT(asked, kMany / 10) << second;
-    all += asked;
-    (void)queue.take();
-  }
-  EXPECT_EQ(all, kMany);
-}
-
-TEST_F(RuntimeStateTest, AllOfPodmansNamesAreTwoQuestionsAMinute) {
-  source->on_turn(1);
-  const auto begin = [&](const std::string& id) {
-    source->on_workload(container(id, "/machine.slice/libpod-" + id + ".scope"));
-    examiner.answer({}, {{fact::kCgroup, "machine.slice:libpod:" + id}, {fact::kRuntime, "podman"}});
-  };
-  for (const char* id : {"a", "b", "c"}) {
-    begin(id);
-    examiner.answer({}, {{fact::kContainerName, std::string("web-") + id}});
-  }
-  begin("d");
-  examiner.answer({});
-  examiner.answer({}, {{fact::kContainerName, "web-d"}});
-  (void)queue.take();
-  source->on_turn(now += 59'000 * kMs);
-  EXPECT_TRUE(examiner.waiting.empty());
-  source->on_turn(now += 1'000 * kMs);
-  ASSERT_EQ(examiner.waiting.size(), 1U);
-  EXPECT_EQ(examiner.question().format, bundle::kStorageNames);
-  examiner.answer({}, {{bundle::kNamed, "a web-a"}, {bundle::kNamed, "b shop"}, {bundle::kNamed, "x"}});
-  ASSERT_EQ(examiner.waiting.size(), 1U);
-  EXPECT_EQ(examiner.question().format, bundle::kVolatileNames);
-  examiner.answer({}, {{bundle::kNamed, "d shop-d"}});
-  EXPECT_TRUE(examiner.waiting.empty());
-  EXPECT_EQ(posted(), (Posted{{std::string("container:b ") + fact::kContainerName, "shop runtime"},
-                              {std::string("container:d ") + fact::kContainerName, "shop-d runtime"}}));
-  source->on_turn(now += 60'000 * kMs);
-  examiner.answer("timeout");
-  source->on_workload(container("b", "/machine.slice/libpod-b.scope"));
-  EXPECT_TRUE(examiner.waiting.empty()) << "nobody is forgotten because a list was not read";
-  source->on_workload(container("c", "/machine.slice/libpod-c.scope"));
-  EXPECT_EQ(examiner.waiting.size(), 1U) << "it was removed: asked about as any that is new";
-}
-
 TEST_F(RuntimeStateTest, OfWhatHasNoNameTheOptionIsSaidThatMayHelp) {
   source->on_turn(1);
   source->on_workload(container(kId, "/docker/" + kId));
@@ -321,17 +171,6 @@ TEST_F(RuntimeStateTest, OfWhatHasNoNameTheOptionIsSaidThatMayHelp) {
                                "the runtime's name of it cannot be read: gone (is it elsewhere: keytrail-warden "
                                "--docker-root?) runtime"}}));
   EXPECT_EQ(count("runtime_containers_unnamed"), 1U);
-}
-
-TEST_F(RuntimeStateTest, OfManyThatMayBeRenamedSomeAreLeftAndCounted) {
-  for (int i = 0; i < 1'030; ++i) {
-    const std::string id = "c" + std::to_string(i);
-    source->on_workload(container(id, "/docker/" + id));
-    examiner.answer({}, {{fact::kCgroup, "/docker/" + id}, {fact::kRuntime, "docker"}});
-    examiner.answer({}, {{fact::kContainerName, id}});
-    (void)queue.take();
-  }
-  EXPECT_EQ(count("runtime_names_not_followed"), 6U);
 }
 
 struct NodeUsersTest : RuntimeStateTest {

@@ -197,7 +197,13 @@ void Identify::leave_mounts(const Process& process) {
   const auto it = mounts_.find(process.mnt_ns);
   if (it == mounts_.end()) return;
   it->second.erase({process.id.start_ns, process.id.tgid});
-  if (!it->second.empty()) return;
+  if (!it->second.empty()) {  // one of somebody else's has gone: those who stay may be all of one workload now
+    const auto& [start, tgid] = *it->second.begin();
+    const auto stays = lives_.find(Key{tgid, start});
+    if (stays != lives_.end() && !are_together(*stays->second.current->workload, *process.workload))
+      own_mounts(*stays->second.current);
+    return;
+  }
   mounts_.erase(it);
   mount_owners_.erase(process.mnt_ns);  // its number comes again
 }

@@ -157,6 +157,22 @@ TEST_F(PresenceTest, ARuntimesOwnMountsAreNotTheContainersThatItStarts) {
   EXPECT_EQ(namespaces(exec({.who = at(14), .cgroup = kHostGroup, .mounts = kWebMounts})), "container: aaaaaaaaaaaa");
 }
 
+TEST_F(PresenceTest, AContainersNamespacesAreItsOwnWhenTheLastThatEnteredHasGone) {
+  const InstanceId shell = at(10), other = at(11), server = at(12);  // found in this order by a worker that begins
+  exec({.who = shell, .cgroup = kSessionGroup, .mounts = kWebMounts, .login = 1000});
+  exec({.who = other, .cgroup = kHostGroup, .mounts = kWebMounts});
+  exec({.who = server, .cgroup = kWebGroup, .mounts = kWebMounts});
+  const auto entered = [&](std::uint32_t tgid) {
+    const std::string name = namespaces(exec({.who = at(tgid), .cgroup = kHostGroup, .mounts = kWebMounts}));
+    table.on_event({.head = {.time_ns = ++now, .who = at(tgid), .cgroup_id = kHostGroup}, .body = ExitEvent{}});
+    return name;
+  };
+  table.on_event({.head = {.time_ns = ++now, .who = shell, .cgroup_id = kSessionGroup}, .body = ExitEvent{}});
+  EXPECT_EQ(entered(20), "") << "one is still there";
+  exec({.who = at(11, 2), .cgroup = kHostGroup, .mounts = kHostMounts});  // goes back to where it came from
+  EXPECT_EQ(entered(21), "container: aaaaaaaaaaaa") << "the server does nothing that would tell";
+}
+
 TEST(Presence, WhereProcessOneIsNotShownTheFirstKernelThreadsMountsAreTheHosts) {
   const test::FakeProc proc;
   Identify table{{.proc_root = proc.root(), .passwd_path = proc.passwd()}};

@@ -49,14 +49,15 @@ OwnerAnswer KubeOwners::of(std::string_view name_space, const PodOwner& owner) {
                                        resource, url_encoded(owner.name));
   const auto now = Clock::now();
   const std::string known_as = path + " " + owner.uid;
-  auto known = known_.find(known_as);
-  if (known != known_.end() && (known->second.controller || now < known->second.until)) {
-    if (known->second.failures > 0) due_ = std::min(due_, known->second.until);
-    return known->second.controller;
+  const Known* const known = known_.find(known_as);
+  if (known != nullptr && (known->controller || now < known->until)) {
+    if (known->failures > 0) due_ = std::min(due_, known->until);
+    return known->controller;
   }
   const auto refusal = refusals_.find(resource);
   if (refusal != refusals_.end() && now < refusal->second.again) return not_before(refusal->second.again, kCannotAsk);
   if (now < again_) return not_before(again_, kUnknown);
+  ++asked_;
   const KubeResult<boost::json::object> found = api_.get(path, true);
   const Kind failure = found ? Kind::kNotFound : found.error().kind;
   if (failure == Kind::kForbidden) {
@@ -71,8 +72,7 @@ OwnerAnswer KubeOwners::of(std::string_view name_space, const PodOwner& owner) {
   }
   failures_ = 0;
   if (failure == Kind::kNotFound && refusals_.erase(resource) > 0) due_ = Clock::time_point::min();  // the others, too
-  if (known == known_.end() && known_.size() >= kMaxKnown) known_.clear();
-  Known& answer = known == known_.end() ? known_[known_as] : known->second;
+  Known& answer = *known_.get(known_as).first;
   answer.failures = failure == Kind::kNotFound ? 0 : answer.failures + 1;
   answer.until = Clock::now() + wait_after(answer.failures);
   if (answer.failures > 0) return answer.controller = not_before(answer.until, kUnknown);  // of this object alone

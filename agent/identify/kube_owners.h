@@ -4,12 +4,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <expected>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "agent/base/lru_map.h"
 #include "agent/identify/kube_api.h"
 #include "agent/identify/kube_pods.h"
 
@@ -25,8 +27,8 @@ class KubeOwners {
 
   /// `failed_again`: how long nobody is asked after the server failed (twice as long after each more, at most
   /// kFailedAgainMost), and one that is not what it should be is not asked again.
-  explicit KubeOwners(KubeEndpoint endpoint, std::chrono::milliseconds failed_again)
-      : api_(std::move(endpoint)), failed_again_(failed_again) {}
+  explicit KubeOwners(KubeEndpoint endpoint, std::chrono::milliseconds failed_again, std::size_t max_known = kMaxKnown)
+      : api_(std::move(endpoint)), failed_again_(failed_again), known_(max_known) {}
   void cancel() { api_.cancel(); }
 
   /// What controls the owner, where the object of its name in that namespace has its uid. Its kind is one of
@@ -39,6 +41,10 @@ class KubeOwners {
   /// server answers by now: where it does not, `is_silent`.
   [[nodiscard]] bool take_due();
   [[nodiscard]] bool is_silent() const { return Clock::now() < again_; }
+  /// Questions to the server so far.
+  [[nodiscard]] std::uint64_t asked() const { return asked_; }
+  /// Owners that are not remembered for want of room.
+  [[nodiscard]] std::uint64_t forgotten() const { return known_.evicted(); }
 
  private:
   struct Known {
@@ -56,10 +62,11 @@ class KubeOwners {
 
   KubeApi api_;
   const std::chrono::milliseconds failed_again_;
-  std::map<std::string, Known> known_;       // by path and uid
+  base::LruMap<std::string, Known> known_;   // by path and uid
   std::map<std::string, Refusal> refusals_;  // by resource
-  Clock::time_point again_;                  // nobody is asked before
-  unsigned failures_ = 0;                    // of the server, one after the other
+  std::uint64_t asked_ = 0;
+  Clock::time_point again_;  // nobody is asked before
+  unsigned failures_ = 0;    // of the server, one after the other
   Clock::time_point due_ = Clock::time_point::max();
 };
 

@@ -28,6 +28,7 @@ using Clock = std::chrono::steady_clock;
 using Kind = KubeFailure::Kind;
 
 constexpr auto kShortStream = std::chrono::seconds(5);      // a watch that ends before is no progress
+constexpr std::uint64_t kOwnersATurn = 20;                  // are asked for: the watch is not read meanwhile
 constexpr auto kRoomPause = std::chrono::milliseconds(50);  // as often the pipeline empties the queue
 
 /// What a fact list says, to see whether it changed.
@@ -196,7 +197,9 @@ class KubeSource final : public IdentitySource {
 
   /// What is learnt so is posted with what is known of the pod: nothing is listed for it.
   void ask_owners_again() {
-    if (!owners_->take_due()) return;
+    if (!owners_->take_due() && !owners_left_) return;
+    const std::uint64_t before = owners_->asked();
+    owners_left_ = false;
     auto it = pods_.upper_bound(asked_last_);
     for (std::size_t left = pods_.size(); left > 0 && !stop_.stop_requested(); --left, ++it) {
       if (it == pods_.end()) it = pods_.begin();
@@ -208,6 +211,8 @@ class KubeSource final : public IdentitySource {
       if (!may_be_asked_again(above)) pod.waiting.reset();
       asked_last_ = it->first;  // the next one is asked first when this one is not answered
       if (owners_->is_silent()) return;
+      owners_left_ = owners_->asked() - before >= kOwnersATurn;
+      if (owners_left_) return;  // with the next event
     }
   }
 
@@ -383,6 +388,7 @@ class KubeSource final : public IdentitySource {
                                               {"kubernetes_pods_over_bound", over_},
                                               {"kubernetes_pods_elsewhere", elsewhere_},
                                               {"kubernetes_pods_contradicted", contradicted_},
+                                              {"kubernetes_owners_over_bound", owners_->forgotten()},
                                               {"kubernetes_containers_over_bound", losses_.containers_over},
                                               {"kubernetes_texts_cut", losses_.texts_cut}};
     const std::lock_guard lock(mutex_);
@@ -405,6 +411,7 @@ class KubeSource final : public IdentitySource {
   bool silent_ = false;              // the last watch ended because nothing came
   std::map<std::string, Pod> pods_;  // by uid
   std::string asked_last_;           // of those that wait for their owners
+  bool owners_left_ = false;         // some were not asked for yet
   PodLosses losses_;
   std::uint64_t lists_ = 0, errors_ = 0, malformed_ = 0, over_ = 0, elsewhere_ = 0, contradicted_ = 0;
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "agent/identify/kube_owners.h"
 #include "tests/unit/identify/kube_source_fixture.h"
 
 namespace keytrail::identify {
@@ -113,6 +114,59 @@ TEST_F(KubeSourceTest, WhileTheServerFailsItIsAskedLessAndLessAndNothingIsListed
     EXPECT_TRUE(wait_for([&] { return posts.known_by(id(n), fact::kStatefulSet) == KnownBy::kCluster; })) << n;
   EXPECT_LE(asked, 4) << "at once, after 100, 200 and 400 ms";
   EXPECT_EQ(source->counters()["kubernetes_lists"], 1U);
+}
+
+TEST_F(KubeSourceTest, OfManyThatWaitSomeAreAskedForWithEachEvent) {
+  constexpr int kMany = 100, kATurn = 20;
+  std::atomic<int> asked = 0, events = 0, too_many = 0;
+  std::atomic<bool> answers = false;
+  ScriptedServer server([&](const Peer& peer, const std::string& request) {
+    if (request.contains("/replicasets/")) {
+      if (answers && ++asked > kATurn * events) ++too_many;
+      peer.answer(answers ? 200 : 503, R"({"metadata":{"uid":")" + kOwner + R"("}})");
+      return true;
+    }
+    std::string pods;
+    for (int n = 1; n <= kMany; ++n)
+      pods += event("ADDED", owned_pod(n, "web-" + std::to_string(n)));
+    peer.begin_stream();
+    bool there = peer.piece(pods + bookmark("9", true));
+    while (there && asked < kMany) {
+      std::this_thread::sleep_for(milliseconds(50));
+      if (!posts.has(id(kMany), fact::kReplicaSet)) continue;
+      answers = true;
+      there = peer.piece(bookmark(std::to_string(10 + ++events)));
+    }
+    if (there) peer.wait_for_end();
+    return false;
+  });
+  start(server);
+  for (int n = 1; n <= kMany; ++n)
+    EXPECT_TRUE(wait_for([&] { return posts.known_by(id(n), fact::kReplicaSet) == KnownBy::kCluster; })) << n;
+  EXPECT_EQ(too_many, 0) << "the watch is read between";
+}
+
+TEST_F(KubeSourceTest, OwnersOverTheBoundTakeTheRoomOfTheOldestAlone) {
+  std::atomic<int> bad = 0, all = 0;
+  ScriptedServer server([&](const Peer& peer, const std::string& request) {
+    ++all;
+    if (request.contains("/bad ")) ++bad;
+    peer.answer(request.contains("/bad ") ? 500 : 200, R"({"metadata":{"uid":")" + kOwner + R"("}})");
+    return true;
+  });
+  KubeOwners owners({.url = server.url(), .token_file = token_file, .ca_file = {}}, seconds(600), 3);
+  const auto ask = [&](const std::string& name) {
+    return owners.of("shop", {.kind = "ReplicaSet", .name = name, .uid = kOwner, .group = "apps"}).has_value();
+  };
+  for (int n = 0; n < 5; ++n) {
+    EXPECT_FALSE(ask("bad"));
+    EXPECT_TRUE(ask("web-" + std::to_string(n)));
+  }
+  EXPECT_EQ(bad, 1) << "it fails: nobody else's owner makes it be asked for before its time";
+  EXPECT_TRUE(ask("web-3"));
+  EXPECT_EQ(all, 6);
+  EXPECT_EQ(owners.forgotten(), 3U);
+  owners.cancel();
 }
 
 TEST_F(KubeSourceTest, AnObjectThatTheServerCannotGiveKeepsNobodyElseWaiting) {

@@ -3,10 +3,13 @@
 // line in sources.cpp, its file in CMakeLists.txt.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
 #include "agent/base/config.h"
+#include "agent/base/system_clock.h"
 #include "keytrail/examiner.h"
 #include "keytrail/identity_source.h"
 
@@ -16,6 +19,7 @@ namespace keytrail::identify {
 struct SourceMeans {
   const base::IdentityConfig& config;
   Examiner& examiner;  ///< to be asked on the pipeline's thread only; outlives the sources
+  std::function<std::int64_t()> wall_ns = [] { return base::SystemClock().wall_ns(); };  ///< what is valid now
 };
 
 /// The claims of service account tokens that pods read (token_claims.cpp).

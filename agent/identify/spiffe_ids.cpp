@@ -5,6 +5,7 @@
 // others. Several at once are all told, and none is the workload's name. Thread: the pipeline's.
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <unordered_map>
@@ -12,7 +13,6 @@
 
 #include "agent/base/fair_queue.h"
 #include "agent/base/lru_map.h"
-#include "agent/base/system_clock.h"
 #include "agent/base/workload_facts.h"
 #include "agent/identify/sources.h"
 
@@ -42,6 +42,8 @@ struct Svid {
 
 class SpiffeIds final : public IdentitySource {
  public:
+  explicit SpiffeIds(std::function<std::int64_t()> wall_ns) : wall_ns_(std::move(wall_ns)) {}
+
   void start(IdentitySink& sink) override { sink_ = &sink; }
 
   void on_token(const TokenTold& told) override {
@@ -58,7 +60,7 @@ class SpiffeIds final : public IdentitySource {
       ++of_others_;
       return;
     }
-    const std::int64_t now_s = base::SystemClock().wall_ns() / 1'000'000'000;
+    const std::int64_t now_s = wall_ns_() / 1'000'000'000;
     if (told.expires_s <= now_s || told.issued_s > now_s + kClockSlackS) {
       ++not_valid_;
       return;
@@ -142,6 +144,7 @@ class SpiffeIds final : public IdentitySource {
     return out;
   }
 
+  const std::function<std::int64_t()> wall_ns_;
   IdentitySink* sink_ = nullptr;
   base::LruMap<std::string, std::vector<Svid>> held_{kMaxWorkloads};  // by workload: those that are valid
   std::unordered_map<std::string, Owned> owned_;  // by key, until it ends: nobody makes it forget whose one is
@@ -152,6 +155,8 @@ class SpiffeIds final : public IdentitySource {
 
 }  // namespace
 
-std::unique_ptr<IdentitySource> spiffe_ids(const SourceMeans&) { return std::make_unique<SpiffeIds>(); }
+std::unique_ptr<IdentitySource> spiffe_ids(const SourceMeans& means) {
+  return std::make_unique<SpiffeIds>(means.wall_ns);
+}
 
 }  // namespace keytrail::identify

@@ -65,7 +65,7 @@ class FreeName(SystemCase):
     def test_a_file_that_held_a_key_is_seen_whatever_it_is_called_later_and_whoever_may_read_it(self):
         key = self.maker.aws()
         disk = self.disk(key.profile(), 0o600)
-        self.actor("read", "/srv/stuff", binds=disk).wait()
+        self.actor("read", "/srv/stuff", "sleep", "0.5", binds=disk).wait()
         self.agent.quiet()
         folder = disk["/srv"]
         os.chmod(f"{folder}/stuff", 0o644)
@@ -99,7 +99,7 @@ class FoundBefore(SystemCase):
         first, second = self.maker.aws(), self.maker.aws()
         disk = {"/srv": self.filled("disk", {"stuff": (first.profile(), 0o600)})}
         self.agent.start()
-        self.actor("read", "/srv/stuff", binds=disk).wait()
+        self.actor("read", "/srv/stuff", "sleep", "0.5", binds=disk).wait()
         self.agent.quiet()
         self.agent.stop()
         place = disk["/srv"] + "/stuff"
@@ -109,6 +109,6 @@ class FoundBefore(SystemCase):
         os.chmod(place, 0o644)
         self.agent.start()
         self.agent.quiet()
-        reader = self.actor("read", "/srv/stuff", binds=disk).wait()
+        reader = self.actor("read", "/srv/stuff", "sleep", "0.5", binds=disk).wait()
         self.expect([Acquisition("file", "/srv/stuff", first.id, selector="default"),
                      Acquisition("file", "/srv/stuff", second.id, selector="default", pid=reader.pid)], [])

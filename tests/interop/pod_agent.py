@@ -63,7 +63,9 @@ class PodAgent(Agent):
         self.node, self.name, self.number = node, name, 0
         daemon_set, config_map = manifest()
         self.template = copy.deepcopy(daemon_set["spec"]["template"]["spec"])
-        self.chart_config = config_map["data"]["keytrail.yaml"].replace("mode: api", "mode: \"off\"")
+        self.chart_config = config_map["data"]["keytrail.yaml"]
+        for setting, off in (("mode: api", "mode: \"off\""), ("cloud: auto", "cloud: \"off\"")):
+            self.chart_config = self.chart_config.replace(setting, off)
         if change:
             change(self.template)
         self.sandbox = None

@@ -64,8 +64,9 @@ class Agent:
     def configure(self, more):
         """Writes the configuration: this agent's own paths and sink, then `more`. No cloud is asked where this machine
         is."""
+        text = self._config_text() + more
         with open(self.config_path, "w") as file:
-            file.write(self._config_text() + ("" if "identity:" in more else "identity: {cloud: off}\n") + more)
+            file.write(("" if "identity:" in text else "identity: {cloud: off}\n") + text)
 
     def _config_text(self):
         text = f"history:\n  path: {self.state}/history.db\n  reserve_mb: 1\napi:\n  socket: {self.socket}\n"

@@ -115,7 +115,8 @@ class Sessions(Acting):
 
     @needs("/usr/bin/script")
     def test_the_terminal(self):
-        self.start(["/usr/bin/script", "-qec", f"cat {CREDENTIALS}; sleep {STAYS}", "/dev/null"], login_uid=PERSON).wait()
+        self.start(["/usr/bin/script", "-qec", f"cat {CREDENTIALS}; sleep {STAYS}", "/dev/null"],
+                   login_uid=PERSON).wait()
         self.assertRegex(self.taker()["session"], r"^login \d+ on pts/\d+$")
 
     @needs("/usr/bin/script")

@@ -204,8 +204,8 @@ class PartlyArmed(Liveness):
         """Who asks must live where the agent can see him: in its container, not on the node."""
         self.agent.within = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with open(self.agent.log_path, "ab") as log:
-            self.agent.process = subprocess.Popen(self.agent.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                                  start_new_session=True, preexec_fn=die_with_runner)
+            self.agent.process = subprocess.Popen(self.agent.command(), stdin=subprocess.DEVNULL, stdout=log,
+                                                  stderr=log, start_new_session=True, preexec_fn=die_with_runner)
         self.within(20, "a worker", lambda: "; history " in self.agent.log())
         self.assertIn("hostPID: true", self.agent.log())
         warden = self.agent.children()[0]

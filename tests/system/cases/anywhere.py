@@ -99,9 +99,13 @@ class FoundBefore(SystemCase):
         first, second = self.maker.aws(), self.maker.aws()
         disk = {"/srv": self.filled("disk", {"stuff": (first.profile(), 0o600)})}
         self.agent.start()
-        self.actor("read", "/srv/stuff", "sleep", "0.5", binds=disk).wait()
+        # A place that only its mounts had is forgotten with them.
+        holder = self.actor("read", "/srv/stuff", "sleep", "60", binds=disk)
+        holder.until("read")
         self.agent.quiet()
         self.agent.stop()
+        holder.process.kill()
+        holder.wait(code=None)
         place = disk["/srv"] + "/stuff"
         os.unlink(place)
         with open(place, "w") as file:

@@ -80,7 +80,7 @@ std::string program_name(const Process& process) {
   std::string name = program_name(process.exe, process.filename, process.comm);
   if (process.script.empty()) return name;
   const bool module = process.script.starts_with("-m ");
-  const std::string script = module ? process.script : stable_name(process.script);
+  std::string script = module ? process.script : stable_name(process.script);
   // The kernel names the thread of a `#!` program by its script: what was passed to execve is not known any more.
   if (!module && process.filename.empty() && base_name(process.script).substr(0, kLongestThreadName) == process.comm)
     return script;

@@ -11,7 +11,6 @@ namespace keytrail::base {
 namespace {
 
 constexpr std::size_t kShownId = 12;
-constexpr std::size_t kContainerId = 64;
 
 /// What may make a pod, the outermost first: a cron job's jobs and a deployment's replica sets come and go.
 struct PodOwner {
@@ -56,7 +55,7 @@ class Naming {
   /// A container's by its first 12 digits, as the runtimes show it; an id of free text whole.
   Naming& id(std::string_view name) {
     const Fact* id = find(name);
-    return fact(name, id != nullptr && id->value.size() == kContainerId ? kShownId : kMaxFactValue);
+    return fact(name, id != nullptr && is_drawn_id(id->value) ? kShownId : kMaxFactValue);
   }
   /// "deploy/api" of what the cluster says made the pod; the pod's own name where nothing did.
   Naming& pod() {
@@ -87,6 +86,11 @@ class Naming {
 };
 
 }  // namespace
+
+bool is_drawn_id(std::string_view id) {
+  constexpr std::size_t kDigits = 64;
+  return id.size() == kDigits && id.find_first_not_of("0123456789abcdef") == id.npos;
+}
 
 Joined join_fact(std::vector<Fact>& facts, Fact fact) {
   if (fact.name.empty() || fact.name.size() > kMaxFactName || fact.value.empty() || fact.value.size() > kMaxFactValue)

@@ -54,6 +54,9 @@ struct ServiceIdentity {
 };
 [[nodiscard]] ServiceIdentity service_identity(std::span<const Fact> facts);
 
+/// Is it a container's id that a runtime drew, 64 hex digits? Others are names that people give and give again.
+[[nodiscard]] bool is_drawn_id(std::string_view id);
+
 /// The id whose facts are true of `id`, too: "pod:UID" for "pod:UID/CONTAINER"; else empty. In
 /// "pod:UID/OUTER/CONTAINER" the uid is the word of OUTER: whoever makes cgroups in it could be any pod.
 [[nodiscard]] std::string_view parent_id(std::string_view id);

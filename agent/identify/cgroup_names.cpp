@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/base/workload_facts.h"
+
 namespace keytrail::identify {
 namespace {
 
@@ -31,8 +33,6 @@ std::string_view without(std::string_view text, std::string_view suffix) {
 
 }  // namespace
 
-bool is_container_id(std::string_view text) { return text.size() == 64 && is_hex(text); }
-
 bool is_build_id(std::string_view text) {
   return text.size() == 25 && std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z'); });
 }
@@ -44,15 +44,15 @@ std::string_view container_of(std::string_view part) {
   for (std::string_view prefix : kPrefixes) {
     if (!name.starts_with(prefix)) continue;
     const std::string_view id = name.substr(prefix.size());
-    if (is_container_id(id) || (prefix == "docker-" && is_build_id(id))) return id;
+    if (base::is_drawn_id(id) || (prefix == "docker-" && is_build_id(id))) return id;
   }
   return {};
 }
 
 std::string_view payload_of(std::string_view part) {
   constexpr std::string_view kPrefix = "libpod-payload-";
-  return part.starts_with(kPrefix) && is_container_id(part.substr(kPrefix.size())) ? part.substr(kPrefix.size())
-                                                                                   : std::string_view();
+  return part.starts_with(kPrefix) && base::is_drawn_id(part.substr(kPrefix.size())) ? part.substr(kPrefix.size())
+                                                                                     : std::string_view();
 }
 
 std::optional<ColonForm> colon_form(std::string_view part) {
@@ -60,7 +60,7 @@ std::optional<ColonForm> colon_form(std::string_view part) {
   const std::size_t last = part.rfind(':');
   if (first == last) return std::nullopt;
   const std::string_view id = part.substr(last + 1);
-  if (!is_container_id(id) && !is_build_id(id)) return std::nullopt;
+  if (!base::is_drawn_id(id) && !is_build_id(id)) return std::nullopt;
   return ColonForm{.slice = part.substr(0, first), .id = id};
 }
 

@@ -8,9 +8,6 @@
 
 namespace keytrail::identify {
 
-/// 64 lower-case hexadecimal digits.
-[[nodiscard]] bool is_container_id(std::string_view text);
-
 /// Ids of BuildKit's steps: 25 digits and lower-case letters. moby/buildkit identity/randomid.go.
 [[nodiscard]] bool is_build_id(std::string_view text);
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "agent/base/workload_facts.h"
 #include "agent/identify/cgroup_names.h"
 
 namespace keytrail::identify {
@@ -74,7 +75,7 @@ Found read_kubepods(Parts parts) {
       }
       continue;
     }
-    out.place.container = is_container_id(part) ? part : container_of(part);
+    out.place.container = base::is_drawn_id(part) ? part : container_of(part);
     if (!out.place.container.empty()) out.parts = i + 1;
     break;  // whatever it is: what lies below is the container's
   }
@@ -143,12 +144,12 @@ Found read_lxc(Parts parts) {
 
 // Directories in which runtimes give ids of free text: containerd by its namespace, ECS.
 Found read_free_text(Parts parts) {
-  if (parts.size() < 2 || is_container_id(parts[1])) return {};
+  if (parts.size() < 2 || base::is_drawn_id(parts[1])) return {};
   Found out;
   if (parts[0] == "k8s.io" || parts[0] == "default") out = Found::container(parts[1], 2);
   if (parts[0] == "ecs") {  // ecs/[CLUSTER/]TASK/CONTAINER
     for (std::size_t i = 2; i < parts.size(); ++i) {
-      if (is_container_id(parts[i])) return Found::container(parts[i], i + 1);
+      if (base::is_drawn_id(parts[i])) return Found::container(parts[i], i + 1);
     }
     const std::size_t last = std::min<std::size_t>(parts.size(), 3);
     out = Found::container(parts[last - 1], last);
@@ -166,7 +167,7 @@ Found read_directories(Parts parts) {
         !pod_of(part).empty()) {
       break;  // none of these has its place here
     }
-    if (is_container_id(part)) return Found::container(part, i + 1);
+    if (base::is_drawn_id(part)) return Found::container(part, i + 1);
     if (const std::string_view id = container_of(part); !id.empty()) return Found::container(id, i + 1);
     if (i > 0 && parts[i - 1] == "buildkit" && is_build_id(part)) return Found::container(part, i + 1, "buildkit");
     if (parts[0] == "nomad" && !nomad_task_of(part).empty()) return Found::container(part, i + 1, "nomad");

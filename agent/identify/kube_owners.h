@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a pod's owner is what its author wrote: the API server is asked, once for each, on a connection of its own,
-// as the watch takes the other. Thread: the source's; `cancel` from any.
+// Whether a pod's owner is what its author wrote: the API server is asked on a connection of its own, as the watch
+// takes the other. Answers are kept, of the last kMaxKnown owners. Thread: the source's; `cancel` from any.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,6 @@ class KubeOwners {
   using Clock = std::chrono::steady_clock;
   static constexpr std::size_t kMaxKnown = 5'000;
   static constexpr auto kRefusedAgain = std::chrono::minutes(10);  ///< after the right to get a kind was refused
-
   static constexpr auto kFailedAgainMost = std::chrono::minutes(10);
 
   /// `failed_again`: how long nobody is asked after the server failed (twice as long after each more, at most

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/base/workload_facts.h"
 #include "agent/identify/cgroup_path.h"
 #include "agent/identify/proc_reader.h"
 #include "agent/identify/runtime_cgroup.h"
@@ -310,8 +311,7 @@ class RuntimeState final : public IdentitySource {
 
   /// An id that people gave comes again, and nothing of the container before is true of the next.
   static std::optional<WorkloadFacts::Whole> whole_of(const Look& look) {
-    constexpr std::size_t kDrawn = 64;  // digits of an id that a runtime drew
-    if (look.workload->value(fact::kContainerId).size() == kDrawn) return std::nullopt;
+    if (base::is_drawn_id(look.workload->value(fact::kContainerId))) return std::nullopt;
     return WorkloadFacts::Whole{.known_by = KnownBy::kRuntime};
   }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/base/program_name.h"
+#include "agent/base/workload_facts.h"
 
 namespace keytrail::link {
 namespace {
@@ -252,9 +253,8 @@ void Processes::note_entry(Instance& instance, const Process* was, std::uint32_t
 // another cgroup id than the rest of its container. Only of ids that a runtime of root's has drawn: the next container
 // may have the name of the one before, and who may make cgroups of any name must not make us look through all.
 bool Processes::runs_already(const Workload& container, std::uint32_t but) const {
-  constexpr std::size_t kDrawnId = 64;
   const Fact* id = container.find(fact::kContainerId);
-  if (id == nullptr || id->value.size() != kDrawnId || id->known_by == KnownBy::kClaimed) return false;
+  if (id == nullptr || !base::is_drawn_id(id->value) || id->known_by == KnownBy::kClaimed) return false;
   return std::ranges::any_of(live_, [&](const auto& one) {
     const Process* process = one.second->process.get();
     return one.first != but && process != nullptr && process->workload && process->workload->id == container.id;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The server: one SVID for everybody, signed by an authority that lives as long as the process.
+
 package main
 
 import (

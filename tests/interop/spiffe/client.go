@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The client: fetches SVIDs as a workload does, writes and reads them in the usual files.
+
 package main
 
 import (

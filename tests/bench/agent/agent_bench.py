@@ -274,26 +274,26 @@ class Bench(SystemCase):
                   + f"; lost {status['accounting']['kernel']['lost']}; rows {status['history']['rows']}")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(bench, doc, usual):
+    """The command line of a bench: `usual` is {method: the type of its number, and that when none is given}."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", required=True)
-    parser.add_argument("what", choices=("rest", "latency", "loops", "execs", "load"))
+    parser.add_argument("what", choices=usual)
     parser.add_argument("count", nargs="?", type=float)
     options = parser.parse_args()
-    bench = Bench()
+    kind, count = usual[options.what]
     try:
         Run.build, Run.maker = Build(os.path.abspath(options.build)), keys.Maker()
         Run.world = World(Run.maker)
         os.chmod(Run.world.dir, 0o755)
         bench._testMethodName = options.what
         bench.setUp()
-        kind, usual = {"rest": (int, 3), "latency": (int, 100), "loops": (float, 10),
-                       "execs": (int, 10000), "load": (int, 5)}[options.what]
-        getattr(bench, options.what)(kind(options.count or usual))
+        getattr(bench, options.what)(kind(options.count or count))
     finally:
         bench.doCleanups()
         Run.close()
 
 
 if __name__ == "__main__":
-    main()
+    run(Bench(), __doc__, {"rest": (int, 3), "latency": (int, 100), "loops": (float, 10), "execs": (int, 10000),
+                           "load": (int, 5)})

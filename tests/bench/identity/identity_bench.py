@@ -7,7 +7,6 @@
   identity_bench.py --build DIR pods [MINUTES]   a real kube-apiserver with 500 pods of this node and 4,500 of another:
                                                  memory before and after, and what is asked in so many minutes
 """
-import argparse
 import collections
 import concurrent.futures
 import json
@@ -22,12 +21,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../../system"), os.path.join(HERE, "../../interop"), os.path.join(HERE, "../agent")]
 
 import accounting  # noqa: E402
-from agent import Build  # noqa: E402
-from agent_bench import SETTLE_S, memory  # noqa: E402
+from agent_bench import SETTLE_S, memory, run  # noqa: E402
 from case import Run, SystemCase  # noqa: E402
 from kube_server import KubeServer, built  # noqa: E402
-from stage import keys  # noqa: E402
-from stage.world import World  # noqa: E402
 
 LIVES_S = 0.05
 AUDIT = """apiVersion: audit.k8s.io/v1
@@ -187,24 +183,5 @@ def asked_of(verb, asked):
     return sum(count for (one, *_), count in asked.items() if one == verb)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", required=True)
-    parser.add_argument("what", choices=("names", "pods"))
-    parser.add_argument("count", nargs="?", type=int)
-    options = parser.parse_args()
-    bench = Bench()
-    try:
-        Run.build, Run.maker = Build(os.path.abspath(options.build)), keys.Maker()
-        Run.world = World(Run.maker)
-        os.chmod(Run.world.dir, 0o755)
-        bench._testMethodName = options.what
-        bench.setUp()
-        getattr(bench, options.what)(options.count or {"names": 10_000, "pods": 10}[options.what])
-    finally:
-        bench.doCleanups()
-        Run.close()
-
-
 if __name__ == "__main__":
-    main()
+    run(Bench(), __doc__, {"names": (int, 10_000), "pods": (int, 10)})
